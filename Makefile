@@ -1,0 +1,57 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOT ?= data/fer2013
+# Tests share their machine: with several threads each they would be slower.
+SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: help install quickstart data test test-all lint format benchmark docker clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## .venv with everything that training needs
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	@touch $@
+
+quickstart: install  ## train a small ResEmoteNet on synthetic faces: two minutes, no download, no account
+	$(BIN)/python train.py experiment=quickstart
+
+data: install  ## ingest FER2013: make data FROM=fer2013.csv [ROOT=data/fer2013]
+	@test -n "$(FROM)" || { echo "make data FROM=path: a CSV, a folder train|val|test/<class>/, or a zip or tar of one"; exit 2; }
+	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)"
+
+test: lint  ## lint and the default tests
+	$(SINGLE) $(BIN)/python -m pytest
+
+test-all: test  ## the default tests, then the slow ones
+	$(SINGLE) $(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev  ## ruff, without changing a file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: install  ## speed as ratios against references measured in the same run
+	$(BIN)/python scripts/benchmark.py feed
+	$(BIN)/python scripts/benchmark.py step
+	$(BIN)/python scripts/benchmark.py startup
+
+docker:  ## an image that runs train.py
+	docker build -t fer_lightning .
+
+clean:  ## remove caches, never runs or data
+	rm -rf .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

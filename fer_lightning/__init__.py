@@ -1,0 +1,1 @@
+"""Honest, fast and pleasant experiments in facial emotion recognition (FER)."""

@@ -1,0 +1,87 @@
+"""Mixing augmentations: each sample is blended with another of its batch, and so is its label.
+
+The only place that turns labels (B,) into probabilities (B, K).
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from fer_lightning.augment.geometric import chance, require
+from fer_lightning.augment.pixel import box_mask
+
+
+class Mixing:
+    """Base of mixing augmentations: draws how much of each pixel stays the sample's own.
+
+    `shares(n, side, generator)` gives float (n, 1, 1, 1) or (n, 1, side, side) in [0, 1]. A label's own share
+    is the mean of its pixels', so that label and picture always agree.
+    """
+
+    def shares(self, n: int, side: int, generator: Generator) -> Tensor:
+        raise NotImplementedError
+
+    def __call__(
+        self, x: Tensor, target: Tensor, num_classes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """x (B, 1, S, S), target int64 (B,) -> mixed x, float target (B, num_classes) with rows of sum 1."""
+        n = len(x)
+        own = self.shares(n, x.shape[-1], generator).to(x.device)
+        partner = torch.randperm(n, generator=generator).to(x.device)
+        share = own.mean(dim=(1, 2, 3))[:, None]
+        target = F.one_hot(target, num_classes).float()
+        return torch.lerp(x[partner], x, own), torch.lerp(target[partner], target, share)
+
+
+def beta(n: int, alpha: float, generator: Generator) -> Tensor:
+    """n draws from Beta(alpha, alpha); torch has none that takes a generator."""
+    seed = torch.randint(2**63 - 1, (), generator=generator).item()
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, n)).float()
+
+
+class Mixup(Mixing):
+    """Weighted mean of two samples, the weight from Beta(alpha, alpha) (Zhang et al. 2018)."""
+
+    def __init__(self, alpha: float):
+        require(alpha > 0, "mixup alpha", alpha, "above 0")
+        self.alpha = alpha
+
+    def shares(self, n: int, side: int, generator: Generator) -> Tensor:
+        return beta(n, self.alpha, generator)[:, None, None, None]
+
+
+class CutMix(Mixing):
+    """A box of another sample pasted over this one (Yun et al. 2019, equation 2).
+
+    Its area is 1 - Beta(alpha, alpha) of the image and its centre anywhere; what falls outside is cut.
+    """
+
+    def __init__(self, alpha: float):
+        require(alpha > 0, "cutmix alpha", alpha, "above 0")
+        self.alpha = alpha
+
+    def shares(self, n: int, side: int, generator: Generator) -> Tensor:
+        box = side * (1 - beta(n, self.alpha, generator)).sqrt()
+        top = (torch.rand(n, generator=generator) * side - box / 2).round()
+        left = (torch.rand(n, generator=generator) * side - box / 2).round()
+        return 1 - box_mask(side, top, left, box.round(), box.round()).float()
+
+
+class Mix(Mixing):
+    """For each sample: nothing with probability 1 - p, else CutMix with probability `cutmix`, else Mixup."""
+
+    def __init__(self, p: float, cutmix: float, mixup_alpha: float, cutmix_alpha: float):
+        require(0 <= p <= 1, "mix p", p, "0 to 1")
+        require(0 <= cutmix <= 1, "mix cutmix", cutmix, "0 to 1")
+        self.p = p
+        self.cutmix = cutmix
+        self.by_mixup = Mixup(mixup_alpha)
+        self.by_cutmix = CutMix(cutmix_alpha)
+
+    def shares(self, n: int, side: int, generator: Generator) -> Tensor:
+        pasted = self.by_cutmix.shares(n, side, generator)
+        blended = self.by_mixup.shares(n, side, generator)
+        use_cutmix = chance(n, self.cutmix, generator)[:, None, None, None]
+        mixed = chance(n, self.p, generator)[:, None, None, None]
+        return torch.where(mixed, torch.where(use_cutmix, pasted, blended), 1.0)

@@ -1,0 +1,108 @@
+"""The one warp: every geometric change of a batch, and its resize to the model's input, from one theta.
+
+theta (B, 2, 3) maps output to input coordinates; both run from -1 to 1 between the outer edges of the image
+(`align_corners=False`), x to the right and y down. Two backends take the same theta: OpenCV on uint8 where
+the images are on a CPU (several times faster there), `grid_sample` elsewhere. They differ by OpenCV's
+rounding.
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Padding = Literal["zeros", "border", "reflect"]
+
+OPENCV_BORDERS = {
+    "zeros": cv2.BORDER_CONSTANT,
+    "border": cv2.BORDER_REPLICATE,
+    "reflect": cv2.BORDER_REFLECT,
+}
+GRID_SAMPLE_PADDINGS = {"zeros": "zeros", "border": "border", "reflect": "reflection"}
+
+
+def identity(n: int) -> Tensor:
+    """The theta (n, 2, 3) that changes nothing."""
+    return torch.eye(2, 3).repeat(n, 1, 1)
+
+
+def compose(first: Tensor, then: Tensor) -> Tensor:
+    """One theta that warps by `first` and warps the result by `then`; all (B, 2, 3)."""
+    theta = first[:, :, :2] @ then
+    theta[:, :, 2] += first[:, :, 2]
+    return theta
+
+
+def warp(
+    images: Tensor,
+    theta: Tensor | None,
+    size: int,
+    padding: Padding = "zeros",
+    mean: float = 0.0,
+    std: float = 1.0,
+    backend: Literal["opencv", "grid_sample"] | None = None,
+) -> Tensor:
+    """Warp uint8 images (B, H, H) to float32 (B, 1, size, size), bilinear, as (grey / 255 - mean) / std.
+
+    theta    (B, 2, 3) or None for a plain resize; with None and size = H nothing is interpolated.
+    padding  what lies outside the image: black, the nearest edge pixel, or the image mirrored at its edge.
+    mean, std  of grey levels in [0, 1]; the defaults give [0, 1].
+    backend  None chooses by the device of `images`.
+    """
+    if theta is None and size == images.shape[-1]:
+        return _scale(images, mean, std)
+    if theta is None:
+        theta, padding = identity(len(images)), "border"
+    if backend is None:
+        backend = "opencv" if images.device.type == "cpu" else "grid_sample"
+    if backend == "opencv":
+        return _scale(_warp_opencv(images, theta, size, padding), mean, std)
+    return _warp_grid_sample(images, theta, size, padding).sub_(255 * mean).div_(255 * std)
+
+
+def pixel_matrices(theta: Tensor, side: int, size: int) -> np.ndarray:
+    """theta in pixels: float64 (B, 2, 3) from output pixel centres (x, y, 1) to input ones.
+
+    A pixel p of S has its centre at (2p + 1) / S - 1, on either side of theta.
+    """
+    theta = theta.numpy().astype(np.float64)
+    linear, shift = theta[:, :, :2], theta[:, :, 2]
+    shift = (linear.sum(axis=2) * (1 / size - 1) + shift + 1) * side / 2 - 0.5
+    return np.concatenate([linear * (side / size), shift[:, :, None]], axis=2)
+
+
+def _warp_opencv(images: Tensor, theta: Tensor, size: int, padding: Padding) -> Tensor:
+    matrices = pixel_matrices(theta, images.shape[-1], size)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    border = OPENCV_BORDERS[padding]
+    out = np.empty((len(images), size, size), np.uint8)
+    for image, matrix, warped in zip(images.numpy(), matrices, out, strict=True):
+        cv2.warpAffine(image, matrix, (size, size), warped, flags, border)
+    return torch.from_numpy(out)
+
+
+def _warp_grid_sample(images: Tensor, theta: Tensor, size: int, padding: Padding) -> Tensor:
+    theta = theta.to(images.device)
+    grid = F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
+    return F.grid_sample(
+        images[:, None].float(),
+        grid,
+        mode="bilinear",
+        padding_mode=GRID_SAMPLE_PADDINGS[padding],
+        align_corners=False,
+    )
+
+
+def _scale(images: Tensor, mean: float, std: float) -> Tensor:
+    """uint8 (B, S, S) to float32 (B, 1, S, S); on a CPU by a table of the 256 grey levels, in one pass."""
+    if images.device.type != "cpu":
+        return images[:, None].float().sub_(255 * mean).div_(255 * std)
+    table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
+    count, side = images.shape[:2]
+    out = torch.empty(count, 1, side, side)
+    if count:
+        cv2.LUT(images.numpy().reshape(-1, side), table, out.numpy().reshape(-1, side))
+    return out

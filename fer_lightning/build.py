@@ -1,0 +1,165 @@
+"""The only place where objects are made from a config: one short function per slot.
+
+The package below takes plain keyword arguments. Where a constructor names something that only the run knows
+(`num_classes`, `class_counts`, `input_size`, `in_channels`, `folder`), it is supplied here.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning.augment.pipeline import BatchTransform
+from fer_lightning.callbacks.checkpoint import AtomicCheckpointIO
+from fer_lightning.check import FEED_KEYS, MODEL_KEYS, SLOTS
+from fer_lightning.classifier import FERClassifier
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.errors import UserError
+from fer_lightning.models.published import load_published
+from fer_lightning.network import Network
+from fer_lightning.runs import RunFolder
+from fer_lightning.seeding import derive_seed
+
+
+def set_threads(cfg: DictConfig) -> None:
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+
+
+def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dict[str, Any]:
+    """The summary's entries that are known before anything is built."""
+    return {
+        "status": "running",
+        "name": cfg.name,
+        "job": folder.path.name,
+        "seed": cfg.seed,
+        "choices": {group: choices.get(group) for group in (*SLOTS, "callbacks", "logger", "experiment")},
+        "monitor": cfg.callbacks.best.monitor,
+        "mode": cfg.callbacks.best.mode,
+        "expected": OmegaConf.to_container(cfg.expected) if cfg.expected else None,
+    }
+
+
+def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dict[str, Any]:
+    """The summary's entries about what was built."""
+    parameters = list(model.network.parameters())
+    split, device = data.split, trainer.strategy.root_device
+    return {
+        "data": {"name": data.table.name, "checksum": data.table.checksum, "notes": data.table.notes},
+        "split": {
+            "name": split.name,
+            "checksum": split.checksum,
+            "rows": {"train": len(data.train_rows), "val": len(split.val), "test": len(split.test)},
+        },
+        "parameters": {
+            "total": sum(p.numel() for p in parameters),
+            "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        },
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "world_size": trainer.world_size,
+        "precision": trainer.precision,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def build_data(cfg: DictConfig) -> FERDataModule:
+    table = instantiate(_without(cfg.data, FEED_KEYS))
+    feed = {key: cfg.data[key] for key in FEED_KEYS if key in cfg.data}
+    transform = BatchTransform(
+        augmentation=instantiate(cfg.augment),
+        input_size=cfg.model.input_size,
+        mean=cfg.model.mean,
+        std=cfg.model.std,
+        num_classes=len(table.classes),
+    )
+    sampler = instantiate(cfg.sampler, _partial_=True)
+    return FERDataModule(table=table, transform=transform, sampler=sampler, seed=cfg.seed, **feed)
+
+
+def build_network(cfg: DictConfig, num_classes: int) -> Network:
+    """Weights depend on the seed alone, whatever was drawn before."""
+    torch.manual_seed(derive_seed(cfg.seed, "weights"))
+    backbone = instantiate(_without(cfg.model, MODEL_KEYS), num_classes=num_classes)
+    stn = instantiate(
+        cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels)
+    )
+    if cfg.model.weights:
+        load_published(cfg.model.weights, stn, backbone)
+    network = Network(stn, backbone, cfg.model.in_channels)
+    return network.to(memory_format=torch.channels_last) if cfg.channels_last else network
+
+
+def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
+    supplied = _asked_for(cfg.loss, class_counts=class_counts, num_classes=len(class_counts))
+    return instantiate(cfg.loss, **supplied)
+
+
+def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
+    num_classes = len(data.table.classes)
+    return FERClassifier(
+        network=build_network(cfg, num_classes),
+        loss=build_loss(cfg, data.class_counts),
+        optimizer=instantiate(cfg.optim, _partial_=True),
+        schedule=instantiate(cfg.schedule),
+        num_classes=num_classes,
+        ema_decay=cfg.ema_decay,
+        seed=cfg.seed,
+    )
+
+
+def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
+    nodes = [node for node in cfg.callbacks.values() if node is not None]
+    return [instantiate(node, **_asked_for(node, folder=str(folder))) for node in nodes]
+
+
+def build_logger(cfg: DictConfig, folder: Path) -> Logger | bool:
+    if not cfg.logger:
+        return False
+    config = OmegaConf.to_container(cfg, resolve=True)
+    return instantiate(cfg.logger, _convert_="all", folder=str(folder), config=config)
+
+
+def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
+    """Hand a finished run to those loggers that can show one."""
+    for logger in trainer.loggers:
+        if hasattr(logger, "publish"):
+            logger.publish(folder, summary)
+
+
+def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
+    callbacks = build_callbacks(cfg, folder)
+    trainer = instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        logger=build_logger(cfg, folder),
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=str(folder),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if on_cpu and str(cfg.trainer.get("precision")).startswith("16"):
+        raise UserError(
+            f"trainer.precision={cfg.trainer.precision} needs a GPU, and this machine offers none. "
+            "Choose trainer.precision=bf16-mixed or 32-true."
+        )
+    return trainer
+
+
+def _without(node: DictConfig, keys: tuple[str, ...]) -> DictConfig:
+    return OmegaConf.masked_copy(node, [key for key in node if key not in keys])
+
+
+def _asked_for(node: DictConfig, **offers: Any) -> dict[str, Any]:
+    """Those of the offers that the node's constructor names and the config does not set."""
+    names = inspect.signature(get_object(node._target_)).parameters
+    return {key: value for key, value in offers.items() if key in names and key not in node}

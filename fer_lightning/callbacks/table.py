@@ -1,0 +1,40 @@
+"""metrics.csv: one dense row per epoch, written whole after each, and sent to whatever logger there is."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from fer_lightning.files import write_atomically
+
+
+class MetricsTable(Callback):
+    """Its rows are part of the checkpoint, so that a resumed run's table equals an undisturbed one's."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = Path(folder, "metrics.csv")
+        self.rows: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        row = {"epoch": trainer.current_epoch, **pl_module.epoch_row}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self._write()
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.current_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def _write(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.path, text.getvalue())

@@ -1,0 +1,252 @@
+"""Refuses a bad config within a second, in words, before torch is imported.
+
+Three layers: Hydra and `schema.py` refuse unknown root keys and options while composing (`refusals.py` puts that into
+words); here every `_target_` is held against the signature in its source; then the rules between fields.
+"""
+
+import ast
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning.errors import UserError
+from fer_lightning.signatures import Parameter, TargetNotFound, signature
+
+DATAMODULE = "fer_lightning.data.datamodule.FERDataModule"
+FEED_KEYS = ("split", "split_seed", "batch_size", "eval_batch_size", "train_eval_rows", "train_rows")
+MODEL_KEYS = ("mean", "std", "weights")
+
+# What only the run knows, and build.py supplies.
+SUPPLIED = {
+    "model": {"num_classes"},
+    "stn": {"in_channels", "input_size"},
+    "loss": {"class_counts", "num_classes"},
+    "sampler": {"labels", "seed", "rank", "world_size"},
+    "optim": {"params"},
+    "trainer": {"callbacks", "logger", "plugins", "default_root_dir", "use_distributed_sampler"},
+    "callbacks": {"folder"},
+    "logger": {"folder", "config"},
+}
+SLOTS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer")
+
+TRAINER_REFUSALS = {
+    "max_steps": "a run is counted in epochs: trainer.max_epochs, with trainer.limit_train_batches for less than one",
+    "val_check_interval": "validation stands at the end of each epoch, where a run can be resumed exactly",
+    "check_val_every_n_epoch": "validation stands at the end of each epoch, where a run can be resumed exactly",
+    "overfit_batches": "use debug=overfit, or data.train_rows=64 augment=none",
+    "reload_dataloaders_every_n_epochs": "the faces are in memory and never reloaded",
+    "num_sanity_val_steps": "use debug=fdr to try every step of a run once",
+    "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; they are set by callbacks.best and callbacks.last",
+}
+METRICS = tuple(
+    f"{part}/{name}"
+    for part in ("val", "train_eval", "train")
+    for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
+)
+MISSING_TYPE = object()
+
+
+def check(cfg: DictConfig) -> list[str]:
+    """Raise UserError where the config cannot run; return warnings for what can run but may not be meant."""
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True, enum_to_str=True)
+    for slot in SLOTS:
+        check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=_extra_keys(slot))
+    for name, node in (config["callbacks"] or {}).items():
+        if node is not None:
+            check_node(f"callbacks.{name}", node, SUPPLIED["callbacks"])
+    if config["logger"]:
+        check_node("logger", config["logger"], SUPPLIED["logger"])
+    _check_between_fields(config)
+    return _warnings(config)
+
+
+def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Parameter] | None = None) -> None:
+    """Hold one `_target_` node, and those nested in it, against the signatures in their sources."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise UserError(f"{key}={node!r}: expected one of the options of its group. See: python train.py --help")
+    target = node["_target_"]
+    try:
+        accepted = signature(target)
+    except TargetNotFound as error:
+        raise UserError(f"{key}._target_={target}: {error}.") from None
+    allowed = {name: p for name, p in accepted.parameters.items() if name not in supplied} | (extra or {})
+    given = {name: value for name, value in node.items() if not name.startswith("_")}
+    for name, value in given.items():
+        if name in allowed:
+            check_type(f"{key}.{name}", value, allowed[name].annotation)
+        elif not accepted.open_ended or name in supplied:
+            raise UserError(unknown_key(key, name, target, list(allowed)))
+        if isinstance(value, dict) and "_target_" in value:
+            check_node(f"{key}.{name}", value, set())
+    missing = [name for name, p in allowed.items() if p.required and name not in given]
+    if missing and not node.get("_partial_"):
+        raise UserError(f"{key}.{missing[0]} is not set, and {target.rpartition('.')[2]} needs it.")
+
+
+def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
+    return (
+        f"{key}.{name}: {target.rpartition('.')[2]} has no key {name!r}.{nearest(name, allowed, prefix=f'{key}.')} "
+        f"Allowed: {', '.join(sorted(allowed)) or 'none'}."
+    )
+
+
+def nearest(word: str, known: list[str], prefix: str = "") -> str:
+    """' Did you mean x?' for the nearest known word, or ''."""
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {prefix}{match[0]}?" if match else ""
+
+
+def check_type(key: str, value: Any, annotation: str) -> None:
+    """Refuse a value that its parameter's annotation does not admit; what cannot be read is let through."""
+    if annotation and not _fits(value, ast.parse(annotation, mode="eval").body):
+        raise UserError(f"{key}={value!r} ({type(value).__name__}): expected {_in_words(annotation)}.")
+
+
+def _fits(value: Any, kind: ast.expr) -> bool:
+    match kind:
+        case ast.BinOp(op=ast.BitOr()):
+            return _fits(value, kind.left) or _fits(value, kind.right)
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Name(id="bool"):
+            return isinstance(value, bool)
+        case ast.Name(id="int"):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ast.Name(id="float"):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.Name(id="str"):
+            return isinstance(value, str)
+        case ast.Name(id="dict"):
+            return isinstance(value, dict)
+        case ast.Name(id="list" | "tuple"):
+            return isinstance(value, list)
+        case ast.Subscript(value=ast.Name(id="Literal")):
+            options = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
+            return value in [option.value for option in options]
+        case ast.Subscript(value=ast.Name(id="Optional")):
+            return value is None or _fits(value, kind.slice)
+        case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple()):
+            return any(_fits(value, member) for member in kind.slice.elts)
+        case ast.Subscript(value=ast.Name(id="list" | "List")):
+            return isinstance(value, list) and all(_fits(item, kind.slice) for item in value)
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple()):
+            members = kind.slice.elts
+            return (
+                isinstance(value, list)
+                and len(value) == len(members)
+                and all(_fits(item, member) for item, member in zip(value, members, strict=True))
+            )
+    return True
+
+
+def _in_words(annotation: str) -> str:
+    return (
+        annotation.replace("Literal[", "one of [").replace("Optional[", "optional [").replace(" | None", " or null")
+    )
+
+
+def _extra_keys(slot: str) -> dict[str, Parameter]:
+    if slot == "data":
+        feed = signature(DATAMODULE).parameters
+        return {key: feed[key] for key in FEED_KEYS}
+    if slot == "model":
+        return {
+            "mean": Parameter("mean", "float", True),
+            "std": Parameter("std", "float", True),
+            "weights": Parameter("weights", "str | None", True),
+        }
+    return {}
+
+
+def _check_between_fields(config: dict[str, Any]) -> None:
+    _check_root(config)
+    _check_trainer(config["trainer"])
+    _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
+    _check_model(config["model"])
+    _check_data(config["data"])
+
+
+def _check_root(config: dict[str, Any]) -> None:
+    decay, threads = config["ema_decay"], config["threads"]
+    if decay is not None and not 0 < decay < 1:
+        raise UserError(f"ema_decay={decay}: a decay per step lies between 0 and 1, e.g. 0.999; null: no average.")
+    if threads is not None and threads < 1:
+        raise UserError(f"threads={threads}: choose 1 or more, or null for torch's own choice.")
+
+
+def _check_trainer(trainer: dict[str, Any]) -> None:
+    for key, reason in TRAINER_REFUSALS.items():
+        if key in trainer:
+            raise UserError(f"trainer.{key}={trainer[key]}: not used here: {reason}.")
+    epochs = trainer.get("max_epochs")
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(f"trainer.max_epochs={epochs}: choose 1 or more; the schedule's length depends on it.")
+    if trainer.get("accelerator") == "cpu" and str(trainer.get("precision")).startswith("16"):
+        raise UserError(
+            f"trainer.precision={trainer['precision']} with trainer.accelerator=cpu: 16-bit floats need a GPU. "
+            "Choose trainer.precision=bf16-mixed or 32-true."
+        )
+
+
+def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
+    for name, node in callbacks.items():
+        monitor = (node or {}).get("monitor")
+        if monitor is not None and monitor not in METRICS:
+            raise UserError(
+                f"callbacks.{name}.monitor={monitor}: no such metric.{nearest(monitor, list(METRICS))} "
+                f"Allowed: {', '.join(METRICS)}."
+            )
+        if (node or {}).get("mode", "max") not in ("max", "min"):
+            raise UserError(f"callbacks.{name}.mode={node['mode']}: expected max or min.")
+    patience = (callbacks.get("early_stopping") or {}).get("patience")
+    if patience is not None and patience >= epochs:
+        raise UserError(
+            f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it could never stop a run. "
+            f"Choose a patience below {epochs}, or null."
+        )
+
+
+def _check_model(model: dict[str, Any]) -> None:
+    if model["std"] <= 0:
+        raise UserError(f"model.std={model['std']}: a deviation is above 0.")
+    if model["input_size"] < 32:
+        raise UserError(f"model.input_size={model['input_size']}: the networks halve it five times; choose 32 or more.")
+    if model.get("attention") == "tokens" and model["input_size"] < 64:
+        raise UserError(
+            f"model.attention=tokens with model.input_size={model['input_size']}: the last map is a single token. "
+            "Choose model.input_size=64 or more, or model.attention=batch."
+        )
+    if model["weights"] and not Path(model["weights"]).is_file():
+        raise UserError(f"model.weights={model['weights']}: no such file.")
+    if model["_target_"] == "fer_lightning.models.emonext.EmoNeXt" and model.get("pretrained"):
+        from fer_lightning.models.pretrained import locate
+
+        locate(model["size"], model["pretrained"])
+
+
+def _check_data(data: dict[str, Any]) -> None:
+    if data["_target_"] != "fer_lightning.data.fer2013.load":
+        return
+    from fer_lightning.data.store import store_problem
+
+    problem = store_problem(data["root"])
+    if problem:
+        raise UserError(problem)
+    if data.get("extra") and not os.path.exists(data["extra"]):
+        raise UserError(f"data.extra={data['extra']}: no such file or folder.")
+    if data.get("taxonomy") != "fer2013" and not data.get("extra"):
+        raise UserError(
+            f"data.taxonomy={data['taxonomy']} without data.extra: FER2013 has no frustration and no boredom, so two "
+            "classes would be empty. Give their faces: data.extra=custom.csv (emotion,pixels[,Usage]) or a folder."
+        )
+
+
+def _warnings(config: dict[str, Any]) -> list[str]:
+    warnings = []
+    weighted_loss = config["loss"]["_target_"].rpartition(".")[0].endswith(("weighted", "class_balanced"))
+    if weighted_loss and config["sampler"]["_target_"].rpartition(".")[0].endswith("weighted"):
+        warnings.append("a weighted sampler with a weighted loss corrects the imbalance twice")
+    return warnings

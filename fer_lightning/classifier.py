@@ -1,0 +1,212 @@
+"""The LightningModule: the system around a network, from batch to metrics."""
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from fer_lightning.data.loader import Batch
+from fer_lightning.metrics import accuracy, f1_macro, recall_mean
+from fer_lightning.network import Network
+from fer_lightning.schedules.base import Schedule
+from fer_lightning.seeding import derive_seed
+
+VAL_SETS = ("val", "train_eval")
+
+
+class FERClassifier(pl.LightningModule):
+    """Trains a network and measures it.
+
+    loss       (logits, target) -> scalar; what training minimises, plus the network's auxiliary terms
+    optimizer  called with the parameters
+    schedule   factor of the optimiser's learning rate by step
+    ema_decay  decay of the averaged weights that every evaluation uses; None: evaluate the raw weights
+    seed       of dropout; each step's depends on (seed, epoch, step, rank) alone
+
+    Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
+    evaluation mode with the same weights. `*/loss` is the configured loss, `*/ce` plain cross-entropy, which alone
+    compares runs of different losses.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Schedule,
+        num_classes: int,
+        ema_decay: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
+        self.make_optimizer, self.num_classes = optimizer, num_classes
+        self.ema = None
+        if ema_decay is not None:
+            average = partial(_ema_update, decay=ema_decay)
+            self.ema = AveragedModel(network, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
+        self.train_metrics = self._metrics()
+        self.eval_metrics = nn.ModuleDict({name: self._metrics() for name in (*VAL_SETS, "test")})
+        self.epoch_row: dict[str, float] = {}
+        self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, K) of the weights that are evaluated: the averaged ones where they are kept."""
+        return self.network(image) if self.ema is None else self.ema.module(image)
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer = self.make_optimizer([p for p in self.network.parameters() if p.requires_grad])
+        for group in optimizer.param_groups:
+            group["base_lr"] = group["lr"]
+        return optimizer
+
+    def on_train_start(self) -> None:
+        steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
+        self.schedule.bind(total_steps=steps * self.trainer.max_epochs, steps_per_epoch=steps)
+
+    def on_train_epoch_start(self) -> None:
+        self.train_metrics.reset()
+        self._epoch_seconds, self._epoch_images = 0.0, 0
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self._step_began = time.perf_counter()
+        torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
+        factor = self.schedule.factor(self.global_step)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits = self.network(batch["image"])
+        target = batch["target"]
+        loss = self.loss(logits, target) + sum(self.network.auxiliary.values())
+        hard = target if target.ndim == 1 else target.argmax(dim=1)
+        self.train_metrics["loss"].update(loss.detach(), weight=len(target))
+        self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update_parameters(self.network)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self._epoch_seconds += time.perf_counter() - self._step_began
+        self._epoch_images += len(batch["row"]) * self.trainer.world_size
+
+    def on_validation_epoch_start(self) -> None:
+        for name in VAL_SETS:
+            self.eval_metrics[name].reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(batch, VAL_SETS[dataloader_idx])
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the epoch's row before the callbacks that select and stop look at it."""
+        row = {"lr": self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]}
+        row |= _summary("train", self.train_metrics)
+        for name in VAL_SETS:
+            row |= _summary(name, self.eval_metrics[name])
+        row["seconds"] = self._epoch_seconds
+        row["images_per_second"] = self._epoch_images / max(self._epoch_seconds, 1e-9)
+        self.epoch_row = row
+        self.log_dict(row, logger=False)
+        self.schedule.observe(row["val/acc"])
+
+    def on_test_epoch_start(self) -> None:
+        self.eval_metrics["test"].reset()
+        self.predictions = []
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        logits = self._evaluate(batch, "test")
+        self.predictions.append((batch["row"].cpu(), batch["target"].cpu(), logits.float().softmax(dim=1).cpu()))
+
+    def on_test_epoch_end(self) -> None:
+        self.test_row = _summary("test", self.eval_metrics["test"])
+        self.test_confusion = self.eval_metrics["test"]["confusion"].compute().cpu().numpy()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["schedule"] = self.schedule.state_dict()
+        checkpoint["partial_epoch"] = {
+            "metrics": {name: self._global_state(metric) for name, metric in self.train_metrics.items()},
+            "seconds": getattr(self, "_epoch_seconds", 0.0),
+            "images": getattr(self, "_epoch_images", 0),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.schedule.load_state_dict(checkpoint["schedule"])
+        partial_epoch = checkpoint["partial_epoch"]
+        self.train_metrics.reset()
+        if self.global_rank == 0:
+            for name, state in partial_epoch["metrics"].items():
+                metric = self.train_metrics[name]
+                for key, value in state.items():
+                    setattr(metric, key, value.to(self.device))
+                metric._update_count = 1
+        self._epoch_seconds, self._epoch_images = partial_epoch["seconds"], partial_epoch["images"]
+
+    def gathered_predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows (N,), labels (N,) and probabilities (N, K) of the test set from all ranks, sorted by row."""
+        parts = self.predictions
+        if self.trainer.world_size > 1:
+            everyone: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(everyone, parts)
+            parts = [part for rank in everyone for part in rank]
+        rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        order = np.argsort(rows, kind="stable")
+        return rows[order], labels[order], probabilities[order]
+
+    def _evaluate(self, batch: Batch, name: str) -> Tensor:
+        logits, target = self(batch["image"]), batch["target"]
+        metrics, weight = self.eval_metrics[name], len(target)
+        metrics["loss"].update(self.loss(logits, target), weight=weight)
+        metrics["ce"].update(F.cross_entropy(logits.float(), target), weight=weight)
+        metrics["confusion"].update(logits.argmax(dim=1), target)
+        return logits
+
+    def _global_state(self, metric: Metric) -> dict[str, Tensor]:
+        """A metric's accumulated state summed over all ranks, copied."""
+        with metric.sync_context(should_sync=self.trainer.world_size > 1):
+            return {key: value.detach().clone() for key, value in metric.metric_state.items()}
+
+    def _metrics(self) -> MetricCollection:
+        return MetricCollection(
+            {
+                "loss": MeanMetric(nan_strategy="disable"),
+                "ce": MeanMetric(nan_strategy="disable"),
+                "confusion": MulticlassConfusionMatrix(self.num_classes, validate_args=False),
+            },
+            compute_groups=False,
+        )
+
+
+def _summary(name: str, metrics: MetricCollection) -> dict[str, float]:
+    """The scalars of one set, each computed once over all its rows."""
+    confusion = metrics["confusion"].compute().cpu().numpy()
+    row = {f"{name}/loss": metrics["loss"].compute().item()}
+    if metrics["ce"].update_called:
+        row[f"{name}/ce"] = metrics["ce"].compute().item()
+    row[f"{name}/acc"] = accuracy(confusion)
+    row[f"{name}/f1_macro"] = f1_macro(confusion)
+    row[f"{name}/recall_mean"] = recall_mean(confusion)
+    return row
+
+
+@torch.no_grad()
+def _ema_update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor, *, decay: float) -> None:
+    """Move the average towards the weights; early on it follows faster: min(decay, (1 + t) / (10 + t))."""
+    if not averaged[0].is_floating_point():
+        for target, source in zip(averaged, current, strict=True):
+            target.copy_(source)
+        return
+    t = num_averaged.item()
+    torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + t) / (10 + t)))

@@ -1,0 +1,114 @@
+"""FER2013 from its store, in one of the taxonomies, with or without rows of one's own."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fer_lightning.data.ingest import ingest
+from fer_lightning.data.readers.faces import TRAINING
+from fer_lightning.data.rows import rows_checksum, stored_order
+from fer_lightning.data.store import Store, open_store, source_changed, store_problem
+from fer_lightning.data.table import FaceTable
+from fer_lightning.errors import UserError
+from fer_lightning.labels import TAXONOMIES, Taxonomy
+
+
+def load(
+    root: str = "data/fer2013",
+    taxonomy: Literal["fer2013", "learning_game", "learning_game_distracted"] = "fer2013",
+    extra: str | None = None,
+) -> FaceTable:
+    """The faces of the store at `root` whose classes are in `taxonomy`, and those of `extra`.
+
+    `extra` is a CSV `emotion,pixels[,Usage]` with the taxonomy's codes or names, class folders, or an archive
+    of either. It is ingested once, into a store of its own under `root`; rows without Usage are dealt
+    70/15/15 per class.
+    UserError where there is no store, or where a class would have no training rows.
+    """
+    if problem := store_problem(root):
+        raise UserError(problem)
+    chosen = TAXONOMIES[taxonomy]
+    base = open_store(Path(root))
+    if base.manifest["taxonomy"] != "fer2013":
+        raise UserError(f"data.root={root}: a store of extra rows, not of FER2013; name the folder above it")
+    notes = list(base.manifest["notes"])
+    if source_changed(base.manifest):
+        source = base.manifest["source"]["path"]
+        notes.append(f"{source} has changed since it was ingested; make data FROM={source} takes it up")
+    if taxonomy == "fer2013" and extra is None:
+        part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests)
+        return _table(part, chosen, base.manifest["checksum"], notes)
+    if extra is None:
+        own = [name for name in chosen.classes if name not in base.classes]
+        raise UserError(
+            f"data.taxonomy={taxonomy}: FER2013 has no faces of {', '.join(own)}: empty classes; "
+            f"give yours: data.extra=path/to/custom.csv (emotion,pixels[,Usage]) or class folders"
+        )
+    added, extra_notes = _extra(root, extra, taxonomy, official=base.has_official_split)
+    merged = _merge([_kept(base, chosen), added])
+    checksum = rows_checksum(chosen.classes, merged.usage, merged.labels, merged.digests)
+    return _table(merged, chosen, checksum, notes + extra_notes)
+
+
+@dataclass(frozen=True)
+class _Part:
+    pixels: np.ndarray
+    labels: np.ndarray
+    usage: np.ndarray
+    source: np.ndarray
+    digests: np.ndarray
+
+
+def _kept(base: Store, taxonomy: Taxonomy) -> _Part:
+    """The rows of the classes that both have, with the taxonomy's codes."""
+    codes = np.array([taxonomy.classes.index(c) if c in taxonomy.classes else -1 for c in base.classes])
+    labels = codes[base.labels]
+    rows = np.flatnonzero(labels >= 0)
+    return _Part(base.pixels[rows], labels[rows], base.usage[rows], base.source[rows], base.digests[rows])
+
+
+def _extra(root: str, extra: str, taxonomy: str, official: bool) -> tuple[_Part, list[str]]:
+    key = hashlib.sha256(f"{taxonomy} {Path(extra).absolute()}".encode()).hexdigest()[:12]
+    folder = Path(root) / f"extra-{key}"
+    try:
+        result = ingest(extra, str(folder), taxonomy, deal_usage=True)
+    except UserError as error:
+        raise UserError(f"data.extra={extra}: {error}") from None
+    store = open_store(folder)
+    usage = store.usage if official else np.full_like(store.usage, TRAINING)
+    source = np.array([f"{extra}:{name}" for name in store.source])
+    counted = {name: sum(counts.values()) for name, counts in result.manifest["counts"].items()}
+    shown = ", ".join(f"{count:,} {name}" for name, count in counted.items())
+    notes = [f"extra rows of {extra}: {shown} ({result.outcome})"]
+    notes += [f"extra rows of {extra}: {note}" for note in result.manifest["notes"]]
+    return _Part(store.pixels, store.labels, usage, source, store.digests), notes
+
+
+def _merge(parts: list[_Part]) -> _Part:
+    fields = ("pixels", "labels", "usage", "source", "digests")
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
+    order = stored_order(joined["usage"], joined["labels"], joined["digests"])
+    return _Part(**{name: values[order] for name, values in joined.items()})
+
+
+def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str]) -> FaceTable:
+    trained = np.bincount(part.labels[part.usage == TRAINING], minlength=len(taxonomy.classes))
+    empty = [name for name, count in zip(taxonomy.classes, trained, strict=True) if not count]
+    if empty:
+        raise UserError(
+            f"data.taxonomy={taxonomy.name}: no Training rows of {', '.join(empty)}; add some by data.extra, "
+            f"or choose a taxonomy without them: {', '.join(TAXONOMIES)}"
+        )
+    return FaceTable(
+        name=taxonomy.name,
+        pixels=part.pixels,
+        labels=part.labels,
+        usage=part.usage,
+        source=part.source,
+        classes=taxonomy.classes,
+        checksum=checksum,
+        notes=notes,
+    )

@@ -1,0 +1,216 @@
+"""Turn FER2013 in any of its forms into a store, once; what `make data FROM=path ROOT=data/fer2013` runs."""
+
+import argparse
+import fcntl
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.data.readers.faces import TRAINING, Faces, Progress
+from fer_lightning.data.readers.reader import read_faces, source_fingerprint
+from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
+from fer_lightning.data.splits import deal
+from fer_lightning.data.store import MANIFEST, VERSION, read_manifest
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
+
+# As torchvision.datasets.FER2013 lists them.
+CHALLENGE_MD5 = {
+    "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",
+    "b114b9e04e6949e5fe8b6a98b3892b1d": "icml_face_data.csv",
+    "3f0dfb3d3fd99c811a1299cb947e3131": "train.csv",
+}
+DEAL_SEED = 0
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The store's manifest, and what became of it: reused, new, or in place of an earlier one."""
+
+    manifest: dict[str, Any]
+    outcome: str
+
+
+def ingest(
+    source: str,
+    root: str,
+    taxonomy: str = "fer2013",
+    deal_usage: bool = False,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Read `source` into a store at `root`, unless that store was made from it as it still is.
+
+    Rows without Usage all become Training, or with `deal_usage` are dealt 70/15/15 per class over the three.
+    """
+    origin, folder = Path(source).absolute(), Path(root)
+    try:
+        key = {"path": str(origin), "fingerprint": source_fingerprint(origin)}
+        former = read_manifest(folder)
+        if _made_from(former, key, taxonomy):
+            return Ingested(former, "reused: the source has the size and time that it had")
+        with _locked(folder):
+            former = read_manifest(folder)  # another process may have made it while this one waited
+            if _made_from(former, key, taxonomy):
+                return Ingested(former, "reused: another process has just made it")
+            faces = read_faces(origin, TAXONOMIES[taxonomy], progress)
+            manifest = _write(folder, faces, key, TAXONOMIES[taxonomy], deal_usage)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise UserError(f"cannot read FROM={source} or write ROOT={root}: {what}") from error
+    return Ingested(manifest, _outcome(former, key))
+
+
+def _made_from(manifest: dict[str, Any] | None, key: dict[str, Any], taxonomy: str) -> bool:
+    if manifest is None or manifest["taxonomy"] != taxonomy:
+        return False
+    return all(manifest["source"][name] == value for name, value in key.items())
+
+
+def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
+    if former is None:
+        return "written"
+    if former["source"]["path"] == key["path"]:
+        return "written again: the source has changed since it was last read"
+    return f"written in place of the store made from {former['source']['path']}"
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One writer at a time; the system frees the lock of a process that dies."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / ".lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _write(
+    root: Path, faces: Faces, key: dict[str, Any], taxonomy: Taxonomy, deal_usage: bool
+) -> dict[str, Any]:
+    digests = pixel_digests(faces.pixels)
+    usage, notes = _usage(faces, digests, deal_usage)
+    order = stored_order(usage, faces.labels, digests)
+    usage, labels, digests = usage[order], faces.labels[order], digests[order]
+    folder = Path(tempfile.mkdtemp(prefix="rows-", dir=root))
+    folder.chmod(0o755)
+    try:
+        np.save(folder / "pixels.npy", faces.pixels[order])
+        source = np.array(faces.source)[order]
+        np.savez(folder / "index.npz", labels=labels, usage=usage, source=source, digests=digests)
+        manifest = {
+            "version": VERSION,
+            "folder": folder.name,
+            "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
+            "rows": len(labels),
+            "taxonomy": taxonomy.name,
+            "classes": list(taxonomy.classes),
+            "checksum": rows_checksum(taxonomy.classes, usage, labels, digests),
+            "counts": _counts(taxonomy, usage, labels),
+            "source": {
+                **key,
+                "form": faces.form,
+                "md5": faces.md5,
+                "challenge_file": CHALLENGE_MD5.get(faces.md5 or ""),
+            },
+            "notes": faces.notes + notes,
+        }
+        write_atomically(root / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    for stale in root.glob("rows-*"):
+        if stale.name != folder.name:
+            shutil.rmtree(stale, ignore_errors=True)
+    return manifest
+
+
+def _usage(faces: Faces, digests: np.ndarray, deal_usage: bool) -> tuple[np.ndarray, list[str]]:
+    if faces.usage is not None:
+        return faces.usage, []
+    if deal_usage:
+        note = f"rows without Usage are dealt 70/15/15 per class (seed {DEAL_SEED}), copies together"
+        return deal(faces.labels, image_numbers(digests), DEAL_SEED), [note]
+    note = (
+        "the source names no Usage: all its rows are Training rows and split=official is refused; "
+        "data.split=stratified makes one"
+    )
+    return np.full(len(faces.labels), TRAINING, np.uint8), [note]
+
+
+def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, int]]:
+    counts = {}
+    for code, name in enumerate(USAGES):
+        found = np.bincount(labels[usage == code], minlength=len(taxonomy.classes))
+        counts[name] = dict(zip(taxonomy.classes, found.tolist(), strict=True))
+    return counts
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m fer_lightning.data.ingest", description=__doc__)
+    parser.add_argument("source", metavar="FROM", help="the CSV, folder, zip or tar to read")
+    parser.add_argument(
+        "root", metavar="ROOT", nargs="?", default="data/fer2013", help="where the store goes"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        with _progress_bar() as progress:
+            result = ingest(options.source, options.root, progress=progress)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    _report(result, options.root)
+    return 0
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    """A bar on a terminal; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _report(result: Ingested, root: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    manifest = result.manifest
+    source, counts = manifest["source"], manifest["counts"]
+    table = Table("class", title=f"{manifest['rows']:,} faces", title_justify="left")
+    for usage in counts:
+        table.add_column(usage, justify="right")
+    for name in manifest["classes"]:
+        table.add_row(name, *(f"{column[name]:,}" for column in counts.values()))
+    table.add_section()
+    table.add_row("all", *(f"{sum(column.values()):,}" for column in counts.values()))
+    Console().print(table)
+    print(f"store     {root} ({result.outcome})")
+    print(f"source    {source['path']} ({source['form']})")
+    print(f"checksum  {manifest['checksum']}")
+    if source["challenge_file"]:
+        print(f"original  yes: byte for byte the challenge's {source['challenge_file']}")
+    elif source["md5"]:
+        print(f"original  no: MD5 {source['md5']} is none of the challenge's files")
+    for note in manifest["notes"]:
+        print(f"note      {note}")
+    at = "" if Path(root) == Path("data/fer2013") else f" data.root={root}"
+    split = "" if all(sum(column.values()) for column in counts.values()) else " data.split=stratified"
+    print(f"next      python train.py{at}{split}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Loaders that hand over whole batches of rows.
+
+All faces are one uint8 array in memory, so there is nothing for worker processes to decode: a batch is one fancy
+index, about a microsecond a face, and the arithmetic on it happens later, on the training device.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+Batch = dict[str, Tensor | tuple[int, int]]
+
+
+class FaceDataset(Dataset):
+    """Rows of a face array, a batch at a time: image uint8 (B, 48, 48), target int64 (B,), row int64 (B,).
+
+    `rows` are the positions of this set's members in the whole array; pixels already on a GPU stay there.
+    """
+
+    def __init__(self, pixels: Tensor, labels: Tensor, rows: Tensor) -> None:
+        self.pixels, self.labels, self.rows = pixels, labels, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> Batch:
+        return {name: value[0] for name, value in self.__getitems__([position]).items()}
+
+    def __getitems__(self, positions: list[int] | np.ndarray | Tensor) -> Batch:
+        rows = self.rows[torch.as_tensor(positions)]
+        return {
+            "image": self.pixels[rows.to(self.pixels.device)],
+            "target": self.labels[rows],
+            "row": rows,
+        }
+
+
+class TrainLoader:
+    """Full batches in the sampler's order; the incomplete last one is dropped (BatchNorm cannot take a batch of one).
+
+    Every batch carries `key = (epoch, step)`, from which its augmentation and dropout are seeded. The loader is
+    stateful after Lightning's protocol: a checkpoint in the middle of an epoch makes the next iteration begin behind
+    the batches already handed out.
+    """
+
+    def __init__(self, dataset: FaceDataset, sampler: Sampler, batch_size: int) -> None:
+        self.dataset, self.sampler, self.batch_size = dataset, sampler, batch_size
+        self.epoch = 0
+        self._first = 0
+        self._handed_out = 0
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.sampler.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        first, self._first = self._first, 0
+        order = torch.as_tensor(np.fromiter(self.sampler, np.int64, len(self.sampler)))
+        for step in range(first, len(self)):
+            self._handed_out = step + 1
+            positions = order[step * self.batch_size : (step + 1) * self.batch_size]
+            yield {**self.dataset.__getitems__(positions), "key": (self.epoch, step)}
+
+    def state_dict(self) -> dict[str, int]:
+        return {"handed_out": self._handed_out}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._first = state["handed_out"] % max(1, len(self))
+
+
+class EvalLoader:
+    """Each row once, in order; under DDP each rank takes its share in equally many batches, without padding."""
+
+    def __init__(self, dataset: FaceDataset, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.dataset = dataset
+        self.positions = torch.arange(rank, len(dataset), world_size)
+        self.batches = math.ceil(math.ceil(len(dataset) / world_size) / batch_size)
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        for positions in torch.tensor_split(self.positions, self.batches):
+            yield self.dataset.__getitems__(positions)

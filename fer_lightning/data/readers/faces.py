@@ -1,0 +1,61 @@
+"""What every reader returns, and the names of splits that they share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fer_lightning.labels import USAGES
+
+TRAINING, PUBLIC, PRIVATE = range(len(USAGES))
+PLAIN_TEST = 3  # a split called `test`, which is PrivateTest only where the source has a PublicTest too
+
+_SPLIT_NAMES = {
+    TRAINING: ("train", "training"),
+    PUBLIC: ("val", "valid", "validation", "dev", "public", "publictest"),
+    PRIVATE: ("private", "privatetest"),
+    PLAIN_TEST: ("test", "testing"),
+}
+SPLIT_CODES = {name: code for code, names in _SPLIT_NAMES.items() for name in names}
+ALLOWED_SPLITS = "Training, PublicTest, PrivateTest (or train, val, test)"
+
+# Called with (done, total) in one unit, bytes or images, as reading goes on.
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Faces:
+    """Rows in the order of their source.
+
+    pixels  uint8 (N, 48, 48)
+    labels  int64 (N,), indices into the taxonomy's classes
+    usage   uint8 (N,), indices into `labels.USAGES`; None where the source does not say
+    source  N strings: the row's number in the file counted from 0 (as FER+ counts), or the image's path
+    form    what was read, in words
+    md5     of the CSV file as read; None for images
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    usage: np.ndarray | None
+    source: list[str]
+    form: str
+    md5: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def split_code(name: str) -> int | None:
+    """The code of a split's name in any letter case (`Public_Test` -> PUBLIC); None where it is none."""
+    return SPLIT_CODES.get(name.strip().lower().replace("_", "").replace("-", "").replace(" ", ""))
+
+
+def settle_plain_test(usage: np.ndarray) -> list[str]:
+    """Turn `test` into PrivateTest, in place; returns the note to give where it stands for both test sets."""
+    plain = usage == PLAIN_TEST
+    usage[plain] = PRIVATE
+    if not plain.any() or (usage == PUBLIC).any():
+        return []
+    return [
+        "the source has a test split and no validation split: its test merges PublicTest and PrivateTest, "
+        "so split=official is refused; data.split=stratified makes one"
+    ]

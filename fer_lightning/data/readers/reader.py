@@ -1,0 +1,78 @@
+"""One door for every form of FER2013: choose what to read in a path, and read it."""
+
+from pathlib import Path
+
+from fer_lightning.data.readers.csv_faces import read_csv
+from fer_lightning.data.readers.faces import Faces, Progress
+from fer_lightning.data.readers.files import File, file_fingerprint, fingerprint, open_files
+from fer_lightning.data.readers.folder_faces import SUFFIXES, is_image, read_folders
+from fer_lightning.errors import UserError
+from fer_lightning.labels import Taxonomy
+
+# In order of preference: the first two hold every label, train.csv those of Training alone.
+KNOWN_CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+
+
+def read_faces(path: Path, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
+    """Read a CSV, a folder or an archive; UserError names file and row.
+
+    In a folder or archive fer2013.csv goes before icml_face_data.csv, train.csv, images, and one other CSV.
+    """
+    with open_files(_existing(path)) as (kind, files):
+        table, images = _choose(path, kind, files)
+        faces = read_csv(table, taxonomy, progress) if table else read_folders(images, taxonomy, progress)
+    if table and _is_competition(table, files):
+        faces.form = "competition folder (train.csv)"
+        faces.notes.append(
+            "test.csv of the competition has no labels: its rows are left out, so no official test score"
+        )
+    if kind in ("zip", "tar"):
+        faces.form += f" in a {kind}"
+    return faces
+
+
+def source_fingerprint(path: Path) -> list[int]:
+    """Count, bytes and newest time of what `read_faces` would read; an archive counts as one file."""
+    if not _existing(path).is_dir():
+        return file_fingerprint(path)
+    with open_files(path) as (kind, files):
+        table, images = _choose(path, kind, files)
+    return fingerprint([table] if table else images)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such file or folder; give FER2013's CSV, class folders, or a zip or tar of them"
+        )
+    return path
+
+
+def _choose(path: Path, kind: str, files: list[File]) -> tuple[File | None, list[File]]:
+    if kind == "file":
+        if path.name.lower().endswith(SUFFIXES):
+            raise UserError(f"{path}: a single image; give the folder that holds the class folders")
+        return files[0], []
+    tables = {}
+    for file in sorted(files, key=lambda file: file.name.count("/")):
+        tables.setdefault(file.name.rsplit("/", 1)[-1].lower(), file)
+    for name in KNOWN_CSV:
+        if name in tables:
+            return tables[name], []
+    if images := [file for file in files if is_image(file)]:
+        return None, images
+    others = [file for file in files if file.name.lower().endswith(".csv")]
+    if len(others) == 1:
+        return others[0], []
+    shown = ", ".join(file.name for file in files[:5]) or "nothing"
+    raise UserError(
+        f"{path}: holds neither {', '.join(KNOWN_CSV)}, nor one other CSV, nor class folders with png or jpg "
+        f"images, but {shown}{', ...' if len(files) > 5 else ''}"
+    )
+
+
+def _is_competition(table: File, files: list[File]) -> bool:
+    beside = table.name[: -len("train.csv")] + "test.csv"
+    return table.name.lower().endswith("train.csv") and any(
+        file.name.lower() == beside.lower() for file in files
+    )

@@ -1,0 +1,75 @@
+"""Every label order, written once: readers, losses, plots and reports all take it from here.
+
+FER2013's codes 0 to 6 are those of the challenge (Goodfellow et al. 2013, arXiv:1307.0414). The seed project
+of `learning_game` kept the codes and put collected faces of frustration and boredom where disgust and fear stood.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """An ordered set of classes; a class's index is its place in `classes`."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    def index(self, label: str) -> int:
+        """The class index of a name in any letter case or usual synonym; ValueError where it is none of ours."""
+        name = canonical(label)
+        if name not in self.classes:
+            raise ValueError(f"unknown label {label!r}: the classes of {self.name} are {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        return tuple(COLORS[name] for name in self.classes)
+
+
+_GAME = ("angry", "frustration", "boredom", "happy", "sad", "surprise", "neutral")
+
+TAXONOMIES = {
+    taxonomy.name: taxonomy
+    for taxonomy in (
+        Taxonomy("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")),
+        Taxonomy("learning_game", _GAME),
+        Taxonomy("learning_game_distracted", (*_GAME, "distracted")),
+    )
+}
+
+SYNONYMS = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "afraid": "fear",
+    "fearful": "fear",
+    "happiness": "happy",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+    "neutrality": "neutral",
+    "frustrated": "frustration",
+    "bored": "boredom",
+    "distraction": "distracted",
+}
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, plus two greys.
+COLORS = {
+    "angry": "#D55E00",
+    "disgust": "#009E73",
+    "fear": "#CC79A7",
+    "happy": "#E69F00",
+    "sad": "#0072B2",
+    "surprise": "#56B4E9",
+    "neutral": "#777777",
+    "frustration": "#882255",
+    "boredom": "#44AA99",
+    "distracted": "#AAAAAA",
+}
+
+USAGES = ("Training", "PublicTest", "PrivateTest")
+
+
+def canonical(label: str) -> str:
+    """The house's spelling of a label: lower case, synonyms resolved (`Happiness` -> `happy`)."""
+    name = label.strip().lower()
+    return SYNONYMS.get(name, name)

@@ -1,0 +1,63 @@
+"""What several networks share."""
+
+import torch
+from torch import Tensor, nn
+
+from fer_lightning.errors import UserError
+
+MIN_INPUT_SIZE = 32
+
+
+def check_input_size(input_size: int) -> None:
+    """UserError where the input's side (pixels) would leave a network without a map to look at."""
+    if input_size < MIN_INPUT_SIZE:
+        raise UserError(
+            f"model.input_size={input_size} is too small: the networks halve the image five times and need at "
+            f"least {MIN_INPUT_SIZE} pixels. Set model.input_size={MIN_INPUT_SIZE} or more."
+        )
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a gate computed from all channels' means (Hu et al. 2018, arXiv:1709.01507, eq. 2-4).
+
+    (B, C, H, W) -> same. The two linear layers have no bias. The gate is a sigmoid, in (0, 1); with `identity` it is
+    twice the sigmoid, in (0, 2), and its last layer starts at zero, so that it is exactly 1 at first.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, identity: bool = False):
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.fc = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.ReLU(),
+            nn.Linear(hidden, channels, bias=False),
+            nn.Sigmoid(),
+        )
+        self.scale = 2.0 if identity else 1.0
+        if identity:
+            nn.init.zeros_(self.fc[2].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.scale * self.fc(x.mean((2, 3)))
+        return x * gate[:, :, None, None].to(x.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, the first of stride 2, around a 1x1 shortcut (He et al. 2016, arXiv:1512.03385, fig. 5).
+
+    (B, in, S, S) -> (B, out, ceil(S / 2), ceil(S / 2)). The convolutions keep a bias before BatchNorm, as ResEmoteNet's do.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, stride=2), nn.BatchNorm2d(out_channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + self.shortcut(x))

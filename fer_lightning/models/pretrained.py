@@ -1,0 +1,106 @@
+"""Where timm's ImageNet weights are, or how to get them; imports no torch, so that a missing file is told in a second."""
+
+import os
+import shutil
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Literal
+
+from fer_lightning.errors import UserError
+
+PROBE_SECONDS = 3.0
+
+
+def timm_name(size: str, tag: str) -> str:
+    """timm's name of a ConvNeXt with these weights, e.g. convnext_tiny.fb_in22k."""
+    if (size, tag) == ("xlarge", "in1k"):
+        raise UserError(
+            "model.pretrained=in1k: ConvNeXt-XLarge was never published with ImageNet-1k weights. "
+            "Set model.pretrained=in22k, or another model.size."
+        )
+    return f"convnext_{size}.fb_{tag}"
+
+
+def locate(
+    size: Literal["tiny", "small", "base", "large", "xlarge"],
+    tag: Literal["in1k", "in22k"],
+    folder: str | Path | None = None,
+) -> Path:
+    """The weights file of a ConvNeXt (Liu et al. 2022, arXiv:2201.03545), found or fetched; UserError with directions else."""
+    name = timm_name(size, tag)
+    return weights_file(name, f"timm/{name}", folder)
+
+
+def weights_file(name: str, repository: str, folder: str | Path | None = None) -> Path:
+    """<folder>/<name>.safetensors, or the Hugging Face cache's copy, or a fresh download into the folder.
+
+    The folder is FER_PRETRAINED or data/pretrained unless given. Without an answer from the hub within PROBE_SECONDS
+    (or with HF_HUB_OFFLINE=1) a UserError says which file to put where.
+    """
+    file = Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
+    if file.is_file():
+        return file
+    cached = _in_hub_cache(repository)
+    if cached:
+        return cached
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    url = f"{endpoint}/{repository}/resolve/main/model.safetensors"
+    if not _answers(url):
+        raise UserError(
+            f"The pretrained weights of {name} are not here: there is no {file}, nothing in the Hugging Face cache, and "
+            f"{endpoint} cannot be reached.\n"
+            f"On a machine with a network, download  {url}\n"
+            f"and save it as  {file.absolute()}  (or set FER_PRETRAINED to the folder that holds {file.name}).\n"
+            "To train without pretrained weights, leave model.pretrained out."
+        )
+    _download(url, file)
+    return file
+
+
+def _in_hub_cache(repository: str) -> Path | None:
+    """The newest model.safetensors that the huggingface_hub library has stored for a repository."""
+    home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    hub = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    found = hub.glob(f"models--{repository.replace('/', '--')}/snapshots/*/model.safetensors")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _answers(url: str) -> bool:
+    """Whether the file can be had, decided within PROBE_SECONDS; a thread, since name resolution has no timeout of its own."""
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        return False
+    answers = []
+
+    def probe():
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS
+            ) as reply:
+                answers.append(reply.status == 200)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return answers == [True]
+
+
+def _download(url: str, file: Path) -> None:
+    """Fetches url to file under a temporary name; an incomplete file never carries the final one."""
+    print(f"downloading {url} to {file}", file=sys.stderr)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with urllib.request.urlopen(url, timeout=30) as reply, partial.open("wb") as out:
+            shutil.copyfileobj(reply, out, 1 << 20)
+            expected = reply.headers.get("Content-Length")
+        if expected and partial.stat().st_size != int(expected):
+            raise OSError(f"{partial.stat().st_size} of {expected} bytes came")
+        partial.replace(file)
+    except OSError as error:
+        raise UserError(f"The download of {url} failed ({error}). Run the same command again.") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""ResEmoteNet as published, at any width, and a lean form without the weights that only ever meet padding."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fer_lightning.errors import UserError
+from fer_lightning.models.blocks import ResidualBlock, SqueezeExcitation, check_input_size
+
+BLOCKS = ("res_block1", "res_block2", "res_block3")
+
+
+class ResEmoteNet(nn.Module):
+    """Three convolutions, squeeze-excitation, three residual blocks, four linear layers: 80,238,599 weights at 7 classes.
+
+    Roy, Kathania, Sharma, Dey and Ansari 2024, "ResEmoteNet: Bridging Accuracy and Loss Reduction in Facial Emotion
+    Recognition" (arXiv:2409.10545), with the published state-dict names. (B, in_channels, S, S) -> logits (B, num_classes).
+
+    width    scales every channel count and the sizes of the linear layers
+    lean     drops the 3x3 kernels' taps that see nothing but padding at `input_size`: at 64 and 48 px, 44,040,192 weights
+             of res_block3. Same function, same initial weights from the same seed; another input size is refused.
+    dropout  after the first two poolings; head_dropout between the linear layers
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 7,
+        in_channels: int = 3,
+        input_size: int = 64,
+        width: float = 1.0,
+        lean: bool = False,
+        dropout: float = 0.2,
+        head_dropout: float = 0.5,
+    ):
+        super().__init__()
+        check_input_size(input_size)
+        self.num_classes, self.in_channels, self.input_size, self.lean = (
+            num_classes,
+            in_channels,
+            input_size,
+            lean,
+        )
+        a, b, c, d, e, f = (_scaled(channels, width) for channels in (64, 128, 256, 512, 1024, 2048))
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, a, 3, padding=1), nn.BatchNorm2d(a)
+        self.conv2, self.bn2 = nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b)
+        self.conv3, self.bn3 = nn.Conv2d(b, c, 3, padding=1), nn.BatchNorm2d(c)
+        self.se = SqueezeExcitation(c)
+        self.res_block1 = ResidualBlock(c, d)
+        self.res_block2 = ResidualBlock(d, e)
+        self.res_block3 = ResidualBlock(e, f)
+        self.fc1, self.fc2 = nn.Linear(f, e), nn.Linear(e, d)
+        self.fc3, self.fc4 = nn.Linear(d, c), nn.Linear(c, num_classes)
+        self.dropout, self.head_dropout = nn.Dropout(dropout), nn.Dropout(head_dropout)
+        if lean:
+            for key, taps in live_kernels(input_size).items():
+                block, conv, _ = key.split(".")
+                setattr(
+                    self.get_submodule(block), conv, _trimmed(self.get_submodule(f"{block}.{conv}"), taps)
+                )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.lean and x.shape[-2:] != (self.input_size, self.input_size):
+            height, width = x.shape[-2:]
+            raise UserError(
+                f"a lean ResEmoteNet built for {self.input_size}x{self.input_size} pixels was given {height}x{width}: its "
+                f"kernels lack the taps that another size needs. Set model.input_size={height}, or model.lean=false."
+            )
+        x = self.dropout(F.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 2))
+        x = self.dropout(F.max_pool2d(torch.relu(self.bn2(self.conv2(x))), 2))
+        x = F.max_pool2d(torch.relu(self.bn3(self.conv3(x))), 2)
+        x = self.res_block3(self.res_block2(self.res_block1(self.se(x))))
+        x = x.mean((2, 3))
+        for layer in (self.fc1, self.fc2, self.fc3):
+            x = self.head_dropout(torch.relu(layer(x)))
+        return self.fc4(x)
+
+
+def live_taps(side: int, stride: int) -> slice:
+    """The rows (and columns) of a 3x3 kernel with padding 1 that ever meet a pixel of a side x side map."""
+    starts = range(-1, side - 1, stride)
+    live = [tap for tap in range(3) if any(0 <= start + tap < side for start in starts)]
+    return slice(live[0], live[-1] + 1)
+
+
+def live_kernels(input_size: int) -> dict[str, slice]:
+    """{state-dict key: live taps} of the residual blocks' 3x3 kernels at an input of this side (pixels)."""
+    side = input_size // 2 // 2 // 2
+    taps = {}
+    for block in BLOCKS:
+        taps[f"{block}.conv1.weight"] = live_taps(side, stride=2)
+        side = (side + 1) // 2
+        taps[f"{block}.conv2.weight"] = live_taps(side, stride=1)
+    return taps
+
+
+def to_lean(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
+    """The state dict of the lean network from that of the full one; what it drops has no effect at `input_size`."""
+    lean = dict(state)
+    for key, taps in live_kernels(input_size).items():
+        _require_kernel(key, state[key], 3)
+        lean[key] = state[key][..., taps, taps].clone()
+    return lean
+
+
+def to_full(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
+    """The state dict of the full network from that of the lean one for `input_size`, with zeros in the dead taps."""
+    full = dict(state)
+    for key, taps in live_kernels(input_size).items():
+        _require_kernel(key, state[key], taps.stop - taps.start)
+        full[key] = state[key].new_zeros(*state[key].shape[:2], 3, 3)
+        full[key][..., taps, taps] = state[key]
+    return full
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+def _trimmed(conv: nn.Conv2d, taps: slice) -> nn.Conv2d:
+    """The same convolution without its dead taps; draws nothing, so a seed means the same for both forms."""
+    size = taps.stop - taps.start
+    if size == 3:
+        return conv
+    lean = nn.utils.skip_init(
+        nn.Conv2d, conv.in_channels, conv.out_channels, size, stride=conv.stride, padding=1 - taps.start
+    )
+    lean.load_state_dict({"weight": conv.weight[..., taps, taps], "bias": conv.bias})
+    return lean
+
+
+def _require_kernel(key: str, weight: Tensor, side: int) -> None:
+    if weight.shape[-2:] != (side, side):
+        raise UserError(
+            f"{key} holds {weight.shape[-2]}x{weight.shape[-1]} kernels where {side}x{side} were expected: "
+            "the weights are of the other form (lean or full), or of another input size."
+        )

@@ -1,0 +1,101 @@
+"""Puts what Hydra refuses into this house's words: the key, the value, what is allowed, the nearest name."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from fer_lightning.check import nearest
+from fer_lightning.schema import TrainConfig
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+HELP = "See: python train.py --help"
+
+
+def explain(error: HydraException | OmegaConfBaseException) -> str:
+    """The message for a user; Hydra's own first lines where the case is none of the known ones."""
+    text = "\n".join(str(part) for part in (error, error.__cause__) if part)
+    for pattern, say in _KNOWN:
+        found = re.search(pattern, text)
+        if found:
+            return say(found, text)
+    return text.partition("\nConfig search path")[0].strip() + f"\n{HELP}"
+
+
+def options(group: str) -> list[str]:
+    """The options of a config group, by their files."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def groups() -> list[str]:
+    """The config groups that a command line can choose from."""
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def _no_option(found: re.Match[str], text: str) -> str:
+    group, _, option = found[1].rpartition("/")
+    known = options(group)
+    return f"{group}={option}: no such option.{nearest(option, known, prefix=f'{group}=')} Allowed: {', '.join(known)}."
+
+
+def _no_key(found: re.Match[str], text: str) -> str:
+    key = found[1]
+    full = re.search(r"full_key: (\S+)", text)
+    path = full[1] if full else key
+    parent, _, leaf = path.rpartition(".")
+    known = _keys_below(parent) if parent else [*_root_keys(), *groups()]
+    prefix = f"{parent}." if parent else ""
+    where = _experiment(text)
+    return f"{where}{path}: no such key.{nearest(leaf, known, prefix=prefix)} Allowed: {', '.join(sorted(set(known)))}."
+
+
+def _wrong_type(found: re.Match[str], text: str) -> str:
+    full = re.search(r"full_key: (\S+)", text)
+    return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected {found[2]}."
+
+
+def _wrong_choice(found: re.Match[str], text: str) -> str:
+    full = re.search(r"full_key: (\S+)", text)
+    return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected one of {found[2]}."
+
+
+def _cannot_read(found: re.Match[str], text: str) -> str:
+    return f"cannot read the override {found[1]!r}: expected key=value, or group=option. {HELP}"
+
+
+def _experiment(text: str) -> str:
+    found = re.search(r"In '((?:experiment|sweep|debug|local)/[^']+)'", text)
+    return f"conf/{found[1]}.yaml: " if found else ""
+
+
+def _root_keys() -> list[str]:
+    return [field.name for field in dataclasses.fields(TrainConfig)]
+
+
+def _keys_below(parent: str) -> list[str]:
+    """Keys that any option of a group sets at this place, by its files' indentation."""
+    group, *nested = parent.split(".")
+    keys: set[str] = set()
+    for path in (CONF / group).glob("*.yaml"):
+        stack: list[str] = []
+        for indent, key in re.findall(r"^( *)(\w+):", path.read_text(), flags=re.M):
+            del stack[len(indent) // 2 :]
+            if stack == nested and key != "defaults" and not key.startswith("_"):
+                keys.add(key)
+            stack.append(key)
+    return sorted(keys)
+
+
+_KNOWN: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
+    (r"Could not find '([\w/]+/[\w.-]+)'", _no_option),
+    (r"Could not override '([^']+)'\.\s+No match in the defaults list", _no_key),
+    (r"Invalid value '([^']*)', expected one of (\[[^\]]*\])", _wrong_choice),
+    (r"Value '(.*?)' of type '\w+' could not be converted to (\w+)", _wrong_type),
+    (r"Key '(\w+)' (?:is not in struct|not in 'TrainConfig')", _no_key),
+    (r"Could not override '([^']+)'", _no_key),
+    (r"Could not delete from config\. '?([\w.]+)'?", _no_key),
+    (r"Error parsing override '([^']*)'", _cannot_read),
+]

@@ -1,0 +1,226 @@
+"""A run's folder: its name, its lock, what may resume in it, and its summary.
+
+Imports no torch, so that a finished or refused run is told in a second.
+"""
+
+import fcntl
+import importlib.metadata
+import json
+import logging
+import math
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+
+log = logging.getLogger("fer_lightning")
+
+# What may differ between two calls of one run without making it another run.
+UNNAMED = ("name", "resume", "output_dir", "logger", "experiment", "debug", "local", "hydra", "threads")
+INCIDENTAL = ("resume", "output_dir", "logger", "callbacks.progress", "callbacks.last", "data.root", "expected")
+LONGEST_NAME = 120
+
+
+def job_name(overrides: list[str], seed: int) -> str:
+    """The folder of a run below outputs/<name>/, from what was typed and the seed.
+
+    Order does not matter; characters that a shell or Hydra would read otherwise become dashes.
+    """
+    kept = sorted(o.lstrip("+~") for o in overrides if not _is_unnamed(o.lstrip("+~")))
+    parts = [re.sub(r"[^\w.+-]+", "-", override).strip("-") for override in kept]
+    name = "_".join([*parts, f"seed-{seed}"])
+    if len(name) <= LONGEST_NAME:
+        return name
+    from hashlib import sha256
+
+    digest = sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: LONGEST_NAME - 30]}_{digest}_seed-{seed}"
+
+
+def _is_unnamed(override: str) -> bool:
+    key = override.partition("=")[0].partition("@")[0]
+    first = re.split(r"[./]", key)[0]
+    return first in UNNAMED or key in ("seed", "callbacks.progress.style", "data.root")
+
+
+class RunFolder:
+    """One run's files, held by one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: Any = None
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary on disk; None where there is none yet."""
+        path = self.path / "summary.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def lock(self) -> None:
+        """Hold this folder until the process ends. Raises UserError where another process holds it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            raise UserError(
+                f"{self.path} is being written by process {self._lock.read().strip() or 'unknown'}. "
+                "Wait for it, or choose another folder with name=..."
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def is_done(self) -> bool:
+        """Whether this folder's run came to its end, test included."""
+        summary = self.summary()
+        return summary is not None and summary["status"] == "done"
+
+    def headline(self) -> str:
+        """A finished run's figures in a line."""
+        summary = self.summary()
+        best, test = summary["best"], summary["test"]
+        return (
+            f"best epoch {best['epoch'] + 1} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
+            f"test/acc {test['test/acc']:.4f}, test/f1_macro {test['test/f1_macro']:.4f}"
+        )
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def claim(self, config: dict[str, Any], *, start_over: bool) -> None:
+        """Lock the folder and record the config, or refuse where another config's run stands in it."""
+        if start_over and (self.path / "config.yaml").exists():
+            self._set_aside()
+        self.lock()
+        known = self.path / "config.yaml"
+        if known.exists():
+            self._refuse_another_config(yaml.safe_load(known.read_text()), config)
+        else:
+            write_atomically(known, yaml.safe_dump(config, sort_keys=False))
+
+    def write_provenance(self, overrides: list[str]) -> None:
+        """overrides.txt (what was typed, and the command that repeats it) and env.txt."""
+        typed = "\n".join(overrides) or "(nothing: the defaults)"
+        write_atomically(self.path / "overrides.txt", f"{typed}\n\nRepeat it with:\n{command_line()}\n")
+        packages = sorted({f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}, key=str.lower)
+        lines = [f"python {platform.python_version()}", platform.platform(), *packages]
+        write_atomically(self.path / "env.txt", "\n".join(lines) + "\n")
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Not-a-number becomes null: JSON knows no NaN."""
+        text = json.dumps(_without_nan(summary), indent=2, allow_nan=False)
+        write_atomically(self.path / "summary.json", text + "\n")
+
+    def _set_aside(self) -> None:
+        RunFolder(self.path).lock_briefly()
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}~{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        log.info("resume=never: the run that stood here is kept as %s", aside)
+
+    def lock_briefly(self) -> None:
+        """Raise UserError where another process holds this folder; hold nothing."""
+        self.lock()
+        self.release()
+
+    def _refuse_another_config(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        before, after = _flat(old), _flat(new)
+        keys = [k for k in sorted(before | after) if not _incidental(k) and before.get(k) != after.get(k)]
+        if keys:
+            changes = "\n".join(f"  {k}: {before.get(k)} -> {after.get(k)}" for k in keys[:8])
+            raise UserError(
+                f"{self.path} holds a run of another config:\n{changes}\n"
+                "Choose another folder with name=..., or resume=never to start over (the old folder is kept)."
+            )
+
+
+def is_main_process() -> bool:
+    """False in the processes that a distributed run starts beside the first."""
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def command_line() -> str:
+    """The command that was typed, as one would type it again."""
+    return shlex.join(["python", *sys.argv])
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and whether the work tree differs from it; both null outside a repository."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def log_to(path: Path | None) -> None:
+    """Send the house's log to the console, and to a run's train.log where one is given; Lightning's chatter nowhere."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="The `srun` command is available.*")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    formatter = logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.handlers.clear()
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    console.addFilter(lambda record: record.name == "fer_lightning")
+    log.addHandler(console)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path)
+        file.setFormatter(formatter)
+        log.addHandler(file)
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
+def _incidental(key: str) -> bool:
+    return any(key == prefix or key.startswith(prefix + ".") for prefix in INCIDENTAL)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves

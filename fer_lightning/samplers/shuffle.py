@@ -1,0 +1,13 @@
+"""Every row once an epoch, in random order."""
+
+import torch
+from torch import Tensor
+
+from fer_lightning.samplers.base import GlobalSampler
+
+
+class Shuffle(GlobalSampler):
+    """A permutation of all rows."""
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(len(self.labels), generator=generator)

@@ -1,0 +1,16 @@
+"""One half cosine from the base learning rate down to the end of the run."""
+
+from fer_lightning.schedules.base import Schedule, check_fraction, cosine
+
+
+class Cosine(Schedule):
+    """From 1 after warm-up to `final` when the run ends (Loshchilov and Hutter 2017, eq. 5, one period)."""
+
+    def __init__(self, warmup: float = 0.05, final: float = 0.0):
+        super().__init__(warmup)
+        check_fraction("final", final)
+        self.final = final
+
+    def after_warmup(self, step: int) -> float:
+        length = max(self.total_steps - self.warmup_steps, 1)
+        return cosine(1.0, self.final, (step - self.warmup_steps) / length)

@@ -1,0 +1,53 @@
+"""Lower the learning rate each time that validation stops improving: the schedule that looks at results."""
+
+from fer_lightning.errors import UserError
+from fer_lightning.schedules.base import Schedule, check_fraction
+
+
+class Plateau(Schedule):
+    """Multiply by `drop` after more than `patience` epochs in a row without a gain of over `threshold`.
+
+    The factor never falls below `final`; an epoch whose metric is NaN did not improve. The rule is that of
+    torch's ReduceLROnPlateau(mode="max", threshold_mode="abs").
+    """
+
+    def __init__(
+        self,
+        drop: float = 0.5,
+        patience: int = 5,
+        threshold: float = 0.0,
+        warmup: float = 0.0,
+        final: float = 0.01,
+    ):
+        super().__init__(warmup)
+        check_fraction("final", final)
+        if not 0 < drop < 1:
+            raise UserError(f"schedule.drop={drop}: must lie between 0 and 1; try schedule.drop=0.5.")
+        if patience < 0:
+            raise UserError(
+                f"schedule.patience={patience}: counts epochs, at least 0; try schedule.patience=5."
+            )
+        self.drop = drop
+        self.patience = patience
+        self.threshold = threshold
+        self.final = final
+        self.scale = 1.0
+        self.best = float("-inf")
+        self.bad_epochs = 0
+
+    def after_warmup(self, step: int) -> float:
+        return self.scale
+
+    def observe(self, value: float) -> None:
+        if value > self.best + self.threshold:
+            self.best, self.bad_epochs = value, 0
+            return
+        self.bad_epochs += 1
+        if self.bad_epochs > self.patience:
+            self.scale, self.bad_epochs = max(self.scale * self.drop, self.final), 0
+
+    def state_dict(self) -> dict:
+        return {"scale": self.scale, "best": self.best, "bad_epochs": self.bad_epochs}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.scale, self.best, self.bad_epochs = state["scale"], state["best"], state["bad_epochs"]

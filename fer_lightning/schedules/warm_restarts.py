@@ -1,0 +1,41 @@
+"""Several half cosines in a row: each restart lets the network leave the minimum that it has settled in."""
+
+from bisect import bisect_right
+from itertools import accumulate
+
+from fer_lightning.errors import UserError
+from fer_lightning.schedules.base import Schedule, check_fraction, cosine
+
+
+class WarmRestarts(Schedule):
+    """`cycles` half cosines from 1 to `final`, each `growth` times as long as the one before.
+
+    SGDR (Loshchilov and Hutter 2017). The cycles fill the run and end with whole epochs, so that the last
+    weights of each are evaluated; in a run of too few epochs for that, the shortest cycles are left out.
+    """
+
+    def __init__(self, cycles: int = 3, growth: float = 2.0, warmup: float = 0.0, final: float = 0.0):
+        super().__init__(warmup)
+        check_fraction("final", final)
+        if cycles < 1:
+            raise UserError(f"schedule.cycles={cycles}: must be at least 1; try schedule.cycles=3.")
+        if growth <= 0:
+            raise UserError(
+                f"schedule.growth={growth}: must be above 0 (1 means equal cycles); try schedule.growth=2."
+            )
+        self.cycles = cycles
+        self.growth = growth
+        self.final = final
+
+    def bind(self, total_steps: int, steps_per_epoch: int) -> None:
+        super().bind(total_steps, steps_per_epoch)
+        ends = list(accumulate(self.growth**cycle for cycle in range(self.cycles)))
+        epochs = [round(end / ends[-1] * total_steps / steps_per_epoch) for end in ends[:-1]]
+        inner = (epoch * steps_per_epoch for epoch in epochs)
+        inside = sorted({step for step in inner if self.warmup_steps < step < total_steps})
+        self.bounds = [self.warmup_steps, *inside, total_steps]
+
+    def after_warmup(self, step: int) -> float:
+        cycle = min(bisect_right(self.bounds, step), len(self.bounds) - 1)
+        start, end = self.bounds[cycle - 1], self.bounds[cycle]
+        return cosine(1.0, self.final, (step - start) / max(end - start, 1))

@@ -1,0 +1,129 @@
+"""What a config's `_target_` accepts, read from its source without importing it.
+
+Importing torch or Lightning takes seconds; a bad config must be refused before that. So the defining module is found on
+disk and its syntax tree is read: the names, annotations and defaults of the constructor or function.
+"""
+
+import ast
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One keyword that a target accepts; `annotation` is its source text, '' where it has none."""
+
+    name: str
+    annotation: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Signature:
+    parameters: dict[str, Parameter]
+    open_ended: bool  # takes **kwargs
+
+
+class TargetNotFound(LookupError):
+    """The dotted path names no module, or its module defines no such class or function."""
+
+
+@cache
+def signature(target: str) -> Signature:
+    """The keywords of a dotted path such as `fer_lightning.losses.focal.Focal`. Raises TargetNotFound."""
+    module_name, _, name = target.rpartition(".")
+    tree = _syntax(module_name)
+    node = _definition(tree, name)
+    if node is None:
+        raise TargetNotFound(f"{module_name} defines no {name!r}")
+    if isinstance(node, ast.ClassDef):
+        return _class_signature(node, tree, module_name)
+    return _function_signature(node, skip_first=False)
+
+
+def source_file(module_name: str) -> Path:
+    """The file of a module, found without importing any of its parents' code."""
+    top, *rest = module_name.split(".")
+    spec = importlib.util.find_spec(top) if top else None
+    if spec is None or not spec.submodule_search_locations:
+        raise TargetNotFound(f"no package {top!r} is installed")
+    base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    raise TargetNotFound(f"no module {module_name!r}")
+
+
+@cache
+def _syntax(module_name: str) -> ast.Module:
+    return ast.parse(source_file(module_name).read_bytes())
+
+
+def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef | None:
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    return next((node for node in tree.body if isinstance(node, kinds) and node.name == name), None)
+
+
+def _class_signature(node: ast.ClassDef, tree: ast.Module, module_name: str) -> Signature:
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return _function_signature(item, skip_first=True)
+    if _is_dataclass(node):
+        return _dataclass_signature(node)
+    for base in node.bases:
+        inherited = _base_signature(base, tree, module_name)
+        if inherited is not None:
+            return inherited
+    return Signature({}, open_ended=False)
+
+
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def _dataclass_signature(node: ast.ClassDef) -> Signature:
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    return Signature(
+        {
+            item.target.id: Parameter(item.target.id, ast.unparse(item.annotation), item.value is None)
+            for item in fields
+        },
+        open_ended=False,
+    )
+
+
+def _base_signature(base: ast.expr, tree: ast.Module, module_name: str) -> Signature | None:
+    if not isinstance(base, ast.Name):
+        return None
+    local = _definition(tree, base.id)
+    if isinstance(local, ast.ClassDef):
+        return _class_signature(local, tree, module_name)
+    for item in tree.body:
+        if isinstance(item, ast.ImportFrom) and item.module and not item.level:
+            for alias in item.names:
+                if (alias.asname or alias.name) == base.id:
+                    try:
+                        return signature(f"{item.module}.{alias.name}")
+                    except TargetNotFound:
+                        return None
+    return None
+
+
+def _function_signature(node: ast.FunctionDef, *, skip_first: bool) -> Signature:
+    spec = node.args
+    positional = [*spec.posonlyargs, *spec.args]
+    first_default = len(positional) - len(spec.defaults)
+    parameters = {
+        arg.arg: _parameter(arg, required=place < first_default) for place, arg in enumerate(positional)
+    }
+    if skip_first and positional:
+        del parameters[positional[0].arg]
+    for arg, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
+        parameters[arg.arg] = _parameter(arg, required=default is None)
+    return Signature(parameters, open_ended=spec.kwarg is not None)
+
+
+def _parameter(arg: ast.arg, *, required: bool) -> Parameter:
+    return Parameter(arg.arg, ast.unparse(arg.annotation) if arg.annotation else "", required)

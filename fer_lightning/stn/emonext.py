@@ -1,0 +1,42 @@
+"""The spatial transformer that EmoNeXt was published with, its head sized from the input size."""
+
+import torch
+from torch import Tensor, nn
+
+from fer_lightning.models.blocks import check_input_size
+from fer_lightning.stn.sampling import resample
+
+
+class EmoNeXtSTN(nn.Module):
+    """Two convolutions and two linear layers predict theta; with the published state-dict names.
+
+    El Boudouri and Bohi 2023, "EmoNeXt: an Adapted ConvNeXt for Facial Emotion Recognition" (MMSP), after Jaderberg et
+    al. 2015 (arXiv:1506.02025). (B, in_channels, S, S) -> same, where S is `input_size`; align_corners=True, as published.
+    At 224 px the head reads 10 * 52 * 52 = 27,040 values. theta starts as exactly the identity, which stands in the last bias.
+    """
+
+    def __init__(self, in_channels: int = 3, input_size: int = 224):
+        super().__init__()
+        check_input_size(input_size)
+        self.localization = nn.Sequential(
+            nn.Conv2d(in_channels, 8, 7),
+            nn.BatchNorm2d(8),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(8, 10, 5),
+            nn.BatchNorm2d(10),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+        )
+        side = ((input_size - 6) // 2 - 4) // 2
+        self.fc_loc = nn.Sequential(nn.Linear(10 * side * side, 32), nn.ReLU(), nn.Linear(32, 6))
+        nn.init.zeros_(self.fc_loc[2].weight)
+        with torch.no_grad():
+            self.fc_loc[2].bias.copy_(torch.eye(2, 3).flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.localization(x).flatten(1)
+        with torch.autocast(x.device.type, enabled=False):
+            theta = self.fc_loc(features.float()).view(-1, 2, 3)
+        self.theta = theta.detach()
+        return resample(x, theta, align_corners=True)

@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from test_warp import faces
+
+from fer_lightning.augment.geometric import Affine, Flip, Rotate
+from fer_lightning.augment.mix import CutMix, Mixup
+from fer_lightning.augment.pipeline import Augmentation, BatchTransform
+from fer_lightning.augment.pixel import Erase, Jitter, Pixel
+from fer_lightning.augment.warp import warp
+from fer_lightning.errors import UserError
+
+CONF = Path(__file__).parents[2] / "conf" / "augment"
+RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
+TARGET = torch.arange(8) % 7
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def transform(augmentation, size=48):
+    return BatchTransform(augmentation, size, mean=0.5, std=0.25, num_classes=7)
+
+
+def recipe(name):
+    return instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
+
+
+@pytest.mark.parametrize("size", [48, 64])
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_gives_a_replayable_normalised_batch(name, size):
+    steps = transform(recipe(name), size)
+    x, target = steps.train(faces(), TARGET, generator())
+    assert x.shape == (8, 1, size, size)
+    assert x.dtype == torch.float32
+    assert x.min() >= -2.0001
+    assert x.max() <= 2.0001
+    assert target.dtype == torch.int64 or torch.allclose(target.sum(dim=1), torch.ones(8))
+    again, same_target = steps.train(faces(), TARGET, generator())
+    assert torch.equal(x, again)
+    assert torch.equal(target, same_target)
+    other, _ = steps.train(faces(), TARGET, generator(1))
+    assert torch.equal(x, other) == (name == "none")
+
+
+def test_recipes_are_what_their_names_say():
+    assert recipe("none").theta(4, generator()) is None
+    assert [type(node) for node in recipe("paper").geometric] == [Flip]
+    assert [type(node) for node in recipe("seed").geometric] == [Flip, Rotate]
+    assert [type(node) for node in recipe("strong").pixel] == [Jitter, Erase]
+    assert len(recipe("mix").mixing) == 1
+
+
+def test_samples_of_a_batch_differ():
+    one_face = faces(1).expand(8, 48, 48).contiguous()
+    x, _ = transform(recipe("standard")).train(one_face, TARGET, generator())
+    assert len(x.unique(dim=0)) == 8
+
+
+def test_evaluation_is_the_unaugmented_batch():
+    for size in (48, 64):
+        steps = transform(recipe("strong"), size)
+        plain, target = transform(recipe("none"), size).train(faces(), TARGET, generator())
+        assert torch.equal(steps.evaluate(faces()), plain)
+        assert torch.equal(target, TARGET)
+    x = transform(recipe("none")).evaluate(faces())
+    torch.testing.assert_close(x[:, 0], (faces() / 255 - 0.5) / 0.25)
+
+
+def test_pixel_operations_see_zero_to_one_and_the_result_is_normalised_once():
+    class Look(Pixel):
+        def __call__(self, x, generator):
+            self.low, self.high = x.min().item(), x.max().item()
+            return x
+
+    look = Look()
+    with_look = transform(Augmentation(["flip", "look"], flip=Flip(), look=look))
+    without = transform(Augmentation(["flip"], flip=Flip()))
+    x, _ = with_look.train(faces(), TARGET, generator())
+    assert 0 <= look.low < look.high <= 1
+    torch.testing.assert_close(x, without.train(faces(), TARGET, generator())[0], atol=1e-5, rtol=0)
+
+
+def test_first_in_order_is_applied_first():
+    nodes = {"rotate": Rotate(40), "affine": Affine(shift=0.2)}
+    orders = (["rotate", "affine"], ["affine", "rotate"])
+    turned_first, moved_first = (Augmentation(order, **nodes).theta(8, generator()) for order in orders)
+    assert not torch.allclose(turned_first, moved_first)
+    draws = generator()
+    turn, move = nodes["rotate"](8, draws), nodes["affine"](8, draws)
+    middle = (255 * warp(faces(), turn, 48)).round().byte()[:, 0]
+    in_turn = warp(middle, move, 48)
+    at_once = warp(faces(), turned_first, 48)
+    assert (255 * (in_turn - at_once)[:, :, 14:34, 14:34].abs()).mean() < 4
+
+
+def test_mixing_gives_the_same_before_and_after_the_normalisation():
+    fused = transform(Augmentation(["mixup"], mixup=Mixup(0.4))).train(faces(), TARGET, generator())[0]
+    plain = warp(faces(), None, 48)
+    mixed = Mixup(0.4)(plain, TARGET, 7, generator())[0]
+    torch.testing.assert_close(fused, (mixed - 0.5) / 0.25, atol=1e-5, rtol=0)
+
+
+def test_input_is_left_alone():
+    images = faces()
+    transform(recipe("strong")).train(images, TARGET, generator())
+    assert torch.equal(images, faces())
+
+
+def test_a_node_set_to_null_is_off():
+    config = OmegaConf.merge(OmegaConf.load(CONF / "seed.yaml"), {"rotate": None})
+    assert [type(node) for node in instantiate(config).geometric] == [Flip]
+
+
+@pytest.mark.parametrize(
+    ("order", "nodes", "words"),
+    [
+        (["flip", "rotat"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotat'.*Did you mean 'rotate'"),
+        (["flip"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotate' 0 times.*augment.rotate=null"),
+        (["flip", "flip"], {"flip": Flip()}, "'flip' 2 times"),
+        (["jitter", "flip"], {"flip": Flip(), "jitter": Jitter(0.1, 0.1)}, "'flip' after 'jitter'"),
+        (["mixup", "cutmix"], {"mixup": Mixup(1), "cutmix": CutMix(1)}, "at most one that mixes"),
+        (["flip"], {"flip": 3}, "augment.flip is a int.*Geometric"),
+    ],
+)
+def test_a_wrong_order_is_refused_in_words(order, nodes, words):
+    with pytest.raises(UserError, match=words):
+        Augmentation(order, **nodes)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_seed_gives_the_same_augmentation_on_a_gpu(name):
+    steps = transform(recipe(name), 64)
+    x, _ = steps.train(faces(), TARGET, generator())
+    on_gpu, _ = steps.train(faces().cuda(), TARGET.cuda(), generator())
+    assert on_gpu.is_cuda
+    assert (on_gpu.cpu() - x).abs().mean() < 0.01

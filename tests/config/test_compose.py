@@ -1,0 +1,50 @@
+"""Every YAML of every group composes into a config that the checker accepts."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from fer_lightning import check as checker
+from fer_lightning import schema
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+GROUPS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer", "callbacks", "logger")
+MODIFIERS = ("experiment", "debug")
+OPTIONS = [(group, path.stem) for group in (*GROUPS, *MODIFIERS) for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+@pytest.fixture(autouse=True)
+def _store_is_there(monkeypatch):
+    monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
+
+
+def composed(*overrides):
+    schema.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))
+def test_option_composes_and_passes_the_check(group, option):
+    checker.check(composed(f"{group}={option}"))
+
+
+def test_default_composes():
+    assert checker.check(composed()) == []
+
+
+def test_emonext_brings_its_stn_and_loss():
+    cfg = composed("model=emonext")
+    assert cfg.stn._target_.endswith("EmoNeXtSTN")
+    assert (cfg.loss._target_.rpartition(".")[2], cfg.loss.smoothing) == ("LabelSmoothing", 0.2)
+
+
+def test_the_command_line_wins_over_what_emonext_brings():
+    cfg = composed("model=emonext", "stn=none", "loss=weighted")
+    assert cfg.stn._target_.endswith("Identity")
+    assert cfg.loss._target_.endswith("Weighted")
+
+
+def test_double_correction_is_warned_of():
+    assert "twice" in checker.check(composed("sampler=weighted", "loss=weighted"))[0]

@@ -1,0 +1,83 @@
+"""Each mistake a user can make in a config: the message names the key, the value, what is allowed, the way on."""
+
+import time
+
+import pytest
+from conftest import ROOT, run_train
+
+SYNTHETIC = "data=synthetic"
+
+REFUSALS = [
+    (["modle=emonext"], ["modle", "Did you mean model?"]),
+    (["model=emonet"], ["model=emonet: no such option", "Did you mean model=emonext?", "resemotenet"]),
+    ([SYNTHETIC, "model.widht=3"], ["model.widht", "Did you mean model.width?"]),
+    ([SYNTHETIC, "+model.widht=3"], ["model.widht", "Did you mean model.width?", "ResEmoteNet"]),
+    ([SYNTHETIC, "seeed=1"], ["seeed", "Did you mean seed?"]),
+    (["seed=abc"], ["seed", "'abc'", "Integer"]),
+    (["resume=sometimes"], ["resume", "'sometimes'", "auto", "never"]),
+    ([SYNTHETIC, "model.width=wide"], ["model.width='wide'", "expected float"]),
+    ([SYNTHETIC, "data.batch_size=3.5"], ["data.batch_size=3.5", "expected int"]),
+    ([SYNTHETIC, "augment.padding=mirror"], ["augment.padding='mirror'", "zeros"]),
+    ([SYNTHETIC, "augment=strong", "+augment.flip.prob=1"], ["augment.flip.prob", "Allowed: p"]),
+    ([SYNTHETIC, "+optim.learning_rate=1"], ["optim.learning_rate", "SGD"]),
+    ([SYNTHETIC, "+trainer.max_epoch=3"], ["trainer.max_epoch", "Did you mean trainer.max_epochs?"]),
+    ([SYNTHETIC, "+trainer.max_steps=3"], ["trainer.max_steps=3", "trainer.limit_train_batches"]),
+    ([SYNTHETIC, "trainer.max_epochs=0"], ["trainer.max_epochs=0", "1 or more"]),
+    ([SYNTHETIC, "trainer=cpu", "trainer.precision=16-mixed"], ["16-mixed", "bf16-mixed"]),
+    ([SYNTHETIC, "callbacks.best.monitor=val/accuracy"], ["val/accuracy", "Did you mean val/acc?"]),
+    ([SYNTHETIC, "callbacks.early_stopping.patience=99"], ["patience=99", "trainer.max_epochs=60"]),
+    ([SYNTHETIC, "ema_decay=1.5"], ["ema_decay=1.5", "between 0 and 1"]),
+    ([SYNTHETIC, "model=emonext", "model.attention=tokens", "model.input_size=48"], ["model.attention=tokens", "64"]),
+    ([SYNTHETIC, "model.weights=nowhere.pth"], ["model.weights=nowhere.pth", "no such file"]),
+    ([SYNTHETIC, "model=resemotenet=3"], ["model=resemotenet=3"]),
+    (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "words"), REFUSALS, ids=lambda value: " ".join(value))
+def test_refusal_names_key_value_and_way_on(overrides, words):
+    result = run_train(*overrides)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stderr.startswith("train.py: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
+    path = ROOT / "conf" / "experiment" / f"typo_{time.time_ns()}.yaml"
+    path.write_text("# @package _global_\ndefaults:\n  - override /data: synthetic\ntrainer:\n  max_epoch: 3\n")
+    try:
+        result = run_train(f"experiment={path.stem}")
+    finally:
+        path.unlink()
+    assert result.returncode == 2
+    assert "trainer.max_epoch" in result.stderr
+    assert "Did you mean trainer.max_epochs?" in result.stderr
+
+
+def test_refusals_come_before_torch():
+    script = (
+        "import sys, runpy; sys.argv = ['train.py', 'data=synthetic', '+model.widht=3']\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
+    )
+    import subprocess
+    import sys
+
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_help_lists_every_group_and_option():
+    result = run_train("--help")
+    assert result.returncode == 0
+    for group in ("model", "stn", "augment", "loss", "sampler", "optim", "schedule", "experiment"):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            assert path.stem in result.stdout
+
+
+def test_a_refused_run_leaves_nothing_behind(tmp_path):
+    run_train(SYNTHETIC, "+model.widht=3", f"output_dir={tmp_path / 'outputs'}")
+    assert not (tmp_path / "outputs").exists()

@@ -1,0 +1,41 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A run small enough for a test: seconds, every part of the real thing.
+TINY = (
+    "data=synthetic",
+    "data.rows=300",
+    "data.batch_size=32",
+    "data.train_eval_rows=30",
+    "model=resemotenet",
+    "model.width=0.0625",
+    "model.input_size=48",
+    "model.in_channels=1",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "callbacks.progress.style=plain",
+    "threads=1",
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+def run_train(*overrides: str, timeout: int = 240, **environment: str) -> subprocess.CompletedProcess:
+    """`python train.py OVERRIDES` as a user types it, on one thread."""
+    return subprocess.run(
+        [sys.executable, "train.py", *overrides],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )

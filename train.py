@@ -1,0 +1,105 @@
+"""Train one network: compose, check, seed, build, fit, test, summarise.
+
+    python train.py                                     ResEmoteNet on FER2013
+    python train.py model=emonext loss=weighted         another network, another loss
+    python train.py experiment=quickstart               synthetic faces: no data set needed
+    python train.py --help                              every group and its options
+
+Only Hydra is imported at the top, so that --help and a refused config take well under a second.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer_lightning import runs, schema
+from fer_lightning.check import check
+from fer_lightning.errors import UserError
+from fer_lightning.refusals import explain
+
+schema.register()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def run(cfg: DictConfig) -> float:
+    """One run, from its config to its summary; returns the best monitored value."""
+    try:
+        return train(cfg)
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        refuse(str(error))
+
+
+def train(cfg: DictConfig) -> float:
+    warnings = check(cfg)
+    overrides = list(HydraConfig.get().overrides.task)
+    folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
+    config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    if runs.is_main_process():
+        folder.claim(config, start_over=config["resume"] == "never")
+        if folder.is_done():
+            print(f"{folder.path} is done; resume=never would start it over.\n{folder.headline()}")
+            return folder.summary()["best_value"]
+        folder.write_provenance(overrides)
+    runs.log_to(folder.path / "train.log")
+    for warning in warnings:
+        runs.log.warning("warning: %s", warning)
+    return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
+
+
+def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float:
+    from fer_lightning import build
+    from fer_lightning.report import run as report
+
+    with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
+        build.set_threads(cfg)
+        data = build.build_data(cfg)
+        model = build.build_classifier(cfg, data)
+        trainer = build.build_trainer(cfg, folder.path)
+        summary |= build.facts(data, model, trainer)
+        resumed = folder.last_checkpoint if folder.last_checkpoint.exists() else None
+        runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
+
+        trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
+        trainer.test(model, datamodule=data, ckpt_path=folder.best_checkpoint, weights_only=True, verbose=False)
+
+        rows, labels, probabilities = model.gathered_predictions()
+        if trainer.is_global_zero:
+            classes = data.table.classes
+            report.write_predictions(folder.path / "predictions.csv", rows, labels, probabilities, classes)
+            report.write_plots(folder.path, model.test_confusion, classes)
+            summary["test"] = report.evaluation_entry(model.test_row, model.test_confusion, labels, probabilities, classes)
+    if trainer.is_global_zero:
+        build.publish(trainer, folder.path, summary)
+        report.closing_table(summary, model.test_confusion, classes)
+        print(f"run folder: {folder.path}")
+    return summary["best_value"]
+
+
+def main() -> None:
+    traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printer
+    try:
+        run()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if traceback_wanted:
+            raise
+        refuse(str(error) if isinstance(error, UserError) else explain(error))
+
+
+def refuse(message: str) -> NoReturn:
+    print(f"train.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
