@@ -61,6 +61,7 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
     from fer_lightning.report import run as report
 
     with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
+        build.quiet()
         build.set_threads(cfg)
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)

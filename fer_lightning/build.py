@@ -5,6 +5,8 @@ The package below takes plain keyword arguments. Where a constructor names somet
 """
 
 import inspect
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,14 @@ from fer_lightning.models.published import load_published
 from fer_lightning.network import Network
 from fer_lightning.runs import RunFolder
 from fer_lightning.seeding import derive_seed
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements and notes about itself out of the log; its warnings about a run stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*LeafSpec.*", ".*does not have many workers.*", "The `srun` command is available.*"):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def set_threads(cfg: DictConfig) -> None:

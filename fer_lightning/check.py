@@ -43,7 +43,7 @@ TRAINER_REFUSALS = {
 }
 METRICS = tuple(
     f"{part}/{name}"
-    for part in ("val", "train_eval", "train")
+    for part in ("val", "train_eval")
     for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
 )
 MISSING_TYPE = object()

@@ -55,8 +55,8 @@ class FERClassifier(pl.LightningModule):
         if ema_decay is not None:
             average = partial(_ema_update, decay=ema_decay)
             self.ema = AveragedModel(network, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
-        self.train_metrics = self._metrics()
-        self.eval_metrics = nn.ModuleDict({name: self._metrics() for name in (*VAL_SETS, "test")})
+        self.train_metrics = _metrics(num_classes, "loss")
+        self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in (*VAL_SETS, "test")})
         self.epoch_row: dict[str, float] = {}
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
@@ -178,23 +178,18 @@ class FERClassifier(pl.LightningModule):
         with metric.sync_context(should_sync=self.trainer.world_size > 1):
             return {key: value.detach().clone() for key, value in metric.metric_state.items()}
 
-    def _metrics(self) -> MetricCollection:
-        return MetricCollection(
-            {
-                "loss": MeanMetric(nan_strategy="disable"),
-                "ce": MeanMetric(nan_strategy="disable"),
-                "confusion": MulticlassConfusionMatrix(self.num_classes, validate_args=False),
-            },
-            compute_groups=False,
-        )
+
+def _metrics(num_classes: int, *means: str) -> MetricCollection:
+    """A confusion matrix, from which every share follows, and means over rows."""
+    confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+    averages = {name: MeanMetric(nan_strategy="disable") for name in means}
+    return MetricCollection({**averages, "confusion": confusion}, compute_groups=False)
 
 
 def _summary(name: str, metrics: MetricCollection) -> dict[str, float]:
     """The scalars of one set, each computed once over all its rows."""
     confusion = metrics["confusion"].compute().cpu().numpy()
-    row = {f"{name}/loss": metrics["loss"].compute().item()}
-    if metrics["ce"].update_called:
-        row[f"{name}/ce"] = metrics["ce"].compute().item()
+    row = {f"{name}/{key}": metrics[key].compute().item() for key in metrics if key != "confusion"}
     row[f"{name}/acc"] = accuracy(confusion)
     row[f"{name}/f1_macro"] = f1_macro(confusion)
     row[f"{name}/recall_mean"] = recall_mean(confusion)

@@ -15,7 +15,6 @@ import shlex
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +176,7 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 def log_to(path: Path | None) -> None:
-    """Send the house's log to the console, and to a run's train.log where one is given; Lightning's chatter nowhere."""
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="The `srun` command is available.*")
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Send the house's log to the console, and to a run's train.log where one is given."""
     formatter = logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S")
     log.setLevel(logging.INFO)
     log.propagate = False

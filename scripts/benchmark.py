@@ -102,7 +102,7 @@ def feed(arguments: argparse.Namespace) -> None:
 
 
 def random_faces(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N, 48, 48) and int64 (N,): soft blobs with a little noise, which make PNGs about as large as faces do."""
+    """uint8 (N, 48, 48) and int64 (N,): soft blobs with a little noise, in PNGs of about 1.7 kB."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, 8, 8)).astype(np.float32)
     soft = np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in coarse])

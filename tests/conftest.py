@@ -4,6 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from fer_lightning import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +33,13 @@ def root() -> Path:
     return ROOT
 
 
+def composed(*overrides: str) -> DictConfig:
+    """The config that `python train.py OVERRIDES` would run."""
+    schema.register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", list(overrides))
+
+
 def run_train(*overrides: str, timeout: int = 240, **environment: str) -> subprocess.CompletedProcess:
     """`python train.py OVERRIDES` as a user types it, on one thread."""
     return subprocess.run(
@@ -38,4 +49,5 @@ def run_train(*overrides: str, timeout: int = 240, **environment: str) -> subpro
         capture_output=True,
         text=True,
         timeout=timeout,
+        check=False,
     )

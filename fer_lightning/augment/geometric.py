@@ -5,8 +5,6 @@ coordinates from -1 to 1 over the image, x to the right and y down. Angles are i
 of the image's side.
 """
 
-import math
-
 import torch
 from torch import Generator, Tensor
 
@@ -74,7 +72,8 @@ class Rotate(Geometric):
 
 def rotation(degrees: Tensor) -> Tensor:
     """theta (n, 2, 3) that turns image i counter-clockwise by degrees[i] about its centre."""
-    cos, sin = torch.cos(degrees * math.pi / 180), torch.sin(degrees * math.pi / 180)
+    radians = torch.deg2rad(degrees)
+    cos, sin = torch.cos(radians), torch.sin(radians)
     return _theta(len(degrees), cos, -sin, 0, sin, cos, 0)
 
 
@@ -96,7 +95,7 @@ class Affine(Geometric):
 
     def __call__(self, n: int, generator: Generator) -> Tensor:
         zoom = 1 / uniform(n, 1 - self.scale, 1 + self.scale, generator)
-        slope = torch.tan(uniform(n, -self.shear, self.shear, generator) * math.pi / 180)
+        slope = torch.tan(torch.deg2rad(uniform(n, -self.shear, self.shear, generator)))
         # The side is 2 long in theta's coordinates.
         right = 2 * uniform(n, -self.shift, self.shift, generator)
         down = 2 * uniform(n, -self.shift, self.shift, generator)

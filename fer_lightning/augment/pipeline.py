@@ -2,13 +2,14 @@
 
 import difflib
 from itertools import pairwise
+from typing import Literal
 
 from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import Geometric
 from fer_lightning.augment.mix import Mixing
 from fer_lightning.augment.pixel import Pixel
-from fer_lightning.augment.warp import Padding, compose, warp
+from fer_lightning.augment.warp import compose, warp
 from fer_lightning.errors import UserError
 
 KINDS = (Geometric, Pixel, Mixing)
@@ -22,7 +23,7 @@ class Augmentation:
     nodes    the operations by name; None switches one off where it stands
     """
 
-    def __init__(self, order: list[str], padding: Padding = "zeros", **nodes):
+    def __init__(self, order: list[str], padding: Literal["zeros", "border", "reflect"] = "zeros", **nodes):
         order = list(order)
         check_order(order, nodes)
         active = [nodes[name] for name in order if nodes[name] is not None]

@@ -22,6 +22,7 @@ OPENCV_BORDERS = {
     "reflect": cv2.BORDER_REFLECT,
 }
 GRID_SAMPLE_PADDINGS = {"zeros": "zeros", "border": "border", "reflect": "reflection"}
+CACHE_BYTES = 2**18
 
 
 def identity(n: int) -> Tensor:
@@ -53,13 +54,13 @@ def warp(
     backend  None chooses by the device of `images`.
     """
     if theta is None and size == images.shape[-1]:
-        return _scale(images, mean, std)
+        return _normalise(images, mean, std)
     if theta is None:
         theta, padding = identity(len(images)), "border"
     if backend is None:
         backend = "opencv" if images.device.type == "cpu" else "grid_sample"
     if backend == "opencv":
-        return _scale(_warp_opencv(images, theta, size, padding), mean, std)
+        return _warp_opencv(images, theta, size, padding, grey_table(mean, std))
     return _warp_grid_sample(images, theta, size, padding).sub_(255 * mean).div_(255 * std)
 
 
@@ -74,14 +75,25 @@ def pixel_matrices(theta: Tensor, side: int, size: int) -> np.ndarray:
     return np.concatenate([linear * (side / size), shift[:, :, None]], axis=2)
 
 
-def _warp_opencv(images: Tensor, theta: Tensor, size: int, padding: Padding) -> Tensor:
+def grey_table(mean: float, std: float) -> np.ndarray:
+    """float32 (256,): what each grey level becomes."""
+    return ((np.arange(256) / 255 - mean) / std).astype(np.float32)
+
+
+def _warp_opencv(images: Tensor, theta: Tensor, size: int, padding: Padding, table: np.ndarray) -> Tensor:
+    sources = images.numpy()
     matrices = pixel_matrices(theta, images.shape[-1], size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     border = OPENCV_BORDERS[padding]
-    out = np.empty((len(images), size, size), np.uint8)
-    for image, matrix, warped in zip(images.numpy(), matrices, out, strict=True):
-        cv2.warpAffine(image, matrix, (size, size), warped, flags, border)
-    return torch.from_numpy(out)
+    out = torch.empty(len(images), 1, size, size)
+    # A few images at a time, so that their grey levels are still in the cache when they become floats.
+    grey = np.empty((max(1, CACHE_BYTES // size**2), size, size), np.uint8)
+    for start in range(0, len(images), len(grey)):
+        part = slice(start, start + len(grey))
+        for image, matrix, warped in zip(sources[part], matrices[part], grey, strict=False):
+            cv2.warpAffine(image, matrix, (size, size), warped, flags, border)
+        _look_up(grey[: len(out[part])], table, out[part])
+    return out
 
 
 def _warp_grid_sample(images: Tensor, theta: Tensor, size: int, padding: Padding) -> Tensor:
@@ -96,13 +108,16 @@ def _warp_grid_sample(images: Tensor, theta: Tensor, size: int, padding: Padding
     )
 
 
-def _scale(images: Tensor, mean: float, std: float) -> Tensor:
-    """uint8 (B, S, S) to float32 (B, 1, S, S); on a CPU by a table of the 256 grey levels, in one pass."""
+def _normalise(images: Tensor, mean: float, std: float) -> Tensor:
     if images.device.type != "cpu":
         return images[:, None].float().sub_(255 * mean).div_(255 * std)
-    table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
-    count, side = images.shape[:2]
-    out = torch.empty(count, 1, side, side)
-    if count:
-        cv2.LUT(images.numpy().reshape(-1, side), table, out.numpy().reshape(-1, side))
+    out = torch.empty(len(images), 1, *images.shape[1:])
+    if len(images):
+        _look_up(images.numpy(), grey_table(mean, std), out)
     return out
+
+
+def _look_up(grey: np.ndarray, table: np.ndarray, out: Tensor) -> None:
+    """table[grey] for uint8 (B, S, S) into out (B, 1, S, S)."""
+    side = grey.shape[-1]
+    cv2.LUT(grey.reshape(-1, side), table, out.numpy().reshape(-1, side))

@@ -1,14 +1,11 @@
 """Every YAML of every group composes into a config that the checker accepts."""
 
-from pathlib import Path
-
 import pytest
-from hydra import compose, initialize_config_dir
+from conftest import ROOT, composed
 
 from fer_lightning import check as checker
-from fer_lightning import schema
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = ROOT / "conf"
 GROUPS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer", "callbacks", "logger")
 MODIFIERS = ("experiment", "debug")
 OPTIONS = [(group, path.stem) for group in (*GROUPS, *MODIFIERS) for path in sorted((CONF / group).glob("*.yaml"))]
@@ -17,12 +14,6 @@ OPTIONS = [(group, path.stem) for group in (*GROUPS, *MODIFIERS) for path in sor
 @pytest.fixture(autouse=True)
 def _store_is_there(monkeypatch):
     monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
-
-
-def composed(*overrides):
-    schema.register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", list(overrides))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))

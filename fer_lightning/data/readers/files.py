@@ -5,6 +5,7 @@ memory.
 """
 
 import io
+import lzma
 import os
 import tarfile
 import zipfile
@@ -28,6 +29,14 @@ _PACKED = {
     b"7z\xbc\xaf": "7z",
     b"Rar!": "rar",
 }
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+)
 _STORE_FILES = {"store.json", "pixels.npy"}
 
 
@@ -57,7 +66,7 @@ def open_files(path: Path) -> Iterator[tuple[str, list[File]]]:
         else:
             _refuse_packed(path)
             yield "file", [_plain(path, path.name)]
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path}: the archive is damaged ({error}); fetch or pack it again") from error
     except RuntimeError as error:  # zipfile's way to say that a password is needed
         raise UserError(f"{path}: {error}; unpack it first and give the folder") from error

@@ -1,0 +1,45 @@
+"""The real set in its forms; FER2013_SOURCE names the folder with the `materialize.py` that writes them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fer_lightning.data.fer2013 import load
+from fer_lightning.data.ingest import ingest
+from fer_lightning.data.splits import make_split
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = Path(os.environ.get("FER2013_SOURCE", ROOT.parent / "shared" / "fer2013"))
+COUNTS = {
+    "Training": [3995, 436, 4097, 7215, 4830, 3171, 4965],
+    "PublicTest": [467, 56, 496, 895, 653, 415, 607],
+    "PrivateTest": [491, 55, 528, 879, 594, 416, 626],
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not (SOURCE / "materialize.py").exists(),
+        reason="no real FER2013: FER2013_SOURCE names no folder with materialize.py",
+    ),
+]
+
+
+def test_real_fer2013_has_one_checksum_in_all_forms(tmp_path):
+    checksums = set()
+    for form, name in (("csv", "fer2013.csv"), ("icml", "icml_face_data.csv"), ("folders", "folders")):
+        command = [sys.executable, str(SOURCE / "materialize.py"), form, str(tmp_path / name)]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
+        manifest = ingest(str(tmp_path / name), str(tmp_path / f"store-{form}")).manifest
+        checksums.add(manifest["checksum"])
+        assert {usage: list(counts.values()) for usage, counts in manifest["counts"].items()} == COUNTS
+    assert len(checksums) == 1
+
+    faces = load(str(tmp_path / "store-csv"))
+    split = make_split(faces, "official")
+    assert [len(split.train), len(split.val), len(split.test)] == [28709, 3589, 3589]
+    assert "test images are byte-identical to a training image" in make_split(faces, "stratified").notes[0]

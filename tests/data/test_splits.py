@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from fer_forms import Samples
+
+from fer_lightning.data.fer2013 import load
+from fer_lightning.data.ingest import ingest
+from fer_lightning.data.splits import deal, make_split
+from fer_lightning.data.table import FaceTable
+from fer_lightning.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> str:
+    """A store of the sample rows; not to be written to."""
+    root = tmp_path_factory.mktemp("store")
+    ingest(str(Samples().csv(root / "fer2013.csv")), str(root / "fer2013"))
+    return str(root / "fer2013")
+
+
+def table(labels: np.ndarray, usage: np.ndarray, pixels: np.ndarray | None = None) -> FaceTable:
+    count = len(labels)
+    if pixels is None:
+        pixels = np.random.default_rng(0).integers(0, 256, (count, 48, 48), np.uint8)
+    names = tuple("abc")
+    return FaceTable(
+        "test", pixels, labels, usage.astype(np.uint8), np.arange(count).astype(str), names, "sum"
+    )
+
+
+def test_official_is_usage(store):
+    faces = load(store)
+    split = make_split(faces, "official", seed=3)
+    for code, rows in enumerate((split.train, split.val, split.test)):
+        assert np.array_equal(rows, np.flatnonzero(faces.usage == code))
+        assert rows.dtype == np.int64
+    assert split.checksum == make_split(faces, "official", seed=4).checksum
+    assert split.notes == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "missing"), [([0, 0, 2], "no PublicTest"), ([0, 0, 0], "no PublicTest and no")]
+)
+def test_official_is_refused_where_a_part_is_missing(usage, missing):
+    faces = table(np.zeros(3, np.int64), np.array(usage))
+    faces.notes.append("its test merges PublicTest and PrivateTest, so split=official is refused")
+    with pytest.raises(UserError, match=rf"data.split=official: test has {missing}.*stratified(.|\n)*merges"):
+        make_split(faces, "official")
+
+
+def test_stratified_deals_each_class_70_15_15():
+    labels = np.repeat([0, 1, 2], [1000, 200, 20])
+    split = make_split(table(labels, np.zeros(1220)), "stratified", seed=1)
+    assert sorted(np.concatenate([split.train, split.val, split.test])) == list(range(1220))
+    for rows, counts in (
+        (split.train, [700, 140, 14]),
+        (split.val, [150, 30, 3]),
+        (split.test, [150, 30, 3]),
+    ):
+        assert np.bincount(labels[rows]).tolist() == counts
+        assert (np.diff(rows) > 0).all()
+
+
+def test_stratified_depends_on_seed_alone():
+    faces = table(np.repeat([0, 1, 2], 50), np.zeros(150))
+    first, again, other = (make_split(faces, "stratified", seed) for seed in (1, 1, 2))
+    assert first.checksum == again.checksum
+    assert np.array_equal(first.test, again.test)
+    assert first.checksum != other.checksum
+
+
+def test_checksum_covers_the_data():
+    faces = table(np.repeat([0, 1, 2], 50), np.tile([0, 1, 2], 50))
+    before = make_split(faces, "official").checksum
+    faces.checksum = "another"
+    assert make_split(faces, "official").checksum != before
+
+
+def test_stratified_counts_the_duplicates_that_cross_it():
+    pixels = np.zeros((100, 48, 48), np.uint8)
+    pixels[:, 0, 0] = np.arange(100) // 2  # pairs of twins
+    split = make_split(table(np.zeros(100, np.int64), np.zeros(100), pixels), "stratified", seed=0)
+    crossing = [np.isin(rows // 2, split.train // 2).sum() for rows in (split.val, split.test)]
+    assert min(crossing) > 0
+    assert f"{crossing[0]} of 15 validation and {crossing[1]} of 15 test" in split.notes[0]
+
+
+def test_deal_keeps_copies_together():
+    images = np.arange(300) // 3
+    parts = deal(np.zeros(300, np.int64), images, seed=0)
+    assert (parts.reshape(-1, 3) == parts[::3, None]).all()
+    assert np.bincount(parts).tolist() == [210, 45, 45]
+
+
+def test_unknown_split_lists_the_allowed():
+    with pytest.raises(UserError, match=r"data.split=random: unknown; allowed: official, stratified"):
+        make_split(table(np.zeros(3, np.int64), np.arange(3)), "random")

@@ -1,0 +1,179 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fer_forms import Samples, write_forms
+
+from fer_lightning.data import ingest as ingest_module
+from fer_lightning.data.ingest import ingest, main
+from fer_lightning.data.rows import pixel_digests
+from fer_lightning.data.store import open_store, read_manifest, store_problem
+from fer_lightning.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    return Samples()
+
+
+@pytest.fixture(scope="module")
+def forms(samples, tmp_path_factory) -> dict[str, Path]:
+    return write_forms(samples, tmp_path_factory.mktemp("forms"))
+
+
+@pytest.fixture(scope="module")
+def store(samples, tmp_path_factory) -> str:
+    """A store of the sample rows; not to be written to."""
+    root = tmp_path_factory.mktemp("store")
+    ingest(str(samples.csv(root / "fer2013.csv")), str(root / "fer2013"))
+    return str(root / "fer2013")
+
+
+def test_every_form_has_the_same_checksum(forms, store, tmp_path):
+    wanted = read_manifest(Path(store))["checksum"]
+    for place, path in enumerate(forms.values()):
+        assert ingest(str(path), str(tmp_path / str(place))).manifest["checksum"] == wanted
+
+
+def test_rows_are_sorted_by_usage_label_and_digest(store, samples):
+    opened = open_store(Path(store))
+    keys = [
+        (usage, label, digest.tobytes())
+        for usage, label, digest in zip(
+            opened.usage, opened.labels, pixel_digests(opened.pixels), strict=True
+        )
+    ]
+    assert keys == sorted(keys)
+    assert isinstance(opened.pixels, np.memmap)
+    assert np.array_equal(opened.pixels, samples.pixels[opened.source.astype(int)])
+
+
+@pytest.mark.parametrize("change", ["pixel", "label", "usage"])
+def test_checksum_depends_on_every_part(change, store, tmp_path):
+    samples = Samples()
+    if change == "pixel":
+        samples.pixels[5, 7, 9] ^= 1
+    else:
+        usage, code = samples.rows[5]
+        samples.rows[5] = (usage, (code + 1) % 7) if change == "label" else ("PublicTest", code)
+        assert samples.rows[5] != (usage, code)
+    changed = ingest(str(samples.csv(tmp_path / "changed.csv")), str(tmp_path / "store")).manifest
+    assert changed["checksum"] != read_manifest(Path(store))["checksum"]
+
+
+def test_unchanged_source_is_reused_and_a_changed_one_read_again(samples, tmp_path):
+    path, root = samples.csv(tmp_path / "fer2013.csv"), str(tmp_path / "store")
+    first = ingest(str(path), root)
+    assert first.outcome == "written"
+    again = ingest(str(path), root)
+    assert again.outcome.startswith("reused")
+    assert again.manifest["folder"] == first.manifest["folder"]
+    os.utime(path, ns=(0, 0))
+    touched = ingest(str(path), root)
+    assert touched.outcome.startswith("written again: the source has changed")
+    assert touched.manifest["checksum"] == first.manifest["checksum"]
+    assert [folder.name for folder in Path(root).glob("rows-*")] == [touched.manifest["folder"]]
+    other = ingest(str(Samples(seed=1).csv(tmp_path / "other.csv")), root)
+    assert other.outcome == f"written in place of the store made from {path}"
+
+
+def test_changed_folder_is_noticed(samples, tmp_path):
+    folder, root = samples.folders(tmp_path / "folders"), str(tmp_path / "store")
+    ingest(str(folder), root)
+    assert ingest(str(folder), root).outcome.startswith("reused")
+    next(folder.rglob("*.png")).unlink()
+    changed = ingest(str(folder), root)
+    assert changed.outcome.startswith("written again")
+    assert changed.manifest["rows"] == len(samples.rows) - 1
+
+
+def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
+    path, root = samples.csv(tmp_path / "fer2013.csv"), tmp_path / "store"
+    before = ingest(str(path), str(root)).manifest
+    path.write_text("emotion,pixels,Usage\n0,1,Training\n")
+    with pytest.raises(UserError, match="has 1 pixels"):
+        ingest(str(path), str(root))
+    Samples(seed=1).csv(path)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ingest_module.np, "savez", lambda *_, **__: full())
+    with pytest.raises(UserError, match=r"write ROOT=.*No space left on device"):
+        ingest(str(path), str(root))
+    assert read_manifest(root) == before
+    assert [folder.name for folder in root.glob("rows-*")] == [before["folder"]]
+
+
+def test_killed_ingest_leaves_nothing_to_open_and_is_cleared_away(samples, tmp_path):
+    path, root = samples.csv(tmp_path / "fer2013.csv"), tmp_path / "store"
+    code = (
+        "import os, sys; from fer_lightning.data import ingest as m;"
+        "m.write_atomically = lambda *_: os._exit(9); m.ingest(*sys.argv[1:])"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path), str(root)], check=False)
+    assert killed.returncode == 9
+    assert len(list(root.glob("rows-*"))) == 1
+    assert "there is no store of faces" in store_problem(str(root))
+    assert ingest(str(path), str(root)).outcome == "written"
+    assert len(list(root.glob("rows-*"))) == 1
+
+
+def test_challenge_file_is_named(samples, tmp_path, monkeypatch, capsys):
+    path, root = samples.csv(tmp_path / "fer2013.csv"), str(tmp_path / "store")
+    assert main([str(path), root]) == 0
+    printed = capsys.readouterr().out
+    md5 = read_manifest(Path(root))["source"]["md5"]
+    assert f"original  no: MD5 {md5}" in printed
+    monkeypatch.setitem(ingest_module.CHALLENGE_MD5, md5, "fer2013.csv")
+    os.utime(path, ns=(0, 0))
+    assert main([str(path), root]) == 0
+    assert "byte for byte the challenge's fer2013.csv" in capsys.readouterr().out
+
+
+def test_command_prints_counts_checksum_and_next_command(samples, tmp_path, capsys):
+    root = str(tmp_path / "store")
+    assert main([str(samples.folders(tmp_path / "two", {"Training": "train"} | dict.fromkeys(
+        ("PublicTest", "PrivateTest"), "test"))), root]) == 0  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "63 faces" in printed
+    assert read_manifest(Path(root))["checksum"] in printed
+    assert "merges PublicTest and PrivateTest" in printed
+    assert f"next      python train.py data.root={root} data.split=stratified" in printed
+
+
+def test_mistakes_are_one_message_and_status_2(tmp_path, capsys):
+    assert main([str(tmp_path / "none.csv"), str(tmp_path / "store")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "store").exists()
+
+
+def test_store_problem_says_both_ways_on_and_needs_no_numpy(tmp_path):
+    code = (
+        "import sys; from fer_lightning.data.store import store_problem; print(store_problem(sys.argv[1]));"
+        "assert 'numpy' not in sys.modules"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "make data FROM=path/to/fer2013.csv ROOT=" in run.stdout
+    assert "python train.py data=synthetic" in run.stdout
+
+
+def test_store_problem_names_damage(samples, tmp_path):
+    root = tmp_path / "store"
+    manifest = ingest(str(samples.csv(tmp_path / "fer2013.csv")), str(root)).manifest
+    assert store_problem(str(root)) is None
+    pixels = root / manifest["folder"] / "pixels.npy"
+    os.truncate(pixels, pixels.stat().st_size - 1)
+    assert "pixels.npy is not as long as it was written" in store_problem(str(root))
+    (root / "store.json").write_text(json.dumps(manifest | {"version": 99}))
+    assert "of version 99" in store_problem(str(root))
+    for broken in ("{", "[]", "{}", '{"version": 1, "files": 3}'):
+        (root / "store.json").write_text(broken)
+        assert "store.json cannot be read" in store_problem(str(root))
+    assert ingest(str(tmp_path / "fer2013.csv"), str(root)).outcome == "written"

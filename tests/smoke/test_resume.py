@@ -1,0 +1,100 @@
+"""A run that was cut off anywhere and started again ends with the weights and figures of an undisturbed one."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, composed
+
+import train
+from fer_lightning.classifier import FERClassifier
+from fer_lightning.runs import RunFolder
+
+# Everything that draws or remembers: weighted sampler, mixing, dropout, EMA, accumulation, a stateful schedule.
+EVERYTHING = (
+    *TINY,
+    "sampler=weighted",
+    "augment=mix",
+    "schedule=plateau",
+    "optim=adamw",
+    "ema_decay=0.9",
+    "stn=affine",
+    "loss=focal",
+    "trainer.max_epochs=3",
+    "trainer.accumulate_grad_batches=2",
+    "trainer.gradient_clip_val=1.0",
+    "callbacks.last.every_n_steps=1",
+)
+BATCHES = 6  # of an epoch
+
+
+class Cut(Exception):
+    """Stands for the moment when a process dies."""
+
+
+def run(folder: Path, *overrides: str) -> None:
+    cfg = composed(*EVERYTHING, *overrides)
+    train.fit_and_test(cfg, RunFolder(folder), {})
+
+
+def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Die behind this batch, counted over the whole run, before its checkpoint is written."""
+    original, seen = FERClassifier.optimizer_step, {"batches": 0}
+
+    def training_step(self, *args):
+        seen["batches"] += 1
+        if seen["batches"] > batch:
+            raise Cut
+        return original_step(self, *args)
+
+    original_step = FERClassifier.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(FERClassifier, "training_step", training_step)
+        with pytest.raises(Cut):
+            run(folder)
+    assert FERClassifier.optimizer_step is original
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(folder)
+    return folder
+
+
+@pytest.mark.parametrize("batch", [1, BATCHES - 1, BATCHES, BATCHES + 3, 2 * BATCHES + 4])
+def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch):
+    run_until(tmp_path, batch, monkeypatch)
+    run(tmp_path)
+    assert metrics(tmp_path) == metrics(undisturbed)
+    for name in ("last.ckpt", "best.ckpt"):
+        expected, reached = weights(undisturbed, name), weights(tmp_path, name)
+        assert expected.keys() == reached.keys()
+        for key, value in expected.items():
+            assert torch.equal(value, reached[key]), f"{name}: {key}"
+    assert (tmp_path / "predictions.csv").read_text() == (undisturbed / "predictions.csv").read_text()
+
+
+def test_checkpoints_hold_tensors_and_plain_python_only(undisturbed):
+    for name in ("last.ckpt", "best.ckpt"):
+        torch.load(undisturbed / "checkpoints" / name, weights_only=True)
+
+
+def test_early_stopping_still_holds_after_a_resume(tmp_path, monkeypatch):
+    stop = ("trainer.max_epochs=6", "callbacks.early_stopping.patience=1", "optim.lr=1e-9", "ema_decay=null")
+    run(tmp_path, *stop)
+    ended = metrics(tmp_path)
+    assert len(ended) < 6
+    run(tmp_path, *stop)
+    assert metrics(tmp_path) == ended
