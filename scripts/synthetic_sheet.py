@@ -1,4 +1,4 @@
-"""Draw a labelled contact sheet of synthetic faces: `python scripts/synthetic_sheet.py sheet.png [--per-class 12]`."""
+"""Draw a labelled contact sheet of synthetic faces: `python scripts/synthetic_sheet.py sheet.png`."""
 
 import argparse
 

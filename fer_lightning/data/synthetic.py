@@ -1,9 +1,9 @@
 """Synthetic faces: a data set that needs no download, with the troubles of a real one.
 
 Every face is drawn from action units (Ekman, Friesen and Hager 2002, Facial Action Coding System; the
-combinations per emotion follow their EMFACS tables), an identity, a pose, a light and a camera. The classes are
-as unbalanced as FER2013's (Goodfellow et al. 2013, arXiv:1307.0414), expressions fade into neutral, a share of
-the labels is wrong in every usage, and a share of the rows are byte-identical copies that cross the usages.
+combinations per emotion follow their EMFACS tables), an identity, a pose, a light and a camera. The classes
+are as unbalanced as FER2013's (Goodfellow et al. 2013, arXiv:1307.0414), expressions fade into neutral, a
+share of the labels is wrong in every usage, and a share of the rows are byte-identical copies across usages.
 Wrong labels alone keep any model at or below an accuracy of about `1 - label_noise` on every usage, and faint
 expressions take some more. Most of the difficulty is pose: a linear model on 4,000 faces reaches 43 %, and
 90 % when no head is turned, shifted or scaled.
@@ -21,7 +21,7 @@ from fer_lightning.labels import TAXONOMIES
 
 NOTE = "synthetic faces, drawn by a program: no figure reached on them says anything about people"
 
-# FER2013's Training counts by label code; the game's classes stand where FER2013's did, an eighth is about as rare.
+# FER2013's Training counts by label code, which the game's classes inherit; the eighth is made up.
 COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965, 1000)
 
 # A class shows one of its variants; action unit -> level at full intensity.
@@ -65,8 +65,8 @@ def load(
 
     rows         faces, at least 100; 80 % Training, 10 % PublicTest, 10 % PrivateTest within each class
     label_noise  share of rows whose label is another class's, 0 to 0.5, in every usage
-    duplicates   share of rows that are byte-identical copies of an earlier row, 0 to 0.5; the wrong labels are
-                 drawn anew, so that some copies disagree, as FER2013's do
+    duplicates   share of rows that are byte-identical copies of an earlier row, 0 to 0.5; the wrong labels
+                 are drawn anew, so that some copies disagree, as FER2013's do
     UserError names the key when a value is out of range.
     """
     _check(rows, seed, label_noise, duplicates, taxonomy)
@@ -113,7 +113,7 @@ class _Draws:
 def _plan(
     rows: int, seed: int, label_noise: float, duplicates: float, n: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For each row: the class shown, the label given, the usage, and the row whose face it bears, all (rows,)."""
+    """For each row: the class shown, the label given, the usage, the row whose face it bears; all (rows,)."""
     draws = _Draws(seed, 0, rows, 5)
     covered = COVERED * 3 * n
     frequency = np.cumsum(COUNTS[:n]) / sum(COUNTS[:n])
@@ -179,7 +179,7 @@ def _action_units(shown: list[str], draws: _Draws) -> dict[str, np.ndarray]:
 
 
 def _identity(draws: _Draws) -> dict[str, np.ndarray]:
-    """What stays when the expression goes: bones, skin, hair, beard, glasses. Lengths in half sides of the image."""
+    """What stays when the expression goes: bones, skin, hair, glasses. Lengths in half sides of the image."""
     who = {
         "width": draws.normal(0.04, mean=0.69),
         "taper": draws.uniform(0.05, 0.22),
@@ -220,7 +220,7 @@ def _identity(draws: _Draws) -> dict[str, np.ndarray]:
 
 
 def _pose(draws: _Draws) -> dict[str, np.ndarray]:
-    """The head before the camera, and the camera: radians, half sides of the image, grey levels of 0 to 255."""
+    """The head before the camera, and the camera: radians, half sides of the image, grey levels to 255."""
     return {
         "roll": np.radians(draws.normal(10)),
         "yaw": np.radians(draws.normal(10)),
@@ -240,7 +240,7 @@ def _pose(draws: _Draws) -> dict[str, np.ndarray]:
 def _outlines(units: dict, who: dict, pose: dict) -> dict[str, np.ndarray]:
     """Every polygon and line of the faces, int32 (N, points, 2) in OpenCV's fixed-point canvas pixels.
 
-    Drawn upright and frontal first, as (x, y) with x to the right and y down in half sides of the image, (N, points).
+    Drawn upright and frontal first: x to the right and y down in half sides of the image, each (N, points).
     """
     units, who, pose = (
         {k: np.asarray(v, float)[:, None] for k, v in table.items()} for table in (units, who, pose)
@@ -409,7 +409,7 @@ def _cheek(side: int, units: dict, who: dict) -> dict[str, tuple]:
 
 
 def _nose(units: dict, who: dict) -> dict[str, tuple]:
-    """Bridge, base and nostrils; AU9 lifts and widens them and wrinkles the root; frown and forehead lines."""
+    """Bridge, base and nostrils; AU9 lifts and widens them, wrinkles the root; frown and forehead lines."""
     width, base = who["nose_width"] * (1 + 0.25 * units["au9"]), who["nose_y"] - 0.04 * units["au9"]
     t = np.linspace(-1, 1, 9)
     parts = {
@@ -445,7 +445,7 @@ def _mouth_half(units: dict, who: dict) -> np.ndarray:
 
 
 def _mouth(units: dict, who: dict) -> dict[str, tuple]:
-    """Lips, the opening between them, teeth: AU12 and 15 bend, 25 parts, 26 drops the jaw, 23 and 24 press."""
+    """Lips, their opening, teeth: AU12 and 15 bend, 25 parts, 26 drops the jaw, 23 and 24 press."""
     t = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 13))
     apart = np.clip(units["au25"] + 2 * units["au26"], 0, 1)
     x = _mouth_half(units, who) * t

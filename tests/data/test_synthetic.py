@@ -9,7 +9,12 @@ from fer_lightning.labels import USAGES
 
 @pytest.fixture(scope="module")
 def table():
-    return synthetic.load(rows=5000, seed=3, label_noise=0.1, duplicates=0.15)
+    return synthetic.load(rows=2500, seed=3, label_noise=0.1, duplicates=0.15)
+
+
+@pytest.fixture(scope="module")
+def right():
+    return synthetic.load(rows=2500, seed=3, label_noise=0, duplicates=0.15)
 
 
 def originals(table):
@@ -25,17 +30,16 @@ def test_a_seed_draws_the_same_table_twice_and_another_seed_another():
     assert first.notes == [synthetic.NOTE]
 
 
-@pytest.mark.parametrize("rows", [101, 1024, 1500])
+@pytest.mark.parametrize("rows", [101, 1024, 1100])
 def test_the_first_rows_do_not_depend_on_their_number(table, rows):
     short = synthetic.load(rows=rows, seed=3, label_noise=0.1, duplicates=0.15)
     for field in ("pixels", "labels", "usage", "source"):
         assert np.array_equal(getattr(short, field), getattr(table, field)[:rows]), field
 
 
-def test_classes_are_as_unbalanced_as_fer2013(table):
-    shown = synthetic.load(rows=5000, seed=3, label_noise=0, duplicates=0).labels
+def test_classes_are_as_unbalanced_as_fer2013(table, right):
     expected = np.array(synthetic.COUNTS[:7]) / sum(synthetic.COUNTS[:7])
-    assert np.bincount(shown, minlength=7) / 5000 == pytest.approx(expected, abs=0.025)
+    assert np.bincount(right.labels) / len(right) == pytest.approx(expected, abs=0.03)
     assert np.bincount(table.labels).argmin() == table.classes.index("disgust")
 
 
@@ -48,15 +52,14 @@ def test_every_class_is_in_every_usage_even_of_a_small_set(taxonomy):
 
 
 def test_usages_are_80_10_10(table):
-    assert np.bincount(table.usage) / len(table) == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+    assert np.bincount(table.usage) / len(table) == pytest.approx([0.8, 0.1, 0.1], abs=0.015)
 
 
-def test_the_share_of_wrong_labels_is_as_set_in_every_usage(table):
-    right = synthetic.load(rows=5000, seed=3, label_noise=0, duplicates=0.15)
+def test_the_share_of_wrong_labels_is_as_set_in_every_usage(table, right):
     assert np.array_equal(right.pixels, table.pixels)
     wrong = right.labels != table.labels
     for usage in range(3):
-        assert wrong[table.usage == usage].mean() == pytest.approx(0.1, abs=0.04)
+        assert wrong[table.usage == usage].mean() == pytest.approx(0.1, abs=0.06)
 
 
 def test_copies_are_exact_name_their_original_and_cross_the_usages(table):
