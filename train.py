@@ -67,6 +67,8 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
         model = build.build_classifier(cfg, data)
         trainer = build.build_trainer(cfg, folder.path)
         summary |= build.facts(data, model, trainer)
+        for note in (*data.table.notes, *data.split.notes):
+            runs.log.info("note: %s", note)
         resumed = folder.last_checkpoint if folder.last_checkpoint.exists() else None
         runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
 
@@ -78,7 +80,9 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
             classes = data.table.classes
             report.write_predictions(folder.path / "predictions.csv", rows, labels, probabilities, classes)
             report.write_plots(folder.path, model.test_confusion, classes)
-            summary["test"] = report.evaluation_entry(model.test_row, model.test_confusion, labels, probabilities, classes)
+            summary["test"] = report.evaluation_entry(
+                model.test_row, model.test_confusion, labels, probabilities, classes
+            )
     if trainer.is_global_zero:
         build.publish(trainer, folder.path, summary)
         report.closing_table(summary, model.test_confusion, classes)

@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from fer_lightning.augment.order import check_names
 from fer_lightning.errors import UserError
 from fer_lightning.signatures import Parameter, TargetNotFound, signature
 
@@ -42,9 +43,7 @@ TRAINER_REFUSALS = {
     "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; they are set by callbacks.best and callbacks.last",
 }
 METRICS = tuple(
-    f"{part}/{name}"
-    for part in ("val", "train_eval")
-    for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
+    f"{part}/{name}" for part in ("val", "train_eval") for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
 )
 MISSING_TYPE = object()
 
@@ -143,9 +142,7 @@ def _fits(value: Any, kind: ast.expr) -> bool:
 
 
 def _in_words(annotation: str) -> str:
-    return (
-        annotation.replace("Literal[", "one of [").replace("Optional[", "optional [").replace(" | None", " or null")
-    )
+    return annotation.replace("Literal[", "one of [").replace("Optional[", "optional [").replace(" | None", " or null")
 
 
 def _extra_keys(slot: str) -> dict[str, Parameter]:
@@ -163,10 +160,15 @@ def _extra_keys(slot: str) -> dict[str, Parameter]:
 
 def _check_between_fields(config: dict[str, Any]) -> None:
     _check_root(config)
+    check_names(config["augment"].get("order", []), _nodes(config["augment"]))
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
     _check_data(config["data"])
+
+
+def _nodes(augment: dict[str, Any]) -> list[str]:
+    return [name for name, value in augment.items() if value is None or isinstance(value, dict)]
 
 
 def _check_root(config: dict[str, Any]) -> None:

@@ -27,7 +27,15 @@ log = logging.getLogger("fer_lightning")
 
 # What may differ between two calls of one run without making it another run.
 UNNAMED = ("name", "resume", "output_dir", "logger", "experiment", "debug", "local", "hydra", "threads")
-INCIDENTAL = ("resume", "output_dir", "logger", "callbacks.progress", "callbacks.last", "data.root", "expected")
+INCIDENTAL = (
+    "resume",
+    "output_dir",
+    "logger",
+    "callbacks.progress",
+    "callbacks.last",
+    "data.root",
+    "expected",
+)
 LONGEST_NAME = 120
 
 
@@ -170,7 +178,10 @@ def git_state(folder: Path) -> dict[str, Any]:
     """Commit and whether the work tree differs from it; both null outside a repository."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+        return {
+            "commit": commit,
+            "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
 

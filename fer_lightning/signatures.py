@@ -115,9 +115,7 @@ def _function_signature(node: ast.FunctionDef, *, skip_first: bool) -> Signature
     spec = node.args
     positional = [*spec.posonlyargs, *spec.args]
     first_default = len(positional) - len(spec.defaults)
-    parameters = {
-        arg.arg: _parameter(arg, required=place < first_default) for place, arg in enumerate(positional)
-    }
+    parameters = {arg.arg: _parameter(arg, required=place < first_default) for place, arg in enumerate(positional)}
     if skip_first and positional:
         del parameters[positional[0].arg]
     for arg, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):

@@ -32,9 +32,7 @@ MEAN, STD = 0.5, 0.25
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     add_feed(commands)
     arguments = parser.parse_args()
@@ -43,9 +41,7 @@ def main() -> None:
     arguments.run(arguments)
 
 
-def compare(
-    name: str, unit: str, ours: Callable[[], float], reference: Callable[[], float], repeats: int
-) -> None:
+def compare(name: str, unit: str, ours: Callable[[], float], reference: Callable[[], float], repeats: int) -> None:
     """Print one figure; `ours` and `reference` each do the work once and return what they reached."""
     ours(), reference()
     pairs = [(ours(), reference()) for _ in range(repeats)]
@@ -69,9 +65,7 @@ def add_feed(commands) -> None:
     parser.add_argument("--repeats", type=int, default=11, help="timings of each, interleaved")
     parser.add_argument("--batch-size", type=int, default=64, help="images a batch")
     parser.add_argument("--images", type=int, default=3200, help="images our feed hands over in one timing")
-    parser.add_argument(
-        "--files", type=int, default=320, help="PNG files, read once in one timing of the reference"
-    )
+    parser.add_argument("--files", type=int, default=320, help="PNG files, read once in one timing of the reference")
     parser.set_defaults(run=feed)
 
 
@@ -79,9 +73,7 @@ def feed(arguments: argparse.Namespace) -> None:
     resize, crop = 236, 224
     ours = {
         64: Augmentation(["flip", "rotate"], flip=Flip(), rotate=Rotate(20)),
-        crop: Augmentation(
-            ["flip", "rotate", "crop"], flip=Flip(), rotate=Rotate(20), crop=Crop(resize, crop)
-        ),
+        crop: Augmentation(["flip", "rotate", "crop"], flip=Flip(), rotate=Rotate(20), crop=Crop(resize, crop)),
     }
     flip, rotate = transforms.RandomHorizontalFlip(), transforms.RandomRotation(20)
     published = {

@@ -24,9 +24,7 @@ def sheet(per_class: int, seed: int, taxonomy: str) -> np.ndarray:
         line[:, : len(faces) * SIDE] = np.concatenate(list(faces), axis=1)
         line = cv2.resize(line, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
         title = np.full((line.shape[0], MARGIN), 255, np.uint8)
-        cv2.putText(
-            title, name, (6, line.shape[0] // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1, cv2.LINE_AA
-        )
+        cv2.putText(title, name, (6, line.shape[0] // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1, cv2.LINE_AA)
         lines.append(np.concatenate([title, line], axis=1))
     return np.concatenate(lines)
 
@@ -39,9 +37,7 @@ def main() -> None:
     parser.add_argument("--taxonomy", choices=TAXONOMIES, default="fer2013")
     args = parser.parse_args()
     if not cv2.imwrite(args.path, sheet(args.per_class, args.seed, args.taxonomy)):
-        parser.error(
-            f"{args.path} could not be written: it needs an existing folder and a name ending in .png"
-        )
+        parser.error(f"{args.path} could not be written: it needs an existing folder and a name ending in .png")
 
 
 if __name__ == "__main__":

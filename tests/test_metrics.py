@@ -64,9 +64,7 @@ def test_nothing_known_without_rows():
 def test_calibration_error_by_hand():
     """Four rows at 0.8 of which two are right, six at 0.6 of which all are: 0.4 * 0.3 + 0.6 * 0.4."""
     probabilities = np.array([[0.8, 0.2]] * 4 + [[0.4, 0.6]] * 6)
-    assert metrics.expected_calibration_error(
-        probabilities, np.array([0, 0, 1, 1] + [1] * 6)
-    ) == pytest.approx(0.36)
+    assert metrics.expected_calibration_error(probabilities, np.array([0, 0, 1, 1] + [1] * 6)) == pytest.approx(0.36)
 
 
 def test_calibration_error_against_torchmetrics():
@@ -77,9 +75,7 @@ def test_calibration_error_against_torchmetrics():
     probabilities = rng.dirichlet(np.full(7, 0.3), 2000).astype(np.float32)
     truth = rng.integers(7, size=2000)
     expected = multiclass_calibration_error(torch.tensor(probabilities), torch.tensor(truth), 7, n_bins=15)
-    assert metrics.expected_calibration_error(probabilities, truth) == pytest.approx(
-        expected.item(), abs=1e-6
-    )
+    assert metrics.expected_calibration_error(probabilities, truth) == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_calibration_error_at_its_ends():

@@ -22,9 +22,7 @@ class Mixing:
     def shares(self, n: int, side: int, generator: Generator) -> Tensor:
         raise NotImplementedError
 
-    def __call__(
-        self, x: Tensor, target: Tensor, num_classes: int, generator: Generator
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, target: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """x (B, 1, S, S), target int64 (B,) -> mixed x, float target (B, num_classes) with rows of sum 1."""
         n = len(x)
         own = self.shares(n, x.shape[-1], generator).to(x.device)

@@ -1,6 +1,5 @@
 """From uint8 faces to the network's input: one warp, then grey levels, mixing and one normalisation."""
 
-import difflib
 from itertools import pairwise
 from typing import Literal
 
@@ -8,6 +7,7 @@ from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import Geometric
 from fer_lightning.augment.mix import Mixing
+from fer_lightning.augment.order import check_names
 from fer_lightning.augment.pixel import Pixel
 from fer_lightning.augment.warp import compose, warp
 from fer_lightning.errors import UserError
@@ -43,24 +43,13 @@ class Augmentation:
 
 def check_order(order: list[str], nodes: dict) -> None:
     """Refuse an order that names an unknown node, leaves one out, repeats one or mixes up the kinds."""
-    known = ", ".join(nodes) or "none"
-    for name in order:
-        if name not in nodes:
-            near = difflib.get_close_matches(name, nodes, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise UserError(f"augment.order names '{name}', which is no node.{hint} Nodes: {known}")
-    for name in nodes:
-        if order.count(name) != 1:
-            raise UserError(
-                f"augment.order names '{name}' {order.count(name)} times; each node stands in it once. "
-                f"Nodes: {known}. To switch one off: augment.{name}=null"
-            )
+    check_names(order, nodes)
     kinds = [(name, kind_of(name, nodes[name])) for name in order if nodes[name] is not None]
     for (before, kind), (after, next_kind) in pairwise(kinds):
         if next_kind < kind or kind == next_kind == KINDS.index(Mixing):
             raise UserError(
                 f"augment.order puts '{after}' after '{before}'; first come the geometric nodes (together "
-                f"one warp), then those that change pixels, then at most one that mixes. Nodes: {known}"
+                f"one warp), then those that change pixels, then at most one that mixes. Nodes: {', '.join(nodes)}"
             )
 
 
@@ -79,9 +68,7 @@ class BatchTransform:
     mean, std  of grey levels in [0, 1]
     """
 
-    def __init__(
-        self, augmentation: Augmentation, input_size: int, mean: float, std: float, num_classes: int
-    ):
+    def __init__(self, augmentation: Augmentation, input_size: int, mean: float, std: float, num_classes: int):
         self.augmentation = augmentation
         self.input_size = input_size
         self.mean = mean

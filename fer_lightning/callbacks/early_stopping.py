@@ -12,7 +12,10 @@ class PatientStopping(EarlyStopping):
 
     def __init__(self, monitor: str = "val/acc", mode: str = "max", patience: int | None = None) -> None:
         super().__init__(
-            monitor, mode=mode, patience=10**9 if patience is None else patience, check_on_train_epoch_end=False
+            monitor,
+            mode=mode,
+            patience=10**9 if patience is None else patience,
+            check_on_train_epoch_end=False,
         )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

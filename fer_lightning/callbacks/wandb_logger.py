@@ -39,7 +39,10 @@ def build_wandb(folder: str, config: dict, project: str, tags: list[str]) -> Wan
     load_dotenv()
     offline = not os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
     if offline:
-        log.info("W&B: no WANDB_API_KEY in .env, so this run is kept offline; `wandb sync %s/wandb/*` sends it", folder)
+        log.info(
+            "W&B: no WANDB_API_KEY in .env, so this run is kept offline; `wandb sync %s/wandb/*` sends it",
+            folder,
+        )
     return WandbRun(
         name=Path(folder).name,
         project=project,

@@ -1,6 +1,7 @@
 """The LightningDataModule: one face table, its split, and everything that happens to a batch before the network."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -35,7 +36,7 @@ class FERDataModule(pl.LightningDataModule):
         transform: BatchTransform,
         sampler: Callable[..., Sampler],
         seed: int = 0,
-        split: str = "official",
+        split: Literal["official", "stratified"] = "official",
         split_seed: int = 0,
         batch_size: int = 64,
         eval_batch_size: int = 256,
@@ -91,9 +92,7 @@ class FERDataModule(pl.LightningDataModule):
         return {**batch, "image": image, "target": target}
 
     def _eval_loader(self, rows: np.ndarray) -> EvalLoader:
-        return EvalLoader(
-            self._dataset(rows), self.eval_batch_size, self.trainer.global_rank, self.trainer.world_size
-        )
+        return EvalLoader(self._dataset(rows), self.eval_batch_size, self.trainer.global_rank, self.trainer.world_size)
 
     def _dataset(self, rows: np.ndarray) -> FaceDataset:
         self.pixels = self.pixels.to(self.trainer.strategy.root_device)

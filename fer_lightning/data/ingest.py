@@ -92,9 +92,7 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-def _write(
-    root: Path, faces: Faces, key: dict[str, Any], taxonomy: Taxonomy, deal_usage: bool
-) -> dict[str, Any]:
+def _write(root: Path, faces: Faces, key: dict[str, Any], taxonomy: Taxonomy, deal_usage: bool) -> dict[str, Any]:
     digests = pixel_digests(faces.pixels)
     usage, notes = _usage(faces, digests, deal_usage)
     order = stored_order(usage, faces.labels, digests)
@@ -156,9 +154,7 @@ def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[s
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fer_lightning.data.ingest", description=__doc__)
     parser.add_argument("source", metavar="FROM", help="the CSV, folder, zip or tar to read")
-    parser.add_argument(
-        "root", metavar="ROOT", nargs="?", default="data/fer2013", help="where the store goes"
-    )
+    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="where the store goes")
     options = parser.parse_args(arguments)
     try:
         with _progress_bar() as progress:

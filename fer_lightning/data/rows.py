@@ -23,9 +23,7 @@ def stored_order(usage: np.ndarray, labels: np.ndarray, digests: np.ndarray) -> 
     return np.lexsort((*keys.T[::-1], labels, usage))
 
 
-def rows_checksum(
-    classes: tuple[str, ...], usage: np.ndarray, labels: np.ndarray, digests: np.ndarray
-) -> str:
+def rows_checksum(classes: tuple[str, ...], usage: np.ndarray, labels: np.ndarray, digests: np.ndarray) -> str:
     """SHA-256 in hex over the class names and (usage, label, digest) of rows that stand in `stored_order`."""
     table = np.column_stack([usage.astype(np.uint8), labels.astype(np.uint8), digests])
     return hashlib.sha256(",".join(classes).encode() + b"\n" + table.tobytes()).hexdigest()

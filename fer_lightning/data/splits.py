@@ -37,9 +37,7 @@ def make_split(table: FaceTable, name: str, seed: int = 0) -> Split:
     if name == "official":
         parts, notes = _official(table), []
     elif name == "stratified":
-        parts = tuple(
-            np.flatnonzero(deal(table.labels, np.arange(len(table)), seed) == part) for part in range(3)
-        )
+        parts = tuple(np.flatnonzero(deal(table.labels, np.arange(len(table)), seed) == part) for part in range(3))
         notes = [_crossing(table, parts, seed)]
     else:
         raise UserError(f"data.split={name}: unknown; allowed: {', '.join(SPLITS)}")

@@ -242,9 +242,7 @@ def _outlines(units: dict, who: dict, pose: dict) -> dict[str, np.ndarray]:
 
     Drawn upright and frontal first: x to the right and y down in half sides of the image, each (N, points).
     """
-    units, who, pose = (
-        {k: np.asarray(v, float)[:, None] for k, v in table.items()} for table in (units, who, pose)
-    )
+    units, who, pose = ({k: np.asarray(v, float)[:, None] for k, v in table.items()} for table in (units, who, pose))
     flat = _silhouette(units, who)
     surface = _skull(who) | _nose(units, who) | _mouth(units, who)
     for side in (-1, 1):
@@ -291,9 +289,7 @@ def _silhouette(units: dict, who: dict) -> dict[str, tuple]:
 
     def contour(cos: np.ndarray, sin: np.ndarray) -> tuple:
         bent = np.where(sin > 0, np.sign(cos) * np.abs(cos) ** who["jaw"], cos)
-        return who["width"] * bent * (1 - who["taper"] * np.clip(sin, 0, 1) ** 2), sin * np.where(
-            sin > 0, chin, 0.92
-        )
+        return who["width"] * bent * (1 - who["taper"] * np.clip(sin, 0, 1) ** 2), sin * np.where(sin > 0, chin, 0.92)
 
     fall = np.where(who["long"] > 0, 1.3, 0.15)
     over, under = np.linspace(np.pi, 2 * np.pi, 16), np.linspace(0.1, np.pi - 0.1, 16)
@@ -438,9 +434,7 @@ def _nose(units: dict, who: dict) -> dict[str, tuple]:
 def _mouth_half(units: dict, who: dict) -> np.ndarray:
     """Half the mouth's width: AU12, 14 and 20 stretch it, AU23 and a dropped jaw narrow it."""
     wider = 0.09 * units["au12"] + 0.08 * units["au20"] + 0.03 * units["au14"] + 0.02 * units["au15"]
-    narrower = 0.045 * units["au23"] + 0.07 * units["au26"] * (
-        1 - np.clip(units["au12"] + units["au20"], 0, 1)
-    )
+    narrower = 0.045 * units["au23"] + 0.07 * units["au26"] * (1 - np.clip(units["au12"] + units["au20"], 0, 1))
     return who["mouth_width"] + wider - narrower
 
 
@@ -453,21 +447,12 @@ def _mouth(units: dict, who: dict) -> dict[str, tuple]:
     bend = bend * (1 + units["lopsided"] * t) - 0.05 * units["au14"] * np.sign(units["lopsided"]) * t
     lens = 1 - np.abs(t) ** (2 + 2.5 * units["au16"] + 1.5 * units["au20"])
     raised = apart * (0.015 + 0.05 * units["au10"] + 0.02 * units["au12"]) + 0.02 * units["au10"]
-    gap = apart * (
-        0.035 + 0.06 * units["au12"] + 0.05 * units["au16"] + 0.025 * units["au20"] + 0.03 * units["au10"]
-    )
+    gap = apart * (0.035 + 0.06 * units["au12"] + 0.05 * units["au16"] + 0.025 * units["au20"] + 0.03 * units["au10"])
     top = who["mouth_y"] - 0.035 * units["au17"] + bend * np.abs(t) ** 1.8 - raised * lens
     bottom = top + gap * lens + 0.27 * units["au26"] * np.sqrt(lens)
     pressed = 1 - 0.75 * np.clip(np.maximum(units["au23"] * (1 - apart), units["au24"]), 0, 1)
     round_ = 1 - np.abs(t) ** 2.5
-    upper = (
-        0.8
-        * who["lips"]
-        * pressed
-        * (1 - 0.25 * units["au12"])
-        * (1 - 0.3 * np.exp(-((t / 0.15) ** 2)))
-        * round_
-    )
+    upper = 0.8 * who["lips"] * pressed * (1 - 0.25 * units["au12"]) * (1 - 0.3 * np.exp(-((t / 0.15) ** 2))) * round_
     lower = 1.2 * who["lips"] * pressed * (1 + 0.4 * units["au17"]) * round_
     teeth = 0.03 + 0.05 * units["au12"] + 0.045 * units["au10"] + 0.02 * units["au16"]
     return {

@@ -12,9 +12,7 @@ class LabelSmoothing(nn.Module):
     def __init__(self, smoothing: float = 0.2):
         super().__init__()
         if not 0 <= smoothing < 1:
-            raise UserError(
-                f"loss.smoothing={smoothing}: must be at least 0 and below 1; try loss.smoothing=0.1."
-            )
+            raise UserError(f"loss.smoothing={smoothing}: must be at least 0 and below 1; try loss.smoothing=0.1.")
         self.smoothing = smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

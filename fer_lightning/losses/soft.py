@@ -34,9 +34,7 @@ def weighted_mean(losses: Tensor, target: Tensor, weight: Tensor | None = None) 
     return (mass * losses).sum() / mass.sum()
 
 
-def soft_cross_entropy(
-    logits: Tensor, target: Tensor, weight: Tensor | None = None, smoothing: float = 0.0
-) -> Tensor:
+def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Weighted mean of -log p over targets smoothed to (1 - s) q + s / K (Szegedy et al. 2016, section 7)."""
     logits = full_precision(logits)
     target = soft_target(target, logits)

@@ -45,7 +45,8 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, the first of stride 2, around a 1x1 shortcut (He et al. 2016, arXiv:1512.03385, fig. 5).
 
-    (B, in, S, S) -> (B, out, ceil(S / 2), ceil(S / 2)). The convolutions keep a bias before BatchNorm, as ResEmoteNet's do.
+    (B, in, S, S) -> (B, out, ceil(S / 2), ceil(S / 2)). The convolutions keep a bias before BatchNorm, as ResEmoteNet's
+    do.
     """
 
     def __init__(self, in_channels: int, out_channels: int):
@@ -54,9 +55,7 @@ class ResidualBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.shortcut = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 1, stride=2), nn.BatchNorm2d(out_channels)
-        )
+        self.shortcut = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu(self.bn1(self.conv1(x)))

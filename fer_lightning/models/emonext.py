@@ -14,9 +14,9 @@ from fer_lightning.models.pretrained import locate, timm_name
 class EmoNeXt(nn.Module):
     """ConvNeXt with squeeze-excitation after each of its three downsamplings and a self-attention before the head.
 
-    El Boudouri and Bohi 2023, "EmoNeXt: an Adapted ConvNeXt for Facial Emotion Recognition" (MMSP); ConvNeXt: Liu et al.
-    2022 (arXiv:2201.03545). (B, in_channels, S, S) -> logits (B, num_classes). Its STN is `stn=emonext`: with that, 3
-    channels, 224 px and 7 classes, tiny has 30,564,331 weights.
+    El Boudouri and Bohi 2023, "EmoNeXt: an Adapted ConvNeXt for Facial Emotion Recognition" (MMSP); ConvNeXt: Liu et
+    al. 2022 (arXiv:2201.03545). (B, in_channels, S, S) -> logits (B, num_classes). Its STN is `stn=emonext`: with that,
+    3 channels, 224 px and 7 classes, tiny has 30,564,331 weights.
 
     attention         batch: as published, softmax weights between the images of a batch, which reach nothing but the
                       auxiliary term; the value projection, which therefore never trained, is frozen.
@@ -85,7 +85,7 @@ class EmoNeXt(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """One head of dot-product self-attention over the rows of x (..., N, C) (Vaswani et al. 2017, arXiv:1706.03762, eq. 1)."""
+    """One head of dot-product self-attention over the rows of x (..., N, C); Vaswani et al. 2017, arXiv:1706.03762."""
 
     def __init__(self, channels: int, scale: float):
         super().__init__()
@@ -115,9 +115,7 @@ def _squeeze_excitation(channels: int, init: str) -> SqueezeExcitation:
     return block
 
 
-def _convnext(
-    size: str, num_classes: int, in_channels: int, drop_path: float, pretrained: str | None
-) -> nn.Module:
+def _convnext(size: str, num_classes: int, in_channels: int, drop_path: float, pretrained: str | None) -> nn.Module:
     """timm's ConvNeXt; pretrained weights must fit key by key, which is why the head is made anew only afterwards."""
     if pretrained is None:
         return timm.create_model(

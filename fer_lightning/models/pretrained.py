@@ -1,4 +1,4 @@
-"""Where timm's ImageNet weights are, or how to get them; imports no torch, so that a missing file is told in a second."""
+"""Where timm's ImageNet weights are, or how to get them; imports no torch, so that a missing file is told at once."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def locate(
     tag: Literal["in1k", "in22k"],
     folder: str | Path | None = None,
 ) -> Path:
-    """The weights file of a ConvNeXt (Liu et al. 2022, arXiv:2201.03545), found or fetched; UserError with directions else."""
+    """The weights file of a ConvNeXt, found or fetched; otherwise a UserError that says what to put where."""
     name = timm_name(size, tag)
     return weights_file(name, f"timm/{name}", folder)
 
@@ -49,8 +49,8 @@ def weights_file(name: str, repository: str, folder: str | Path | None = None) -
     url = f"{endpoint}/{repository}/resolve/main/model.safetensors"
     if not _answers(url):
         raise UserError(
-            f"The pretrained weights of {name} are not here: there is no {file}, nothing in the Hugging Face cache, and "
-            f"{endpoint} cannot be reached.\n"
+            f"The pretrained weights of {name} are not here: there is no {file}, nothing in the Hugging Face cache, "
+            f"and {endpoint} cannot be reached.\n"
             f"On a machine with a network, download  {url}\n"
             f"and save it as  {file.absolute()}  (or set FER_PRETRAINED to the folder that holds {file.name}).\n"
             "To train without pretrained weights, leave model.pretrained out."
@@ -68,16 +68,14 @@ def _in_hub_cache(repository: str) -> Path | None:
 
 
 def _answers(url: str) -> bool:
-    """Whether the file can be had, decided within PROBE_SECONDS; a thread, since name resolution has no timeout of its own."""
+    """Whether the file can be had, decided within PROBE_SECONDS; by a thread, since name resolution has no timeout."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return False
     answers = []
 
     def probe():
         try:
-            with urllib.request.urlopen(
-                urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS
-            ) as reply:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS) as reply:
                 answers.append(reply.status == 200)
         except OSError:
             pass

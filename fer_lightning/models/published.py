@@ -1,4 +1,4 @@
-"""Loads the authors' checkpoints of ResEmoteNet and EmoNeXt into our modules: every key used, or an error that says which not."""
+"""Loads the authors' checkpoints of ResEmoteNet and EmoNeXt into our modules: every key, or an error that names the rest."""
 
 import re
 from pathlib import Path
@@ -38,26 +38,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(
-            f"model.weights={path} cannot be read as a PyTorch checkpoint of tensors: {error}"
-        ) from error
+        raise UserError(f"model.weights={path} cannot be read as a PyTorch checkpoint of tensors: {error}") from error
     if isinstance(content, dict):
         content = next((content[name] for name in WRAPPERS if name in content), content)
-    if (
-        not isinstance(content, dict)
-        or not content
-        or not all(isinstance(v, Tensor) for v in content.values())
-    ):
-        raise UserError(
-            f"model.weights={path} holds no state dict, neither bare nor under {', '.join(WRAPPERS)}."
-        )
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise UserError(f"model.weights={path} holds no state dict, neither bare nor under {', '.join(WRAPPERS)}.")
     return content
 
 
-def fill_published(
-    state: dict[str, Tensor], stn: nn.Module, backbone: nn.Module, path: str = "checkpoint"
-) -> None:
-    """The published state dict of either network into stn and backbone; UserError where a key or a shape does not fit."""
+def fill_published(state: dict[str, Tensor], stn: nn.Module, backbone: nn.Module, path: str = "checkpoint") -> None:
+    """Either network's published state dict into stn and backbone; UserError where a key or a shape does not fit."""
     where = f"model.weights={path}"
     network = _network(state, where)
     if not isinstance(backbone, network):
@@ -96,7 +86,7 @@ def _fill_emonext(state: dict[str, Tensor], stn: nn.Module, backbone: EmoNeXt, w
     if backbone.attention_mode != "batch" or backbone.se_init != "half":
         raise UserError(
             f"{where} was trained as model.attention=batch model.se_init=half, and the model is "
-            f"model.attention={backbone.attention_mode} model.se_init={backbone.se_init}: another function of the same weights."
+            f"model.attention={backbone.attention_mode} model.se_init={backbone.se_init}: not the same function."
         )
     _check_classes(state["head.weight"], backbone.num_classes, where)
     if isinstance(stn, EmoNeXtSTN):
@@ -132,7 +122,7 @@ def _load(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
     ]
     if problems:
         raise UserError(
-            f"{where} does not fit {type(module).__name__} as configured (model.input_size, in_channels, size or width):\n  "
+            f"{where} does not fit {type(module).__name__} as configured (its input_size, in_channels, size, width):\n  "
             + "\n  ".join(sorted(problems))
         )
     module.load_state_dict(state)

@@ -11,14 +11,15 @@ BLOCKS = ("res_block1", "res_block2", "res_block3")
 
 
 class ResEmoteNet(nn.Module):
-    """Three convolutions, squeeze-excitation, three residual blocks, four linear layers: 80,238,599 weights at 7 classes.
+    """Three convolutions, squeeze-excitation, three residual blocks, four linear layers; 80,238,599 weights.
 
     Roy, Kathania, Sharma, Dey and Ansari 2024, "ResEmoteNet: Bridging Accuracy and Loss Reduction in Facial Emotion
-    Recognition" (arXiv:2409.10545), with the published state-dict names. (B, in_channels, S, S) -> logits (B, num_classes).
+    Recognition" (arXiv:2409.10545), with the published state-dict names.
+    (B, in_channels, S, S) -> logits (B, num_classes).
 
     width    scales every channel count and the sizes of the linear layers
-    lean     drops the 3x3 kernels' taps that see nothing but padding at `input_size`: at 64 and 48 px, 44,040,192 weights
-             of res_block3. Same function, same initial weights from the same seed; another input size is refused.
+    lean     drops the 3x3 kernels' taps that see nothing but padding at `input_size`: 44,040,192 weights of res_block3
+             at 64 and at 48 px. Same function, same initial weights from the same seed; another size is refused.
     dropout  after the first two poolings; head_dropout between the linear layers
     """
 
@@ -54,16 +55,14 @@ class ResEmoteNet(nn.Module):
         if lean:
             for key, taps in live_kernels(input_size).items():
                 block, conv, _ = key.split(".")
-                setattr(
-                    self.get_submodule(block), conv, _trimmed(self.get_submodule(f"{block}.{conv}"), taps)
-                )
+                setattr(self.get_submodule(block), conv, _trimmed(self.get_submodule(f"{block}.{conv}"), taps))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.lean and x.shape[-2:] != (self.input_size, self.input_size):
             height, width = x.shape[-2:]
             raise UserError(
-                f"a lean ResEmoteNet built for {self.input_size}x{self.input_size} pixels was given {height}x{width}: its "
-                f"kernels lack the taps that another size needs. Set model.input_size={height}, or model.lean=false."
+                f"a lean ResEmoteNet built for {self.input_size}x{self.input_size} pixels was given {height}x{width}: "
+                f"its kernels lack the taps that another size needs. Set model.input_size={height}, or model.lean=false."
             )
         x = self.dropout(F.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 2))
         x = self.dropout(F.max_pool2d(torch.relu(self.bn2(self.conv2(x))), 2))
@@ -73,6 +72,16 @@ class ResEmoteNet(nn.Module):
         for layer in (self.fc1, self.fc2, self.fc3):
             x = self.head_dropout(torch.relu(layer(x)))
         return self.fc4(x)
+
+
+class WholeMapConv2d(nn.Conv2d):
+    """A convolution whose kernel covers the whole map, (B, C, k, k) -> (B, out, 1, 1): one matrix product.
+
+    Every kernel that loses taps is of this kind: on a 1x1 map, or of stride 2 on a 2x2 map.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
 
 
 def live_taps(side: int, stride: int) -> slice:
@@ -121,9 +130,7 @@ def _trimmed(conv: nn.Conv2d, taps: slice) -> nn.Conv2d:
     size = taps.stop - taps.start
     if size == 3:
         return conv
-    lean = nn.utils.skip_init(
-        nn.Conv2d, conv.in_channels, conv.out_channels, size, stride=conv.stride, padding=1 - taps.start
-    )
+    lean = nn.utils.skip_init(WholeMapConv2d, conv.in_channels, conv.out_channels, size)
     lean.load_state_dict({"weight": conv.weight[..., taps, taps], "bias": conv.bias})
     return lean
 

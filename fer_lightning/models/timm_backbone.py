@@ -50,8 +50,8 @@ class TimmBackbone(nn.Module):
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"model.name={name} cannot be built with model.input_size={input_size}, model.in_channels={in_channels}, "
-                f"model.drop_rate={drop_rate}, model.drop_path_rate={drop_path_rate}: {error}"
+                f"model.name={name} cannot be built with model.input_size={input_size} model.in_channels={in_channels} "
+                f"model.drop_rate={drop_rate} model.drop_path_rate={drop_path_rate}: {error}"
             ) from error
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,9 +70,7 @@ def _config(name: str):
         )
     tagged = timm.list_models(f"{architecture}.*", pretrained=True)
     if tag and name not in tagged:
-        raise UserError(
-            f"model.name={name}: {architecture} has no weights of that tag. It has: {', '.join(tagged)}."
-        )
+        raise UserError(f"model.name={name}: {architecture} has no weights of that tag. It has: {', '.join(tagged)}.")
     return timm.get_pretrained_cfg(name)
 
 

@@ -107,9 +107,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.PathLik
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted", color=MUTED, size=11, labelpad=8)
     axes.set_ylabel("true", color=MUTED, size=11, labelpad=8)
-    figures = (
-        f"accuracy {_percent(metrics.accuracy(matrix))}, mean recall {_percent(metrics.recall_mean(matrix))}"
-    )
+    figures = f"accuracy {_percent(metrics.accuracy(matrix))}, mean recall {_percent(metrics.recall_mean(matrix))}"
     _headline(figure, f"{title} · {figures}" if title else figures)
     return _save(figure, path)
 
@@ -256,9 +254,7 @@ def _name_ends(axes: Axes, ends: list[tuple[float, float, str, str]], apart: flo
         heights[i] = max(heights[i], heights[i - 1] + apart)
     shift = sum(wanted) / len(wanted) - sum(heights) / len(heights)
     for height, (_, _, name, color) in zip(heights, ends, strict=True):
-        axes.text(
-            1.015, height + shift, name, transform=axes.transAxes, color=_dark(color), va="center", size=10
-        )
+        axes.text(1.015, height + shift, name, transform=axes.transAxes, color=_dark(color), va="center", size=10)
 
 
 def _dark(color: str) -> str:
@@ -301,9 +297,7 @@ def _save(figure: Figure, path: str | os.PathLike) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(
-            temporary, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2
-        )
+        figure.savefig(temporary, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

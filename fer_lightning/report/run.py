@@ -27,7 +27,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Write summary.json whatever happens: running, then done, failed (with the error) or interrupted."""
     began = time.perf_counter()
-    summary |= {"status": "running", "started": now(), "command": command_line(), **git_state(ROOT), **_machine()}
+    summary |= {
+        "status": "running",
+        "started": now(),
+        "command": command_line(),
+        **git_state(ROOT),
+        **_machine(),
+    }
     folder.write_summary(summary)
     try:
         yield summary
@@ -107,7 +113,11 @@ def write_plots(folder: Path, confusion: np.ndarray, classes: tuple[str, ...]) -
 
 
 def evaluation_entry(
-    row: dict[str, float], confusion: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
+    row: dict[str, float],
+    confusion: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: tuple[str, ...],
 ) -> dict[str, Any]:
     """The summary's `test` entry: scalars, calibration error and recall by class."""
     recall = per_class(confusion)["recall"]

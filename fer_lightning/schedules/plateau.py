@@ -24,9 +24,7 @@ class Plateau(Schedule):
         if not 0 < drop < 1:
             raise UserError(f"schedule.drop={drop}: must lie between 0 and 1; try schedule.drop=0.5.")
         if patience < 0:
-            raise UserError(
-                f"schedule.patience={patience}: counts epochs, at least 0; try schedule.patience=5."
-            )
+            raise UserError(f"schedule.patience={patience}: counts epochs, at least 0; try schedule.patience=5.")
         self.drop = drop
         self.patience = patience
         self.threshold = threshold

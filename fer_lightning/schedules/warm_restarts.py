@@ -20,9 +20,7 @@ class WarmRestarts(Schedule):
         if cycles < 1:
             raise UserError(f"schedule.cycles={cycles}: must be at least 1; try schedule.cycles=3.")
         if growth <= 0:
-            raise UserError(
-                f"schedule.growth={growth}: must be above 0 (1 means equal cycles); try schedule.growth=2."
-            )
+            raise UserError(f"schedule.growth={growth}: must be above 0 (1 means equal cycles); try schedule.growth=2.")
         self.cycles = cycles
         self.growth = growth
         self.final = final

@@ -11,8 +11,9 @@ class EmoNeXtSTN(nn.Module):
     """Two convolutions and two linear layers predict theta; with the published state-dict names.
 
     El Boudouri and Bohi 2023, "EmoNeXt: an Adapted ConvNeXt for Facial Emotion Recognition" (MMSP), after Jaderberg et
-    al. 2015 (arXiv:1506.02025). (B, in_channels, S, S) -> same, where S is `input_size`; align_corners=True, as published.
-    At 224 px the head reads 10 * 52 * 52 = 27,040 values. theta starts as exactly the identity, which stands in the last bias.
+    al. 2015 (arXiv:1506.02025). (B, in_channels, S, S) -> same, where S is `input_size`; align_corners=True, as
+    published. At 224 px the head reads 10 * 52 * 52 = 27,040 values. theta starts as exactly the identity, which
+    stands in the last bias.
     """
 
     def __init__(self, in_channels: int = 3, input_size: int = 224):

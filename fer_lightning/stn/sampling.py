@@ -6,8 +6,9 @@ from torch.nn import functional as F
 
 
 def resample(x: Tensor, theta: Tensor, align_corners: bool) -> Tensor:
-    """Bilinear samples of x (B, C, H, W) at theta (B, 2, 3), which maps output to input coordinates in [-1, 1]; zeros outside.
+    """Bilinear samples of x (B, C, H, W) at theta (B, 2, 3), which maps output to input coordinates in [-1, 1].
 
+    Outside the image is zero.
     Always in float32 and without a matrix product, since bf16 or TF32 coordinates are off by whole pixels;
     under autocast too, the identity gives the image back. The result has x's dtype.
     """

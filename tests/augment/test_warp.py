@@ -14,9 +14,7 @@ def faces(n=8, side=48, seed=0):
     """Smooth, full-range images: as sharp as a face of 48 pixels, without single-pixel noise."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (n, 12, 12), dtype=np.uint8)
-    return torch.from_numpy(
-        np.stack([cv2.resize(c, (side, side), interpolation=cv2.INTER_CUBIC) for c in coarse])
-    )
+    return torch.from_numpy(np.stack([cv2.resize(c, (side, side), interpolation=cv2.INTER_CUBIC) for c in coarse]))
 
 
 def random_theta(n, seed=0):
@@ -32,9 +30,7 @@ def random_theta(n, seed=0):
 @pytest.mark.parametrize("size", [44, 48, 64, 224])
 def test_backends_agree(size, padding):
     images, theta = faces(32), random_theta(32)
-    opencv, grid = (
-        255 * warp(images, theta, size, padding, backend=name) for name in ("opencv", "grid_sample")
-    )
+    opencv, grid = (255 * warp(images, theta, size, padding, backend=name) for name in ("opencv", "grid_sample"))
     difference = (opencv - grid).abs()
     assert opencv.shape == grid.shape == (32, 1, size, size)
     assert difference.mean() < 0.5
@@ -99,9 +95,7 @@ def test_padding_fills_what_lies_outside():
     away = identity(1)
     away[:, 0, 2] = 3.0
     for backend in ("opencv", "grid_sample"):
-        values = {
-            p: warp(images, away, 48, p, backend=backend)[0, 0] * 255 for p in ("zeros", "border", "reflect")
-        }
+        values = {p: warp(images, away, 48, p, backend=backend)[0, 0] * 255 for p in ("zeros", "border", "reflect")}
         assert values["zeros"].max() == 0
         assert math.isclose(values["border"].min().item(), 200, abs_tol=1e-3)
         assert math.isclose(values["reflect"].min().item(), 200, abs_tol=1e-3)

@@ -27,7 +27,10 @@ REFUSALS = [
     ([SYNTHETIC, "callbacks.best.monitor=val/accuracy"], ["val/accuracy", "Did you mean val/acc?"]),
     ([SYNTHETIC, "callbacks.early_stopping.patience=99"], ["patience=99", "trainer.max_epochs=60"]),
     ([SYNTHETIC, "ema_decay=1.5"], ["ema_decay=1.5", "between 0 and 1"]),
-    ([SYNTHETIC, "model=emonext", "model.attention=tokens", "model.input_size=48"], ["model.attention=tokens", "64"]),
+    (
+        [SYNTHETIC, "model=emonext", "model.attention=tokens", "model.input_size=48"],
+        ["model.attention=tokens", "64"],
+    ),
     ([SYNTHETIC, "model.weights=nowhere.pth"], ["model.weights=nowhere.pth", "no such file"]),
     ([SYNTHETIC, "model=resemotenet=3"], ["model=resemotenet=3"]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),

@@ -27,9 +27,7 @@ class Samples:
         twins = [place for place, row in enumerate(self.rows) if row == ("Training", 3)]
         self.pixels[twins[1]] = self.pixels[twins[0]]
 
-    def csv(
-        self, path: Path, columns=("emotion", "pixels", "Usage"), quote=False, end="\n", bom=False
-    ) -> Path:
+    def csv(self, path: Path, columns=("emotion", "pixels", "Usage"), quote=False, end="\n", bom=False) -> Path:
         """In the order of `columns`; a name may carry spaces, and one left out is left out."""
         path.parent.mkdir(parents=True, exist_ok=True)
         encoding = "utf-8-sig" if bom else "utf-8"

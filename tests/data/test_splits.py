@@ -22,9 +22,7 @@ def table(labels: np.ndarray, usage: np.ndarray, pixels: np.ndarray | None = Non
     if pixels is None:
         pixels = np.random.default_rng(0).integers(0, 256, (count, 48, 48), np.uint8)
     names = tuple("abc")
-    return FaceTable(
-        "test", pixels, labels, usage.astype(np.uint8), np.arange(count).astype(str), names, "sum"
-    )
+    return FaceTable("test", pixels, labels, usage.astype(np.uint8), np.arange(count).astype(str), names, "sum")
 
 
 def test_official_is_usage(store):
@@ -37,9 +35,7 @@ def test_official_is_usage(store):
     assert split.notes == []
 
 
-@pytest.mark.parametrize(
-    ("usage", "missing"), [([0, 0, 2], "no PublicTest"), ([0, 0, 0], "no PublicTest and no")]
-)
+@pytest.mark.parametrize(("usage", "missing"), [([0, 0, 2], "no PublicTest"), ([0, 0, 0], "no PublicTest and no")])
 def test_official_is_refused_where_a_part_is_missing(usage, missing):
     faces = table(np.zeros(3, np.int64), np.array(usage))
     faces.notes.append("its test merges PublicTest and PrivateTest, so split=official is refused")

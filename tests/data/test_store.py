@@ -43,9 +43,7 @@ def test_rows_are_sorted_by_usage_label_and_digest(store, samples):
     opened = open_store(Path(store))
     keys = [
         (usage, label, digest.tobytes())
-        for usage, label, digest in zip(
-            opened.usage, opened.labels, pixel_digests(opened.pixels), strict=True
-        )
+        for usage, label, digest in zip(opened.usage, opened.labels, pixel_digests(opened.pixels), strict=True)
     ]
     assert keys == sorted(keys)
     assert isinstance(opened.pixels, np.memmap)
@@ -157,9 +155,7 @@ def test_store_problem_says_both_ways_on_and_needs_no_numpy(tmp_path):
         "import sys; from fer_lightning.data.store import store_problem; print(store_problem(sys.argv[1]));"
         "assert 'numpy' not in sys.modules"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "make data FROM=path/to/fer2013.csv ROOT=" in run.stdout
     assert "python train.py data=synthetic" in run.stdout
 

@@ -126,9 +126,7 @@ def test_weighted_mean_divides_by_the_summed_target_weights(batch):
 
 
 def test_every_class_weighs_the_same_in_total_under_weighted():
-    torch.testing.assert_close(
-        WeightedCrossEntropy(COUNTS).weight * torch.tensor(COUNTS), torch.full((K,), 28709 / K)
-    )
+    torch.testing.assert_close(WeightedCrossEntropy(COUNTS).weight * torch.tensor(COUNTS), torch.full((K,), 28709 / K))
 
 
 def test_focal_without_gamma_is_cross_entropy(batch):
@@ -141,9 +139,7 @@ def test_focal_reference_value():
     """Lin et al. 2017, section 3.2: at p = 0.9 and gamma 2 the loss is 100 times lower than cross-entropy."""
     logits = torch.tensor([[0.9, 0.1]]).log()
     target = torch.tensor([0])
-    assert (CrossEntropy()(logits, target) / Focal(2.0)(logits, target)).item() == pytest.approx(
-        100, rel=1e-5
-    )
+    assert (CrossEntropy()(logits, target) / Focal(2.0)(logits, target)).item() == pytest.approx(100, rel=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
@@ -165,9 +161,7 @@ def test_class_balanced_reference_weights():
 def test_class_balanced_lies_between_no_weights_and_inverse_frequency():
     torch.testing.assert_close(ClassBalanced(COUNTS, beta=0.0).weight, torch.ones(K))
     inverse = WeightedCrossEntropy(COUNTS).weight
-    torch.testing.assert_close(
-        ClassBalanced(COUNTS, 1 - 1e-9).weight, inverse / inverse.mean(), rtol=1e-4, atol=0
-    )
+    torch.testing.assert_close(ClassBalanced(COUNTS, 1 - 1e-9).weight, inverse / inverse.mean(), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("build", [WeightedCrossEntropy, ClassBalanced])

@@ -113,9 +113,7 @@ def test_face_grid_takes_images_of_any_kind_and_size(tmp_path):
         [colour, np.moveaxis(colour, -1, 0), np.full((1, 224, 224), NAN, np.float32), None],
         [10 * float_grey - 5],
     ]
-    path = plots.face_grid(
-        images, ["a", "b", "c"], ["1", "2", "3", "4"], tmp_path / "faces.png", title="faces"
-    )
+    path = plots.face_grid(images, ["a", "b", "c"], ["1", "2", "3", "4"], tmp_path / "faces.png", title="faces")
     width, height = size(path)
     assert 500 < width < 1200
     assert 400 < height < 1000
@@ -144,9 +142,7 @@ def test_a_failed_picture_leaves_the_old_one_and_no_litter(tmp_path, monkeypatch
 
 def test_pictures_drawn_in_threads_are_those_drawn_alone(tmp_path):
     def draw(name):
-        return plots.face_grid(
-            [[np.eye(48)] * 2], ["row"], ["a", "b"], tmp_path / name, title="faces"
-        ).read_bytes()
+        return plots.face_grid([[np.eye(48)] * 2], ["row"], ["a", "b"], tmp_path / name, title="faces").read_bytes()
 
     alone = draw("alone.png")
     with ThreadPoolExecutor(4) as pool:

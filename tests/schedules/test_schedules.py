@@ -50,9 +50,7 @@ def test_one_cycle_is_torchs(total_steps):
 
 
 def test_warm_restarts_are_torchs():
-    expected = torch_factors(
-        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, T_0=20, T_mult=2, eta_min=0.05), 140
-    )
+    expected = torch_factors(lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, T_0=20, T_mult=2, eta_min=0.05), 140)
     schedule = WarmRestarts(cycles=3, growth=2.0, final=0.05)
     assert factors(schedule, 140, steps_per_epoch=10) == pytest.approx(expected, abs=1e-9)
 

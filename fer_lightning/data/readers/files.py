@@ -136,9 +136,7 @@ def _checked(path: Path, members: Iterator[File]) -> list[File]:
             )
         name = PurePosixPath(file.name.replace("\\", "/"))
         if ".." in name.parts or name.is_absolute():
-            raise UserError(
-                f"{path}: the member {file.name!r} points outside the archive; nothing of it is read"
-            )
+            raise UserError(f"{path}: the member {file.name!r} points outside the archive; nothing of it is read")
         if not any(_hidden(part) for part in name.parts):
             files.append(replace(file, name=name.as_posix()))
     return files

@@ -101,9 +101,7 @@ def _decode(file: File, changed: Counter) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             if max(image.size) > MAX_SIDE:
-                raise UserError(
-                    f"{file.name}: {image.width} x {image.height} pixels; at most {MAX_SIDE} a side"
-                )
+                raise UserError(f"{file.name}: {image.width} x {image.height} pixels; at most {MAX_SIDE} a side")
             if image.format == "JPEG":
                 changed["are JPEG, lossy copies whose pixels and checksum differ from the challenge's"] += 1
             if image.mode not in _GREY_MODES:
@@ -115,9 +113,7 @@ def _decode(file: File, changed: Counter) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on damaged files
-        raise UserError(
-            f"{file.name}: not a readable PNG or JPEG ({error}); replace it or take it away"
-        ) from error
+        raise UserError(f"{file.name}: not a readable PNG or JPEG ({error}); replace it or take it away") from error
     return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 

@@ -42,9 +42,7 @@ def source_fingerprint(path: Path) -> list[int]:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise UserError(
-            f"{path}: no such file or folder; give FER2013's CSV, class folders, or a zip or tar of them"
-        )
+        raise UserError(f"{path}: no such file or folder; give FER2013's CSV, class folders, or a zip or tar of them")
     return path
 
 
@@ -73,6 +71,4 @@ def _choose(path: Path, kind: str, files: list[File]) -> tuple[File | None, list
 
 def _is_competition(table: File, files: list[File]) -> bool:
     beside = table.name[: -len("train.csv")] + "test.csv"
-    return table.name.lower().endswith("train.csv") and any(
-        file.name.lower() == beside.lower() for file in files
-    )
+    return table.name.lower().endswith("train.csv") and any(file.name.lower() == beside.lower() for file in files)

@@ -1,0 +1,155 @@
+"""What a run leaves, what a second call does with it, and what is refused."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import ROOT, TINY, run_train
+
+from fer_lightning.errors import UserError
+from fer_lightning.runs import RunFolder, job_name
+
+FILES = {
+    "summary.json",
+    "config.yaml",
+    "overrides.txt",
+    "metrics.csv",
+    "predictions.csv",
+    "train.log",
+    "env.txt",
+    "checkpoints/best.ckpt",
+    "checkpoints/last.ckpt",
+    "plots/curves.png",
+    "plots/confusion.png",
+    "plots/per_class.png",
+    "plots/augmentation.png",
+    "plots/stn.png",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run through the command line, with its output folder and its typed overrides."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    overrides = (*TINY, "stn=affine", f"output_dir={outputs}", "seed=3")
+    result = run_train(*overrides)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return outputs, overrides, result
+
+
+def folder_of(outputs) -> RunFolder:
+    return RunFolder(next((outputs / "train").iterdir()))
+
+
+def test_the_run_folder_holds_exactly_what_is_promised(finished):
+    folder = folder_of(finished[0]).path
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found - {".lock"} == FILES
+
+
+def test_the_summary_says_what_was_done(finished):
+    summary = folder_of(finished[0]).summary()
+    assert summary["status"] == "done"
+    assert summary["seed"] == 3
+    assert summary["epochs"] == 2
+    assert summary["choices"]["stn"] == "affine"
+    assert summary["split"]["rows"]["train"] > summary["split"]["rows"]["test"] > 0
+    assert len(summary["split"]["checksum"]) == 64
+    for key in ("best", "last", "test", "overfitting_gap", "parameters", "commit", "hardware", "images_per_second"):
+        assert summary[key], key
+    gap = summary["best"]["train_eval/acc"] - summary["best"]["val/acc"]
+    assert summary["overfitting_gap"]["best"] == pytest.approx(gap)
+
+
+def test_predictions_agree_with_the_reported_test_accuracy(finished):
+    folder = folder_of(finished[0])
+    with open(folder.path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    accuracy = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
+    test = folder.summary()["test"]
+    assert len(rows) == test["rows"]
+    assert accuracy == pytest.approx(test["test/acc"])
+    for row in rows:
+        assert sum(
+            float(row[name]) for name in ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+        ) == (pytest.approx(1, abs=1e-4))
+
+
+def test_the_best_epoch_is_the_earliest_maximum(finished):
+    folder = folder_of(finished[0])
+    with open(folder.path / "metrics.csv", newline="") as file:
+        accuracies = [float(row["val/acc"]) for row in csv.DictReader(file)]
+    assert folder.summary()["best"]["epoch"] == accuracies.index(max(accuracies))
+
+
+def test_the_console_ends_with_the_table_and_the_folder(finished):
+    output = finished[2].stdout
+    assert "surprise" in output
+    assert output.rstrip().splitlines()[-1] == f"run folder: {folder_of(finished[0]).path}"
+
+
+def test_a_finished_run_is_reported_and_left_alone(finished):
+    outputs, overrides, _ = finished
+    before = (folder_of(outputs).path / "summary.json").read_bytes()
+    result = run_train(*overrides)
+    assert result.returncode == 0
+    assert "is done" in result.stdout
+    assert (folder_of(outputs).path / "summary.json").read_bytes() == before
+
+
+def test_another_config_in_the_same_folder_is_refused(finished):
+    folder = folder_of(finished[0])
+    config = yaml.safe_load((folder.path / "config.yaml").read_text())
+    config["optim"]["lr"] = 0.123
+    with pytest.raises(UserError, match=r"optim\.lr: .* -> 0\.123") as refusal:
+        RunFolder(folder.path).claim(config, start_over=False)
+    assert "name=" in str(refusal.value)
+
+
+def test_resume_never_keeps_what_stood_there(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.claim({"seed": 0}, start_over=False)
+    folder.release()
+    again = RunFolder(tmp_path / "run")
+    again.claim({"seed": 1}, start_over=True)
+    assert yaml.safe_load((tmp_path / "run~1" / "config.yaml").read_text()) == {"seed": 0}
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()) == {"seed": 1}
+
+
+def test_one_process_at_a_time_holds_a_folder(tmp_path):
+    holder = (
+        "import sys, pathlib; from fer_lightning.runs import RunFolder\n"
+        "folder = RunFolder(pathlib.Path(sys.argv[1])); folder.lock(); print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        other.stdout.readline()
+        with pytest.raises(UserError, match=str(other.pid)):
+            RunFolder(tmp_path).lock()
+    finally:
+        other.communicate(timeout=30)
+    RunFolder(tmp_path).lock()
+
+
+def test_a_failed_run_says_so_in_its_summary(tmp_path):
+    result = run_train(*TINY, "optim.lr=0.1", "data.rows=80", "data.batch_size=500", f"output_dir={tmp_path}")
+    assert result.returncode == 2
+    assert "data.batch_size=500" in result.stderr
+    summary = json.loads((folder_of(tmp_path).path / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "data.batch_size=500" in summary["error"]
+
+
+def test_job_names_depend_on_what_was_typed_and_the_seed_alone():
+    typed = ["model=emonext", "+trainer.fast_dev_run=true", "seed=4", "name=x", "logger=wandb", "resume=never"]
+    assert job_name(typed, 4) == "model-emonext_trainer.fast_dev_run-true_seed-4"
+    assert job_name(list(reversed(typed)), 4) == job_name(typed, 4)
+    assert job_name([], 0) == "seed-0"
+    long = [f"optim.key{i}=value" for i in range(40)]
+    assert len(job_name(long, 0)) <= 120
+    assert job_name(long, 0) != job_name([*long, "optim.lr=1"], 0)

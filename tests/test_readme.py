@@ -1,0 +1,150 @@
+"""Every command, target, path and option that the README names exists, and its worked example works."""
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from conftest import ROOT, composed
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from fer_lightning import signatures
+from fer_lightning.check import check
+from fer_lightning.errors import UserError
+from fer_lightning.labels import TAXONOMIES
+from fer_lightning.refusals import groups, options
+
+TEXT = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.M | re.S)
+BLOCKS = FENCE.findall(TEXT)
+PROSE = FENCE.sub("", TEXT)
+SHELL = "\n".join(body for language, body in BLOCKS if language in ("bash", "console"))
+EXAMPLE = {body.split()[1]: body for language, body in BLOCKS if language in ("python", "yaml")}
+CODE = [*SHELL.splitlines(), *re.findall(r"`([^`\n]+)`", PROSE)]
+COMMANDS = [line for line in CODE if line.startswith("python train.py")]
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch):
+    """A folder that holds what README's reader has: the worked example's files, a store, the files of `path/to`."""
+    for name, body in EXAMPLE.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+    known = signatures.source_file
+
+    def source_file(module_name: str) -> Path:
+        own = tmp_path / (module_name.replace(".", "/") + ".py")
+        return own if own.exists() else known(module_name)
+
+    monkeypatch.setattr(signatures, "source_file", source_file)
+    monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
+    monkeypatch.setattr("fer_lightning.models.pretrained.locate", lambda size, tag: None)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    signatures.signature.cache_clear()
+    signatures._syntax.cache_clear()
+
+
+def runs_of(command: str) -> list[list[str]]:
+    """The overrides of each run that a command starts, as Hydra reads it: several with --multirun."""
+    arguments = get_args_parser().parse_args(shlex.split(command, comments=True)[2:])
+    overrides = OverridesParser.create().parse_overrides(arguments.overrides)
+    assert arguments.multirun or not any(override.is_sweep_override() for override in overrides)
+    axes = [
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [override.input_line]
+        for override in overrides
+    ]
+    return [list(run) for run in itertools.product(*axes)]
+
+
+def from_example(folder: Path, *overrides: str):
+    return composed(f"hydra.searchpath=[file://{folder / 'conf'}]", *overrides)
+
+
+def test_commands_are_found():
+    assert len(COMMANDS) > 10
+    assert len(EXAMPLE) == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_composes_and_passes_the_check(command, example):
+    for overrides in runs_of(command):
+        for value in (override.partition("=")[2] for override in overrides):
+            if Path(value).suffix in (".csv", ".pth"):
+                (example / value).parent.mkdir(parents=True, exist_ok=True)
+                (example / value).touch()
+        assert check(from_example(example, *overrides)) == []
+
+
+@pytest.mark.parametrize("command", [line for line in CODE if line.startswith("make ")])
+def test_make_target_and_its_variables_exist(command):
+    target, *variables = shlex.split(command)[1:]
+    assert target in re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.M)
+    for variable in variables:
+        assert f"$({variable.partition('=')[0]})" in MAKEFILE
+
+
+def test_paths_exist():
+    inside = re.findall(r"(?<![\w./-])(?:conf|fer_lightning|scripts|tests|\.github)/[\w./-]*", PROSE + SHELL)
+    beside = re.findall(r"(?<![\w/-])(?:train\.py|Makefile|Dockerfile|\.env\.example|[\w-]+\.toml)\b", PROSE + SHELL)
+    linked = [link for link in re.findall(r"\]\(([^)]+)\)", PROSE) if not link.startswith("http")]
+    assert linked
+    for name in {path.rstrip(".") for path in (*inside, *beside)} | set(linked):
+        assert (ROOT / name).exists(), name
+
+
+def group_table() -> dict[str, str]:
+    """The options cell of each group."""
+    rows = TEXT.partition("| group |")[2].partition("\n\n")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", rows, flags=re.M))
+
+
+def test_group_table_lists_every_option_of_every_group():
+    listed = {group: sorted(re.findall(r"`(\w+)`", cell)) for group, cell in group_table().items()}
+    assert listed == {group: options(group) for group in groups() if group != "local" and options(group)}
+
+
+def test_group_table_marks_the_defaults():
+    marked = {group: found[1] for group, cell in group_table().items() if (found := re.search(r"\*\*`(\w+)`", cell))}
+    chosen = {}
+    for entry in yaml.safe_load((ROOT / "conf" / "train.yaml").read_text())["defaults"]:
+        chosen |= entry if isinstance(entry, dict) else {}
+    assert marked == {group: chosen[group] for group in group_table() if chosen[group]}
+
+
+def test_label_order_and_expected_accuracy_are_those_of_the_code():
+    assert ", ".join(TAXONOMIES["fer2013"].classes) in TEXT
+    low, high = composed("experiment=quickstart").expected["test/acc"]
+    assert f"{low:.2f} to {high:.2f}" in TEXT
+
+
+def test_example_is_new_and_stands_in_folders_that_exist():
+    for name in EXAMPLE:
+        assert (ROOT / name).parent.is_dir()
+        assert not (ROOT / name).exists()
+
+
+def test_example_is_a_loss():
+    namespace = {}
+    exec(next(body for name, body in EXAMPLE.items() if name.endswith(".py")), namespace)
+    generator = torch.Generator().manual_seed(0)
+    logits, target = 3 * torch.randn(16, 7, generator=generator), torch.arange(16) % 7
+    loss = namespace["Poly"](epsilon=1.0)
+    torch.testing.assert_close(loss(logits, F.one_hot(target, 7).float()), loss(logits, target))
+    torch.testing.assert_close(namespace["Poly"](epsilon=0.0)(logits, target), F.cross_entropy(logits, target))
+    right = logits.softmax(1)[torch.arange(16), target]
+    torch.testing.assert_close(loss(logits, target), (1 - right - right.log()).mean())
+
+
+def test_a_wrong_type_in_the_example_is_refused(example):
+    with pytest.raises(UserError, match=r"loss.epsilon='high'.*expected float"):
+        check(from_example(example, "loss=poly", "loss.epsilon=high"))
