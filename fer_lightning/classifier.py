@@ -34,7 +34,8 @@ class FERClassifier(pl.LightningModule):
     seed       of dropout; each step's depends on (seed, epoch, step, rank) alone
 
     Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
-    evaluation mode with the same weights. `*/loss` is the configured loss, `*/ce` plain cross-entropy, which alone
+    evaluation mode with the same weights. `*/loss` is the configured loss, in training with
+    the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is plain cross-entropy, which alone
     compares runs of different losses.
     """
 
@@ -86,9 +87,11 @@ class FERClassifier(pl.LightningModule):
             group["lr"] = group["base_lr"] * factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits = self.network(batch["image"])
-        target = batch["target"]
-        loss = self.loss(logits, target) + sum(self.network.auxiliary.values())
+        logits, target = self.network(batch["image"]), batch["target"]
+        loss = self.loss(logits, target)
+        for name, term in self.network.auxiliary.items():
+            loss = loss + term
+            self._train_mean(name).update(term.detach(), weight=len(target))
         hard = target if target.ndim == 1 else target.argmax(dim=1)
         self.train_metrics["loss"].update(loss.detach(), weight=len(target))
         self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
@@ -148,7 +151,7 @@ class FERClassifier(pl.LightningModule):
         self.train_metrics.reset()
         if self.global_rank == 0:
             for name, state in partial_epoch["metrics"].items():
-                metric = self.train_metrics[name]
+                metric = self._train_mean(name)
                 for key, value in state.items():
                     setattr(metric, key, value.to(self.device))
                 metric._update_count = 1
@@ -172,6 +175,12 @@ class FERClassifier(pl.LightningModule):
         metrics["ce"].update(F.cross_entropy(logits.float(), target), weight=weight)
         metrics["confusion"].update(logits.argmax(dim=1), target)
         return logits
+
+    def _train_mean(self, name: str) -> Metric:
+        """A metric of the training epoch; a network's auxiliary terms get theirs when they first appear."""
+        if name not in self.train_metrics:
+            self.train_metrics.add_metrics({name: MeanMetric(nan_strategy="disable").to(self.device)})
+        return self.train_metrics[name]
 
     def _global_state(self, metric: Metric) -> dict[str, Tensor]:
         """A metric's accumulated state summed over all ranks, copied."""

@@ -3,29 +3,49 @@
 Ours and the reference take turns, so that a slow moment of the machine meets both; figures are medians.
 One thread each.
 
-    python scripts/benchmark.py feed
+    python scripts/benchmark.py feed       images/s from the store to the network's input; higher is better
+    python scripts/benchmark.py step       images/s of training; higher is better
+    python scripts/benchmark.py startup    seconds until --help or a refusal; lower is better
 """
 
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from fer_lightning.augment.geometric import Crop, Flip, Rotate
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
+from fer_lightning.build import quiet
+from fer_lightning.classifier import FERClassifier
+from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.loader import FaceDataset, TrainLoader
+from fer_lightning.data.table import FaceTable
+from fer_lightning.labels import TAXONOMIES
+from fer_lightning.losses.cross_entropy import CrossEntropy
+from fer_lightning.models.resemotenet import ResEmoteNet
+from fer_lightning.network import Network
 from fer_lightning.samplers.shuffle import Shuffle
+from fer_lightning.schedules.constant import Constant
+from fer_lightning.stn.none import Identity
+
+ROOT = Path(__file__).resolve().parent.parent
 
 CLASSES = 7
 MEAN, STD = 0.5, 0.25
@@ -35,6 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     add_feed(commands)
+    add_step(commands)
+    add_startup(commands)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -146,6 +168,156 @@ def rate(batches, shape: tuple[int, ...] | None) -> float:
         assert images.dtype == torch.float32
         assert shape is None or images.shape[1:] == shape
     return count / (time.perf_counter() - start)
+
+
+# step: images a second through forward, backward and optimiser
+
+
+def add_step(commands) -> None:
+    parser = commands.add_parser("step", help="trainer.fit against a bare loop; lean ResEmoteNet against the full one")
+    parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
+    parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
+    parser.set_defaults(run=step)
+
+
+def step(arguments: argparse.Namespace) -> None:
+    quiet()
+    batch_size, size = 64, 48
+    pixels, labels = random_faces(batch_size * arguments.steps)
+    compare(
+        "step_fit",
+        "images/s",
+        lambda: fit_rate(small_network(size), pixels, labels, batch_size, size),
+        lambda: loop_rate(small_network(size), pixels, labels, batch_size),
+        arguments.repeats,
+    )
+    for batch_size in (16, 64):
+        images = torch.rand(batch_size, 3, 64, 64)
+        target = torch.arange(batch_size) % CLASSES
+        lean, full = (ResEmoteNet(lean=lean, input_size=64) for lean in (True, False))
+        compare(
+            f"step_lean_batch{batch_size}",
+            "images/s",
+            step_rate(lean, images, target),
+            step_rate(full, images, target),
+            arguments.repeats,
+        )
+
+
+def small_network(size: int) -> Network:
+    backbone = ResEmoteNet(in_channels=1, input_size=size, width=0.25)
+    return Network(Identity(), backbone, in_channels=1).to(memory_format=torch.channels_last)
+
+
+def sgd(parameters) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True)
+
+
+class Stopwatch(Callback):
+    """From behind the first training batch (which warms up) to behind the last."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs, batch, batch_idx: int
+    ) -> None:
+        if batch_idx == 0:
+            self.start = time.perf_counter()
+        self.seconds, self.images = time.perf_counter() - self.start, batch_idx * len(batch["row"])
+
+
+def fit_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_size: int, size: int) -> float:
+    """`trainer.fit` with everything that a run does in a step: feed, metrics, learning rate, seeds."""
+    usage = np.zeros(len(labels), np.uint8)
+    usage[:2] = 1, 2
+    classes = TAXONOMIES["fer2013"].classes
+    table = FaceTable("random", pixels, labels.astype(np.int64), usage, np.arange(len(labels)).astype(str), classes, "")
+    transform = BatchTransform(Augmentation([]), size, MEAN, STD, CLASSES)
+    data = FERDataModule(table, transform, Shuffle, batch_size=batch_size, train_eval_rows=1)
+    module = FERClassifier(network, CrossEntropy(), sgd, Constant(), CLASSES)
+    watch = Stopwatch()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        precision="bf16-mixed",
+        callbacks=[watch],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(module, datamodule=data)
+    return watch.images / watch.seconds
+
+
+def loop_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
+    """The same network and optimiser in the shortest loop that trains, on normalised tensors in memory."""
+    images = ((torch.from_numpy(pixels)[:, None].float() / 255 - MEAN) / STD).split(batch_size)
+    targets = torch.from_numpy(labels).split(batch_size)
+    optimizer, steps = sgd(network.parameters()), len(images) - 1
+    network.train()
+    for index in range(steps):
+        if index == 1:
+            start = time.perf_counter()
+        optimise(network, optimizer, images[index], targets[index], precision=torch.bfloat16)
+    return (steps - 1) * batch_size / (time.perf_counter() - start)
+
+
+def step_rate(network: nn.Module, images: Tensor, target: Tensor) -> Callable[[], float]:
+    """One float32 training step on a fixed batch, as published."""
+    optimizer = sgd(network.parameters())
+
+    def timed() -> float:
+        start = time.perf_counter()
+        optimise(network, optimizer, images, target, precision=None)
+        return len(images) / (time.perf_counter() - start)
+
+    return timed
+
+
+def optimise(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    target: Tensor,
+    precision: torch.dtype | None,
+) -> None:
+    with torch.autocast("cpu", precision, enabled=precision is not None):
+        loss = F.cross_entropy(network(images), target)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+# startup: seconds until a user reads something
+
+
+def add_startup(commands) -> None:
+    parser = commands.add_parser("startup", help="seconds of --help and of a refusal, against `import hydra`")
+    parser.add_argument("--repeats", type=int, default=9, help="timings of each, interleaved")
+    parser.set_defaults(run=startup)
+
+
+def startup(arguments: argparse.Namespace) -> None:
+    reference = wall_time(["-c", "import hydra"], expected=0)
+    for name, command, status in (
+        ("startup_help", ["train.py", "--help"], 0),
+        ("startup_refusal", ["train.py", "data=synthetic", "+model.widht=3"], 2),
+    ):
+        compare(name, "s", wall_time(command, status), reference, arguments.repeats)
+
+
+def wall_time(command: list[str], expected: int) -> Callable[[], float]:
+    """Seconds of `python COMMAND` as a process of its own, whose status must be the expected one."""
+
+    def timed() -> float:
+        start = time.perf_counter()
+        process = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, check=False)
+        seconds = time.perf_counter() - start
+        assert process.returncode == expected, process.stderr.decode()
+        return seconds
+
+    return timed
 
 
 if __name__ == "__main__":

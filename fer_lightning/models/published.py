@@ -1,4 +1,4 @@
-"""Loads the authors' checkpoints of ResEmoteNet and EmoNeXt into our modules: every key, or an error that names the rest."""
+"""Loads the authors' checkpoints of ResEmoteNet and EmoNeXt into our modules: all keys, or an error with the rest."""
 
 import re
 from pathlib import Path
@@ -122,7 +122,7 @@ def _load(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
     ]
     if problems:
         raise UserError(
-            f"{where} does not fit {type(module).__name__} as configured (its input_size, in_channels, size, width):\n  "
+            f"{where} does not fit {type(module).__name__} as configured (input_size, in_channels, size, width):\n  "
             + "\n  ".join(sorted(problems))
         )
     module.load_state_dict(state)

@@ -61,7 +61,7 @@ class ResEmoteNet(nn.Module):
         if self.lean and x.shape[-2:] != (self.input_size, self.input_size):
             height, width = x.shape[-2:]
             raise UserError(
-                f"a lean ResEmoteNet built for {self.input_size}x{self.input_size} pixels was given {height}x{width}: "
+                f"a lean ResEmoteNet for {self.input_size}x{self.input_size} pixels was given {height}x{width}: "
                 f"its kernels lack the taps that another size needs. Set model.input_size={height}, or model.lean=false."
             )
         x = self.dropout(F.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 2))
