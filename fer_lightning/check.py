@@ -40,7 +40,7 @@ TRAINER_REFUSALS = {
     "overfit_batches": "use debug=overfit, or data.train_rows=64 augment=none",
     "reload_dataloaders_every_n_epochs": "the faces are in memory and never reloaded",
     "num_sanity_val_steps": "use debug=fdr to try every step of a run once",
-    "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; they are set by callbacks.best and callbacks.last",
+    "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; callbacks.best and callbacks.last set them",
 }
 METRICS = tuple(
     f"{part}/{name}" for part in ("val", "train_eval") for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
@@ -206,8 +206,8 @@ def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
     patience = (callbacks.get("early_stopping") or {}).get("patience")
     if patience is not None and patience >= epochs:
         raise UserError(
-            f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it could never stop a run. "
-            f"Choose a patience below {epochs}, or null."
+            f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it could never "
+            f"stop a run. Choose a patience below {epochs}, or null."
         )
 
 

@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend: its text names the thing, the value, what is allowed, what to do."""
+"""The one exception for mistakes that a user can mend: it names the thing, the value, what is allowed, what to do."""
 
 
 class UserError(ValueError):

@@ -107,7 +107,7 @@ class RunFolder:
         summary = self.summary()
         best, test = summary["best"], summary["test"]
         return (
-            f"best epoch {best['epoch'] + 1} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
+            f"best epoch {best['epoch']} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
             f"test/acc {test['test/acc']:.4f}, test/f1_macro {test['test/f1_macro']:.4f}"
         )
 

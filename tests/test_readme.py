@@ -1,6 +1,5 @@
 """Every command, target, path and option that the README names exists, and its worked example works."""
 
-import itertools
 import re
 import shlex
 from pathlib import Path
@@ -53,7 +52,7 @@ def example(tmp_path, monkeypatch):
 
 
 def runs_of(command: str) -> list[list[str]]:
-    """The overrides of each run that a command starts, as Hydra reads it: several with --multirun."""
+    """The overrides of the runs that a command starts, read by Hydra; of a sweep, enough to show each value once."""
     arguments = get_args_parser().parse_args(shlex.split(command, comments=True)[2:])
     overrides = OverridesParser.create().parse_overrides(arguments.overrides)
     assert arguments.multirun or not any(override.is_sweep_override() for override in overrides)
@@ -63,7 +62,7 @@ def runs_of(command: str) -> list[list[str]]:
         else [override.input_line]
         for override in overrides
     ]
-    return [list(run) for run in itertools.product(*axes)]
+    return [[axis[min(run, len(axis) - 1)] for axis in axes] for run in range(max(map(len, axes), default=1))]
 
 
 def from_example(folder: Path, *overrides: str):

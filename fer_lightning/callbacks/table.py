@@ -1,4 +1,4 @@
-"""metrics.csv: one dense row per epoch, written whole after each, and sent to whatever logger there is."""
+"""metrics.csv: one dense row per epoch, counted from 1, written whole after each and sent to the logger, if any."""
 
 import csv
 import io
@@ -19,12 +19,12 @@ class MetricsTable(Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        row = {"epoch": trainer.current_epoch, **pl_module.epoch_row}
+        row = {"epoch": trainer.current_epoch + 1, **pl_module.epoch_row}
         self.rows.append(row)
         if trainer.is_global_zero:
             self._write()
         for logger in trainer.loggers:
-            logger.log_metrics(row, step=trainer.current_epoch)
+            logger.log_metrics(row, step=row["epoch"])
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

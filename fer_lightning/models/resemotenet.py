@@ -62,7 +62,7 @@ class ResEmoteNet(nn.Module):
             height, width = x.shape[-2:]
             raise UserError(
                 f"a lean ResEmoteNet for {self.input_size}x{self.input_size} pixels was given {height}x{width}: "
-                f"its kernels lack the taps that another size needs. Set model.input_size={height}, or model.lean=false."
+                f"its kernels lack the taps of another size. Set model.input_size={height}, or model.lean=false."
             )
         x = self.dropout(F.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 2))
         x = self.dropout(F.max_pool2d(torch.relu(self.bn2(self.conv2(x))), 2))

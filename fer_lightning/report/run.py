@@ -155,7 +155,7 @@ def _class_table(confusion: np.ndarray, classes: tuple[str, ...]) -> Table:
 def _headline_table(summary: dict[str, Any]) -> Table:
     best, test = summary["best"], summary.get("test")
     table = Table(title=f"{summary['name']}, seed {summary['seed']}", title_justify="left", show_header=False)
-    table.add_row("best epoch", f"{best['epoch'] + 1} of {summary['epochs']}")
+    table.add_row("best epoch", f"{best['epoch']} of {summary['epochs']}")
     table.add_row("validation accuracy", f"{100 * best['val/acc']:.2f} %")
     table.add_row("validation cross-entropy", f"{best['val/ce']:.4f}")
     table.add_row("overfitting gap, best epoch", f"{100 * summary['overfitting_gap']['best']:+.2f} points")

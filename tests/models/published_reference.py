@@ -1,7 +1,7 @@
 """The published networks' keys and logits (tests/reference/*.json), and the recipe of weights that goes with them.
 
-Each tensor depends on its key and shape alone: a RandomState seeded by the low 31 bits of the key's CRC-32 draws standard
-normals, which are scaled by what the tensor is. The images are uniform noise of RandomState(7).
+Each tensor depends on its key and shape alone: a RandomState seeded by the low 31 bits of the key's CRC-32 draws
+standard normals, which are scaled by what the tensor is. The images are uniform noise of RandomState(7).
 """
 
 import json
@@ -28,14 +28,14 @@ def weights(keys: dict[str, list[int]]) -> dict[str, Tensor]:
 
 
 def noise(n: int, size: int) -> Tensor:
-    return torch.from_numpy(np.random.RandomState(7).rand(n, 3, size, size).astype(np.float32))  # noqa: NPY002
+    return torch.from_numpy(np.random.RandomState(7).rand(n, 3, size, size).astype(np.float32))
 
 
 def _tensor(key: str, shape: list[int]) -> Tensor:
     kind = key.rpartition(".")[2]
     if kind == "num_batches_tracked":
         return torch.tensor(0)
-    random = np.random.RandomState(crc32(key.encode()) % 2**31)  # noqa: NPY002
+    random = np.random.RandomState(crc32(key.encode()) % 2**31)
     z = torch.from_numpy(random.standard_normal(shape).astype(np.float32))
     if kind == "running_var":
         return 1.0 + 0.1 * z.abs()

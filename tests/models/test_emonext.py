@@ -80,7 +80,7 @@ def test_token_attention_is_within_each_image_and_changes_it():
     plain.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("attention.")})
     torch.testing.assert_close(net(faces()), plain(faces()), atol=1e-6, rtol=0)
     assert (logits - plain(faces())).abs().max() > 1e-4
-    with pytest.raises(UserError, match="model.attention=tokens at model.input_size=48"):
+    with pytest.raises(UserError, match=r"model.attention=tokens at model.input_size=48"):
         network(attention="tokens", input_size=48)
 
 
@@ -105,7 +105,7 @@ def test_the_squeeze_excitations_gate_starts_at_one_or_half_and_trains():
         assert len(blocks) == 3
         for block in blocks:
             x = torch.rand(2, block.fc[2].out_features, 3, 3)
-            torch.testing.assert_close(block(x), gate * x, atol=0.01, rtol=0.01)
+            torch.testing.assert_close(block(x), gate * x, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("attention", ["batch", "tokens"])
@@ -142,5 +142,5 @@ def test_pretrained_weights_are_loaded_key_by_key_under_a_new_head(tmp_path, mon
     torch.testing.assert_close(grey, source["stem.0.weight"].sum(1, keepdim=True))
     del source["norm_pre.weight" if "norm_pre.weight" in source else "stages.2.blocks.8.gamma"]
     safetensors.torch.save_file(source, file)
-    with pytest.raises(UserError, match="does not hold the weights of convnext_tiny.fb_in1k"):
+    with pytest.raises(UserError, match=r"does not hold the weights of convnext_tiny.fb_in1k"):
         network(pretrained="in1k")

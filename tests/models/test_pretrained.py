@@ -89,13 +89,13 @@ def test_with_a_network_it_fetches_once(tmp_path, hub, capsys):
 
 def test_a_broken_download_leaves_nothing(tmp_path, hub):
     hub.length = 70
-    with pytest.raises(UserError, match="The download of .* failed"):
+    with pytest.raises(UserError, match=r"The download of .* failed"):
         locate("base", "in22k", tmp_path / "weights")
     assert list((tmp_path / "weights").iterdir()) == []
 
 
 def test_xlarge_has_no_imagenet_1k_weights():
-    with pytest.raises(UserError, match="model.pretrained=in22k, or another model.size"):
+    with pytest.raises(UserError, match=r"model.pretrained=in22k, or another model.size"):
         locate("xlarge", "in1k")
 
 

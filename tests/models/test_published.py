@@ -125,9 +125,9 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, words):
     with pytest.raises(UserError, match=words):
         load_published(path, Identity(), ResEmoteNet(width=0.0625))
     path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"cannot be read"):
         load_published(path, Identity(), ResEmoteNet(width=0.0625))
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match=r"no such file"):
         load_published(tmp_path / "absent.pth", Identity(), ResEmoteNet(width=0.0625))
 
 
@@ -143,17 +143,17 @@ def test_every_missing_unexpected_and_misshapen_key_is_named(small_state):
 
 
 def test_a_wrong_class_count_is_named(small_state):
-    with pytest.raises(UserError, match="7 classes, and the data has 8"):
+    with pytest.raises(UserError, match=r"7 classes, and the data has 8"):
         fill_published(small_state, Identity(), ResEmoteNet(8, width=0.0625))
 
 
 def test_emonexts_checkpoint_needs_its_stn_and_its_function(emonext):
     _, state, stn, backbone = emonext
-    with pytest.raises(UserError, match="the stn is Identity.*Set stn=emonext"):
+    with pytest.raises(UserError, match=r"the stn is Identity.*Set stn=emonext"):
         fill_published(state, Identity(), backbone)
-    with pytest.raises(UserError, match="holds EmoNeXt, and the model is ResEmoteNet"):
+    with pytest.raises(UserError, match=r"holds EmoNeXt, and the model is ResEmoteNet"):
         fill_published(state, stn, ResEmoteNet(width=0.0625))
-    with pytest.raises(UserError, match="model.attention=off model.se_init=identity"):
+    with pytest.raises(UserError, match=r"model.attention=off model.se_init=identity"):
         fill_published(state, stn, EmoNeXt(attention="off", se_init="identity"))
     with pytest.raises(UserError, match=r"fc_loc.0.weight has shape \(32, 27040\), the model's is \(32, 640\)"):
         fill_published(state, EmoNeXtSTN(3, 48), backbone)

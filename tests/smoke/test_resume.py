@@ -1,11 +1,12 @@
 """A run that was cut off anywhere and started again ends with the weights and figures of an undisturbed one."""
 
-import csv
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import TINY, composed
+from smoke_tables import table_without_timings
 
 import train
 from fer_lightning.classifier import FERClassifier
@@ -39,31 +40,22 @@ def run(folder: Path, *overrides: str) -> None:
 
 
 def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Die behind this batch, counted over the whole run, before its checkpoint is written."""
-    original, seen = FERClassifier.optimizer_step, {"batches": 0}
+    """Die on entering this batch, counted from 0 over the whole run."""
+    training_step, batches = FERClassifier.training_step, itertools.count()
 
-    def training_step(self, *args):
-        seen["batches"] += 1
-        if seen["batches"] > batch:
+    def cut_short(self, *args):
+        if next(batches) == batch:
             raise Cut
-        return original_step(self, *args)
+        return training_step(self, *args)
 
-    original_step = FERClassifier.training_step
     with monkeypatch.context() as patch:
-        patch.setattr(FERClassifier, "training_step", training_step)
+        patch.setattr(FERClassifier, "training_step", cut_short)
         with pytest.raises(Cut):
             run(folder)
-    assert FERClassifier.optimizer_step is original
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
-
-
-def metrics(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +69,7 @@ def undisturbed(tmp_path_factory) -> Path:
 def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch):
     run_until(tmp_path, batch, monkeypatch)
     run(tmp_path)
-    assert metrics(tmp_path) == metrics(undisturbed)
+    assert table_without_timings(tmp_path) == table_without_timings(undisturbed)
     for name in ("last.ckpt", "best.ckpt"):
         expected, reached = weights(undisturbed, name), weights(tmp_path, name)
         assert expected.keys() == reached.keys()
@@ -94,7 +86,7 @@ def test_checkpoints_hold_tensors_and_plain_python_only(undisturbed):
 def test_early_stopping_still_holds_after_a_resume(tmp_path, monkeypatch):
     stop = ("trainer.max_epochs=6", "callbacks.early_stopping.patience=1", "optim.lr=1e-9", "ema_decay=null")
     run(tmp_path, *stop)
-    ended = metrics(tmp_path)
+    ended = table_without_timings(tmp_path)
     assert len(ended) < 6
     run(tmp_path, *stop)
-    assert metrics(tmp_path) == ended
+    assert table_without_timings(tmp_path) == ended

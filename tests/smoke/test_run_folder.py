@@ -82,7 +82,7 @@ def test_the_best_epoch_is_the_earliest_maximum(finished):
     folder = folder_of(finished[0])
     with open(folder.path / "metrics.csv", newline="") as file:
         accuracies = [float(row["val/acc"]) for row in csv.DictReader(file)]
-    assert folder.summary()["best"]["epoch"] == accuracies.index(max(accuracies))
+    assert folder.summary()["best"]["epoch"] == accuracies.index(max(accuracies)) + 1
 
 
 def test_the_console_ends_with_the_table_and_the_folder(finished):
@@ -153,3 +153,10 @@ def test_job_names_depend_on_what_was_typed_and_the_seed_alone():
     long = [f"optim.key{i}=value" for i in range(40)]
     assert len(job_name(long, 0)) <= 120
     assert job_name(long, 0) != job_name([*long, "optim.lr=1"], 0)
+
+
+def test_a_multirun_gives_each_job_its_folder(tmp_path):
+    result = run_train(*TINY, "-m", "seed=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    folders = [path for path in (tmp_path / "train").iterdir() if path.is_dir()]
+    assert {RunFolder(folder).summary()["seed"] for folder in folders} == {1, 2}

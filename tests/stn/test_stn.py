@@ -70,5 +70,5 @@ def test_emonexts_head_is_sized_from_the_input(size, inputs):
 
 @pytest.mark.parametrize("kind", TRANSFORMERS)
 def test_a_tiny_input_is_refused(kind):
-    with pytest.raises(UserError, match="model.input_size=24"):
+    with pytest.raises(UserError, match=r"model.input_size=24"):
         kind(1, 24)

@@ -1,0 +1,58 @@
+"""Every option of every group takes real steps: training, validation and test, from the YAML as it is."""
+
+import json
+import math
+
+import pytest
+from conftest import ROOT, TINY, composed
+
+import train
+from fer_lightning.runs import RunFolder
+
+GROUPS = ("model", "stn", "augment", "loss", "sampler", "optim", "schedule")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+FEW = ("data.rows=120", "data.batch_size=16", "trainer.limit_train_batches=2", "trainer.max_epochs=1")
+SMALL = {
+    "resemotenet": ("model.width=0.0625", "model.input_size=48"),
+    "emonext": ("model.input_size=64", "data.batch_size=4"),
+    "timm": ("model.input_size=48",),
+}
+
+
+def run(folder, *overrides: str) -> dict:
+    model = next((o.partition("=")[2] for o in overrides if o.startswith("model=")), "resemotenet")
+    tiny = [override for override in TINY if not override.startswith("model")]
+    cfg = composed(*tiny, *FEW, f"model={model}", *SMALL[model], *(o for o in overrides if o != f"model={model}"))
+    train.fit_and_test(cfg, RunFolder(folder), {})
+    return json.loads((folder / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=str)
+def test_option_takes_real_steps(group, option, tmp_path):
+    summary = run(tmp_path, f"{group}={option}")
+    assert summary["status"] == "done"
+    assert math.isfinite(summary["last"]["train/loss"])
+
+
+COMBINATIONS = [
+    ("model=emonext", "loss=weighted"),
+    ("model=emonext", "stn=none", "model.attention=tokens", "model.se_init=identity", "ema_decay=0.9"),
+    ("model=emonext", "model.attention='off'", "augment=mix", "sampler=weighted"),
+    ("model=resemotenet", "stn=affine", "augment=strong", "sampler=weighted"),
+    ("model=resemotenet", "model.lean=true", "stn=emonext", "augment=mix", "loss=class_balanced", "optim=adamw"),
+    ("model=timm", "model.name=convnext_atto", "stn=affine", "loss=focal", "schedule=plateau"),
+    ("trainer.precision=32-true", "channels_last=false", "trainer.accumulate_grad_batches=2"),
+    ("trainer.precision=bf16-mixed", "trainer.gradient_clip_val=0.5"),
+    ("data.split=stratified", "data.train_rows=60"),
+    ("data.taxonomy=learning_game",),
+]
+
+
+@pytest.mark.parametrize("overrides", COMBINATIONS, ids=" ".join)
+def test_combination_takes_real_steps(overrides, tmp_path):
+    assert run(tmp_path, *overrides)["status"] == "done"
+
+
+def test_the_networks_auxiliary_loss_is_logged_and_added(tmp_path):
+    summary = run(tmp_path, "model=emonext", "model.attention_weight=3.0", "loss=cross_entropy")
+    assert summary["last"]["train/attention"] > 0
