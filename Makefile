@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ROOT ?= data/fer2013
+ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Tests share their machine: with several threads each they would be slower.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 

@@ -80,9 +80,14 @@ def _gap(row: dict[str, float]) -> float:
 def _machine() -> dict[str, Any]:
     packages = ("torch", "lightning", "timm", "numpy", "opencv-python-headless")
     return {
-        "hardware": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
+        "hardware": f"{_processor()}, {_cores()} cores",
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
     }
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system can tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _processor() -> str:
