@@ -29,7 +29,7 @@ schema.register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def run(cfg: DictConfig) -> float:
+def run(cfg: DictConfig) -> float | None:
     """One run, from its config to its summary; returns the best monitored value."""
     try:
         return train(cfg)
@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> float:
         refuse(str(error))
 
 
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig) -> float | None:
     warnings = check(cfg)
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
@@ -56,10 +56,12 @@ def train(cfg: DictConfig) -> float:
     return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
 
 
-def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float:
+def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:
     from fer_lightning import build
     from fer_lightning.report import run as report
 
+    resumed = folder.last_checkpoint if folder.last_checkpoint.exists() else None
+    before = folder.summary() if resumed else None
     with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
         build.quiet()
         build.set_threads(cfg)
@@ -69,7 +71,7 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
         summary |= build.facts(data, model, trainer)
         for note in (*data.table.notes, *data.split.notes):
             runs.log.info("note: %s", note)
-        resumed = folder.last_checkpoint if folder.last_checkpoint.exists() else None
+        runs.refuse_other_data(before, summary)
         runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
 
         trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
@@ -87,7 +89,7 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
         build.publish(trainer, folder.path, summary)
         report.closing_table(summary, model.test_confusion, classes)
         print(f"run folder: {folder.path}")
-    return summary["best_value"]
+    return summary.get("best_value")
 
 
 def main() -> None:

@@ -164,6 +164,16 @@ class RunFolder:
             )
 
 
+def refuse_other_data(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Raise UserError where a run would go on with other rows than it began with."""
+    known = ((before or {}).get("split") or {}).get("checksum")
+    if known is not None and known != now["split"]["checksum"]:
+        raise UserError(
+            f"outputs of {now['job']}: the run began on split {known[:12]}, and the data now gives "
+            f"{now['split']['checksum'][:12]}. Choose another folder with name=..., or resume=never to start over."
+        )
+
+
 def is_main_process() -> bool:
     """False in the processes that a distributed run starts beside the first."""
     return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
@@ -186,8 +196,11 @@ def git_state(folder: Path) -> dict[str, Any]:
         return {"commit": None, "dirty": None}
 
 
-def log_to(path: Path | None) -> None:
-    """Send the house's log to the console, and to a run's train.log where one is given."""
+def log_to(path: Path) -> None:
+    """Send the house's log to the console and to a run's train.log; of a distributed run only the first process's."""
+    if not is_main_process():
+        log.setLevel(logging.ERROR)
+        return
     formatter = logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S")
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -196,11 +209,9 @@ def log_to(path: Path | None) -> None:
     console.setFormatter(logging.Formatter("%(message)s"))
     console.addFilter(lambda record: record.name == "fer_lightning")
     log.addHandler(console)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path)
-        file.setFormatter(formatter)
-        log.addHandler(file)
+    file = logging.FileHandler(path)
+    file.setFormatter(formatter)
+    log.addHandler(file)
 
 
 def now() -> str:

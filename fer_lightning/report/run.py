@@ -18,14 +18,20 @@ from rich.table import Table
 from fer_lightning.files import write_atomically
 from fer_lightning.metrics import expected_calibration_error, per_class
 from fer_lightning.report import plots
-from fer_lightning.runs import RunFolder, command_line, git_state, now
+from fer_lightning.runs import RunFolder, command_line, git_state, is_main_process, now
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
 def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Write summary.json whatever happens: running, then done, failed (with the error) or interrupted."""
+    """Write summary.json whatever happens: running, then done, failed (with the error) or interrupted.
+
+    Of a distributed run's processes only the first writes.
+    """
+    if not is_main_process():
+        yield summary
+        return
     began = time.perf_counter()
     summary |= {
         "status": "running",

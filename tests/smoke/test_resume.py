@@ -10,6 +10,7 @@ from smoke_tables import table_without_timings
 
 import train
 from fer_lightning.classifier import FERClassifier
+from fer_lightning.errors import UserError
 from fer_lightning.runs import RunFolder
 
 # Everything that draws or remembers: weighted sampler, mixing, dropout, EMA, accumulation, a stateful schedule.
@@ -76,6 +77,26 @@ def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch
         for key, value in expected.items():
             assert torch.equal(value, reached[key]), f"{name}: {key}"
     assert (tmp_path / "predictions.csv").read_text() == (undisturbed / "predictions.csv").read_text()
+
+
+def test_a_run_cut_in_its_test_is_only_tested_again(undisturbed, tmp_path, monkeypatch):
+    def cut(*args):
+        raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FERClassifier, "test_step", cut)
+        with pytest.raises(Cut):
+            run(tmp_path)
+    trained = (tmp_path / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    run(tmp_path)
+    assert (tmp_path / "checkpoints" / "last.ckpt").stat().st_mtime_ns == trained
+    assert (tmp_path / "predictions.csv").read_text() == (undisturbed / "predictions.csv").read_text()
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
+    run_until(tmp_path, BATCHES + 1, monkeypatch)
+    with pytest.raises(UserError, match="began on split"):
+        run(tmp_path, "data.seed=1")
 
 
 def test_checkpoints_hold_tensors_and_plain_python_only(undisturbed):
