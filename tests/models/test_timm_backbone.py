@@ -24,8 +24,8 @@ def test_unknown_names_and_tags_get_the_nearest():
 
 
 def test_what_a_network_cannot_take_is_refused_in_words():
-    with pytest.raises(UserError, match=r"model.name=vit_tiny_patch16_224 cannot be built with model.input_size=50"):
-        TimmBackbone("vit_tiny_patch16_224", input_size=50)
+    with pytest.raises(UserError, match=r"model.name=maxvit_rmlp_pico_rw_256 cannot be built with model.input_size=50"):
+        TimmBackbone("maxvit_rmlp_pico_rw_256", input_size=50)
     with pytest.raises(UserError, match=r"model.drop_path_rate=0.1"):
         TimmBackbone("dla34", drop_path_rate=0.1)
 

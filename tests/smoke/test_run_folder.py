@@ -137,7 +137,7 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
 
 
 def test_a_failed_run_says_so_in_its_summary(tmp_path):
-    result = run_train(*TINY, "optim.lr=0.1", "data.rows=80", "data.batch_size=500", f"output_dir={tmp_path}")
+    result = run_train(*TINY, "data.rows=120", "data.batch_size=500", f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert "data.batch_size=500" in result.stderr
     summary = json.loads((folder_of(tmp_path).path / "summary.json").read_text())
