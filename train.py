@@ -40,7 +40,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def train(cfg: DictConfig) -> float | None:
-    warnings = check(cfg)
+    warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
@@ -61,7 +61,6 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
     from fer_lightning.report import run as report
 
     resumed = folder.last_checkpoint if folder.last_checkpoint.exists() else None
-    before = folder.summary() if resumed else None
     with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
         build.quiet()
         build.set_threads(cfg)
@@ -71,20 +70,17 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
         summary |= build.facts(data, model, trainer)
         for note in (*data.table.notes, *data.split.notes):
             runs.log.info("note: %s", note)
-        runs.refuse_other_data(before, summary)
         runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
 
         trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
         trainer.test(model, datamodule=data, ckpt_path=folder.best_checkpoint, weights_only=True, verbose=False)
 
-        rows, labels, probabilities = model.gathered_predictions()
+        predictions = model.gathered_predictions()
         if trainer.is_global_zero:
             classes = data.table.classes
-            report.write_predictions(folder.path / "predictions.csv", rows, labels, probabilities, classes)
+            report.write_predictions(folder.path / "predictions.csv", *predictions, classes)
             report.write_plots(folder.path, model.test_confusion, classes)
-            summary["test"] = report.evaluation_entry(
-                model.test_row, model.test_confusion, labels, probabilities, classes
-            )
+            summary["test"] = report.evaluation_entry(model.test_row, predictions, data.unseen_test_rows(), classes)
     if trainer.is_global_zero:
         build.publish(trainer, folder.path, summary)
         report.closing_table(summary, model.test_confusion, classes)

@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -78,27 +79,33 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
     }
 
 
+def make(node: DictConfig, **supplied: Any) -> Any:
+    """Hydra's `instantiate`, but an error in a constructor comes out as it is, not wrapped in one of Hydra's."""
+    try:
+        return instantiate(node, **supplied)
+    except InstantiationException as error:
+        raise (error.__cause__ or error) from None
+
+
 def build_data(cfg: DictConfig) -> FERDataModule:
-    table = instantiate(_without(cfg.data, FEED_KEYS))
+    table = make(_without(cfg.data, FEED_KEYS))
     feed = {key: cfg.data[key] for key in FEED_KEYS if key in cfg.data}
     transform = BatchTransform(
-        augmentation=instantiate(cfg.augment),
+        augmentation=make(cfg.augment),
         input_size=cfg.model.input_size,
         mean=cfg.model.mean,
         std=cfg.model.std,
         num_classes=len(table.classes),
     )
-    sampler = instantiate(cfg.sampler, _partial_=True)
+    sampler = make(cfg.sampler, _partial_=True)
     return FERDataModule(table=table, transform=transform, sampler=sampler, seed=cfg.seed, **feed)
 
 
 def build_network(cfg: DictConfig, num_classes: int) -> Network:
     """Weights depend on the seed alone, whatever was drawn before."""
     torch.manual_seed(derive_seed(cfg.seed, "weights"))
-    backbone = instantiate(_without(cfg.model, MODEL_KEYS), num_classes=num_classes)
-    stn = instantiate(
-        cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels)
-    )
+    backbone = make(_without(cfg.model, MODEL_KEYS), num_classes=num_classes)
+    stn = make(cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
     if cfg.model.weights:
         load_published(cfg.model.weights, stn, backbone)
     network = Network(stn, backbone, cfg.model.in_channels)
@@ -107,7 +114,7 @@ def build_network(cfg: DictConfig, num_classes: int) -> Network:
 
 def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
     supplied = _asked_for(cfg.loss, class_counts=class_counts, num_classes=len(class_counts))
-    return instantiate(cfg.loss, **supplied)
+    return make(cfg.loss, **supplied)
 
 
 def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
@@ -115,8 +122,8 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
     return FERClassifier(
         network=build_network(cfg, num_classes),
         loss=build_loss(cfg, data.class_counts),
-        optimizer=instantiate(cfg.optim, _partial_=True),
-        schedule=instantiate(cfg.schedule),
+        optimizer=make(cfg.optim, _partial_=True),
+        schedule=make(cfg.schedule),
         num_classes=num_classes,
         ema_decay=cfg.ema_decay,
         seed=cfg.seed,
@@ -125,14 +132,14 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
 
 def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     nodes = [node for node in cfg.callbacks.values() if node is not None]
-    return [instantiate(node, **_asked_for(node, folder=str(folder))) for node in nodes]
+    return [make(node, **_asked_for(node, folder=str(folder))) for node in nodes]
 
 
 def build_logger(cfg: DictConfig, folder: Path) -> Logger | bool:
     if not cfg.logger:
         return False
     config = OmegaConf.to_container(cfg, resolve=True)
-    return instantiate(cfg.logger, _convert_="all", folder=str(folder), config=config)
+    return make(cfg.logger, _convert_="all", _recursive_=False, folder=str(folder), run_config=config)
 
 
 def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
@@ -144,7 +151,7 @@ def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
 
 def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
     callbacks = build_callbacks(cfg, folder)
-    trainer = instantiate(
+    trainer = make(
         cfg.trainer,
         callbacks=callbacks,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),

@@ -29,7 +29,7 @@ SUPPLIED = {
     "optim": {"params"},
     "trainer": {"callbacks", "logger", "plugins", "default_root_dir", "use_distributed_sampler"},
     "callbacks": {"folder"},
-    "logger": {"folder", "config"},
+    "logger": {"folder", "run_config"},
 }
 SLOTS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer")
 
@@ -42,13 +42,28 @@ TRAINER_REFUSALS = {
     "num_sanity_val_steps": "use debug=fdr to try every step of a run once",
     "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; callbacks.best and callbacks.last set them",
 }
+PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
+# The least value of a number, by its key.
+AT_LEAST = {
+    "data.batch_size": 2,
+    "data.eval_batch_size": 1,
+    "data.train_eval_rows": 1,
+    "model.width": 0.01,
+    "optim.lr": 0,
+    "optim.weight_decay": 0,
+    "trainer.accumulate_grad_batches": 1,
+    "callbacks.last.every_n_steps": 1,
+    "threads": 1,
+}
 METRICS = tuple(
     f"{part}/{name}" for part in ("val", "train_eval") for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
 )
-MISSING_TYPE = object()
 
 
-def check(cfg: DictConfig) -> list[str]:
+def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
     """Raise UserError where the config cannot run; return warnings for what can run but may not be meant."""
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True, enum_to_str=True)
     for slot in SLOTS:
@@ -59,6 +74,11 @@ def check(cfg: DictConfig) -> list[str]:
     if config["logger"]:
         check_node("logger", config["logger"], SUPPLIED["logger"])
     _check_between_fields(config)
+    if multirun and "ddp" in str(config["trainer"].get("strategy")):
+        raise UserError(
+            f"trainer.strategy={config['trainer']['strategy']} with -m: each process would start the sweep anew. "
+            "Start the runs one by one, or give each run one device."
+        )
     return _warnings(config)
 
 
@@ -107,7 +127,7 @@ def check_type(key: str, value: Any, annotation: str) -> None:
 def _fits(value: Any, kind: ast.expr) -> bool:
     match kind:
         case ast.BinOp(op=ast.BitOr()):
-            return _fits(value, kind.left) or _fits(value, kind.right)
+            return _fits_any(value, _members(kind))
         case ast.Constant(value=None):
             return value is None
         case ast.Name(id="bool"):
@@ -128,7 +148,7 @@ def _fits(value: Any, kind: ast.expr) -> bool:
         case ast.Subscript(value=ast.Name(id="Optional")):
             return value is None or _fits(value, kind.slice)
         case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple()):
-            return any(_fits(value, member) for member in kind.slice.elts)
+            return _fits_any(value, kind.slice.elts)
         case ast.Subscript(value=ast.Name(id="list" | "List")):
             return isinstance(value, list) and all(_fits(item, kind.slice) for item in value)
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple()):
@@ -139,6 +159,18 @@ def _fits(value: Any, kind: ast.expr) -> bool:
                 and all(_fits(item, member) for item, member in zip(value, members, strict=True))
             )
     return True
+
+
+def _members(union: ast.expr) -> list[ast.expr]:
+    if isinstance(union, ast.BinOp):
+        return _members(union.left) + _members(union.right)
+    return [union]
+
+
+def _fits_any(value: Any, members: list[ast.expr]) -> bool:
+    """Members that no YAML can hold, as the Tensor of `float | Tensor`, do not let everything else through."""
+    known = [member for member in members if not (isinstance(member, ast.Name) and member.id not in PLAIN)]
+    return any(_fits(value, member) for member in known or members)
 
 
 def _in_words(annotation: str) -> str:
@@ -159,6 +191,10 @@ def _extra_keys(slot: str) -> dict[str, Parameter]:
 
 
 def _check_between_fields(config: dict[str, Any]) -> None:
+    for key, least in AT_LEAST.items():
+        value = _value_at(config, key)
+        if isinstance(value, int | float) and value < least:
+            raise UserError(f"{key}={value}: choose {least} or more.")
     _check_root(config)
     check_names(config["augment"].get("order", []), _nodes(config["augment"]))
     _check_trainer(config["trainer"])
@@ -167,22 +203,38 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_data(config["data"])
 
 
+def _value_at(config: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
 def _nodes(augment: dict[str, Any]) -> list[str]:
     return [name for name, value in augment.items() if value is None or isinstance(value, dict)]
 
 
 def _check_root(config: dict[str, Any]) -> None:
-    decay, threads = config["ema_decay"], config["threads"]
+    decay, expected = config["ema_decay"], config["expected"] or {}
     if decay is not None and not 0 < decay < 1:
         raise UserError(f"ema_decay={decay}: a decay per step lies between 0 and 1, e.g. 0.999; null: no average.")
-    if threads is not None and threads < 1:
-        raise UserError(f"threads={threads}: choose 1 or more, or null for torch's own choice.")
+    for metric, span in expected.items():
+        if metric not in TEST_METRICS or not (isinstance(span, list) and len(span) == 2):
+            raise UserError(
+                f"expected.{metric}={span}: expected is {{metric: [low, high]}}, with one of {', '.join(TEST_METRICS)}."
+            )
 
 
 def _check_trainer(trainer: dict[str, Any]) -> None:
     for key, reason in TRAINER_REFUSALS.items():
         if key in trainer:
             raise UserError(f"trainer.{key}={trainer[key]}: not used here: {reason}.")
+    for key, allowed in (("precision", PRECISIONS), ("accelerator", ACCELERATORS)):
+        value = trainer.get(key, allowed[0])
+        if value not in allowed:
+            raise UserError(f"trainer.{key}={value}: expected one of {', '.join(allowed)}.")
+    for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "devices"):
+        if trainer.get(key) == 0:
+            raise UserError(f"trainer.{key}=0: a run trains, validates and tests; choose more, or leave it out.")
     epochs = trainer.get("max_epochs")
     if not isinstance(epochs, int) or epochs < 1:
         raise UserError(f"trainer.max_epochs={epochs}: choose 1 or more; the schedule's length depends on it.")
@@ -194,6 +246,9 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
 
 
 def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
+    for name in ("best", "last", "table"):
+        if callbacks.get(name) is None:
+            raise UserError(f"callbacks.{name} is not set: every run keeps best.ckpt, last.ckpt and metrics.csv.")
     for name, node in callbacks.items():
         monitor = (node or {}).get("monitor")
         if monitor is not None and monitor not in METRICS:
@@ -212,6 +267,11 @@ def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
 
 
 def _check_model(model: dict[str, Any]) -> None:
+    for key in ("input_size", "in_channels"):
+        if key not in model:
+            raise UserError(
+                f"model.{key} is not set: a model's YAML says what images it takes. See conf/model/timm.yaml."
+            )
     if model["std"] <= 0:
         raise UserError(f"model.std={model['std']}: a deviation is above 0.")
     if model["input_size"] < 32:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fer_lightning.data.loader import Batch
@@ -59,6 +59,7 @@ class FERClassifier(pl.LightningModule):
         self.train_metrics = _metrics(num_classes, "loss")
         self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in (*VAL_SETS, "test")})
         self.epoch_row: dict[str, float] = {}
+        self._earlier_seconds, self._images = 0.0, 0
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def forward(self, image: Tensor) -> Tensor:
@@ -72,15 +73,15 @@ class FERClassifier(pl.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
+        self._clock_started = time.perf_counter()
         steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
         self.schedule.bind(total_steps=steps * self.trainer.max_epochs, steps_per_epoch=steps)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
-        self._epoch_seconds, self._epoch_images = 0.0, 0
+        self._clock_started, self._earlier_seconds, self._images = time.perf_counter(), 0.0, 0
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        self._step_began = time.perf_counter()
         torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
         factor = self.schedule.factor(self.global_step)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
@@ -88,12 +89,13 @@ class FERClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits, target = self.network(batch["image"]), batch["target"]
+        self._images += len(target) * self.trainer.world_size
         loss = self.loss(logits, target)
         for name, term in self.network.auxiliary.items():
             loss = loss + term
-            self._train_mean(name).update(term.detach(), weight=len(target))
+            self._train_mean(name).update(term.detach(), len(target))
         hard = target if target.ndim == 1 else target.argmax(dim=1)
-        self.train_metrics["loss"].update(loss.detach(), weight=len(target))
+        self.train_metrics["loss"].update(loss.detach(), len(target))
         self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
         return loss
 
@@ -102,11 +104,10 @@ class FERClassifier(pl.LightningModule):
         if self.ema is not None:
             self.ema.update_parameters(self.network)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        self._epoch_seconds += time.perf_counter() - self._step_began
-        self._epoch_images += len(batch["row"]) * self.trainer.world_size
-
     def on_validation_epoch_start(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self._epoch_seconds = self._seconds()
         for name in VAL_SETS:
             self.eval_metrics[name].reset()
 
@@ -120,7 +121,7 @@ class FERClassifier(pl.LightningModule):
         for name in VAL_SETS:
             row |= _summary(name, self.eval_metrics[name])
         row["seconds"] = self._epoch_seconds
-        row["images_per_second"] = self._epoch_images / max(self._epoch_seconds, 1e-9)
+        row["images_per_second"] = self._images / self._epoch_seconds
         self.epoch_row = row
         self.log_dict(row, logger=False)
         self.schedule.observe(row["val/acc"])
@@ -141,8 +142,8 @@ class FERClassifier(pl.LightningModule):
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["partial_epoch"] = {
             "metrics": {name: self._global_state(metric) for name, metric in self.train_metrics.items()},
-            "seconds": getattr(self, "_epoch_seconds", 0.0),
-            "images": getattr(self, "_epoch_images", 0),
+            "seconds": self._seconds(),
+            "images": self._images,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -155,7 +156,7 @@ class FERClassifier(pl.LightningModule):
                 for key, value in state.items():
                     setattr(metric, key, value.to(self.device))
                 metric._update_count = 1
-        self._epoch_seconds, self._epoch_images = partial_epoch["seconds"], partial_epoch["images"]
+        self._earlier_seconds, self._images = partial_epoch["seconds"], partial_epoch["images"]
 
     def gathered_predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows (N,), labels (N,) and probabilities (N, K) of the test set from all ranks, sorted by row."""
@@ -170,16 +171,20 @@ class FERClassifier(pl.LightningModule):
 
     def _evaluate(self, batch: Batch, name: str) -> Tensor:
         logits, target = self(batch["image"]), batch["target"]
-        metrics, weight = self.eval_metrics[name], len(target)
-        metrics["loss"].update(self.loss(logits, target), weight=weight)
-        metrics["ce"].update(F.cross_entropy(logits.float(), target), weight=weight)
+        metrics, rows = self.eval_metrics[name], len(target)
+        metrics["loss"].update(self.loss(logits, target), rows)
+        metrics["ce"].update(F.cross_entropy(logits.float(), target), rows)
         metrics["confusion"].update(logits.argmax(dim=1), target)
         return logits
+
+    def _seconds(self) -> float:
+        """Wall time of this training epoch, feed and augmentation included, over all calls that it took."""
+        return self._earlier_seconds + time.perf_counter() - self._clock_started
 
     def _train_mean(self, name: str) -> Metric:
         """A metric of the training epoch; a network's auxiliary terms get theirs when they first appear."""
         if name not in self.train_metrics:
-            self.train_metrics.add_metrics({name: MeanMetric(nan_strategy="disable").to(self.device)})
+            self.train_metrics.add_metrics({name: RowMean().to(self.device)})
         return self.train_metrics[name]
 
     def _global_state(self, metric: Metric) -> dict[str, Tensor]:
@@ -188,10 +193,26 @@ class FERClassifier(pl.LightningModule):
             return {key: value.detach().clone() for key, value in metric.metric_state.items()}
 
 
+class RowMean(Metric):
+    """Mean over rows of a value that arrives as means over batches of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("rows", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, rows: int) -> None:
+        self.total += mean * rows
+        self.rows += rows
+
+    def compute(self) -> Tensor:
+        return self.total / self.rows
+
+
 def _metrics(num_classes: int, *means: str) -> MetricCollection:
     """A confusion matrix, from which every share follows, and means over rows."""
     confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
-    averages = {name: MeanMetric(nan_strategy="disable") for name in means}
+    averages = {name: RowMean() for name in means}
     return MetricCollection({**averages, "confusion": confusion}, compute_groups=False)
 
 

@@ -54,6 +54,16 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     return float(np.abs(np.bincount(which, hit - confidence, bins)).sum() / len(labels))
 
 
+def wilson_interval(hits: int, rows: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953); NaN without rows."""
+    if rows == 0:
+        return float("nan"), float("nan")
+    z, share = 1.959964, hits / rows
+    centre = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    return float(centre - half), float(centre + half)
+
+
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, NaN where whole is 0."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import nearest
@@ -17,6 +18,8 @@ HELP = "See: python train.py --help"
 
 def explain(error: HydraException | OmegaConfBaseException) -> str:
     """The message for a user; Hydra's own first lines where the case is none of the known ones."""
+    if isinstance(error, OverrideParseException):
+        return f"cannot read the override {error.override!r}: expected key=value, or group=option. {HELP}"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part)
     for pattern, say in _KNOWN:
         found = re.search(pattern, text)
@@ -37,7 +40,7 @@ def groups() -> list[str]:
 
 def _no_option(found: re.Match[str], text: str) -> str:
     group, _, option = found[1].rpartition("/")
-    known = options(group)
+    known = options(group) or re.findall(r"^\t(\S+)$", text, flags=re.M)
     return f"{group}={option}: no such option.{nearest(option, known, prefix=f'{group}=')} Allowed: {', '.join(known)}."
 
 
@@ -46,7 +49,7 @@ def _no_key(found: re.Match[str], text: str) -> str:
     full = re.search(r"full_key: (\S+)", text)
     path = full[1] if full else key
     parent, _, leaf = path.rpartition(".")
-    known = _keys_below(parent) if parent else [*_root_keys(), *groups()]
+    known = [known for known in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if known != leaf]
     prefix = f"{parent}." if parent else ""
     where = _experiment(text)
     return f"{where}{path}: no such key.{nearest(leaf, known, prefix=prefix)} Allowed: {', '.join(sorted(set(known)))}."
@@ -62,10 +65,6 @@ def _wrong_choice(found: re.Match[str], text: str) -> str:
     return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected one of {found[2]}."
 
 
-def _cannot_read(found: re.Match[str], text: str) -> str:
-    return f"cannot read the override {found[1]!r}: expected key=value, or group=option. {HELP}"
-
-
 def _experiment(text: str) -> str:
     found = re.search(r"In '((?:experiment|sweep|debug|local)/[^']+)'", text)
     return f"conf/{found[1]}.yaml: " if found else ""
@@ -75,11 +74,22 @@ def _root_keys() -> list[str]:
     return [field.name for field in dataclasses.fields(TrainConfig)]
 
 
+def _chosen(group: str) -> str:
+    """The option that the command line or train.yaml chooses; * where something else may have a say."""
+    typed = [argument.partition("=")[2] for argument in sys.argv if argument.startswith(f"{group}=")]
+    if typed:
+        return typed[-1]
+    if any(argument.startswith(("experiment=", "debug=")) for argument in sys.argv):
+        return "*"
+    default = re.search(rf"^  - {group}: (\w+)$", (CONF / "train.yaml").read_text(), flags=re.M)
+    return default[1] if default else "*"
+
+
 def _keys_below(parent: str) -> list[str]:
-    """Keys that any option of a group sets at this place, by its files' indentation."""
+    """Keys that the chosen option of a group (or else any) sets at this place, by its file's indentation."""
     group, *nested = parent.split(".")
     keys: set[str] = set()
-    for path in (CONF / group).glob("*.yaml"):
+    for path in (CONF / group).glob(f"{_chosen(group)}.yaml"):
         stack: list[str] = []
         for indent, key in re.findall(r"^( *)(\w+):", path.read_text(), flags=re.M):
             del stack[len(indent) // 2 :]
@@ -97,5 +107,4 @@ _KNOWN: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
     (r"Key '(\w+)' (?:is not in struct|not in 'TrainConfig')", _no_key),
     (r"Could not override '([^']+)'", _no_key),
     (r"Could not delete from config\. '?([\w.]+)'?", _no_key),
-    (r"Error parsing override '([^']*)'", _cannot_read),
 ]

@@ -4,6 +4,7 @@ Imports no torch, so that a finished or refused run is told in a second.
 """
 
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -25,8 +26,9 @@ from fer_lightning.files import write_atomically
 
 log = logging.getLogger("fer_lightning")
 
-# What may differ between two calls of one run without making it another run.
+# What does not stand in a run's name.
 UNNAMED = ("name", "resume", "output_dir", "logger", "experiment", "debug", "local", "hydra", "threads")
+# What may differ between two calls of one run without making it another run.
 INCIDENTAL = (
     "resume",
     "output_dir",
@@ -49,9 +51,7 @@ def job_name(overrides: list[str], seed: int) -> str:
     name = "_".join([*parts, f"seed-{seed}"])
     if len(name) <= LONGEST_NAME:
         return name
-    from hashlib import sha256
-
-    digest = sha256(name.encode()).hexdigest()[:10]
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
     return f"{name[: LONGEST_NAME - 30]}_{digest}_seed-{seed}"
 
 
@@ -118,14 +118,13 @@ class RunFolder:
 
     def claim(self, config: dict[str, Any], *, start_over: bool) -> None:
         """Lock the folder and record the config, or refuse where another config's run stands in it."""
-        if start_over and (self.path / "config.yaml").exists():
-            self._set_aside()
         self.lock()
         known = self.path / "config.yaml"
-        if known.exists():
+        if start_over and known.exists():
+            self._set_aside()
+        if known.exists() and self.last_checkpoint.exists():
             self._refuse_another_config(yaml.safe_load(known.read_text()), config)
-        else:
-            write_atomically(known, yaml.safe_dump(config, sort_keys=False))
+        write_atomically(known, yaml.safe_dump(config, sort_keys=False))
 
     def write_provenance(self, overrides: list[str]) -> None:
         """overrides.txt (what was typed, and the command that repeats it) and env.txt."""
@@ -141,17 +140,14 @@ class RunFolder:
         write_atomically(self.path / "summary.json", text + "\n")
 
     def _set_aside(self) -> None:
-        RunFolder(self.path).lock_briefly()
+        """Rename this folder, which is locked, and lock a new one in its place."""
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}~{number}")).exists():
             number += 1
         self.path.rename(aside)
-        log.info("resume=never: the run that stood here is kept as %s", aside)
-
-    def lock_briefly(self) -> None:
-        """Raise UserError where another process holds this folder; hold nothing."""
-        self.lock()
         self.release()
+        self.lock()
+        print(f"resume=never: the run that stood here is kept as {aside}")
 
     def _refuse_another_config(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         before, after = _flat(old), _flat(new)
@@ -164,19 +160,10 @@ class RunFolder:
             )
 
 
-def refuse_other_data(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
-    """Raise UserError where a run would go on with other rows than it began with."""
-    known = ((before or {}).get("split") or {}).get("checksum")
-    if known is not None and known != now["split"]["checksum"]:
-        raise UserError(
-            f"outputs of {now['job']}: the run began on split {known[:12]}, and the data now gives "
-            f"{now['split']['checksum'][:12]}. Choose another folder with name=..., or resume=never to start over."
-        )
-
-
 def is_main_process() -> bool:
     """False in the processes that a distributed run starts beside the first."""
-    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
 def command_line() -> str:
@@ -204,7 +191,9 @@ def log_to(path: Path) -> None:
     formatter = logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S")
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.handlers.clear()
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
     console = logging.StreamHandler(sys.stdout)
     console.setFormatter(logging.Formatter("%(message)s"))
     console.addFilter(lambda record: record.name == "fer_lightning")
@@ -221,6 +210,8 @@ def now() -> str:
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

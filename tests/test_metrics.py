@@ -87,3 +87,10 @@ def test_calibration_error_at_its_ends():
 def test_metrics_load_no_torch():
     code = "import sys, fer_lightning.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_wilsons_interval_is_the_textbooks():
+    assert metrics.wilson_interval(50, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
+    low, high = metrics.wilson_interval(0, 10)
+    assert low == pytest.approx(0, abs=1e-9)
+    assert high == pytest.approx(0.27753, abs=1e-5)

@@ -1,6 +1,8 @@
 """best.ckpt and last.ckpt, two files with two rules, each written whole or not at all."""
 
+import math
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,8 @@ class BestCheckpoint(Checkpoint):
         self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
 
     def _improves(self, value: float) -> bool:
-        if self.best_value is None:
+        """Anything improves on nothing and on not-a-number; not-a-number improves on nothing but nothing."""
+        if self.best_value is None or math.isnan(self.best_value):
             return True
         return value > self.best_value if self.mode == "max" else value < self.best_value
 
@@ -56,7 +59,8 @@ class LastCheckpoint(Checkpoint):
     """Keeps everything that a run needs to go on: every `every_n_steps` optimiser steps and after each epoch.
 
     Written only where Lightning's loops resume exactly: behind an optimiser step inside an epoch, or behind a whole
-    epoch with its validation. On SIGTERM it is written behind the step under way, and the run ends.
+    epoch with its validation. On SIGTERM it is written behind the training step under way, and the run ends with the
+    shell's status for that signal, 143; in validation it waits for the epoch's end.
     """
 
     def __init__(self, folder: str, every_n_steps: int = 200) -> None:
@@ -70,10 +74,11 @@ class LastCheckpoint(Checkpoint):
         inside_epoch = batch_idx + 1 < trainer.num_training_batches
         if not (stepped and inside_epoch):
             return
-        if trainer.received_sigterm or trainer.global_step % self.every_n_steps == 0:
+        terminated = trainer.strategy.reduce_boolean_decision(trainer.received_sigterm, all=False)
+        if terminated or trainer.global_step % self.every_n_steps == 0:
             trainer.save_checkpoint(self.path, weights_only=False)
-        if trainer.received_sigterm:
-            raise SIGTERMException
+        if terminated:
+            raise SIGTERMException(128 + signal.SIGTERM)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)

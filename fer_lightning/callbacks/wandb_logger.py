@@ -31,14 +31,15 @@ class WandbRun(WandbLogger):
         run.finish()
 
 
-def build_wandb(folder: str, config: dict, project: str, tags: list[str]) -> WandbRun:
+def build_wandb(folder: str, run_config: dict, project: str, tags: list[str]) -> WandbRun:
     """A logger whose run goes on where this folder's run was left.
 
     Reads WANDB_API_KEY and WANDB_ENTITY from the environment or .env; without a key it works offline and says so.
     """
     load_dotenv()
-    offline = not os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
-    if offline:
+    keyless = not os.environ.get("WANDB_API_KEY")
+    offline = keyless or os.environ.get("WANDB_MODE") == "offline"
+    if keyless:
         log.info(
             "W&B: no WANDB_API_KEY in .env, so this run is kept offline; `wandb sync %s/wandb/*` sends it",
             folder,
@@ -51,7 +52,7 @@ def build_wandb(folder: str, config: dict, project: str, tags: list[str]) -> Wan
         resume="allow",
         group=Path(folder).parent.name,
         tags=tags,
-        config=config,
+        config=run_config,
         save_dir=folder,
         offline=offline,
         log_model=False,

@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 
 from fer_lightning.augment.pipeline import BatchTransform
 from fer_lightning.data.loader import Batch, EvalLoader, FaceDataset, TrainLoader
+from fer_lightning.data.rows import image_numbers, pixel_digests
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
@@ -51,11 +52,6 @@ class FERDataModule(pl.LightningDataModule):
         self.train_eval_rows = _subset(
             self.train_rows, min(train_eval_rows, len(self.train_rows)), split_seed, "data.train_eval_rows"
         )
-        if len(self.train_rows) < batch_size:
-            raise UserError(
-                f"data.batch_size={batch_size} is larger than the {len(self.train_rows)} training rows: "
-                f"no full batch. Choose data.batch_size={len(self.train_rows)} or less."
-            )
         self.pixels = torch.from_numpy(np.array(table.pixels))
         self.labels = torch.from_numpy(np.array(table.labels, dtype=np.int64))
 
@@ -64,6 +60,37 @@ class FERDataModule(pl.LightningDataModule):
         """Training rows of each class, in label order."""
         counts = np.bincount(self.table.labels[self.train_rows], minlength=len(self.table.classes))
         return counts.tolist()
+
+    def unseen_test_rows(self) -> np.ndarray:
+        """Test rows whose picture stands nowhere in training or validation and is not blank.
+
+        Byte-identical copies alone: near copies and pictures without a face are still among them.
+        """
+        images = image_numbers(pixel_digests(self.table.pixels))
+        seen = images[np.concatenate([self.split.train, self.split.val])]
+        test = self.split.test
+        blank = np.ptp(self.table.pixels[test].reshape(len(test), -1), axis=1) == 0
+        return test[~np.isin(images[test], seen) & ~blank]
+
+    def setup(self, stage: str) -> None:
+        share = len(self.train_rows) // self.trainer.world_size
+        if share < self.batch_size:
+            raise UserError(
+                f"data.batch_size={self.batch_size} exceeds the {share} training rows of a device: no full batch. "
+                f"Choose data.batch_size={share} or less."
+            )
+
+    def state_dict(self) -> dict[str, str]:
+        return {"split": self.split.checksum}
+
+    def load_state_dict(self, state_dict: dict[str, str]) -> None:
+        """Raise UserError where a run would go on with other rows than it began with."""
+        began, now = state_dict["split"], self.split.checksum
+        if began != now:
+            raise UserError(
+                f"this run began on split {began[:12]}, and the data now gives {now[:12]}. "
+                "Choose another folder with name=..., or resume=never to start over."
+            )
 
     def train_dataloader(self) -> TrainLoader:
         dataset = self._dataset(self.train_rows)

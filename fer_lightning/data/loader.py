@@ -1,7 +1,7 @@
 """Loaders that hand over whole batches of rows.
 
 All faces are one uint8 array in memory, so there is nothing for worker processes to decode: a batch is one fancy
-index, about a microsecond a face, and the arithmetic on it happens later, on the training device.
+index, and the arithmetic on it happens later, on the training device.
 """
 
 import math
@@ -26,9 +26,6 @@ class FaceDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __getitem__(self, position: int) -> Batch:
-        return {name: value[0] for name, value in self.__getitems__([position]).items()}
 
     def __getitems__(self, positions: list[int] | np.ndarray | Tensor) -> Batch:
         rows = self.rows[torch.as_tensor(positions)]

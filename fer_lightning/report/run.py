@@ -3,6 +3,8 @@
 import csv
 import importlib.metadata
 import io
+import logging
+import math
 import os
 import platform
 import time
@@ -16,11 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_lightning.files import write_atomically
-from fer_lightning.metrics import expected_calibration_error, per_class
+from fer_lightning.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
 from fer_lightning.report import plots
 from fer_lightning.runs import RunFolder, command_line, git_state, is_main_process, now
 
 ROOT = Path(__file__).resolve().parents[2]
+log = logging.getLogger("fer_lightning")
 
 
 @contextmanager
@@ -39,6 +42,7 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
         "command": command_line(),
         **git_state(ROOT),
         **_machine(),
+        "earlier": _earlier(folder),
     }
     folder.write_summary(summary)
     try:
@@ -46,14 +50,25 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
         summary["status"] = "done"
     except Exception as error:
         summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        log.info("failed: %s", summary["error"])
         raise
     except BaseException:
         summary["status"] = "interrupted"
+        log.info("interrupted; the same command goes on from the last checkpoint")
         raise
     finally:
         summary |= {"finished": now(), "wall_seconds": round(time.perf_counter() - began, 1)}
         summary |= history(folder.path / "metrics.csv", summary["monitor"], summary["mode"])
         folder.write_summary(summary)
+
+
+def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
+    """Of each call that this one goes on from: when it started, on which commit and hardware, and how it ended."""
+    before = folder.summary() if folder.last_checkpoint.exists() else None
+    if before is None:
+        return []
+    keys = ("status", "started", "commit", "dirty", "hardware")
+    return [*before.get("earlier", []), {key: before.get(key) for key in keys}]
 
 
 def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
@@ -65,7 +80,8 @@ def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
     if not rows:
         return {}
     pick = max if mode == "max" else min
-    best, last = pick(rows, key=lambda row: row[monitor]), rows[-1]
+    known = [row for row in rows if not math.isnan(row[monitor])] or rows
+    best, last = pick(known, key=lambda row: row[monitor]), rows[-1]
     seconds = sum(row["seconds"] for row in rows)
     return {
         "epochs": len(rows),
@@ -125,17 +141,26 @@ def write_plots(folder: Path, confusion: np.ndarray, classes: tuple[str, ...]) -
 
 def evaluation_entry(
     row: dict[str, float],
-    confusion: np.ndarray,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
+    predictions: tuple[np.ndarray, np.ndarray, np.ndarray],
+    unseen_rows: np.ndarray,
     classes: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The summary's `test` entry: scalars, calibration error and recall by class."""
-    recall = per_class(confusion)["recall"]
+    """The summary's `test` entry: scalars, intervals, the score without copies, calibration error, recall by class.
+
+    predictions are rows, labels and probabilities; unseen_rows those without a copy in training or validation.
+    """
+    rows, labels, probabilities = predictions
+    predicted = probabilities.argmax(axis=1)
+    hit, unseen = predicted == labels, np.isin(rows, unseen_rows)
+    recall = per_class(confusion_matrix(labels, predicted, len(classes)))["recall"]
     return {
         **row,
+        "test/acc_interval": wilson_interval(hit.sum(), len(hit)),
+        "test/acc_unseen": float(hit[unseen].mean()) if unseen.any() else float("nan"),
+        "test/acc_unseen_interval": wilson_interval(hit[unseen].sum(), unseen.sum()),
         "test/ece": expected_calibration_error(probabilities, labels),
-        "rows": int(confusion.sum()),
+        "rows": len(rows),
+        "rows_unseen": int(unseen.sum()),
         "recall": {name: float(value) for name, value in zip(classes, recall, strict=True)},
     }
 
@@ -172,7 +197,10 @@ def _headline_table(summary: dict[str, Any]) -> Table:
     table.add_row("overfitting gap, best epoch", f"{100 * summary['overfitting_gap']['best']:+.2f} points")
     table.add_row("overfitting gap, last epoch", f"{100 * summary['overfitting_gap']['last']:+.2f} points")
     if test:
-        table.add_row(f"test accuracy ({test['rows']} rows)", f"{100 * test['test/acc']:.2f} %")
+        for name, key, rows in (("test accuracy", "acc", "rows"), ("  without copies", "acc_unseen", "rows_unseen")):
+            low, high = test[f"test/{key}_interval"]
+            span = f"{100 * test[f'test/{key}']:.2f} % [{100 * low:.1f}, {100 * high:.1f}]"
+            table.add_row(f"{name} ({test[rows]} rows)", span)
         table.add_row("test macro-F1", f"{100 * test['test/f1_macro']:.2f} %")
         table.add_row("test mean recall", f"{100 * test['test/recall_mean']:.2f} %")
     table.add_row("parameters", f"{summary['parameters']['total']:,}")

@@ -1,6 +1,7 @@
 """Each mistake a user can make in a config: the message names the key, the value, what is allowed, the way on."""
 
-import time
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, run_train
@@ -33,6 +34,17 @@ REFUSALS = [
     ),
     ([SYNTHETIC, "model.weights=nowhere.pth"], ["model.weights=nowhere.pth", "no such file"]),
     ([SYNTHETIC, "model=resemotenet=3"], ["model=resemotenet=3"]),
+    ([SYNTHETIC, "optim.lr=abc"], ["optim.lr='abc'", "expected"]),
+    ([SYNTHETIC, "trainer.precision=fp16"], ["trainer.precision=fp16", "bf16-mixed"]),
+    ([SYNTHETIC, "trainer.accelerator=tpux"], ["trainer.accelerator=tpux", "gpu"]),
+    ([SYNTHETIC, "data.batch_size=1"], ["data.batch_size=1", "2 or more"]),
+    ([SYNTHETIC, "+trainer.limit_val_batches=0"], ["trainer.limit_val_batches=0"]),
+    ([SYNTHETIC, "callbacks.best=null"], ["callbacks.best", "best.ckpt"]),
+    ([SYNTHETIC, "expected={test/foo: [0, 1]}"], ["test/foo", "test/acc"]),
+    ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean 'rotate'?"]),
+    ([SYNTHETIC, "model.size=tiny"], ["model.size", "Allowed:"]),
+    (["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2"], ["trainer.strategy=ddp with -m"]),
+    ([SYNTHETIC, "schedule.warmup=2"], ["schedule.warmup=2", "between 0 and 1"]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),
 ]
 
@@ -41,19 +53,17 @@ REFUSALS = [
 def test_refusal_names_key_value_and_way_on(overrides, words):
     result = run_train(*overrides)
     assert result.returncode == 2, result.stdout + result.stderr
-    assert result.stderr.startswith("train.py: ")
+    assert "train.py: " in result.stderr
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in result.stderr
 
 
 def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
-    path = ROOT / "conf" / "experiment" / f"typo_{time.time_ns()}.yaml"
+    path = tmp_path / "experiment" / "typo.yaml"
+    path.parent.mkdir()
     path.write_text("# @package _global_\ndefaults:\n  - override /data: synthetic\ntrainer:\n  max_epoch: 3\n")
-    try:
-        result = run_train(f"experiment={path.stem}")
-    finally:
-        path.unlink()
+    result = run_train("experiment=typo", f"hydra.searchpath=[file://{tmp_path}]")
     assert result.returncode == 2
     assert "trainer.max_epoch" in result.stderr
     assert "Did you mean trainer.max_epochs?" in result.stderr
@@ -66,9 +76,6 @@ def test_refusals_come_before_torch():
         "except SystemExit as end: assert end.code == 2\n"
         "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
     )
-    import subprocess
-    import sys
-
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 

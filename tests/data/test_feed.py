@@ -1,5 +1,6 @@
 """Loaders and the data module: which rows reach a step, in which order, and how they are drawn."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -114,4 +115,17 @@ def test_impossible_sizes_are_refused_by_name(table):
     with pytest.raises(UserError, match=r"data\.train_rows=9999"):
         module(table, train_rows=9999)
     with pytest.raises(UserError, match=r"data\.batch_size=32"):
-        module(table, train_rows=20)
+        module(table, train_rows=20).setup("fit")
+
+
+def test_unseen_test_rows_have_no_copy_and_are_not_blank(table):
+    data = module(table)
+    test, train = data.split.test, data.split.train
+    pixels = table.pixels.copy()
+    pixels[test[0]], pixels[test[1]] = pixels[train[0]], 7
+    data.table = dataclasses.replace(table, pixels=pixels)
+    unseen = set(data.unseen_test_rows().tolist())
+    assert not unseen & {test[0], test[1]}
+    assert unseen < set(test.tolist())
+    for row in unseen:
+        assert not (pixels[train] == pixels[row]).all(axis=(1, 2)).any()

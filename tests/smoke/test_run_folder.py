@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
 
@@ -72,6 +73,10 @@ def test_predictions_agree_with_the_reported_test_accuracy(finished):
     test = folder.summary()["test"]
     assert len(rows) == test["rows"]
     assert accuracy == pytest.approx(test["test/acc"])
+    likelihood = [math.log(max(float(row[row["label"]]), 1e-6)) for row in rows]
+    assert -sum(likelihood) / len(rows) == pytest.approx(test["test/ce"], abs=2e-3)
+    assert test["test/acc_interval"][0] < accuracy < test["test/acc_interval"][1]
+    assert 0 < test["rows_unseen"] < test["rows"]
     for row in rows:
         assert sum(
             float(row[name]) for name in ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -156,7 +161,7 @@ def test_job_names_depend_on_what_was_typed_and_the_seed_alone():
 
 
 def test_a_multirun_gives_each_job_its_folder(tmp_path):
-    result = run_train(*TINY, "-m", "seed=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    result = run_train("-m", *TINY, "seed=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path}")
     assert result.returncode == 0, result.stdout + result.stderr
     folders = [path for path in (tmp_path / "train").iterdir() if path.is_dir()]
     assert {RunFolder(folder).summary()["seed"] for folder in folders} == {1, 2}
