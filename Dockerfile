@@ -3,6 +3,8 @@
 #   docker build -t fer_lightning .
 #   mkdir -p data outputs
 #   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/outputs:/app/outputs" fer_lightning experiment=quickstart
+#   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/fer2013.csv:/fer2013.csv:ro" \
+#       --entrypoint python fer_lightning -m fer_lightning.data.ingest /fer2013.csv
 #
 # There is no git inside, so that summary.json says "commit": null.
 FROM python:3.11-slim

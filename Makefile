@@ -17,6 +17,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
@@ -31,10 +32,10 @@ data: install  ## ingest FER2013: make data FROM=fer2013.csv [ROOT=data/fer2013]
 	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)"
 
 test: lint  ## lint and the default tests
-	$(SINGLE) $(BIN)/python -m pytest
+	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-all: test  ## the default tests, then the slow ones
-	$(SINGLE) $(BIN)/python -m pytest -m slow
+	$(SINGLE) $(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev  ## ruff, without changing a file
 	$(BIN)/ruff check .

@@ -150,3 +150,7 @@ def test_example_is_a_loss():
 def test_a_wrong_type_in_the_example_is_refused(example):
     with pytest.raises(UserError, match=r"loss.epsilon='high'.*expected float"):
         check(from_example(example, "loss=poly", "loss.epsilon=high"))
+
+
+def test_no_placeholder_is_left():
+    assert not re.search(r"\b(RESULTS_ROW|MODELS_ROW|SPEED_TABLE)\b", TEXT)

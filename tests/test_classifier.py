@@ -1,0 +1,86 @@
+"""The system around a network: which weights are evaluated, and means that do not depend on the batches."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from fer_lightning.classifier import FERClassifier, RowMean
+from fer_lightning.losses.cross_entropy import CrossEntropy
+from fer_lightning.network import Network
+from fer_lightning.schedules.constant import Constant
+from fer_lightning.stn.none import Identity
+
+
+class Backbone(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.norm(x).flatten(1))
+
+
+def classifier(**options) -> FERClassifier:
+    torch.manual_seed(0)
+    network = Network(Identity(), Backbone(), in_channels=1)
+    return FERClassifier(network, CrossEntropy(), partial(torch.optim.SGD, lr=0.1), Constant(), 3, **options)
+
+
+def shift(module: nn.Module, by: float) -> None:
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(by)
+
+
+def test_the_average_is_what_is_evaluated():
+    model = classifier(ema_decay=0.9).eval()
+    model.ema.update_parameters(model.network)
+    shift(model.network, 1.0)
+    model.ema.update_parameters(model.network)
+    x = torch.randn(4, 1, 4, 4)
+    torch.testing.assert_close(model(x), model.ema.module(x))
+    assert not torch.allclose(model(x), model.network(x))
+    assert not any(parameter.requires_grad for parameter in model.ema.parameters())
+
+
+def test_the_average_follows_quickly_at_first_and_by_its_decay_later():
+    model = classifier(ema_decay=0.9)
+    model.ema.update_parameters(model.network)
+    start = model.ema.module.backbone.head.bias.clone()
+    shift(model.network, 1.0)
+    model.ema.update_parameters(model.network)
+    assert (model.ema.module.backbone.head.bias - start).mean().item() == pytest.approx(1 - 2 / 11)
+    model.ema.n_averaged.fill_(1000)
+    start = model.ema.module.backbone.head.bias.clone()
+    model.ema.update_parameters(model.network)
+    moved = (model.ema.module.backbone.head.bias - start) / (model.network.backbone.head.bias - start)
+    assert moved.mean().item() == pytest.approx(0.1, abs=1e-4)
+
+
+def test_batch_norm_statistics_are_averaged_too():
+    model = classifier(ema_decay=0.9)
+    model.ema.update_parameters(model.network)
+    model.network.backbone.norm.running_mean += 1
+    model.network.backbone.norm.num_batches_tracked += 5
+    model.ema.update_parameters(model.network)
+    averaged = model.ema.module.backbone.norm
+    assert 0 < averaged.running_mean.item() < 1
+    assert averaged.num_batches_tracked == 5
+
+
+def test_without_an_average_the_raw_weights_are_evaluated():
+    model = classifier().eval()
+    x = torch.randn(4, 1, 4, 4)
+    torch.testing.assert_close(model(x), model.network(x))
+
+
+def test_a_mean_over_rows_does_not_depend_on_the_batches():
+    values = torch.arange(10.0)
+    for sizes in ([10], [4, 4, 2], [1] * 10):
+        mean = RowMean()
+        for batch in values.split(sizes):
+            mean.update(batch.mean(), len(batch))
+        assert mean.compute().item() == pytest.approx(4.5)
