@@ -73,7 +73,10 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Each row once, in order; under DDP each rank takes its share in equally many batches, without padding."""
+    """Each row once; under DDP each rank takes its share in equally many batches, without padding.
+
+    Rows are dealt to the batches in turn, so that the first batches alone (trainer.limit_val_batches) show all classes.
+    """
 
     def __init__(self, dataset: FaceDataset, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self.dataset = dataset
@@ -84,5 +87,5 @@ class EvalLoader:
         return self.batches
 
     def __iter__(self) -> Iterator[Batch]:
-        for positions in torch.tensor_split(self.positions, self.batches):
-            yield self.dataset.__getitems__(positions)
+        for batch in range(self.batches):
+            yield self.dataset.__getitems__(self.positions[batch :: self.batches])
