@@ -89,9 +89,10 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self.release()
             raise UserError(
-                f"{self.path} is being written by process {self._lock.read().strip() or 'unknown'}. "
-                "Wait for it, or choose another folder with name=..."
+                f"{self.path} is being written by process {holder}. Wait for it, or choose another folder with name=..."
             ) from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
@@ -123,7 +124,11 @@ class RunFolder:
         if start_over and known.exists():
             self._set_aside()
         if known.exists() and self.last_checkpoint.exists():
-            self._refuse_another_config(yaml.safe_load(known.read_text()), config)
+            try:
+                self._refuse_another_config(yaml.safe_load(known.read_text()), config)
+            except UserError:
+                self.release()
+                raise
         write_atomically(known, yaml.safe_dump(config, sort_keys=False))
 
     def write_provenance(self, overrides: list[str]) -> None:

@@ -122,6 +122,7 @@ def test_resume_never_keeps_what_stood_there(tmp_path):
     again.claim({"seed": 1}, start_over=True)
     assert yaml.safe_load((tmp_path / "run~1" / "config.yaml").read_text()) == {"seed": 0}
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()) == {"seed": 1}
+    again.release()
 
 
 def test_one_process_at_a_time_holds_a_folder(tmp_path):
@@ -138,7 +139,9 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
             RunFolder(tmp_path).lock()
     finally:
         other.communicate(timeout=30)
-    RunFolder(tmp_path).lock()
+    free = RunFolder(tmp_path)
+    free.lock()
+    free.release()
 
 
 def test_a_failed_run_says_so_in_its_summary(tmp_path):
