@@ -16,6 +16,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.augment.pipeline import BatchTransform
@@ -151,7 +152,7 @@ def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
 
 def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
     callbacks = build_callbacks(cfg, folder)
-    trainer = make(
+    trainer = _make_trainer(
         cfg.trainer,
         callbacks=callbacks,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
@@ -170,6 +171,13 @@ def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
             "Choose trainer.precision=bf16-mixed or 32-true."
         )
     return trainer
+
+
+def _make_trainer(node: DictConfig, **supplied: Any) -> pl.Trainer:
+    try:
+        return make(node, **supplied)
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {error} Without such a device choose trainer=cpu or trainer=auto.") from None
 
 
 def _without(node: DictConfig, keys: tuple[str, ...]) -> DictConfig:

@@ -23,7 +23,7 @@ from fer_lightning.report import plots
 from fer_lightning.runs import RunFolder, command_line, git_state, is_main_process, now
 
 ROOT = Path(__file__).resolve().parents[2]
-log = logging.getLogger("fer_lightning")
+log = logging.getLogger("fer_lightning.file")  # train.log alone: the console is told by train.py
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 from conftest import ROOT, TINY, run_train
 
@@ -151,6 +152,15 @@ def test_a_failed_run_says_so_in_its_summary(tmp_path):
     summary = json.loads((folder_of(tmp_path).path / "summary.json").read_text())
     assert summary["status"] == "failed"
     assert "data.batch_size=500" in summary["error"]
+
+
+def test_a_device_that_is_not_there_is_told_in_words(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    result = run_train(*TINY, "trainer=gpu", f"output_dir={tmp_path}")
+    assert result.returncode == 2
+    assert "trainer=cpu" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_job_names_depend_on_what_was_typed_and_the_seed_alone():
