@@ -3,7 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -26,11 +25,6 @@ TINY = (
     "callbacks.progress.style=plain",
     "threads=1",
 )
-
-
-@pytest.fixture(scope="session")
-def root() -> Path:
-    return ROOT
 
 
 def composed(*overrides: str) -> DictConfig:
