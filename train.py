@@ -57,23 +57,24 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:
-    from fer_lightning import build
+    from fer_lightning import build, checkpoints
     from fer_lightning.report import run as report
 
-    resumed = folder.last_checkpoint if folder.last_checkpoint.exists() else None
     with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
         build.quiet()
         build.set_threads(cfg)
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)
         trainer = build.build_trainer(cfg, folder.path)
+        resumed = checkpoints.resumable(folder.last_checkpoint, folder.best_checkpoint, model)
         summary |= build.facts(data, model, trainer)
         for note in (*data.table.notes, *data.split.notes):
             runs.log.info("note: %s", note)
         runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
 
         trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
-        trainer.test(model, datamodule=data, ckpt_path=folder.best_checkpoint, weights_only=True, verbose=False)
+        best = checkpoints.fitting(folder.best_checkpoint, model)
+        trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
 
         predictions = model.gathered_predictions()
         if trainer.is_global_zero:

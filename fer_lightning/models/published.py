@@ -2,15 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from fer_lightning import checkpoints
 from fer_lightning.errors import UserError
 from fer_lightning.models.emonext import EmoNeXt
 from fer_lightning.models.resemotenet import ResEmoteNet, to_lean
 from fer_lightning.stn.emonext import EmoNeXtSTN
 
+WAY_ON = "Fetch the authors' file again, or set model.weights=null."
+MISFIT = "Set input_size, in_channels, size and width as they were when it was trained, or model.weights=null."
 WRAPPERS = ("model_state_dict", "state_dict", "network")
 STN_KEYS = ("localization.", "fc_loc.")
 # Published name -> timm's; the first pattern that matches a key rewrites it.
@@ -32,17 +35,11 @@ def load_published(path: str | Path, stn: nn.Module, backbone: nn.Module) -> Non
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a file: bare, or under one of WRAPPERS. Nothing but tensors and plain values is unpickled."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"model.weights={path}: there is no such file (looked from {Path.cwd()}).")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"model.weights={path} cannot be read as a PyTorch checkpoint of tensors: {error}") from error
-    if isinstance(content, dict):
-        content = next((content[name] for name in WRAPPERS if name in content), content)
+    where = f"model.weights={path}"
+    content: Any = checkpoints.read_checkpoint(path, where=where, way_on=WAY_ON)
+    content = next((content[name] for name in WRAPPERS if name in content), content)
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise UserError(f"model.weights={path} holds no state dict, neither bare nor under {', '.join(WRAPPERS)}.")
+        raise UserError(f"{where} holds no state dict, neither bare nor under {', '.join(WRAPPERS)}.")
     return content
 
 
@@ -61,7 +58,7 @@ def fill_published(state: dict[str, Tensor], stn: nn.Module, backbone: nn.Module
         _check_classes(state["fc4.weight"], backbone.num_classes, where)
         if backbone.lean:
             state = to_lean(state, backbone.input_size)
-        _load(backbone, state, where)
+        checkpoints.load_weights(backbone, state, where, MISFIT)
 
 
 def _network(state: dict[str, Tensor], where: str) -> type[nn.Module]:
@@ -90,8 +87,8 @@ def _fill_emonext(state: dict[str, Tensor], stn: nn.Module, backbone: EmoNeXt, w
         )
     _check_classes(state["head.weight"], backbone.num_classes, where)
     if isinstance(stn, EmoNeXtSTN):
-        _load(stn, transformer, where)
-    _load(backbone, rest, where)
+        checkpoints.load_weights(stn, transformer, where, MISFIT)
+    checkpoints.load_weights(backbone, rest, where, MISFIT)
 
 
 def _timm_key(key: str) -> str:
@@ -108,21 +105,3 @@ def _check_classes(head: Tensor, num_classes: int, where: str) -> None:
             f"{where} distinguishes {len(head)} classes, and the data has {num_classes}. "
             "Choose the taxonomy that it was trained on, or model.weights=null."
         )
-
-
-def _load(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Strict, with one message for all that does not fit."""
-    ours = module.state_dict()
-    problems = [f"missing {key}" for key in ours.keys() - state.keys()]
-    problems += [f"unexpected {key}" for key in state.keys() - ours.keys()]
-    problems += [
-        f"{key} has shape {tuple(state[key].shape)}, the model's is {tuple(ours[key].shape)}"
-        for key in ours.keys() & state.keys()
-        if state[key].shape != ours[key].shape
-    ]
-    if problems:
-        raise UserError(
-            f"{where} does not fit {type(module).__name__} as configured (input_size, in_channels, size, width):\n  "
-            + "\n  ".join(sorted(problems))
-        )
-    module.load_state_dict(state)

@@ -112,7 +112,12 @@ def test_a_file_is_read_bare_or_wrapped(tmp_path, small_state, wrapper):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [([1, 2], "no state dict"), ({"a.weight": torch.zeros(1)}, "neither ResEmoteNet nor EmoNeXt")]
+    ("content", "words"),
+    [
+        ([1, 2], "holds a list"),
+        ({"epoch": 1}, "no state dict"),
+        ({"a.weight": torch.zeros(1)}, "neither ResEmoteNet nor EmoNeXt"),
+    ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, content, words):
     path = tmp_path / "other.pth"
@@ -120,7 +125,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, words):
     with pytest.raises(UserError, match=words):
         load_published(path, Identity(), ResEmoteNet(width=0.0625))
     path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match=r"cannot be read"):
+    with pytest.raises(UserError, match="is no checkpoint of PyTorch"):
         load_published(path, Identity(), ResEmoteNet(width=0.0625))
     with pytest.raises(UserError, match=r"no such file"):
         load_published(tmp_path / "absent.pth", Identity(), ResEmoteNet(width=0.0625))
