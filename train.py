@@ -58,6 +58,7 @@ def train(cfg: DictConfig) -> float | None:
 
 def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:
     from fer_lightning import build, checkpoints
+    from fer_lightning.report import reads
     from fer_lightning.report import run as report
 
     with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
@@ -74,17 +75,16 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
 
         trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
         best = checkpoints.fitting(folder.best_checkpoint, model)
+        looks = reads.record(folder.path, data) if trainer.is_global_zero else None
         trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
 
         predictions = model.gathered_predictions()
         if trainer.is_global_zero:
-            classes = data.table.classes
-            report.write_predictions(folder.path / "predictions.csv", *predictions, classes)
-            report.write_plots(folder.path, model.test_confusion, classes)
-            summary["test"] = report.evaluation_entry(model.test_row, predictions, data.unseen_test_rows(), classes)
+            scores = report.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
+            summary["test"] = {**model.test_row, **scores, "reads": looks}
     if trainer.is_global_zero:
         build.publish(trainer, folder.path, summary)
-        report.closing_table(summary, model.test_confusion, classes)
+        report.closing_table(summary)
         print(f"run folder: {folder.path}")
     return summary.get("best_value")
 

@@ -1,12 +1,19 @@
 """Figures of a classifier from its confusion matrix and its probabilities, without torch.
 
-A confusion matrix is (K, K): rows are true classes, columns predicted ones. A figure of a class that is
-0/0 is NaN, and the means leave it out: recall without rows of that class, precision when it was never
-predicted, F1 when both. So the means equal scikit-learn's `f1_score(average="macro")` and
-`balanced_accuracy_score`.
+A confusion matrix is (K, K): rows are true classes, columns predicted ones; every function also takes many at once,
+(..., K, K), and then gives arrays (...). A figure of a class that is 0/0 is NaN, and the means leave it out: recall
+without rows of that class, precision when it was never predicted, F1 when both. So the means equal scikit-learn's
+`f1_score(average="macro")` and `balanced_accuracy_score`.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+
+FIGURES = ("acc", "f1_macro", "recall_mean", "ece", "ce", "ferplus_acc")
+CLASS_FIGURES = ("recall", "precision", "f1")
+BINS = 15  # of confidence, in the calibration error
+LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)  # a probability of 0 counts as this, so that logarithms are finite
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
@@ -15,14 +22,15 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def accuracy(matrix: np.ndarray) -> float:
+def accuracy(matrix: np.ndarray) -> float | np.ndarray:
     """Share of rows on the diagonal, 0 to 1; NaN without rows."""
-    return float(_ratio(np.trace(matrix), np.sum(matrix)))
+    return _plain(_ratio(np.trace(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=(-2, -1))))
 
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Each (K,): `recall` TP / (TP + FN), `precision` TP / (TP + FP), `f1` 2 TP / (2 TP + FP + FN)."""
-    hits, true, predicted = np.diag(matrix), np.sum(matrix, axis=1), np.sum(matrix, axis=0)
+    """Each (..., K): `recall` TP / (TP + FN), `precision` TP / (TP + FP), `f1` 2 TP / (2 TP + FP + FN)."""
+    hits, true = np.diagonal(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=-1)
+    predicted = np.sum(matrix, axis=-2)
     return {
         "recall": _ratio(hits, true),
         "precision": _ratio(hits, predicted),
@@ -30,38 +38,101 @@ def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def f1_macro(matrix: np.ndarray) -> float:
+def f1_macro(matrix: np.ndarray) -> float | np.ndarray:
     """Mean F1 of the classes that occur in the truth or the predictions."""
     return _mean(per_class(matrix)["f1"])
 
 
-def recall_mean(matrix: np.ndarray) -> float:
+def recall_mean(matrix: np.ndarray) -> float | np.ndarray:
     """Mean recall of the classes that occur in the truth: balanced accuracy."""
     return _mean(per_class(matrix)["recall"])
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean distance of confidence from accuracy over equal bins of confidence (Guo et al. 2017, eq. 3).
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017, eq. 3).
 
     probabilities (N, K), labels (N,) class indices. 0 is perfect; NaN without rows.
     """
-    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
-    if len(labels) == 0:
-        return float("nan")
-    confidence = probabilities.max(axis=1)
-    hit = probabilities.argmax(axis=1) == labels
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    return float(np.abs(np.bincount(which, hit - confidence, bins)).sum() / len(labels))
+    return RowOutcomes(labels, probabilities).tally().figures()["ece"]
 
 
-def wilson_interval(hits: int, rows: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953); NaN without rows."""
-    if rows == 0:
-        return float("nan"), float("nan")
-    z, share = 1.959964, hits / rows
-    centre = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
-    half = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return float(centre - half), float(centre + half)
+class RowOutcomes:
+    """What each of N rows adds to the figures, so that resamples of the rows can be scored many at a time.
+
+    labels         int (N,), class indices
+    probabilities  float (N, K); the largest is the prediction, the first of equal ones
+    plurality      int (N,), the class that most FER+ votes name, -1 where none does; None without votes
+    """
+
+    def __init__(self, labels: np.ndarray, probabilities: np.ndarray, plurality: np.ndarray | None = None) -> None:
+        labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
+        self.num_classes = probabilities.shape[1]
+        predicted = probabilities.argmax(axis=1)
+        confidence = probabilities.max(axis=1)
+        self.loss = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY))
+        self.surplus = (predicted == labels) - confidence
+        self.bin = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+        # One number for true class, predicted class and the votes' verdict: 0 none, 1 another class, 2 the prediction.
+        verdict = np.zeros(len(labels), np.int64)
+        if plurality is not None:
+            verdict = np.where(np.asarray(plurality) < 0, 0, 1 + (predicted == plurality))
+        self.cell = (labels * self.num_classes + predicted) * 3 + verdict
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    def tally(self, draws: np.ndarray | None = None) -> "Tally":
+        """The sums over all rows, or those of resamples: draws int (R, M) are positions of rows."""
+        single = draws is None
+        draws = np.arange(len(self))[None] if single else draws
+        cells = _count(self.cell[draws], 3 * self.num_classes**2)
+        surplus = _count(self.bin[draws], BINS, weights=self.surplus[draws])
+        cells = cells.reshape(-1, self.num_classes, self.num_classes, 3)
+        tally = Tally(cells.sum(axis=-1), surplus, self.loss[draws].sum(axis=1), cells.sum(axis=(1, 2)))
+        return tally[0] if single else tally
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over rows from which every figure follows; one set of rows, or many along leading axes.
+
+    confusion  (..., K, K) counts
+    surplus    (..., BINS) hits less confidence, by bin of confidence
+    loss       (...) negative logarithms of the true class's probability
+    verdicts   (..., 3) rows whose FER+ plurality is no class, is another class than the predicted one, is that class
+    """
+
+    confusion: np.ndarray
+    surplus: np.ndarray
+    loss: np.ndarray
+    verdicts: np.ndarray
+
+    def __getitem__(self, place: int) -> "Tally":
+        return Tally(self.confusion[place], self.surplus[place], self.loss[place], self.verdicts[place])
+
+    def figures(self) -> dict[str, float | np.ndarray]:
+        """Each (...), of a class (..., K): what `FIGURES` and `CLASS_FIGURES` name; NaN where there are no rows.
+
+        `ce` is cross-entropy in nats; `ferplus_acc` the share of rows, of those whose FER+ plurality is a class,
+        that are predicted so.
+        """
+        rows = np.sum(self.confusion, axis=(-2, -1))
+        return {
+            "acc": accuracy(self.confusion),
+            "f1_macro": f1_macro(self.confusion),
+            "recall_mean": recall_mean(self.confusion),
+            "ece": _plain(_ratio(np.abs(self.surplus).sum(axis=-1), rows)),
+            "ce": _plain(_ratio(self.loss, rows)),
+            "ferplus_acc": _plain(_ratio(self.verdicts[..., 2], self.verdicts[..., 1:].sum(axis=-1))),
+            **per_class(self.confusion),
+        }
+
+
+def _count(values: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """`np.bincount` of each line: int (R, M), all below `size`, to (R, size)."""
+    places = values + np.arange(len(values))[:, None] * size
+    flat = None if weights is None else weights.ravel()
+    return np.bincount(places.ravel(), flat, minlength=len(values) * size).reshape(-1, size)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -70,6 +141,12 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+def _mean(values: np.ndarray) -> float | np.ndarray:
+    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
+    known = ~np.isnan(values)
+    return _plain(_ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)))
+
+
+def _plain(values: np.ndarray) -> float | np.ndarray:
+    """A Python float where there is one value."""
+    return float(values) if values.ndim == 0 else values

@@ -140,8 +140,7 @@ class RunFolder:
         write_atomically(self.path / "env.txt", "\n".join(lines) + "\n")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Not-a-number becomes null: JSON knows no NaN."""
-        text = json.dumps(_without_nan(summary), indent=2, allow_nan=False)
+        text = json.dumps(without_nan(summary), indent=2, allow_nan=False)
         write_atomically(self.path / "summary.json", text + "\n")
 
     def _set_aside(self) -> None:
@@ -173,7 +172,9 @@ def is_main_process() -> bool:
 
 def command_line() -> str:
     """The command that was typed, as one would type it again."""
-    return shlex.join(["python", *sys.argv])
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", module.name.removesuffix(".__main__")] if module else sys.argv[:1]
+    return shlex.join(["python", *program, *sys.argv[1:]])
 
 
 def git_state(folder: Path) -> dict[str, Any]:
@@ -212,11 +213,12 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Not-a-number becomes null: JSON knows no NaN."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -89,8 +89,51 @@ def test_metrics_load_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_wilsons_interval_is_the_textbooks():
-    assert metrics.wilson_interval(50, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
-    low, high = metrics.wilson_interval(0, 10)
-    assert low == pytest.approx(0, abs=1e-9)
-    assert high == pytest.approx(0.27753, abs=1e-5)
+def test_many_matrices_at_once_are_scored_as_one_by_one():
+    rng = np.random.default_rng(3)
+    matrices = rng.integers(0, 4, (2, 5, 7, 7))
+    matrices[0, 0, 2] = matrices[0, 0, :, 2] = matrices[1, 1] = 0
+    for figure in (metrics.accuracy, metrics.f1_macro, metrics.recall_mean):
+        one_by_one = [[figure(matrix) for matrix in line] for line in matrices]
+        np.testing.assert_array_equal(figure(matrices), one_by_one)
+        assert type(figure(matrices[0, 0])) is float
+    recall = metrics.per_class(matrices)["recall"]
+    np.testing.assert_array_equal(recall[1, 4], metrics.per_class(matrices[1, 4])["recall"])
+
+
+def test_figures_by_hand():
+    """Four rows, two classes: right, right, wrong, right; votes for 0, for nothing, for the predicted class, for 0."""
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+    figures = metrics.RowOutcomes([0, 1, 1, 1], probabilities, [0, -1, 0, 0]).tally().figures()
+    assert figures["acc"] == 0.75
+    assert figures["recall_mean"] == pytest.approx((1 + 2 / 3) / 2)
+    assert figures["f1_macro"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert figures["ce"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean())
+    # Each row has a bin of its own: |1 - .9|, |1 - .8|, |0 - .6|, |1 - .7|.
+    assert figures["ece"] == pytest.approx((0.1 + 0.2 + 0.6 + 0.3) / 4)
+    assert figures["ferplus_acc"] == pytest.approx(2 / 3)
+    np.testing.assert_allclose(figures["precision"], [0.5, 1])
+
+
+def test_cross_entropy_against_scikit_learn():
+    rng = np.random.default_rng(2)
+    probabilities, truth = rng.dirichlet(np.ones(7), 300), rng.integers(7, size=300)
+    figures = metrics.RowOutcomes(truth, probabilities).tally().figures()
+    assert figures["ce"] == pytest.approx(reference.log_loss(truth, probabilities, labels=range(7)))
+    assert np.isnan(figures["ferplus_acc"])
+
+
+def test_a_probability_of_zero_does_not_make_the_mean_infinite():
+    figures = metrics.RowOutcomes([1, 0], np.array([[1.0, 0.0], [1.0, 0.0]])).tally().figures()
+    assert figures["ce"] == pytest.approx(87.3 / 2, abs=0.1)
+
+
+def test_a_tally_of_draws_is_that_of_the_drawn_rows():
+    rng = np.random.default_rng(4)
+    probabilities, truth, votes = rng.dirichlet(np.ones(5), 40), rng.integers(5, size=40), rng.integers(-1, 5, size=40)
+    draws = rng.integers(40, size=(6, 40))
+    many = metrics.RowOutcomes(truth, probabilities, votes).tally(draws).figures()
+    for place, rows in enumerate(draws):
+        one = metrics.RowOutcomes(truth[rows], probabilities[rows], votes[rows]).tally().figures()
+        for name, value in one.items():
+            np.testing.assert_allclose(many[name][place], value, err_msg=name)

@@ -2,7 +2,6 @@
 
 import csv
 import importlib.metadata
-import io
 import logging
 import math
 import os
@@ -17,9 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fer_lightning.files import write_atomically
-from fer_lightning.metrics import confusion_matrix, expected_calibration_error, per_class, wilson_interval
-from fer_lightning.report import plots
+from fer_lightning.metrics import FIGURES
+from fer_lightning.report import plots, reads
+from fer_lightning.report.evaluation import class_table, evaluate, set_table, write_plots
+from fer_lightning.report.predictions import JudgedRows, predictions_of, write_predictions
 from fer_lightning.runs import RunFolder, command_line, git_state, is_main_process, now
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,89 +120,52 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def write_predictions(
-    path: Path, rows: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
-) -> None:
-    """predictions.csv: row in the face table, label, predicted class, and one probability per class."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "label", "predicted", *classes])
-    for row, label, probability in zip(rows, labels, probabilities, strict=True):
-        predicted = classes[int(probability.argmax())]
-        writer.writerow([row, classes[label], predicted, *(f"{p:.6f}" for p in probability)])
-    write_atomically(path, text.getvalue())
-
-
-def write_plots(folder: Path, confusion: np.ndarray, classes: tuple[str, ...]) -> None:
-    plots.curves(folder / "metrics.csv", folder / "plots" / "curves.png")
-    plots.confusion(confusion, classes, folder / "plots" / "confusion.png", title="Test rows, best epoch")
-    plots.per_class(confusion, classes, folder / "plots" / "per_class.png")
-
-
-def evaluation_entry(
-    row: dict[str, float],
-    predictions: tuple[np.ndarray, np.ndarray, np.ndarray],
-    unseen_rows: np.ndarray,
-    classes: tuple[str, ...],
+def write_test(
+    folder: Path, judged: JudgedRows, predicted: tuple[np.ndarray, np.ndarray, np.ndarray], classes: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The summary's `test` entry: scalars, intervals, the score without copies, calibration error, recall by class.
+    """Write predictions.csv and the plots; the figures of each set of rows, and those of all rows as `test/NAME`.
 
-    predictions are rows, labels and probabilities; unseen_rows those without a copy in training or validation.
+    predicted  rows (M,), labels (M,) and probabilities (M, K) of the judged test rows, or of some of them
     """
-    rows, labels, probabilities = predictions
-    predicted = probabilities.argmax(axis=1)
-    hit, unseen = predicted == labels, np.isin(rows, unseen_rows)
-    recall = per_class(confusion_matrix(labels, predicted, len(classes)))["recall"]
-    return {
-        **row,
-        "test/acc_interval": wilson_interval(hit.sum(), len(hit)),
-        "test/acc_unseen": float(hit[unseen].mean()) if unseen.any() else float("nan"),
-        "test/acc_unseen_interval": wilson_interval(hit[unseen].sum(), unseen.sum()),
-        "test/ece": expected_calibration_error(probabilities, labels),
-        "rows": len(rows),
-        "rows_unseen": int(unseen.sum()),
-        "recall": {name: float(value) for name, value in zip(classes, recall, strict=True)},
-    }
+    predictions = predictions_of(judged, *predicted, classes)
+    write_predictions(folder / "predictions.csv", predictions)
+    plots.curves(folder / "metrics.csv", folder / "plots" / "curves.png")
+    write_plots(folder / "plots", predictions, title="Test rows, best epoch")
+    sets = evaluate(predictions)
+    values = {f"test/{name}": figure["value"] for name in FIGURES if (figure := sets["official"][name])}
+    return {**values, **sets}
 
 
-def closing_table(summary: dict[str, Any], confusion: np.ndarray | None, classes: tuple[str, ...]) -> None:
-    """Print per-class scores, the headline figures and, last, where everything is."""
-    console = Console()
-    if confusion is not None:
-        console.print(_class_table(confusion, classes))
+def closing_table(summary: dict[str, Any]) -> None:
+    """Print the test figures by set and by class, the run's headline figures and how often the test rows were read."""
+    console, test = Console(), summary["test"]
+    official = test["official"]
+    console.print(
+        class_table(official, title=f"Test rows by class, all {official['rows']:,}, in % with 95 % intervals"), ""
+    )
+    console.print(set_table(test, title="Test rows, in % with 95 % intervals"), "")
     console.print(_headline_table(summary))
     for metric, (low, high) in (summary.get("expected") or {}).items():
-        reached = summary["test"][metric]
+        reached = test[metric]
         word = "as expected" if low <= reached <= high else "NOT as expected"
         console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {reached:.3f}: {word}")
-
-
-def _class_table(confusion: np.ndarray, classes: tuple[str, ...]) -> Table:
-    table = Table(title="Test rows by class, in %", title_justify="left")
-    for column in ("class", "rows", "recall", "precision", "F1"):
-        table.add_column(column, justify="left" if column == "class" else "right")
-    by_class = per_class(confusion)
-    scores = 100 * np.stack([by_class["recall"], by_class["precision"], by_class["f1"]], axis=1)
-    for name, rows, values in zip(classes, confusion.sum(axis=1), scores, strict=True):
-        table.add_row(name, str(int(rows)), *(f"{value:.1f}" for value in values))
-    return table
+    console.print(reads.sentence(test["reads"], summary["split"]["name"]))
 
 
 def _headline_table(summary: dict[str, Any]) -> Table:
-    best, test = summary["best"], summary.get("test")
-    table = Table(title=f"{summary['name']}, seed {summary['seed']}", title_justify="left", show_header=False)
+    best = summary["best"]
+    table = Table(
+        title=f"{summary['name']}, seed {summary['seed']}",
+        title_justify="left",
+        show_header=False,
+        box=None,
+        pad_edge=False,
+    )
     table.add_row("best epoch", f"{best['epoch']} of {summary['epochs']}")
     table.add_row("validation accuracy", f"{100 * best['val/acc']:.2f} %")
     table.add_row("validation cross-entropy", f"{best['val/ce']:.4f}")
     table.add_row("overfitting gap, best epoch", f"{100 * summary['overfitting_gap']['best']:+.2f} points")
     table.add_row("overfitting gap, last epoch", f"{100 * summary['overfitting_gap']['last']:+.2f} points")
-    if test:
-        for name, key, rows in (("test accuracy", "acc", "rows"), ("  without copies", "acc_unseen", "rows_unseen")):
-            low, high = test[f"test/{key}_interval"]
-            span = f"{100 * test[f'test/{key}']:.2f} % [{100 * low:.1f}, {100 * high:.1f}]"
-            table.add_row(f"{name} ({test[rows]} rows)", span)
-        table.add_row("test macro-F1", f"{100 * test['test/f1_macro']:.2f} %")
-        table.add_row("test mean recall", f"{100 * test['test/recall_mean']:.2f} %")
     table.add_row("parameters", f"{summary['parameters']['total']:,}")
     table.add_row("training", f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s")
     return table

@@ -21,4 +21,4 @@ def test_ddp_on_two_processes_tests_each_row_once(tmp_path):
     assert summary["world_size"] == 2
     with open(folder / "predictions.csv", newline="") as file:
         rows = [row["row"] for row in csv.DictReader(file)]
-    assert len(rows) == len(set(rows)) == summary["test"]["rows"] == summary["split"]["rows"]["test"]
+    assert len(rows) == len(set(rows)) == summary["test"]["official"]["rows"] == summary["split"]["rows"]["test"]

@@ -2,16 +2,18 @@
 
 import csv
 import json
-import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from conftest import ROOT, TINY, run_train
 
+from fer_lightning.data import synthetic
 from fer_lightning.errors import UserError
+from fer_lightning.report.predictions import read_predictions
 from fer_lightning.runs import RunFolder, job_name
 
 FILES = {
@@ -20,6 +22,7 @@ FILES = {
     "overrides.txt",
     "metrics.csv",
     "predictions.csv",
+    "test_reads.csv",
     "train.log",
     "env.txt",
     "checkpoints/best.ckpt",
@@ -66,22 +69,38 @@ def test_the_summary_says_what_was_done(finished):
     assert summary["overfitting_gap"]["best"] == pytest.approx(gap)
 
 
-def test_predictions_agree_with_the_reported_test_accuracy(finished):
+def test_predictions_agree_with_the_reported_test_figures(finished):
     folder = folder_of(finished[0])
-    with open(folder.path / "predictions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    accuracy = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
+    predictions = read_predictions(folder.path / "predictions.csv")
     test = folder.summary()["test"]
-    assert len(rows) == test["rows"]
-    assert accuracy == pytest.approx(test["test/acc"])
-    likelihood = [math.log(max(float(row[row["label"]]), 1e-6)) for row in rows]
-    assert -sum(likelihood) / len(rows) == pytest.approx(test["test/ce"], abs=2e-3)
-    assert test["test/acc_interval"][0] < accuracy < test["test/acc_interval"][1]
-    assert 0 < test["rows_unseen"] < test["rows"]
-    for row in rows:
-        assert sum(
-            float(row[name]) for name in ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-        ) == (pytest.approx(1, abs=1e-4))
+    assert len(predictions) == test["official"]["rows"]
+    assert (predictions.predicted == predictions.labels).mean() == pytest.approx(test["test/acc"])
+    likelihood = predictions.probabilities[range(len(predictions)), predictions.labels]
+    assert -np.log(likelihood).mean() == pytest.approx(test["test/ce"])
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
+    table = synthetic.load(rows=300)
+    assert predictions.images.tolist() == [digest.tobytes().hex() for digest in table.digests[predictions.rows]]
+
+
+def test_the_summary_tells_rows_and_intervals_of_every_set(finished):
+    test = folder_of(finished[0]).summary()["test"]
+    official, unseen, clean = (test[name] for name in ("official", "unseen", "clean"))
+    assert official["rows"] > unseen["rows"] >= clean["rows"] > 0
+    for entry in (official, unseen, clean):
+        assert entry["acc"]["low"] < entry["acc"]["value"] < entry["acc"]["high"]
+    for name in ("acc", "f1_macro", "recall_mean", "ece", "ce"):
+        assert test[f"test/{name}"] == official[name]["value"]
+    assert test["test/loss"] > 0
+
+
+def test_the_look_at_the_test_rows_is_counted(finished):
+    folder = folder_of(finished[0])
+    with open(folder.path / "test_reads.csv", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert line["tta"] == "none"
+    assert line["split"] == folder.summary()["split"]["checksum"]
+    assert folder.summary()["test"]["reads"] == {"run": 1, "data": None, "note": None}
+    assert "PrivateTest was read once by this run." in finished[2].stdout
 
 
 def test_the_best_epoch_is_the_earliest_maximum(finished):
