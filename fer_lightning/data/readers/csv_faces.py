@@ -1,13 +1,21 @@
-"""Faces from a CSV with the columns emotion, pixels and, mostly, Usage, in any order.
+"""Faces from a CSV with the columns emotion, pixels and, mostly, Usage, in any order and letter case.
 
-A row's 2,304 numbers are parsed as bytes with numpy, about seven times faster than by splitting strings, and
-besides the result one row at a time is in memory.
+    emotion   the class's code or name
+    pixels    48 x 48 numbers from 0 to 255, parted by spaces, row by row
+    Usage     Training, PublicTest or PrivateTest; the column may be left out
+    source    may be left out: a name of the picture or the person that the face came from, free text of up to 200
+              characters; splits keep the rows of one source together. Where it is empty the row stands alone.
+
+UTF-8 with or without BOM, lines ending in LF or CRLF, fields quoted or not; other columns are ignored. A row's 2,304
+numbers are parsed as bytes with numpy, about seven times faster than by splitting strings, and besides the result one
+row at a time is in memory.
 """
 
 import csv
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,16 +28,29 @@ from fer_lightning.labels import Taxonomy
 PIXELS = SIDE * SIDE
 MAX_LINE = 64 << 10  # bytes; a row of FER2013 has at most 9,236
 MAX_TOTAL = 2 << 30  # bytes; the challenge's file has 301 MB
+MAX_SOURCE = 200  # characters
 _REPORT_EVERY = 256  # rows
+_WANTED = "the first line must name emotion, pixels and, for the official split, Usage, parted by commas"
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Places of the columns in a row, None where the file has no such column; `count` is that of all columns."""
+
+    count: int
+    emotion: int
+    pixels: int
+    usage: int | None
+    source: int | None
 
 
 def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
     """Every row of `file`, or UserError naming file, row and line."""
     md5 = hashlib.md5(usedforsecurity=False)
-    pixels, labels, usage = bytearray(), [], []
+    pixels, labels, usage, source = bytearray(), [], [], []
     with buffered(file) as handle:
         lines = _lines(handle, file.name, md5)
-        columns = _header(file.name, next(lines, (1, b""))[1])
+        columns = _columns(file.name, next(lines, (1, b""))[1])
         codes = _Codes(taxonomy)
         seen = 0
         for number, line in lines:
@@ -38,14 +59,17 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
             if not text:
                 continue
             try:
-                fields = _fields(text, len(columns))
-                labels.append(codes.label(fields[columns["emotion"]]))
-                if "usage" in columns:
-                    usage.append(codes.usage(fields[columns["usage"]]))
-                pixels += parse_pixels(fields[columns["pixels"]]).data
+                fields = _fields(text, columns.count)
+                labels.append(codes.label(fields[columns.emotion]))
+                if columns.usage is not None:
+                    usage.append(codes.usage(fields[columns.usage]))
+                if columns.source is not None:
+                    source.append(_source(fields[columns.source], len(source)))
+                pixels += parse_pixels(fields[columns.pixels]).data
             except ValueError as error:
                 row = len(pixels) // PIXELS
-                raise UserError(f"{file.name}, row {row} (line {number}): {error}") from None
+                end = "" if line.endswith(b"\n") else "; the file ends in the middle of this line: is it cut short?"
+                raise UserError(f"{file.name}, row {row} (line {number}): {error}{end}") from None
             if progress and len(labels) % _REPORT_EVERY == 0:
                 progress(seen, file.size)
     if not labels:
@@ -54,10 +78,12 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
         pixels=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
         labels=np.array(labels, np.int64),
         usage=np.array(usage, np.uint8) if usage else None,
-        source=[str(row) for row in range(len(labels))],
+        source=source or [str(row) for row in range(len(labels))],
         form="csv",
         md5=md5.hexdigest(),
     )
+    if source:
+        faces.notes.append(f"the column source names {len(set(source)):,} sources of {len(source):,} rows")
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
     return faces
@@ -99,42 +125,75 @@ def _lines(handle: io.BufferedReader, name: str, md5) -> Iterator[tuple[int, byt
         md5.update(line)
         if len(line) > MAX_LINE:
             raise UserError(
-                f"{name}, line {number}: longer than {MAX_LINE >> 10} KiB, so it is no row of a face table; "
-                f"FROM takes a CSV with emotion,pixels,Usage, a zip or tar of it, or class folders"
+                f"{name}, line {number}: longer than {MAX_LINE >> 10} KiB, so it is no row of a face table; FROM takes "
+                f"a CSV with emotion,pixels,Usage on lines ending in LF or CRLF, a zip or tar of it, or class folders"
             )
         if total > MAX_TOTAL:
             raise UserError(f"{name}: larger than {MAX_TOTAL >> 30} GiB, far more than FER2013's 301 MB")
         yield number, line
 
 
-def _header(name: str, line: bytes) -> dict[str, int]:
-    text = line.decode("utf-8-sig", "replace").strip()
-    names = [column.strip().lower() for column in next(csv.reader([text]), [])]
-    columns = {column: place for place, column in enumerate(names)}
-    wanted = "the first line must name emotion, pixels and, for the official split, Usage"
-    if "pixels" not in columns:
+def _columns(name: str, line: bytes) -> _Columns:
+    names = _header(name, line)
+    for column in ("emotion", "pixels", "usage", "source"):
+        if names.count(column) > 1:
+            raise UserError(f"{name}: the first line names `{column}` twice; leave one of the two columns out")
+    if "pixels" not in names:
         shown = ", ".join(repr(column[:20]) for column in names[:6]) or "nothing"
-        raise UserError(f"{name}: no column `pixels` in the first line ({shown}); {wanted}")
-    if "emotion" not in columns:
+        raise UserError(f"{name}: no column `pixels` in the first line ({shown}); {_WANTED}")
+    if "emotion" not in names:
         raise UserError(
-            f"{name}: no column `emotion`, so no labels (the competition's test.csv has none); {wanted}. "
+            f"{name}: no column `emotion`, so no labels (the competition's test.csv has none); {_WANTED}. "
             f"For the competition's files give the folder that holds train.csv: make data FROM=folder"
         )
-    return columns
+    places = {column: names.index(column) if column in names else None for column in ("usage", "source")}
+    return _Columns(len(names), names.index("emotion"), names.index("pixels"), **places)
+
+
+def _header(name: str, line: bytes) -> list[str]:
+    """The columns' names in lower case."""
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
+        raise UserError(
+            f"{name}: the first line is UTF-16 or no text, and UTF-8 is read; save it as UTF-8: "
+            f"iconv -f UTF-16 -t UTF-8 {name} > utf8.csv"
+        )
+    text = line.decode("utf-8-sig", "replace").strip()
+    if "\r" in text:
+        raise UserError(f"{name}: its lines end in CR alone; save it with lines that end in LF or CRLF")
+    try:
+        return [column.strip().lower() for column in next(csv.reader([text], strict=True), [])]
+    except csv.Error as error:
+        raise UserError(f"{name}: the first line is no row of a CSV ({error}); {_WANTED}") from None
 
 
 def _fields(text: bytes, columns: int) -> list[bytes]:
+    if b"\r" in text:
+        raise ValueError("holds a carriage return (CR) before its end")
     if b'"' in text:
         try:
-            quoted = next(csv.reader([text.decode("utf-8", "replace")], strict=True))
+            quoted = next(csv.reader([text.decode("utf-8", "surrogateescape")], strict=True))
         except csv.Error as error:
             raise ValueError(f"the quotes do not close on the row ({error})") from None
-        fields = [field.encode() for field in quoted]
+        fields = [field.encode("utf-8", "surrogateescape") for field in quoted]
     else:
         fields = text.split(b",")
     if len(fields) != columns:
         raise ValueError(f"has {len(fields)} fields; the header names {columns}")
     return fields
+
+
+def _source(raw: bytes, row: int) -> str:
+    text = _text(raw)
+    if len(text) > MAX_SOURCE or any(ord(character) < ord(" ") for character in text):
+        raise ValueError(f"source is {text[:40]!r}...; a name of up to {MAX_SOURCE} characters on one line is allowed")
+    return text or f"row {row}"
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{raw[:40]!r} is not UTF-8; save the file as UTF-8") from None
 
 
 class _Codes:
@@ -147,12 +206,12 @@ class _Codes:
 
     def label(self, raw: bytes) -> int:
         if raw not in self.labels:
-            self.labels[raw] = self._label(raw.decode("utf-8", "replace").strip())
+            self.labels[raw] = self._label(_text(raw))
         return self.labels[raw]
 
     def usage(self, raw: bytes) -> int:
         if raw not in self.usages:
-            name = raw.decode("utf-8", "replace").strip()
+            name = _text(raw)
             code = split_code(name)
             if code is None:
                 raise ValueError(f"Usage is {name[:40]!r}; allowed: {ALLOWED_SPLITS}")

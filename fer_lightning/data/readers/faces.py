@@ -30,7 +30,8 @@ class Faces:
     pixels  uint8 (N, 48, 48)
     labels  int64 (N,), indices into the taxonomy's classes
     usage   uint8 (N,), indices into `labels.USAGES`; None where the source does not say
-    source  N strings: the row's number in the file counted from 0 (as FER+ counts), or the image's path
+    source  N strings: the row's number in the file counted from 0 (as FER+ counts), what its column `source` says, or
+            the image's path; rows of one source are kept together
     form    what was read, in words
     md5     of the CSV file as read; None for images
     """

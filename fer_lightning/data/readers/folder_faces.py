@@ -9,14 +9,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Faces, Progress, settle_plain_test, split_code
-from fer_lightning.data.readers.files import File, read_bounded
+from fer_lightning.data.readers.files import File, Listing, read_bounded
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy, canonical
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+OTHER_IMAGES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".avif")
 MAX_FILE = 32 << 20  # bytes
 MAX_SIDE = 8192  # pixels
+MAX_PIXELS = 40_000_000
 _GREY_MODES = ("L", "1", "LA", "I;16", "I")
 _REPORT_EVERY = 64  # images
 
@@ -25,17 +27,22 @@ def is_image(file: File) -> bool:
     return file.name.lower().endswith(SUFFIXES)
 
 
-def read_folders(images: list[File], taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
-    """Every image of the list, grey and 48 x 48, or UserError naming the file.
+def read_folders(listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
+    """Every PNG and JPEG of the listing, grey and 48 x 48, or UserError naming the file.
 
-    Images of another size are resized by area, colours become grey (ITU-R BT.601 luma, as Pillow has it), and
-    the notes count both.
+    Images of another size are resized by area, colours become grey (ITU-R BT.601 luma, as Pillow has it), 16 bits
+    become the upper 8, transparent parts are laid over black, and the notes count each. Refused are animations, more
+    than MAX_PIXELS, images of other formats, and a class or split folder without an image.
     """
-    places = _places(images, taxonomy)
+    images, notes = _images(listing)
+    folders = [tuple(file.name.split("/")[:-1]) for file in images]
+    wrapped = _wrapper(folders, taxonomy)
+    places = _places(images, folders, wrapped, taxonomy)
+    _refuse_empty(listing.folders, set(folders), wrapped, taxonomy)
     pixels = np.empty((len(images), SIDE, SIDE), np.uint8)
     changed = Counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_decode` has its own limit
+        warnings.filterwarnings("ignore", module="PIL")  # of sizes, for which `_decode` has its own limit, and metadata
         for row, file in enumerate(images):
             pixels[row] = _decode(file, changed)
             if progress and row % _REPORT_EVERY == 0:
@@ -45,19 +52,45 @@ def read_folders(images: list[File], taxonomy: Taxonomy, progress: Progress | No
         pixels=pixels,
         labels=np.array([label for _, label in places], np.int64),
         usage=None if splits[0] is None else np.array(splits, np.uint8),
-        source=[file.name for file in images],
+        source=[file.name.encode("utf-8", "backslashreplace").decode() for file in images],
         form="class folders",
-        notes=[f"{count:,} images {what}" for what, count in changed.items()],
+        notes=[f"{count:,} images {what}" for what, count in changed.items()] + notes,
     )
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
     return faces
 
 
-def _places(images: list[File], taxonomy: Taxonomy) -> list[tuple[int | None, int]]:
-    """(split code or None, label) of each image by its folders; folders around all of them do not count."""
-    folders = [tuple(file.name.split("/")[:-1]) for file in images]
-    wrapped = _wrapper(folders, taxonomy)
+def _images(listing: Listing) -> tuple[list[File], list[str]]:
+    """The images to read, and a note of what is left out."""
+    images = [file for file in listing.files if is_image(file)]
+    others = [file.name for file in listing.files if not is_image(file)]
+    for name in others:
+        if name.lower().endswith(OTHER_IMAGES):
+            raise UserError(f"{name}: PNG and JPEG images are read; convert it, or take it away")
+    return images, [f"{len(others):,} files are no images and were left out, e.g. {others[0]}"] if others else []
+
+
+def _refuse_empty(names: list[str], filled: set[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy) -> None:
+    """UserError where a folder that names a split or a class holds no image."""
+    wrapper = next(iter(filled))[:wrapped]
+    holding = {folder[:depth] for folder in filled for depth in range(1, len(folder) + 1)}
+    for name in names:
+        folder = tuple(name.split("/"))
+        place = folder[wrapped:]
+        if folder in holding or folder[:wrapped] != wrapper or len(place) not in (1, 2):
+            continue
+        *above, last = place
+        if all(split_code(split) is not None for split in above) and (
+            canonical(last) in taxonomy.classes or (not above and split_code(last) is not None)
+        ):
+            raise UserError(f"{name}: holds no PNG or JPEG image; put its faces there, or take the folder away")
+
+
+def _places(
+    images: list[File], folders: list[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy
+) -> list[tuple[int | None, int]]:
+    """(split code or None, label) of each image by its folders; the first `wrapped` of them do not count."""
     found, known = [], {}
     for file, folder in zip(images, folders, strict=True):
         if folder not in known:
@@ -100,24 +133,45 @@ def _decode(file: File, changed: Counter) -> np.ndarray:
     data = read_bounded(file, MAX_FILE)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            if max(image.size) > MAX_SIDE:
-                raise UserError(f"{file.name}: {image.width} x {image.height} pixels; at most {MAX_SIDE} a side")
-            if image.format == "JPEG":
+            _refuse_by_header(image, file.name)
+            if image.format != "PNG":
                 changed["are JPEG, lossy copies whose pixels and checksum differ from the challenge's"] += 1
+            elif data[24] == 16:  # bits a channel, in the PNG's header
+                changed["had 16 bits a channel and have been reduced to 8"] += 1
             if image.mode not in _GREY_MODES:
                 changed["were not grey and have been made so"] += 1
             if image.size == (SIDE, SIDE):
-                return _grey(image)
+                return _grey(image, changed)
             changed[f"were not {SIDE} x {SIDE} and have been resized"] += 1
-            grey = _grey(ImageOps.exif_transpose(image))
+            grey = _grey(ImageOps.exif_transpose(image), changed)
     except UserError:
         raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{file.name}: {error}; at most {MAX_PIXELS:,} pixels are read") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on damaged files
         raise UserError(f"{file.name}: not a readable PNG or JPEG ({error}); replace it or take it away") from error
     return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _grey(image: Image.Image) -> np.ndarray:
+def _refuse_by_header(image: Image.Image, name: str) -> None:
+    """UserError for what must not be decoded."""
+    width, height = image.size
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise UserError(
+            f"{name}: {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all; cut out the face"
+        )
+    if image.format == "PNG" and getattr(image, "is_animated", False):
+        raise UserError(
+            f"{name}: an animation of {image.n_frames} pictures; keep the one that is meant, as a plain PNG"
+        )
+
+
+def _grey(image: Image.Image, changed: Counter) -> np.ndarray:
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
         return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema()[0] < 255:
+            changed["were partly transparent and have been laid over black"] += 1
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
     return np.asarray(image.convert("L"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fer_lightning.data.readers.csv_faces import read_csv
 from fer_lightning.data.readers.faces import Faces, Progress
-from fer_lightning.data.readers.files import File, file_fingerprint, fingerprint, open_files
+from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import SUFFIXES, is_image, read_folders
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy
@@ -18,16 +18,16 @@ def read_faces(path: Path, taxonomy: Taxonomy, progress: Progress | None = None)
 
     In a folder or archive fer2013.csv goes before icml_face_data.csv, train.csv, images, and one other CSV.
     """
-    with open_files(_existing(path)) as (kind, files):
-        table, images = _choose(path, kind, files)
-        faces = read_csv(table, taxonomy, progress) if table else read_folders(images, taxonomy, progress)
-    if table and _is_competition(table, files):
+    with open_files(_existing(path)) as listing:
+        table = _table(path, listing)
+        faces = read_csv(table, taxonomy, progress) if table else read_folders(listing, taxonomy, progress)
+    if table and _is_competition(table, listing.files):
         faces.form = "competition folder (train.csv)"
         faces.notes.append(
             "test.csv of the competition has no labels: its rows are left out, so no official test score"
         )
-    if kind in ("zip", "tar"):
-        faces.form += f" in a {kind}"
+    if listing.kind in ("zip", "tar"):
+        faces.form += f" in a {listing.kind}"
     return faces
 
 
@@ -35,9 +35,9 @@ def source_fingerprint(path: Path) -> list[int]:
     """Count, bytes and newest time of what `read_faces` would read; an archive counts as one file."""
     if not _existing(path).is_dir():
         return file_fingerprint(path)
-    with open_files(path) as (kind, files):
-        table, images = _choose(path, kind, files)
-    return fingerprint([table] if table else images)
+    with open_files(path) as listing:
+        table = _table(path, listing)
+        return fingerprint([table] if table else [file for file in listing.files if is_image(file)])
 
 
 def _existing(path: Path) -> Path:
@@ -46,22 +46,24 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _choose(path: Path, kind: str, files: list[File]) -> tuple[File | None, list[File]]:
-    if kind == "file":
+def _table(path: Path, listing: Listing) -> File | None:
+    """The CSV to read; None where the images are to be read."""
+    files = listing.files
+    if listing.kind == "file":
         if path.name.lower().endswith(SUFFIXES):
             raise UserError(f"{path}: a single image; give the folder that holds the class folders")
-        return files[0], []
+        return files[0]
     tables = {}
     for file in sorted(files, key=lambda file: file.name.count("/")):
         tables.setdefault(file.name.rsplit("/", 1)[-1].lower(), file)
     for name in KNOWN_CSV:
         if name in tables:
-            return tables[name], []
-    if images := [file for file in files if is_image(file)]:
-        return None, images
+            return tables[name]
+    if any(is_image(file) for file in files):
+        return None
     others = [file for file in files if file.name.lower().endswith(".csv")]
     if len(others) == 1:
-        return others[0], []
+        return others[0]
     shown = ", ".join(file.name for file in files[:5]) or "nothing"
     raise UserError(
         f"{path}: holds neither {', '.join(KNOWN_CSV)}, nor one other CSV, nor class folders with png or jpg "
