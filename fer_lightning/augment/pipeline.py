@@ -91,6 +91,7 @@ class BatchTransform:
             x, target = operation(x, target, self.num_classes, generator)
         return x, target
 
-    def evaluate(self, images: Tensor) -> Tensor:
-        """Resized and normalised, with nothing random."""
-        return warp(images, None, self.input_size, mean=self.mean, std=self.std)
+    def evaluate(self, images: Tensor, view: Tensor | None = None) -> Tensor:
+        """Resized and normalised, with nothing random; `view` theta (1, 2, 3) of all images, None for all of each."""
+        theta = None if view is None else view.expand(len(images), 2, 3)
+        return warp(images, theta, self.input_size, "border", self.mean, self.std)

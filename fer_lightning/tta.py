@@ -1,0 +1,46 @@
+"""Test-time augmentation, declared by name: the views of a face over which a network's probabilities are averaged.
+
+    none      the face as it is
+    flip      the face and its mirror image
+    ten_crop  of the face enlarged to round(236 / 224 S) pixels, S being the network's input size, the four corners and
+              the centre, S by S each, and the mirror image of each: the published EmoNeXt's, at any input size
+
+A view is one theta of the one warp (`augment/warp.py`), the same for every image: nothing is random, and enlarging,
+cropping and mirroring interpolate once.
+"""
+
+import torch
+from torch import Tensor
+
+from fer_lightning.augment.warp import compose, identity
+
+NAMES = ("none", "flip", "ten_crop")
+ENLARGED, CROPPED = 236, 224
+MIRROR = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+
+
+def views(name: str, input_size: int) -> list[Tensor | None]:
+    """The views of a name as theta (1, 2, 3) from output to input coordinates; None is the plain resize."""
+    if name == "none":
+        return [None]
+    if name == "flip":
+        return [None, MIRROR]
+    if name == "ten_crop":
+        crops = five_crops(input_size)
+        return [*crops, *(compose(crop, MIRROR) for crop in crops)]
+    raise ValueError(f"tta={name}: expected one of {', '.join(NAMES)}")
+
+
+def five_crops(input_size: int) -> list[Tensor]:
+    """Upper left, upper right, lower left, lower right and centre, each theta (1, 2, 3)."""
+    share = input_size / round(input_size * ENLARGED / CROPPED)
+    room = 1 - share
+    places = [(-room, -room), (room, -room), (-room, room), (room, room), (0.0, 0.0)]
+    return [_crop(share, x, y) for x, y in places]
+
+
+def _crop(share: float, x: float, y: float) -> Tensor:
+    theta = identity(1)
+    theta[:, :, :2] *= share
+    theta[0, :, 2] = torch.tensor([x, y])
+    return theta
