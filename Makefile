@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Tests share their machine: with several threads each they would be slower.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install quickstart data test test-all lint format benchmark docker clean
+.PHONY: help install quickstart data audit test test-all lint format benchmark docker clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -27,9 +27,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 quickstart: install  ## train a small ResEmoteNet on synthetic faces: two minutes, no download, no account
 	$(BIN)/python train.py experiment=quickstart
 
-data: install  ## ingest FER2013: make data FROM=fer2013.csv [ROOT=data/fer2013]
+data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [ROOT=data/fer2013]
 	@test -n "$(FROM)" || { echo "make data FROM=path: a CSV, a folder train|val|test/<class>/, or a zip or tar of one"; exit 2; }
-	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)"
+	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)")
+
+audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
+	$(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
 
 test: lint  ## lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile

@@ -63,7 +63,12 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
     parameters = list(model.network.parameters())
     split, device = data.split, trainer.strategy.root_device
     return {
-        "data": {"name": data.table.name, "checksum": data.table.checksum, "notes": data.table.notes},
+        "data": {
+            "name": data.table.name,
+            "checksum": data.table.checksum,
+            "ferplus": data.table.votes is not None,
+            "notes": data.table.notes,
+        },
         "split": {
             "name": split.name,
             "checksum": split.checksum,

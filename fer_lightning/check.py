@@ -5,6 +5,7 @@ words); here every `_target_` is held against the signature in its source; then 
 """
 
 import ast
+import dataclasses
 import difflib
 import os
 from pathlib import Path
@@ -14,10 +15,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.augment.order import check_names
 from fer_lightning.errors import UserError
+from fer_lightning.schema import TrainConfig
 from fer_lightning.signatures import Parameter, TargetNotFound, signature
+from fer_lightning.targets import refuse_foreign_targets
 
 DATAMODULE = "fer_lightning.data.datamodule.FERDataModule"
-FEED_KEYS = ("split", "split_seed", "batch_size", "eval_batch_size", "train_eval_rows", "train_rows")
+FEED_KEYS = (
+    "split",
+    "split_seed",
+    "fold",
+    "folds",
+    "labels",
+    "batch_size",
+    "eval_batch_size",
+    "train_eval_rows",
+    "train_rows",
+)
 MODEL_KEYS = ("mean", "std", "weights")
 
 # What only the run knows, and build.py supplies.
@@ -48,6 +61,8 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
 # The least value of a number, by its key.
 AT_LEAST = {
+    "data.fold": 0,
+    "data.folds": 3,
     "data.batch_size": 2,
     "data.eval_batch_size": 1,
     "data.train_eval_rows": 1,
@@ -59,13 +74,18 @@ AT_LEAST = {
     "threads": 1,
 }
 METRICS = tuple(
-    f"{part}/{name}" for part in ("val", "train_eval") for name in ("acc", "f1_macro", "recall_mean", "loss", "ce")
+    f"{part}/{name}"
+    for part in ("val", "train_eval")
+    for name in ("acc", "f1_macro", "recall_mean", "loss", "ce", "ferplus_acc")
 )
 
 
 def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
     """Raise UserError where the config cannot run; return warnings for what can run but may not be meant."""
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True, enum_to_str=True)
+    OmegaConf.resolve(cfg)  # in place: what is checked here is what build.py makes
+    config = OmegaConf.to_container(cfg, throw_on_missing=True, enum_to_str=True)
+    refuse_wrong_root_keys(config)
+    refuse_foreign_targets(config)
     for slot in SLOTS:
         check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=_extra_keys(slot))
     for name, node in (config["callbacks"] or {}).items():
@@ -80,6 +100,17 @@ def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
             "Start the runs one by one, or give each run one device."
         )
     return _warnings(config)
+
+
+def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
+    """Hydra has done so for what was composed; a config.yaml that was read from a run folder comes here unseen."""
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for key in config:
+        if key not in known:
+            raise UserError(f"{key}: no such key.{nearest(str(key), known)} Allowed: {', '.join(known)}.")
+    for key in known:
+        if key not in config:
+            raise UserError(f"{key}: the config does not set it.")
 
 
 def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Parameter] | None = None) -> None:
@@ -200,7 +231,7 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
-    _check_data(config["data"])
+    _check_data(config)
 
 
 def _value_at(config: dict[str, Any], key: str) -> Any:
@@ -289,14 +320,42 @@ def _check_model(model: dict[str, Any]) -> None:
         locate(model["size"], model["pretrained"])
 
 
-def _check_data(data: dict[str, Any]) -> None:
+def _check_split(data: dict[str, Any]) -> None:
+    fold, folds = data.get("fold"), data.get("folds", 5)
+    if data.get("split") == "fold" and (fold is None or fold >= folds):
+        raise UserError(
+            f"data.split=fold with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
+            f"{folds - 1}, or all in turn: -m data.fold={','.join(map(str, range(folds)))}."
+        )
+    if data.get("split") != "fold" and fold is not None:
+        raise UserError(f"data.fold={fold} with data.split={data['split']}: only data.split=fold has folds.")
+
+
+def _check_votes(config: dict[str, Any], votes: bool) -> None:
+    from fer_lightning.data.store import HOW_TO_ADD_VOTES
+
+    wanted = {"data.labels": config["data"].get("labels")}
+    wanted |= {f"callbacks.{name}.monitor": (node or {}).get("monitor") for name, node in config["callbacks"].items()}
+    for key, value in wanted.items():
+        if not votes and "ferplus" in str(value):
+            raise UserError(f"{key}={value}: {config['data']['_target_']} gives no FER+ votes. {HOW_TO_ADD_VOTES}")
+
+
+def _check_data(config: dict[str, Any]) -> None:
+    data = config["data"]
+    _check_split(data)
     if data["_target_"] != "fer_lightning.data.fer2013.load":
+        _check_votes(config, votes=False)
         return
-    from fer_lightning.data.store import store_problem
+    from fer_lightning.data.store import official_split_problem, read_manifest, store_problem
 
     problem = store_problem(data["root"])
     if problem:
         raise UserError(problem)
+    manifest = read_manifest(Path(data["root"]))
+    if data["split"].startswith("official") and (problem := official_split_problem(manifest)):
+        raise UserError(f"data.split={data['split']}: {problem}")
+    _check_votes(config, votes=bool(manifest["votes"]))
     if data.get("extra") and not os.path.exists(data["extra"]):
         raise UserError(f"data.extra={data['extra']}: no such file or folder.")
     if data.get("taxonomy") != "fer2013" and not data.get("extra"):

@@ -36,7 +36,8 @@ class FERClassifier(pl.LightningModule):
     Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
     evaluation mode with the same weights. `*/loss` is the configured loss, in training with
     the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is plain cross-entropy, which alone
-    compares runs of different losses.
+    compares runs of different losses; `*/ferplus_acc`, where batches carry FER+ pluralities, is the share of rows with
+    one on which the prediction equals it.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class FERClassifier(pl.LightningModule):
         loss = self.loss(logits, target)
         for name, term in self.network.auxiliary.items():
             loss = loss + term
-            self._train_mean(name).update(term.detach(), len(target))
+            _mean(self.train_metrics, name, self.device).update(term.detach(), len(target))
         hard = target if target.ndim == 1 else target.argmax(dim=1)
         self.train_metrics["loss"].update(loss.detach(), len(target))
         self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
@@ -152,7 +153,7 @@ class FERClassifier(pl.LightningModule):
         self.train_metrics.reset()
         if self.global_rank == 0:
             for name, state in partial_epoch["metrics"].items():
-                metric = self._train_mean(name)
+                metric = _mean(self.train_metrics, name, self.device)
                 for key, value in state.items():
                     setattr(metric, key, value.to(self.device))
                 metric._update_count = 1
@@ -175,17 +176,15 @@ class FERClassifier(pl.LightningModule):
         metrics["loss"].update(self.loss(logits, target), rows)
         metrics["ce"].update(F.cross_entropy(logits.float(), target), rows)
         metrics["confusion"].update(logits.argmax(dim=1), target)
+        if "plurality" in batch:
+            known = batch["plurality"] >= 0
+            agree = (logits.argmax(dim=1) == batch["plurality"]) & known
+            _mean(metrics, "ferplus_acc", self.device).update(agree.sum() / known.sum().clamp(min=1), known.sum())
         return logits
 
     def _seconds(self) -> float:
         """Wall time of this training epoch, feed and augmentation included, over all calls that it took."""
         return self._earlier_seconds + time.perf_counter() - self._clock_started
-
-    def _train_mean(self, name: str) -> Metric:
-        """A metric of the training epoch; a network's auxiliary terms get theirs when they first appear."""
-        if name not in self.train_metrics:
-            self.train_metrics.add_metrics({name: RowMean().to(self.device)})
-        return self.train_metrics[name]
 
     def _global_state(self, metric: Metric) -> dict[str, Tensor]:
         """A metric's accumulated state summed over all ranks, copied."""
@@ -201,7 +200,7 @@ class RowMean(Metric):
         self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("rows", torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, mean: Tensor, rows: int) -> None:
+    def update(self, mean: Tensor, rows: int | Tensor) -> None:
         self.total += mean * rows
         self.rows += rows
 
@@ -214,6 +213,13 @@ def _metrics(num_classes: int, *means: str) -> MetricCollection:
     confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
     averages = {name: RowMean() for name in means}
     return MetricCollection({**averages, "confusion": confusion}, compute_groups=False)
+
+
+def _mean(metrics: MetricCollection, name: str, device: torch.device) -> Metric:
+    """The collection's mean of this name; auxiliary terms and FER+ agreement get theirs when they first appear."""
+    if name not in metrics:
+        metrics.add_metrics({name: RowMean().to(device)})
+    return metrics[name]
 
 
 def _summary(name: str, metrics: MetricCollection) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Mixing augmentations: each sample is blended with another of its batch, and so is its label.
 
-The only place that turns labels (B,) into probabilities (B, K).
+Labels (B,) become probabilities (B, K).
 """
 
 import numpy as np
@@ -23,12 +23,12 @@ class Mixing:
         raise NotImplementedError
 
     def __call__(self, x: Tensor, target: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """x (B, 1, S, S), target int64 (B,) -> mixed x, float target (B, num_classes) with rows of sum 1."""
+        """x (B, 1, S, S), target int64 (B,) or float (B, num_classes) -> mixed x, float target with rows of sum 1."""
         n = len(x)
         own = self.shares(n, x.shape[-1], generator).to(x.device)
         partner = torch.randperm(n, generator=generator).to(x.device)
         share = own.mean(dim=(1, 2, 3))[:, None]
-        target = F.one_hot(target, num_classes).float()
+        target = F.one_hot(target, num_classes).float() if target.ndim == 1 else target
         return torch.lerp(x[partner], x, own), torch.lerp(target[partner], target, share)
 
 

@@ -9,12 +9,16 @@ import torch
 from torch.utils.data import Sampler
 
 from fer_lightning.augment.pipeline import BatchTransform
+from fer_lightning.data.clean import TestRows, judge_test_rows
+from fer_lightning.data.ferplus import plurality, soft_targets, votes_checksum
 from fer_lightning.data.loader import Batch, EvalLoader, FaceDataset, TrainLoader
-from fer_lightning.data.rows import image_numbers, pixel_digests
 from fer_lightning.data.splits import make_split
+from fer_lightning.data.store import HOW_TO_ADD_VOTES
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.seeding import derive_seed
+
+GPU_SHARE = 0.25  # of the free memory of a GPU, which the faces may take
 
 
 class FERDataModule(pl.LightningDataModule):
@@ -23,8 +27,11 @@ class FERDataModule(pl.LightningDataModule):
     table          the faces
     transform      augmentation, resizing and normalisation, applied on the training device
     sampler        called with labels, seed, rank and world_size; gives the order of the training rows
-    split          official | stratified
-    split_seed     of the stratified split, of the training subset and of the train_eval rows
+    split          official | official_dedup | clean | fold | stratified
+    split_seed     of the splits that are dealt, of the training subset and of the train_eval rows
+    fold, folds    which fold of how many is tested, with split=fold
+    labels         what training aims at: hard, the data set's labels; or ferplus_soft, the shares of the FER+ votes.
+                   Every figure is measured against the data set's labels.
     batch_size     training rows a step and device
     eval_batch_size  rows a step in evaluation; has no effect on any figure
     train_eval_rows  fixed training rows that are also evaluated, to measure overfitting like with like
@@ -37,8 +44,11 @@ class FERDataModule(pl.LightningDataModule):
         transform: BatchTransform,
         sampler: Callable[..., Sampler],
         seed: int = 0,
-        split: Literal["official", "stratified"] = "official",
+        split: Literal["official", "official_dedup", "clean", "fold", "stratified"] = "official",
         split_seed: int = 0,
+        fold: int | None = None,
+        folds: int = 5,
+        labels: Literal["hard", "ferplus_soft"] = "hard",
         batch_size: int = 64,
         eval_batch_size: int = 256,
         train_eval_rows: int = 3589,
@@ -47,13 +57,17 @@ class FERDataModule(pl.LightningDataModule):
         super().__init__()
         self.table, self.transform, self.sampler, self.seed = table, transform, sampler, seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.split = make_split(table, split, split_seed)
+        self.split = make_split(table, split, split_seed, fold, folds)
         self.train_rows = _subset(self.split.train, train_rows, split_seed, "data.train_rows")
         self.train_eval_rows = _subset(
             self.train_rows, min(train_eval_rows, len(self.train_rows)), split_seed, "data.train_eval_rows"
         )
-        self.pixels = torch.from_numpy(np.array(table.pixels))
+        self.pixels = torch.from_numpy(table.pixels)
         self.labels = torch.from_numpy(np.array(table.labels, dtype=np.int64))
+        self.targets = self.labels if labels == "hard" else torch.from_numpy(_soft_targets(table))
+        self.plurality = None
+        if table.votes is not None:
+            self.plurality = torch.from_numpy(plurality(table.votes, table.classes))
 
     @property
     def class_counts(self) -> list[int]:
@@ -61,16 +75,9 @@ class FERDataModule(pl.LightningDataModule):
         counts = np.bincount(self.table.labels[self.train_rows], minlength=len(self.table.classes))
         return counts.tolist()
 
-    def unseen_test_rows(self) -> np.ndarray:
-        """Test rows whose picture stands nowhere in training or validation and is not blank.
-
-        Byte-identical copies alone: near copies and pictures without a face are still among them.
-        """
-        images = image_numbers(pixel_digests(self.table.pixels))
-        seen = images[np.concatenate([self.split.train, self.split.val])]
-        test = self.split.test
-        blank = np.ptp(self.table.pixels[test].reshape(len(test), -1), axis=1) == 0
-        return test[~np.isin(images[test], seen) & ~blank]
+    def test_rows(self) -> TestRows:
+        """The test rows, and which of them show nothing that training or validation could have seen."""
+        return judge_test_rows(self.table, self.split)
 
     def setup(self, stage: str) -> None:
         share = len(self.train_rows) // self.trainer.world_size
@@ -81,19 +88,21 @@ class FERDataModule(pl.LightningDataModule):
             )
 
     def state_dict(self) -> dict[str, str]:
-        return {"split": self.split.checksum}
+        soft = {} if self.targets is self.labels else {"votes": votes_checksum(self.table.votes)}
+        return {"split": self.split.checksum} | soft
 
     def load_state_dict(self, state_dict: dict[str, str]) -> None:
         """Raise UserError where a run would go on with other rows than it began with."""
-        began, now = state_dict["split"], self.split.checksum
-        if began != now:
-            raise UserError(
-                f"this run began on split {began[:12]}, and the data now gives {now[:12]}. "
-                "Choose another folder with name=..., or resume=never to start over."
-            )
+        for what, now in self.state_dict().items():
+            began = state_dict[what]
+            if began != now:
+                raise UserError(
+                    f"this run began on {what} {began[:12]}, and the data now gives {now[:12]}. "
+                    "Choose another folder with name=..., or resume=never to start over."
+                )
 
     def train_dataloader(self) -> TrainLoader:
-        dataset = self._dataset(self.train_rows)
+        dataset = FaceDataset(self._placed_pixels(), self.targets, _positions(self.train_rows))
         sampler = self.sampler(
             labels=self.table.labels[self.train_rows],
             seed=derive_seed(self.seed, "order"),
@@ -119,11 +128,25 @@ class FERDataModule(pl.LightningDataModule):
         return {**batch, "image": image, "target": target}
 
     def _eval_loader(self, rows: np.ndarray) -> EvalLoader:
-        return EvalLoader(self._dataset(rows), self.eval_batch_size, self.trainer.global_rank, self.trainer.world_size)
+        dataset = FaceDataset(self._placed_pixels(), self.labels, _positions(rows), self.plurality)
+        return EvalLoader(dataset, self.eval_batch_size, self.trainer.global_rank, self.trainer.world_size)
 
-    def _dataset(self, rows: np.ndarray) -> FaceDataset:
-        self.pixels = self.pixels.to(self.trainer.strategy.root_device)
-        return FaceDataset(self.pixels, self.labels, torch.from_numpy(np.array(rows, dtype=np.int64)))
+    def _placed_pixels(self) -> torch.Tensor:
+        """All faces: on the training device where they leave most of its memory free, else where they are."""
+        device = self.trainer.strategy.root_device
+        if device.type != "cuda" or self.pixels.nbytes <= torch.cuda.mem_get_info(device)[0] * GPU_SHARE:
+            self.pixels = self.pixels.to(device)
+        return self.pixels
+
+
+def _positions(rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(rows, dtype=np.int64))
+
+
+def _soft_targets(table: FaceTable) -> np.ndarray:
+    if table.votes is None:
+        raise UserError(f"data.labels=ferplus_soft: {table.name} has no FER+ votes. {HOW_TO_ADD_VOTES}")
+    return soft_targets(table.votes, np.asarray(table.labels), table.classes)
 
 
 def _subset(rows: np.ndarray, size: int | None, seed: int, key: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.readers.faces import TRAINING
 from fer_lightning.data.rows import rows_checksum, stored_order
@@ -39,8 +40,8 @@ def load(
         source = base.manifest["source"]["path"]
         notes.append(f"{source} has changed since it was ingested; make data FROM={source} takes it up")
     if taxonomy == "fer2013" and extra is None:
-        part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests)
-        return _table(part, chosen, base.manifest["checksum"], notes)
+        part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests, base.votes)
+        return _table(part, chosen, base.manifest["checksum"], notes, Path(root))
     if extra is None:
         own = [name for name in chosen.classes if name not in base.classes]
         raise UserError(
@@ -50,7 +51,7 @@ def load(
     added, extra_notes = _extra(root, extra, taxonomy, official=base.has_official_split)
     merged = _merge([_kept(base, chosen), added])
     checksum = rows_checksum(chosen.classes, merged.usage, merged.labels, merged.digests)
-    return _table(merged, chosen, checksum, notes + extra_notes)
+    return _table(merged, chosen, checksum, notes + extra_notes, Path(root))
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,16 @@ class _Part:
     usage: np.ndarray
     source: np.ndarray
     digests: np.ndarray
+    votes: np.ndarray | None
 
 
 def _kept(base: Store, taxonomy: Taxonomy) -> _Part:
-    """The rows of the classes that both have, with the taxonomy's codes."""
+    """The rows of the classes that both have, with the taxonomy's codes, in memory."""
     codes = np.array([taxonomy.classes.index(c) if c in taxonomy.classes else -1 for c in base.classes])
     labels = codes[base.labels]
     rows = np.flatnonzero(labels >= 0)
-    return _Part(base.pixels[rows], labels[rows], base.usage[rows], base.source[rows], base.digests[rows])
+    votes = None if base.votes is None else base.votes[rows]
+    return _Part(base.pixels[rows], labels[rows], base.usage[rows], base.source[rows], base.digests[rows], votes)
 
 
 def _extra(root: str, extra: str, taxonomy: str, official: bool) -> tuple[_Part, list[str]]:
@@ -84,17 +87,25 @@ def _extra(root: str, extra: str, taxonomy: str, official: bool) -> tuple[_Part,
     shown = ", ".join(f"{count:,} {name}" for name, count in counted.items())
     notes = [f"extra rows of {extra}: {shown} ({result.outcome})"]
     notes += [f"extra rows of {extra}: {note}" for note in result.manifest["notes"]]
-    return _Part(store.pixels, store.labels, usage, source, store.digests), notes
+    return _Part(store.pixels, store.labels, usage, source, store.digests, votes=None), notes
 
 
 def _merge(parts: list[_Part]) -> _Part:
-    fields = ("pixels", "labels", "usage", "source", "digests")
+    fields = ["pixels", "labels", "usage", "source", "digests"]
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
+    if any(part.votes is not None for part in parts):
+        joined["votes"] = np.concatenate([_votes_or_none(part) for part in parts])
+    joined.setdefault("votes", None)
     order = stored_order(joined["usage"], joined["labels"], joined["digests"])
-    return _Part(**{name: values[order] for name, values in joined.items()})
+    return _Part(**{name: None if values is None else values[order] for name, values in joined.items()})
 
 
-def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str]) -> FaceTable:
+def _votes_or_none(part: _Part) -> np.ndarray:
+    """The part's votes; zeros, which count as none, where it has not any."""
+    return np.zeros((len(part.labels), len(COLUMNS)), np.uint8) if part.votes is None else part.votes
+
+
+def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str], cache: Path) -> FaceTable:
     trained = np.bincount(part.labels[part.usage == TRAINING], minlength=len(taxonomy.classes))
     empty = [name for name, count in zip(taxonomy.classes, trained, strict=True) if not count]
     if empty:
@@ -111,4 +122,7 @@ def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str]) -> 
         classes=taxonomy.classes,
         checksum=checksum,
         notes=notes,
+        digests=part.digests,
+        votes=part.votes,
+        cache=cache,
     )

@@ -1,4 +1,4 @@
-"""Turn FER2013 in any of its forms into a store, once; what `make data FROM=path ROOT=data/fer2013` runs."""
+"""Turn FER2013 in any of its forms into a store, once; what `make data FROM=path` runs."""
 
 import argparse
 import fcntl
@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from fer_lightning.data.ferplus import read_votes, votes_checksum
 from fer_lightning.data.readers.faces import TRAINING, Faces, Progress
+from fer_lightning.data.readers.files import file_fingerprint
 from fer_lightning.data.readers.reader import read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
 from fer_lightning.data.splits import deal
-from fer_lightning.data.store import MANIFEST, VERSION, read_manifest
+from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
@@ -46,15 +48,22 @@ def ingest(
     taxonomy: str = "fer2013",
     deal_usage: bool = False,
     progress: Progress | None = None,
+    ferplus: str | None = None,
 ) -> Ingested:
     """Read `source` into a store at `root`, unless that store was made from it as it still is.
 
     Rows without Usage all become Training, or with `deal_usage` are dealt 70/15/15 per class over the three.
+    `ferplus` is FER+'s fer2013new.csv, for a CSV with all rows; None: the one that the store at `root` was made with.
     """
     origin, folder = Path(source).absolute(), Path(root)
     try:
-        key = {"path": str(origin), "fingerprint": source_fingerprint(origin)}
         former = read_manifest(folder)
+        ferplus = str(Path(ferplus).absolute()) if ferplus else _former_ferplus(former, origin)
+        key = {
+            "path": str(origin),
+            "fingerprint": source_fingerprint(origin),
+            "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
+        }
         if _made_from(former, key, taxonomy):
             return Ingested(former, "reused: the source has the size and time that it had")
         with _locked(folder):
@@ -62,7 +71,8 @@ def ingest(
             if _made_from(former, key, taxonomy):
                 return Ingested(former, "reused: another process has just made it")
             faces = read_faces(origin, TAXONOMIES[taxonomy], progress)
-            manifest = _write(folder, faces, key, TAXONOMIES[taxonomy], deal_usage)
+            votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
+            manifest = _write(folder, faces, votes, key, TAXONOMIES[taxonomy], deal_usage)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise UserError(f"cannot read FROM={source} or write ROOT={root}: {what}") from error
@@ -92,17 +102,39 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-def _write(root: Path, faces: Faces, key: dict[str, Any], taxonomy: Taxonomy, deal_usage: bool) -> dict[str, Any]:
+def _former_ferplus(former: dict[str, Any] | None, origin: Path) -> str | None:
+    if former is None or former["source"]["path"] != str(origin) or not former["source"]["ferplus"]:
+        return None
+    return former["source"]["ferplus"]["path"]
+
+
+def _votes(path: Path, faces: Faces, taxonomy: Taxonomy) -> np.ndarray:
+    if not faces.form.startswith("csv") or faces.usage is None:
+        raise UserError(
+            f"FERPLUS={path}: FER+ goes by the row numbers of the complete fer2013.csv, and the faces came as "
+            f"{faces.form}. Ingest that file, or leave FERPLUS out."
+        )
+    return read_votes(path, faces.labels, faces.usage, taxonomy.classes)
+
+
+def _write(
+    root: Path,
+    faces: Faces,
+    votes: np.ndarray | None,
+    key: dict[str, Any],
+    taxonomy: Taxonomy,
+    deal_usage: bool,
+) -> dict[str, Any]:
     digests = pixel_digests(faces.pixels)
     usage, notes = _usage(faces, digests, deal_usage)
     order = stored_order(usage, faces.labels, digests)
+    columns = {"labels": faces.labels, "usage": usage, "source": np.array(faces.source), "digests": digests}
+    columns |= {"pixels": faces.pixels} | ({} if votes is None else {"votes": votes})
     usage, labels, digests = usage[order], faces.labels[order], digests[order]
     folder = Path(tempfile.mkdtemp(prefix="rows-", dir=root))
     folder.chmod(0o755)
     try:
-        np.save(folder / "pixels.npy", faces.pixels[order])
-        source = np.array(faces.source)[order]
-        np.savez(folder / "index.npz", labels=labels, usage=usage, source=source, digests=digests)
+        write_columns(folder, order, columns)
         manifest = {
             "version": VERSION,
             "folder": folder.name,
@@ -111,6 +143,7 @@ def _write(root: Path, faces: Faces, key: dict[str, Any], taxonomy: Taxonomy, de
             "taxonomy": taxonomy.name,
             "classes": list(taxonomy.classes),
             "checksum": rows_checksum(taxonomy.classes, usage, labels, digests),
+            "votes": None if votes is None else votes_checksum(votes[order]),
             "counts": _counts(taxonomy, usage, labels),
             "source": {
                 **key,
@@ -155,10 +188,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fer_lightning.data.ingest", description=__doc__)
     parser.add_argument("source", metavar="FROM", help="the CSV, folder, zip or tar to read")
     parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="where the store goes")
+    parser.add_argument("--ferplus", metavar="CSV", help="FER+'s fer2013new.csv: ten people's votes on each row")
     options = parser.parse_args(arguments)
     try:
-        with _progress_bar() as progress:
-            result = ingest(options.source, options.root, progress=progress)
+        with progress_bar("reading") as progress:
+            result = ingest(options.source, options.root, progress=progress, ferplus=options.ferplus)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -167,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress | None]:
+def progress_bar(what: str) -> Iterator[Progress | None]:
     """A bar on a terminal; None where nobody watches."""
     if not sys.stderr.isatty():
         yield None
@@ -176,7 +210,7 @@ def _progress_bar() -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -201,6 +235,8 @@ def _report(result: Ingested, root: str) -> None:
         print(f"original  yes: byte for byte the challenge's {source['challenge_file']}")
     elif source["md5"]:
         print(f"original  no: MD5 {source['md5']} is none of the challenge's files")
+    if source["ferplus"]:
+        print(f"votes     {source['ferplus']['path']} (FER+)")
     for note in manifest["notes"]:
         print(f"note      {note}")
     at = "" if Path(root) == Path("data/fer2013") else f" data.root={root}"

@@ -16,24 +16,27 @@ Batch = dict[str, Tensor | tuple[int, int]]
 
 
 class FaceDataset(Dataset):
-    """Rows of a face array, a batch at a time: image uint8 (B, 48, 48), target int64 (B,), row int64 (B,).
+    """Rows of a face array, a batch at a time: image uint8 (B, 48, 48), target as in `targets`, row int64 (B,).
 
-    `rows` are the positions of this set's members in the whole array; pixels already on a GPU stay there.
+    targets     int64 (N,) class indices or float (N, K) probabilities, of the whole array
+    rows        the positions of this set's members in the whole array; pixels already on a GPU stay there
+    plurality   int64 (N,), the class that most FER+ votes name, -1 for none; handed over too where it is given
     """
 
-    def __init__(self, pixels: Tensor, labels: Tensor, rows: Tensor) -> None:
-        self.pixels, self.labels, self.rows = pixels, labels, rows
+    def __init__(self, pixels: Tensor, targets: Tensor, rows: Tensor, plurality: Tensor | None = None) -> None:
+        self.pixels, self.targets, self.rows, self.plurality = pixels, targets, rows, plurality
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, positions: list[int] | np.ndarray | Tensor) -> Batch:
         rows = self.rows[torch.as_tensor(positions)]
-        return {
+        batch = {
             "image": self.pixels[rows.to(self.pixels.device)],
-            "target": self.labels[rows],
+            "target": self.targets[rows],
             "row": rows,
         }
+        return batch if self.plurality is None else batch | {"plurality": self.plurality[rows]}
 
 
 class TrainLoader:

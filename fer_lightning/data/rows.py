@@ -7,8 +7,10 @@ import numpy as np
 
 def pixel_digests(pixels: np.ndarray) -> np.ndarray:
     """SHA-256 of each image: (N, 48, 48) uint8 -> (N, 32) uint8."""
-    joined = b"".join(hashlib.sha256(np.ascontiguousarray(image)).digest() for image in pixels)
-    return np.frombuffer(joined, np.uint8).reshape(-1, 32)
+    digests = np.empty((len(pixels), 32), np.uint8)
+    for row, image in enumerate(pixels):
+        digests[row] = np.frombuffer(hashlib.sha256(np.ascontiguousarray(image)).digest(), np.uint8)
+    return digests
 
 
 def image_numbers(digests: np.ndarray) -> np.ndarray:

@@ -1,9 +1,14 @@
-"""Splits as frozen row lists: FER2013's official one, and the random one of the seed project.
+"""Splits as frozen row lists.
 
-`official` trains on Training, selects on PublicTest and reports PrivateTest, as the challenge did (Goodfellow
-et al. 2013, arXiv:1307.0414). `stratified` deals each class 70/15/15 at random and, since FER2013 holds
-byte-identical images, puts copies of training images among its test rows: it is for comparison with work that
-did so.
+official        Training, PublicTest to select, PrivateTest to report, as the challenge did (Goodfellow et al. 2013,
+                arXiv:1307.0414). 8 % of its test images stand in Training too.
+official_dedup  the same without those Training rows that stand in PublicTest or PrivateTest, exactly or nearly
+clean           all rows dealt anew, 70/15/15 by class: each picture once, no blanks, no non-faces, no picture with
+                two labels; near copies and rows of one source stay on one side
+fold            k-fold cross-validation: fold k is tested, the next one selects, the others train; copies and rows of
+                one source stay in one fold
+stratified      the seed project's random 70/15/15, which puts copies of training images among its test rows: for
+                comparison with work that did so
 """
 
 import hashlib
@@ -11,13 +16,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fer_lightning.data.rows import image_numbers, pixel_digests
+from fer_lightning.data.copies import blank, copies_of, groups
+from fer_lightning.data.ferplus import not_a_face
+from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.labels import USAGES
 
-SPLITS = ("official", "stratified")
+SPLITS = ("official", "official_dedup", "clean", "fold", "stratified")
 HELD_OUT = 0.15  # the share of validation, and of test
+SHARES = (1 - 2 * HELD_OUT, HELD_OUT, HELD_OUT)
+
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -32,15 +42,26 @@ class Split:
     notes: list[str] = field(default_factory=list)
 
 
-def make_split(table: FaceTable, name: str, seed: int = 0) -> Split:
-    """The split `name` of `table`; `seed` matters to `stratified` alone. UserError where it cannot be had."""
-    if name == "official":
-        parts, notes = _official(table), []
+def make_split(table: FaceTable, name: str, seed: int = 0, fold: int | None = None, folds: int = 5) -> Split:
+    """The split `name` of `table`. UserError where it cannot be had.
+
+    seed  of `clean`, `fold` and `stratified`
+    fold  which of the `folds` is tested, from 0; for `fold` alone
+    """
+    if name not in SPLITS:
+        raise UserError(f"data.split={name}: unknown; allowed: {', '.join(SPLITS)}")
+    if name == "fold":
+        parts, notes = _fold(table, seed, fold, folds)
+        name = f"fold {fold} of {folds}"
+    elif name == "clean":
+        parts, notes = _clean(table, seed)
     elif name == "stratified":
-        parts = tuple(np.flatnonzero(deal(table.labels, np.arange(len(table)), seed) == part) for part in range(3))
+        parts = _parts(deal(table.labels, np.arange(len(table)), seed))
         notes = [_crossing(table, parts, seed)]
     else:
-        raise UserError(f"data.split={name}: unknown; allowed: {', '.join(SPLITS)}")
+        parts, notes = _official(table), []
+        if name == "official_dedup":
+            parts, notes = _dedup(table, parts)
     checksum = hashlib.sha256(f"{name} {table.checksum}".encode())
     for rows in parts:
         checksum.update(f" {len(rows)}:".encode() + rows.astype("<i8").tobytes())
@@ -62,8 +83,33 @@ def deal(labels: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
     return parts
 
 
-def _official(table: FaceTable) -> tuple[np.ndarray, ...]:
-    parts = tuple(np.flatnonzero(table.usage == code) for code in range(len(USAGES)))
+def deal_groups(labels: np.ndarray, groups: np.ndarray, shares: tuple[float, ...], seed: int) -> np.ndarray:
+    """(N,) int64: the part of each row. Rows of a group go to one part, and each class is dealt by `shares`.
+
+    A group counts as the class that most of its rows have. Large groups are dealt first, each to the part that lacks
+    most of its class.
+    """
+    random = np.random.default_rng(seed)
+    distinct, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    by_class = np.zeros((len(distinct), labels.max(initial=0) + 1), np.int64)
+    np.add.at(by_class, (inverse, labels), 1)
+    main_class = by_class.argmax(axis=1)
+    part = np.zeros(len(distinct), np.int64)
+    for label in np.unique(main_class):
+        members = random.permutation(np.flatnonzero(main_class == label))
+        lacking = np.array(shares) * sizes[members].sum()
+        for group in members[np.argsort(-sizes[members], kind="stable")]:
+            part[group] = lacking.argmax()
+            lacking[part[group]] -= sizes[group]
+    return part[inverse]
+
+
+def _parts(dealt: np.ndarray) -> Parts:
+    return tuple(np.flatnonzero(dealt == part) for part in range(3))
+
+
+def _official(table: FaceTable) -> Parts:
+    parts = _parts(table.usage)
     missing = [usage for usage, rows in zip(USAGES, parts, strict=True) if not len(rows)]
     if missing:
         reasons = "".join(f"\n{note}" for note in table.notes if "official" in note)
@@ -74,8 +120,54 @@ def _official(table: FaceTable) -> tuple[np.ndarray, ...]:
     return parts
 
 
-def _crossing(table: FaceTable, parts: tuple[np.ndarray, ...], seed: int) -> str:
-    images = image_numbers(pixel_digests(table.pixels))
+def _dedup(table: FaceTable, parts: Parts) -> tuple[Parts, list[str]]:
+    train, val, test = parts
+    copies, held_out = copies_of(table), np.concatenate([val, test])
+    seen, exact = copies.has_copy_in(train, held_out), copies.exact_in(train, held_out)
+    note = (
+        f"split=official_dedup leaves out {seen.sum():,} Training rows that stand in PublicTest or PrivateTest: "
+        f"{exact.sum():,} byte for byte, the others nearly or mirrored"
+    )
+    return (train[~seen], val, test), [note]
+
+
+def _clean(table: FaceTable, seed: int) -> tuple[Parts, list[str]]:
+    rows, copies = np.arange(len(table)), copies_of(table)
+    images, labels = copies.images, table.labels
+    unsure = np.zeros(images.max(initial=-1) + 1, bool)
+    first = np.unique(images, return_index=True)[1]
+    unsure[images[labels != labels[first][images]]] = True
+    empty = blank(table.pixels, rows)
+    faceless = np.zeros(len(rows), bool) if table.votes is None else not_a_face(table.votes)
+    kept = np.isin(rows, first) & ~empty & ~faceless & ~unsure[images]
+    dealt = np.full(len(rows), -1)
+    dealt[kept] = deal_groups(labels[kept], groups(table, copies)[kept], SHARES, seed)
+    faces = "FER+ is not there to tell non-faces" if table.votes is None else f"{faceless.sum():,} are no faces"
+    note = (
+        f"split=clean (split_seed={seed}) deals {kept.sum():,} of {len(rows):,} rows: {len(rows) - len(first):,} are "
+        f"further copies, {empty.sum():,} are blank, {faces}, {unsure[images].sum():,} show a picture with two labels. "
+        "Its test rows are not PrivateTest: do not compare its scores with official ones"
+    )
+    return _parts(dealt), [note]
+
+
+def _fold(table: FaceTable, seed: int, fold: int | None, folds: int) -> tuple[Parts, list[str]]:
+    if folds < 3:
+        raise UserError(f"data.folds={folds}: one fold tests, one selects, the others train; choose 3 or more.")
+    if fold is None or not 0 <= fold < folds:
+        raise UserError(
+            f"data.split=fold needs data.fold=0 to {folds - 1}; it is {fold}. All of them: -m data.fold=0,1,..."
+        )
+    dealt = deal_groups(table.labels, groups(table, copies_of(table)), (1 / folds,) * folds, seed)
+    held = dealt == (fold + 1) % folds, dealt == fold
+    note = (
+        f"split=fold {fold} of {folds} (split_seed={seed}) tests on rows of all usages: report the mean over all folds"
+    )
+    return _parts(np.where(held[1], 2, held[0])), [note]
+
+
+def _crossing(table: FaceTable, parts: Parts, seed: int) -> str:
+    images = image_numbers(table.digests)
     crossing = [int(np.isin(images[rows], images[parts[0]]).sum()) for rows in parts[1:]]
     shares = [f"{count:,} of {len(rows):,}" for count, rows in zip(crossing, parts[1:], strict=True)]
     return (

@@ -2,10 +2,11 @@
 
     <root>/store.json            what it holds, where it came from, which folder holds the rows
     <root>/rows-*/pixels.npy     uint8 (N, 48, 48), sorted by usage, label and SHA-256 of the pixels
-    <root>/rows-*/index.npz      labels, usage, source, digests of the same rows
+    <root>/rows-*/<name>.npy     labels, usage, source, digests and, with FER+, votes of the same rows
     <root>/extra-*/              the same again for rows of `data.extra`
 
 Until `store.json` names a rows folder nobody opens it, so a killed ingest leaves the former store or none.
+All arrays are memory-mapped when read and written in pieces, so that a store may be larger than memory.
 Numpy is imported where arrays are opened, for the config checker asks `store_problem` before it may load.
 """
 
@@ -18,13 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 MANIFEST = "store.json"
+COLUMNS = ("labels", "usage", "source", "digests")
+PIECE = 8192  # rows written at once
+HOW_TO_ADD_VOTES = (
+    "Add them: make data FROM=path/to/fer2013.csv FERPLUS=path/to/fer2013new.csv (from github.com/microsoft/FERPlus); "
+    "or do without: data.labels=hard, and monitor=val/acc."
+)
 
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store; arrays as in `FaceTable`, `digests` uint8 (N, 32), `manifest` as in store.json."""
+    """An opened store; memory-mapped arrays as in `FaceTable`, `manifest` as in store.json."""
 
     manifest: dict[str, Any]
     pixels: "np.ndarray"
@@ -32,6 +39,7 @@ class Store:
     usage: "np.ndarray"
     source: "np.ndarray"
     digests: "np.ndarray"
+    votes: "np.ndarray | None"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -39,7 +47,7 @@ class Store:
 
     @property
     def has_official_split(self) -> bool:
-        return all(sum(counts.values()) for counts in self.manifest["counts"].values())
+        return official_split_problem(self.manifest) is None
 
 
 def store_problem(root: str) -> str | None:
@@ -65,6 +73,18 @@ def store_problem(root: str) -> str | None:
     return None
 
 
+def official_split_problem(manifest: dict[str, Any]) -> str | None:
+    """Which usages a store lacks, and what to do; None where it has all three."""
+    missing = [usage for usage, counts in manifest["counts"].items() if not sum(counts.values())]
+    if not missing:
+        return None
+    reasons = "".join(f"\n{note}" for note in manifest["notes"] if "official" in note)
+    return (
+        f"the store has no {' and no '.join(missing)} rows; "
+        f"use data.split=clean or data.split=stratified, or ingest a form that has them{reasons}"
+    )
+
+
 def read_manifest(root: Path) -> dict[str, Any] | None:
     """What store.json says, or None where there is no sound store."""
     if store_problem(str(root)):
@@ -78,9 +98,27 @@ def open_store(root: Path) -> Store:
 
     manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
     folder = root / manifest["folder"]
-    with np.load(folder / "index.npz") as index:
-        arrays = {name: index[name] for name in ("labels", "usage", "source", "digests")}
-    return Store(manifest=manifest, pixels=np.load(folder / "pixels.npy", mmap_mode="r"), **arrays)
+    # Copy-on-write, since torch wants writable memory; nobody writes.
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("pixels", *COLUMNS)}
+    votes = np.load(folder / "votes.npy", mmap_mode="c") if "votes.npy" in manifest["files"] else None
+    return Store(manifest=manifest, votes=votes, **arrays)
+
+
+def write_columns(folder: Path, order: "np.ndarray", columns: dict[str, "np.ndarray"]) -> None:
+    """Write each array's rows in `order` to <name>.npy, a piece at a time, flushed to disk.
+
+    By plain writes and not through a map, so that a full disk is an OSError and not a dead process.
+    """
+    import numpy as np
+
+    for name, values in columns.items():
+        with open(folder / f"{name}.npy", "wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False}
+            np.lib.format.write_array_header_1_0(file, header | {"shape": (len(order), *values.shape[1:])})
+            for start in range(0, len(order), PIECE):
+                file.write(values[order[start : start + PIECE]].tobytes())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def source_changed(manifest: dict[str, Any]) -> bool:

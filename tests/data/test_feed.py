@@ -10,6 +10,7 @@ import torch
 from fer_lightning.augment.geometric import Flip, Rotate
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.loader import EvalLoader, FaceDataset, TrainLoader
 from fer_lightning.data.synthetic import load
 from fer_lightning.errors import UserError
@@ -123,9 +124,38 @@ def test_unseen_test_rows_have_no_copy_and_are_not_blank(table):
     test, train = data.split.test, data.split.train
     pixels = table.pixels.copy()
     pixels[test[0]], pixels[test[1]] = pixels[train[0]], 7
-    data.table = dataclasses.replace(table, pixels=pixels)
-    unseen = set(data.unseen_test_rows().tolist())
+    data.table = dataclasses.replace(table, pixels=pixels, digests=None)
+    judged = data.test_rows()
+    unseen = set(judged.rows[judged.unseen].tolist())
     assert not unseen & {test[0], test[1]}
     assert unseen < set(test.tolist())
     for row in unseen:
         assert not (pixels[train] == pixels[row]).all(axis=(1, 2)).any()
+
+
+def test_soft_labels_are_trained_on_and_hard_ones_measured(table):
+    votes = np.zeros((len(table), 10), np.uint8)
+    votes[:, COLUMNS.index("fear")], votes[:, COLUMNS.index("contempt")] = 3, 7
+    votes[:200, COLUMNS.index("happiness")] = 9
+    data = module(dataclasses.replace(table, votes=votes), labels="ferplus_soft")
+    batch = next(iter(data.train_dataloader()))
+    expected = [0, 0, 0.25, 0.75, 0, 0, 0]
+    for row, target in zip(batch["row"].tolist(), batch["target"].tolist(), strict=True):
+        assert target == (expected if row < 200 else [0, 0, 1, 0, 0, 0, 0])
+    evaluated = next(iter(data.val_dataloader()[0]))
+    assert torch.equal(evaluated["target"], torch.from_numpy(table.labels)[evaluated["row"]])
+    assert evaluated["plurality"].tolist() == [3 if row < 200 else -1 for row in evaluated["row"].tolist()]
+
+
+def test_soft_labels_without_votes_say_how_to_get_them(table):
+    with pytest.raises(UserError, match=r"data.labels=ferplus_soft(.|\n)*FERPLUS="):
+        module(table, labels="ferplus_soft")
+
+
+def test_a_run_does_not_go_on_with_other_votes(table):
+    votes = np.ones((len(table), 10), np.uint8)
+    before = module(dataclasses.replace(table, votes=votes), labels="ferplus_soft").state_dict()
+    votes = votes.copy()
+    votes[7, 0] = 2
+    with pytest.raises(UserError, match="began on votes"):
+        module(dataclasses.replace(table, votes=votes), labels="ferplus_soft").load_state_dict(before)

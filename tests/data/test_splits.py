@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 from fer_forms import Samples
 
+from fer_lightning.data.clean import judge_test_rows
+from fer_lightning.data.copies import blank
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest
+from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.splits import deal, make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
@@ -88,5 +91,75 @@ def test_deal_keeps_copies_together():
 
 
 def test_unknown_split_lists_the_allowed():
-    with pytest.raises(UserError, match=r"data.split=random: unknown; allowed: official, stratified"):
+    with pytest.raises(UserError, match=r"data.split=random: unknown; allowed: official, official_dedup"):
         make_split(table(np.zeros(3, np.int64), np.arange(3)), "random")
+
+
+def copied(count: int = 600) -> FaceTable:
+    """Rows of which each third repeats an image, every second of those with another label, some blank."""
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (count, 48, 48), np.uint8)
+    labels = random.choice(3, count, p=[0.6, 0.3, 0.1])
+    originals, repeats = np.arange(0, count // 3), np.arange(count // 3, 2 * count // 3)
+    pixels[repeats] = pixels[originals]
+    labels[repeats[::2]] = labels[originals[::2]]
+    pixels[-5:] = 7
+    return table(labels, random.integers(0, 3, count), pixels)
+
+
+def test_clean_keeps_each_unambiguous_picture_once():
+    faces = copied()
+    split = make_split(faces, "clean", seed=2)
+    rows = np.concatenate([split.train, split.val, split.test])
+    images = image_numbers(faces.digests)
+    assert len(set(images[rows].tolist())) == len(rows)
+    assert not blank(faces.pixels, rows).any()
+    by_image = {}
+    for image, label in zip(images.tolist(), faces.labels.tolist(), strict=True):
+        by_image.setdefault(image, set()).add(label)
+    assert set(images[rows].tolist()) == {
+        image for image, labels in by_image.items() if len(labels) == 1 and image != images[-1]
+    }
+    assert "do not compare" in split.notes[0]
+    for part, share in ((split.train, 0.7), (split.val, 0.15), (split.test, 0.15)):
+        assert np.bincount(faces.labels[part]) == pytest.approx(share * np.bincount(faces.labels[rows]), abs=2)
+
+
+def test_folds_partition_all_rows_and_no_copy_crosses_them():
+    faces = copied()
+    tested = []
+    for fold in range(4):
+        split = make_split(faces, "fold", seed=2, fold=fold, folds=4)
+        everything = np.concatenate([split.train, split.val, split.test])
+        assert sorted(everything) == list(range(len(faces)))
+        assert not judge_test_rows(faces, split).clean[blank(faces.pixels, split.test)].any()
+        assert judge_test_rows(faces, split).clean[~blank(faces.pixels, split.test)].all()
+        assert np.bincount(faces.labels[split.test]) == pytest.approx(np.bincount(faces.labels) / 4, abs=12)
+        assert np.array_equal(split.val, make_split(faces, "fold", seed=2, fold=(fold + 1) % 4, folds=4).test)
+        tested.extend(split.test)
+    assert sorted(tested) == list(range(len(faces)))
+
+
+@pytest.mark.parametrize("name", ["clean", "fold"])
+def test_rows_of_one_source_stay_together(name):
+    random = np.random.default_rng(0)
+    faces = table(random.integers(0, 3, 300), np.zeros(300))
+    faces.source = random.integers(0, 60, 300).astype(str)
+    split = make_split(faces, name, fold=1)
+    sources = [set(faces.source[part]) for part in (split.train, split.val, split.test)]
+    assert sum(map(len, sources)) == len(set.union(*sources)) == 60
+
+
+@pytest.mark.parametrize("name", ["clean", "fold", "official_dedup"])
+def test_a_split_depends_on_data_and_seed_alone(name):
+    first, again = (make_split(copied(), name, seed=5, fold=0) for _ in range(2))
+    assert first.checksum == again.checksum
+    assert (make_split(copied(), name, seed=6, fold=0).checksum == first.checksum) == (name == "official_dedup")
+
+
+@pytest.mark.parametrize(
+    ("fold", "folds", "key"), [(None, 5, "data.fold"), (5, 5, "data.fold"), (0, 2, "data.folds=2")]
+)
+def test_a_fold_that_is_not_there_is_refused(fold, folds, key):
+    with pytest.raises(UserError, match=key):
+        make_split(copied(60), "fold", fold=fold, folds=folds)

@@ -100,7 +100,7 @@ def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ingest_module.np, "savez", lambda *_, **__: full())
+    monkeypatch.setattr(ingest_module, "write_columns", full)
     with pytest.raises(UserError, match=r"write ROOT=.*No space left on device"):
         ingest(str(path), str(root))
     assert read_manifest(root) == before
@@ -169,7 +169,7 @@ def test_store_problem_names_damage(samples, tmp_path):
     assert "pixels.npy is not as long as it was written" in store_problem(str(root))
     (root / "store.json").write_text(json.dumps(manifest | {"version": 99}))
     assert "of version 99" in store_problem(str(root))
-    for broken in ("{", "[]", "{}", '{"version": 1, "files": 3}'):
+    for broken in ("{", "[]", "{}", '{"version": 2, "files": 3}'):
         (root / "store.json").write_text(broken)
         assert "store.json cannot be read" in store_problem(str(root))
     assert ingest(str(tmp_path / "fer2013.csv"), str(root)).outcome == "written"
