@@ -6,17 +6,24 @@ One thread each.
     python scripts/benchmark.py feed       images/s from the store to the network's input; higher is better
     python scripts/benchmark.py step       images/s of training; higher is better
     python scripts/benchmark.py startup    seconds until --help or a refusal; lower is better
+    python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
+    python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
 """
 
 import argparse
+import itertools
 import json
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import lightning.pytorch as pl
@@ -34,10 +41,15 @@ from fer_lightning.augment.geometric import Crop, Flip, Rotate
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.build import quiet
 from fer_lightning.classifier import FERClassifier
+from fer_lightning.data.clean import judge_test_rows
 from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.fer2013 import load
+from fer_lightning.data.ingest import ingest, write_store
 from fer_lightning.data.loader import FaceDataset, TrainLoader
+from fer_lightning.data.readers.faces import Faces
+from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.models.resemotenet import ResEmoteNet
 from fer_lightning.network import Network
@@ -48,6 +60,7 @@ from fer_lightning.stn.none import Identity
 ROOT = Path(__file__).resolve().parent.parent
 
 CLASSES = 7
+FER2013_ROWS = 35_887
 MEAN, STD = 0.5, 0.25
 
 
@@ -57,6 +70,8 @@ def main() -> None:
     add_feed(commands)
     add_step(commands)
     add_startup(commands)
+    add_ingest(commands)
+    add_scale(commands)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -77,6 +92,11 @@ def compare(name: str, unit: str, ours: Callable[[], float], reference: Callable
         "repeats": repeats,
     }
     print(json.dumps(figure), flush=True)
+
+
+def bounded(name: str, unit: str, reached: float, limit: float) -> None:
+    """Print one figure that has an absolute limit."""
+    print(json.dumps({"name": name, "ours": round(reached, 3), "limit": limit, "unit": unit}), flush=True)
 
 
 # feed: augmented images a second, from the table in memory against PNG files read one by one
@@ -318,6 +338,160 @@ def wall_time(command: list[str], expected: int) -> Callable[[], float]:
         return seconds
 
     return timed
+
+
+# ingest: seconds from a CSV to a store
+
+
+def add_ingest(commands) -> None:
+    parser = commands.add_parser("ingest", help="CSV to store against pandas and a loop over rows; opening a store")
+    parser.add_argument("--repeats", type=int, default=3, help="timings of each, interleaved")
+    parser.add_argument("--csv", type=Path, help="fer2013.csv; without it one of as many random faces is written")
+    parser.add_argument("--rows", type=int, default=FER2013_ROWS, help="rows of the random CSV")
+    parser.set_defaults(run=ingest_figures)
+
+
+def ingest_figures(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.csv or write_csv(Path(folder, "fer2013.csv"), arguments.rows)
+        stores = itertools.count()
+
+        def ours() -> float:
+            return seconds(lambda: ingest(str(path), f"{folder}/store-{next(stores)}"))
+
+        compare("ingest_csv", "s", ours, lambda: seconds(lambda: read_with_pandas(path)), arguments.repeats)
+        bounded("ingest_memory", "MB", peak_of_ingest(path, f"{folder}/peak"), limit=1536)
+        openings = [seconds(lambda: load(f"{folder}/peak")) for _ in range(9)]
+        bounded("store_open", "ms", 1000 * statistics.median(openings), limit=50)
+
+
+def peak_of_ingest(path: Path, root: str) -> float:
+    """Peak resident MB of a process that does nothing else, imports included."""
+    code = (
+        "import sys; from fer_lightning.data.ingest import ingest; ingest(*sys.argv[1:]);"
+        "print(open('/proc/self/status').read())"
+    )
+    command = [sys.executable, "-c", code, str(path), root]
+    status = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return megabytes("VmHWM", status)
+
+
+def write_csv(path: Path, rows: int) -> Path:
+    """Random faces in the challenge's form; each usage and class has some."""
+    pixels, labels = random_faces(min(rows, 2000))
+    with open(path, "w") as file:
+        file.write("emotion,pixels,Usage\n")
+        for row in range(rows):
+            face = np.roll(pixels[row % len(pixels)], row // len(pixels), axis=0)
+            file.write(f"{labels[row % len(labels)]},{' '.join(map(str, face.ravel()))},{USAGES[row % 3]}\n")
+    return path
+
+
+def read_with_pandas(path: Path) -> np.ndarray:
+    """As most scripts for FER2013 read it."""
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    return np.stack([np.array(row.split(), dtype=np.uint8).reshape(48, 48) for row in table["pixels"]])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+# scale: the same store and feed at a hundred times FER2013
+
+
+def add_scale(commands) -> None:
+    parser = commands.add_parser("scale", help="feed rate and memory of a large store against FER2013's size")
+    parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
+    parser.add_argument("--rows", type=int, default=FER2013_ROWS, help="rows of the small store")
+    parser.add_argument("--times", type=int, default=100, help="how many times larger the large store is")
+    parser.add_argument("--batches", type=int, default=100, help="batches of 64 in one timing")
+    parser.add_argument("--folder", default=None, help="where both stores are written for a while")
+    parser.set_defaults(run=scale)
+
+
+def scale(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        small, large = Path(folder, "small"), Path(folder, "large")
+        write_faces(small, arguments.rows)
+        with anonymous_memory("scale_write_memory"):
+            write_faces(large, arguments.rows * arguments.times)
+        with anonymous_memory("scale_feed_memory"):
+            from_large = store_feed(large, arguments.batches)
+            from_large()
+        compare("scale_feed", "images/s", from_large, store_feed(small, arguments.batches), arguments.repeats)
+        with anonymous_memory("scale_test_rows_memory"):
+            faces = load(str(large))
+            judge_test_rows(faces, make_split(faces, "official"))
+
+
+def write_faces(root: Path, rows: int) -> None:
+    """A store of random faces, each another one, that never stand in memory together."""
+    root.mkdir()
+    base, labels = random_faces(min(rows, 2000))
+    rng = np.random.default_rng(0)
+    unsorted = root / "unsorted"
+    with open(unsorted, "wb") as file:
+        for start in range(0, rows, len(base)):
+            count = min(len(base), rows - start)
+            file.write(base[:count] ^ rng.integers(0, 8, (count, 48, 48), np.uint8))
+    faces = Faces(
+        pixels=np.memmap(unsorted, np.uint8, "r", shape=(rows, 48, 48)),
+        labels=np.resize(labels, rows),
+        usage=np.arange(rows, dtype=np.uint8) % len(USAGES),
+        source=[str(row) for row in range(rows)],
+        form="random",
+    )
+    key = {"path": str(unsorted), "fingerprint": [], "ferplus": None}
+    write_store(root, faces, key, TAXONOMIES["fer2013"])
+    unsorted.unlink()
+
+
+def store_feed(root: Path, batches: int) -> Callable[[], float]:
+    """Batches of a run's own data module on the store at `root`: augmented, float32 (64, 1, 64, 64)."""
+    size = 64
+    augmentation = Augmentation(["flip", "rotate"], flip=Flip(), rotate=Rotate(20))
+    transform = BatchTransform(augmentation, size, MEAN, STD, CLASSES)
+    data = FERDataModule(load(str(root)), transform, Shuffle)
+    cpu = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=True, strategy=cpu)
+    endless = itertools.chain.from_iterable(itertools.repeat(data.train_dataloader()))
+
+    def timed() -> float:
+        fed = (data.on_after_batch_transfer(batch, 0)["image"] for batch in itertools.islice(endless, batches))
+        return rate(fed, (1, size, size))
+
+    return timed
+
+
+@contextmanager
+def anonymous_memory(name: str) -> Iterator[None]:
+    """Print the most anonymous memory that the block had in use at once, over what stood before; at most 1.5 GB."""
+    before, most, over = anonymous_megabytes(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            most[0] = max(most[0], anonymous_megabytes())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    yield
+    over.set()
+    watcher.join()
+    bounded(name, "MB", max(most[0], anonymous_megabytes()) - before, limit=1536)
+
+
+def anonymous_megabytes() -> float:
+    return megabytes("RssAnon", Path("/proc/self/status").read_text())
+
+
+def megabytes(key: str, status: str) -> float:
+    """A figure of Linux's /proc/PID/status."""
+    return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) / 1024
 
 
 if __name__ == "__main__":

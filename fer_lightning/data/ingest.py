@@ -72,7 +72,7 @@ def ingest(
                 return Ingested(former, "reused: another process has just made it")
             faces = read_faces(origin, TAXONOMIES[taxonomy], progress)
             votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
-            manifest = _write(folder, faces, votes, key, TAXONOMIES[taxonomy], deal_usage)
+            manifest = write_store(folder, faces, key, TAXONOMIES[taxonomy], votes, deal_usage)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise UserError(f"cannot read FROM={source} or write ROOT={root}: {what}") from error
@@ -117,14 +117,19 @@ def _votes(path: Path, faces: Faces, taxonomy: Taxonomy) -> np.ndarray:
     return read_votes(path, faces.labels, faces.usage, taxonomy.classes)
 
 
-def _write(
+def write_store(
     root: Path,
     faces: Faces,
-    votes: np.ndarray | None,
     key: dict[str, Any],
     taxonomy: Taxonomy,
-    deal_usage: bool,
+    votes: np.ndarray | None = None,
+    deal_usage: bool = False,
 ) -> dict[str, Any]:
+    """Put `faces` into the store at `root`, in place of what it held, and return its manifest.
+
+    key    what the faces were read from, as the manifest shall say it
+    votes  uint8 (N, 10) in the order of `faces`
+    """
     digests = pixel_digests(faces.pixels)
     usage, notes = _usage(faces, digests, deal_usage)
     order = stored_order(usage, faces.labels, digests)

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
+
+from fer_lightning.samplers.base import GlobalSampler
 
 Batch = dict[str, Tensor | tuple[int, int]]
 
@@ -47,7 +49,7 @@ class TrainLoader:
     the batches already handed out.
     """
 
-    def __init__(self, dataset: FaceDataset, sampler: Sampler, batch_size: int) -> None:
+    def __init__(self, dataset: FaceDataset, sampler: GlobalSampler, batch_size: int) -> None:
         self.dataset, self.sampler, self.batch_size = dataset, sampler, batch_size
         self.epoch = 0
         self._first = 0
@@ -62,7 +64,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         first, self._first = self._first, 0
-        order = torch.as_tensor(np.fromiter(self.sampler, np.int64, len(self.sampler)))
+        order = self.sampler.positions()
         for step in range(first, len(self)):
             self._handed_out = step + 1
             positions = order[step * self.batch_size : (step + 1) * self.batch_size]

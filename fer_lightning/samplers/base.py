@@ -38,7 +38,7 @@ class GlobalSampler(Sampler[int]):
         return order[: len(self) * self.world_size][self.rank :: self.world_size]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.positions().tolist())
+        return iter(self.positions().tolist())  # torch's interface; the house's loader takes the positions whole
 
     def __len__(self) -> int:
         return len(self.labels) // self.world_size
