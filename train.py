@@ -75,7 +75,7 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
 
         trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
         best = checkpoints.fitting(folder.best_checkpoint, model)
-        looks = reads.record(folder.path, data) if trainer.is_global_zero else None
+        looks = reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
         trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
 
         predictions = model.gathered_predictions()

@@ -10,22 +10,26 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import nearest
-from fer_lightning.schema import TrainConfig
+from fer_lightning.schema import EvaluateConfig, TrainConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-HELP = "See: python train.py --help"
+HELP = {
+    TrainConfig: "See: python train.py --help",
+    EvaluateConfig: "See: python -m fer_lightning.evaluate --help",
+}
 
 
-def explain(error: HydraException | OmegaConfBaseException) -> str:
-    """The message for a user; Hydra's own first lines where the case is none of the known ones."""
+def explain(error: HydraException | OmegaConfBaseException, schema: type = TrainConfig) -> str:
+    """The message for a user of that schema's command; Hydra's own first lines where the case is not a known one."""
+    ways = "key=value, or group=option" if schema is TrainConfig else "key=value"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override!r}: expected key=value, or group=option. {HELP}"
+        return f"cannot read the override {error.override!r}: expected {ways}. {HELP[schema]}"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part)
     for pattern, say in _KNOWN:
         found = re.search(pattern, text)
         if found:
-            return say(found, text)
-    return text.partition("\nConfig search path")[0].strip() + f"\n{HELP}"
+            return _no_root_key(found, schema) if say is _no_key and schema is not TrainConfig else say(found, text)
+    return text.partition("\nConfig search path")[0].strip() + f"\n{HELP[schema]}"
 
 
 def options(group: str) -> list[str]:
@@ -53,6 +57,11 @@ def _no_key(found: re.Match[str], text: str) -> str:
     prefix = f"{parent}." if parent else ""
     where = _experiment(text)
     return f"{where}{path}: no such key.{nearest(leaf, known, prefix=prefix)} Allowed: {', '.join(sorted(set(known)))}."
+
+
+def _no_root_key(found: re.Match[str], schema: type) -> str:
+    known = [field.name for field in dataclasses.fields(schema)]
+    return f"{found[1]}: no such key.{nearest(found[1], known)} Allowed: {', '.join(known)}."
 
 
 def _wrong_type(found: re.Match[str], text: str) -> str:
@@ -104,7 +113,7 @@ _KNOWN: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
     (r"Could not override '([^']+)'\.\s+No match in the defaults list", _no_key),
     (r"Invalid value '([^']*)', expected one of (\[[^\]]*\])", _wrong_choice),
     (r"Value '(.*?)' of type '\w+' could not be converted to (\w+)", _wrong_type),
-    (r"Key '(\w+)' (?:is not in struct|not in 'TrainConfig')", _no_key),
+    (r"Key '(\w+)' (?:is not in struct|not in '\w+')", _no_key),
     (r"Could not override '([^']+)'", _no_key),
     (r"Could not delete from config\. '?([\w.]+)'?", _no_key),
 ]

@@ -81,8 +81,8 @@ class RunFolder:
         path = self.path / "summary.json"
         return json.loads(path.read_text()) if path.exists() else None
 
-    def lock(self) -> None:
-        """Hold this folder until the process ends. Raises UserError where another process holds it."""
+    def lock(self, way_on: str = "Wait for it, or choose another folder with name=...") -> None:
+        """Hold this folder until the process ends. Raises UserError, ending in `way_on`, where another holds it."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
         try:
@@ -91,9 +91,7 @@ class RunFolder:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self.release()
-            raise UserError(
-                f"{self.path} is being written by process {holder}. Wait for it, or choose another folder with name=..."
-            ) from None
+            raise UserError(f"{self.path} is being written by process {holder}. {way_on}") from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()

@@ -1,4 +1,4 @@
-"""The root keys of a run, typed: a wrong key or type is refused while the config is composed.
+"""The root keys of a run and of an evaluation, typed: a wrong key or type is refused while the config is composed.
 
 What stands inside a group belongs to the class that its `_target_` names; `check.py` holds it against that
 class's own signature.
@@ -42,6 +42,34 @@ class TrainConfig:
     logger: Any = None
 
 
+class TTA(Enum):
+    """Views of a face over which the probabilities are averaged: see tta.py."""
+
+    none = "none"
+    flip = "flip"
+    ten_crop = "ten_crop"
+
+
+class Device(Enum):
+    """Where the network runs."""
+
+    auto = "auto"  # the first GPU where there is one
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass
+class EvaluateConfig:
+    """What `python -m fer_lightning.evaluate` takes."""
+
+    run: str = MISSING  # folder of the run
+    tta: TTA = TTA.none
+    data_root: str | None = None  # the store of faces; null: the one that the run was trained on
+    device: Device = Device.auto
+    threads: int | None = None  # CPU threads of torch; null: as many as in the run
+
+
 def register() -> None:
-    """Make the schema known to Hydra under the name that conf/train.yaml lists first."""
+    """Make the schemas known to Hydra under the names that conf/train.yaml and conf/evaluate.yaml list first."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 from fer_lightning import bootstrap
 from fer_lightning.bootstrap import interval, resampled
 from fer_lightning.files import write_atomically
 from fer_lightning.metrics import CLASS_FIGURES, FIGURES, RowOutcomes
-from fer_lightning.report import plots
+from fer_lightning.report import plots, reads
 from fer_lightning.report.predictions import Predictions, write_predictions
 from fer_lightning.runs import without_nan
 
@@ -91,6 +92,40 @@ def _table(title: str, *columns: str) -> Table:
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
+    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read."""
+    console, official, call = Console(), entry["official"], entry["call"]
+    console.print(class_table(official, f"Test rows by class, all {official['rows']:,}, in % with 95 % intervals"), "")
+    console.print(set_table(entry, f"Test rows by set, tta={entry['tta']}, in % with 95 % intervals"), "")
+    speed = call["latency"]
+    console.print(
+        f"One image takes {speed['milliseconds_of_one_image']:.1f} ms, batches of {speed['batch_size']} run at "
+        f"{speed['images_per_second']:,.0f} images/s ({entry['device']}, {_number(entry['threads'], 'thread')}, "
+        f"{entry['precision']}, {_number(entry['views'], 'view')})."
+    )
+    for note in _notes(summary, entry):
+        console.print(f"note: {note}")
+    console.print(reads.sentence(call["reads"], entry["split"]["name"]))
+
+
+def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
+    """What a reader of the figures should know."""
+    notes = []
+    if summary["status"] != "done":
+        notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
+    before, after = summary.get("test", {}).get("test/acc"), entry["official"]["acc"]["value"]
+    if entry["tta"] == "none" and before is not None and abs(before - after) > 1e-6:
+        notes.append(
+            f"the run itself reported an accuracy of {100 * before:.2f} %; other hardware, libraries or numbers of "
+            "threads round otherwise"
+        )
+    return notes
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _of_rows(predictions: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:

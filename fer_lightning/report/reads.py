@@ -10,7 +10,7 @@ import fcntl
 import io
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fer_lightning.data.splits import Split
 from fer_lightning.data.table import FaceTable
@@ -21,23 +21,16 @@ FIELDS = ("time", "command", "tta", "commit", "split", "run")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class SplitFaces(Protocol):
-    """What holds a face table and its split."""
-
-    table: FaceTable
-    split: Split
-
-
-def record(run: Path, data: SplitFaces, tta: str = "none") -> dict[str, Any]:
+def record(run: Path, table: FaceTable, split: Split, tta: str = "none") -> dict[str, Any]:
     """Append a line to the file in the run's folder and to that in the data's.
 
     Returns how many lines they now have, `run` and `data` (None where the faces have no folder), and a `note` or None:
     a data folder that cannot be written to is no error.
     """
-    line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", data.split.checksum, str(run.resolve()))
+    line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", split.checksum, str(run.resolve()))
     reads = {"run": append(run / NAME, line), "data": None, "note": None}
-    if data.table.cache is not None:
-        path = data.table.cache / NAME
+    if table.cache is not None:
+        path = table.cache / NAME
         try:
             reads["data"] = append(path, line)
         except OSError as error:

@@ -12,8 +12,9 @@ from conftest import ROOT
 from fer_lightning.report import reads
 
 
-def data(cache) -> SimpleNamespace:
-    return SimpleNamespace(table=SimpleNamespace(cache=cache), split=SimpleNamespace(checksum="c0ffee"))
+def data(cache) -> tuple[SimpleNamespace, SimpleNamespace]:
+    """A table and its split."""
+    return SimpleNamespace(cache=cache), SimpleNamespace(checksum="c0ffee")
 
 
 def lines(path) -> list[dict[str, str]]:
@@ -24,9 +25,9 @@ def lines(path) -> list[dict[str, str]]:
 def test_a_look_is_counted_in_the_run_and_in_the_data(tmp_path):
     first, second, store = tmp_path / "first", tmp_path / "second", tmp_path / "store"
     store.mkdir()
-    reads.record(first, data(store))
-    reads.record(first, data(store), tta="flip")
-    found = reads.record(second, data(store), tta="ten_crop")
+    reads.record(first, *data(store))
+    reads.record(first, *data(store), tta="flip")
+    found = reads.record(second, *data(store), tta="ten_crop")
     assert found == {"run": 1, "data": 3, "note": None}
     assert [line["tta"] for line in lines(store / "test_reads.csv")] == ["none", "flip", "ten_crop"]
     line = lines(first / "test_reads.csv")[0]
@@ -36,7 +37,7 @@ def test_a_look_is_counted_in_the_run_and_in_the_data(tmp_path):
 
 
 def test_faces_without_a_folder_are_counted_in_the_run_alone(tmp_path):
-    found = reads.record(tmp_path, data(None))
+    found = reads.record(tmp_path, *data(None))
     assert found == {"run": 1, "data": None, "note": None}
     assert reads.sentence(found, "official") == "PrivateTest was read once by this run."
 
@@ -50,7 +51,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_noted(reason, tmp_path):
         store.mkdir(mode=0o500)
     else:
         store.touch()
-    found = reads.record(tmp_path / "run", data(store))
+    found = reads.record(tmp_path / "run", *data(store))
     assert (found["run"], found["data"]) == (1, None)
     assert str(store / "test_reads.csv") in reads.sentence(found, "official")
 

@@ -1,0 +1,151 @@
+"""Evaluate a trained run on its test rows: official, unseen and clean, each figure with its 95 % interval.
+
+    python -m fer_lightning.evaluate run=outputs/train/seed-0
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
+
+run        folder of the run whose best.ckpt is evaluated
+tta        views of a face whose probabilities are averaged: none (default), flip, ten_crop
+data_root  folder of the store of faces; else the one that the run was trained on
+device     auto (default), cpu, cuda
+threads    CPU threads of torch; else as many as in the run
+
+It writes RUN/evaluation/TTA/ with metrics.json, predictions.csv, confusion.png and per_class.png, and a line into
+test_reads.csv. The same command on the same machine writes the same bytes; what cannot be the same stands under `call`
+in metrics.json: time, command, commit, latency and the count of looks at the test rows.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer_lightning import schema
+from fer_lightning.errors import UserError
+from fer_lightning.files import in_words
+from fer_lightning.refusals import CONF, explain
+from fer_lightning.runs import command_line, git_state, now
+from fer_lightning.trained import TrainedRun, open_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fer_lightning.data.loader import Batch, EvalLoader
+    from fer_lightning.data.splits import Split
+    from fer_lightning.data.table import FaceTable
+    from fer_lightning.predictor import Predictor
+
+PROGRAM = "python -m fer_lightning.evaluate"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=f"{PROGRAM} run=PATH"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
+    try:
+        evaluate(config(parser.parse_args().overrides))
+    except UserError as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{in_words(error)}. Nothing is half written: mend that and give the same command again.")
+
+
+def config(overrides: list[str]) -> DictConfig:
+    """The typed command line; UserError where it cannot be meant."""
+    schema.register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("evaluate", overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, schema.EvaluateConfig)) from None
+    if OmegaConf.is_missing(cfg, "run"):
+        raise UserError(f"run is not set: the folder of a trained run. E.g. {PROGRAM} run=outputs/train/seed-0")
+    if cfg.threads is not None and cfg.threads < 1:
+        raise UserError(f"threads={cfg.threads}: choose 1 or more, or null for as many as in the run.")
+    return cfg
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Evaluate one run; write into its folder and print what came out."""
+    run = open_run(Path(cfg.run), data_root=cfg.data_root)
+    table, split = run.faces()
+    tta, folder = cfg.tta.value, run.path / "evaluation" / cfg.tta.value
+    predict = build_predictor(cfg, run, len(table.classes))
+
+    from fer_lightning.data.clean import judge_test_rows
+    from fer_lightning.predictor import latency, rows_and_probabilities, test_batches
+    from fer_lightning.report import evaluation, reads
+    from fer_lightning.report.predictions import predictions_of
+
+    judged = judge_test_rows(table, split)
+    looks = reads.record(run.path, table, split, tta)
+    size = run.config.data.eval_batch_size
+    batches = test_batches(table, split.test, size)
+    found = rows_and_probabilities(predict, watched(batches, f"tta={tta}"))
+    predictions = predictions_of(judged, *found, table.classes)
+    entry = {
+        "tta": tta,
+        **facts(run, table, split, predict),
+        "bootstrap": evaluation.bootstrap_facts(),
+        **evaluation.evaluate(predictions),
+        "call": {
+            "time": now(),
+            "command": command_line(),
+            **git_state(CONF.parent),
+            "reads": looks,
+            "latency": latency(predict, next(iter(batches))["image"], size),
+        },
+    }
+    evaluation.write_evaluation(folder, predictions, entry, title=f"Test rows, tta={tta}")
+    evaluation.closing(run.summary, entry)
+    print(f"evaluation: {folder}")
+
+
+def build_predictor(cfg: DictConfig, run: TrainedRun, num_classes: int) -> "Predictor":
+    from fer_lightning import build, tta
+    from fer_lightning.predictor import Predictor, device_of
+
+    if cfg.threads is not None:
+        run.config.threads = cfg.threads
+    build.set_threads(run.config)
+    model = run.config.model
+    return Predictor(
+        run.network(num_classes),
+        tta.views(cfg.tta.value, model.input_size),
+        input_size=model.input_size,
+        mean=model.mean,
+        std=model.std,
+        device=device_of(cfg.device.value),
+        precision=run.config.trainer.get("precision", "32-true"),
+    )
+
+
+def facts(run: TrainedRun, table: "FaceTable", split: "Split", predict: "Predictor") -> dict[str, Any]:
+    """What was evaluated, on what."""
+    return {
+        "epoch": run.summary.get("best", {}).get("epoch"),
+        "split": {"name": split.name, "checksum": split.checksum},
+        "data": {"name": table.name, "checksum": table.checksum, "ferplus": table.votes is not None},
+        **predict.facts(),
+    }
+
+
+def watched(batches: "EvalLoader", title: str) -> "Iterable[Batch]":
+    """With a bar on a terminal."""
+    from rich.progress import track
+
+    return track(batches, title, total=len(batches), transient=True, disable=not sys.stdout.isatty())
+
+
+def refuse(message: str) -> NoReturn:
+    print(f"evaluate: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
