@@ -44,23 +44,18 @@ class FaceDataset(Dataset):
 class TrainLoader:
     """Full batches in the sampler's order; the incomplete last one is dropped (BatchNorm cannot take a batch of one).
 
-    Every batch carries `key = (epoch, step)`, from which its augmentation and dropout are seeded. The loader is
-    stateful after Lightning's protocol: a checkpoint in the middle of an epoch makes the next iteration begin behind
-    the batches already handed out.
+    Every batch carries `key = (epoch, step)`, from which its augmentation and dropout are seeded; the epoch is the
+    sampler's, the only one that Lightning sets. The loader is stateful after Lightning's protocol: a checkpoint in the
+    middle of an epoch makes the next iteration begin behind the batches already handed out.
     """
 
     def __init__(self, dataset: FaceDataset, sampler: GlobalSampler, batch_size: int) -> None:
         self.dataset, self.sampler, self.batch_size = dataset, sampler, batch_size
-        self.epoch = 0
         self._first = 0
         self._handed_out = 0
 
     def __len__(self) -> int:
         return len(self.sampler) // self.batch_size
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         first, self._first = self._first, 0
@@ -68,7 +63,7 @@ class TrainLoader:
         for step in range(first, len(self)):
             self._handed_out = step + 1
             positions = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield {**self.dataset.__getitems__(positions), "key": (self.epoch, step)}
+            yield {**self.dataset.__getitems__(positions), "key": (self.sampler.epoch, step)}
 
     def state_dict(self) -> dict[str, int]:
         return {"handed_out": self._handed_out}

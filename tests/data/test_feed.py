@@ -48,15 +48,15 @@ def test_training_drops_the_incomplete_last_batch():
 
 def test_a_loader_goes_on_behind_the_batches_it_handed_out():
     first = TrainLoader(dataset(100), Shuffle(np.zeros(100, np.int64), seed=0), 16)
-    first.set_epoch(3)
+    first.sampler.set_epoch(3)
     whole = [batch["row"].tolist() for batch in first]
-    first.set_epoch(3)
+    first.sampler.set_epoch(3)
     iterator = iter(first)
     for _ in range(2):
         next(iterator)
     second = TrainLoader(dataset(100), Shuffle(np.zeros(100, np.int64), seed=0), 16)
     second.load_state_dict(first.state_dict())
-    second.set_epoch(3)
+    second.sampler.set_epoch(3)
     rest = list(second)
     assert [batch["row"].tolist() for batch in rest] == whole[2:]
     assert [batch["key"] for batch in rest] == [(3, step) for step in range(2, 6)]
@@ -87,7 +87,7 @@ def test_augmentation_depends_on_seed_epoch_and_step_alone(table):
     def first_batch(seed, epoch):
         data = module(table, seed=seed)
         loader = data.train_dataloader()
-        loader.set_epoch(epoch)
+        loader.sampler.set_epoch(epoch)
         batch = {**next(iter(loader)), "image": data.pixels[:32]}
         return data.on_after_batch_transfer(batch, 0)["image"]
 
