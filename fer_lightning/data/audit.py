@@ -283,7 +283,7 @@ def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     for usage, others in found["copies_across_usages"].items():
         for other, counts in others.items():
             if other == "Training" or (usage, other) == ("PrivateTest", "PublicTest"):
-                either = f" (or a near one: {counts['exact_or_near_or_mirrored']:,})" if near["looked_for"] else ""
+                either = f" (or near: {counts['exact_or_near_or_mirrored']:,})" if near["looked_for"] else ""
                 lines.append((counts["exact"], f"{usage} rows with an exact copy in {other}{either}"))
     if near["looked_for"]:
         lines.append((near["image_pairs"]["as_it_is"], "pairs of pictures nearly the same"))

@@ -235,12 +235,18 @@ def copies_across(findings: Findings) -> dict[str, dict[str, dict[str, int]]]:
 
 def label_conflicts(findings: Findings) -> dict[str, Any]:
     """Pairs of rows that show one picture, or nearly one, under two labels."""
-    labels, groups = findings.table.labels, findings.groups()
-    exact = [pair for group in groups for pair in combinations(group.tolist(), 2)]
+    labels, classes = findings.table.labels, findings.table.classes
+    groups = findings.groups()
+    counts = np.zeros((len(groups), len(classes)), np.int64)
+    for place, group in enumerate(groups):
+        counts[place] = np.bincount(labels[group], minlength=len(classes))
+    sizes = counts.sum(axis=1)
+    near = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(near, tuple(labels[findings.near].T), 1)
     return {
-        "conflicting_groups": sum(1 for group in groups if np.ptp(labels[group])),
-        "exact_pairs": _disagreement(findings, np.array(exact, np.int64).reshape(-1, 2)),
-        "near_pairs": _disagreement(findings, findings.near),
+        "conflicting_groups": int((counts.max(axis=1, initial=0) < sizes).sum()),
+        "exact_pairs": _disagreement(classes, int((sizes * (sizes - 1) // 2).sum()), counts.T @ counts),
+        "near_pairs": _disagreement(classes, len(findings.near), near + near.T),
     }
 
 
@@ -394,16 +400,15 @@ def _combinations(findings: Findings, most: int = len(USAGES)) -> list[str]:
     return ["+".join(chosen) for size in range(1, most + 1) for chosen in combinations(names, size)]
 
 
-def _disagreement(findings: Findings, pairs: np.ndarray) -> dict[str, Any]:
-    labels, classes = findings.table.labels, findings.table.classes
-    two = np.sort(labels[pairs], axis=1)
-    differ = two[two[:, 0] != two[:, 1]]
-    counted = Counter((classes[a], classes[b]) for a, b in differ.tolist())
+def _disagreement(classes: tuple[str, ...], pairs: int, together: np.ndarray) -> dict[str, Any]:
+    """Of so many pairs those under two labels; together[a, b] of them, for a < b, have the labels a and b."""
+    found = [(classes[a], classes[b], int(together[a, b])) for a, b in combinations(range(len(classes)), 2)]
+    disagree = sum(count for _, _, count in found)
     return {
-        "pairs": len(pairs),
-        "disagree": len(differ),
-        "share": _share(two[:, 0] != two[:, 1]),
-        "by_labels": [[a, b, count] for (a, b), count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))],
+        "pairs": pairs,
+        "disagree": disagree,
+        "share": round(disagree / pairs, 4) if pairs else None,
+        "by_labels": [[a, b, count] for a, b, count in sorted(found, key=lambda item: -item[2]) if count],
     }
 
 

@@ -264,9 +264,9 @@ def pictures(findings: Findings) -> dict[str, Any]:
     return {
         "across": across_cards(findings),
         "conflicts": conflict_cards(findings),
-        "near": near_cards(findings, np.ones(len(findings.near), bool)),
-        "near_conflicts": near_cards(findings, _differ(findings), mark=False),
-        "mirrored": near_cards(findings, findings.mirrored),
+        "near": near_cards(findings, np.ones(len(findings.near), bool), 1),
+        "near_conflicts": near_cards(findings, _differ(findings), -1, mark=False),
+        "mirrored": near_cards(findings, findings.mirrored, 1),
         "blanks": [_face(findings, row) for row in blanks[:FACES]],
         "not_faces": [_face(findings, row, _nobody(findings, row)) for row in _once(findings, no_faces)[:FACES]],
         "dark": _extremes(findings, "brightness", 1),
@@ -311,13 +311,13 @@ def conflict_cards(findings: Findings) -> list[Card]:
     return cards
 
 
-def near_cards(findings: Findings, among: np.ndarray, mark: bool = True) -> list[Card]:
-    """Near pairs, each pair of pictures once, those least alike first; `mark` those whose labels differ."""
+def near_cards(findings: Findings, among: np.ndarray, direction: int, mark: bool = True) -> list[Card]:
+    """Near pairs, each pair of pictures once, the least alike first (1) or last (-1); `mark` those under two labels."""
     differ = _differ(findings) & mark
     seen: set[tuple[int, int]] = set()
     cards: list[Card] = []
     places = np.flatnonzero(among)
-    for place in places[np.argsort(findings.correlation[places].round(6), kind="stable")].tolist():
+    for place in places[np.argsort(direction * findings.correlation[places].round(6), kind="stable")].tolist():
         pair = findings.near[place]
         key = tuple(sorted(findings.images[pair].tolist()))
         if key in seen:
