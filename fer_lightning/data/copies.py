@@ -7,6 +7,7 @@ row; the few pairs above the limit are then correlated in full.
 """
 
 import io
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,13 +64,15 @@ class Copies:
 def copies_of(table: FaceTable, progress: Progress | None = None) -> Copies:
     """The copies within a table; near ones are kept in its cache, under the table's checksum.
 
-    Of a table with more than 300,000 distinct images only the exact copies are known: `near` is empty.
+    Of a table with more than 300,000 distinct images only the exact copies are known: `near` is empty, with a warning.
     """
     images = image_numbers(table.digests)
     near = _cached(table)
     if near is None:
         first = np.sort(np.unique(images, return_index=True)[1])
-        first = first if len(first) <= MAX_IMAGES else first[:0]
+        if len(first) > MAX_IMAGES:
+            warnings.warn(f"near copies of {len(first):,} images are not looked for, only exact ones", stacklevel=2)
+            first = first[:0]
         near = near_pairs(table.pixels, first, progress)
         _keep(table, near)
     return Copies(images, near)

@@ -126,7 +126,8 @@ def test_near_copies_of_too_many_images_are_not_looked_for(monkeypatch):
     pixels = faces(4)
     pixels[1] = noisy(pixels[0], 5)
     monkeypatch.setattr(copies_module, "MAX_IMAGES", 3)
-    assert len(copies_of(table(pixels)).near.rows) == 0
+    with pytest.warns(UserWarning, match="near copies of 4 images are not looked for"):
+        assert len(copies_of(table(pixels)).near.rows) == 0
 
 
 @pytest.fixture

@@ -173,3 +173,11 @@ def test_store_problem_names_damage(samples, tmp_path):
         (root / "store.json").write_text(broken)
         assert "store.json cannot be read" in store_problem(str(root))
     assert ingest(str(tmp_path / "fer2013.csv"), str(root)).outcome == "written"
+
+
+def test_nothing_of_an_opened_store_is_read_before_it_is_touched(store):
+    opened = open_store(Path(store))
+    for name in ("pixels", "labels", "usage", "source", "digests"):
+        assert isinstance(getattr(opened, name), np.memmap), name
+    opened.pixels[0] ^= 255  # copy-on-write: the file stays as it is
+    assert not np.array_equal(opened.pixels[0], open_store(Path(store)).pixels[0])
