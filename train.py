@@ -44,16 +44,17 @@ def train(cfg: DictConfig) -> float | None:
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    if runs.is_main_process():
-        folder.claim(config, start_over=config["resume"] == "never")
-        if folder.is_done():
-            print(f"{folder.path} is done; resume=never would start it over.\n{folder.headline()}")
-            return folder.summary()["best_value"]
-        folder.write_provenance(overrides)
-    runs.log_to(folder.path / "train.log")
-    for warning in warnings:
-        runs.log.warning("warning: %s", warning)
-    return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
+    with folder.failures_in_words():
+        if runs.is_main_process():
+            folder.claim(config, start_over=config["resume"] == "never")
+            if folder.is_done():
+                print(f"{folder.path} is done; resume=never would start it over.\n{folder.headline()}")
+                return folder.summary()["best_value"]
+            folder.write_provenance(overrides)
+        runs.log_to(folder.path / "train.log")
+        for warning in warnings:
+            runs.log.warning("warning: %s", warning)
+        return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
 
 
 def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:

@@ -16,13 +16,15 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, write_atomically
 
 log = logging.getLogger("fer_lightning")
 
@@ -110,6 +112,22 @@ class RunFolder:
             f"test/acc {test['test/acc']:.4f}, test/f1_macro {test['test/f1_macro']:.4f}"
         )
 
+    @contextmanager
+    def failures_in_words(self) -> Iterator[None]:
+        """A full disk, and files that cannot be read or written, as UserErrors that say what stands and the way on."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in DISK_FULL and not error.filename:
+                raise
+            last = self.last_checkpoint
+            stands = f"The last checkpoint stands: {last}." if last.exists() else "There is no checkpoint yet."
+            if error.errno in DISK_FULL:
+                advice = "Make room, and give the same command again."
+            else:
+                advice = "Mend that and give the same command again, or choose another place with output_dir=..."
+            raise UserError(f"{self.path}: the run stopped: {in_words(error)}.\n{stands} {advice}") from error
+
     def release(self) -> None:
         if self._lock is not None:
             self._lock.close()
@@ -118,6 +136,8 @@ class RunFolder:
     def claim(self, config: dict[str, Any], *, start_over: bool) -> None:
         """Lock the folder and record the config, or refuse where another config's run stands in it."""
         self.lock()
+        for half in self.path.rglob(f".*{TEMPORARY}"):  # what a killed process was writing
+            half.unlink()
         known = self.path / "config.yaml"
         if start_over and known.exists():
             self._set_aside()
@@ -187,6 +207,13 @@ def git_state(folder: Path) -> dict[str, Any]:
         return {"commit": None, "dirty": None}
 
 
+class LossyFileHandler(logging.FileHandler):
+    """Leaves out what a full disk does not take: a run's own error is told, not that of its log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 def log_to(path: Path) -> None:
     """Send the house's log to the console and to a run's train.log; of a distributed run only the first process's."""
     if not is_main_process():
@@ -202,7 +229,7 @@ def log_to(path: Path) -> None:
     console.setFormatter(logging.Formatter("%(message)s"))
     console.addFilter(lambda record: record.name == "fer_lightning")
     log.addHandler(console)
-    file = logging.FileHandler(path)
+    file = LossyFileHandler(path)
     file.setFormatter(formatter)
     log.addHandler(file)
 

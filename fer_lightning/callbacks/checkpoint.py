@@ -1,7 +1,6 @@
 """best.ckpt and last.ckpt, two files with two rules, each written whole or not at all."""
 
 import math
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,15 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from fer_lightning.files import replacing
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes to a temporary name, flushes to disk, renames: a kill at any moment leaves the old file or the new one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        with open(temporary, "wb") as file:
+        with replacing(Path(path)) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
 
 
 class BestCheckpoint(Checkpoint):

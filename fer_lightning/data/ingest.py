@@ -22,7 +22,7 @@ from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum,
 from fer_lightning.data.splits import deal
 from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import in_words, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 
 # As torchvision.datasets.FER2013 lists them.
@@ -74,8 +74,10 @@ def ingest(
             votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
             manifest = write_store(folder, faces, key, TAXONOMIES[taxonomy], votes, deal_usage)
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise UserError(f"cannot read FROM={source} or write ROOT={root}: {what}") from error
+        raise UserError(
+            f"cannot read FROM={source} or write ROOT={root}: {in_words(error)}. "
+            "A store that stood there stands as it was; mend that, and give the same command again."
+        ) from error
     return Ingested(manifest, _outcome(former, key))
 
 

@@ -1,6 +1,6 @@
 """The figures of a run folder: curves, confusion matrix, per-class bars and grids of faces.
 
-Each function takes plain data, writes one PNG under a temporary name, renames it and returns its path.
+Each function takes plain data, writes one PNG under a temporary name, flushes and renames it, and returns its path.
 Without pyplot there is no global state: safe in threads and in long runs. No torch.
 """
 
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from fer_lightning import metrics
+from fer_lightning.files import replacing
 from fer_lightning.labels import COLORS
 
 INK, MUTED, GRID = "#222222", COLORS["neutral"], "#E6E6E6"
@@ -293,12 +294,6 @@ def _pixels(image: np.ndarray) -> np.ndarray:
 
 
 def _save(figure: Figure, path: str | os.PathLike) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    with replacing(Path(path)) as file:
+        figure.savefig(file, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2)
+    return Path(path)

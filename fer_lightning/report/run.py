@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +47,27 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
     folder.write_summary(summary)
     try:
         yield summary
-        summary["status"] = "done"
-    except Exception as error:
-        summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-        log.info("failed: %s", summary["error"])
+    except BaseException as error:
+        summary |= _failure(error)
+        with suppress(Exception):  # what went wrong is raised, whether or not a full disk takes the summary
+            _close(folder, summary, began)
         raise
-    except BaseException:
-        summary["status"] = "interrupted"
+    summary["status"] = "done"
+    _close(folder, summary, began)
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    if not isinstance(error, Exception):
         log.info("interrupted; the same command goes on from the last checkpoint")
-        raise
-    finally:
-        summary |= {"finished": now(), "wall_seconds": round(time.perf_counter() - began, 1)}
-        summary |= history(folder.path / "metrics.csv", summary["monitor"], summary["mode"])
-        folder.write_summary(summary)
+        return {"status": "interrupted"}
+    log.info("failed: %s: %s", type(error).__name__, error)
+    return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+
+
+def _close(folder: RunFolder, summary: dict[str, Any], began: float) -> None:
+    summary |= {"finished": now(), "wall_seconds": round(time.perf_counter() - began, 1)}
+    summary |= history(folder.path / "metrics.csv", summary["monitor"], summary["mode"])
+    folder.write_summary(summary)
 
 
 def _earlier(folder: RunFolder) -> list[dict[str, Any]]:

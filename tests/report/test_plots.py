@@ -128,9 +128,8 @@ def test_a_failed_picture_leaves_the_old_one_and_no_litter(tmp_path, monkeypatch
     path = plots.per_class(np.eye(7, dtype=int), CLASSES, tmp_path / "bars.png")
     before = path.read_bytes()
 
-    def fail(self, name, **kwargs):
-        with open(name, "wb") as file:
-            file.write(b"half a picture")
+    def fail(self, file, **kwargs):
+        file.write(b"half a picture")
         raise OSError("disk full")
 
     monkeypatch.setattr(plots.Figure, "savefig", fail)

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -143,6 +144,36 @@ def test_resume_never_keeps_what_stood_there(tmp_path):
     assert yaml.safe_load((tmp_path / "run~1" / "config.yaml").read_text()) == {"seed": 0}
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()) == {"seed": 1}
     again.release()
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "checkpoints").mkdir(parents=True)
+    for name in ("checkpoints/.best.ckpt.tmp", "checkpoints/best.ckpt", ".summary.json.tmp"):
+        (folder.path / name).write_text("half")
+    folder.claim({"seed": 0}, start_over=False)
+    assert {path.name for path in folder.path.rglob("*.*")} == {"best.ckpt", "config.yaml", ".lock"}
+    folder.release()
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(tmp_path):
+    overrides = (*TINY, "trainer.max_epochs=500", f"output_dir={tmp_path}")
+    first = subprocess.Popen(
+        [sys.executable, "train.py", *overrides], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not list(tmp_path.glob("train/*/overrides.txt")):
+            assert first.poll() is None, "the first run ended early"
+            time.sleep(0.05)
+        result = run_train(*overrides)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert f"{folder_of(tmp_path).path} is being written by process {first.pid}" in result.stderr
+        assert "name=" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.wait()
 
 
 def test_one_process_at_a_time_holds_a_folder(tmp_path):
