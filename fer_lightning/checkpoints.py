@@ -63,10 +63,7 @@ def refuse_misfit(module: nn.Module, state: Mapping[str, Tensor], where: str, wa
 
 def fitting(path: Path, module: nn.Module) -> Path:
     """The path itself, of a checkpoint of this project that is readable and fits the module; else UserError."""
-    state = read_checkpoint(path).get("state_dict")
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state_dict, so it is no checkpoint of a run. {TRAIN_AGAIN}")
-    refuse_misfit(module, state, str(path))
+    _fitting(path, module)
     return path
 
 
@@ -75,9 +72,19 @@ def resumable(last: Path, best: Path, module: nn.Module) -> Path | None:
     if not last.exists():
         return None
     try:
-        return fitting(last, module)
+        if "optimizer_states" not in _fitting(last, module):
+            raise UserError(f"{last}: holds weights alone, and a run goes on with its optimiser's state. {TRAIN_AGAIN}")
     except UserError as error:
         raise UserError(f"{error}{_about_best(best, module)}") from None
+    return last
+
+
+def _fitting(path: Path, module: nn.Module) -> dict[str, Any]:
+    content = read_checkpoint(path)
+    if not isinstance(content.get("state_dict"), dict):
+        raise UserError(f"{path}: holds no state_dict, so it is no checkpoint of a run. {TRAIN_AGAIN}")
+    refuse_misfit(module, content["state_dict"], str(path))
+    return content
 
 
 def _about_best(best: Path, module: nn.Module) -> str:

@@ -104,6 +104,9 @@ def test_a_run_without_a_checkpoint_begins_anew(tmp_path):
 def test_a_run_goes_on_from_a_sound_checkpoint_and_no_other(tmp_path):
     module, folder = nn.Linear(2, 2), tmp_path / "run" / "checkpoints"
     last = saved(folder / "last.ckpt", module.state_dict())
+    with pytest.raises(UserError, match="holds weights alone"):
+        resumable(last, folder / "best.ckpt", module)
+    torch.save({"state_dict": module.state_dict(), "optimizer_states": []}, last)
     assert resumable(last, folder / "best.ckpt", module) == last
     last.write_bytes(last.read_bytes()[:300])
     with pytest.raises(UserError, match="cut short") as refusal:

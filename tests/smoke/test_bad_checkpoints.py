@@ -1,0 +1,76 @@
+"""A run does not go on from a checkpoint that it cannot trust, and says what to do instead."""
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, composed
+
+import train
+from fer_lightning.classifier import FERClassifier
+from fer_lightning.errors import UserError
+from fer_lightning.runs import RunFolder
+
+RUN = (*TINY, "data.rows=120", "trainer.max_epochs=1")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train.fit_and_test(composed(*RUN), RunFolder(folder), {})
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path, monkeypatch) -> Path:
+    """A copy of a trained run's folder; a training step from here on is an error."""
+    monkeypatch.setattr(FERClassifier, "training_step", lambda *_: pytest.fail("it trained"))
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def hold_an_object(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"hyper_parameters": Namespace(lr=1)}, path)
+
+
+def hold_another_network(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    state = content["state_dict"]
+    name = next(iter(state))
+    content["state_dict"] = {"fc5.weight": state.pop(name), **state}
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut, "last.ckpt: is cut short, at 1,000 bytes"),
+        (hold_an_object, "last.ckpt: holds an object of argparse.Namespace"),
+        (
+            hold_another_network,
+            r"last.ckpt does not fit FERClassifier as configured:\n  missing network.*\n  unexpected fc5",
+        ),
+    ],
+)
+def test_a_last_checkpoint_that_cannot_be_trusted_ends_the_run_before_it_trains(spoil, message, folder):
+    last = folder / "checkpoints" / "last.ckpt"
+    spoil(last)
+    before = last.read_bytes()
+    with pytest.raises(UserError, match=message) as refusal:
+        train.fit_and_test(composed(*RUN), RunFolder(folder), {})
+    assert "resume=never" in str(refusal.value)
+    assert f"best.ckpt of that run is intact: python -m fer_lightning.evaluate run={folder}" in str(refusal.value)
+    assert RunFolder(folder).summary()["status"] == "failed"
+    assert last.read_bytes() == before
+
+
+def test_a_best_checkpoint_that_cannot_be_trusted_ends_the_run_before_its_test(folder):
+    cut(folder / "checkpoints" / "best.ckpt")
+    with pytest.raises(UserError, match=r"best\.ckpt: is cut short, at 1,000 bytes\. .*resume=never"):
+        train.fit_and_test(composed(*RUN), RunFolder(folder), {})
