@@ -79,7 +79,7 @@ def evaluate(cfg: DictConfig) -> None:
 
     from fer_lightning.data.clean import judge_test_rows
     from fer_lightning.predictor import latency, rows_and_probabilities, test_batches
-    from fer_lightning.report import evaluation, reads
+    from fer_lightning.report import evaluation, reads, tables
     from fer_lightning.report.predictions import predictions_of
 
     judged = judge_test_rows(table, split)
@@ -102,7 +102,7 @@ def evaluate(cfg: DictConfig) -> None:
         },
     }
     evaluation.write_evaluation(folder, predictions, entry, title=f"Test rows, tta={tta}")
-    evaluation.closing(run.summary, entry)
+    tables.closing(run.summary, entry)
     print(f"evaluation: {folder}")
 
 

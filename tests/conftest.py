@@ -5,6 +5,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
 
 from fer_lightning import schema
 
@@ -45,3 +47,11 @@ def run_train(*overrides: str, timeout: int = 240, **environment: str) -> subpro
         timeout=timeout,
         check=False,
     )
+
+
+def shown(table: Table) -> str:
+    """A table as a terminal of 80 characters shows it."""
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()

@@ -10,18 +10,20 @@ import fcntl
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fer_lightning.data.splits import Split
-from fer_lightning.data.table import FaceTable
 from fer_lightning.runs import command_line, git_state, now
+
+if TYPE_CHECKING:
+    from fer_lightning.data.splits import Split
+    from fer_lightning.data.table import FaceTable
 
 NAME = "test_reads.csv"
 FIELDS = ("time", "command", "tta", "commit", "split", "run")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def record(run: Path, table: FaceTable, split: Split, tta: str = "none") -> dict[str, Any]:
+def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
     """Append a line to the file in the run's folder and to that in the data's.
 
     Returns how many lines they now have, `run` and `data` (None where the faces have no folder), and a `note` or None:

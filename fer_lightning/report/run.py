@@ -18,8 +18,9 @@ from rich.table import Table
 
 from fer_lightning.metrics import FIGURES
 from fer_lightning.report import plots, reads
-from fer_lightning.report.evaluation import class_table, evaluate, set_table, write_plots
+from fer_lightning.report.evaluation import evaluate, write_plots
 from fer_lightning.report.predictions import JudgedRows, predictions_of, write_predictions
+from fer_lightning.report.tables import class_table, set_table
 from fer_lightning.runs import RunFolder, command_line, git_state, is_main_process, now
 
 ROOT = Path(__file__).resolve().parents[2]

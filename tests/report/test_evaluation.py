@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from rich.console import Console
+from conftest import shown
 from sklearn import metrics as reference
 
 from fer_lightning.metrics import CLASS_FIGURES, FIGURES
-from fer_lightning.report.evaluation import SETS, class_table, evaluate, set_table, write_evaluation
+from fer_lightning.report.evaluation import evaluate, write_evaluation
 from fer_lightning.report.predictions import Predictions, read_predictions
+from fer_lightning.report.tables import SETS, class_table, set_table
 
 CLASSES = ("angry", "disgust", "happy", "neutral")
 
@@ -111,13 +112,6 @@ def test_tables_fit_into_80_characters(evaluated):
         assert "…" not in "".join(lines)
     value, low, high = (100 * evaluated["clean"]["acc"][end] for end in ("value", "low", "high"))
     assert f"{value:.2f} [{low:.1f}, {high:.1f}]" in shown(set_table(evaluated, "Test rows"))
-
-
-def shown(table) -> str:
-    console = Console(width=80, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
 
 
 def test_files_of_an_evaluation_agree_and_do_not_change(tmp_path):
