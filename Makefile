@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
-# Tests share their machine: with several threads each they would be slower.
+# Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .PHONY: help install quickstart data audit test test-all lint format benchmark docker clean
@@ -32,7 +32,7 @@ data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new
 	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)")
 
 audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
-	$(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
+	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
 
 test: lint  ## lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
@@ -52,6 +52,8 @@ benchmark: install  ## speed as ratios against references measured in the same r
 	$(BIN)/python scripts/benchmark.py feed
 	$(BIN)/python scripts/benchmark.py step
 	$(BIN)/python scripts/benchmark.py startup
+	$(BIN)/python scripts/benchmark.py ingest
+	$(BIN)/python scripts/benchmark.py scale
 
 docker:  ## an image that runs train.py
 	docker build -t fer_lightning .
