@@ -137,7 +137,6 @@ class FERClassifier(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.test_row = _summary("test", self.eval_metrics["test"])
-        self.test_confusion = self.eval_metrics["test"]["confusion"].compute().cpu().numpy()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["schedule"] = self.schedule.state_dict()

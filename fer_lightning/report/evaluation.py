@@ -42,16 +42,21 @@ def bootstrap_facts() -> dict[str, Any]:
 
 
 def write_evaluation(folder: Path, predictions: Predictions, entry: dict[str, Any], title: str) -> None:
-    """metrics.json (last), predictions.csv, confusion.png and per_class.png."""
+    """predictions.csv, confusion.png, per_class.png and, last, metrics.json."""
     write_predictions(folder / "predictions.csv", predictions)
-    write_plots(folder, predictions, title)
+    write_plots(folder, predictions, entry["official"], title)
     write_atomically(folder / "metrics.json", json.dumps(without_nan(entry), indent=2, allow_nan=False) + "\n")
 
 
-def write_plots(folder: Path, predictions: Predictions, title: str) -> None:
-    confusion = predictions.confusion()
+def write_plots(folder: Path, predictions: Predictions, official: dict[str, Any], title: str) -> None:
+    """confusion.png and per_class.png of all test rows, the latter with the intervals of their set."""
+    confusion, classes = predictions.confusion(), official["classes"].values()
+    intervals = {
+        name: np.array([[entry[name]["low"], entry[name]["high"]] for entry in classes]) for name in CLASS_FIGURES
+    }
     plots.confusion(confusion, predictions.classes, folder / "confusion.png", title=title)
-    plots.per_class(confusion, predictions.classes, folder / "per_class.png", title=title)
+    bars = f"{title} · 95 % intervals"
+    plots.per_class(confusion, predictions.classes, folder / "per_class.png", title=bars, intervals=intervals)
 
 
 def _of_rows(predictions: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:

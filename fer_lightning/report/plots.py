@@ -20,7 +20,7 @@ from fer_lightning import metrics
 from fer_lightning.files import replacing
 from fer_lightning.labels import COLORS
 
-INK, MUTED, GRID = "#222222", COLORS["neutral"], "#E6E6E6"
+INK, MUTED, GREY, GRID = "#222222", COLORS["neutral"], "#999999", "#E6E6E6"
 TRAIN, TRAIN_EVAL, VAL = COLORS["distracted"], COLORS["sad"], COLORS["angry"]
 SHADES = LinearSegmentedColormap.from_list("white_to_blue", ["#F7F9FB", "#9CC7E4", COLORS["sad"], "#003D66"])
 DPI = 130
@@ -113,24 +113,34 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.PathLik
     return _save(figure, path)
 
 
-def per_class(matrix: np.ndarray, classes: Sequence[str], path: str | os.PathLike, title: str = "") -> Path:
-    """Recall, precision and F1 of each class from a confusion matrix (K, K), above its number of rows."""
+def per_class(
+    matrix: np.ndarray,
+    classes: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "",
+    intervals: Mapping[str, np.ndarray] | None = None,
+) -> Path:
+    """Recall, precision and F1 of each class from a confusion matrix (K, K), above its number of rows.
+
+    intervals  (K, 2), low and high, for each of `recall`, `precision` and `f1`: drawn as whiskers
+    """
     matrix = np.asarray(matrix)
     support = matrix.sum(axis=1)
     scores = metrics.per_class(matrix)
-    figures = [
-        ("recall", scores["recall"], COLORS["sad"]),
-        ("precision", scores["precision"], COLORS["surprise"]),
-        ("F1", scores["f1"], "#555555"),
-    ]
+    figures = [("recall", "recall", COLORS["sad"]), ("precision", "precision", COLORS["surprise"]), ("f1", "F1", GREY)]
     figure = Figure(figsize=(2.5 + 1.35 * len(classes), 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3.6, 1])
     place = np.arange(len(classes))
-    for shift, (name, values, color) in zip((-0.27, 0, 0.27), figures, strict=True):
-        top.bar(place + shift, np.nan_to_num(values), 0.25, color=color, label=name)
-        for x, value in zip(place + shift, values, strict=True):
+    for shift, (key, name, color) in zip((-0.27, 0, 0.27), figures, strict=True):
+        values, ends = scores[key], np.nan_to_num(scores[key])
+        top.bar(place + shift, ends, 0.25, color=color, label=name)
+        if intervals is not None:
+            low, high = np.nan_to_num(intervals[key].T)
+            top.vlines(place + shift, low, high, color=INK, linewidth=1.2)
+            ends = np.maximum(ends, high)
+        for x, value, end in zip(place + shift, values, ends, strict=True):
             text = "–" if np.isnan(value) else f"{100 * value:.0f}"
-            top.text(x, np.nan_to_num(value) + 0.012, text, ha="center", va="bottom", size=9, color=INK)
+            top.text(x, end + 0.012, text, ha="center", va="bottom", size=9, color=INK)
     top.set_ylim(0, 1.08)
     top.set_yticks(np.arange(0, 1.01, 0.25))
     top.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))

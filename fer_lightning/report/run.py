@@ -139,8 +139,8 @@ def write_test(
     predictions = predictions_of(judged, *predicted, classes)
     write_predictions(folder / "predictions.csv", predictions)
     plots.curves(folder / "metrics.csv", folder / "plots" / "curves.png")
-    write_plots(folder / "plots", predictions, title="Test rows, best epoch")
     sets = evaluate(predictions)
+    write_plots(folder / "plots", predictions, sets["official"], title="Test rows, best epoch")
     values = {f"test/{name}": figure["value"] for name in FIGURES if (figure := sets["official"][name])}
     return {**values, **sets}
 

@@ -152,3 +152,15 @@ def test_plots_load_neither_torch_nor_pyplot():
     unwanted = "{'torch', 'matplotlib.pyplot'} & set(sys.modules)"
     code = f"import sys, fer_lightning.report.plots; sys.exit(bool({unwanted}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_intervals_of_classes_are_drawn(tmp_path):
+    matrix = np.array([[8, 2, 0], [1, 5, 0], [0, 0, 0]])
+    known = np.array([[0.5, 0.95], [0.6, 0.9], [np.nan, np.nan]])
+    plain = draw_bars(matrix, tmp_path / "plain.png")
+    whiskers = draw_bars(matrix, tmp_path / "whiskers.png", dict.fromkeys(("recall", "precision", "f1"), known))
+    assert plain.read_bytes() != whiskers.read_bytes()
+
+
+def draw_bars(matrix, path, intervals=None):
+    return plots.per_class(matrix, ("a", "b", "c"), path, intervals=intervals)
