@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 import train
 from fer_lightning import evaluate
+from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.report.predictions import read_predictions
 from fer_lightning.runs import RunFolder
@@ -257,3 +258,42 @@ def test_refusals_and_help_come_before_torch(run):
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "trained on split" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "store"
+    ingest(str(write_csv(root.parent / "fer2013.csv", seed=0)), str(root))
+    return root
+
+
+def write_csv(path: Path, seed: int) -> Path:
+    """Four faces of noise for each class and usage."""
+    random = np.random.default_rng(seed)
+    lines = ["emotion,pixels,Usage"]
+    for usage in ("Training", "PublicTest", "PrivateTest"):
+        lines += [f"{code % 7},{' '.join(map(str, random.integers(256, size=48 * 48)))},{usage}" for code in range(28)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.slow
+def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
+    """And the data's folder counts the looks of every run."""
+    folder, overrides = RunFolder(tmp_path / "run"), [o for o in TINY if not o.startswith("data")]
+    cfg = composed(*overrides, f"data.root={store}", "data.batch_size=8", "data.train_eval_rows=8")
+    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    train.fit_and_test(cfg, folder, {})
+    folder.release()
+    assert folder.summary()["test"]["reads"] == {"run": 1, "data": 1, "note": None}
+
+    moved = Path(shutil.move(store, tmp_path / "elsewhere"))
+    with pytest.raises(UserError, match=r"(?s)there is no store of faces.*data_root=PATH"):
+        evaluated(folder.path)
+    entry = evaluated(folder.path, f"data_root={moved}", "tta=flip")
+    assert entry["call"]["reads"] == {"run": 2, "data": 2, "note": None}
+    assert "PrivateTest was read 2 times by this run, 2 times on this data." in capsys.readouterr().out
+
+    ingest(str(write_csv(tmp_path / "other.csv", seed=1)), str(tmp_path / "other"))
+    with pytest.raises(UserError, match=r"trained on split \w{12}, and data\.root=.*other now gives"):
+        evaluated(folder.path, f"data_root={tmp_path / 'other'}")
