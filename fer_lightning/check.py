@@ -88,7 +88,9 @@ def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
     refuse_foreign_targets(config)
     for slot in SLOTS:
         check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=_extra_keys(slot))
-    for name, node in (config["callbacks"] or {}).items():
+    if not isinstance(config["callbacks"], dict):
+        raise UserError(f"callbacks={config['callbacks']!r}: expected {{name: node}}. See conf/callbacks/default.yaml.")
+    for name, node in config["callbacks"].items():
         if node is not None:
             check_node(f"callbacks.{name}", node, SUPPLIED["callbacks"])
     if config["logger"]:
@@ -132,7 +134,7 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
         if isinstance(value, dict) and "_target_" in value:
             check_node(f"{key}.{name}", value, set())
     missing = [name for name, p in allowed.items() if p.required and name not in given]
-    if missing and not node.get("_partial_"):
+    if missing:
         raise UserError(f"{key}.{missing[0]} is not set, and {target.rpartition('.')[2]} needs it.")
 
 
@@ -246,12 +248,13 @@ def _nodes(augment: dict[str, Any]) -> list[str]:
 
 def _check_root(config: dict[str, Any]) -> None:
     decay, expected = config["ema_decay"], config["expected"] or {}
-    if decay is not None and not 0 < decay < 1:
+    if decay is not None and not (isinstance(decay, int | float) and 0 < decay < 1):
         raise UserError(f"ema_decay={decay}: a decay per step lies between 0 and 1, e.g. 0.999; null: no average.")
-    for metric, span in expected.items():
+    for metric, span in expected.items() if isinstance(expected, dict) else [("", expected)]:
         if metric not in TEST_METRICS or not (isinstance(span, list) and len(span) == 2):
+            key = f"expected.{metric}" if metric else "expected"
             raise UserError(
-                f"expected.{metric}={span}: expected is {{metric: [low, high]}}, with one of {', '.join(TEST_METRICS)}."
+                f"{key}={span}: expected is {{metric: [low, high]}}, with one of {', '.join(TEST_METRICS)}."
             )
 
 

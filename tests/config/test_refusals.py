@@ -41,6 +41,8 @@ REFUSALS = [
     ([SYNTHETIC, "+trainer.limit_val_batches=0"], ["trainer.limit_val_batches=0"]),
     ([SYNTHETIC, "callbacks.best=null"], ["callbacks.best", "best.ckpt"]),
     ([SYNTHETIC, "expected={test/foo: [0, 1]}"], ["test/foo", "test/acc"]),
+    ([SYNTHETIC, "expected=3"], ["expected=3", "{metric: [low, high]}"]),
+    ([SYNTHETIC, "stn._target_=os.system"], ["stn._target_=os.system: not allowed", "Allowed: fer_lightning.stn.*"]),
     ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean 'rotate'?"]),
     ([SYNTHETIC, "model.size=tiny"], ["model.size", "Allowed:"]),
     (["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2"], ["trainer.strategy=ddp with -m"]),

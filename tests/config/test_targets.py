@@ -1,12 +1,21 @@
 """A config names objects of this project's rooms and a few of the libraries it uses, and runs nothing else."""
 
+import copy
+import functools
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+
 import pytest
+import yaml
 from conftest import ROOT, TINY, composed
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import check
 from fer_lightning.errors import UserError
 from fer_lightning.targets import refuse_foreign_targets
+from fer_lightning.trained import open_run
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda path: path.stem)
@@ -112,3 +121,36 @@ def test_a_config_that_was_read_from_a_folder_needs_its_root_keys():
     del config["model"]
     with pytest.raises(UserError, match="model: the config does not set it"):
         check(OmegaConf.create(config))
+
+
+ODD = ["x", [1], {"a": 1}]
+
+
+def keys(tree: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in tree.items():
+        yield (*above, name)
+        if isinstance(value, dict):
+            yield from keys(value, (*above, name))
+
+
+def test_odd_values_anywhere_are_taken_or_refused_in_words():
+    config = OmegaConf.to_container(composed(*TINY), enum_to_str=True)
+    for *above, last in keys(config):
+        for value in ODD:
+            changed = copy.deepcopy(config)
+            node = functools.reduce(dict.__getitem__, above, changed)
+            node[last] = value
+            with suppress(UserError, OmegaConfBaseException):
+                check(OmegaConf.create(changed))
+
+
+def test_evaluate_builds_nothing_that_a_strange_config_names(tmp_path):
+    config = OmegaConf.to_container(composed(*TINY), enum_to_str=True)
+    config["stn"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'ran'}"}
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best.ckpt").touch()
+    (tmp_path / "summary.json").write_text(json.dumps({"status": "done", "split": {"checksum": "0"}}))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"stn\._target_=os\.system: not allowed here"):
+        open_run(tmp_path)
+    assert not (tmp_path / "ran").exists()
