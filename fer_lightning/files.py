@@ -21,10 +21,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` on leaving: flushed to disk, then renamed.
 
-    On an error the old file stands and the new one is gone. A full or read-only disk is an OSError with the path,
+    On an error the old file stands and the new one is gone. Of several processes that write it at once, each has a
+    temporary file of its own, and the last one's stands. A full or read-only disk is an OSError with the path,
     whatever the writer made of it: torch.save says "unexpected pos".
     """
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
