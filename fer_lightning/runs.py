@@ -85,6 +85,15 @@ class RunFolder:
 
     def lock(self, way_on: str = "Wait for it, or choose another folder with name=...") -> None:
         """Hold this folder until the process ends. Raises UserError, ending in `way_on`, where another holds it."""
+        self._take_lock(way_on)
+        while not self._lock_stands_here():  # another process has set the folder aside in between
+            self.release()
+            self._take_lock(way_on)
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def _take_lock(self, way_on: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
         try:
@@ -94,9 +103,12 @@ class RunFolder:
             holder = self._lock.read().strip() or "unknown"
             self.release()
             raise UserError(f"{self.path} is being written by process {holder}. {way_on}") from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+
+    def _lock_stands_here(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self.path / ".lock"))
+        except FileNotFoundError:
+            return False
 
     def is_done(self) -> bool:
         """Whether this folder's run came to its end, test included."""
@@ -141,13 +153,20 @@ class RunFolder:
         known = self.path / "config.yaml"
         if start_over and known.exists():
             self._set_aside()
-        if known.exists() and self.last_checkpoint.exists():
+        if not (self.last_checkpoint.exists() or self.is_done()):
+            self._clear_first_epoch()
+        elif known.exists():
             try:
                 self._refuse_another_config(yaml.safe_load(known.read_text()), config)
             except UserError:
                 self.release()
                 raise
         write_atomically(known, yaml.safe_dump(config, sort_keys=False))
+
+    def _clear_first_epoch(self) -> None:
+        """Remove what a run left that ended before its first last.ckpt: this one begins anew, perhaps otherwise."""
+        for path in (self.best_checkpoint, self.path / "metrics.csv", self.path / "plots" / "augmentation.png"):
+            path.unlink(missing_ok=True)
 
     def write_provenance(self, overrides: list[str]) -> None:
         """overrides.txt (what was typed, and the command that repeats it) and env.txt."""

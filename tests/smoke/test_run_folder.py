@@ -1,6 +1,7 @@
 """What a run leaves, what a second call does with it, and what is refused."""
 
 import csv
+import fcntl
 import json
 import subprocess
 import sys
@@ -149,10 +150,38 @@ def test_resume_never_keeps_what_stood_there(tmp_path):
 def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path):
     folder = RunFolder(tmp_path / "run")
     (folder.path / "checkpoints").mkdir(parents=True)
-    for name in ("checkpoints/.best.ckpt.tmp", "checkpoints/best.ckpt", ".summary.json.tmp"):
+    for name in ("checkpoints/.last.ckpt.tmp", "checkpoints/last.ckpt", ".summary.json.tmp"):
         (folder.path / name).write_text("half")
     folder.claim({"seed": 0}, start_over=False)
-    assert {path.name for path in folder.path.rglob("*.*")} == {"best.ckpt", "config.yaml", ".lock"}
+    assert {path.name for path in folder.path.rglob("*.*")} == {"last.ckpt", "config.yaml", ".lock"}
+    folder.release()
+
+
+def test_what_a_run_left_before_its_first_checkpoint_is_not_mixed_with_another(tmp_path):
+    left = [tmp_path / name for name in ("checkpoints/best.ckpt", "metrics.csv")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("of a run that was killed in its first epoch")
+    folder = RunFolder(tmp_path)
+    folder.claim({"seed": 1}, start_over=False)
+    folder.release()
+    assert not any(path.exists() for path in left)
+
+
+def test_a_lock_that_was_set_aside_with_its_folder_is_not_held(tmp_path, monkeypatch):
+    """Between opening the lock and holding it, another process with resume=never renames the folder."""
+    path, flock = tmp_path / "run", fcntl.flock
+
+    def rename_first(*args):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        path.rename(tmp_path / "run~1")
+        flock(*args)
+
+    monkeypatch.setattr(fcntl, "flock", rename_first)
+    folder = RunFolder(path)
+    folder.lock()
+    with pytest.raises(UserError, match="being written"):
+        RunFolder(path).lock()
     folder.release()
 
 
