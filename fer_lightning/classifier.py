@@ -16,12 +16,14 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fer_lightning.data.loader import Batch
+from fer_lightning.errors import UserError
 from fer_lightning.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.network import Network
 from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 
 VAL_SETS = ("val", "train_eval")
+NEVER = 2**62  # the number of a training batch that never comes
 
 
 class FERClassifier(pl.LightningModule):
@@ -32,6 +34,9 @@ class FERClassifier(pl.LightningModule):
     schedule   factor of the optimiser's learning rate by step
     ema_decay  decay of the averaged weights that every evaluation uses; None: evaluate the raw weights
     seed       of dropout; each step's depends on (seed, epoch, step, rank) alone
+
+    Where a training loss or a weight is no longer a finite number, the run ends with a UserError before anything is
+    measured or saved with it.
 
     Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
     evaluation mode with the same weights. `*/loss` is the configured loss, in training with
@@ -61,6 +66,7 @@ class FERClassifier(pl.LightningModule):
         self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in (*VAL_SETS, "test")})
         self.epoch_row: dict[str, float] = {}
         self._earlier_seconds, self._images = 0.0, 0
+        self._first_bad = torch.tensor(NEVER)
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def forward(self, image: Tensor) -> Tensor:
@@ -75,6 +81,7 @@ class FERClassifier(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self._clock_started = time.perf_counter()
+        self._first_bad = torch.tensor(NEVER, device=self.device)
         steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
         self.schedule.bind(total_steps=steps * self.trainer.max_epochs, steps_per_epoch=steps)
 
@@ -98,12 +105,20 @@ class FERClassifier(pl.LightningModule):
         hard = target if target.ndim == 1 else target.argmax(dim=1)
         self.train_metrics["loss"].update(loss.detach(), len(target))
         self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
+        self._note_if_not_finite(loss.detach(), batch)
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         if self.ema is not None:
             self.ema.update_parameters(self.network)
+
+    def on_validation_start(self) -> None:
+        """All ranks measure with the buffers that are saved, which are the first rank's."""
+        self.require_finite()
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_start(self) -> None:
         if self.device.type == "cuda":
@@ -138,10 +153,24 @@ class FERClassifier(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.test_row = _summary("test", self.eval_metrics["test"])
 
+    def require_finite(self) -> None:
+        """Raise UserError, on all ranks alike, where a loss of this call or a weight is not a finite number.
+
+        Losses are noted on the device; here, and not at each step, the host waits for it.
+        """
+        statistics = (value for name, value in self.named_buffers() if "running_" in name)
+        finite = torch.stack([value.isfinite().all() for value in (*self.parameters(), *statistics)]).all()
+        batch = self.trainer.fit_loop.total_batch_idx
+        first = torch.where(finite, self._first_bad, self._first_bad.clamp(max=batch))
+        first = int(self.trainer.strategy.reduce(first, reduce_op="min"))
+        if first < NEVER:
+            raise UserError(self._divergence(first))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.require_finite()
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["partial_epoch"] = {
-            "metrics": {name: self._global_state(metric) for name, metric in self.train_metrics.items()},
+            "metrics": self._of_each_rank({name: _state(metric) for name, metric in self.train_metrics.items()}),
             "seconds": self._seconds(),
             "images": self._images,
         }
@@ -150,21 +179,19 @@ class FERClassifier(pl.LightningModule):
         self.schedule.load_state_dict(checkpoint["schedule"])
         partial_epoch = checkpoint["partial_epoch"]
         self.train_metrics.reset()
-        if self.global_rank == 0:
-            for name, state in partial_epoch["metrics"].items():
-                metric = _mean(self.train_metrics, name, self.device)
-                for key, value in state.items():
-                    setattr(metric, key, value.to(self.device))
-                metric._update_count = 1
+        states = partial_epoch["metrics"]
+        if len(states) != self.trainer.world_size:  # begun on another number of devices: the first one takes all
+            states = [_sum_of_states(states)] + [{}] * (self.trainer.world_size - 1)
+        for name, state in states[self.global_rank].items():
+            metric = _mean(self.train_metrics, name, self.device)
+            for key, value in state.items():
+                setattr(metric, key, value.to(self.device))
+            metric._update_count = 1
         self._earlier_seconds, self._images = partial_epoch["seconds"], partial_epoch["images"]
 
     def gathered_predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows (N,), labels (N,) and probabilities (N, K) of the test set from all ranks, sorted by row."""
-        parts = self.predictions
-        if self.trainer.world_size > 1:
-            everyone: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(everyone, parts)
-            parts = [part for rank in everyone for part in rank]
+        parts = [part for rank in self._of_each_rank(self.predictions) for part in rank]
         rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], labels[order], probabilities[order]
@@ -185,10 +212,33 @@ class FERClassifier(pl.LightningModule):
         """Wall time of this training epoch, feed and augmentation included, over all calls that it took."""
         return self._earlier_seconds + time.perf_counter() - self._clock_started
 
-    def _global_state(self, metric: Metric) -> dict[str, Tensor]:
-        """A metric's accumulated state summed over all ranks, copied."""
-        with metric.sync_context(should_sync=self.trainer.world_size > 1):
-            return {key: value.detach().clone() for key, value in metric.metric_state.items()}
+    def _of_each_rank(self, value: Any) -> list[Any]:
+        """What each rank passes here, in rank order."""
+        everyone = [value] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(everyone, value)
+        return everyone
+
+    def _note_if_not_finite(self, loss: Tensor, batch: Batch) -> None:
+        epoch, step = batch["key"]
+        number = epoch * self.trainer.num_training_batches + step
+        self._first_bad = torch.where(loss.isfinite(), self._first_bad, self._first_bad.clamp(max=number))
+
+    def _divergence(self, number: int) -> str:
+        """What to tell of training batch `number`, counted from 0 over all epochs."""
+        trainer, batches = self.trainer, self.trainer.num_training_batches
+        epoch, batch = divmod(number, batches)
+        steps = -(-batches // trainer.accumulate_grad_batches)
+        step = epoch * steps + batch // trainer.accumulate_grad_batches + 1
+        rates = sorted({group["base_lr"] for group in self.optimizers(use_pl_optimizer=False).param_groups})
+        clip = trainer.gradient_clip_val
+        return (
+            f"Training has diverged: at step {step} (epoch {epoch + 1}, batch {batch + 1} of {batches}) the loss or a "
+            "weight is not a finite number. Nothing was saved from there on: best.ckpt and last.ckpt, where they "
+            f"stand, are from before. Try a lower optim.lr (now {', '.join(f'{rate:g}' for rate in rates)}) or "
+            f"{'a lower ' if clip else ''}trainer.gradient_clip_val{f' (now {clip:g})' if clip else '=1 (now null)'}, "
+            "in another folder (name=...) or with resume=never, which keeps this one."
+        )
 
 
 class RowMean(Metric):
@@ -205,6 +255,17 @@ class RowMean(Metric):
 
     def compute(self) -> Tensor:
         return self.total / self.rows
+
+
+def _state(metric: Metric) -> dict[str, Tensor]:
+    """A metric's accumulated state, copied to the CPU."""
+    return {key: value.detach().to("cpu", copy=True) for key, value in metric.metric_state.items()}
+
+
+def _sum_of_states(states: list[dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:
+    """The states of one set of metrics on several ranks, added up."""
+    names = states[0]
+    return {name: {key: sum(state[name][key] for state in states) for key in names[name]} for name in names}
 
 
 def _metrics(num_classes: int, *means: str) -> MetricCollection:
