@@ -9,7 +9,9 @@ Only Hydra is imported at the top, so that --help and a refused config take well
 """
 
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning import runs, schema
 from fer_lightning.check import check
 from fer_lightning.errors import UserError
+from fer_lightning.interruption import Interrupted, follow_parent, is_child, requeue, signals
 from fer_lightning.refusals import explain
 
 schema.register()
@@ -40,6 +43,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def train(cfg: DictConfig) -> float | None:
+    signals.install()
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
@@ -54,11 +58,16 @@ def train(cfg: DictConfig) -> float | None:
         runs.log_to(folder.path / "train.log")
         for warning in warnings:
             runs.log.warning("warning: %s", warning)
-        return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
+        try:
+            return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
+        except Interrupted as error:
+            if error.signum == signal.SIGUSR1 and runs.is_main_process():
+                requeue()
+            raise
 
 
 def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:
-    from fer_lightning import build, checkpoints
+    from fer_lightning import build, checkpoints, distributed
     from fer_lightning.report import reads
     from fer_lightning.report import run as report
 
@@ -74,12 +83,16 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
             runs.log.info("note: %s", note)
         runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
 
-        trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
-        best = checkpoints.fitting(folder.best_checkpoint, model)
-        looks = reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
-        trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
+        def lost(reason: str) -> None:
+            folder.write_summary(summary | {"status": "failed", "error": reason})
 
-        predictions = model.gathered_predictions()
+        with distributed.together(trainer, on_loss=lost):
+            trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
+            best = checkpoints.fitting(folder.best_checkpoint, model)
+            looks = reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
+            trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
+            predictions = model.gathered_predictions()
+
         if trainer.is_global_zero:
             scores = report.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
             summary["test"] = {**model.test_row, **scores, "reads": looks}
@@ -91,6 +104,9 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
 
 
 def main() -> None:
+    if is_child():
+        follow_parent()
+    signals.install()
     traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printer
     try:
@@ -99,11 +115,23 @@ def main() -> None:
         if traceback_wanted:
             raise
         refuse(str(error) if isinstance(error, UserError) else explain(error))
+    except Interrupted as error:
+        stop(error)
 
 
 def refuse(message: str) -> NoReturn:
+    if is_child():
+        time.sleep(5)  # the first process, which mostly meets the same, tells it and ends this one
     print(f"train.py: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def stop(interruption: Interrupted) -> NoReturn:
+    if is_child():
+        sys.exit(0)
+    name = signal.Signals(interruption.signum).name
+    print(f"train.py: ended by {name}. The same command goes on where this one stopped.", file=sys.stderr)
+    sys.exit(interruption.code)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The package below takes plain keyword arguments. Where a constructor names somet
 
 import inspect
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
+from fer_lightning import distributed
 from fer_lightning.augment.pipeline import BatchTransform
 from fer_lightning.callbacks.checkpoint import AtomicCheckpointIO
 from fer_lightning.check import FEED_KEYS, MODEL_KEYS, SLOTS
@@ -35,13 +37,20 @@ def quiet() -> None:
     """Keep Lightning's advertisements and notes about itself out of the log; its warnings about a run stay."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*LeafSpec.*", ".*does not have many workers.*", "The `srun` command is available.*"):
+    about_itself = (
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        "The `srun` command is available.*",
+        ".*sync_dist=True.*",  # what is logged here has been computed over all ranks
+    )
+    for message in about_itself:
         warnings.filterwarnings("ignore", message=message)
 
 
 def set_threads(cfg: DictConfig) -> None:
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
+        os.environ["OMP_NUM_THREADS"] = str(cfg.threads)  # else Lightning deals out the cores to a run's processes
 
 
 def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +178,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
         enable_model_summary=False,
         log_every_n_steps=1,
     )
+    distributed.take_over(trainer)
     on_cpu = trainer.strategy.root_device.type == "cpu"
     if on_cpu and str(cfg.trainer.get("precision")).startswith("16"):
         raise UserError(

@@ -1,7 +1,6 @@
 """best.ckpt and last.ckpt, two files with two rules, each written whole or not at all."""
 
 import math
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.files import replacing
+from fer_lightning.interruption import Interrupted, signals
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,13 +53,18 @@ class LastCheckpoint(Checkpoint):
     """Keeps everything that a run needs to go on: every `every_n_steps` optimiser steps and after each epoch.
 
     Written only where Lightning's loops resume exactly: behind an optimiser step inside an epoch, or behind a whole
-    epoch with its validation. On SIGTERM it is written behind the training step under way, and the run ends with the
-    shell's status for that signal, 143; in validation it waits for the epoch's end.
+    epoch with its validation. A signal that comes in training is answered behind the step under way: the checkpoint is
+    written, and all ranks raise Interrupted. In validation the run ends at once and goes on from before it.
     """
 
     def __init__(self, folder: str, every_n_steps: int = 200) -> None:
         self.path = Path(folder, "checkpoints", "last.ckpt")
         self.every_n_steps = every_n_steps
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        signals.deferred = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -69,11 +73,35 @@ class LastCheckpoint(Checkpoint):
         inside_epoch = batch_idx + 1 < trainer.num_training_batches
         if not (stepped and inside_epoch):
             return
-        terminated = trainer.strategy.reduce_boolean_decision(trainer.received_sigterm, all=False)
-        if terminated or trainer.global_step % self.every_n_steps == 0:
+        signum = _received_by_any(trainer)
+        if signum or trainer.global_step % self.every_n_steps == 0:
             trainer.save_checkpoint(self.path, weights_only=False)
-        if terminated:
-            raise SIGTERMException(128 + signal.SIGTERM)
+        if signum:
+            raise Interrupted(signum)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.deferred = False
+        signals.check()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.deferred = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
+        if signum := _received_by_any(trainer):
+            raise Interrupted(signum)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.deferred = False
+        signals.check()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        signals.deferred = False
+
+
+def _received_by_any(trainer: pl.Trainer) -> int:
+    """The signal that some rank has received, the same on all ranks; 0: none."""
+    if trainer.world_size == 1:
+        return signals.received
+    received = torch.tensor(signals.received, device=trainer.strategy.root_device)
+    return int(trainer.strategy.reduce(received, reduce_op="max"))

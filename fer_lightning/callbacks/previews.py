@@ -35,13 +35,14 @@ class Previews(Callback):
         header = ["original", *(f"view {view + 1}" for view in range(VIEWS))]
         face_grid(self._pictures(data, columns), names, header, path, title="What the network is trained on")
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Also where a resumed run finds nothing left to train."""
         network = pl_module.network if pl_module.ema is None else pl_module.ema.module
         if not trainer.is_global_zero or not any(True for _ in network.stn.parameters()):
             return
         data = trainer.datamodule
         rows, names = self._one_of_each_class(data, data.split.val)
-        faces = data.transform.evaluate(data.pixels[torch.from_numpy(rows).to(data.pixels.device)])
+        faces = data.transform.evaluate(data.pixels[torch.from_numpy(rows).to(data.pixels.device)].to(pl_module.device))
         was_training = network.training
         network.eval()
         with torch.no_grad():

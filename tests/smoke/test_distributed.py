@@ -1,24 +1,119 @@
-"""Two processes on one CPU: every row is seen once, and the run leaves one folder."""
+"""Two processes on one CPU: every row is seen once, and any of them may be killed at any moment."""
 
 import csv
 import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
 
 import pytest
 from conftest import TINY, run_train
+from smoke_processes import PATIENCE, await_end, children, finish, job_folder, random_moment, start
+from smoke_tables import assert_same_outcome
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+OVERRIDES = (
+    *(override for override in TINY if not override.startswith("trainer=")),
+    "trainer=ddp_cpu",
+    "data.batch_size=16",
+    "sampler=weighted",
+    "augment=mix",
+    "ema_decay=0.9",
+    "optim=adamw",
+    "trainer.max_epochs=6",
+    "trainer.accumulate_grad_batches=2",
+    "callbacks.best.monitor=val/ce",
+    "callbacks.best.mode=min",
+    "callbacks.last.every_n_steps=2",
+)
+WAYS = (
+    ("first", signal.SIGKILL),
+    ("other", signal.SIGKILL),
+    ("group", signal.SIGKILL),
+    ("first", signal.SIGTERM),
+    ("group", signal.SIGINT),
+    ("other", signal.SIGTERM),
+)
 
 
-def test_ddp_on_two_processes_tests_each_row_once(tmp_path):
-    overrides = [o for o in TINY if not o.startswith("trainer=")]
-    result = run_train(
-        *overrides, "trainer=ddp_cpu", "sampler=weighted", "data.batch_size=16", f"output_dir={tmp_path}"
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    folder = next((tmp_path / "train").iterdir())
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Path, float]:
+    """The folder of a run that nothing disturbed, and the seconds that it took."""
+    outputs = tmp_path_factory.mktemp("undisturbed")
+    began = time.monotonic()
+    finish(outputs / "log", "train.py", *OVERRIDES, f"output_dir={outputs}")
+    return job_folder(outputs), time.monotonic() - began
+
+
+def test_each_test_row_is_seen_once(undisturbed):
+    folder = undisturbed[0]
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "done"
     assert summary["world_size"] == 2
     with open(folder / "predictions.csv", newline="") as file:
         rows = [row["row"] for row in csv.DictReader(file)]
-    assert len(rows) == len(set(rows)) == summary["test"]["official"]["rows"] == summary["split"]["rows"]["test"]
+    assert len(rows) == len(set(rows)) == summary["split"]["rows"]["test"]
+
+
+def test_kills_of_one_or_all_processes_leave_no_trace(undisturbed, tmp_path):
+    expected, seconds = undisturbed
+    rng, kills, runs = random.Random(5), 0, 0
+    while kills < len(WAYS):
+        runs += 1
+        outputs = tmp_path / str(runs)
+        outputs.mkdir()
+        command = ("train.py", *OVERRIDES, f"output_dir={outputs}")
+        while kills < len(WAYS):
+            process = start(outputs / "log", *command)
+            random_moment(rng, process, outputs, seconds)
+            if process.poll() is not None:
+                break
+            strike(process, *WAYS[kills], outputs / "log")
+            kills += 1
+        finish(outputs / "log", *command)
+        assert_same_outcome(job_folder(outputs), expected)
+
+
+def strike(process, target: str, signum: int, log: Path) -> None:
+    """Send the signal, and wait until every process of the run is gone."""
+    while target == "other" and not children(process.pid):
+        assert process.poll() is None, log.read_text()[-5000:]
+        time.sleep(0.05)
+    others = children(process.pid)
+    if target == "group":
+        os.killpg(process.pid, signum)
+    else:
+        os.kill(process.pid if target == "first" else others[0], signum)
+    status = process.wait(timeout=PATIENCE)
+    for other in others:
+        await_end(other)
+    if target == "other":  # told by the first, which ends; or the signal came after the last training step
+        assert status in (0, 2, 128 + signum), log.read_text()[-5000:]
+    else:
+        assert status in (-signum, 128 + signum), log.read_text()[-5000:]
+
+
+def test_the_loss_of_a_process_is_told_in_words(tmp_path):
+    process = start(tmp_path / "log", "train.py", *OVERRIDES, f"output_dir={tmp_path}")
+    while not list(tmp_path.glob("train/*/checkpoints/last.ckpt")):
+        assert process.poll() is None, (tmp_path / "log").read_text()[-5000:]
+        time.sleep(0.05)
+    strike(process, "other", signal.SIGKILL, tmp_path / "log")
+    assert process.returncode == 2
+    log = (tmp_path / "log").read_text()
+    assert "process 2 of the 2 of this run was killed (SIGKILL)" in log
+    assert "Traceback" not in log
+    summary = json.loads((job_folder(tmp_path) / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "process 2" in summary["error"]
+
+
+def test_all_processes_agree_that_training_has_diverged(tmp_path):
+    result = run_train(*OVERRIDES, "optim.lr=1e30", f"output_dir={tmp_path}", timeout=PATIENCE)
+    assert result.returncode == 2
+    assert result.stderr.count("Training has diverged") == 1
+    assert "Traceback" not in result.stderr
+    assert json.loads((job_folder(tmp_path) / "summary.json").read_text())["status"] == "failed"

@@ -1,56 +1,112 @@
 """A real process, really killed: the same command goes on where it was and ends as if nothing had happened."""
 
+import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY, run_train
-from smoke_tables import table_without_timings
+from conftest import TINY
+from smoke_processes import ENDED_IN_ORDER, PATIENCE, finish, job_folder, random_moment, start
+from smoke_tables import assert_same_outcome
 
-from fer_lightning.runs import RunFolder
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-pytestmark = pytest.mark.slow
+OVERRIDES = (
+    *TINY,
+    "sampler=weighted",
+    "augment=mix",
+    "ema_decay=0.9",
+    "optim=adamw",
+    "trainer.max_epochs=6",
+    "trainer.accumulate_grad_batches=2",
+    "callbacks.best.monitor=val/ce",
+    "callbacks.best.mode=min",
+    "callbacks.last.every_n_steps=2",
+)
+KILLS = 10
+WAYS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True))
+KILL = signal.SIGKILL
+MOMENTS = (
+    ("before:config.yaml", 1),
+    ("half:last.ckpt", 1),
+    ("half:last.ckpt", 3),
+    ("after:best.ckpt", 1),
+    ("validation_step", 1),
+    ("half:best.ckpt", 1),
+    ("test_step", 1),
+    ("before:predictions.csv", 1),
+    ("before:summary.json", 2),
+)
 
-OVERRIDES = (*TINY, "trainer.max_epochs=8", "callbacks.last.every_n_steps=2", "augment=mix", "sampler=weighted")
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Path, float]:
+    """The folder of a run that nothing disturbed, and the seconds that it took."""
+    outputs = tmp_path_factory.mktemp("undisturbed")
+    began = time.monotonic()
+    finish(outputs / "log", "train.py", *OVERRIDES, f"output_dir={outputs}")
+    return job_folder(outputs), time.monotonic() - began
 
 
-def start(*overrides: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "train.py", *overrides],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def test_ten_kills_at_random_moments_leave_no_trace(undisturbed, tmp_path):
+    expected, seconds = undisturbed
+    rng, kills, runs = random.Random(3), 0, 0
+    while kills < KILLS:
+        runs += 1
+        outputs = tmp_path / str(runs)
+        outputs.mkdir()
+        command = ("train.py", *OVERRIDES, f"output_dir={outputs}")
+        while kills < KILLS:
+            signum, group = WAYS[kills % len(WAYS)]
+            process = start(outputs / "log", *command)
+            random_moment(rng, process, outputs, seconds)
+            if process.poll() is not None:
+                break
+            (os.killpg if group else os.kill)(process.pid, signum)
+            status = process.wait(timeout=PATIENCE)
+            in_order = ENDED_IN_ORDER.get(signum)  # or outright, where Python did not yet listen
+            assert status in (-signum, in_order), (outputs / "log").read_text()[-5000:]
+            kills += 1
+        finish(outputs / "log", *command)
+        assert_same_outcome(job_folder(outputs), expected)
 
 
-def wait_for(path, process: subprocess.Popen) -> None:
-    while not path.exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.05)
+@pytest.mark.parametrize(
+    ("moment", "signum"),
+    [("training_step", signal.SIGTERM), ("validation_step", signal.SIGINT), ("test_step", signal.SIGINT)],
+)
+def test_a_run_ended_in_order_says_so(moment, signum, tmp_path):
+    command = (*OVERRIDES, "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    process = start(tmp_path / "log", "tests/smoke_kill.py", moment, "1", str(int(signum)), *command)
+    assert process.wait(timeout=PATIENCE) == ENDED_IN_ORDER[signum]
+    log = (tmp_path / "log").read_text()
+    assert f"ended by {signum.name}" in log
+    assert "Traceback" not in log
+    assert json.loads((job_folder(tmp_path) / "summary.json").read_text())["status"] == "interrupted"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, "running"), (signal.SIGTERM, "interrupted")])
-def test_a_killed_run_ends_like_an_undisturbed_one(number, status, tmp_path):
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    assert run_train(*OVERRIDES, f"output_dir={undisturbed}").returncode == 0
-    wait = random.Random(int(number))
-    for _ in range(3):
-        process = start(*OVERRIDES, f"output_dir={killed}")
-        job = killed / "train" / next((undisturbed / "train").iterdir()).name.replace("undisturbed", "killed")
-        wait_for(job / "checkpoints" / "last.ckpt", process)
-        time.sleep(wait.uniform(0, 0.5))
-        process.send_signal(number)
-        process.wait(timeout=60)
-        assert RunFolder(job).summary()["status"] == status
-    result = run_train(*OVERRIDES, f"output_dir={killed}")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "resuming in" in result.stdout
-    assert table_without_timings(job) == table_without_timings(next((undisturbed / "train").iterdir()))
-    assert (job / "predictions.csv").read_text() == (
-        next((undisturbed / "train").iterdir()) / "predictions.csv"
-    ).read_text()
+def test_kills_at_the_worst_moments_leave_no_trace(undisturbed, tmp_path):
+    command = (*OVERRIDES, f"output_dir={tmp_path}")
+    for moment, nth in MOMENTS:
+        process = start(tmp_path / "log", "tests/smoke_kill.py", moment, str(nth), str(int(KILL)), *command)
+        assert process.wait(timeout=PATIENCE) == -KILL, f"{moment}: {(tmp_path / 'log').read_text()[-3000:]}"
+    finish(tmp_path / "log", "train.py", *command)
+    assert_same_outcome(job_folder(tmp_path), undisturbed[0])
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_kills_while_a_run_is_set_aside_lose_nothing(tmp_path):
+    log, command = tmp_path / "log", (*OVERRIDES, "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    finish(log, "train.py", *command)
+    old = (job_folder(tmp_path) / "predictions.csv").read_bytes()
+    again = (*command, "resume=never")
+    for moment in ("before:~1", "after:~1", "before:config.yaml"):
+        process = start(log, "tests/smoke_kill.py", moment, "1", str(int(KILL)), *again)
+        assert process.wait(timeout=PATIENCE) == -KILL, moment
+    finish(log, "train.py", *again)
+    (kept,) = (tmp_path / "train").glob("*~*")
+    assert (kept / "predictions.csv").read_bytes() == old
+    assert json.loads((job_folder(tmp_path) / "summary.json").read_text())["status"] == "done"

@@ -1,16 +1,24 @@
 """A run that was cut off anywhere and started again ends with the weights and figures of an undisturbed one."""
 
 import itertools
+import math
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import TINY, composed
-from smoke_tables import table_without_timings
+from smoke_tables import assert_same_outcome, table_without_timings
 
 import train
+from fer_lightning import distributed, interruption
+from fer_lightning.callbacks import checkpoint
 from fer_lightning.classifier import FERClassifier
 from fer_lightning.errors import UserError
+from fer_lightning.interruption import Interrupted, Signals
+from fer_lightning.losses.focal import Focal
 from fer_lightning.runs import RunFolder
 
 # Everything that draws or remembers: weighted sampler, mixing, dropout, EMA, accumulation, a stateful schedule.
@@ -35,13 +43,17 @@ class Cut(Exception):
     """Stands for the moment when a process dies."""
 
 
+def cut(*args) -> None:
+    raise Cut
+
+
 def run(folder: Path, *overrides: str) -> None:
     cfg = composed(*EVERYTHING, *overrides)
     train.fit_and_test(cfg, RunFolder(folder), {})
 
 
-def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Die on entering this batch, counted from 0 over the whole run."""
+def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> None:
+    """Die on entering this batch, counted from 0 over this call."""
     training_step, batches = FERClassifier.training_step, itertools.count()
 
     def cut_short(self, *args):
@@ -52,7 +64,7 @@ def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as patch:
         patch.setattr(FERClassifier, "training_step", cut_short)
         with pytest.raises(Cut):
-            run(folder)
+            run(folder, *overrides)
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
@@ -70,19 +82,10 @@ def undisturbed(tmp_path_factory) -> Path:
 def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch):
     run_until(tmp_path, batch, monkeypatch)
     run(tmp_path)
-    assert table_without_timings(tmp_path) == table_without_timings(undisturbed)
-    for name in ("last.ckpt", "best.ckpt"):
-        expected, reached = weights(undisturbed, name), weights(tmp_path, name)
-        assert expected.keys() == reached.keys()
-        for key, value in expected.items():
-            assert torch.equal(value, reached[key]), f"{name}: {key}"
-    assert (tmp_path / "predictions.csv").read_text() == (undisturbed / "predictions.csv").read_text()
+    assert_same_outcome(tmp_path, undisturbed)
 
 
 def test_a_run_cut_in_its_test_is_only_tested_again(undisturbed, tmp_path, monkeypatch):
-    def cut(*args):
-        raise Cut
-
     with monkeypatch.context() as patch:
         patch.setattr(FERClassifier, "test_step", cut)
         with pytest.raises(Cut):
@@ -91,6 +94,206 @@ def test_a_run_cut_in_its_test_is_only_tested_again(undisturbed, tmp_path, monke
     run(tmp_path)
     assert (tmp_path / "checkpoints" / "last.ckpt").stat().st_mtime_ns == trained
     assert (tmp_path / "predictions.csv").read_text() == (undisturbed / "predictions.csv").read_text()
+
+
+def test_every_step_of_every_epoch_draws_anew(tmp_path, monkeypatch):
+    training_step, keys = FERClassifier.training_step, []
+
+    def noted(self, batch, batch_idx):
+        keys.append(batch["key"])
+        return training_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(FERClassifier, "training_step", noted)
+    run(tmp_path)
+    assert keys == [(epoch, step) for epoch in range(3) for step in range(BATCHES)]
+
+
+def cut_at_rename(moment: str, name: str, nth: int) -> Callable[[pytest.MonkeyPatch], None]:
+    """Die before or after the nth file of this name is put in its place."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        replace, count = os.replace, itertools.count(1)
+
+        def replace_or_die(source, target):
+            if Path(target).name != name or next(count) != nth:
+                return replace(source, target)
+            if moment == "after":
+                replace(source, target)
+            raise Cut
+
+        monkeypatch.setattr(os, "replace", replace_or_die)
+
+    return patch
+
+
+IN_THE_FIRST_EPOCH = (
+    ("before", "last.ckpt", 1),
+    ("before", "best.ckpt", 1),
+    ("after", "metrics.csv", 1),
+    ("after", "best.ckpt", 1),
+)
+LATER = (("before", "last.ckpt", 4), ("before", "predictions.csv", 1), ("before", "summary.json", 2))
+
+
+@pytest.mark.parametrize("moments", [IN_THE_FIRST_EPOCH, LATER], ids=["first epoch", "later"])
+def test_a_run_cut_while_it_writes_resumes_bit_for_bit(moments, undisturbed, tmp_path, monkeypatch):
+    for moment in moments:
+        with monkeypatch.context() as patch:
+            cut_at_rename(*moment)(patch)
+            with pytest.raises(Cut):
+                run(tmp_path)
+    run(tmp_path)
+    assert_same_outcome(tmp_path, undisturbed)
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    """This process listens to signals as train.py does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    fresh = Signals()
+    for module in (interruption, checkpoint, distributed):
+        monkeypatch.setattr(module, "signals", fresh)
+    fresh.install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def signalled(monkeypatch: pytest.MonkeyPatch, method: str, nth: int, *signums: int) -> None:
+    """Send this process signals as it enters the nth call of a classifier's method."""
+    original, count = getattr(FERClassifier, method), itertools.count(1)
+
+    def receive(self, *args):
+        if next(count) == nth:
+            for signum in signums:
+                signal.raise_signal(signum)
+        return original(self, *args)
+
+    monkeypatch.setattr(FERClassifier, method, receive)
+
+
+RARELY = "callbacks.last.every_n_steps=1000"
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_answered_behind_the_step_under_way(signum, status, undisturbed, listening, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        signalled(patch, "training_step", BATCHES + 3, signum)
+        with pytest.raises(Interrupted) as ended:
+            run(tmp_path, RARELY)
+    assert ended.value.code == status
+    assert RunFolder(tmp_path).summary()["status"] == "interrupted"
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == BATCHES // 2 + 2  # its optimiser step spans batches 3 and 4 of the second epoch
+    interruption.signals.received = 0
+    run(tmp_path, RARELY)
+    assert_same_outcome(tmp_path, undisturbed)
+
+
+def test_a_signal_in_validation_ends_the_run_at_once(listening, tmp_path, monkeypatch):
+    signalled(monkeypatch, "validation_step", 1, signal.SIGINT)
+    with pytest.raises(Interrupted):
+        run(tmp_path, RARELY)
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_a_second_signal_ends_the_run_at_once_and_an_echo_does_not(listening, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        signalled(patch, "training_step", 1, signal.SIGINT, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            run(tmp_path, RARELY)
+    assert (tmp_path / "checkpoints" / "last.ckpt").exists()
+    trained = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+    interruption.signals.received = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(interruption, "ECHO_SECONDS", 0.0)
+        signalled(patch, "training_step", 1, signal.SIGINT, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            run(tmp_path, RARELY)
+    assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == trained
+
+
+@pytest.mark.parametrize(
+    ("every", "overrides"),
+    [
+        (1, ("trainer.accumulate_grad_batches=4",)),
+        (2, ("trainer.accumulate_grad_batches=1", "trainer.limit_train_batches=5")),
+        (4, ("trainer.accumulate_grad_batches=2", "trainer.limit_train_batches=5")),
+        (3, ("trainer.accumulate_grad_batches=8",)),
+    ],
+)
+def test_no_more_steps_are_lost_than_allowed(every, overrides, tmp_path, monkeypatch):
+    save, steps = checkpoint.AtomicCheckpointIO.save_checkpoint, [0]
+
+    def noted(self, content, path, storage_options=None):
+        save(self, content, path, storage_options)
+        if Path(path).name == "last.ckpt":
+            steps.append(content["global_step"])
+
+    monkeypatch.setattr(checkpoint.AtomicCheckpointIO, "save_checkpoint", noted)
+    monkeypatch.setattr(FERClassifier, "test_step", cut)
+    with pytest.raises(Cut):
+        run(tmp_path, *overrides, f"callbacks.last.every_n_steps={every}")
+    assert max(later - earlier for earlier, later in itertools.pairwise(steps)) <= every
+    assert steps[-1] == torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+
+
+def test_a_limited_epoch_resumes_bit_for_bit(tmp_path, monkeypatch):
+    limited = ("trainer.limit_train_batches=5", "trainer.max_epochs=2")
+    run(tmp_path / "undisturbed", *limited)
+    for batch in (3, 4):  # each counted from where the run goes on
+        run_until(tmp_path / "cut", batch, monkeypatch, *limited)
+    run(tmp_path / "cut", *limited)
+    assert_same_outcome(tmp_path / "cut", tmp_path / "undisturbed")
+
+
+def nan_from(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """The loss is not a number from this training batch on, counted from 0 over all epochs."""
+    forward, count = Focal.forward, itertools.count()
+
+    def broken(self, logits, target):
+        spoilt = self.training and torch.is_grad_enabled() and next(count) >= batch
+        return forward(self, logits, target) * (math.nan if spoilt else 1)
+
+    monkeypatch.setattr(Focal, "forward", broken)
+
+
+@pytest.mark.parametrize(
+    ("batch", "place"),
+    [(BATCHES + 2, "step 5 (epoch 2, batch 3 of 6)"), (2 * BATCHES - 1, "step 6 (epoch 2, batch 6 of 6)")],
+    ids=["in the middle", "at the epoch's end"],
+)
+def test_a_loss_that_is_not_a_number_stops_the_run_and_spoils_nothing(batch, place, tmp_path, monkeypatch):
+    kept = {}
+    end_epoch = checkpoint.LastCheckpoint.on_train_epoch_end
+
+    def keep(self, *args):
+        end_epoch(self, *args)
+        kept.update({path: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()})
+
+    with monkeypatch.context() as patch:
+        nan_from(patch, batch)
+        patch.setattr(checkpoint.LastCheckpoint, "on_train_epoch_end", keep)
+        with pytest.raises(UserError) as stopped:
+            run(tmp_path, RARELY)
+    message = str(stopped.value)
+    assert place in message
+    assert "optim.lr (now 0.001)" in message
+    assert "trainer.gradient_clip_val (now 1)" in message
+    summary = RunFolder(tmp_path).summary()
+    assert summary["status"] == "failed"
+    assert place in summary["error"]
+    assert summary["epochs"] == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == kept
+    assert {path.name for path in kept} == {"last.ckpt", "best.ckpt"}
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    with pytest.raises(UserError, match=r"optim\.lr \(now 1e\+30\)"):
+        run(tmp_path, "optim=sgd", "optim.lr=1e30")
+    for path in (tmp_path / "checkpoints").glob("*"):
+        assert all(value.isfinite().all() for value in weights(tmp_path, path.name).values())
 
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):

@@ -1,0 +1,83 @@
+"""Signals that end a run in order: Ctrl-C, SIGTERM and, in a SLURM job, SIGUSR1, which also puts the job back in line.
+
+While the training loop defers, a signal waits until last.ckpt has been written behind the step under way; anywhere else
+it ends the run at once, and so does a second one. Either way the same command goes on: every file of a run is written
+whole or not at all. A process that the run's first one started only notes what it receives: the first decides.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from types import FrameType
+
+PARENT = "FER_LIGHTNING_PARENT"  # in the environment of a process that the first of a distributed run has started
+ECHO_SECONDS = 1.0  # a terminal and a launcher may both pass on one Ctrl-C; only a later one counts as a second
+
+
+class Interrupted(SystemExit):
+    """A signal has ended the run; the exit status is the shell's for that signal, 130 for Ctrl-C, 143 for SIGTERM."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+
+class Signals:
+    """What this process was asked to do. `received` is the first signal's number, 0 before any."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.deferred = False
+        self._latest = 0.0
+
+    def install(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if in_slurm() else [])):
+            signal.signal(number, self._receive)
+
+    def check(self) -> None:
+        """Raise Interrupted where a signal has come."""
+        if self.received and not is_child():
+            raise Interrupted(self.received)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        again, echo = self.received, time.monotonic() - self._latest < ECHO_SECONDS
+        self._latest = time.monotonic()
+        self.received = self.received or number
+        if is_child() or (again and echo) or (self.deferred and not again):
+            return
+        raise Interrupted(self.received)
+
+
+signals = Signals()
+
+
+def in_slurm() -> bool:
+    return "SLURM_JOB_ID" in os.environ
+
+
+def requeue() -> None:
+    """Put this SLURM job, or this task of an array, back in line; it then runs the same command again."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
+    subprocess.run(["scontrol", "requeue", job], check=False)
+
+
+def is_child() -> bool:
+    """Whether the first process of a distributed run has started this one."""
+    return PARENT in os.environ
+
+
+def follow_parent() -> None:
+    """End this process soon after the one that started it, however that ended: it would wait for it in vain."""
+    parent = int(os.environ[PARENT])
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

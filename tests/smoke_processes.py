@@ -1,0 +1,74 @@
+"""Real processes of train.py, started as a user starts them and ended as a user or a system ends them."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import ROOT
+
+ENDED_IN_ORDER = {signal.SIGTERM: 143, signal.SIGINT: 130}
+PATIENCE = 240  # seconds; for a machine that has much else to do
+
+
+def start(log: Path, *command: str) -> subprocess.Popen:
+    """The command in a process group of its own; what it prints goes to the end of `log`."""
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def finish(log: Path, *command: str) -> None:
+    status = start(log, *command).wait(timeout=PATIENCE)
+    assert status == 0, log.read_text()[-5000:]
+
+
+def random_moment(rng: random.Random, process: subprocess.Popen, outputs: Path, seconds: float) -> None:
+    """Wait for any moment of a run that takes some `seconds`, or, as often, for one of its training."""
+    deadline = time.monotonic() + seconds
+    if rng.random() < 0.5:
+        seen, deadline = _last_written(outputs), time.monotonic() + PATIENCE
+        while _last_written(outputs) == seen and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        deadline = time.monotonic() + 0.2 * seconds
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=rng.uniform(0, max(0.0, deadline - time.monotonic())))
+
+
+def _last_written(outputs: Path) -> int:
+    return max((path.stat().st_mtime_ns for path in outputs.glob("train/*/checkpoints/last.ckpt")), default=0)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def await_end(pid: int) -> None:
+    """Wait until no such process runs."""
+    deadline = time.monotonic() + PATIENCE
+    while _runs(pid):
+        assert time.monotonic() < deadline, f"process {pid} is left over"
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def job_folder(outputs: Path) -> Path:
+    """The one run below an output folder that stands in its place (what resume=never set aside has a ~ in its name)."""
+    (folder,) = (path for path in (outputs / "train").iterdir() if "~" not in path.name)
+    return folder
