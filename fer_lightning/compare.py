@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fer_lightning.report.predictions import Predictions
 
 PROGRAM = "python -m fer_lightning.compare"
+VIEWS = ("none", "flip", "ten_crop")
 EVALUATE = "python -m fer_lightning.evaluate"
 SEEDS = (
     "One seed each compares two runs, not two methods: another seed moves a score by about as much as another method. "
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", metavar="RUN_A", type=Path, help="folder of a finished run")
     parser.add_argument("b", metavar="RUN_B", type=Path, help="folder of another, tested on the same rows")
-    parser.add_argument("--tta", choices=("none", "flip", "ten_crop"), default="none", help="default: none")
+    parser.add_argument("--tta", choices=VIEWS, default="none", help="default: none")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the comparison there too")
     arguments = parser.parse_args()
     try:

@@ -119,9 +119,11 @@ class RunFolder:
         """A finished run's figures in a line."""
         summary = self.summary()
         best, test = summary["best"], summary["test"]
+        clean = test.get("clean", {}).get("acc", {}).get("value")
         return (
             f"best epoch {best['epoch']} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
-            f"test/acc {test['test/acc']:.4f}, test/f1_macro {test['test/f1_macro']:.4f}"
+            f"test/acc {test['test/acc']:.4f}{'' if clean is None else f' (clean rows {clean:.4f})'}, "
+            f"test/f1_macro {test['test/f1_macro']:.4f}"
         )
 
     @contextmanager

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, TINY, composed
+from disks import read_only
 from omegaconf import OmegaConf
 
 import train
@@ -134,6 +135,14 @@ def test_a_run_that_was_interrupted_can_be_evaluated_and_says_so(run, capsys):
     assert "has not ended (interrupted)" in capsys.readouterr().out
 
 
+def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
+    summary = json.loads((run / "summary.json").read_text())
+    summary["test"]["official"]["rows"] = 5
+    (run / "summary.json").write_text(json.dumps(summary))
+    evaluated(run)
+    assert "the run itself tested 5 of these rows" in capsys.readouterr().out.replace("\n", " ")
+
+
 def test_figures_that_the_run_did_not_report_are_pointed_out(run, capsys):
     summary = json.loads((run / "summary.json").read_text())
     summary["test"]["test/acc"] = 0.987
@@ -186,6 +195,11 @@ def test_a_checkpoint_of_another_network_is_told_in_words(run):
     checkpoint["state_dict"] = {key: value[:1] for key, value in checkpoint["state_dict"].items() if value.ndim}
     torch.save(checkpoint, path)
     with pytest.raises(UserError, match=r"best\.ckpt does not fit"):
+        evaluated(run)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_read(run):
+    with read_only(run), pytest.raises(UserError, match=r"cannot be written to.*cp -r"):
         evaluated(run)
 
 

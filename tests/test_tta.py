@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fer_lightning import tta
+from fer_lightning import compare, schema, tta
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.augment.warp import compose, identity, warp
 
@@ -31,7 +31,8 @@ def averaged(images: torch.Tensor, name: str, size: int) -> torch.Tensor:
     return torch.stack(shares).mean(dim=0)
 
 
-def test_names_are_those_that_the_config_knows():
+def test_names_are_those_that_the_commands_know():
+    assert tta.NAMES == tuple(schema.TTA.__members__) == compare.VIEWS
     assert [len(tta.views(name, 48)) for name in tta.NAMES] == [1, 2, 10]
     with pytest.raises(ValueError, match="ten_crop"):
         tta.views("five_crop", 48)

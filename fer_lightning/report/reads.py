@@ -41,18 +41,23 @@ def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> 
 
 
 def append(path: Path, line: tuple[str, ...]) -> int:
-    """Add one line under a lock that other processes respect; how many there are now, the header apart."""
+    """Add one line, whole or not at all, under a lock that other processes respect; how many there are now."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        before = file.readall()
-        start = b"\n" if before and not before.endswith(b"\n") else b""
+        before = file.read()
         text = _as_csv(line) if before else _as_csv(FIELDS) + _as_csv(line)
-        if file.write(start + text) < len(start + text):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(file.fileno())
-    return sum(1 for line in (before + start + text).splitlines() if line) - 1
+        if before and not before.endswith(b"\n"):
+            text = b"\n" + text
+        try:
+            if file.write(text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(len(before))
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    return sum(1 for line in (before + text).splitlines() if line) - 1
 
 
 def sentence(reads: dict[str, Any], split: str) -> str:

@@ -70,12 +70,17 @@ def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     notes = []
     if summary["status"] != "done":
         notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
-    before, after = summary.get("test", {}).get("test/acc"), entry["official"]["acc"]["value"]
-    if entry["tta"] == "none" and before is not None and abs(before - after) > 1e-6:
-        notes.append(
-            f"the run itself reported an accuracy of {100 * before:.2f} %; other hardware, libraries or numbers of "
-            "threads round otherwise"
-        )
+    reported = summary.get("test")
+    if entry["tta"] == "none" and reported:
+        rows = reported.get("official", reported)["rows"]
+        before, after = reported["test/acc"], entry["official"]["acc"]["value"]
+        if rows != entry["official"]["rows"]:
+            notes.append(f"the run itself tested {rows:,} of these rows")
+        elif abs(before - after) > 1e-6:
+            notes.append(
+                f"the run itself reported an accuracy of {100 * before:.2f} %; other hardware, libraries or numbers of "
+                "threads round otherwise"
+            )
     return notes
 
 

@@ -1,13 +1,13 @@
 """Every look at the test rows leaves a line, also when two processes look at once, and never stands in a run's way."""
 
 import csv
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from disks import read_only, small_disk
 
 from fer_lightning.report import reads
 
@@ -42,18 +42,22 @@ def test_faces_without_a_folder_are_counted_in_the_run_alone(tmp_path):
     assert reads.sentence(found, "official") == "PrivateTest was read once by this run."
 
 
-@pytest.mark.parametrize("reason", ["read-only", "a file stands there"])
-def test_a_data_folder_that_cannot_be_written_to_is_noted(reason, tmp_path):
-    store = tmp_path / "store"
-    if reason == "read-only":
-        if os.geteuid() == 0:
-            pytest.skip("root may write anywhere")
-        store.mkdir(mode=0o500)
-    else:
-        store.touch()
-    found = reads.record(tmp_path / "run", *data(store))
+def test_a_data_folder_that_cannot_be_written_to_is_noted(tmp_path):
+    with read_only(tmp_path / "store") as store:
+        found = reads.record(tmp_path / "run", *data(store))
     assert (found["run"], found["data"]) == (1, None)
-    assert str(store / "test_reads.csv") in reads.sentence(found, "official")
+    assert f"read once by this run (not counted in {store / 'test_reads.csv'}: " in reads.sentence(found, "official")
+
+
+def test_a_full_disk_takes_no_half_line(tmp_path):
+    with small_disk(tmp_path / "disk", "16k") as disk:
+        path = disk / "test_reads.csv"
+        reads.append(path, ("1", "a", "none", "", "s", "r"))
+        before = path.read_bytes()
+        with pytest.raises(OSError, match=r"No space left on device: '.*test_reads\.csv'"):
+            reads.append(path, ("2", "b" * 40_000, "none", "", "s", "r"))
+        assert path.read_bytes() == before
+        assert reads.append(path, ("3", "c", "none", "", "s", "r")) == 2
 
 
 def test_the_sentence_says_which_rows_and_how_often():
