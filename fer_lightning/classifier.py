@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
@@ -176,6 +177,8 @@ class FERClassifier(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
         self.schedule.load_state_dict(checkpoint["schedule"])
         partial_epoch = checkpoint["partial_epoch"]
         self.train_metrics.reset()

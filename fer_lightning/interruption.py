@@ -47,7 +47,13 @@ class Signals:
         again, echo = self.received, time.monotonic() - self._latest < ECHO_SECONDS
         self._latest = time.monotonic()
         self.received = self.received or number
-        if is_child() or (again and echo) or (self.deferred and not again):
+        if is_child() or (again and echo):
+            return
+        if self.deferred and not again:
+            os.write(
+                2,
+                f"\n{signal.Signals(number).name}: this step is finished and last.ckpt written; a second one ends at once\n".encode(),
+            )
             return
         raise Interrupted(self.received)
 

@@ -1,12 +1,14 @@
 """The system around a network: which weights are evaluated, and means that do not depend on the batches."""
 
+import math
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from fer_lightning.classifier import FERClassifier, RowMean
+from fer_lightning.classifier import NEVER, FERClassifier, RowMean
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.network import Network
 from fer_lightning.schedules.constant import Constant
@@ -84,3 +86,16 @@ def test_a_mean_over_rows_does_not_depend_on_the_batches():
         for batch in values.split(sizes):
             mean.update(batch.mean(), len(batch))
         assert mean.compute().item() == pytest.approx(4.5)
+
+
+def test_noting_a_loss_does_not_wait_for_the_device():
+    """On the meta device no value can be read."""
+    model = classifier()
+    model.trainer = trainer = SimpleNamespace(num_training_batches=5)
+    model._first_bad = torch.tensor(NEVER, device="meta")
+    model._note_if_not_finite(torch.tensor(0.0, device="meta"), {"key": (1, 2)})
+    assert model._first_bad.is_meta
+    model._first_bad = torch.tensor(NEVER)
+    for loss, key in ((1.0, (0, 4)), (math.inf, (1, 2)), (math.nan, (1, 4)), (1.0, (2, 0))):
+        model._note_if_not_finite(torch.tensor(loss), {"key": key})
+    assert model._first_bad == trainer.num_training_batches + 2
