@@ -5,6 +5,7 @@ it ends the run at once, and so does a second one. Either way the same command g
 whole or not at all. A process that the run's first one started only notes what it receives: the first decides.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from types import FrameType
 
 PARENT = "FER_LIGHTNING_PARENT"  # in the environment of a process that the first of a distributed run has started
+DEFERRED = "this step is finished and last.ckpt written; a second signal ends the run at once"
 ECHO_SECONDS = 1.0  # a terminal and a launcher may both pass on one Ctrl-C; only a later one counts as a second
 
 
@@ -50,10 +52,8 @@ class Signals:
         if is_child() or (again and echo):
             return
         if self.deferred and not again:
-            os.write(
-                2,
-                f"\n{signal.Signals(number).name}: this step is finished and last.ckpt written; a second one ends at once\n".encode(),
-            )
+            with contextlib.suppress(OSError):  # a terminal that is gone
+                os.write(2, f"\n{signal.Signals(number).name}: {DEFERRED}\n".encode())
             return
         raise Interrupted(self.received)
 
