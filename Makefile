@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install quickstart data audit test test-all lint format benchmark docker clean
+.PHONY: help install quickstart data audit test test-all lint security format benchmark docker clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ test-all: test  ## the default tests, then the slow ones
 lint: $(VENV)/.installed-dev  ## ruff, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+security: $(VENV)/.installed-dev  ## secrets in tracked files, known vulnerabilities of installed packages
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook
+	$(BIN)/python scripts/audit_packages.py
 
 format: $(VENV)/.installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
