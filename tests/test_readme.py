@@ -1,7 +1,10 @@
 """Every command, target, path and option that the README names exists, and its worked example works."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from fer_lightning import signatures
 from fer_lightning.check import check
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.refusals import groups, options
 
 TEXT = (ROOT / "README.md").read_text()
@@ -43,7 +46,9 @@ def example(tmp_path, monkeypatch):
         return own if own.exists() else known(module_name)
 
     monkeypatch.setattr(signatures, "source_file", source_file)
+    manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "notes": []}
     monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
+    monkeypatch.setattr("fer_lightning.data.store.read_manifest", lambda root: manifest)
     monkeypatch.setattr("fer_lightning.models.pretrained.locate", lambda size, tag: None)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -82,6 +87,21 @@ def test_command_composes_and_passes_the_check(command, example):
                 (example / value).parent.mkdir(parents=True, exist_ok=True)
                 (example / value).touch()
         assert check(from_example(example, *overrides)) == []
+
+
+@pytest.mark.parametrize("command", [line for line in CODE if line.startswith("python -m fer_lightning.")])
+def test_module_understands_its_command(command, tmp_path):
+    """In an empty folder: the run is not there, which is said after all else has been understood."""
+    result = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert re.search(r"no such folder", result.stderr), result.stderr
 
 
 @pytest.mark.parametrize("command", [line for line in CODE if line.startswith("make ")])
