@@ -3,7 +3,7 @@
     python -m fer_lightning.compare outputs/train/seed-0 outputs/train/loss-focal_seed-0
     python -m fer_lightning.compare A B --tta flip          what `python -m fer_lightning.evaluate` wrote for both
 
-Differences are B minus A, in points, on all test rows (official) and on those that are clean for both.
+Differences are B minus A, in points, on all test rows and on those that are clean for both.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
 def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
     from rich.console import Console
 
-    from fer_lightning.report.compare import compare, difference_table
+    from fer_lightning.report.compare import compare, difference_table, set_in_words
     from fer_lightning.runs import without_nan
 
     runs = {"A": a, "B": b}
@@ -54,7 +54,9 @@ def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
     for name, run in runs.items():
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
     for name, compared in entry.items():
-        console.print("", difference_table(compared, f"{compared['rows']:,} {name} rows, tta={tta}, in %"), sep="\n")
+        console.print(
+            "", difference_table(compared, f"{compared['rows']:,} {set_in_words(name)} rows, tta={tta}, in %"), sep="\n"
+        )
     console.print()
     for compared in entry.values():
         console.print(f"{compared['verdict'][0].upper()}{compared['verdict'][1:]}", highlight=False)

@@ -1,4 +1,4 @@
-"""Evaluate a trained run on its test rows: official, unseen and clean, each figure with its 95 % interval.
+"""Evaluate a trained run on its test rows: all, unseen and clean ones, each figure with its 95 % interval.
 
     python -m fer_lightning.evaluate run=outputs/train/seed-0
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop

@@ -44,7 +44,7 @@ def test_it_ends_in_words_and_writes_nothing(runs, tmp_path, monkeypatch, capsys
     before = sorted(tmp_path.rglob("*"))
     called(*runs, monkeypatch=monkeypatch)
     printed = " ".join(capsys.readouterr().out.split())
-    for words in (*map(str, runs), "600 official rows", "600 clean rows", "B is better by", "exact McNemar test, p <"):
+    for words in (*map(str, runs), "600 test rows", "600 clean rows", "B is better by", "exact McNemar test, p <"):
         assert words in printed
     assert "One seed each compares two runs, not two methods" in printed
     assert sorted(tmp_path.rglob("*")) == before
@@ -54,7 +54,7 @@ def test_json_holds_the_same(runs, tmp_path, monkeypatch):
     called(*runs, "--tta", "flip", "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
     written = json.loads((tmp_path / "c.json").read_text())
     assert written["tta"] == "flip"
-    assert written["official"]["acc"]["difference"] == 0
+    assert written["all"]["acc"]["difference"] == 0
     assert written["clean"]["better"] is None
 
 

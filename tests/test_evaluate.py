@@ -60,7 +60,7 @@ def test_without_views_it_reproduces_what_the_run_reported(run):
     assert {path.name for path in (run / "evaluation" / "none").iterdir()} == FILES
     assert (run / "evaluation/none/predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
     reported = RunFolder(run).summary()["test"]
-    for name in ("official", "unseen", "clean"):
+    for name in ("all", "unseen", "clean"):
         assert entry[name] == reported[name]
     assert entry["split"]["checksum"] == RunFolder(run).summary()["split"]["checksum"]
 
@@ -102,7 +102,7 @@ def test_views_average_probabilities_over_the_same_rows(run, capsys):
         assert latency["images_per_second"] > 0
         assert (latency["device"], latency["threads"], latency["batch_size"]) == ("cpu", 1, 8)
         printed = capsys.readouterr().out
-        for words in ("official", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "PrivateTest was read"):
+        for words in ("all", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "PrivateTest was read"):
             assert words in printed
         assert printed.rstrip().endswith(str(run / "evaluation" / tta))
 
@@ -137,7 +137,7 @@ def test_a_run_that_was_interrupted_can_be_evaluated_and_says_so(run, capsys):
 
 def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
     summary = json.loads((run / "summary.json").read_text())
-    summary["test"]["official"]["rows"] = 5
+    summary["test"]["all"]["rows"] = 5
     (run / "summary.json").write_text(json.dumps(summary))
     evaluated(run)
     assert "the run itself tested 5 of these rows" in capsys.readouterr().out.replace("\n", " ")

@@ -1,6 +1,6 @@
 """Two runs on the same test rows: paired differences with intervals, an exact test and a verdict in words. No torch.
 
-    {"official": SET, "clean": SET}
+    {"all": SET, "clean": SET}
     SET = {"rows": 3589, "acc": DIFFERENCE, "f1_macro": DIFFERENCE, "recall_mean": DIFFERENCE, "only_a_right": 210,
            "only_b_right": 252, "mcnemar_p": 0.056, "smallest_shown": 0.012, "better": None, "verdict": "..."}
     DIFFERENCE = {"a": 0.645, "b": 0.657, "difference": 0.012, "low": -0.001, "high": 0.024}, difference = b - a
@@ -23,7 +23,7 @@ from fer_lightning.metrics import RowOutcomes
 from fer_lightning.report.predictions import Predictions
 from fer_lightning.report.tables import NAMES, table_of_figures
 
-SETS = ("official", "clean")
+SETS = ("all", "clean")
 FIGURES = ("acc", "f1_macro", "recall_mean")
 LEVEL = 0.05
 
@@ -31,10 +31,15 @@ LEVEL = 0.05
 def compare(
     a: Predictions, b: Predictions, resamples: int = bootstrap.RESAMPLES, seed: int = bootstrap.SEED
 ) -> dict[str, dict[str, Any]]:
-    """Every difference on the official rows and on those that are clean for both; UserError where rows differ."""
+    """Every difference on all rows and on those that are clean for both; UserError where rows differ."""
     _refuse_other_rows(a, b)
-    sets = {"official": np.ones(len(a), bool), "clean": a.clean & b.clean}
+    sets = {"all": np.ones(len(a), bool), "clean": a.clean & b.clean}
     return {name: _on_rows(name, a, b, rows, resamples, seed) for name, rows in sets.items()}
+
+
+def set_in_words(name: str) -> str:
+    """`test` or `clean`, before the word rows."""
+    return "test" if name == "all" else name
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -109,11 +114,11 @@ def _better(entry: dict[str, Any]) -> str | None:
 
 
 def _verdict(name: str, entry: dict[str, Any]) -> str:
-    figure, where = entry["acc"], f"on the {entry['rows']:,} {name} rows"
+    figure, where = entry["acc"], f"on the {entry['rows']:,} {set_in_words(name)} rows"
     difference, low, high = figure["difference"], figure["low"], figure["high"]
     counts = f"A alone is right on {entry['only_a_right']:,} rows, B alone on {entry['only_b_right']:,}"
     if not entry["rows"]:
-        return f"there are no {name} rows to compare."
+        return f"there are no {set_in_words(name)} rows to compare."
     if entry["better"]:
         sign = 1 if entry["better"] == "B" else -1
         ends = sorted((sign * low, sign * high))

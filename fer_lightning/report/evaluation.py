@@ -1,11 +1,11 @@
 """The figures of a set of predictions with their intervals, as one nested dict and as files. No torch.
 
-    {"official": SET, "unseen": SET, "clean": SET}
+    {"all": SET, "unseen": SET, "clean": SET}
     SET    = {"rows": 3589, "acc": FIGURE, ... each of metrics.FIGURES, "classes": {"angry": CLASS, ...}}
     CLASS  = {"rows": 491, "recall": FIGURE, "precision": FIGURE, "f1": FIGURE}
     FIGURE = {"value": 0.645, "low": 0.629, "high": 0.661}, or None for `ferplus_acc` without votes
 
-`official` are all test rows, `unseen` those that are not blank and not byte-identical to a training or validation
+`all` are all test rows, `unseen` those that are not blank and not byte-identical to a training or validation
 image, `clean` those of them that are no near copy either and show a face.
 """
 
@@ -23,7 +23,7 @@ from fer_lightning.report import plots
 from fer_lightning.report.predictions import Predictions, write_predictions
 from fer_lightning.runs import without_nan
 
-SETS = ("official", "unseen", "clean")
+SETS = ("all", "unseen", "clean")
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def bootstrap_facts() -> dict[str, Any]:
 def write_evaluation(folder: Path, predictions: Predictions, entry: dict[str, Any], title: str) -> None:
     """predictions.csv, confusion.png, per_class.png and, last, metrics.json."""
     write_predictions(folder / "predictions.csv", predictions)
-    write_plots(folder, predictions, entry["official"], title)
+    write_plots(folder, predictions, entry["all"], title)
     write_atomically(folder / "metrics.json", json.dumps(without_nan(entry), indent=2, allow_nan=False) + "\n")
 
 

@@ -65,8 +65,8 @@ class Predictions:
         return self.probabilities.argmax(axis=1)
 
     def sets(self) -> dict[str, np.ndarray]:
-        """The rows (N,) bool that figures are given for: `official` (all), `unseen` and `clean`."""
-        return {"official": np.ones(len(self), bool), "unseen": self.unseen, "clean": self.clean}
+        """The rows (N,) bool that figures are given for: `all`, `unseen` and `clean`."""
+        return {"all": np.ones(len(self), bool), "unseen": self.unseen, "clean": self.clean}
 
     def confusion(self) -> np.ndarray:
         return confusion_matrix(self.labels, self.predicted, len(self.classes))

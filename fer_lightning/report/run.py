@@ -140,19 +140,18 @@ def write_test(
     write_predictions(folder / "predictions.csv", predictions)
     plots.curves(folder / "metrics.csv", folder / "plots" / "curves.png")
     sets = evaluate(predictions)
-    write_plots(folder / "plots", predictions, sets["official"], title="Test rows, best epoch")
-    values = {f"test/{name}": figure["value"] for name in FIGURES if (figure := sets["official"][name])}
+    write_plots(folder / "plots", predictions, sets["all"], title="Test rows, best epoch")
+    values = {f"test/{name}": figure["value"] for name in FIGURES if (figure := sets["all"][name])}
     return {**values, **sets}
 
 
 def closing_table(summary: dict[str, Any]) -> None:
     """Print the test figures by set and by class, the run's headline figures and how often the test rows were read."""
     console, test = Console(), summary["test"]
-    official = test["official"]
-    console.print(
-        class_table(official, title=f"Test rows by class, all {official['rows']:,}, in % with 95 % intervals"), ""
-    )
-    console.print(set_table(test, title="Test rows, in % with 95 % intervals"), "")
+    everything = test["all"]
+    by_class = f"Test rows by class, all {everything['rows']:,}, in % with 95 % intervals"
+    console.print(class_table(everything, by_class), "")
+    console.print(set_table(test, f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"), "")
     console.print(_headline_table(summary))
     for metric, (low, high) in (summary.get("expected") or {}).items():
         reached = test[metric]

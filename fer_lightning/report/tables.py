@@ -9,7 +9,7 @@ from rich.table import Table
 from fer_lightning.metrics import CLASS_FIGURES
 from fer_lightning.report import reads
 
-SETS = ("official", "unseen", "clean")
+SETS = ("all", "unseen", "clean")
 NAMES = {
     "acc": "accuracy",
     "f1_macro": "macro-F1",
@@ -51,9 +51,11 @@ def table_of_figures(title: str, *columns: str) -> Table:
 
 def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
     """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read."""
-    console, official, call = Console(), entry["official"], entry["call"]
-    console.print(class_table(official, f"Test rows by class, all {official['rows']:,}, in % with 95 % intervals"), "")
-    console.print(set_table(entry, f"Test rows by set, tta={entry['tta']}, in % with 95 % intervals"), "")
+    console, everything, call = Console(), entry["all"], entry["call"]
+    by_class = f"Test rows by class, all {everything['rows']:,}, in % with 95 % intervals"
+    by_set = f"Test rows, split={entry['split']['name']}, tta={entry['tta']}, in % with 95 % intervals"
+    console.print(class_table(everything, by_class), "")
+    console.print(set_table(entry, by_set), "")
     speed = call["latency"]
     console.print(
         f"One image takes {speed['milliseconds_of_one_image']:.1f} ms, batches of {speed['batch_size']} run at "
@@ -72,9 +74,9 @@ def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
         notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
     reported = summary.get("test")
     if entry["tta"] == "none" and reported:
-        rows = reported.get("official", reported)["rows"]
-        before, after = reported["test/acc"], entry["official"]["acc"]["value"]
-        if rows != entry["official"]["rows"]:
+        rows = reported.get("all", reported)["rows"]
+        before, after = reported["test/acc"], entry["all"]["acc"]["value"]
+        if rows != entry["all"]["rows"]:
             notes.append(f"the run itself tested {rows:,} of these rows")
         elif abs(before - after) > 1e-6:
             notes.append(

@@ -42,7 +42,7 @@ def pair(rows: int, only_a: int, only_b: int, share: float = 0.6) -> tuple[Predi
 
 def test_counts_by_hand():
     a, b = run(np.array([1, 1, 1, 0, 0, 1], bool)), run(np.array([1, 0, 1, 1, 1, 1], bool))
-    entry = compare(a, b, **FAST)["official"]
+    entry = compare(a, b, **FAST)["all"]
     assert (entry["rows"], entry["only_a_right"], entry["only_b_right"]) == (6, 1, 2)
     assert entry["acc"]["a"] == pytest.approx(4 / 6)
     assert entry["acc"]["difference"] == pytest.approx(1 / 6)
@@ -80,24 +80,24 @@ def test_the_smallest_differences_are_those_of_the_rule_of_thumb():
 
 def test_a_clear_difference_is_told_with_its_interval():
     a, b = pair(2000, 40, 120)
-    entry = compare(a, b, **FAST)["official"]
+    entry = compare(a, b, **FAST)["all"]
     assert entry["better"] == "B"
     low, high = (100 * entry["acc"][end] for end in ("low", "high"))
-    assert entry["verdict"].startswith(f"B is better by 4.00 points [{low:.2f}, {high:.2f}] on the 2,000 official rows")
+    assert entry["verdict"].startswith(f"B is better by 4.00 points [{low:.2f}, {high:.2f}] on the 2,000 test rows")
     half = 196 * math.sqrt((160 / 2000 - 0.04**2) / 2000)
     assert (low, high) == pytest.approx((4 - half, 4 + half), abs=0.3)
 
 
 def test_no_difference_is_told_with_what_could_have_been_seen():
-    entry = compare(*pair(2000, 100, 110), **FAST)["official"]
+    entry = compare(*pair(2000, 100, 110), **FAST)["all"]
     assert entry["better"] is None
-    assert entry["verdict"].startswith("no difference shown on the 2,000 official rows: B − A is 0.50 points [−")
+    assert entry["verdict"].startswith("no difference shown on the 2,000 test rows: B − A is 0.50 points [−")
     assert f"is about {100 * entry['smallest_shown']:.1f} points" in entry["verdict"]
 
 
 def test_the_interval_is_paired():
     """Two runs that mostly fail on the same rows differ by less than the intervals of each would allow."""
-    figure = compare(*pair(2000, 5, 15), **FAST)["official"]["acc"]
+    figure = compare(*pair(2000, 5, 15), **FAST)["all"]["acc"]
     alone = 2 * 1.96 * math.sqrt(figure["a"] * (1 - figure["a"]) / 2000)
     assert figure["high"] - figure["low"] < alone / 4
 
@@ -116,17 +116,17 @@ def test_the_order_of_the_runs_changes_signs_alone():
         for figure in ("acc", "f1_macro", "recall_mean"):
             assert entry[figure]["difference"] == pytest.approx(-other[figure]["difference"])
             assert entry[figure]["low"] == pytest.approx(-other[figure]["high"])
-    said = forth["official"]["verdict"]
+    said = forth["all"]["verdict"]
     assert said.startswith("B is better by ")
     by = said.split()[4]
-    assert back["official"]["verdict"].startswith(f"A is better by {by} points [")
+    assert back["all"]["verdict"].startswith(f"A is better by {by} points [")
 
 
 def test_clean_rows_are_clean_for_both():
     right = np.ones(40, bool)
     first, second = np.arange(40) < 30, np.arange(40) >= 10
     sets = compare(run(right, clean=first), run(~right, clean=second), **FAST)
-    assert (sets["official"]["rows"], sets["clean"]["rows"]) == (40, 20)
+    assert (sets["all"]["rows"], sets["clean"]["rows"]) == (40, 20)
 
 
 def test_without_clean_rows_nothing_is_claimed():
@@ -138,7 +138,7 @@ def test_without_clean_rows_nothing_is_claimed():
 
 def test_a_run_equals_itself():
     one, _ = pair(100, 10, 10)
-    entry = compare(one, one, **FAST)["official"]
+    entry = compare(one, one, **FAST)["all"]
     assert entry["acc"]["difference"] == entry["acc"]["low"] == entry["acc"]["high"] == 0
     assert entry["verdict"].startswith("no difference shown")
 
@@ -162,7 +162,7 @@ def test_other_data_is_refused(other, words):
 
 
 def test_the_table_fits_into_80_characters():
-    lines = shown(difference_table(compare(*pair(2000, 40, 120), **FAST)["official"], "2,000 official rows, in %"))
+    lines = shown(difference_table(compare(*pair(2000, 40, 120), **FAST)["all"], "2,000 test rows, in %"))
     assert "B − A, points" in lines
     assert "…" not in lines
     assert len(lines.splitlines()) == 5

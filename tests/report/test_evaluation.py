@@ -85,8 +85,8 @@ def test_each_set_is_scored_on_its_own_rows(name, evaluated):
 
 
 def test_fewer_rows_give_wider_intervals(evaluated):
-    few = evaluate(predictions(60), resamples=300)["official"]["acc"]
-    many = evaluated["official"]["acc"]
+    few = evaluate(predictions(60), resamples=300)["all"]["acc"]
+    many = evaluated["all"]["acc"]
     assert few["high"] - few["low"] > 2 * (many["high"] - many["low"])
 
 
@@ -106,7 +106,7 @@ def test_a_set_without_rows_is_empty_and_not_wrong():
 
 
 def test_tables_fit_into_80_characters(evaluated):
-    for table in (set_table(evaluated, "Test rows"), class_table(evaluated["official"], "by class")):
+    for table in (set_table(evaluated, "Test rows"), class_table(evaluated["all"], "by class")):
         lines = shown(table).splitlines()
         assert len(lines) == table.row_count + 2 + (table.row_count == len(FIGURES))
         assert "…" not in "".join(lines)

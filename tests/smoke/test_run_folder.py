@@ -75,7 +75,7 @@ def test_predictions_agree_with_the_reported_test_figures(finished):
     folder = folder_of(finished[0])
     predictions = read_predictions(folder.path / "predictions.csv")
     test = folder.summary()["test"]
-    assert len(predictions) == test["official"]["rows"]
+    assert len(predictions) == test["all"]["rows"]
     assert (predictions.predicted == predictions.labels).mean() == pytest.approx(test["test/acc"])
     likelihood = predictions.probabilities[range(len(predictions)), predictions.labels]
     assert -np.log(likelihood).mean() == pytest.approx(test["test/ce"])
@@ -86,7 +86,7 @@ def test_predictions_agree_with_the_reported_test_figures(finished):
 
 def test_the_summary_tells_rows_and_intervals_of_every_set(finished):
     test = folder_of(finished[0]).summary()["test"]
-    official, unseen, clean = (test[name] for name in ("official", "unseen", "clean"))
+    official, unseen, clean = (test[name] for name in ("all", "unseen", "clean"))
     assert official["rows"] > unseen["rows"] >= clean["rows"] > 0
     for entry in (official, unseen, clean):
         assert entry["acc"]["low"] < entry["acc"]["value"] < entry["acc"]["high"]
