@@ -45,7 +45,7 @@ lint: $(VENV)/.installed-dev  ## ruff, without changing a file
 	$(BIN)/ruff format --check .
 
 security: $(VENV)/.installed-dev  ## secrets in tracked files, known vulnerabilities of installed packages
-	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook -n
 	$(BIN)/python scripts/audit_packages.py
 
 format: $(VENV)/.installed-dev  ## let ruff mend what it can
