@@ -19,6 +19,7 @@ from fer_lightning.classifier import FERClassifier
 from fer_lightning.errors import UserError
 from fer_lightning.interruption import Interrupted, Signals
 from fer_lightning.losses.focal import Focal
+from fer_lightning.report import plots
 from fer_lightning.runs import RunFolder
 
 # Everything that draws or remembers: weighted sampler, mixing, dropout, EMA, accumulation, a stateful schedule.
@@ -69,6 +70,14 @@ def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch, *overri
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """They take half of a run's time, and nothing here looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_save", lambda figure, path: Path(path))
+        yield
 
 
 @pytest.fixture(scope="module")
