@@ -3,12 +3,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from fer_lightning import schema
+from fer_lightning.labels import USAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,6 +29,13 @@ TINY = (
     "callbacks.progress.style=plain",
     "threads=1",
 )
+
+
+def pretend_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the check find a store of FER2013, with all usages and FER+ votes, where there may be none."""
+    manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "notes": []}
+    monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
+    monkeypatch.setattr("fer_lightning.data.store.read_manifest", lambda root: manifest)
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -11,14 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import ROOT, composed
+from conftest import ROOT, composed, pretend_store
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fer_lightning import signatures
 from fer_lightning.check import check
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES, USAGES
+from fer_lightning.labels import TAXONOMIES
 from fer_lightning.refusals import groups, options
 
 TEXT = (ROOT / "README.md").read_text()
@@ -46,9 +46,7 @@ def example(tmp_path, monkeypatch):
         return own if own.exists() else known(module_name)
 
     monkeypatch.setattr(signatures, "source_file", source_file)
-    manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "notes": []}
-    monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
-    monkeypatch.setattr("fer_lightning.data.store.read_manifest", lambda root: manifest)
+    pretend_store(monkeypatch)
     monkeypatch.setattr("fer_lightning.models.pretrained.locate", lambda size, tag: None)
     monkeypatch.chdir(tmp_path)
     yield tmp_path

@@ -1,7 +1,7 @@
 """Every YAML of every group composes into a config that the checker accepts."""
 
 import pytest
-from conftest import ROOT, composed
+from conftest import ROOT, composed, pretend_store
 
 from fer_lightning import check as checker
 
@@ -25,7 +25,7 @@ OPTIONS = [(group, path.stem) for group in (*GROUPS, *MODIFIERS) for path in sor
 
 @pytest.fixture(autouse=True)
 def _store_is_there(monkeypatch):
-    monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
+    pretend_store(monkeypatch)
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))

@@ -47,6 +47,13 @@ REFUSALS = [
     ([SYNTHETIC, "model.size=tiny"], ["model.size", "Allowed:"]),
     (["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2"], ["trainer.strategy=ddp with -m"]),
     ([SYNTHETIC, "schedule.warmup=2"], ["schedule.warmup=2", "between 0 and 1"]),
+    ([SYNTHETIC, "data.split=folds"], ["data.split='folds'", "official_dedup", "fold"]),
+    ([SYNTHETIC, "data.split=fold"], ["data.fold=None", "data.fold=0 to 4", "-m data.fold=0,1,2,3,4"]),
+    ([SYNTHETIC, "data.split=fold", "data.fold=5"], ["data.fold=5", "data.fold=0 to 4"]),
+    ([SYNTHETIC, "data.fold=1"], ["data.fold=1 with data.split=official"]),
+    ([SYNTHETIC, "data.folds=2"], ["data.folds=2", "3 or more"]),
+    ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
+    ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),
 ]
 
