@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_lightning.data.store import open_store, source_changed, store_problem
+from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 
@@ -90,10 +90,6 @@ def table_of(root: str) -> "FaceTable":
     if problem := store_problem(root):
         raise UserError(problem)
     store = open_store(Path(root))
-    notes = list(store.manifest["notes"])
-    if source_changed(store.manifest):
-        source = store.manifest["source"]["path"]
-        notes.append(f"{source} has changed since it was ingested; make data FROM={source} takes it up")
     return FaceTable(
         name=store.manifest["taxonomy"],
         pixels=store.pixels,
@@ -102,7 +98,7 @@ def table_of(root: str) -> "FaceTable":
         source=store.source,
         classes=store.classes,
         checksum=store.manifest["checksum"],
-        notes=notes,
+        notes=notes_of(store.manifest),
         digests=store.digests,
         votes=store.votes,
         cache=Path(root),

@@ -11,7 +11,7 @@ from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.readers.faces import TRAINING
 from fer_lightning.data.rows import rows_checksum, stored_order
-from fer_lightning.data.store import Store, open_store, source_changed, store_problem
+from fer_lightning.data.store import Store, notes_of, open_store, store_problem
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES, Taxonomy
@@ -35,10 +35,7 @@ def load(
     base = open_store(Path(root))
     if base.manifest["taxonomy"] != "fer2013":
         raise UserError(f"data.root={root}: a store of extra rows, not of FER2013; name the folder above it")
-    notes = list(base.manifest["notes"])
-    if source_changed(base.manifest):
-        source = base.manifest["source"]["path"]
-        notes.append(f"{source} has changed since it was ingested; make data FROM={source} takes it up")
+    notes = notes_of(base.manifest)
     if taxonomy == "fer2013" and extra is None:
         part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests, base.votes)
         return _table(part, chosen, base.manifest["checksum"], notes, Path(root))

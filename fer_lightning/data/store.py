@@ -121,11 +121,14 @@ def write_columns(folder: Path, order: "np.ndarray", columns: dict[str, "np.ndar
             os.fsync(file.fileno())
 
 
-def source_changed(manifest: dict[str, Any]) -> bool:
-    """Whether the file that a store was made from has another size or time now; folders are not walked."""
-    source = manifest["source"]
+def notes_of(manifest: dict[str, Any]) -> list[str]:
+    """A store's notes, with one more where its source file has another size or time now; folders are not walked."""
+    notes, source = list(manifest["notes"]), manifest["source"]
+    path = source["path"]
     try:
-        status = os.stat(source["path"])
+        status = os.stat(path)
     except OSError:
-        return False
-    return os.path.isfile(source["path"]) and source["fingerprint"] != [1, status.st_size, status.st_mtime_ns]
+        return notes
+    if os.path.isfile(path) and source["fingerprint"] != [1, status.st_size, status.st_mtime_ns]:
+        notes.append(f"{path} has changed since it was ingested; make data FROM={path} takes it up")
+    return notes
