@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
+from blobs import blobs, noisy
 
 from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.table import FaceTable
@@ -13,31 +13,18 @@ TRAIN, PUBLIC, PRIVATE = range(3)
 ANGRY, HAPPY, SAD = range(3)
 
 
-def faces(count: int, seed: int = 0) -> np.ndarray:
-    """Blobs, uint8 (count, 48, 48), no two of which correlate."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(40, 216, (count, 8, 8)).astype(np.float32)
-    soft = np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in coarse])
-    return np.clip(soft, 0, 255).astype(np.uint8)
-
-
-def speckled(image: np.ndarray, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(0, 6, image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
-
-
 def full_of_findings(classes: tuple[str, ...] = CLASSES, cache: Path | None = None, votes: bool = True) -> FaceTable:
     """40 rows: 0 to 19 Training, 20 to 27 PublicTest, 28 to 39 PrivateTest; all angry unless said."""
-    pixels = faces(40)
+    pixels = blobs(40, low=40, high=216)
     labels = np.zeros(40, np.int64)
     usage = np.repeat([TRAIN, PUBLIC, PRIVATE], [20, 8, 12]).astype(np.uint8)
     pixels[28] = pixels[0]  # a copy of Training under the same label
     pixels[29] = pixels[1]  # and under another one
     labels[29] = SAD
     pixels[30] = pixels[20]  # of PublicTest
-    pixels[31] = speckled(pixels[2])  # near, of Training, another label
+    pixels[31] = noisy(pixels[2], 6)  # near, of Training, another label
     labels[31] = HAPPY
-    pixels[32] = speckled(pixels[21][:, ::-1])  # near and mirrored, of PublicTest
+    pixels[32] = noisy(pixels[21][:, ::-1], 6)  # near and mirrored, of PublicTest
     pixels[33] = pixels[5] = 7  # blank
     pixels[4] = pixels[3]  # within Training
     pixels[6] = pixels[6] // 40  # dark and flat

@@ -15,6 +15,26 @@ ENDED_IN_ORDER = {signal.SIGTERM: 143, signal.SIGINT: 130}
 PATIENCE = 240  # seconds; for a machine that has much else to do
 
 
+# What draws or remembers, so that a wrong resume would show.
+EVERYTHING = (
+    "sampler=weighted",
+    "augment=mix",
+    "ema_decay=0.9",
+    "optim=adamw",
+    "trainer.accumulate_grad_batches=2",
+    "callbacks.best.monitor=val/ce",
+    "callbacks.best.mode=min",
+    "callbacks.last.every_n_steps=2",
+)
+
+
+def timed_run(outputs: Path, *overrides: str) -> tuple[Path, float]:
+    """The folder of a run that nothing disturbed, and the seconds that it took."""
+    began = time.monotonic()
+    finish(outputs / "log", "train.py", *overrides, f"output_dir={outputs}")
+    return job_folder(outputs), time.monotonic() - began
+
+
 def start(log: Path, *command: str) -> subprocess.Popen:
     """The command in a process group of its own; what it prints goes to the end of `log`."""
     with open(log, "ab") as output:

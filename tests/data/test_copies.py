@@ -3,9 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from blobs import blobs, noisy
 
 from fer_lightning.data import copies as copies_module
 from fer_lightning.data.clean import judge_test_rows
@@ -15,19 +15,6 @@ from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 
 TRAIN, PUBLIC, PRIVATE = range(3)
-
-
-def faces(count: int, seed: int = 0) -> np.ndarray:
-    """Blobs that correlate with each other as little as strangers' faces do."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(0, 256, (count, 8, 8)).astype(np.float32)
-    soft = np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in coarse])
-    return np.clip(soft, 0, 255).astype(np.uint8)
-
-
-def noisy(image: np.ndarray, strength: float, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(0, strength, image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
 def table(pixels: np.ndarray, usage=None, source=None, **options) -> FaceTable:
@@ -53,7 +40,7 @@ def brute_force(pixels: np.ndarray) -> set[tuple[int, int, bool]]:
 
 def test_near_copies_are_those_of_a_search_through_all_pairs(monkeypatch):
     monkeypatch.setattr(copies_module, "_CHUNK", 16)
-    pixels = faces(60)
+    pixels = blobs(60)
     for place, strength in enumerate((3, 8, 15, 22, 30, 40, 60)):
         pixels[40 + place] = noisy(pixels[place], strength)
         pixels[50 + place] = noisy(pixels[20 + place][:, ::-1], strength)
@@ -66,7 +53,7 @@ def test_near_copies_are_those_of_a_search_through_all_pairs(monkeypatch):
 
 
 def test_a_brighter_and_softer_copy_is_near_and_a_stranger_is_not():
-    pixels = faces(3)
+    pixels = blobs(3)
     pixels[1] = (pixels[0] * 0.6 + 40).astype(np.uint8)
     near = copies_of(table(pixels)).near
     assert near.rows.tolist() == [[0, 1]]
@@ -74,7 +61,7 @@ def test_a_brighter_and_softer_copy_is_near_and_a_stranger_is_not():
 
 
 def test_exact_copies_and_blanks_are_no_near_pairs():
-    pixels = faces(6)
+    pixels = blobs(6)
     pixels[1], pixels[2], pixels[3] = pixels[0], 0, 255
     copies = copies_of(table(pixels))
     assert len(copies.near.rows) == 0
@@ -83,7 +70,7 @@ def test_exact_copies_and_blanks_are_no_near_pairs():
 
 
 def test_a_near_copy_counts_for_every_row_of_its_image():
-    pixels = faces(5)
+    pixels = blobs(5)
     pixels[1], pixels[3] = pixels[0], noisy(pixels[0], 5)
     copies = copies_of(table(pixels))
     assert copies.has_copy_in(np.array([3]), np.array([1])).tolist() == [True]
@@ -92,7 +79,7 @@ def test_a_near_copy_counts_for_every_row_of_its_image():
 
 
 def test_groups_join_copies_near_copies_and_sources_in_many_steps():
-    pixels = faces(8)
+    pixels = blobs(8)
     pixels[1], pixels[2] = pixels[0], noisy(pixels[0], 5)
     joined = groups(faces_table := table(pixels, source=list("aabcbdef")), copies_of(faces_table))
     assert joined[0] == joined[1] == joined[2] == joined[4]
@@ -100,7 +87,7 @@ def test_groups_join_copies_near_copies_and_sources_in_many_steps():
 
 
 def test_near_copies_are_kept_and_looked_for_again_when_the_file_is_damaged(tmp_path, monkeypatch):
-    pixels = faces(4)
+    pixels = blobs(4)
     pixels[1] = noisy(pixels[0], 5)
     cached = table(pixels, cache=tmp_path)
     first = copies_of(cached)
@@ -117,13 +104,13 @@ def test_near_copies_are_kept_and_looked_for_again_when_the_file_is_damaged(tmp_
 
 
 def test_a_cache_that_cannot_be_written_is_noted_and_no_error():
-    unwritable = table(faces(3), cache=Path("/proc/none"))
+    unwritable = table(blobs(3), cache=Path("/proc/none"))
     assert len(copies_of(unwritable).near.rows) == 0
     assert "cannot be written" in unwritable.notes[0]
 
 
 def test_near_copies_of_too_many_images_are_not_looked_for(monkeypatch):
-    pixels = faces(4)
+    pixels = blobs(4)
     pixels[1] = noisy(pixels[0], 5)
     monkeypatch.setattr(copies_module, "MAX_IMAGES", 3)
     with pytest.warns(UserWarning, match="near copies of 4 images are not looked for"):
@@ -133,7 +120,7 @@ def test_near_copies_of_too_many_images_are_not_looked_for(monkeypatch):
 @pytest.fixture
 def judged():
     """Test rows: 0 new, 1 copied in training, 2 in validation, 3 nearly, 4 mirrored, 5 blank, 6 no face."""
-    pixels = faces(14)
+    pixels = blobs(14)
     usage = [TRAIN] * 5 + [PUBLIC] * 2 + [PRIVATE] * 7
     pixels[8], pixels[9], pixels[10], pixels[11], pixels[12] = (
         pixels[0],

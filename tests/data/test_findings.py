@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from audit_tables import CLASSES, PRIVATE, PUBLIC, TRAIN, faces, full_of_findings
+from audit_tables import CLASSES, PRIVATE, PUBLIC, TRAIN, full_of_findings
+from blobs import blobs
 
 from fer_lightning.data.clean import judge_test_rows
 from fer_lightning.data.findings import (
@@ -148,7 +149,7 @@ def test_a_table_without_all_usages_has_no_clean_rows_but_all_else(usages):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_tiny_table_and_one_of_blanks_alone_are_counted(count):
-    for pixels in (faces(count), np.full((count, 48, 48), 9, np.uint8)):
+    for pixels in (blobs(count), np.full((count, 48, 48), 9, np.uint8)):
         zeros = np.zeros(count, np.int64)
         table = FaceTable("tiny", pixels, zeros, zeros.astype(np.uint8), zeros.astype(str), ("angry",), "sum")
         found = facts(find(table))

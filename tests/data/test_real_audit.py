@@ -8,20 +8,13 @@ import sys
 import time
 
 import pytest
-from test_real_fer2013 import ROOT, SOURCE
+from test_real_fer2013 import NEEDS_FER2013, ROOT, SOURCE
 
 from fer_lightning.data.ingest import ingest
 
 NEAR_TOLERANCE = 3  # pairs whose correlation is 0.95 but for rounding
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not (SOURCE / "materialize.py").exists(),
-        reason="no real FER2013: FER2013_SOURCE names no folder with materialize.py",
-    ),
-]
+pytestmark = NEEDS_FER2013
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ SPLITS = {
     "stratified": ([25121, 5383, 5383], 4926, 4752, "31380647b6"),
 }
 
-pytestmark = [
+NEEDS_FER2013 = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
@@ -36,6 +36,7 @@ pytestmark = [
         reason="no real FER2013: FER2013_SOURCE names no folder with materialize.py",
     ),
 ]
+pytestmark = NEEDS_FER2013
 
 
 def test_real_fer2013_has_one_checksum_in_all_forms(tmp_path):

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY, run_train
-from smoke_processes import PATIENCE, await_end, children, finish, job_folder, random_moment, start
+from smoke_processes import (
+    EVERYTHING,
+    PATIENCE,
+    await_end,
+    children,
+    finish,
+    job_folder,
+    random_moment,
+    start,
+    timed_run,
+)
 from smoke_tables import assert_same_outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -20,15 +30,8 @@ OVERRIDES = (
     *(override for override in TINY if not override.startswith("trainer=")),
     "trainer=ddp_cpu",
     "data.batch_size=16",
-    "sampler=weighted",
-    "augment=mix",
-    "ema_decay=0.9",
-    "optim=adamw",
+    *EVERYTHING,
     "trainer.max_epochs=4",
-    "trainer.accumulate_grad_batches=2",
-    "callbacks.best.monitor=val/ce",
-    "callbacks.best.mode=min",
-    "callbacks.last.every_n_steps=2",
 )
 WAYS = (
     ("first", signal.SIGKILL),
@@ -42,11 +45,7 @@ WAYS = (
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Path, float]:
-    """The folder of a run that nothing disturbed, and the seconds that it took."""
-    outputs = tmp_path_factory.mktemp("undisturbed")
-    began = time.monotonic()
-    finish(outputs / "log", "train.py", *OVERRIDES, f"output_dir={outputs}")
-    return job_folder(outputs), time.monotonic() - began
+    return timed_run(tmp_path_factory.mktemp("undisturbed"), *OVERRIDES)
 
 
 def test_each_test_row_is_seen_once(undisturbed):

@@ -4,27 +4,19 @@ import json
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from conftest import TINY
-from smoke_processes import ENDED_IN_ORDER, PATIENCE, finish, job_folder, random_moment, start
+from smoke_processes import ENDED_IN_ORDER, EVERYTHING, PATIENCE, finish, job_folder, random_moment, start, timed_run
 from smoke_tables import assert_same_outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 OVERRIDES = (
     *TINY,
-    "sampler=weighted",
-    "augment=mix",
-    "ema_decay=0.9",
-    "optim=adamw",
+    *EVERYTHING,
     "trainer.max_epochs=6",
-    "trainer.accumulate_grad_batches=2",
-    "callbacks.best.monitor=val/ce",
-    "callbacks.best.mode=min",
-    "callbacks.last.every_n_steps=2",
 )
 KILLS = 10
 WAYS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True))
@@ -44,11 +36,7 @@ MOMENTS = (
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Path, float]:
-    """The folder of a run that nothing disturbed, and the seconds that it took."""
-    outputs = tmp_path_factory.mktemp("undisturbed")
-    began = time.monotonic()
-    finish(outputs / "log", "train.py", *OVERRIDES, f"output_dir={outputs}")
-    return job_folder(outputs), time.monotonic() - began
+    return timed_run(tmp_path_factory.mktemp("undisturbed"), *OVERRIDES)
 
 
 def test_ten_kills_at_random_moments_leave_no_trace(undisturbed, tmp_path):
