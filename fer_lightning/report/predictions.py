@@ -7,7 +7,7 @@ It is what every later report is made from, so probabilities keep all digits of 
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -119,38 +119,45 @@ def read_predictions(path: Path) -> Predictions:
         )
     voted = header[len(FIXED) : len(FIXED) + 1] == [FERPLUS]
     classes = tuple(header[len(FIXED) + voted :])
+    try:
+        return _of_columns(zip(*lines, strict=True) if lines else [()] * len(header), classes, voted)
+    except (KeyError, ValueError):
+        raise UserError(_first_fault(path, header, lines, classes, voted)) from None
+
+
+def _of_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...], voted: bool) -> Predictions:
+    """KeyError or ValueError where a field is not as it should be."""
+    row, image, label, _, unseen, clean, *rest = columns
     codes = {name: code for code, name in enumerate(classes)}
-    parsed = []
-    for number, line in enumerate(lines, start=2):
-        try:
-            parsed.append(_parse(line, len(header), codes, voted))
-        except KeyError as error:
-            raise UserError(f"{path}, line {number}: {error} is no class and no true or false. {DAMAGED}") from None
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: {error}. {DAMAGED}") from None
-    rows, images, labels, unseen, clean, plurality, probabilities = zip(*parsed, strict=True) if parsed else [()] * 7
+    plurality = None
+    if voted:
+        names, *rest = rest
+        plurality = np.array([codes[name] if name else -1 for name in names], np.int64)
+    probabilities = np.array([[float(value) for value in column] for column in rest], np.float32)
     return Predictions(
-        np.array(rows, np.int64),
-        np.array(images, str),
-        np.array(labels, np.int64),
-        np.array(probabilities, np.float32).reshape(-1, len(classes)),
-        np.array(unseen, bool),
-        np.array(clean, bool),
-        np.array(plurality, np.int64) if voted else None,
+        np.array([int(number) for number in row], np.int64),
+        np.array(image, str),
+        np.array([codes[name] for name in label], np.int64),
+        probabilities.reshape(len(classes), -1).T,
+        np.array([BOOLEANS[word] for word in unseen], bool),
+        np.array([BOOLEANS[word] for word in clean], bool),
+        plurality,
         classes,
     )
 
 
-def _parse(line: list[str], width: int, codes: dict[str, int], voted: bool) -> tuple:
-    if len(line) != width:
-        raise ValueError(f"{len(line)} fields where the first line has {width}")
-    row, image, label, _, unseen, clean, *rest = line
-    plurality = -1
-    if voted:
-        name, *rest = rest
-        plurality = codes[name] if name else -1
-    probabilities = [float(value) for value in rest]
-    return int(row), image, codes[label], BOOLEANS[unseen], BOOLEANS[clean], plurality, probabilities
+def _first_fault(path: Path, header: list[str], lines: list[list[str]], classes: tuple[str, ...], voted: bool) -> str:
+    """In words, with its line."""
+    for number, line in enumerate(lines, start=2):
+        try:
+            if len(line) != len(header):
+                raise ValueError(f"{len(line)} fields where the first line has {len(header)}")
+            _of_columns([(field,) for field in line], classes, voted)
+        except KeyError as error:
+            return f"{path}, line {number}: {error} is no class and no true or false. {DAMAGED}"
+        except ValueError as error:
+            return f"{path}, line {number}: {error}. {DAMAGED}"
+    return f"{path}: cannot be read. {DAMAGED}"
 
 
 def _words(flags: np.ndarray) -> list[str]:
