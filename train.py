@@ -22,10 +22,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer_lightning import runs, schema
+from fer_lightning import runs, schema, slurm
 from fer_lightning.check import check
 from fer_lightning.errors import UserError
-from fer_lightning.interruption import Interrupted, follow_parent, is_child, requeue, signals
+from fer_lightning.interruption import Interrupted, follow_parent, is_child, signals
 from fer_lightning.refusals import explain
 
 schema.register()
@@ -51,9 +51,14 @@ def train(cfg: DictConfig) -> float | None:
     with folder.failures_in_words():
         if runs.is_main_process():
             folder.claim(config, start_over=config["resume"] == "never")
-            if folder.is_done():
+            slurm.tell_other_tasks(folder.path)
+        else:
+            slurm.await_first_task(folder.path)
+        if folder.is_done():
+            if runs.is_main_process():
                 print(f"{folder.path} is done; resume=never would start it over.\n{folder.headline()}")
-                return folder.summary()["best_value"]
+            return folder.summary()["best_value"]
+        if runs.is_main_process():
             folder.write_provenance(overrides)
         runs.log_to(folder.path / "train.log")
         for warning in warnings:
@@ -62,7 +67,7 @@ def train(cfg: DictConfig) -> float | None:
             return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
         except Interrupted as error:
             if error.signum == signal.SIGUSR1 and runs.is_main_process():
-                requeue()
+                slurm.requeue()
             raise
 
 
@@ -120,14 +125,14 @@ def main() -> None:
 
 
 def refuse(message: str) -> NoReturn:
-    if is_child():
+    if not runs.is_main_process():
         time.sleep(5)  # the first process, which mostly meets the same, tells it and ends this one
     print(f"train.py: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def stop(interruption: Interrupted) -> NoReturn:
-    if is_child():
+    if not runs.is_main_process():  # with another status srun would end the first, which still has work to do
         sys.exit(0)
     name = signal.Signals(interruption.signum).name
     print(f"train.py: ended by {name}. The same command goes on where this one stopped.", file=sys.stderr)

@@ -8,10 +8,11 @@ whole or not at all. A process that the run's first one started only notes what 
 import contextlib
 import os
 import signal
-import subprocess
 import threading
 import time
 from types import FrameType
+
+from fer_lightning.slurm import in_slurm
 
 PARENT = "FER_LIGHTNING_PARENT"  # in the environment of a process that the first of a distributed run has started
 DEFERRED = "this step is finished and last.ckpt written; a second signal ends the run at once"
@@ -59,17 +60,6 @@ class Signals:
 
 
 signals = Signals()
-
-
-def in_slurm() -> bool:
-    return "SLURM_JOB_ID" in os.environ
-
-
-def requeue() -> None:
-    """Put this SLURM job, or this task of an array, back in line; it then runs the same command again."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
-    subprocess.run(["scontrol", "requeue", job], check=False)
 
 
 def is_child() -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fer_lightning import slurm
 from fer_lightning.metrics import FIGURES
 from fer_lightning.report import plots, reads
 from fer_lightning.report.evaluation import evaluate, write_plots
@@ -43,6 +44,7 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
         "command": command_line(),
         **git_state(ROOT),
         **_machine(),
+        "slurm": slurm.facts(),
         "earlier": _earlier(folder),
     }
     folder.write_summary(summary)
@@ -76,7 +78,7 @@ def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
     before = folder.summary() if folder.last_checkpoint.exists() else None
     if before is None:
         return []
-    keys = ("status", "started", "commit", "dirty", "hardware")
+    keys = ("status", "started", "commit", "dirty", "hardware", "slurm")
     return [*before.get("earlier", []), {key: before.get(key) for key in keys}]
 
 
