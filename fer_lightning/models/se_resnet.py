@@ -1,0 +1,95 @@
+"""A residual network with squeeze-excitation for small faces: no pooling before the first stage."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from fer_lightning.errors import UserError
+from fer_lightning.models.blocks import SqueezeExcitation, check_input_size
+
+
+class SEResNet(nn.Module):
+    """The CIFAR form of ResNet (He et al. 2016, arXiv:1512.03385, 4.2; SE as Hu et al. 2018, arXiv:1709.01507).
+
+    ImageNet networks halve the image twice before their first block and leave 2 x 2 places of a 48 px face; this one
+    begins at full size and ends with 6 x 6. (B, in_channels, S, S) -> logits (B, num_classes).
+
+    blocks     residual blocks of each stage; every stage after the first halves the side
+    channels   of each stage; [2, 2, 2, 2] blocks of [64, 128, 256, 512] are ResNet-18's
+    squeeze    squeeze-excitation in every block, starting as the identity
+    drop_path  probability of skipping the last block, falling linearly to 0 at the first
+    dropout    before the linear layer
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 7,
+        in_channels: int = 1,
+        input_size: int = 48,
+        blocks: list[int] = (2, 2, 2, 2),
+        channels: list[int] = (64, 128, 256, 512),
+        squeeze: bool = True,
+        drop_path: float = 0.0,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        check_input_size(input_size)
+        _check_stages(blocks, channels)
+        self.stem = nn.Sequential(_conv3(in_channels, channels[0]), nn.BatchNorm2d(channels[0]), nn.ReLU())
+        rates = iter(torch.linspace(0, drop_path, sum(blocks)).tolist())
+        stages = []
+        for number, (depth, (before, after)) in enumerate(zip(blocks, pairwise((channels[0], *channels)), strict=True)):
+            stride = 1 if number == 0 else 2
+            stages.append(Block(before, after, stride, squeeze, next(rates)))
+            stages.extend(Block(after, after, 1, squeeze, next(rates)) for _ in range(depth - 1))
+        self.blocks = nn.Sequential(*stages)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1], num_classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; (B, in, S, S) -> (B, out, S / stride, S / stride).
+
+    The last BatchNorm starts at 0, so that a block starts as its shortcut (Goyal et al. 2017, arXiv:1706.02677, 5.1);
+    a shortcut that halves averages before its 1x1 convolution (He et al. 2019, arXiv:1812.01187, ResNet-D).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, squeeze: bool, drop_path: float):
+        super().__init__()
+        self.conv1, self.bn1 = _conv3(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels)
+        self.conv2, self.bn2 = _conv3(out_channels, out_channels), nn.BatchNorm2d(out_channels)
+        nn.init.zeros_(self.bn2.weight)
+        self.se = SqueezeExcitation(out_channels, identity=True) if squeeze else nn.Identity()
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.shortcut = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True),
+                nn.Conv2d(in_channels, out_channels, 1, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        y = self.se(self.bn2(self.conv2(y)))
+        return torch.relu(self.drop_path(y) + self.shortcut(x))
+
+
+def _conv3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+
+
+def _check_stages(blocks: Sequence[int], channels: Sequence[int]) -> None:
+    if not blocks or len(blocks) != len(channels) or min(*blocks, *channels) < 1:
+        raise UserError(
+            f"model.blocks={list(blocks)} model.channels={list(channels)}: expected one number of blocks and one of "
+            "channels for each stage, 1 or more, as [2,2,2,2] and [64,128,256,512]."
+        )
