@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install quickstart data audit test test-all lint security format benchmark docker clean
+.PHONY: help install quickstart data audit report test test-all lint security format benchmark docker clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new
 
 audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
+
+report: install  ## what a sweep shows: make report DIR=outputs/overfitting-cpu [OUT=...] [PICTURES=no]
+	@test -n "$(DIR)" || { echo "make report DIR=path: a sweep's folder, as outputs/overfitting-cpu"; exit 2; }
+	$(SINGLE) $(BIN)/python -m fer_lightning.report "$(DIR)" $(if $(OUT),--out "$(OUT)") $(if $(filter no,$(PICTURES)),--no-pictures)
 
 test: lint  ## lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile

@@ -3,22 +3,19 @@
 Every name of a class, a file or a person passes through Jinja's autoescape; no name stands in a style.
 """
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.findings import OUTLYING, Findings
-from fer_lightning.labels import COLORS, USAGES, canonical
+from fer_lightning.labels import COLORS, USAGES
+from fer_lightning.report.faces import address, own_column, tally
 
 TEMPLATES = Path(__file__).parent / "templates"
 GROUPS, PAIRS, CONFLICTS, FACES, EXTREMES, PER_CLASS = 24, 25, 60, 36, 12, 5  # pictures or cards of each kind at most
@@ -70,7 +67,7 @@ def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> 
         usages=[USAGES[code] for code in findings.usages],
         rows=len(findings.table),
         columns=COLUMNS,
-        own_column={name: _own_column(name) for name in findings.table.classes},
+        own_column={name: own_column(name) for name in findings.table.classes},
         words=in_words(facts, len(findings.table)),
         tiles=tiles(facts, len(findings.table)),
         steps=steps(facts),
@@ -381,34 +378,13 @@ def _face(findings: Findings, row: int, note: str = "", votes: bool = False) -> 
     table = findings.table
     label, usage = table.classes[table.labels[row]], USAGES[table.usage[row]]
     return Face(
-        source=_address(np.ascontiguousarray(table.pixels[row]).tobytes(), table.pixels.shape[1]),
+        source=address(table.pixels[row]),
         label=label,
         usage=usage,
         title=f"row {row}, {usage}, {label}, source {table.source[row]}, {table.digests[row].tobytes().hex()[:12]}",
         note=note,
-        votes=_votes(table.votes[row], label) if votes else (),
+        votes=tally(table.votes[row], label) if votes else (),
     )
-
-
-def _votes(votes: np.ndarray, label: str) -> tuple[tuple[str, int, bool], ...]:
-    """Options with votes, most first, and the label whatever it has."""
-    own = _own_column(label)
-    counted = [
-        (name, int(count), name == own) for name, count in zip(COLUMNS, votes, strict=True) if count or name == own
-    ]
-    return tuple(sorted(counted, key=lambda item: -item[1]))
-
-
-def _own_column(label: str) -> str | None:
-    return next((column for column in COLUMNS if canonical(column) == label), None)
-
-
-@lru_cache(maxsize=4096)
-def _address(pixels: bytes, side: int) -> str:
-    """The picture as a PNG in a data: address."""
-    content = io.BytesIO()
-    Image.frombytes("L", (side, side), pixels).save(content, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def _interval(facts: dict[str, Any]) -> float | None:

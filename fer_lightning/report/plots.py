@@ -144,7 +144,7 @@ def per_class(
     top.set_ylim(0, 1.08)
     top.set_yticks(np.arange(0, 1.01, 0.25))
     top.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    _style(top, "")
+    style(top, "")
     top.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),
@@ -159,7 +159,7 @@ def per_class(
         bottom.text(x, count, f"{count:,}", ha="center", va="bottom", size=9, color=INK)
     bottom.set_ylim(0, 1.3 * max(support.max(), 1))
     bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-    _style(bottom, "rows")
+    style(bottom, "rows")
     bottom.set_xticks(place, classes, size=11, color=INK)
     _headline(figure, title)
     return _save(figure, path)
@@ -234,7 +234,7 @@ def _best(values: np.ndarray) -> int | None:
 
 def _lines(axes: Axes, epoch: np.ndarray, series: Sequence[Series], title: str, best: int | None) -> None:
     """Lines named at their right ends, the best epoch as a thin vertical line."""
-    _style(axes, title)
+    style(axes, title)
     if len(epoch):
         margin = 0.02 * np.ptp(epoch) or 0.5
         axes.set_xlim(epoch.min() - margin, epoch.max() + margin)
@@ -272,7 +272,8 @@ def _dark(color: str) -> str:
     return MUTED if color == TRAIN else color
 
 
-def _style(axes: Axes, title: str) -> None:
+def style(axes: Axes, title: str) -> None:
+    """The house's look of one panel."""
     axes.set_title(title, loc="left", size=11, color=INK)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

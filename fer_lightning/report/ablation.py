@@ -1,0 +1,365 @@
+"""What the finished runs of a sweep say about its arms: figures, differences from the baseline, verdicts. No torch.
+
+Families of comparisons, each Holm-corrected on its own: accuracy of every arm against the baseline, mean recall of
+every arm, and for a full factorial the main effects on either. All of them are judged on all test rows; clean rows,
+macro-F1 and single classes come with intervals and without a verdict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import isnan, prod
+from typing import Any
+
+import numpy as np
+
+from fer_lightning import metrics
+from fer_lightning.bootstrap import interval
+from fer_lightning.errors import UserError
+from fer_lightning.report import statistics
+from fer_lightning.report.compare import mcnemar
+from fer_lightning.report.statistics import FEWEST_SEEDS, FIGURES, Difference, difference_of_means
+from fer_lightning.report.sweep_runs import Run, Sweep, TestRows
+
+SETS = ("all", "clean")
+JUDGED = ("acc", "recall_mean")  # by a verdict
+BINS = 10  # of confidence, in the reliability diagram
+FITTING = ("gap_best", "gap_last", "ce_rise")  # compared with the baseline's
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, its deviation between them (NaN for one seed) and its 95 % interval."""
+
+    mean: float
+    deviation: float
+    low: float = float("nan")
+    high: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Discordance:
+    """One seed's two networks: rows on which one alone is right, and the exact McNemar test's p."""
+
+    seed: int
+    only_baseline: int
+    only_arm: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method and what its finished runs, one per seed, reached.
+
+    figures       by set of rows and name, as in `statistics.FIGURES`
+    differences   the same, against the baseline; {} for the baseline itself, and where there is none
+    recall        of each class, on all rows; recall_differences the same against the baseline
+    fitting       of how the runs learnt: `gap_best`, `gap_last` (accuracy on training rows less validation accuracy, at
+                  the selected and at the last epoch), `ce_rise` (nats that validation cross-entropy rises from its
+                  minimum to the last epoch), `ce_epoch` (of the minimum), `best_epoch`, `epochs`
+    fitting_differences   of the first three, by seed
+    confusion     int64 (K, K), all seeds together, all rows
+    reliability   (BINS, 3): rows, mean confidence and accuracy by confidence, all seeds together
+    calibration   `ece` and `ce`
+    """
+
+    name: str
+    runs: list[Run]
+    figures: dict[str, dict[str, Estimate]]
+    differences: dict[str, dict[str, Difference]]
+    recall: list[Estimate]
+    recall_differences: list[Difference]
+    discordance: list[Discordance]
+    fitting: dict[str, Estimate]
+    fitting_differences: dict[str, Difference]
+    confusion: np.ndarray
+    reliability: np.ndarray
+    calibration: dict[str, Estimate]
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        return tuple(run.seed for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Main effect of one level of a factor: the mean difference over all pairs of arms that differ in it alone."""
+
+    factor: str
+    level: str
+    reference: str
+    pairs: int
+    differences: dict[str, Difference]  # by name, on all rows
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """`arms` have finished runs, the baseline first where it has any; `baseline` is "" where nothing is compared."""
+
+    rows: TestRows
+    sets: dict[str, np.ndarray]
+    arms: list[Arm]
+    baseline: str
+    effects: list[Effect]
+
+    @property
+    def compared(self) -> list[Arm]:
+        return [arm for arm in self.arms if arm.differences]
+
+
+def baseline_of(sweep: Sweep, wanted: str | None) -> str:
+    """The arm that others are compared with: the one asked for, or the sweep's first. UserError where there is none."""
+    if wanted is None:
+        return sweep.arms[0]
+    if wanted not in sweep.arms:
+        raise UserError(f"--baseline {wanted}: no such arm in {sweep.folder}. Its arms: {', '.join(sweep.arms)}.")
+    return wanted
+
+
+def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
+    """None where no run has finished."""
+    done = sorted(sweep.done, key=lambda run: run.arm != baseline)  # stable: else the order of the sweep
+    if not done:
+        return None
+    rows = done[0].rows
+    by_arm: dict[str, list[Run]] = {}
+    for run in done:
+        by_arm.setdefault(run.arm, []).append(run)
+    runs = [sorted(members, key=lambda run: (run.seed is None, run.seed)) for members in by_arm.values()]
+    known = next(iter(by_arm)) == baseline
+    sets = {"all": np.ones(len(rows.labels), bool), "clean": rows.clean}
+    measured = {name: _Measured(rows, mask, runs) for name, mask in sets.items() if mask.any()}
+    differences = [_differences(measured, place) if known and place else {} for place in range(len(runs))]
+    _correct(differences)
+    fitting = [[_fitting(run) for run in members] for members in runs]
+    fitting_differences = [_fitting_differences(runs, fitting, place) if known else {} for place in range(len(runs))]
+    _correct_fitting(fitting_differences)
+    arms = [
+        Arm(
+            name=members[0].arm,
+            runs=members,
+            figures={name: one.estimates(place) for name, one in measured.items()},
+            differences=differences[place],
+            recall=measured["all"].recall(place),
+            recall_differences=measured["all"].recall_differences(place) if differences[place] else [],
+            discordance=_discordance(rows, runs[0], members) if differences[place] else [],
+            fitting=_estimates(fitting[place]),
+            fitting_differences=fitting_differences[place],
+            confusion=measured["all"].confusions[place],
+            reliability=_reliability(rows, members),
+            calibration=_estimates([_calibration(rows, run) for run in members]),
+        )
+        for place, members in enumerate(runs)
+    ]
+    effects = _effects(measured["all"], runs) if known else []
+    return Ablation(rows, {name: sets[name] for name in measured}, arms, baseline if known else "", effects)
+
+
+class _Measured:
+    """Figures of all networks on one set of rows, and their resamples by arm."""
+
+    def __init__(self, rows: TestRows, mask: np.ndarray, runs: list[list[Run]]) -> None:
+        labels, classes = rows.labels[mask], len(rows.classes)
+        predicted = np.array([run.answers.predicted[mask] for members in runs for run in members])
+        ends = np.cumsum([len(members) for members in runs])
+        self.places = [list(range(end - len(members), end)) for end, members in zip(ends, runs, strict=True)]
+        self.whole = statistics.figures(labels, predicted, classes)
+        matrices = statistics.confusions(labels, predicted, classes)
+        self.whole["recall"] = metrics.per_class(matrices)["recall"]
+        self.confusions = [matrices[places].sum(axis=0) for places in self.places]
+        seeds = [[run.seed for run in members] for members in runs]
+        samples = statistics.resampled_figures(labels, predicted, classes)
+        self.samples = {
+            name: statistics.mean_over_seeds(values, self.places, seeds) for name, values in samples.items()
+        }
+
+    def mean(self, name: str, arm: int) -> Any:
+        return self.whole[name][self.places[arm]].mean(axis=0)
+
+    def estimates(self, arm: int) -> dict[str, Estimate]:
+        return {name: _estimate(self.whole[name][self.places[arm]], self.samples[name][:, arm]) for name in FIGURES}
+
+    def recall(self, arm: int) -> list[Estimate]:
+        values, samples = self.whole["recall"][self.places[arm]], self.samples["recall"][:, arm]
+        return [_estimate(values[:, k], samples[:, k]) for k in range(values.shape[1])]
+
+    def recall_differences(self, arm: int) -> list[Difference]:
+        values = self.mean("recall", arm) - self.mean("recall", 0)
+        samples = self.samples["recall"][:, arm] - self.samples["recall"][:, 0]
+        return [Difference(float(v), *interval(samples[:, k]), float("nan")) for k, v in enumerate(values)]
+
+
+def _estimate(values: np.ndarray, samples: np.ndarray | None = None) -> Estimate:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Estimate(float(np.mean(values)), deviation, *(() if samples is None else interval(samples)))
+
+
+def _estimates(runs: list[dict[str, float]]) -> dict[str, Estimate]:
+    """Of each name that all runs have."""
+    names = [name for name in runs[0] if all(name in run for run in runs)]
+    return {name: _estimate(np.array([run[name] for run in runs])) for name in names}
+
+
+def _differences(measured: dict[str, _Measured], arm: int) -> dict[str, dict[str, Difference]]:
+    """Uncorrected."""
+    return {
+        name: {
+            figure: _difference(
+                one.mean(figure, arm) - one.mean(figure, 0), one.samples[figure][:, arm] - one.samples[figure][:, 0]
+            )
+            for figure in FIGURES
+        }
+        for name, one in measured.items()
+    }
+
+
+def _difference(value: float, samples: np.ndarray) -> Difference:
+    return Difference(float(value), *interval(samples), statistics.two_sided_p(samples))
+
+
+def _correct(differences: list[dict[str, dict[str, Difference]]]) -> None:
+    """Put Holm's correction over the arms into the judged figures of all rows."""
+    for figure in JUDGED:
+        family = [of_arm["all"] for of_arm in differences if of_arm]
+        for of_arm, one in zip(family, statistics.corrected([f[figure] for f in family]), strict=True):
+            of_arm[figure] = one
+
+
+def _fitting(run: Run) -> dict[str, float]:
+    """{} where metrics.csv lacks what is needed."""
+    history = run.history
+    monitor, mode = run.summary.get("monitor", "val/acc"), run.summary.get("mode", "max")
+    needed = {"epoch", "val/acc", "train_eval/acc", "val/ce", monitor}
+    if not needed <= history.keys() or any(np.isnan(history[name]).all() for name in needed):
+        return {}
+    gap = history["train_eval/acc"] - history["val/acc"]
+    best = int((np.nanargmax if mode == "max" else np.nanargmin)(history[monitor]))
+    least = int(np.nanargmin(history["val/ce"]))
+    return {
+        "gap_best": gap[best],
+        "gap_last": gap[-1],
+        "ce_rise": history["val/ce"][-1] - history["val/ce"][least],
+        "ce_epoch": history["epoch"][least],
+        "best_epoch": history["epoch"][best],
+        "epochs": history["epoch"][-1],
+    }
+
+
+def _fitting_differences(
+    runs: list[list[Run]], fitting: list[list[dict[str, float]]], arm: int
+) -> dict[str, Difference]:
+    """Against the baseline, by seed; uncorrected."""
+    if not arm or not all(fitting[0]) or not all(fitting[arm]):
+        return {}
+    return {
+        name: difference_of_means(
+            *({run.seed: f[name] for run, f in zip(runs[a], fitting[a], strict=True)} for a in (0, arm))
+        )
+        for name in FITTING
+    }
+
+
+def _correct_fitting(differences: list[dict[str, Difference]]) -> None:
+    for name in FITTING:
+        family = [of_arm for of_arm in differences if of_arm]
+        for of_arm, one in zip(family, statistics.corrected([f[name] for f in family]), strict=True):
+            of_arm[name] = one
+
+
+def _discordance(rows: TestRows, baseline: list[Run], arm: list[Run]) -> list[Discordance]:
+    """Of each seed that both have."""
+    others = {run.seed: run for run in baseline}
+    found = []
+    for run in arm:
+        if run.seed is not None and run.seed in others:
+            here, there = (one.answers.predicted == rows.labels for one in (run, others[run.seed]))
+            only_baseline, only_arm = int((there & ~here).sum()), int((here & ~there).sum())
+            found.append(Discordance(run.seed, only_baseline, only_arm, mcnemar(only_baseline, only_arm)))
+    return found
+
+
+def _reliability(rows: TestRows, runs: list[Run]) -> np.ndarray:
+    confidence = np.concatenate([run.answers.confidence for run in runs]).astype(float)
+    right = np.concatenate([run.answers.predicted == rows.labels for run in runs])
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(place, minlength=BINS)
+    sums = [np.bincount(place, weights=values, minlength=BINS) for values in (confidence, right)]
+    with np.errstate(invalid="ignore"):
+        return np.column_stack([counts, *(total / counts for total in sums)])
+
+
+def _calibration(rows: TestRows, run: Run) -> dict[str, float]:
+    """As `metrics.FIGURES` defines them, on all rows."""
+    answers, size = run.answers, metrics.BINS
+    confidence = answers.confidence.astype(float)
+    place = np.clip(np.ceil(confidence * size).astype(int) - 1, 0, size - 1)
+    surplus = np.bincount(place, weights=(answers.predicted == rows.labels) - confidence, minlength=size)
+    likelihood = np.maximum(answers.likelihood.astype(float), metrics.LEAST_PROBABILITY)
+    return {"ece": float(np.abs(surplus).sum() / len(place)), "ce": float(-np.log(likelihood).mean())}
+
+
+def factors(arms: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """The levels of each override that varies, in order, where the arms are all combinations of them; else {}.
+
+    arms  the overrides `key=value` of each; the first arm's level of a factor comes first
+    """
+    chosen = [dict(override.split("=", 1) for override in arm if "=" in override) for arm in arms]
+    keys = [key for key in chosen[0] if len({arm.get(key) for arm in chosen}) > 1]
+    if len(keys) < 2 or any(key not in arm for arm in chosen for key in keys):
+        return {}
+    levels = {key: list(dict.fromkeys(arm[key] for arm in chosen)) for key in keys}
+    found = {tuple(arm[key] for key in keys) for arm in chosen}
+    complete = len(found) == len(arms) == prod(map(len, levels.values()))
+    return levels if complete else {}
+
+
+def _effects(measured: _Measured, runs: list[list[Run]]) -> list[Effect]:
+    """Of every level but the baseline's; [] unless the arms with finished runs form a full factorial."""
+    overrides = [[o for o in members[0].overrides if not o.startswith(("seed=", "hydra"))] for members in runs]
+    levels = factors(overrides)
+    if not levels:
+        return []
+    place = {tuple(dict(o.split("=", 1) for o in arm)[key] for key in levels): a for a, arm in enumerate(overrides)}
+    contrasts = []
+    for axis, (factor, (reference, *others)) in enumerate(levels.items()):
+        for level in others:
+            weights = np.zeros(len(runs))
+            for cell in product(*levels.values()):
+                if cell[axis] in (level, reference):
+                    weights[place[cell]] = 1 if cell[axis] == level else -1
+            contrasts.append((factor, level, reference, weights / (weights > 0).sum()))
+    weights = np.array([contrast[-1] for contrast in contrasts])
+    families = []
+    for figure in JUDGED:
+        means = np.array([measured.mean(figure, arm) for arm in range(len(runs))])
+        families.append(statistics.differences(weights @ means, measured.samples[figure] @ weights.T))
+    return [
+        Effect(factor, level, reference, int((w > 0).sum()), dict(zip(JUDGED, found, strict=True)))
+        for (factor, level, reference, w), *found in zip(contrasts, *families, strict=True)
+    ]
+
+
+def verdict(difference: Difference, seeds: int, comparisons: int) -> str:
+    """A difference of shares in words, never a bare p: what was shown, and for which seeds."""
+    if isnan(difference.value):
+        return "not compared"
+    if difference.shown:
+        word = "higher" if difference.value > 0 else "lower"
+        low, high = sorted(100 * abs(end) for end in (difference.low, difference.high))
+        return f"{word} by {100 * abs(difference.value):.1f} points [{low:.1f}, {high:.1f}]{_which_seeds(seeds)}"
+    found = f"{points(difference.value)} [{points(difference.low)}, {points(difference.high)}]"
+    if difference.low > 0 or difference.high < 0:
+        return f"no difference shown, {comparisons} comparisons considered: {found}"
+    return f"no difference shown: {found}"
+
+
+def _which_seeds(seeds: int) -> str:
+    if seeds >= FEWEST_SEEDS:
+        return ""
+    return f" for {'this one seed' if seeds == 1 else f'these {seeds} seeds'}"
+
+
+def points(share: float) -> str:
+    """`+1.2`, `−0.3`, `0.0`."""
+    text = f"{100 * share:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text

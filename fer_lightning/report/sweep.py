@@ -1,0 +1,87 @@
+"""The report of a sweep: one self-contained page, two tables and figures, made from what is on disk at any time.
+
+Imports no torch, so that it may run beside a sweep, or where none is installed.
+"""
+
+from pathlib import Path
+
+from fer_lightning.files import write_atomically
+from fer_lightning.report.ablation import Ablation, analyse, baseline_of
+from fer_lightning.report.mistakes import with_pictures, worst_mistakes
+from fer_lightning.report.sweep_figures import (
+    calibration_panels,
+    curve_panels,
+    difference_panels,
+    effect_panels,
+    fitting_panels,
+    gap_panels,
+    png,
+    styles,
+)
+from fer_lightning.report.sweep_page import Figures, render
+from fer_lightning.report.sweep_runs import Sweep, read_sweep
+from fer_lightning.report.sweep_tables import as_csv, as_markdown
+
+NO_PICTURES = "This report was made without pictures."
+
+
+def write_report(folder: Path, out: Path | None = None, baseline: str | None = None, pictures: bool = True) -> Path:
+    """Write index.html, table.md, table.csv and figures/*.png of the runs below `folder`; the page's path.
+
+    out       where to; else `folder`/report
+    baseline  the arm that others are compared with; else the sweep's first
+    pictures  whether the page may show faces of the data set
+
+    UserError where there are no runs, or no such arm. Runs that are missing or damaged are reported.
+    """
+    sweep = read_sweep(folder)
+    out = folder / "report" if out is None else out
+    ablation = analyse(sweep, baseline_of(sweep, baseline))
+    figures = _figures(ablation)
+    _write_figures(out / "figures", figures, ablation)
+    write_atomically(out / "table.md", as_markdown(ablation))
+    write_atomically(out / "table.csv", as_csv(ablation))
+    page = out / "index.html"
+    write_atomically(page, render(sweep, ablation, figures, *_mistakes(sweep, ablation, pictures)))
+    return page
+
+
+def _figures(ablation: Ablation | None) -> Figures:
+    if ablation is None:
+        return Figures({})
+    look = styles(ablation)
+    return Figures(
+        look,
+        curves=curve_panels(ablation, look),
+        fitting=fitting_panels(ablation, look),
+        overfitting=gap_panels(ablation, look),
+        differences=difference_panels(ablation, look),
+        effects=effect_panels(ablation.effects),
+        calibration=calibration_panels(ablation, look),
+    )
+
+
+def _write_figures(folder: Path, figures: Figures, ablation: Ablation | None) -> None:
+    """Old figures that this report does not have are removed."""
+    plans = {
+        "curves": (figures.curves, 2, True),
+        "fitting": (figures.fitting, 3, False),
+        "overfitting": (figures.overfitting, 2, False),
+        "differences": (figures.differences, 3, False),
+        "effects": (figures.effects, 2, False),
+        "calibration": (figures.calibration, 1, True),
+    }
+    for name, (panels, columns, legend) in plans.items():
+        path = folder / f"{name}.png"
+        if panels:
+            png(panels, min(columns, len(panels)), path, figures.look if legend else None)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _mistakes(sweep: Sweep, ablation: Ablation | None, pictures: bool) -> tuple[list, str]:
+    if ablation is None:
+        return [], ""
+    if not pictures:
+        return [], NO_PICTURES
+    return with_pictures(worst_mistakes(ablation), sweep.done[0].folder / "config.yaml")

@@ -1,0 +1,329 @@
+"""The figures of an ablation: curves by epoch, overfitting, differences, calibration. No torch.
+
+A figure is a list of panels. On the page each panel is an SVG of its own, so that a narrow window can stack them; as a
+file they stand together in one PNG with a legend.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from fer_lightning.files import replacing
+from fer_lightning.report.ablation import Ablation, Arm, Difference, Effect
+from fer_lightning.report.plots import DPI, INK, MUTED, style
+from fer_lightning.report.sweep_runs import Run
+
+BASELINE = "#333333"
+# Okabe and Ito's palette without its yellow, and two of Tol's; told apart by colour-blind readers.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+DASHES = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
+MOST_BANDS = 8  # arms, beyond which bands would hide each other
+CURVES = (
+    ("val/ce", "validation cross-entropy"),
+    ("val/acc", "validation accuracy, %"),
+    ("test/ce", "test cross-entropy"),
+    ("test/acc", "test accuracy, %"),
+)
+ROW = 0.34  # inches of an arm's line in a panel that lists arms
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`draw` fills a figure of `width` by `height` inches; `title` says what is shown."""
+
+    title: str
+    draw: Callable[[FigureBase], None]
+    width: float = 5.4
+    height: float = 3.5
+
+
+@dataclass(frozen=True)
+class Style:
+    color: str
+    dash: str | tuple
+
+    @property
+    def css(self) -> str:
+        """As a border style of a legend's line."""
+        return "solid" if self.dash == "solid" else "dashed" if self.dash == DASHES[1] else "dotted"
+
+
+def styles(ablation: Ablation) -> dict[str, Style]:
+    """The baseline dark grey; then a palette, which begins again with dashes."""
+    others = [arm.name for arm in ablation.arms if arm.name != ablation.baseline]
+    found = {ablation.baseline: Style(BASELINE, "solid")} if ablation.baseline else {}
+    for place, name in enumerate(others):
+        turn, color = divmod(place, len(PALETTE))
+        found[name] = Style(PALETTE[color], DASHES[turn % len(DASHES)])
+    return found
+
+
+def svg(panel: Panel) -> str:
+    """The panel as a data: address; the same panel gives the same bytes."""
+    figure = Figure(figsize=(panel.width, panel.height))
+    panel.draw(figure)
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fer_lightning"}):
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return "data:image/svg+xml;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def png(panels: Sequence[Panel], columns: int, path: Path, legend: dict[str, Style] | None = None) -> None:
+    """The panels, all of one size, side by side and below each other."""
+    rows = math.ceil(len(panels) / columns)
+    width, height = columns * panels[0].width, rows * panels[0].height
+    lines = math.ceil(len(legend) / max(1, int(width / 2.2))) if legend else 0
+    foot = 0.1 + 0.28 * lines if lines else 0
+    figure = Figure(figsize=(width, height + foot))
+    grid = figure.subfigures(1 + bool(foot), 1, height_ratios=[height, foot] if foot else None)
+    body = grid[0] if foot else grid
+    cells = np.atleast_1d(body.subfigures(rows, columns, wspace=0, hspace=0)).ravel()
+    for panel, cell in zip(panels, cells, strict=False):
+        panel.draw(cell)
+    if legend:
+        keys = [
+            Line2D([], [], color=s.color, linestyle=s.dash, linewidth=2.4, label=name) for name, s in legend.items()
+        ]
+        grid[1].legend(handles=keys, loc="center", ncols=max(1, int(width / 2.2)), frameon=False, labelcolor=INK)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=DPI, facecolor="white")
+
+
+def curve_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
+    """Validation and test loss and accuracy by epoch, those that were recorded: a line and a band per arm."""
+    return [
+        Panel(title, lambda figure, c=column, t=title: _draw_curves(_one(figure, t), ablation.arms, look, c))
+        for column, title in CURVES
+        if any(column in run.history for arm in ablation.arms for run in arm.runs)
+    ]
+
+
+def _draw_curves(axes: Axes, arms: Sequence[Arm], look: dict[str, Style], column: str) -> None:
+    bands = len(arms) <= MOST_BANDS
+    for arm in reversed(arms):  # the baseline on top
+        kind = look[arm.name]
+        _draw_mean(axes, arm.runs, column, kind.color, kind.dash, bands)
+    _epochs(axes)
+
+
+def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: str | tuple, band: bool) -> None:
+    """The mean over seeds and their range; dotted where some seeds have ended already, a dot where each ends."""
+    values = by_epoch(runs, column) * (100 if column.endswith("acc") else 1)
+    if not values.size:
+        return
+    epoch = np.arange(1, values.shape[1] + 1)
+    counts = (~np.isnan(values)).sum(axis=0)
+    known = counts > 0
+    mean = np.nanmean(values[:, known], axis=0)
+    epoch, counts = epoch[known], counts[known]
+    together = counts == counts.max()
+    axes.plot(epoch[together], mean[together], color=color, linestyle=dash, linewidth=1.8)
+    if not together.all():
+        tail = np.flatnonzero(together)[-1]
+        axes.plot(epoch[tail:], mean[tail:], color=color, linestyle=":", linewidth=1.4)
+        ends = [int(np.flatnonzero(~np.isnan(line))[-1]) + 1 for line in values if not np.isnan(line).all()]
+        axes.plot(ends, mean[np.searchsorted(epoch, ends)], "o", color=color, markersize=3.5)
+    if band and len(values) > 1:
+        low, high = np.nanmin(values[:, known], axis=0), np.nanmax(values[:, known], axis=0)
+        axes.fill_between(epoch, low, high, color=color, alpha=0.14, linewidth=0)
+
+
+def by_epoch(runs: Sequence[Run], column: str) -> np.ndarray:
+    """(runs, epochs) of a column of metrics.csv, NaN behind a run's end; runs without it are left out."""
+    histories = [run.history for run in runs if column in run.history]
+    longest = max((int(history["epoch"][-1]) for history in histories), default=0)
+    values = np.full((len(histories), longest), np.nan)
+    for line, history in zip(values, histories, strict=True):
+        line[history["epoch"].astype(int) - 1] = history[column]
+    return values
+
+
+def fitting_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
+    """Training against validation rows per arm, accuracy above cross-entropy, the same axes for all."""
+    arms = [arm for arm in ablation.arms if any("train_eval/acc" in run.history for run in arm.runs)]
+    limits = [_limits(arms, kind) for kind in ("acc", "ce")]
+    return [Panel(arm.name, lambda figure, a=arm: _draw_fitting(figure, a, look, limits), 2.7, 3.5) for arm in arms]
+
+
+def _draw_fitting(figure: FigureBase, arm: Arm, look: dict[str, Style], limits: list[tuple[float, float]]) -> None:
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    _margins(figure, left=0.42, right=0.1, top=0.32, bottom=0.34, hspace=0.32)
+    color = look[arm.name].color
+    for axes, kind, title, ends in zip((top, bottom), ("acc", "ce"), (arm.name, ""), limits, strict=True):
+        style(axes, title)
+        axes.title.set(color=color, weight="bold", size=10)
+        _draw_mean(axes, arm.runs, f"train_eval/{kind}", color, (0, (1.2, 1.2)), band=False)
+        _draw_mean(axes, arm.runs, f"val/{kind}", color, "solid", band=True)
+        axes.set_ylim(*ends)
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.text(
+            0.98,
+            0.06,
+            "accuracy, %" if kind == "acc" else "cross-entropy",
+            transform=axes.transAxes,
+            ha="right",
+            color=MUTED,
+            size=8.5,
+        )
+    _epochs(bottom, label=False)
+
+
+def _limits(arms: Sequence[Arm], kind: str) -> tuple[float, float]:
+    scale = 100 if kind == "acc" else 1
+    names = (f"train_eval/{kind}", f"val/{kind}")
+    values = [by_epoch(arm.runs, name).ravel() for arm in arms for name in names]
+    found = np.concatenate(values) if values else np.zeros(1)
+    found = found[~np.isnan(found)] * scale
+    low, high = (found.min(), found.max()) if found.size else (0, 1)
+    return low - 0.04 * (high - low), high + 0.04 * (high - low)
+
+
+def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
+    """The overfitting gap at the selected and at the last epoch, and the rise of validation cross-entropy, by arm."""
+    arms = [arm for arm in ablation.arms if arm.fitting]
+    if not arms:
+        return []
+    names, height = [arm.name for arm in arms], 0.95 + ROW * len(arms)
+
+    def gap(figure: FigureBase) -> None:
+        axes = _listing(figure, names, "training less validation accuracy, points")
+        for y, arm in enumerate(arms):
+            color = look[arm.name].color
+            best, last = (100 * arm.fitting[name].mean for name in ("gap_best", "gap_last"))
+            axes.plot([best, last], [y, y], color=color, linewidth=1.6)
+            axes.plot(best, y, "o", color="white", markeredgecolor=color, markersize=7, markeredgewidth=1.6)
+            axes.plot(last, y, "o", color=color, markersize=7)
+        axes.set_xlim(left=min(0, axes.get_xlim()[0]))
+
+    def rise(figure: FigureBase) -> None:
+        axes = _listing(figure, names, "rise of validation cross-entropy, nats")
+        for y, arm in enumerate(arms):
+            axes.barh(y, arm.fitting["ce_rise"].mean, 0.5, color=look[arm.name].color, alpha=0.85)
+        axes.set_xlim(left=0)
+
+    return [Panel("overfitting gap", gap, 5.4, height), Panel("rise of validation cross-entropy", rise, 5.4, height)]
+
+
+def difference_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
+    """Differences from the baseline in points with 95 % intervals; seeds that both have as small marks."""
+    arms = ablation.compared
+    if not arms:
+        return []
+    names = [arm.name for arm in arms]
+    kinds = [("accuracy, all test rows", "all", "acc"), ("accuracy, clean rows", "clean", "acc")]
+    kinds.append(("mean recall, all test rows", "all", "recall_mean"))
+    return [
+        Panel(
+            title,
+            lambda figure, t=title, s=rows, f=name: _draw_differences(
+                _listing(figure, names, t), [arm.differences[s][f] for arm in arms], [look[n].color for n in names]
+            ),
+            5.4,
+            0.95 + ROW * len(arms),
+        )
+        for title, rows, name in kinds
+        if rows in ablation.sets
+    ]
+
+
+def effect_panels(effects: Sequence[Effect]) -> list[Panel]:
+    """Main effects in points with 95 % intervals."""
+    names = [f"{effect.factor}: {effect.level}" for effect in effects]
+    kinds = [("main effect on accuracy", "acc"), ("main effect on mean recall", "recall_mean")]
+    return [
+        Panel(
+            title,
+            lambda figure, t=title, f=name: _draw_differences(
+                _listing(figure, names, t), [effect.differences[f] for effect in effects], [PALETTE[0]] * len(effects)
+            ),
+            5.4,
+            0.95 + ROW * len(effects),
+        )
+        for title, name in kinds
+        if effects
+    ]
+
+
+def _draw_differences(axes: Axes, differences: Sequence[Difference], colors: Sequence[str]) -> None:
+    axes.axvline(0, color=INK, linewidth=1)
+    for y, (one, color) in enumerate(zip(differences, colors, strict=True)):
+        judged = not math.isnan(one.corrected)
+        axes.plot([100 * one.low, 100 * one.high], [y, y], color=color, linewidth=1.8)
+        fill = color if one.shown or not judged else "white"
+        axes.plot(100 * one.value, y, "o", color=fill, markeredgecolor=color, markersize=7, markeredgewidth=1.6)
+
+
+def calibration_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
+    """Accuracy by confidence, all seeds of an arm together; bins of fewer than 20 rows are left out."""
+
+    def draw(figure: FigureBase) -> None:
+        axes = _one(figure, "accuracy by confidence, %")
+        axes.plot([0, 100], [0, 100], color="#BBBBBB", linewidth=1)
+        for arm in reversed(ablation.arms):
+            kept = arm.reliability[arm.reliability[:, 0] >= 20]
+            kind = look[arm.name]
+            axes.plot(
+                100 * kept[:, 1],
+                100 * kept[:, 2],
+                color=kind.color,
+                linestyle=kind.dash,
+                linewidth=1.8,
+                marker="o",
+                markersize=3,
+            )
+        axes.set(xlim=(0, 102), ylim=(0, 102))
+        axes.set_xlabel("confidence, %", color=MUTED, size=10)
+
+    return [Panel("reliability", draw, 5.4, 4.2)]
+
+
+def _one(figure: FigureBase, title: str) -> Axes:
+    axes = figure.subplots()
+    _margins(figure, left=0.5, right=0.12, top=0.38, bottom=0.48)
+    style(axes, title)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    return axes
+
+
+def _listing(figure: FigureBase, names: Sequence[str], title: str) -> Axes:
+    """Axes with one line per name, the first on top."""
+    axes = figure.subplots()
+    shown = [name if len(name) <= 34 else name[:33] + "…" for name in names]
+    left = 0.25 + 0.082 * max(map(len, shown))
+    _margins(figure, left=left, right=0.15, top=0.38, bottom=0.36)
+    style(axes, "")
+    figure_title = axes.set_title(title, loc="left", size=11, color=INK)
+    figure_title.set_x(-left / max(0.1, _inches(figure)[0] - left - 0.15))
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color="#E6E6E6", linewidth=0.8)
+    axes.set_yticks(range(len(names)), shown, color=INK)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+    return axes
+
+
+def _epochs(axes: Axes, label: bool = True) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    if label:
+        axes.set_xlabel("epoch", color=MUTED, size=10)
+
+
+def _inches(figure: FigureBase) -> tuple[float, float]:
+    box = figure.bbox
+    return box.width / figure.dpi, box.height / figure.dpi
+
+
+def _margins(figure: FigureBase, left: float, right: float, top: float, bottom: float, hspace: float = 0.2) -> None:
+    """In inches."""
+    width, height = _inches(figure)
+    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=hspace)

@@ -1,0 +1,274 @@
+"""The report of a sweep as one self-contained page: no script, no request. Imports no torch.
+
+Every name of an arm, a file or a command passes through Jinja's autoescape; no name stands in a style.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import isnan
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fer_lightning.labels import COLORS
+from fer_lightning.report import statistics
+from fer_lightning.report.ablation import Ablation, Estimate, points, verdict
+from fer_lightning.report.audit_page import OTHER, TEMPLATES
+from fer_lightning.report.mistakes import Mistake
+from fer_lightning.report.statistics import FEWEST_SEEDS, Difference
+from fer_lightning.report.sweep_figures import Panel, Style, svg
+from fer_lightning.report.sweep_runs import Run, Sweep
+from fer_lightning.report.sweep_tables import COLUMNS, in_words, mean_and_deviation
+from fer_lightning.runs import command_line
+
+UNKNOWN = "–"
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The page's panels, and the colour and dash of each arm."""
+
+    look: dict[str, Style]
+    curves: list[Panel] = field(default_factory=list)
+    fitting: list[Panel] = field(default_factory=list)
+    overfitting: list[Panel] = field(default_factory=list)
+    differences: list[Panel] = field(default_factory=list)
+    effects: list[Panel] = field(default_factory=list)
+    calibration: list[Panel] = field(default_factory=list)
+
+
+def render(
+    sweep: Sweep, ablation: Ablation | None, figures: Figures, mistakes: Sequence[Mistake], about_mistakes: str
+) -> str:
+    """The page; `about_mistakes` says why pictures or votes are not shown, "" where all are."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "n": lambda value: f"{value:,}",
+        "svg": svg,
+        "color": lambda name: COLORS.get(name, OTHER),
+        "points": points,
+        "figure": mean_and_deviation,
+        "plain": _plain,
+    }
+    return environment.get_template("sweep.html").render(
+        sweep=sweep,
+        ablation=ablation,
+        figures=figures,
+        mistakes=mistakes,
+        about_mistakes=about_mistakes,
+        words=summary(sweep, ablation),
+        columns=[column for column in COLUMNS if ablation and column[1] in ablation.sets],
+        verdict_of=lambda arm, name: in_words(ablation, arm, name),
+        effect_words=lambda effect, name: verdict(effect.differences[name], _fewest(ablation), len(ablation.effects)),
+        shared=shared_facts(sweep.done),
+        runs=run_rows(sweep.done),
+        time_spent=time_spent(sweep.done),
+        few_seeds=ablation is not None and _fewest(ablation) < FEWEST_SEEDS,
+        resamples=statistics.RESAMPLES,
+        fewest=FEWEST_SEEDS,
+        written=time.strftime("%Y-%m-%d %H:%M %Z"),
+        command=command_line(),
+    )
+
+
+def summary(sweep: Sweep, ablation: Ablation | None) -> list[tuple[str, str]]:
+    """What was and was not shown, for somebody who reads nothing else: a lead and a sentence or two."""
+    told = [("Runs.", _about_runs(sweep, ablation))]
+    if ablation is None:
+        return told
+    if not ablation.compared:
+        return [*told, ("Comparison.", _about_no_comparison(sweep, ablation))]
+    return [
+        *told,
+        ("Accuracy.", _about_figure(ablation, "acc", "accuracy")),
+        ("Mean recall.", _about_figure(ablation, "recall_mean", "mean recall")),
+        *([("Overfitting.", text)] if (text := _about_overfitting(ablation)) else []),
+        ("How far this goes.", _about_reach(ablation)),
+    ]
+
+
+def _about_runs(sweep: Sweep, ablation: Ablation | None) -> str:
+    text = f"{len(sweep.done)} of {len(sweep.runs)} runs have finished"
+    if ablation is not None:
+        arms = ablation.arms
+        counts = sorted({len(arm.runs) for arm in arms})
+        seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
+        text += f": {_count(len(arms), 'arm')} with {seeds}{' each' if len(arms) > 1 and len(counts) == 1 else ''}"
+    kinds = Counter(run.status for run in sweep.others)
+    if not kinds:
+        return f"{text}."
+    words = {"other": "not comparable with the others"}
+    rest = ", ".join(f"{number} {words.get(kind, kind)}" for kind, number in kinds.items())
+    return f"{text}. The rest: {rest}; see the end of this page."
+
+
+def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
+    if not ablation.baseline:
+        return (
+            f"The baseline, {sweep.arms[0]}, has no finished run, so nothing is compared. Name another: "
+            f"python -m fer_lightning.report {sweep.folder} --baseline {ablation.arms[0].name}"
+        )
+    return "There is one arm, so there is nothing to compare."
+
+
+def _about_figure(ablation: Ablation, name: str, what: str) -> str:
+    """Arms by verdict."""
+    base = ablation.arms[0]
+    found: dict[str, list[str]] = {"higher": [], "lower": [], "none": []}
+    for arm in ablation.compared:
+        one = arm.differences["all"][name]
+        kind = "none" if not one.shown else "higher" if one.value > 0 else "lower"
+        ends = sorted(100 * abs(end) for end in (one.low, one.high))
+        amount = f"{100 * abs(one.value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
+        found[kind].append(arm.name if kind == "none" else f"{arm.name} by {amount}")
+    mean = mean_and_deviation(base.figures["all"][name])
+    parts = [f"{base.name} reaches {mean} % on all {len(ablation.rows.labels):,} test rows."]
+    parts += [f"{kind.capitalize()}: {_listed(found[kind])}." for kind in ("higher", "lower") if found[kind]]
+    if len(found["none"]) == len(ablation.compared):
+        return f"{parts[0]} No difference from it was shown for any arm."
+    if found["none"]:
+        parts.append(f"No difference in {what} was shown for {_listed(found['none'])}.")
+    return " ".join(parts)
+
+
+def _about_overfitting(ablation: Ablation) -> str:
+    base = ablation.arms[0]
+    if not base.fitting:
+        return ""
+    rise, epoch, gap = (base.fitting[name].mean for name in ("ce_rise", "ce_epoch", "gap_last"))
+    text = (
+        f"With {base.name} validation cross-entropy is least at epoch {epoch:.0f} and then rises by {rise:.2f}; at the "
+        f"end accuracy on training rows is {100 * gap:.1f} points above that on validation rows."
+    )
+    known = {arm.name: arm.fitting_differences["gap_last"] for arm in ablation.compared if arm.fitting_differences}
+    for word, sign in (("smaller", -1), ("larger", 1)):
+        arms = [
+            f"{name} by {100 * abs(one.value):.1f}" for name, one in known.items() if one.shown and sign * one.value > 0
+        ]
+        if arms:
+            text += f" That gap is {word} with {_listed(arms)}."
+    none = [name for name, one in known.items() if not one.shown]
+    if none:
+        text += f" No difference of the gap was shown for {_listed(none)}."
+    return text
+
+
+def _about_reach(ablation: Ablation) -> str:
+    fewest, comparisons = _fewest(ablation), len(ablation.compared)
+    text = ""
+    if fewest < FEWEST_SEEDS:
+        text = (
+            f"With {_count(fewest, 'seed')} per arm the verdicts hold for these networks on other faces of the same "
+            f"kind; other seeds may differ. From {NUMBERS[FEWEST_SEEDS]} seeds on the intervals take that in. "
+        )
+    if comparisons > 1:
+        text += f"Verdicts allow for {comparisons} comparisons (Holm). "
+    return f"{text}They are about this recipe, size and data alone."
+
+
+def _fewest(ablation: Ablation) -> int:
+    return min(len(arm.runs) for arm in ablation.arms)
+
+
+def shared_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Facts that are the same for all runs, by name."""
+    return [(name, next(iter(values))) for name, values in _facts(runs).items() if len(set(values)) == 1]
+
+
+def run_rows(runs: Sequence[Run]) -> tuple[list[str], list[tuple[Run, list[str], str]]]:
+    """The names of facts that vary between runs; and of each run these facts and its command."""
+    varying = {name: values for name, values in _facts(runs).items() if len(set(values)) > 1}
+    rows = [
+        (run, [values[place] for values in varying.values()], str(run.summary.get("command", "")))
+        for place, run in enumerate(runs)
+    ]
+    return list(varying), rows
+
+
+def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Where each run comes from, as words."""
+    known: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "commit": _commit,
+        "split": lambda s: f"{s['split']['name']} {s['split']['checksum'][:10]}",
+        "rows": lambda s: " / ".join(f"{count:,}" for count in s["split"]["rows"].values()),
+        "data": lambda s: f"{s['data']['name']} {s['data']['checksum'][:10]}",
+        "weights": lambda s: f"{s['parameters']['total']:,}",
+        "hardware": lambda s: s["hardware"],
+        "device": lambda s: s["device"] if s.get("world_size", 1) == 1 else f"{s['world_size']} × {s['device']}",
+        "precision": lambda s: s["precision"],
+        "threads": lambda s: s["threads"],
+        "torch": lambda s: s["versions"]["torch"],
+        "SLURM job": lambda s: s["slurm"]["job"],
+        "epochs": lambda s: s["epochs"],
+        "selected": lambda s: s["best"]["epoch"],
+        "seconds": lambda s: f"{s['wall_seconds']:,.0f}",
+        "test reads": lambda s: s["test"]["reads"]["run"],
+    }
+    facts = {name: [_told(read, run.summary) for run in runs] for name, read in known.items()}
+    return {name: values for name, values in facts.items() if set(values) != {UNKNOWN}}
+
+
+def _told(read: Callable[[dict[str, Any]], Any], known: dict[str, Any]) -> str:
+    """A dash where a summary does not have it."""
+    try:
+        value = read(known)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return UNKNOWN
+    return UNKNOWN if value is None else str(value)
+
+
+def _commit(known: dict[str, Any]) -> str:
+    return known["commit"][:10] + (" and changes" if known.get("dirty") else "")
+
+
+def time_spent(runs: Sequence[Run]) -> str:
+    """How long all runs took one by one, and from the first start to the last end."""
+    seconds = [run.summary.get("wall_seconds") for run in runs]
+    stamps = [(run.summary.get("started"), run.summary.get("finished")) for run in runs]
+    if not runs or not all(seconds) or not all(map(all, stamps)):
+        return ""
+    try:
+        starts, ends = zip(*(map(_moment, pair) for pair in stamps), strict=True)
+    except ValueError:
+        return ""
+    span = (max(ends) - min(starts)).total_seconds()
+    return f"The finished runs took {_hours(sum(seconds))} in all, {_hours(span)} from the first start to the last end."
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
+
+
+def _plain(figure: Estimate | Difference, digits: int = 1, scale: float = 1) -> str:
+    """Mean ± deviation, or a difference with its interval, in units of 1 / scale; a dash for what is not known."""
+    if isinstance(figure, Difference):
+        if isnan(figure.low):
+            return ""
+        ends = (f"{scale * value:+.{digits}f}".replace("-", "−") for value in (figure.value, figure.low, figure.high))
+        return "{} [{}, {}]".format(*ends)
+    mean = f"{scale * figure.mean:.{digits}f}"
+    return mean if isnan(figure.deviation) else f"{mean} ± {scale * figure.deviation:.{digits}f}"
+
+
+def _count(number: int, what: str) -> str:
+    word = NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
+    return f"{word} {what}" if number == 1 else f"{word} {what}s"
+
+
+def _listed(items: Sequence[str]) -> str:
+    """`a, b and c`"""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

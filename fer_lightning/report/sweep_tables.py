@@ -1,0 +1,71 @@
+"""The table of an ablation as Markdown and as CSV: one row per arm. No torch."""
+
+import csv
+import io
+from math import isnan
+
+from fer_lightning.report.ablation import Ablation, Arm, Estimate, verdict
+from fer_lightning.report.statistics import FIGURES
+
+COLUMNS = (
+    ("accuracy", "all", "acc"),
+    ("accuracy, clean rows", "clean", "acc"),
+    ("macro-F1", "all", "f1_macro"),
+    ("mean recall", "all", "recall_mean"),
+)
+NOTHING = "No run has finished yet.\n"
+
+
+def as_markdown(ablation: Ablation | None) -> str:
+    """In %: mean over seeds ± deviation between them with its 95 % interval; verdicts against the baseline."""
+    if ablation is None:
+        return NOTHING
+    columns = [column for column in COLUMNS if column[1] in ablation.sets]
+    header = ["arm", "seeds", *(f"{name} %" for name, _, _ in columns)]
+    against = f"against {ablation.baseline}" if ablation.baseline else ""
+    if against:
+        header += [f"accuracy {against}", f"mean recall {against}"]
+    lines = [header, ["---"] * len(header)]
+    for arm in ablation.arms:
+        figures = [in_percent(arm.figures[rows][name]) for _, rows, name in columns]
+        words = [in_words(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
+        lines.append([arm.name, str(len(arm.runs)), *figures, *words])
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines) + "\n"
+
+
+def as_csv(ablation: Ablation | None) -> str:
+    """All figures as shares of 1 with all digits; empty where there is none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    ends = ("mean", "sd", "low", "high")
+    compared = ("difference", "difference_low", "difference_high", "p", "p_holm")
+    sets = list(ablation.sets) if ablation else []
+    names = [(rows, name) for rows in sets for name in FIGURES]
+    columns = [f"{rows}/{name}/{end}" for rows, name in names for end in (*ends, *compared)]
+    writer.writerow(["arm", "seeds", "baseline", *columns])
+    for arm in ablation.arms if ablation else []:
+        row = [arm.name, " ".join(map(str, arm.seeds)), ablation.baseline]
+        for rows, name in names:
+            row += list(vars(arm.figures[rows][name]).values())
+            row += list(vars(arm.differences[rows][name]).values()) if arm.differences else [""] * len(compared)
+        writer.writerow(["" if isinstance(value, float) and isnan(value) else value for value in row])
+    return text.getvalue()
+
+
+def in_percent(figure: Estimate, digits: int = 1) -> str:
+    """`66.1 ± 0.4 [64.6, 67.6]`"""
+    return f"{mean_and_deviation(figure, digits)} [{100 * figure.low:.{digits}f}, {100 * figure.high:.{digits}f}]"
+
+
+def mean_and_deviation(figure: Estimate, digits: int = 1) -> str:
+    """In %; without a deviation for one seed."""
+    mean = f"{100 * figure.mean:.{digits}f}"
+    return mean if isnan(figure.deviation) else f"{mean} ± {100 * figure.deviation:.{digits}f}"
+
+
+def in_words(ablation: Ablation, arm: Arm, name: str) -> str:
+    """An arm's verdict, or that it is the baseline."""
+    if not arm.differences:
+        return "baseline"
+    seeds = min(len(arm.runs), len(ablation.arms[0].runs))
+    return verdict(arm.differences["all"][name], seeds, len(ablation.compared))
