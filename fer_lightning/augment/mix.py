@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import chance, require
 from fer_lightning.augment.pixel import box_mask
+from fer_lightning.transfer import send
 
 
 class Mixing:
@@ -25,8 +26,8 @@ class Mixing:
     def __call__(self, x: Tensor, target: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """x (B, 1, S, S), target int64 (B,) or float (B, num_classes) -> mixed x, float target with rows of sum 1."""
         n = len(x)
-        own = self.shares(n, x.shape[-1], generator).to(x.device)
-        partner = torch.randperm(n, generator=generator).to(x.device)
+        own = send(self.shares(n, x.shape[-1], generator), x.device)
+        partner = send(torch.randperm(n, generator=generator), x.device)
         share = own.mean(dim=(1, 2, 3))[:, None]
         target = F.one_hot(target, num_classes).float() if target.ndim == 1 else target
         return torch.lerp(x[partner], x, own), torch.lerp(target[partner], target, share)

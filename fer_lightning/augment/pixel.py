@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import chance, require, uniform
+from fer_lightning.transfer import send
 
 
 class Pixel:
@@ -32,8 +33,8 @@ class Jitter(Pixel):
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         n = len(x)
-        brightness = uniform(n, 1 - self.brightness, 1 + self.brightness, generator).to(x.device)
-        contrast = uniform(n, 1 - self.contrast, 1 + self.contrast, generator).to(x.device)
+        brightness = send(uniform(n, 1 - self.brightness, 1 + self.brightness, generator), x.device)
+        contrast = send(uniform(n, 1 - self.contrast, 1 + self.contrast, generator), x.device)
         mean = x.mean(dim=(1, 2, 3)) * brightness
         x = x.mul_((brightness * contrast)[:, None, None, None])
         return x.add_((mean - mean * contrast)[:, None, None, None]).clamp_(0, 1)
@@ -57,7 +58,7 @@ class Erase(Pixel):
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         mask = self._boxes(len(x), x.shape[-1], generator)
         noise = torch.rand(int(mask.sum()), generator=generator)
-        return x.masked_scatter_(mask.to(x.device), noise.to(x.device))
+        return x.masked_scatter_(send(mask, x.device), send(noise, x.device))
 
     def _boxes(self, n: int, side: int, generator: Generator) -> Tensor:
         area = uniform(n, *self.area, generator) * side**2

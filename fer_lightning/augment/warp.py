@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fer_lightning.transfer import send
+
 Padding = Literal["zeros", "border", "reflect"]
 
 OPENCV_BORDERS = {
@@ -97,7 +99,7 @@ def _warp_opencv(images: Tensor, theta: Tensor, size: int, padding: Padding, tab
 
 
 def _warp_grid_sample(images: Tensor, theta: Tensor, size: int, padding: Padding) -> Tensor:
-    theta = theta.to(images.device)
+    theta = send(theta, images.device)
     grid = F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
     return F.grid_sample(
         images[:, None].float(),

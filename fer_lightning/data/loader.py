@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fer_lightning.samplers.base import GlobalSampler
+from fer_lightning.transfer import send
 
 Batch = dict[str, Tensor | tuple[int, int]]
 
@@ -21,23 +22,22 @@ class FaceDataset(Dataset):
     """Rows of a face array, a batch at a time: image uint8 (B, 48, 48), target as in `targets`, row int64 (B,).
 
     targets     int64 (N,) class indices or float (N, K) probabilities, of the whole array
-    rows        the positions of this set's members in the whole array; pixels already on a GPU stay there
+    rows        the positions of this set's members in the whole array
     plurality   int64 (N,), the class that most FER+ votes name, -1 for none; handed over too where it is given
+
+    A batch is made on the device where the pixels are.
     """
 
     def __init__(self, pixels: Tensor, targets: Tensor, rows: Tensor, plurality: Tensor | None = None) -> None:
-        self.pixels, self.targets, self.rows, self.plurality = pixels, targets, rows, plurality
+        self.pixels, self.rows, self.targets = pixels, rows, targets.to(pixels.device)
+        self.plurality = None if plurality is None else plurality.to(pixels.device)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, positions: list[int] | np.ndarray | Tensor) -> Batch:
-        rows = self.rows[torch.as_tensor(positions)]
-        batch = {
-            "image": self.pixels[rows.to(self.pixels.device)],
-            "target": self.targets[rows],
-            "row": rows,
-        }
+        rows = send(self.rows[torch.as_tensor(positions)], self.pixels.device)
+        batch = {"image": self.pixels[rows], "target": self.targets[rows], "row": rows}
         return batch if self.plurality is None else batch | {"plurality": self.plurality[rows]}
 
 

@@ -55,6 +55,14 @@ def test_recipes_are_what_their_names_say():
     assert len(recipe("mix").mixing) == 1
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_recipe_waits_for_the_device(name):
+    """On the meta device no value can be read."""
+    x, target = transform(recipe(name)).train(faces().to("meta"), TARGET.to("meta"), generator())
+    assert x.is_meta
+    assert target.is_meta
+
+
 def test_samples_of_a_batch_differ():
     one_face = faces(1).expand(8, 48, 48).contiguous()
     x, _ = transform(recipe("standard")).train(one_face, TARGET, generator())
