@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning import runs, schema, slurm
 from fer_lightning.check import check
 from fer_lightning.errors import UserError
-from fer_lightning.interruption import Interrupted, follow_parent, is_child, signals
+from fer_lightning.interruption import Interrupted, follow_parent, follow_sweep, is_child, signals
 from fer_lightning.refusals import explain
 
 schema.register()
@@ -111,6 +111,7 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
 def main() -> None:
     if is_child():
         follow_parent()
+    follow_sweep()
     signals.install()
     traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printer

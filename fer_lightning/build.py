@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from fer_lightning import distributed
 from fer_lightning.augment.pipeline import BatchTransform
 from fer_lightning.callbacks.checkpoint import AtomicCheckpointIO
+from fer_lightning.callbacks.test_reads import TestReads
 from fer_lightning.check import FEED_KEYS, MODEL_KEYS, SLOTS
 from fer_lightning.classifier import FERClassifier
 from fer_lightning.data.datamodule import FERDataModule
@@ -59,6 +60,7 @@ def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dic
         "status": "running",
         "name": cfg.name,
         "job": folder.path.name,
+        "arm": folder.path.name.removesuffix(f"seed-{cfg.seed}").removesuffix("_"),
         "seed": cfg.seed,
         "choices": {group: choices.get(group) for group in (*SLOTS, "callbacks", "logger", "experiment")},
         "monitor": cfg.callbacks.best.monitor,
@@ -113,7 +115,9 @@ def build_data(cfg: DictConfig) -> FERDataModule:
         num_classes=len(table.classes),
     )
     sampler = make(cfg.sampler, _partial_=True)
-    return FERDataModule(table=table, transform=transform, sampler=sampler, seed=cfg.seed, **feed)
+    return FERDataModule(
+        table=table, transform=transform, sampler=sampler, seed=cfg.seed, track_test=cfg.track_test, **feed
+    )
 
 
 def build_network(cfg: DictConfig, num_classes: int) -> Network:
@@ -147,7 +151,8 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
 
 def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     nodes = [node for node in cfg.callbacks.values() if node is not None]
-    return [make(node, **_asked_for(node, folder=str(folder))) for node in nodes]
+    callbacks = [make(node, **_asked_for(node, folder=str(folder))) for node in nodes]
+    return [*callbacks, TestReads(str(folder))] if cfg.track_test else callbacks
 
 
 def build_logger(cfg: DictConfig, folder: Path) -> Logger | bool:

@@ -23,7 +23,7 @@ from fer_lightning.network import Network
 from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 
-VAL_SETS = ("val", "train_eval")
+EVAL_SETS = ("val", "train_eval", "test")  # the last by epoch only where a curve of it is asked for
 NEVER = 2**62  # the number of a training batch that never comes
 
 
@@ -40,9 +40,9 @@ class FERClassifier(pl.LightningModule):
     measured or saved with it.
 
     Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
-    evaluation mode with the same weights. `*/loss` is the configured loss, in training with
-    the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is plain cross-entropy, which alone
-    compares runs of different losses; `*/ferplus_acc`, where batches carry FER+ pluralities, is the share of rows with
+    evaluation mode with the same weights, and `test/*` likewise where the data module tracks it. `*/loss` is the
+    configured loss, in training with the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is
+    plain cross-entropy, which alone compares runs of different losses; `*/ferplus_acc`, where batches carry FER+ pluralities, is the share of rows with
     one on which the prediction equals it.
     """
 
@@ -64,7 +64,7 @@ class FERClassifier(pl.LightningModule):
             average = partial(_ema_update, decay=ema_decay)
             self.ema = AveragedModel(network, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
         self.train_metrics = _metrics(num_classes, "loss")
-        self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in (*VAL_SETS, "test")})
+        self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in EVAL_SETS})
         self.epoch_row: dict[str, float] = {}
         self._earlier_seconds, self._images = 0.0, 0
         self._first_bad = torch.tensor(NEVER)
@@ -125,17 +125,17 @@ class FERClassifier(pl.LightningModule):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self._epoch_seconds = self._seconds()
-        for name in VAL_SETS:
+        for name in self._measured_by_epoch():
             self.eval_metrics[name].reset()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(batch, VAL_SETS[dataloader_idx])
+        self._evaluate(batch, EVAL_SETS[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
         """Close the epoch's row before the callbacks that select and stop look at it."""
         row = {"lr": self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]}
         row |= _summary("train", self.train_metrics)
-        for name in VAL_SETS:
+        for name in self._measured_by_epoch():
             row |= _summary(name, self.eval_metrics[name])
         row["seconds"] = self._epoch_seconds
         row["images_per_second"] = self._images / self._epoch_seconds
@@ -198,6 +198,9 @@ class FERClassifier(pl.LightningModule):
         rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], labels[order], probabilities[order]
+
+    def _measured_by_epoch(self) -> tuple[str, ...]:
+        return EVAL_SETS[: len(self.trainer.val_dataloaders)]
 
     def _evaluate(self, batch: Batch, name: str) -> Tensor:
         logits, target = self(batch["image"]), batch["target"]

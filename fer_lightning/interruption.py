@@ -10,10 +10,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from fer_lightning.slurm import in_slurm
 
+SWEEP = "FER_LIGHTNING_SWEEP"  # in the environment of the runs of a sweep: the process that starts them
 PARENT = "FER_LIGHTNING_PARENT"  # in the environment of a process that the first of a distributed run has started
 DEFERRED = "this step is finished and last.ckpt written; a second signal ends the run at once"
 ECHO_SECONDS = 1.0  # a terminal and a launcher may both pass on one Ctrl-C; only a later one counts as a second
@@ -69,11 +71,20 @@ def is_child() -> bool:
 
 def follow_parent() -> None:
     """End this process soon after the one that started it, however that ended: it would wait for it in vain."""
-    parent = int(os.environ[PARENT])
+    _when_orphaned(int(os.environ[PARENT]), lambda: os._exit(1))
 
+
+def follow_sweep() -> None:
+    """End this run in order where the sweep that started it is gone: the same sweep, given again, would meet it."""
+    sweep = int(os.environ.get(SWEEP, 0))
+    if sweep == os.getppid():
+        _when_orphaned(sweep, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _when_orphaned(parent: int, act: Callable[[], None]) -> None:
     def follow() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)
+        act()
 
     threading.Thread(target=follow, daemon=True).start()

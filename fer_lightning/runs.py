@@ -29,7 +29,7 @@ from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, write_atomically
 log = logging.getLogger("fer_lightning")
 
 # What does not stand in a run's name.
-UNNAMED = ("name", "resume", "output_dir", "logger", "experiment", "debug", "local", "hydra", "threads")
+UNNAMED = ("name", "resume", "output_dir", "logger", "sweep", "debug", "local", "hydra", "threads")
 # What may differ between two calls of one run without making it another run.
 INCIDENTAL = (
     "resume",
@@ -44,23 +44,36 @@ LONGEST_NAME = 120
 
 
 def job_name(overrides: list[str], seed: int) -> str:
-    """The folder of a run below outputs/<name>/, from what was typed and the seed.
+    """The folder of a run below outputs/<name>/: its arm and its seed."""
+    return "_".join(part for part in (arm_name(overrides), f"seed-{seed}") if part)
 
-    Order does not matter; characters that a shell or Hydra would read otherwise become dashes.
+
+def arm_name(overrides: list[str]) -> str:
+    """What the runs of several seeds have in common, from what was typed; "" where that was nothing.
+
+    Order does not matter; characters that a shell or Hydra would read otherwise become dashes. Outside a named
+    sweep an experiment names the folder above; in one the experiments are arms, and the scale names the folder.
     """
-    kept = sorted(o.lstrip("+~") for o in overrides if not _is_unnamed(o.lstrip("+~")))
-    parts = [re.sub(r"[^\w.+-]+", "-", override).strip("-") for override in kept]
-    name = "_".join([*parts, f"seed-{seed}"])
+    typed = [override.lstrip("+~") for override in overrides]
+    in_sweep = any(_key(override) == "sweep" for override in typed)
+    experiments = [o.partition("=")[2] for o in typed if in_sweep and _key(o) == "experiment"]
+    others = sorted(o for o in typed if not _is_unnamed(o) and not (in_sweep and _key(o) == "scale"))
+    kept = [*experiments, *others]
+    name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in kept)
     if len(name) <= LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"{name[: LONGEST_NAME - 30]}_{digest}_seed-{seed}"
+    return f"{name[: LONGEST_NAME - 20]}_{digest}"
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].partition("@")[0]
 
 
 def _is_unnamed(override: str) -> bool:
-    key = override.partition("=")[0].partition("@")[0]
+    key = _key(override)
     first = re.split(r"[./]", key)[0]
-    return first in UNNAMED or key in ("seed", "callbacks.progress.style", "data.root")
+    return first in UNNAMED or key in ("seed", "experiment", "callbacks.progress.style", "data.root")
 
 
 class RunFolder:

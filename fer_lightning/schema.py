@@ -28,6 +28,8 @@ class TrainConfig:
     threads: int | None = None  # CPU threads of torch; null: torch's own choice
     channels_last: bool = True  # memory format of images and convolutions
     ema_decay: float | None = None  # exponential moving average of the weights, evaluated in their stead
+    track_test: bool = False  # measure the test rows after each epoch too, as a curve; it never decides anything
+    scale: str | None = None  # what conf/scale/ makes of a run's size; part of the name of a sweep
     expected: Any = None  # {test metric: [low, high]} that this experiment should reach
     data: Any = MISSING
     model: Any = MISSING

@@ -36,6 +36,7 @@ class FERDataModule(pl.LightningDataModule):
     eval_batch_size  rows a step in evaluation; has no effect on any figure
     train_eval_rows  fixed training rows that are also evaluated, to measure overfitting like with like
     train_rows     train on a random subset of this many rows; None: on all
+    track_test     give the test rows to each validation as well, as its third set
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class FERDataModule(pl.LightningDataModule):
         eval_batch_size: int = 256,
         train_eval_rows: int = 3589,
         train_rows: int | None = None,
+        track_test: bool = False,
     ) -> None:
         super().__init__()
         self.table, self.transform, self.sampler, self.seed = table, transform, sampler, seed
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size, self.track_test = batch_size, eval_batch_size, track_test
         self.split = make_split(table, split, split_seed, fold, folds)
         self.train_rows = _subset(self.split.train, train_rows, split_seed, "data.train_rows")
         self.train_eval_rows = _subset(
@@ -112,7 +114,8 @@ class FERDataModule(pl.LightningDataModule):
         return TrainLoader(dataset, sampler, self.batch_size)
 
     def val_dataloader(self) -> list[EvalLoader]:
-        return [self._eval_loader(self.split.val), self._eval_loader(self.train_eval_rows)]
+        rows = [self.split.val, self.train_eval_rows, *([self.split.test] if self.track_test else [])]
+        return [self._eval_loader(part) for part in rows]
 
     def test_dataloader(self) -> EvalLoader:
         return self._eval_loader(self.split.test)

@@ -1,0 +1,185 @@
+"""Runs of a sweep on this machine, each in a process of its own, some at a time.
+
+A process of its own keeps a run that fails, hangs onto memory or is killed from touching the others, and gives each
+the same start whether it runs in a sweep or alone.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from fer_lightning.errors import UserError
+from fer_lightning.interruption import SWEEP
+from fer_lightning.launch.plan import Job, plan, run_command, write_plan
+from fer_lightning.runs import RunFolder, command_line
+
+LOOK_SECONDS = 0.5
+OUT_OF_MEMORY = "OutOfMemoryError"
+
+
+class LocalLauncher(Launcher):
+    """jobs     how many runs at a time; one that runs out of GPU memory beside others is run again alone
+    threads  CPU threads of each run whose own `threads` is null; None: the cores, divided among the jobs
+    gpus     numbers of the GPUs that the jobs are dealt out to; None: each job sees all of them
+    """
+
+    def __init__(self, jobs: int = 1, threads: int | None = None, gpus: list[int] | None = None) -> None:
+        if jobs < 1:
+            raise UserError(f"hydra.launcher.jobs={jobs}: choose 1 or more.")
+        self.jobs, self.threads, self.gpus = jobs, threads or max(1, _cores() // jobs), gpus
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.loader, self.config = hydra_context.config_loader, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        jobs = plan(self.loader, self.config, job_overrides)
+        folders = write_plan(jobs, command_line())
+        todo = [job for job in jobs if not job.is_done()]
+        print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done, in {', '.join(map(str, folders))}")
+        with Pool(self, total=len(todo)) as pool:
+            again = pool.run(todo, at_once=self.jobs)
+            pool.run(again, at_once=1)
+        from fer_lightning.report.sweep import write_report
+
+        for folder in folders:
+            print(f"report: {write_report(folder)}")
+        failed = [job for job in todo if not job.is_done()]
+        if failed:
+            raise UserError(failures_in_words(failed, len(jobs)))
+        return [job.returned() for job in jobs]
+
+    def environment(self, slot: int) -> dict[str, str]:
+        """Of the job in one of the places that are filled at a time."""
+        threads = str(self.threads)
+        own = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, SWEEP: str(os.getpid())}
+        if self.gpus:
+            own["CUDA_VISIBLE_DEVICES"] = str(self.gpus[slot % len(self.gpus)])
+        return os.environ | own
+
+
+@dataclass
+class Running:
+    job: Job
+    process: subprocess.Popen
+    slot: int
+    log: Path
+    began: float = field(default_factory=time.monotonic)
+
+
+class Pool:
+    """Processes of a sweep under way, with a progress bar; leaving it by an exception ends them in order."""
+
+    def __init__(self, launcher: LocalLauncher, total: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.launcher, self.running = launcher, []
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+        )
+        self.bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())
+        self.sweep = self.bar.add_task("sweep", total=total, unit="runs")
+        self.epochs = {}
+
+    def __enter__(self) -> "Pool":
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        self.bar.stop()
+        for run in self.running:
+            run.process.terminate()
+        for run in self.running:
+            run.process.wait()
+
+    def run(self, jobs: list[Job], at_once: int) -> list[Job]:
+        """All of them, `at_once` at a time; those that ran out of memory while they had company."""
+        waiting, again = list(jobs), []
+        while waiting or self.running:
+            while waiting and len(self.running) < at_once:
+                self._start(waiting.pop(0))
+            time.sleep(LOOK_SECONDS)
+            for run in [run for run in self.running if run.process.poll() is not None]:
+                self.running.remove(run)
+                self.bar.remove_task(self.epochs.pop(run.job.folder))
+                if at_once > 1 and OUT_OF_MEMORY in str((run.job.summary() or {}).get("error")):
+                    again.append(run.job)
+                    self.bar.print(f"{run.job.folder.name}: not enough memory beside others; alone, later")
+                else:
+                    self.bar.print(_ending(run))
+                    self.bar.advance(self.sweep)
+            self._show_epochs()
+        return again
+
+    def _start(self, job: Job) -> None:
+        slot = min(set(range(len(self.running) + 1)) - {run.slot for run in self.running})
+        log = job.folder.parent / "logs" / f"{job.folder.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, *sys.argv[:1], *job.overrides, "hydra.mode=RUN"]
+        with open(log, "w") as output:
+            process = subprocess.Popen(
+                command,
+                env=self.launcher.environment(slot),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C comes to this process, which passes it on
+            )
+        self.running.append(Running(job, process, slot, log))
+        self.epochs[job.folder] = self.bar.add_task(f"  {job.folder.name}", total=job.epochs, unit="epochs")
+
+    def _show_epochs(self) -> None:
+        for run in self.running:
+            self.bar.update(self.epochs[run.job.folder], completed=_epochs_done(run.job.folder))
+
+
+def failures_in_words(failed: Sequence[Job], total: int) -> str:
+    """What became of the runs that are not done, and the way on."""
+    lines = []
+    for job in failed:
+        summary = job.summary() or {}
+        why = summary.get("error") or summary.get("status") or "ended before its first summary"
+        lines.append(f"  {job.folder}: {why}\n    {run_command(job)}")
+    what = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
+    return "\n".join([f"{what} not done, of {total}:", *lines, "The same command again runs what is missing."])
+
+
+def _ending(run: Running) -> str:
+    took = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - run.began))
+    if run.job.is_done():
+        return f"{run.job.folder.name}: {RunFolder(run.job.folder).headline()} ({took})"
+    status = run.process.returncode
+    how = f"status {status}" if status >= 0 else signal.Signals(-status).name
+    last = run.log.read_text(errors="replace").strip().splitlines()[-1:]
+    return f"{run.job.folder.name}: ended with {how} after {took}; {shlex.quote(str(run.log))} ends: {''.join(last)}"
+
+
+def _epochs_done(folder: Path) -> int:
+    try:
+        return max(0, (folder / "metrics.csv").read_bytes().count(b"\n") - 1)
+    except FileNotFoundError:
+        return 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
