@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,11 +11,18 @@ from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 
 MARK = ".step"  # in a run's folder: the step whose first task holds it
+REQUEUE_ME = 128 + signal.SIGUSR1  # exit status of a run that has saved and wants to go back in line
 PATIENCE = 600.0  # seconds that the tasks of a step may start apart
 
 
 def in_slurm() -> bool:
     return "SLURM_JOB_ID" in os.environ
+
+
+def outside_of_a_job() -> dict[str, str]:
+    """The environment less what SLURM says of this job: a job that is submitted from here would take it for its own."""
+    about_slurm = ("SLURM_CONF", "SLURM_CLUSTERS")
+    return {key: value for key, value in os.environ.items() if not key.startswith("SLURM_") or key in about_slurm}
 
 
 def facts() -> dict[str, str | int] | None:

@@ -1,0 +1,267 @@
+"""Runs of a sweep as jobs of a SLURM cluster: one array, one run per task, `srun` around each.
+
+What stands in a job's script is the command that a person would type, so nothing is pickled and a run is the same
+alone, in a local sweep and here. The queue is asked through `squeue` alone, since a cluster may have no accounting. It
+names the script of each job, from which a driver that is started again knows which runs are under way:
+
+    <sweep folder>/logs/slurm-1/batch.sh      what was submitted
+                               /folders.json  the run folder of each task of the array
+                               /0.log ...     what each task printed
+"""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+from fer_lightning.launch.local import failures_in_words
+from fer_lightning.launch.plan import Job, plan, write_plan
+from fer_lightning.runs import RunFolder, command_line
+from fer_lightning.slurm import REQUEUE_ME, outside_of_a_job
+
+ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
+ENDED |= {"REVOKED", "TIMEOUT"}
+SETTLE_SECONDS = 5.0  # that a shared file system may take to show what a job wrote at its end
+ANSWER_SECONDS = 120.0  # that a busy controller may take
+
+
+class DiscoveryLauncher(Launcher):
+    """What each run asks SLURM for: conf/hydra/launcher/discovery.yaml says what the keys mean."""
+
+    def __init__(
+        self,
+        partition: str | None = None,
+        account: str | None = None,
+        time: str | None = None,
+        nodes: int = 1,
+        tasks_per_node: int = 1,
+        cpus: int = 1,
+        memory: str | None = None,
+        gres: str | None = None,
+        at_once: int | None = None,
+        image: str | None = None,
+        binds: Sequence[str] = (),
+        setup: Sequence[str] = (),
+        options: dict[str, Any] | None = None,
+        warn_seconds: int = 120,
+        poll_seconds: float = 10.0,
+    ) -> None:
+        self.nodes, self.tasks_per_node, self.at_once = nodes, tasks_per_node, at_once
+        self.image, self.binds, self.setup_lines, self.poll_seconds = image, binds, setup, poll_seconds
+        self.request = {
+            "partition": partition,
+            "account": account,
+            "time": time,
+            "nodes": nodes,
+            "ntasks-per-node": tasks_per_node,
+            "cpus-per-task": cpus,
+            "mem": memory,
+            "gres": gres,
+            "signal": f"USR1@{warn_seconds}",
+            **(options or {}),
+        }
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.loader, self.config = hydra_context.config_loader, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        self._refuse_what_cannot_run()
+        jobs = plan(self.loader, self.config, job_overrides)
+        folders = write_plan(jobs, command_line())
+        todo = {job.folder.resolve(): job for job in jobs if not job.is_done()}
+        waiting = {task.folder: task for task in queue() if task.folder in todo and not task.has_ended}
+        missing = [job for folder, job in todo.items() if folder not in waiting]
+        print(
+            f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done and {len(waiting)} in the queue, "
+            f"in {', '.join(map(str, folders))}"
+        )
+        if missing:
+            waiting |= {task.folder: task for task in self._submit(missing, folders[0])}
+        self._await(waiting, todo)
+        from fer_lightning.report.sweep import write_report
+
+        for folder in folders:
+            print(f"report: {write_report(folder)}")
+        failed = [job for job in todo.values() if not job.is_done()]
+        if failed:
+            raise UserError(failures_in_words(failed, len(jobs)))
+        return [job.returned() for job in jobs]
+
+    def script(self, jobs: Sequence[Job], batch: Path) -> str:
+        """The batch script of an array with a task for each of these jobs."""
+        cap = f"%{self.at_once}" if self.at_once else ""
+        options = {
+            **{key: value for key, value in self.request.items() if value is not None},
+            "job-name": self.config.name,
+            "array": f"0-{len(jobs) - 1}{cap}",
+            "output": batch / "%a.log",
+            "open-mode": "append",
+            "chdir": Path.cwd(),
+        }
+        python = [sys.executable]
+        if self.image:
+            binds = [part for bind in self.binds for part in ("--bind", bind)]
+            python = ["apptainer", "exec", "--nv", *binds, self.image, "python"]
+        lines = [
+            "#!/bin/bash",
+            *(f"#SBATCH --{key}={shlex.quote(str(value))}" for key, value in options.items()),
+            "#SBATCH --requeue",
+            *self.setup_lines,
+            "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun has not read the latter since SLURM 22.05",
+            "case $SLURM_ARRAY_TASK_ID in",
+            *(f"  {number}) run=({shlex.join(job.overrides)}) ;;" for number, job in enumerate(jobs)),
+            "esac",
+            f'srun --kill-on-bad-exit=1 {shlex.join([*python, sys.argv[0]])} "${{run[@]}}" hydra.mode=RUN',
+        ]
+        if self.image:
+            lines += [
+                "status=$?  # a container has no scontrol",
+                f"[ $status != {REQUEUE_ME} ] || scontrol requeue ${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID",
+                "exit $status",
+            ]
+        return "\n".join(lines) + "\n"
+
+    def _refuse_what_cannot_run(self) -> None:
+        if not shutil.which("sbatch"):
+            raise UserError(
+                "hydra/launcher=discovery: this machine has no sbatch. Give the command on a login node of the "
+                "cluster, or choose hydra/launcher=local."
+            )
+        trainer = self.config.trainer
+        for key, value, given in (
+            ("num_nodes", trainer.get("num_nodes", 1), ("nodes", self.nodes)),
+            ("devices", trainer.get("devices"), ("tasks_per_node", self.tasks_per_node)),
+        ):
+            if isinstance(value, int) and value != given[1]:
+                raise UserError(
+                    f"trainer.{key}={value} with hydra.launcher.{given[0]}={given[1]}: each process of a run is a task "
+                    "of its job. Set both to the same number."
+                )
+
+    def _submit(self, jobs: Sequence[Job], folder: Path) -> "list[Task]":
+        batch = _new_folder(folder / "logs")
+        run_folders = [job.folder.resolve() for job in jobs]
+        write_atomically(batch / "folders.json", json.dumps([str(path) for path in run_folders], indent=2) + "\n")
+        write_atomically(batch / "batch.sh", self.script(jobs, batch))
+        command = ["sbatch", "--parsable", str(batch / "batch.sh")]
+        answer = subprocess.run(command, env=outside_of_a_job(), capture_output=True, text=True, check=False)
+        if answer.returncode:
+            shutil.rmtree(batch)
+            raise UserError(
+                f"sbatch refuses the sweep: {answer.stderr.strip() or answer.returncode}\n"
+                "Look at sinfo and at hydra.launcher.partition, account, gres, memory and time."
+            )
+        array = answer.stdout.strip().partition(";")[0]
+        print(f"submitted as job {array}, {len(jobs)} tasks: {batch / 'batch.sh'}")
+        return [Task(array, number, "PENDING", path, batch) for number, path in enumerate(run_folders)]
+
+    def _await(self, waiting: "dict[Path, Task]", jobs: dict[Path, Job]) -> None:
+        """Until none of these tasks is in the queue; each one's end is told as it comes."""
+        told = None
+        try:
+            while waiting:
+                states = Counter(task.state for task in waiting.values())
+                counts = ", ".join(f"{number} {state.lower()}" for state, number in states.items())
+                if counts != told:
+                    print(told := counts, flush=True)
+                time.sleep(self.poll_seconds)
+                try:
+                    known = {task.name: task for task in queue()}
+                except UserError as error:  # a controller may be restarted, and the jobs outlive that
+                    print(f"{error} Asking again.", file=sys.stderr)
+                    continue
+                for folder, task in list(waiting.items()):
+                    waiting[folder] = known.get(task.name, task.forgotten())
+                    if waiting[folder].has_ended:
+                        print(_ending(jobs[folder], waiting.pop(folder)), flush=True)
+        except BaseException:
+            if waiting:
+                arrays = " ".join(sorted({task.array for task in waiting.values()}))
+                print(f"The jobs stay in SLURM's queue. The same command waits for them; scancel {arrays} ends them.")
+            raise
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of one of our arrays, as the queue shows it."""
+
+    array: str
+    number: int
+    state: str
+    folder: Path
+    batch: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.array}_{self.number}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def log(self) -> Path:
+        return self.batch / f"{self.number}.log"
+
+    def forgotten(self) -> "Task":
+        """Itself after its end, of which the queue no longer knows how it was."""
+        return replace(self, state="COMPLETED")
+
+
+def queue() -> list[Task]:
+    """This user's tasks that this launcher has submitted: waiting, running and, for some minutes, ended."""
+    command = ["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%o"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"squeue has not answered within {ANSWER_SECONDS:.0f} s.") from None
+    if answer.returncode:
+        raise UserError(f"squeue: {answer.stderr.strip()}.")
+    tasks = []
+    for line in answer.stdout.splitlines():
+        array, number, state, script = line.split("|", maxsplit=3)
+        batch = Path(script).parent
+        with suppress(OSError):  # a job of something else
+            folders = json.loads((batch / "folders.json").read_text())
+            tasks.append(Task(array, int(number), state, Path(folders[int(number)]), batch))
+    return tasks
+
+
+def _new_folder(parent: Path) -> Path:
+    """`slurm-1`, or the first number that is free: of two drivers each gets its own."""
+    number = 1
+    while True:
+        folder = parent.resolve() / f"slurm-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _ending(job: Job, task: Task) -> str:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while (job.summary() or {}).get("status") in (None, "running") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if job.is_done():
+        return f"{job.folder.name}: {RunFolder(job.folder).headline()}"
+    last = task.log.read_text(errors="replace").strip().splitlines()[-1:] if task.log.exists() else []
+    return (
+        f"{job.folder.name}: job {task.name} {task.state.lower()}; {shlex.quote(str(task.log))} ends: {''.join(last)}"
+    )
