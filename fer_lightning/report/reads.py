@@ -24,15 +24,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
-    """Append a line to the file in the run's folder and to that in the data's.
+    """A look at the test rows of `split`: see `count`."""
+    return count(run, table.cache, split.checksum, tta)
+
+
+def count(run: Path, data: Path | None, split: str, tta: str = "none") -> dict[str, Any]:
+    """Append a line to the file in the run's folder and to that in the data's, where the faces have a folder.
 
     Returns how many lines they now have, `run` and `data` (None where the faces have no folder), and a `note` or None:
     a data folder that cannot be written to is no error.
     """
-    line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", split.checksum, str(run.resolve()))
+    line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", split, str(run.resolve()))
     reads = {"run": append(run / NAME, line), "data": None, "note": None}
-    if table.cache is not None:
-        path = table.cache / NAME
+    if data is not None:
+        path = data / NAME
         try:
             reads["data"] = append(path, line)
         except OSError as error:

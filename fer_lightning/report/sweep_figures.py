@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -34,6 +35,7 @@ CURVES = (
     ("test/ce", "test cross-entropy"),
     ("test/acc", "test accuracy, %"),
 )
+LONGEST_NAME = 34
 ROW = 0.34  # inches of an arm's line in a panel that lists arms
 
 
@@ -102,13 +104,14 @@ def png(panels: Sequence[Panel], columns: int, path: Path, legend: dict[str, Sty
 def curve_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
     """Validation and test loss and accuracy by epoch, those that were recorded: a line and a band per arm."""
     return [
-        Panel(title, lambda figure, c=column, t=title: _draw_curves(_one(figure, t), ablation.arms, look, c))
+        Panel(title, partial(_draw_curves, arms=ablation.arms, look=look, column=column, title=title))
         for column, title in CURVES
         if any(column in run.history for arm in ablation.arms for run in arm.runs)
     ]
 
 
-def _draw_curves(axes: Axes, arms: Sequence[Arm], look: dict[str, Style], column: str) -> None:
+def _draw_curves(figure: FigureBase, arms: Sequence[Arm], look: dict[str, Style], column: str, title: str) -> None:
+    axes = _one(figure, title)
     bands = len(arms) <= MOST_BANDS
     for arm in reversed(arms):  # the baseline on top
         kind = look[arm.name]
@@ -151,31 +154,30 @@ def by_epoch(runs: Sequence[Run], column: str) -> np.ndarray:
 def fitting_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
     """Training against validation rows per arm, accuracy above cross-entropy, the same axes for all."""
     arms = [arm for arm in ablation.arms if any("train_eval/acc" in run.history for run in arm.runs)]
-    limits = [_limits(arms, kind) for kind in ("acc", "ce")]
-    return [Panel(arm.name, lambda figure, a=arm: _draw_fitting(figure, a, look, limits), 2.7, 3.5) for arm in arms]
+    limits = {kind: _limits(arms, kind) for kind in ("acc", "ce")}
+    longest = max((by_epoch(arm.runs, "val/acc").shape[1] for arm in arms), default=0)
+    return [
+        Panel(arm.name, partial(_draw_fitting, arm=arm, look=look, limits=limits, longest=longest), 2.7) for arm in arms
+    ]
 
 
-def _draw_fitting(figure: FigureBase, arm: Arm, look: dict[str, Style], limits: list[tuple[float, float]]) -> None:
-    top, bottom = figure.subplots(2, 1, sharex=True)
-    _margins(figure, left=0.42, right=0.1, top=0.32, bottom=0.34, hspace=0.32)
+def _draw_fitting(
+    figure: FigureBase, arm: Arm, look: dict[str, Style], limits: dict[str, tuple[float, float]], longest: int
+) -> None:
+    both = figure.subplots(2, 1, sharex=True)
+    _margins(figure, left=0.42, right=0.1, top=0.55, bottom=0.28, hspace=0.3)
     color = look[arm.name].color
-    for axes, kind, title, ends in zip((top, bottom), ("acc", "ce"), (arm.name, ""), limits, strict=True):
-        style(axes, title)
-        axes.title.set(color=color, weight="bold", size=10)
+    figure.text(
+        0.02, 1 - 0.08 / _inches(figure)[1], _shortened(arm.name), color=color, weight="bold", size=10.5, va="top"
+    )
+    for axes, kind, title in zip(both, ("acc", "ce"), ("accuracy, %", "cross-entropy"), strict=True):
+        style(axes, "")
+        axes.set_title(title, loc="left", size=9.5, color=MUTED, pad=4)
         _draw_mean(axes, arm.runs, f"train_eval/{kind}", color, (0, (1.2, 1.2)), band=False)
         _draw_mean(axes, arm.runs, f"val/{kind}", color, "solid", band=True)
-        axes.set_ylim(*ends)
+        axes.set(ylim=limits[kind], xlim=(0, longest + 1))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        axes.text(
-            0.98,
-            0.06,
-            "accuracy, %" if kind == "acc" else "cross-entropy",
-            transform=axes.transAxes,
-            ha="right",
-            color=MUTED,
-            size=8.5,
-        )
-    _epochs(bottom, label=False)
+    _epochs(both[1], label=False)
 
 
 def _limits(arms: Sequence[Arm], kind: str) -> tuple[float, float]:
@@ -211,56 +213,53 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
             axes.barh(y, arm.fitting["ce_rise"].mean, 0.5, color=look[arm.name].color, alpha=0.85)
         axes.set_xlim(left=0)
 
-    return [Panel("overfitting gap", gap, 5.4, height), Panel("rise of validation cross-entropy", rise, 5.4, height)]
+    return [
+        Panel("overfitting gap", gap, height=height),
+        Panel("rise of validation cross-entropy", rise, height=height),
+    ]
 
 
 def difference_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
-    """Differences from the baseline in points with 95 % intervals; seeds that both have as small marks."""
+    """Differences from the baseline in points with 95 % intervals, on one scale."""
     arms = ablation.compared
-    if not arms:
-        return []
-    names = [arm.name for arm in arms]
-    kinds = [("accuracy, all test rows", "all", "acc"), ("accuracy, clean rows", "clean", "acc")]
-    kinds.append(("mean recall, all test rows", "all", "recall_mean"))
-    return [
-        Panel(
-            title,
-            lambda figure, t=title, s=rows, f=name: _draw_differences(
-                _listing(figure, names, t), [arm.differences[s][f] for arm in arms], [look[n].color for n in names]
-            ),
-            5.4,
-            0.95 + ROW * len(arms),
-        )
-        for title, rows, name in kinds
-        if rows in ablation.sets
+    kinds = [
+        ("accuracy, all test rows", "all", "acc"),
+        ("accuracy, clean rows", "clean", "acc"),
+        ("mean recall, all test rows", "all", "recall_mean"),
     ]
+    rows = [
+        (title, [arm.differences[rows][name] for arm in arms]) for title, rows, name in kinds if rows in ablation.sets
+    ]
+    return _difference_panels(rows, [arm.name for arm in arms], [look[arm.name].color for arm in arms])
 
 
 def effect_panels(effects: Sequence[Effect]) -> list[Panel]:
-    """Main effects in points with 95 % intervals."""
-    names = [f"{effect.factor}: {effect.level}" for effect in effects]
+    """Main effects in points with 95 % intervals, on one scale."""
     kinds = [("main effect on accuracy", "acc"), ("main effect on mean recall", "recall_mean")]
-    return [
-        Panel(
-            title,
-            lambda figure, t=title, f=name: _draw_differences(
-                _listing(figure, names, t), [effect.differences[f] for effect in effects], [PALETTE[0]] * len(effects)
-            ),
-            5.4,
-            0.95 + ROW * len(effects),
-        )
-        for title, name in kinds
-        if effects
-    ]
+    rows = [(title, [effect.differences[name] for effect in effects]) for title, name in kinds]
+    return _difference_panels(rows, [f"{e.factor}: {e.level}" for e in effects], [PALETTE[0]] * len(effects))
 
 
-def _draw_differences(axes: Axes, differences: Sequence[Difference], colors: Sequence[str]) -> None:
-    axes.axvline(0, color=INK, linewidth=1)
-    for y, (one, color) in enumerate(zip(differences, colors, strict=True)):
-        judged = not math.isnan(one.corrected)
-        axes.plot([100 * one.low, 100 * one.high], [y, y], color=color, linewidth=1.8)
-        fill = color if one.shown or not judged else "white"
-        axes.plot(100 * one.value, y, "o", color=fill, markeredgecolor=color, markersize=7, markeredgewidth=1.6)
+def _difference_panels(
+    kinds: Sequence[tuple[str, list[Difference]]], names: Sequence[str], colors: Sequence[str]
+) -> list[Panel]:
+    if not names:
+        return []
+    ends = [100 * end for _, family in kinds for one in family for end in (one.low, one.high, 0)]
+    margin = 0.04 * (max(ends) - min(ends))
+    limits = min(ends) - margin, max(ends) + margin
+
+    def draw(figure: FigureBase, title: str, family: Sequence[Difference]) -> None:
+        axes = _listing(figure, names, title)
+        axes.axvline(0, color=INK, linewidth=1)
+        for y, (one, color) in enumerate(zip(family, colors, strict=True)):
+            axes.plot([100 * one.low, 100 * one.high], [y, y], color=color, linewidth=1.8)
+            fill, size = (color, 4) if math.isnan(one.corrected) else (color if one.shown else "white", 7)
+            axes.plot(100 * one.value, y, "o", color=fill, markeredgecolor=color, markersize=size, markeredgewidth=1.6)
+        axes.set_xlim(limits)
+
+    height = 0.95 + ROW * len(names)
+    return [Panel(title, partial(draw, title=title, family=family), height=height) for title, family in kinds]
 
 
 def calibration_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
@@ -284,7 +283,7 @@ def calibration_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel
         axes.set(xlim=(0, 102), ylim=(0, 102))
         axes.set_xlabel("confidence, %", color=MUTED, size=10)
 
-    return [Panel("reliability", draw, 5.4, 4.2)]
+    return [Panel("reliability", draw, height=4.2)]
 
 
 def _one(figure: FigureBase, title: str) -> Axes:
@@ -298,7 +297,7 @@ def _one(figure: FigureBase, title: str) -> Axes:
 def _listing(figure: FigureBase, names: Sequence[str], title: str) -> Axes:
     """Axes with one line per name, the first on top."""
     axes = figure.subplots()
-    shown = [name if len(name) <= 34 else name[:33] + "…" for name in names]
+    shown = [_shortened(name) for name in names]
     left = 0.25 + 0.082 * max(map(len, shown))
     _margins(figure, left=left, right=0.15, top=0.38, bottom=0.36)
     style(axes, "")
@@ -310,6 +309,10 @@ def _listing(figure: FigureBase, names: Sequence[str], title: str) -> Axes:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
     return axes
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _epochs(axes: Axes, label: bool = True) -> None:

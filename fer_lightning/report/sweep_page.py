@@ -12,6 +12,7 @@ from math import isnan
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from fer_lightning.labels import COLORS
 from fer_lightning.report import statistics
@@ -59,6 +60,7 @@ def render(
         "points": points,
         "figure": mean_and_deviation,
         "plain": _plain,
+        "name": _breakable,
     }
     return environment.get_template("sweep.html").render(
         sweep=sweep,
@@ -100,10 +102,7 @@ def summary(sweep: Sweep, ablation: Ablation | None) -> list[tuple[str, str]]:
 def _about_runs(sweep: Sweep, ablation: Ablation | None) -> str:
     text = f"{len(sweep.done)} of {len(sweep.runs)} runs have finished"
     if ablation is not None:
-        arms = ablation.arms
-        counts = sorted({len(arm.runs) for arm in arms})
-        seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
-        text += f": {_count(len(arms), 'arm')} with {seeds}{' each' if len(arms) > 1 and len(counts) == 1 else ''}"
+        text += f": {_count(len(ablation.arms), 'arm')} with {_seeds(ablation)}"
     kinds = Counter(run.status for run in sweep.others)
     if not kinds:
         return f"{text}."
@@ -168,12 +167,20 @@ def _about_reach(ablation: Ablation) -> str:
     text = ""
     if fewest < FEWEST_SEEDS:
         text = (
-            f"With {_count(fewest, 'seed')} per arm the verdicts hold for these networks on other faces of the same "
+            f"With {_seeds(ablation)} the verdicts hold for these networks on other faces of the same "
             f"kind; other seeds may differ. From {NUMBERS[FEWEST_SEEDS]} seeds on the intervals take that in. "
         )
     if comparisons > 1:
         text += f"Verdicts allow for {comparisons} comparisons (Holm). "
     return f"{text}They are about this recipe, size and data alone."
+
+
+def _seeds(ablation: Ablation) -> str:
+    """`three seeds each`, `two to three seeds each`"""
+    counts = [len(arm.runs) for arm in ablation.arms]
+    least, most = min(counts), max(counts)
+    seeds = _count(most, "seed") if least == most else f"{_count(least, '')[:-1].strip()} to {_count(most, 'seed')}"
+    return f"{seeds} each" if len(counts) > 1 else seeds
 
 
 def _fewest(ablation: Ablation) -> int:
@@ -258,10 +265,20 @@ def _plain(figure: Estimate | Difference, digits: int = 1, scale: float = 1) -> 
     if isinstance(figure, Difference):
         if isnan(figure.low):
             return ""
-        ends = (f"{scale * value:+.{digits}f}".replace("-", "−") for value in (figure.value, figure.low, figure.high))
-        return "{} [{}, {}]".format(*ends)
+        value, low, high = (_signed(scale * end, digits) for end in (figure.value, figure.low, figure.high))
+        return f"{value} [{low}, {high}]"
     mean = f"{scale * figure.mean:.{digits}f}"
     return mean if isnan(figure.deviation) else f"{mean} ± {scale * figure.deviation:.{digits}f}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign, and without a negative zero."""
+    return f"{round(value, digits) + 0:+.{digits}f}".replace("-", "−")
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may break behind its underscores."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def _count(number: int, what: str) -> str:

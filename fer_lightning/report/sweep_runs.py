@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.report.predictions import Predictions, read_predictions
+from fer_lightning.report.predictions import DAMAGED, Predictions, read_predictions
 
 PLAN = "sweep.json"
 MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of them is a run's
@@ -173,8 +173,9 @@ def _with_answers(run: Run) -> Run:
     try:
         predictions = _predictions(run.folder)
     except UserError as error:
+        reason = str(error).replace(f"{run.folder}/", "").removesuffix(DAMAGED)
         way_on = f"python -m fer_lightning.evaluate run={run.folder}"
-        return replace(run, status="damaged", reason=_short(str(error)), way_on=way_on)
+        return replace(run, status="damaged", reason=_short(reason), way_on=way_on)
     predicted = predictions.predicted
     each = np.arange(len(predictions))
     answers = Answers(
@@ -273,8 +274,8 @@ def _reason(run: Run, summary: dict[str, Any] | None) -> str:
         return _short(run.summary.get("error", "no error was recorded"))
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
     if run.status == "running":
-        return f"running, {after}; last sign of life {_ago(run.folder)}"
-    return f"interrupted {after}" if run.status == "interrupted" else f"its summary says {run.status!r}"
+        return f"{after}; last sign of life {_ago(run.folder)}"
+    return after
 
 
 def _ago(folder: Path) -> str:
