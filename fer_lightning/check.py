@@ -98,8 +98,8 @@ def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
     _check_between_fields(config)
     if multirun and "ddp" in str(config["trainer"].get("strategy")):
         raise UserError(
-            f"trainer.strategy={config['trainer']['strategy']} with -m: each process would start the sweep anew. "
-            "Start the runs one by one, or give each run one device."
+            f"trainer.strategy={config['trainer']['strategy']} with hydra/launcher=basic: each process would start the "
+            "sweep anew. Choose hydra/launcher=local or discovery."
         )
     return _warnings(config)
 
