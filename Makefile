@@ -6,23 +6,32 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install quickstart data audit report test test-all lint security format benchmark docker clean
+.PHONY: help install lock quickstart data audit report test test-all lint security format benchmark docker apptainer clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed  ## .venv with everything that training needs
 
-$(VENV)/.installed: requirements.txt pyproject.toml
+# The locked versions where they were locked for this Python and machine; elsewhere what pip finds.
+$(VENV)/.installed: requirements.txt requirements-torch.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -r requirements.txt
+	if $(BIN)/python scripts/lock.py --fits; then \
+		$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-torch.lock && \
+		$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements.lock; \
+	else \
+		$(BIN)/python -m pip install -q -r requirements.txt; \
+	fi
 	$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
 	@touch $@
+
+lock:  ## remake the lock files from requirements.txt, for this Python and machine
+	$(PYTHON) scripts/lock.py
 
 quickstart: install  ## train a small ResEmoteNet on synthetic faces: two minutes, no download, no account
 	$(BIN)/python train.py experiment=quickstart
@@ -44,9 +53,10 @@ test: lint  ## lint and the default tests
 test-all: test  ## the default tests, then the slow ones
 	$(SINGLE) $(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
-lint: $(VENV)/.installed-dev  ## ruff, without changing a file
+lint: $(VENV)/.installed-dev  ## ruff and hadolint, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 
 security: $(VENV)/.installed-dev  ## secrets in tracked files, known vulnerabilities of installed packages
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook -n
@@ -63,8 +73,13 @@ benchmark: install  ## speed as ratios against references measured in the same r
 	$(BIN)/python scripts/benchmark.py ingest
 	$(BIN)/python scripts/benchmark.py scale
 
-docker:  ## an image that runs train.py
-	docker build -t fer_lightning .
+docker:  ## an image that runs train.py: make docker [TORCH_INDEX=address of PyTorch without CUDA]
+	docker build -t fer_lightning --build-arg TORCH_INDEX="$(TORCH_INDEX)" \
+		--build-arg UID="$$(id -u | sed 's/^0$$/1000/')" \
+		--build-arg COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude='*')" .
+
+apptainer:  ## fer_lightning.sif: what runs need on a cluster, for hydra.launcher.image
+	apptainer build fer_lightning.sif containers/fer_lightning.def
 
 clean:  ## remove caches, never runs or data
 	rm -rf .pytest_cache .ruff_cache

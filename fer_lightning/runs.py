@@ -29,7 +29,7 @@ from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, write_atomically
 log = logging.getLogger("fer_lightning")
 
 # What does not stand in a run's name.
-UNNAMED = ("name", "resume", "output_dir", "logger", "sweep", "debug", "local", "hydra", "threads")
+UNNAMED = ("name", "resume", "output_dir", "logger", "ensemble", "sweep", "debug", "local", "hydra", "threads")
 # What may differ between two calls of one run without making it another run.
 INCIDENTAL = (
     "resume",
@@ -230,7 +230,7 @@ def command_line() -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Commit and whether the work tree differs from it; both null outside a repository."""
+    """Commit and whether the work tree differs from it; in an image those of its build, elsewhere null."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return {
@@ -238,7 +238,8 @@ def git_state(folder: Path) -> dict[str, Any]:
             "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no")),
         }
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        commit, _, dirty = os.environ.get("FER_COMMIT", "").partition("-")
+        return {"commit": commit or None, "dirty": bool(dirty) if commit else None}
 
 
 class LossyFileHandler(logging.FileHandler):

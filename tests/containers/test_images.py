@@ -1,0 +1,116 @@
+"""No image is built here: the files that describe them are read, and their pip steps are run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from fer_lightning.runs import git_state
+from scripts.lock import fits
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+DEFINITION = (ROOT / "containers" / "fer_lightning.def").read_text()
+SECTIONS = {"arguments", "environment", "files", "help", "labels", "post", "runscript", "test"}
+
+
+def instructions(name: str) -> list[str]:
+    """What follows one of the Dockerfile's keywords, continued lines joined."""
+    lines = DOCKERFILE.replace("\\\n", " ").splitlines()
+    return [line.removeprefix(name).strip() for line in lines if line.startswith(name + " ")]
+
+
+def locked_steps(text: str) -> list[str]:
+    """The arguments of each `pip install` of a lock file."""
+    found = re.findall(r"pip install (?:-q )?([^;&\n]+?)\s*(?:[;&\n]|$)", text)
+    return [arguments for arguments in found if "--require-hashes" in arguments]
+
+
+def section(name: str) -> str:
+    return re.search(rf"^%{name}\n(.*?)(?=^%|\Z)", DEFINITION, flags=re.M | re.S)[1]
+
+
+def test_hadolint_has_nothing_to_say():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("hadolint is not installed: pip install -r requirements-dev.txt")
+    result = subprocess.run(
+        [hadolint, "--no-color", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+    assert not result.stdout
+
+
+def test_images_and_make_install_take_the_same_steps():
+    steps = locked_steps(DOCKERFILE)
+    assert len(steps) == 2
+    assert locked_steps(DEFINITION) == steps
+    assert locked_steps((ROOT / "Makefile").read_text()) == steps
+
+
+def test_both_images_have_the_python_of_the_locks():
+    (base,) = instructions("FROM")
+    assert f"\nFrom: {base}\n" in DEFINITION
+    assert (ROOT / "requirements.lock").read_text().startswith(f"# Python {base.partition(':')[2].partition('-')[0]}, ")
+
+
+def test_the_builder_gets_what_is_copied_and_nothing_else():
+    copied = {source for line in instructions("COPY") for source in line.split()[:-1]}
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == let_in
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    packages = {path.partition("/")[0] for path in tracked.split()} - {"scripts", "tests"}
+    assert packages <= copied
+
+
+def test_the_user_is_not_root_and_owns_what_a_run_writes():
+    assert instructions("ARG")[-2:] == ["UID=1000", 'COMMIT=""']
+    assert instructions("USER") == ["$UID"]
+    (accounts,) = (line for line in instructions("RUN") if "useradd" in line)
+    assert re.search(r'useradd --uid "\$UID" .*\bfer\b.*mkdir data outputs.*chown fer data outputs', accounts)
+    assert instructions("VOLUME") == ['["/app/data", "/app/outputs"]']
+
+
+def test_a_run_in_the_image_names_the_commit_of_its_build(tmp_path, monkeypatch):
+    assert instructions("ENV")[-1] == 'FER_COMMIT="$COMMIT"'
+    for described, state in [("", (None, None)), ("abc", ("abc", False)), ("abc-dirty", ("abc", True))]:
+        monkeypatch.setenv("FER_COMMIT", described)
+        assert tuple(git_state(tmp_path).values()) == state
+
+
+def test_the_definition_has_sound_sections():
+    assert set(re.findall(r"^%(\w+)", DEFINITION, flags=re.M)) <= SECTIONS
+    for name in ("post", "runscript", "test", "environment"):
+        subprocess.run(["sh", "-n", "-c", section(name)], check=True)
+    for line in section("files").splitlines():
+        assert not line.strip() or (ROOT / line.split()[0]).exists()
+
+
+def test_the_launchers_option_for_the_image_exists():
+    assert "hydra.launcher.image=fer_lightning.sif" in DEFINITION
+    assert "image" in yaml.safe_load((ROOT / "conf" / "hydra" / "launcher" / "discovery.yaml").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not fits(ROOT / "requirements.lock"), reason="the locks are made for another Python or machine")
+def test_the_pip_steps_work_in_a_clean_environment(tmp_path):
+    """PyTorch's 5 GB are found and their hashes checked, not unpacked: `make install` takes the same step in full."""
+    python, environment = tmp_path / "bin" / "python", os.environ | {"PYTHONNOUSERSITE": "1"}
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
+    for arguments in locked_steps(DOCKERFILE):
+        how = "--dry-run" if "requirements-torch.lock" in arguments else "--no-compile"
+        command = [python, "-m", "pip", "install", "-q", how, *arguments.split()]
+        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    check = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    missing = {line.rpartition(" requires ")[2] for line in check.stdout.splitlines()}
+    assert missing <= {f"{name}, which is not installed." for name in ("torch", "torchvision")}, check.stdout
+    help_text = subprocess.run(
+        [python, "train.py", "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert help_text.returncode == 0, help_text.stderr
