@@ -25,7 +25,8 @@ class EmoNeXt(nn.Module):
     attention_scale   of the scores before the softmax: published d**-0.25, standard d**-0.5 (Vaswani et al. 2017)
     attention_weight  of the auxiliary term, the variance of the softmax weights (the paper's omega; published code: 1),
                       which each forward leaves in `self.auxiliary["attention"]`, multiplied by this weight
-    se_init           half: as published, each gate starts near sigmoid(0) = 0.5; identity: it starts at exactly 1
+    se_init           half: as published, each gate starts near sigmoid(0) = 0.5; identity: it starts at exactly 1;
+                      off: no squeeze-excitation
     drop_path         stochastic depth of the last block; earlier ones less, in proportion
     pretrained        ImageNet weights of the ConvNeXt part; the head is new
     """
@@ -39,7 +40,7 @@ class EmoNeXt(nn.Module):
         attention: Literal["batch", "tokens", "off"] = "batch",
         attention_scale: Literal["published", "standard"] = "published",
         attention_weight: float = 1.0,
-        se_init: Literal["half", "identity"] = "half",
+        se_init: Literal["half", "identity", "off"] = "half",
         drop_path: float = 0.1,
         pretrained: Literal["in1k", "in22k"] | None = None,
     ):
@@ -54,7 +55,7 @@ class EmoNeXt(nn.Module):
         self.attention_mode, self.attention_weight, self.se_init = attention, attention_weight, se_init
         self.auxiliary: dict[str, Tensor] = {}
         self.convnext = _convnext(size, num_classes, in_channels, drop_path, pretrained)
-        for stage in self.convnext.stages[1:]:
+        for stage in self.convnext.stages[1:] if se_init != "off" else []:
             channels = stage.downsample[1].out_channels
             stage.downsample.append(_squeeze_excitation(channels, se_init))
         if attention != "off":

@@ -45,7 +45,10 @@ REFUSALS = [
     ([SYNTHETIC, "stn._target_=os.system"], ["stn._target_=os.system: not allowed", "Allowed: fer_lightning.stn.*"]),
     ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean 'rotate'?"]),
     ([SYNTHETIC, "model.size=tiny"], ["model.size", "Allowed:"]),
-    (["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2"], ["trainer.strategy=ddp with -m"]),
+    (
+        ["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2", "hydra/launcher=basic"],
+        ["trainer.strategy=ddp", "hydra/launcher=local"],
+    ),
     ([SYNTHETIC, "schedule.warmup=2"], ["schedule.warmup=2", "between 0 and 1"]),
     ([SYNTHETIC, "data.split=folds"], ["data.split='folds'", "official_dedup", "fold"]),
     ([SYNTHETIC, "data.split=fold"], ["data.fold=None", "data.fold=0 to 4", "-m data.fold=0,1,2,3,4"]),

@@ -1,0 +1,123 @@
+"""Every named sweep: its arms and seeds compose, pass the check and get folders of their own."""
+
+import json
+
+import pytest
+from conftest import ROOT, composed, pretend_store
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from fer_lightning import schema
+from fer_lightning.check import check
+from fer_lightning.launch.plan import Job, read_plan, write_plan
+from fer_lightning.runs import arm_name, job_name
+
+SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _store_is_there(monkeypatch):
+    pretend_store(monkeypatch)
+
+
+def jobs_of(*typed: str) -> list[list[str]]:
+    """The overrides of each run of `python train.py TYPED`, as Hydra's sweeper deals them out."""
+    schema.register()
+    fixed = [override for override in typed if "," not in override]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", fixed, return_hydra_config=True)
+    assert str(config.hydra.mode) == "RunMode.MULTIRUN"
+    params = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *typed])
+    return BasicSweeper.split_arguments(parsed, None)[0]
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_each_arm_composes_and_passes_the_check(sweep):
+    jobs = jobs_of(f"sweep={sweep}")
+    for overrides in jobs:
+        if "seed=0" in overrides:
+            check(composed(*overrides))
+    names = {job_name(overrides, seed=0) for overrides in jobs if "seed=0" in overrides}
+    assert len(names) * len({o for overrides in jobs for o in overrides if o.startswith("seed=")}) == len(jobs)
+
+
+def test_overfitting_has_the_plain_recipe_first_and_three_seeds_of_six_arms():
+    jobs = jobs_of("sweep=overfitting", "scale=cpu")
+    assert [job_name(overrides, 0) for overrides in jobs[:6]] == [
+        "seed_plain_seed-0",
+        "seed_stn_seed-0",
+        "seed_augment_seed-0",
+        "seed_weighted_loss_seed-0",
+        "seed_weighted_sampler_seed-0",
+        "seed_combined_seed-0",
+    ]
+    assert len(jobs) == 18
+    assert composed(*jobs[0]).name == "overfitting-cpu"
+
+
+def test_each_arm_differs_from_the_plain_recipe_in_its_remedy_alone():
+    expected = {
+        "seed_stn": {"stn"},
+        "seed_augment": {"augment"},
+        "seed_weighted_loss": {"loss"},
+        "seed_weighted_sampler": {"sampler"},
+        "seed_combined": {"stn", "augment", "loss"},
+    }
+    for scale in ("cpu", "gpu"):
+        plain = OmegaConf.to_container(composed("experiment=seed_plain", f"scale={scale}"))
+        for arm, keys in expected.items():
+            config = OmegaConf.to_container(composed(f"experiment={arm}", f"scale={scale}"))
+            assert {key for key in config if config[key] != plain[key]} == keys | {"name"}
+
+
+def test_the_plain_recipe_is_the_seed_projects():
+    cfg = composed("experiment=seed_plain")
+    assert (cfg.optim.lr, cfg.optim.momentum, cfg.optim.weight_decay, cfg.optim.nesterov) == (0.001, 0.9, 0.001, False)
+    assert (cfg.data.batch_size, cfg.callbacks.early_stopping.patience) == (16, 10)
+    assert (cfg.augment.order, cfg.augment.rotate.degrees) == (["flip", "rotate"], 20)
+    assert cfg.schedule._target_.endswith("Constant")
+    assert cfg.model.width == 1
+
+
+def test_factorial_has_all_sixteen_combinations():
+    assert len({arm_name(overrides) for overrides in jobs_of("sweep=factorial")}) == 16
+
+
+def test_a_sweep_is_extended_by_seeds():
+    assert len(jobs_of("sweep=overfitting", "scale=cpu", "seed=0,1,2,3,4")) == 30
+
+
+def test_the_arm_of_a_run():
+    assert arm_name(["stn=affine", "seed=3", "augment=strong"]) == "augment-strong_stn-affine"
+    assert arm_name(["experiment=quickstart", "seed=3"]) == ""
+    assert arm_name(["sweep=models", "experiment=models/convnext"]) == "models-convnext"
+    assert job_name(["experiment=seed_stn", "scale=cpu"], 0) == "scale-cpu_seed-0"
+    assert job_name(["sweep=overfitting", "experiment=seed_stn", "scale=cpu"], 1) == "seed_stn_seed-1"
+
+
+def test_long_names_are_cut_and_stay_apart():
+    names = {job_name([f"model.{'x' * 150}={value}"], 0) for value in (1, 2)}
+    assert len(names) == 2
+    assert all(len(name) <= 130 for name in names)
+
+
+def job(folder, arm: str, seed: int) -> Job:
+    return Job((f"stn={arm}", f"seed={seed}"), folder / f"stn-{arm}_seed-{seed}", f"stn-{arm}", seed, epochs=2)
+
+
+def test_the_plan_keeps_what_an_earlier_call_asked_for(tmp_path):
+    write_plan([job(tmp_path, arm, 0) for arm in ("none", "affine")], "python train.py -m stn=none,affine")
+    write_plan([job(tmp_path, "none", seed) for seed in (0, 1)], "python train.py -m stn=none seed=0,1")
+    known = read_plan(tmp_path)
+    assert [entry["job"] for entry in known["jobs"]] == ["stn-none_seed-0", "stn-affine_seed-0", "stn-none_seed-1"]
+    assert known["command"].endswith("seed=0,1")
+    assert known["jobs"][2]["overrides"] == ["stn=none", "seed=1"]
+
+
+def test_a_damaged_plan_is_written_anew(tmp_path):
+    (tmp_path / "sweep.json").write_text('{"jobs": [')
+    write_plan([job(tmp_path, "none", 0)], "python train.py")
+    assert len(json.loads((tmp_path / "sweep.json").read_text())["jobs"]) == 1
