@@ -50,8 +50,9 @@ report: install  ## what a sweep shows: make report DIR=outputs/overfitting-cpu 
 test: lint  ## lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
-test-all: test  ## the default tests, then the slow ones
+test-all: test  ## the default tests, the slow ones, then those on a SLURM cluster of two nodes
 	$(SINGLE) $(BIN)/python -m pytest -m slow -n auto --dist loadfile
+	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
 lint: $(VENV)/.installed-dev  ## ruff and hadolint, without changing a file
 	$(BIN)/ruff check .
