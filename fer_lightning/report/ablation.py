@@ -7,7 +7,6 @@ macro-F1 and single classes come with intervals and without a verdict.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import isnan, prod
 from typing import Any
 
@@ -51,6 +50,8 @@ class Discordance:
 class Arm:
     """A method and what its finished runs, one per seed, reached.
 
+    key           its name in the sweep, as for --baseline
+    name          what a reader is shown: the same, or of combinations what differs from the baseline
     figures       by set of rows and name, as in `statistics.FIGURES`
     differences   the same, against the baseline; {} for the baseline itself, and where there is none
     recall        of each class, on all rows; recall_differences the same against the baseline
@@ -63,6 +64,7 @@ class Arm:
     calibration   `ece` and `ce`
     """
 
+    key: str
     name: str
     runs: list[Run]
     figures: dict[str, dict[str, Estimate]]
@@ -94,11 +96,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class Ablation:
-    """`arms` have finished runs, the baseline first where it has any; `baseline` is "" where nothing is compared."""
+    """`arms` have finished runs, the baseline first where it has any.
+
+    asked     the key of the baseline
+    baseline  its name; "" where it has no finished run, so that nothing is compared
+    """
 
     rows: TestRows
     sets: dict[str, np.ndarray]
     arms: list[Arm]
+    asked: str
     baseline: str
     effects: list[Effect]
 
@@ -134,9 +141,11 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
     fitting = [[_fitting(run) for run in members] for members in runs]
     fitting_differences = [_fitting_differences(runs, fitting, place) if known else {} for place in range(len(runs))]
     _correct_fitting(fitting_differences)
+    names = _names([members[0] for members in runs]) if known else [members[0].arm for members in runs]
     arms = [
         Arm(
-            name=members[0].arm,
+            key=members[0].arm,
+            name=names[place],
             runs=members,
             figures={name: one.estimates(place) for name, one in measured.items()},
             differences=differences[place],
@@ -152,7 +161,8 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
         for place, members in enumerate(runs)
     ]
     effects = _effects(measured["all"], runs) if known else []
-    return Ablation(rows, {name: sets[name] for name in measured}, arms, baseline if known else "", effects)
+    sets = {name: sets[name] for name in measured}
+    return Ablation(rows, sets, arms, asked=baseline, baseline=names[0] if known else "", effects=effects)
 
 
 class _Measured:
@@ -298,35 +308,49 @@ def _calibration(rows: TestRows, run: Run) -> dict[str, float]:
     return {"ece": float(np.abs(surplus).sum() / len(place)), "ce": float(-np.log(likelihood).mean())}
 
 
-def factors(arms: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """The levels of each override that varies, in order, where the arms are all combinations of them; else {}.
+def factors(arms: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+    """Of each arm the level of each override that varies; [] unless two or more vary and every arm sets them.
 
-    arms  the overrides `key=value` of each; the first arm's level of a factor comes first
+    arms  the overrides `key=value` of each
     """
-    chosen = [dict(override.split("=", 1) for override in arm if "=" in override) for arm in arms]
+    chosen = [dict(o.split("=", 1) for o in arm if "=" in o and not o.startswith(("seed=", "hydra."))) for arm in arms]
     keys = [key for key in chosen[0] if len({arm.get(key) for arm in chosen}) > 1]
     if len(keys) < 2 or any(key not in arm for arm in chosen for key in keys):
-        return {}
-    levels = {key: list(dict.fromkeys(arm[key] for arm in chosen)) for key in keys}
-    found = {tuple(arm[key] for key in keys) for arm in chosen}
-    complete = len(found) == len(arms) == prod(map(len, levels.values()))
-    return levels if complete else {}
+        return []
+    return [{key: arm[key] for key in keys} for arm in chosen]
+
+
+def _levels(cells: list[dict[str, str]]) -> dict[str, list[str]]:
+    """Of each factor, the baseline's first."""
+    return {key: list(dict.fromkeys(cell[key] for cell in cells)) for key in cells[0]}
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Of combinations what differs from the first: `stn + loss`, or `stn=affine` where a factor has several levels."""
+    keys, cells = [run.arm for run in runs], factors([run.overrides for run in runs])
+    if not cells:
+        return keys
+    levels, base = _levels(cells), cells[0]
+    names = [
+        " + ".join(key if len(levels[key]) == 2 else f"{key}={cell[key]}" for key in cell if cell[key] != base[key])
+        for cell in cells
+    ]
+    return ["baseline", *names[1:]] if len(set(names)) == len(names) else keys
 
 
 def _effects(measured: _Measured, runs: list[list[Run]]) -> list[Effect]:
     """Of every level but the baseline's; [] unless the arms with finished runs form a full factorial."""
-    overrides = [[o for o in members[0].overrides if not o.startswith(("seed=", "hydra"))] for members in runs]
-    levels = factors(overrides)
-    if not levels:
+    cells = factors([members[0].overrides for members in runs])
+    levels = _levels(cells) if cells else {}
+    place = {tuple(cell.values()): arm for arm, cell in enumerate(cells)}
+    if not cells or not len(place) == len(runs) == prod(map(len, levels.values())):
         return []
-    place = {tuple(dict(o.split("=", 1) for o in arm)[key] for key in levels): a for a, arm in enumerate(overrides)}
     contrasts = []
     for axis, (factor, (reference, *others)) in enumerate(levels.items()):
         for level in others:
             weights = np.zeros(len(runs))
-            for cell in product(*levels.values()):
-                if cell[axis] in (level, reference):
-                    weights[place[cell]] = 1 if cell[axis] == level else -1
+            for cell, arm in place.items():
+                weights[arm] = {level: 1, reference: -1}.get(cell[axis], 0)
             contrasts.append((factor, level, reference, weights / (weights > 0).sum()))
     weights = np.array([contrast[-1] for contrast in contrasts])
     families = []

@@ -35,7 +35,7 @@ CURVES = (
     ("test/ce", "test cross-entropy"),
     ("test/acc", "test accuracy, %"),
 )
-LONGEST_NAME = 34
+LONGEST_NAME = 32
 ROW = 0.34  # inches of an arm's line in a panel that lists arms
 
 
@@ -168,7 +168,7 @@ def _draw_fitting(
     _margins(figure, left=0.42, right=0.1, top=0.55, bottom=0.28, hspace=0.3)
     color = look[arm.name].color
     figure.text(
-        0.02, 1 - 0.08 / _inches(figure)[1], _shortened(arm.name), color=color, weight="bold", size=10.5, va="top"
+        0.02, 1 - 0.08 / _inches(figure)[1], _shortened(arm.name), color=color, weight="bold", size=9.5, va="top"
     )
     for axes, kind, title in zip(both, ("acc", "ce"), ("accuracy, %", "cross-entropy"), strict=True):
         style(axes, "")

@@ -26,6 +26,7 @@ from fer_lightning.report.sweep_tables import COLUMNS, in_words, mean_and_deviat
 from fer_lightning.runs import command_line
 
 UNKNOWN = "–"
+MOST_LISTED = 6  # names in a sentence
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -114,30 +115,33 @@ def _about_runs(sweep: Sweep, ablation: Ablation | None) -> str:
 def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     if not ablation.baseline:
         return (
-            f"The baseline, {sweep.arms[0]}, has no finished run, so nothing is compared. Name another: "
-            f"python -m fer_lightning.report {sweep.folder} --baseline {ablation.arms[0].name}"
+            f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Name another: "
+            f"python -m fer_lightning.report {sweep.folder} --baseline {ablation.arms[0].key}"
         )
     return "There is one arm, so there is nothing to compare."
 
 
 def _about_figure(ablation: Ablation, name: str, what: str) -> str:
-    """Arms by verdict."""
+    """Arms by verdict, or main effects where there are any."""
     base = ablation.arms[0]
     found: dict[str, list[str]] = {"higher": [], "lower": [], "none": []}
-    for arm in ablation.compared:
-        one = arm.differences["all"][name]
+    for changed, one in _judged(ablation, name):
         kind = "none" if not one.shown else "higher" if one.value > 0 else "lower"
         ends = sorted(100 * abs(end) for end in (one.low, one.high))
         amount = f"{100 * abs(one.value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
-        found[kind].append(arm.name if kind == "none" else f"{arm.name} by {amount}")
+        found[kind].append(changed if kind == "none" else f"{changed} by {amount}")
     mean = mean_and_deviation(base.figures["all"][name])
     parts = [f"{base.name} reaches {mean} % on all {len(ablation.rows.labels):,} test rows."]
-    parts += [f"{kind.capitalize()}: {_listed(found[kind])}." for kind in ("higher", "lower") if found[kind]]
-    if len(found["none"]) == len(ablation.compared):
-        return f"{parts[0]} No difference from it was shown for any arm."
+    parts += [f"{kind.capitalize()} with {_listed(found[kind])}." for kind in ("higher", "lower") if found[kind]]
     if found["none"]:
         parts.append(f"No difference in {what} was shown for {_listed(found['none'])}.")
     return " ".join(parts)
+
+
+def _judged(ablation: Ablation, name: str) -> list[tuple[str, Difference]]:
+    if ablation.effects:
+        return [(f"{effect.factor}={effect.level}", effect.differences[name]) for effect in ablation.effects]
+    return [(arm.name, arm.differences["all"][name]) for arm in ablation.compared]
 
 
 def _about_overfitting(ablation: Ablation) -> str:
@@ -163,7 +167,7 @@ def _about_overfitting(ablation: Ablation) -> str:
 
 
 def _about_reach(ablation: Ablation) -> str:
-    fewest, comparisons = _fewest(ablation), len(ablation.compared)
+    fewest, comparisons = _fewest(ablation), len(_judged(ablation, "acc"))
     text = ""
     if fewest < FEWEST_SEEDS:
         text = (
@@ -287,5 +291,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _listed(items: Sequence[str]) -> str:
-    """`a, b and c`"""
+    """`a, b and c`, of many the first few."""
+    if len(items) > MOST_LISTED:
+        items = [*items[: MOST_LISTED - 1], f"{len(items) - MOST_LISTED + 1} more"]
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

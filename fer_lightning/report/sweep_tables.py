@@ -42,9 +42,9 @@ def as_csv(ablation: Ablation | None) -> str:
     sets = list(ablation.sets) if ablation else []
     names = [(rows, name) for rows in sets for name in FIGURES]
     columns = [f"{rows}/{name}/{end}" for rows, name in names for end in (*ends, *compared)]
-    writer.writerow(["arm", "seeds", "baseline", *columns])
+    writer.writerow(["arm", "name", "seeds", "baseline", *columns])
     for arm in ablation.arms if ablation else []:
-        row = [arm.name, " ".join(map(str, arm.seeds)), ablation.baseline]
+        row = [arm.key, arm.name, " ".join(map(str, arm.seeds)), ablation.asked]
         for rows, name in names:
             row += list(vars(arm.figures[rows][name]).values())
             row += list(vars(arm.differences[rows][name]).values()) if arm.differences else [""] * len(compared)
