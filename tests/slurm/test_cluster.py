@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, TINY, composed, run_train
-from smoke_processes import EVERYTHING, finish, start
+from smoke_processes import EVERYTHING, start
 from smoke_tables import assert_same_outcome
 
 from fer_lightning.build import build_data
@@ -53,6 +53,10 @@ def cluster(tmp_path_factory) -> Iterator[None]:
 
 def driver(outputs: Path, *overrides: str) -> subprocess.Popen:
     return start(outputs / "log", "train.py", *overrides, f"output_dir={outputs}")
+
+
+def finish(outputs: Path, *overrides: str) -> None:
+    assert driver(outputs, *overrides).wait(timeout=PATIENCE) == 0, log_of(outputs)[-5000:]
 
 
 def log_of(outputs: Path) -> str:
@@ -121,7 +125,7 @@ def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
     assert [summary(folder)["status"] for folder in runs(sweep).values()].count("done") == 3
     assert "seed-2" in (sweep / "sweep" / "report" / "index.html").read_text()
 
-    finish(sweep / "log", "train.py", *SWEEP, *SEEDS, f"output_dir={sweep}")
+    finish(sweep, *SWEEP, *SEEDS)
     assert "4 runs, 3 of them done and 0 in the queue" in log_of(sweep)
     assert json.loads((sweep / "sweep" / "logs" / "slurm-2" / "folders.json").read_text()) == [str(cancelled)]
     assert summary(cancelled)["status"] == "done"
@@ -154,7 +158,7 @@ def test_two_nodes_share_one_global_draw(tmp_path):
     told = ",".join(f"'export {line}'" for line in lines)
     run = ("sampler=weighted", "data.rows=200", "seed=5", "name=sweep")
     command = ("-m", *tiny, *two_nodes, *run, *LAUNCHER, f"hydra.launcher.setup=[{told}]")
-    finish(tmp_path / "log", "train.py", *command, f"output_dir={tmp_path}")
+    finish(tmp_path, *command)
 
     (folder,) = runs(tmp_path).values()
     assert summary(folder)["world_size"] == 2
