@@ -28,7 +28,6 @@ from fer_lightning.check import FEED_KEYS, MODEL_KEYS, SLOTS
 from fer_lightning.classifier import FERClassifier
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import UserError
-from fer_lightning.models.published import load_published
 from fer_lightning.network import Network
 from fer_lightning.runs import RunFolder
 from fer_lightning.seeding import derive_seed
@@ -126,6 +125,8 @@ def build_network(cfg: DictConfig, num_classes: int) -> Network:
     backbone = make(_without(cfg.model, MODEL_KEYS), num_classes=num_classes)
     stn = make(cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
     if cfg.model.weights:
+        from fer_lightning.models.published import load_published  # and with it timm, a second's import
+
         load_published(cfg.model.weights, stn, backbone)
     network = Network(stn, backbone, cfg.model.in_channels)
     return network.to(memory_format=torch.channels_last) if cfg.channels_last else network
