@@ -126,7 +126,7 @@ class Pool:
                     again.append(run.job)
                     self.bar.print(f"{run.job.folder.name}: not enough memory beside others; alone, later")
                 else:
-                    self.bar.print(_ending(run))
+                    self.bar.print(_ending(run), highlight=False, soft_wrap=True)
                     self.bar.advance(self.sweep)
             self._show_epochs()
         return again
