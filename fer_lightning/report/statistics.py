@@ -27,7 +27,7 @@ SEED = 0
 FEWEST_SEEDS = 5  # below it seeds are not resampled
 LEVEL = 0.05
 AT_ONCE = 250  # resamples; bounds the memory
-ROUNDING = 1e-6  # of float32 figures: what is closer to 0 is 0
+ROUNDING = 1e-6  # of figures: what is closer to 0 is 0
 
 
 def figures(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
@@ -181,15 +181,14 @@ def difference_of_means(before: dict[int, float], after: dict[int, float]) -> Di
 
     With other seeds on either side Welch's. NaN but for the value where a side has one seed, or no scatter at all.
     """
-    value = float(np.mean(list(after.values())) - np.mean(list(before.values())))
-    unknown = Difference(value, *[float("nan")] * 3)
-    if min(len(before), len(after)) < 2:
-        return unknown
+    first, second = (np.array(list(side.values())) for side in (before, after))
     paired = before.keys() == after.keys()
-    pairs = [after[seed] for seed in before] if paired else list(after.values())
-    if paired and np.ptp(np.subtract(pairs, list(before.values()))) == 0:
-        return unknown
-    test = stats.ttest_rel if paired else stats.ttest_ind
-    result = test(pairs, list(before.values()), **({} if paired else {"equal_var": False}))
+    if paired:
+        second = np.array([after[seed] for seed in before])
+    value = float(second.mean() - first.mean())
+    scatter = [second - first] if paired else [first, second]
+    if min(len(first), len(second)) < 2 or all(np.ptp(part) <= ROUNDING for part in scatter):
+        return Difference(value, *[float("nan")] * 3)
+    result = stats.ttest_rel(second, first) if paired else stats.ttest_ind(second, first, equal_var=False)
     low, high = result.confidence_interval(1 - LEVEL)
     return Difference(value, float(low), float(high), float(result.pvalue))

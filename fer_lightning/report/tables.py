@@ -10,6 +10,7 @@ from fer_lightning.metrics import CLASS_FIGURES
 from fer_lightning.report import reads
 
 SETS = ("all", "unseen", "clean")
+ROWS = {"test": "Test rows", "val": "Validation rows"}
 NAMES = {
     "acc": "accuracy",
     "f1_macro": "macro-F1",
@@ -51,9 +52,9 @@ def table_of_figures(title: str, *columns: str) -> Table:
 
 def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
     """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read."""
-    console, everything, call = Console(), entry["all"], entry["call"]
-    by_class = f"Test rows by class, all {everything['rows']:,}, in % with 95 % intervals"
-    by_set = f"Test rows, split={entry['split']['name']}, tta={entry['tta']}, in % with 95 % intervals"
+    console, everything, call, rows = Console(), entry["all"], entry["call"], ROWS[entry["rows"]]
+    by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
+    by_set = f"{rows}, split={entry['split']['name']}, tta={entry['tta']}, in % with 95 % intervals"
     console.print(class_table(everything, by_class), "")
     console.print(set_table(entry, by_set), "")
     speed = call["latency"]
@@ -64,7 +65,8 @@ def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
     )
     for note in _notes(summary, entry):
         console.print(f"note: {note}")
-    console.print(reads.sentence(call["reads"], entry["split"]["name"]))
+    if call["reads"]:
+        console.print(reads.sentence(call["reads"], entry["split"]["name"]))
 
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
@@ -73,7 +75,7 @@ def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     if summary["status"] != "done":
         notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
     reported = summary.get("test")
-    if entry["tta"] == "none" and reported:
+    if entry["rows"] == "test" and entry["tta"] == "none" and reported:
         rows = reported.get("all", reported)["rows"]
         before, after = reported["test/acc"], entry["all"]["acc"]["value"]
         if rows != entry["all"]["rows"]:
@@ -92,7 +94,7 @@ def _number(number: int, what: str) -> str:
 
 def _with_interval(figure: dict[str, float] | None, key: str) -> str:
     """`64.50 [62.9, 66.0]`, `0.977 [0.95, 1.00]` nats, or a dash."""
-    if not figure or math.isnan(figure["value"]):
+    if not figure or figure["value"] is None or math.isnan(figure["value"]):
         return "–"
     value, low, high = (figure[end] for end in ("value", "low", "high"))
     if key in NATS:
