@@ -44,6 +44,8 @@ def run(cfg: DictConfig) -> float | None:
 
 def train(cfg: DictConfig) -> float | None:
     signals.install()
+    if cfg.ensemble is not None:
+        return combine(cfg)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
@@ -71,6 +73,16 @@ def train(cfg: DictConfig) -> float | None:
             raise
 
 
+def combine(cfg: DictConfig) -> float | None:
+    """Nothing is trained: the mean of what finished runs have predicted."""
+    from fer_lightning import ensemble
+
+    overrides = list(HydraConfig.get().overrides.task)
+    folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
+    with folder.failures_in_words():
+        return ensemble.run(folder, cfg.ensemble, overrides, start_over=cfg.resume == schema.Resume.never)
+
+
 def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:
     from fer_lightning import build, checkpoints, distributed
     from fer_lightning.report import reads
@@ -93,6 +105,7 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
 
         with distributed.together(trainer, on_loss=lost):
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
+            summary["compile_seconds"] = model.compile_seconds
             best = checkpoints.fitting(folder.best_checkpoint, model)
             looks = reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)

@@ -147,6 +147,7 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
         num_classes=num_classes,
         ema_decay=cfg.ema_decay,
         seed=cfg.seed,
+        compile=cfg.compile,
     )
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,10 +11,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassConfusionMatrix
 
+from fer_lightning.averaging import AveragedWeights
 from fer_lightning.data.loader import Batch
 from fer_lightning.errors import UserError
 from fer_lightning.metrics import accuracy, f1_macro, recall_mean
@@ -35,6 +33,8 @@ class FERClassifier(pl.LightningModule):
     schedule   factor of the optimiser's learning rate by step
     ema_decay  decay of the averaged weights that every evaluation uses; None: evaluate the raw weights
     seed       of dropout; each step's depends on (seed, epoch, step, rank) alone
+    compile    let torch.compile fuse the training step's forward and backward pass; done before the first epoch's
+               clock starts, in `compile_seconds`. Evaluation, a small share of the work, stays as it is.
 
     Where a training loss or a weight is no longer a finite number, the run ends with a UserError before anything is
     measured or saved with it.
@@ -42,8 +42,8 @@ class FERClassifier(pl.LightningModule):
     Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
     evaluation mode with the same weights, and `test/*` likewise where the data module tracks it. `*/loss` is the
     configured loss, in training with the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is
-    plain cross-entropy, which alone compares runs of different losses; `*/ferplus_acc`, where batches carry FER+ pluralities, is the share of rows with
-    one on which the prediction equals it.
+    plain cross-entropy, which alone compares runs of different losses; `*/ferplus_acc`, where batches carry FER+
+    pluralities, is the share of rows with one on which the prediction equals it.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class FERClassifier(pl.LightningModule):
         num_classes: int,
         ema_decay: float | None = None,
         seed: int = 0,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
         self.make_optimizer, self.num_classes = optimizer, num_classes
-        self.ema = None
-        if ema_decay is not None:
-            average = partial(_ema_update, decay=ema_decay)
-            self.ema = AveragedModel(network, multi_avg_fn=average, use_buffers=True).requires_grad_(False)
+        self.ema = None if ema_decay is None else AveragedWeights(network, ema_decay)
+        self.compiled = torch.compile(network.forward, dynamic=False) if compile else None
+        self.compile_seconds: float | None = None
         self.train_metrics = _metrics(num_classes, "loss")
         self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in EVAL_SETS})
         self.epoch_row: dict[str, float] = {}
@@ -81,6 +81,8 @@ class FERClassifier(pl.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
+        if self.compiled is not None:
+            self._warm_up()
         self._clock_started = time.perf_counter()
         self._first_bad = torch.tensor(NEVER, device=self.device)
         steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
@@ -97,7 +99,7 @@ class FERClassifier(pl.LightningModule):
             group["lr"] = group["base_lr"] * factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits, target = self.network(batch["image"]), batch["target"]
+        logits, target = (self.compiled or self.network)(batch["image"]), batch["target"]
         self._images += len(target) * self.trainer.world_size
         loss = self.loss(logits, target)
         for name, term in self.network.auxiliary.items():
@@ -112,7 +114,7 @@ class FERClassifier(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         if self.ema is not None:
-            self.ema.update_parameters(self.network)
+            self.ema.update(self.network, self.global_step)
 
     def on_validation_start(self) -> None:
         """All ranks measure with the buffers that are saved, which are the first rank's."""
@@ -214,6 +216,20 @@ class FERClassifier(pl.LightningModule):
             _mean(metrics, "ferplus_acc", self.device).update(agree.sum() / known.sum().clamp(min=1), known.sum())
         return logits
 
+    def _warm_up(self) -> None:
+        """Compile on a blank batch; weights, statistics and gradients stay as they were."""
+        began = time.perf_counter()
+        kept = [buffer.clone() for buffer in self.network.buffers()]
+        with self.trainer.precision_plugin.train_step_context():
+            logits = self.compiled(self.trainer.datamodule.blank_batch())
+        logits.float().sum().backward()
+        self.zero_grad()
+        for buffer, value in zip(self.network.buffers(), kept, strict=True):
+            buffer.copy_(value)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.compile_seconds = time.perf_counter() - began
+
     def _seconds(self) -> float:
         """Wall time of this training epoch, feed and augmentation included, over all calls that it took."""
         return self._earlier_seconds + time.perf_counter() - self._clock_started
@@ -263,6 +279,25 @@ class RowMean(Metric):
         return self.total / self.rows
 
 
+class ConfusionMatrix(Metric):
+    """Rows by class and prediction, int64 (K, K).
+
+    As torchmetrics', whose count by torch.bincount makes the host wait for a GPU at each step.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("confmat", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        cells = target * self.num_classes + predicted
+        self.confmat.view(-1).scatter_add_(0, cells, torch.ones_like(cells))
+
+    def compute(self) -> Tensor:
+        return self.confmat
+
+
 def _state(metric: Metric) -> dict[str, Tensor]:
     """A metric's accumulated state, copied to the CPU."""
     return {key: value.detach().to("cpu", copy=True) for key, value in metric.metric_state.items()}
@@ -276,9 +311,8 @@ def _sum_of_states(states: list[dict[str, dict[str, Tensor]]]) -> dict[str, dict
 
 def _metrics(num_classes: int, *means: str) -> MetricCollection:
     """A confusion matrix, from which every share follows, and means over rows."""
-    confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
     averages = {name: RowMean() for name in means}
-    return MetricCollection({**averages, "confusion": confusion}, compute_groups=False)
+    return MetricCollection({**averages, "confusion": ConfusionMatrix(num_classes)}, compute_groups=False)
 
 
 def _mean(metrics: MetricCollection, name: str, device: torch.device) -> Metric:
@@ -296,14 +330,3 @@ def _summary(name: str, metrics: MetricCollection) -> dict[str, float]:
     row[f"{name}/f1_macro"] = f1_macro(confusion)
     row[f"{name}/recall_mean"] = recall_mean(confusion)
     return row
-
-
-@torch.no_grad()
-def _ema_update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor, *, decay: float) -> None:
-    """Move the average towards the weights; early on it follows faster: min(decay, (1 + t) / (10 + t))."""
-    if not averaged[0].is_floating_point():
-        for target, source in zip(averaged, current, strict=True):
-            target.copy_(source)
-        return
-    t = num_averaged.item()
-    torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + t) / (10 + t)))

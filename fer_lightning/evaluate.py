@@ -2,16 +2,19 @@
 
     python -m fer_lightning.evaluate run=outputs/train/seed-0
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
 
 run        folder of the run whose best.ckpt is evaluated
 tta        views of a face whose probabilities are averaged: none (default), flip, ten_crop
+rows       test (default), or val: the validation rows, by which views and members of an ensemble may be chosen
 data_root  folder of the store of faces; else the one that the run was trained on
 device     auto (default), cpu, cuda
 threads    CPU threads of torch; else as many as in the run
 
-It writes RUN/evaluation/TTA/ with metrics.json, predictions.csv, confusion.png and per_class.png, and a line into
-test_reads.csv. The same command on the same machine writes the same bytes; what cannot be the same stands under `call`
-in metrics.json: time, command, commit, latency and the count of looks at the test rows.
+It writes RUN/evaluation/TTA/, of validation rows RUN/evaluation/val_TTA/, with metrics.json, predictions.csv,
+confusion.png and per_class.png, and a line into test_reads.csv where test rows were looked at. The same command on the
+same machine writes the same bytes; what cannot be the same stands under `call` in metrics.json: time, command, commit,
+latency and the count of looks at the test rows.
 """
 
 import argparse
@@ -74,22 +77,24 @@ def evaluate(cfg: DictConfig) -> None:
     """Evaluate one run; write into its folder and print what came out."""
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     table, split = run.faces()
-    tta, folder = cfg.tta.value, run.path / "evaluation" / cfg.tta.value
+    tta, of_test = cfg.tta.value, cfg.rows == schema.Rows.test
+    folder = run.path / "evaluation" / (tta if of_test else f"val_{tta}")
     predict = build_predictor(cfg, run, len(table.classes))
 
-    from fer_lightning.data.clean import judge_test_rows
-    from fer_lightning.predictor import latency, rows_and_probabilities, test_batches
+    from fer_lightning.data.clean import judge_rows, judge_test_rows
+    from fer_lightning.predictor import batches_of, latency, rows_and_probabilities
     from fer_lightning.report import evaluation, reads, tables
     from fer_lightning.report.predictions import predictions_of
 
-    judged = judge_test_rows(table, split)
-    looks = reads.record(run.path, table, split, tta)
+    judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
+    looks = reads.record(run.path, table, split, tta) if of_test else None
     size = run.config.data.eval_batch_size
-    batches = test_batches(table, split.test, size)
+    batches = batches_of(table, judged.rows, size)
     found = rows_and_probabilities(predict, watched(batches, f"tta={tta}"))
     predictions = predictions_of(judged, *found, table.classes)
     entry = {
         "tta": tta,
+        "rows": cfg.rows.value,
         **facts(run, table, split, predict),
         "bootstrap": evaluation.bootstrap_facts(),
         **evaluation.evaluate(predictions),
@@ -101,7 +106,7 @@ def evaluate(cfg: DictConfig) -> None:
             "latency": latency(predict, next(iter(batches))["image"], size),
         },
     }
-    evaluation.write_evaluation(folder, predictions, entry, title=f"Test rows, tta={tta}")
+    evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows.value]}, tta={tta}")
     tables.closing(run.summary, entry)
     print(f"evaluation: {folder}")
 

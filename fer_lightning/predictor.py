@@ -73,13 +73,10 @@ class Predictor:
         }
 
 
-def test_batches(table: FaceTable, rows: np.ndarray, batch_size: int) -> EvalLoader:
-    """The batches in which a run on one device tests these rows."""
+def batches_of(table: FaceTable, rows: np.ndarray, batch_size: int) -> EvalLoader:
+    """The batches in which a run on one device evaluates these rows."""
     pixels, labels = torch.from_numpy(table.pixels), torch.from_numpy(np.array(table.labels, np.int64))
     return EvalLoader(FaceDataset(pixels, labels, torch.from_numpy(np.array(rows, np.int64))), batch_size)
-
-
-test_batches.__test__ = False  # not a test case, whatever pytest makes of its name
 
 
 def rows_and_probabilities(predictor: Predictor, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

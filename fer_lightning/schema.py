@@ -28,8 +28,10 @@ class TrainConfig:
     threads: int | None = None  # CPU threads of torch; null: torch's own choice
     channels_last: bool = True  # memory format of images and convolutions
     ema_decay: float | None = None  # exponential moving average of the weights, evaluated in their stead
+    compile: bool = False  # let torch.compile fuse the training step
     track_test: bool = False  # measure the test rows after each epoch too, as a curve; it never decides anything
     scale: str | None = None  # what conf/scale/ makes of a run's size; part of the name of a sweep
+    ensemble: list[str] | None = None  # folders of finished runs to average, instead of training
     expected: Any = None  # {test metric: [low, high]} that this experiment should reach
     data: Any = MISSING
     model: Any = MISSING
@@ -52,6 +54,13 @@ class TTA(Enum):
     ten_crop = "ten_crop"
 
 
+class Rows(Enum):
+    """Which rows are evaluated."""
+
+    test = "test"  # counted as a look at them
+    val = "val"  # those by which members of an ensemble or views may be chosen
+
+
 class Device(Enum):
     """Where the network runs."""
 
@@ -66,6 +75,7 @@ class EvaluateConfig:
 
     run: str = MISSING  # folder of the run
     tta: TTA = TTA.none
+    rows: Rows = Rows.test
     data_root: str | None = None  # the store of faces; null: the one that the run was trained on
     device: Device = Device.auto
     threads: int | None = None  # CPU threads of torch; null: as many as in the run

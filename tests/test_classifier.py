@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fer_lightning.classifier import NEVER, FERClassifier, RowMean
+from fer_lightning.classifier import NEVER, ConfusionMatrix, FERClassifier, RowMean
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.network import Network
 from fer_lightning.schedules.constant import Constant
@@ -39,9 +39,9 @@ def shift(module: nn.Module, by: float) -> None:
 
 def test_the_average_is_what_is_evaluated():
     model = classifier(ema_decay=0.9).eval()
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=0)
     shift(model.network, 1.0)
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=1)
     x = torch.randn(4, 1, 4, 4)
     torch.testing.assert_close(model(x), model.ema.module(x))
     assert not torch.allclose(model(x), model.network(x))
@@ -50,24 +50,23 @@ def test_the_average_is_what_is_evaluated():
 
 def test_the_average_follows_quickly_at_first_and_by_its_decay_later():
     model = classifier(ema_decay=0.9)
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=0)
     start = model.ema.module.backbone.head.bias.clone()
     shift(model.network, 1.0)
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=1)
     assert (model.ema.module.backbone.head.bias - start).mean().item() == pytest.approx(1 - 2 / 11)
-    model.ema.n_averaged.fill_(1000)
     start = model.ema.module.backbone.head.bias.clone()
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=1000)
     moved = (model.ema.module.backbone.head.bias - start) / (model.network.backbone.head.bias - start)
     assert moved.mean().item() == pytest.approx(0.1, abs=1e-4)
 
 
 def test_batch_norm_statistics_are_averaged_too():
     model = classifier(ema_decay=0.9)
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=0)
     model.network.backbone.norm.running_mean += 1
     model.network.backbone.norm.num_batches_tracked += 5
-    model.ema.update_parameters(model.network)
+    model.ema.update(model.network, step=1)
     averaged = model.ema.module.backbone.norm
     assert 0 < averaged.running_mean.item() < 1
     assert averaged.num_batches_tracked == 5
@@ -86,6 +85,22 @@ def test_a_mean_over_rows_does_not_depend_on_the_batches():
         for batch in values.split(sizes):
             mean.update(batch.mean(), len(batch))
         assert mean.compute().item() == pytest.approx(4.5)
+
+
+def test_the_average_and_the_confusion_matrix_do_not_wait_for_the_device():
+    """On the meta device no value can be read."""
+    model = classifier(ema_decay=0.9).to("meta")
+    model.ema.update(model.network, step=3)
+    confusion = ConfusionMatrix(3).to("meta")
+    confusion.update(torch.zeros(4, dtype=torch.int64, device="meta"), torch.ones(4, dtype=torch.int64, device="meta"))
+    assert confusion.compute().is_meta
+
+
+def test_the_confusion_matrix_counts_rows_by_class_and_prediction():
+    confusion = ConfusionMatrix(3)
+    confusion.update(predicted=torch.tensor([0, 1, 1]), target=torch.tensor([0, 1, 2]))
+    confusion.update(predicted=torch.tensor([1]), target=torch.tensor([2]))
+    assert confusion.compute().tolist() == [[1, 0, 0], [0, 1, 0], [0, 2, 0]]
 
 
 def test_noting_a_loss_does_not_wait_for_the_device():

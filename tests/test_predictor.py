@@ -68,7 +68,7 @@ def test_each_row_is_predicted_once_and_in_order():
     )
     rows = np.array([1, 2, 5, 8, 13, 17, 19])
     one = made()
-    batches = predictor.test_batches(table, rows, batch_size=3)
+    batches = predictor.batches_of(table, rows, batch_size=3)
     found, labels, probabilities = predictor.rows_and_probabilities(one, batches)
     np.testing.assert_array_equal(found, rows)
     np.testing.assert_array_equal(labels, rows % 7)

@@ -32,8 +32,12 @@ class TestRows:
 
 def judge_test_rows(table: FaceTable, split: Split, copies: Copies | None = None) -> TestRows:
     """The test rows of `split`, and which of them are unseen and clean."""
+    return judge_rows(table, split.test, np.concatenate([split.train, split.val]), copies)
+
+
+def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Copies | None = None) -> TestRows:
+    """Which of `rows` show nothing that stands in the rows `seen`."""
     copies = copies or copies_of(table)
-    rows, seen = split.test, np.concatenate([split.train, split.val])
     visible = ~blank(table.pixels, rows)
     unseen = visible & ~copies.exact_in(rows, seen)
     clean = unseen & ~copies.has_copy_in(rows, seen)

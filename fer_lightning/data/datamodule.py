@@ -120,6 +120,11 @@ class FERDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> EvalLoader:
         return self._eval_loader(self.split.test)
 
+    def blank_batch(self) -> torch.Tensor:
+        """What a network is trained on, in shape, type and place: zeros (batch_size, 1, S, S)."""
+        size = self.transform.input_size
+        return torch.zeros(self.batch_size, 1, size, size, device=self.trainer.strategy.root_device)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (in training alone), resize and normalise; image becomes float (B, 1, S, S)."""
         if self.trainer.training:
