@@ -6,6 +6,7 @@ One thread each.
     python scripts/benchmark.py feed       images/s from the store to the network's input; higher is better
     python scripts/benchmark.py step       images/s of training; higher is better
     python scripts/benchmark.py startup    seconds until --help or a refusal; lower is better
+    python scripts/benchmark.py sweep      seconds of a sweep, two runs at a time against one; lower is better
     python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
     python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
 """
@@ -70,6 +71,7 @@ def main() -> None:
     add_feed(commands)
     add_step(commands)
     add_startup(commands)
+    add_sweep(commands)
     add_ingest(commands)
     add_scale(commands)
     arguments = parser.parse_args()
@@ -197,6 +199,7 @@ def add_step(commands) -> None:
     parser = commands.add_parser("step", help="trainer.fit against a bare loop; lean ResEmoteNet against the full one")
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
+    parser.add_argument("--width", type=float, default=1.0, help="of the two ResEmoteNets; 1 is the published one")
     parser.set_defaults(run=step)
 
 
@@ -214,7 +217,7 @@ def step(arguments: argparse.Namespace) -> None:
     for batch_size in (16, 64):
         images = torch.rand(batch_size, 3, 64, 64)
         target = torch.arange(batch_size) % CLASSES
-        lean, full = (ResEmoteNet(lean=lean, input_size=64) for lean in (True, False))
+        lean, full = (ResEmoteNet(lean=lean, input_size=64, width=arguments.width) for lean in (True, False))
         compare(
             f"step_lean_batch{batch_size}",
             "images/s",
@@ -338,6 +341,25 @@ def wall_time(command: list[str], expected: int) -> Callable[[], float]:
         return seconds
 
     return timed
+
+
+# sweep: runs at a time
+
+
+def add_sweep(commands) -> None:
+    parser = commands.add_parser("sweep", help="seconds of a sweep of one-thread runs, two at a time against one")
+    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each kind, in turn")
+    parser.add_argument("--runs", type=int, default=4, help="runs of a sweep")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of a run, on synthetic faces")
+    parser.set_defaults(run=sweep)
+
+
+def sweep(arguments: argparse.Namespace) -> None:
+    run = ["experiment=quickstart", f"trainer.max_epochs={arguments.epochs}", "threads=1", "resume=never"]
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["train.py", "-m", *run, f"output_dir={folder}", f"seed=range({arguments.runs})"]
+        one, two = (wall_time([*command, f"name={jobs}", f"hydra.launcher.jobs={jobs}"], 0) for jobs in (1, 2))
+        compare("sweep_two_at_a_time", "s", two, one, arguments.repeats)
 
 
 # ingest: seconds from a CSV to a store
