@@ -31,6 +31,14 @@ TINY = (
 )
 
 
+@pytest.fixture(scope="module")
+def no_pictures():
+    """They take half of a short run's time; for tests that do not look at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fer_lightning.report.plots._save", lambda figure, path: Path(path))
+        yield
+
+
 def pretend_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the check find a store of FER2013, with all usages and FER+ votes, where there may be none."""
     manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "notes": []}

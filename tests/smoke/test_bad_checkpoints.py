@@ -13,11 +13,13 @@ from fer_lightning.classifier import FERClassifier
 from fer_lightning.errors import UserError
 from fer_lightning.runs import RunFolder
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 RUN = (*TINY, "data.rows=120", "trainer.max_epochs=1")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(tmp_path_factory, no_pictures) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     train.fit_and_test(composed(*RUN), RunFolder(folder), {})
     return folder

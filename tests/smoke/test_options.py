@@ -4,13 +4,25 @@ import json
 import math
 
 import pytest
+import timm
+import yaml
 from conftest import ROOT, TINY, composed
 
 import train
 from fer_lightning.runs import RunFolder
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 GROUPS = ("model", "stn", "augment", "loss", "sampler", "optim", "schedule")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+ENTRIES = yaml.safe_load((ROOT / "conf" / "train.yaml").read_text())["defaults"]
+DEFAULTS = {item for entry in ENTRIES if isinstance(entry, dict) for item in entry.items()}
+# All defaults are one run, which model's stands for.
+OPTIONS = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
+    if group == "model" or (group, path.stem) not in DEFAULTS
+]
 FEW = ("data.rows=120", "data.batch_size=16", "trainer.limit_train_batches=2", "trainer.max_epochs=1")
 SMALL = {
     "resemotenet": ("model.width=0.0625", "model.input_size=48"),
@@ -49,11 +61,24 @@ COMBINATIONS = [
 ]
 
 
+@pytest.fixture
+def shallow_convnext(monkeypatch):
+    """EmoNeXt in full is trained by the test of its option."""
+    create = timm.create_model
+
+    def shallow(name: str, **options):
+        if name == "convnext_tiny":
+            options |= {"depths": (1, 1, 1, 1), "dims": (16, 32, 48, 64)}
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", shallow)
+
+
 @pytest.mark.parametrize("overrides", COMBINATIONS, ids=" ".join)
-def test_combination_takes_real_steps(overrides, tmp_path):
+def test_combination_takes_real_steps(overrides, shallow_convnext, tmp_path):
     assert run(tmp_path, *overrides)["status"] == "done"
 
 
-def test_the_networks_auxiliary_loss_is_logged_and_added(tmp_path):
+def test_the_networks_auxiliary_loss_is_logged_and_added(shallow_convnext, tmp_path):
     summary = run(tmp_path, "model=emonext", "model.attention_weight=3.0", "loss=cross_entropy")
     assert summary["last"]["train/attention"] > 0

@@ -19,8 +19,9 @@ from fer_lightning.classifier import FERClassifier
 from fer_lightning.errors import UserError
 from fer_lightning.interruption import Interrupted, Signals
 from fer_lightning.losses.focal import Focal
-from fer_lightning.report import plots
 from fer_lightning.runs import RunFolder
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 # Everything that draws or remembers: weighted sampler, mixing, dropout, EMA, accumulation, a stateful schedule.
 EVERYTHING = (
@@ -72,16 +73,8 @@ def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    """They take half of a run's time, and nothing here looks at them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "_save", lambda figure, path: Path(path))
-        yield
-
-
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
+def undisturbed(tmp_path_factory, no_pictures) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     run(folder)
     return folder
