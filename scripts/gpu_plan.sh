@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# All that wants a GPU, for a machine that has one and no network: packed here, run there in slices.
+#
+#   scripts/gpu_plan.sh pack plan.tar [fer2013.csv [fer2013new.csv]]   the last commit, the faces, the libraries lacking
+#
+# and on that machine, in an empty folder:
+#
+#   tar -xf plan.tar
+#   bash scripts/gpu_plan.sh all           one slice of what comes next; once more until it says that all is finished
+#   bash scripts/gpu_plan.sh run PHASE     one slice of one phase: tests, speed, best, overfitting
+#   bash scripts/gpu_plan.sh collect       results/gpu: tables, figures, reports; no weights, no pictures of people
+#
+# A slice ends with status 75 where there is more to do; the next one goes on where it stopped. In the environment:
+#
+#   HAS             packing: what that machine has (default: torch torchvision lightning timm torchmetrics)
+#   PYTHON_VERSION  packing: of that machine (default: this one's), e.g. 3.12
+#   FER2013_ROOT    packing: the store of faces where no CSV is named (default: data/fer2013)
+#   SLICE           running: seconds (default: 520)
+#   JOBS            running: how many runs of `overfitting` share the GPU (default: 4)
+#   SIZE=tiny       running: a rehearsal on a CPU, of single steps
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
+HAS=${HAS:-torch torchvision lightning timm torchmetrics}
+SLICE=${SLICE:-520}
+SIZE=${SIZE:-full}
+PHASES="tests speed best overfitting"
+MORE=75
+DONE=outputs/gpu_plan
+LIMIT=$((64 * 1024 * 1024))
+
+say() { echo "gpu_plan: $*" >&2; }
+refuse() { say "$*"; exit 2; }
+
+# --- packing ---------------------------------------------------------------------------------------------------------
+
+pack() {
+    [ $# -ge 1 ] || refuse "pack where to? E.g. scripts/gpu_plan.sh pack plan.tar"
+    local out=$1 version store=${FER2013_ROOT:-data/fer2013} commit
+    box=$(mktemp -d)
+    trap 'rm -rf "$box"' EXIT
+    version=${PYTHON_VERSION:-$($PYTHON -c 'import sys; print("%d.%d" % sys.version_info[:2])')}
+    commit=$(git rev-parse HEAD)
+    [ -z "$(git status --porcelain --untracked-files=no)" ] || say "what is not committed stays behind"
+    if [ $# -ge 2 ]; then
+        store=$box/store
+        $PYTHON -m fer_lightning.data.ingest "$2" "$store" ${3:+--ferplus "$3"}
+    fi
+    [ -f "$store/store.json" ] || refuse "$store holds no store of faces. Name a CSV, or: make data FROM=fer2013.csv"
+    mkdir -p "$box/plan/wheels"
+    git archive HEAD | tar -x -C "$box/plan"
+    $PYTHON scripts/pack_for_gpu.py faces "$store" "$box/plan/faces.tar.xz"
+    # shellcheck disable=SC2086
+    $PYTHON scripts/pack_for_gpu.py missing $HAS > "$box/missing"
+    while read -r library; do wheel "$library" "$version" "$box/plan/wheels"; done < "$box/missing"
+    printf 'PACKED_PYTHON=%s\nexport FER_COMMIT=%s\n' "$version" "$commit" > "$box/plan/packed"
+    tar -cf "$out" -C "$box/plan" .
+    size=$(stat -c %s "$out")
+    say "$out: $((size / 1024 / 1024)) MiB, commit ${commit:0:10}, for Python $version with $HAS"
+    [ "$size" -le $LIMIT ] \
+        || say "over 64 MiB. If that machine has more: HAS=\"$HAS opencv-python-headless scipy matplotlib\""
+}
+
+# A wheel that is one file for all machines, or one for Linux and that Python; a source distribution is built here.
+wheel() {
+    local library=$1 version=$2 to=$3
+    $PYTHON -m pip download -q --no-deps --only-binary=:all: --python-version "$version" --implementation cp \
+        --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
+        --platform manylinux2014_x86_64 -d "$to" "$library" 2> "$box/pip.log" \
+        || $PYTHON -m pip wheel -q --no-deps -w "$to" "$library" 2>> "$box/pip.log" \
+        || { cat "$box/pip.log" >&2; refuse "no wheel of $library for Python $version"; }
+}
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+unpack() {
+    [ -f packed ] || return 0 # in a checkout that has its own libraries and data
+    . ./packed
+    export PYTHONPATH=$PWD/site:$PWD FER2013_ROOT=$PWD/data/fer2013
+    local version
+    version=$($PYTHON -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if [ "$version" != "$PACKED_PYTHON" ] && ls wheels | grep -qv -- '-none-any.whl'; then
+        refuse "packed for Python $PACKED_PYTHON, and this is $version. Pack again with PYTHON_VERSION=$version"
+    fi
+    if [ ! -f site/.complete ] && compgen -G 'wheels/*.whl' > /dev/null; then
+        $PYTHON -m pip install -q --no-index --no-deps --no-compile --target site wheels/*.whl
+        touch site/.complete
+    fi
+    [ -f data/fer2013/store.json ] \
+        || $PYTHON -c 'import tarfile; tarfile.open("faces.tar.xz").extractall(".", filter="data")'
+    $PYTHON -c 'import cv2, hydra, lightning, matplotlib, rich, scipy, timm, torch, torchmetrics' \
+        || refuse "this machine lacks a library that HAS named when the plan was packed. Pack again with fewer in HAS"
+}
+
+# What this machine's own settings file makes of every run in a rehearsal; it stands in no run's name.
+rehearse() {
+    mkdir -p conf/local
+    cat > conf/local/default.yaml << 'YAML'
+# @package _global_
+threads: 1
+compile: false
+model: {input_size: 32}
+data: {batch_size: 16, eval_batch_size: 64, train_eval_rows: 20}
+trainer: {accelerator: cpu, precision: 32-true, max_epochs: 1, limit_train_batches: 1}
+callbacks: {previews: null}
+YAML
+    SPEED=(seed=0) BEST=(seed=0,1) OVERFITTING=(seed=0 experiment=seed_plain,seed_weighted_loss) JOBS=1
+}
+
+# Within what is left of the slice; an interrupted command has saved what it needs to go on.
+within() {
+    local left=$((SLICE - SECONDS)) status=0
+    [ $left -ge 20 ] || more
+    timeout --foreground -k 60 "$left" "$@" || status=$?
+    [ $status -ne 124 ] && [ $status -ne 137 ] || more
+    return $status
+}
+
+more() { say "the slice is over; the same command goes on"; exit $MORE; }
+finished() { mkdir -p $DONE && touch "$DONE/$1" && say "$1: finished"; }
+
+phase_tests() {
+    mkdir -p $DONE
+    within $PYTHON -m pytest -p no:cacheprovider -m "" -rs tests/gpu tests/augment/test_warp.py \
+        tests/augment/test_pipeline.py tests/test_predictor.py > $DONE/tests.log 2>&1 && tail -5 $DONE/tests.log && return
+    tail -40 $DONE/tests.log
+    return 1
+}
+
+phase_speed() {
+    within $PYTHON train.py sweep=speed "${SPEED[@]}" || return 1
+    $PYTHON scripts/time_to_accuracy.py outputs/fer2013_speed
+}
+
+# Single networks, their declared views, and the ensembles of both.
+phase_best() {
+    within $PYTHON train.py sweep=best "${BEST[@]}" || return 1
+    for run in outputs/fer2013_best/seed-?; do
+        evaluated "$run" none val && evaluated "$run" ten_crop val && evaluated "$run" ten_crop test || return 1
+    done
+    within $PYTHON train.py experiment=ensemble name=fer2013_best/ensemble \
+        'ensemble=[outputs/fer2013_best/seed-?]' || return 1
+    within $PYTHON train.py experiment=ensemble name=fer2013_best/ensemble_ten_crop \
+        'ensemble=[outputs/fer2013_best/seed-?/evaluation/ten_crop]'
+}
+
+evaluated() {
+    local folder=$2
+    [ "$3" = test ] || folder=val_$2
+    [ -f "$1/evaluation/$folder/metrics.json" ] || within $PYTHON -m fer_lightning.evaluate run="$1" tta="$2" rows="$3"
+}
+
+phase_overfitting() {
+    within $PYTHON train.py sweep=overfitting scale=gpu hydra.launcher.jobs="${JOBS:-4}" "${OVERFITTING[@]}"
+}
+
+run() {
+    case " $PHASES " in *" $1 "*) ;; *) refuse "$1: no such phase. Allowed: ${PHASES// /, }" ;; esac
+    if [ -f "$DONE/$1" ]; then say "$1: finished"; return 0; fi
+    "phase_$1" && finished "$1"
+}
+
+all() {
+    local failed=()
+    for phase in $PHASES; do run "$phase" || failed+=("$phase"); done
+    collect
+    [ ${#failed[@]} -eq 0 ] || { say "failed: ${failed[*]}"; exit 1; }
+    say "all is finished: results/gpu"
+}
+
+# --- what is worth keeping -------------------------------------------------------------------------------------------
+
+collect() {
+    local out=results/gpu sweep
+    mkdir -p $out
+    for sweep in fer2013_speed fer2013_best overfitting-gpu; do
+        [ -d "outputs/$sweep" ] || continue
+        $PYTHON -m fer_lightning.report "outputs/$sweep" --out "$out/$sweep" --no-pictures
+    done
+    [ ! -f outputs/fer2013_speed/time_to_accuracy.md ] \
+        || cp outputs/fer2013_speed/time_to_accuracy.{md,json} $out/fer2013_speed/
+    for metrics in outputs/fer2013_best/seed-?/evaluation/*/metrics.json; do
+        name=${metrics#outputs/fer2013_best/} name=${name%/metrics.json}
+        [ ! -f "$metrics" ] || cp "$metrics" "$out/fer2013_best/${name/\/evaluation\//_}.json"
+    done
+    [ ! -f $DONE/tests.log ] || tail -1 $DONE/tests.log > $out/tests.txt
+}
+
+command=${1:-}
+[ $# -eq 0 ] || shift
+SPEED=() BEST=() OVERFITTING=()
+case $command in
+    pack) pack "$@" ;;
+    run | all | collect)
+        unpack
+        [ "$SIZE" = full ] || rehearse
+        "$command" "$@"
+        ;;
+    *) refuse "pack, run PHASE, all or collect: see the head of $0" ;;
+esac
