@@ -50,8 +50,9 @@ report: install  ## what a sweep shows: make report DIR=outputs/overfitting-cpu 
 test: lint  ## lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
-test-all: test  ## the default tests, the slow ones, then those on a SLURM cluster of two nodes
-	$(SINGLE) $(BIN)/python -m pytest -m slow -n auto --dist loadfile
+# In the files' own order the long ones are not the last, for which one process would wait for the other.
+test-all: lint  ## lint, the default and the slow tests, then those on a SLURM cluster of two nodes
+	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
 lint: $(VENV)/.installed-dev  ## ruff and hadolint, without changing a file

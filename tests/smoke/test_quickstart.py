@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.timeout(1500)
 def test_quickstart_reaches_the_expected_accuracy(tmp_path):
-    result = run_train("experiment=quickstart", f"output_dir={tmp_path}", timeout=1400, OMP_NUM_THREADS="2")
+    result = run_train("experiment=quickstart", f"output_dir={tmp_path}", timeout=1400)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "as expected" in result.stdout
     assert "NOT as expected" not in result.stdout
