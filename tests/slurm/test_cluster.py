@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,11 +16,10 @@ from smoke_processes import EVERYTHING, start
 from smoke_tables import assert_same_outcome
 
 from fer_lightning.build import build_data
-from fer_lightning.launch import discovery
 from fer_lightning.samplers.weighted import Weighted
 from fer_lightning.seeding import derive_seed
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900), pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800), pytest.mark.usefixtures("cluster")]
 
 CLUSTER = ROOT / "scripts" / "slurm_cluster.sh"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -31,6 +31,7 @@ LAUNCHER = (
     "hydra.launcher.poll_seconds=0.5",
 )
 SWEEP = ("-m", *TINY, *EVERYTHING, "data.rows=200", "name=sweep", *LAUNCHER)
+DRIVERS: list[subprocess.Popen] = []
 SEEDS = ("optim.lr=0.003", "seed=0,1,2,3")
 
 
@@ -48,11 +49,14 @@ def cluster(tmp_path_factory) -> Iterator[None]:
             patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
             yield
     finally:
+        for process in DRIVERS:
+            process.kill()
         subprocess.run([CLUSTER, "stop", folder], timeout=180, check=True)
 
 
 def driver(outputs: Path, *overrides: str) -> subprocess.Popen:
-    return start(outputs / "log", "train.py", *overrides, f"output_dir={outputs}")
+    DRIVERS.append(start(outputs / "log", "train.py", *overrides, f"output_dir={outputs}"))
+    return DRIVERS[-1]
 
 
 def finish(outputs: Path, *overrides: str) -> None:
@@ -99,12 +103,12 @@ def scancel(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def sweep(cluster, tmp_path_factory) -> Path:
-    """Four runs; the driver was killed as soon as they were in the queue, and one run later, while it trained."""
+    """Four runs; the driver was stopped as soon as they were in the queue, and one run cancelled while it trained."""
     outputs = tmp_path_factory.mktemp("sweep")
     first = driver(outputs, *SWEEP, *SEEDS)
-    wait_for("its jobs were in the queue", lambda: len(discovery.queue()) == 4, first, outputs)
-    first.kill()
-    first.wait()
+    wait_for("its jobs were in the queue", lambda: "4 pending" in log_of(outputs), first, outputs)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(timeout=PATIENCE) == 130, log_of(outputs)[-5000:]
     again = driver(outputs, *SWEEP, *SEEDS)
     victim = wait_for("a run trained", lambda: training_run(outputs, "seed-2"), again, outputs)
     scancel(summary(victim)["slurm"]["job"])
@@ -113,7 +117,9 @@ def sweep(cluster, tmp_path_factory) -> Path:
 
 
 def test_a_lost_driver_is_replaced_by_one_that_waits_for_its_jobs(sweep):
-    assert "0 of them done and 4 in the queue" in log_of(sweep)
+    array = summary(run_of(sweep, "seed-0"))["slurm"]["job"].partition("_")[0]
+    assert f"The jobs stay in SLURM's queue. The same command waits for them; scancel {array} " in log_of(sweep)
+    assert "4 runs, 0 of them done and 4 in the queue" in log_of(sweep)
 
 
 def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
