@@ -178,7 +178,7 @@ class _Measured:
         self.whole["recall"] = metrics.per_class(matrices)["recall"]
         self.confusions = [matrices[places].sum(axis=0) for places in self.places]
         seeds = [[run.seed for run in members] for members in runs]
-        samples = statistics.resampled_figures(labels, predicted, classes)
+        samples = statistics.resampled_figures(labels, predicted, classes, statistics.RESAMPLES)
         self.samples = {
             name: statistics.mean_over_seeds(values, self.places, seeds) for name, values in samples.items()
         }
