@@ -34,7 +34,8 @@ def explain(error: HydraException | OmegaConfBaseException, schema: type = Train
 
 def options(group: str) -> list[str]:
     """The options of a config group, by their files."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    folder = CONF / group
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
 
 
 def groups() -> list[str]:
@@ -90,13 +91,13 @@ def _chosen(group: str) -> str:
         return typed[-1]
     if any(argument.startswith(("experiment=", "debug=")) for argument in sys.argv):
         return "*"
-    default = re.search(rf"^  - {group}: (\w+)$", (CONF / "train.yaml").read_text(), flags=re.M)
+    default = re.search(rf"^  - (?:override )?{group}: (\w+)$", (CONF / "train.yaml").read_text(), flags=re.M)
     return default[1] if default else "*"
 
 
 def _keys_below(parent: str) -> list[str]:
     """Keys that the chosen option of a group (or else any) sets at this place, by its file's indentation."""
-    group, *nested = parent.split(".")
+    group, *nested = parent.replace("hydra.", "hydra/", 1).split(".")
     keys: set[str] = set()
     for path in (CONF / group).glob(f"{_chosen(group)}.yaml"):
         stack: list[str] = []

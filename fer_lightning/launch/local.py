@@ -35,11 +35,11 @@ class LocalLauncher(Launcher):
     """
 
     def __init__(self, jobs: int = 1, threads: int | None = None, gpus: list[int] | None = None) -> None:
-        if jobs < 1:
-            raise UserError(f"hydra.launcher.jobs={jobs}: choose 1 or more.")
-        self.jobs, self.threads, self.gpus = jobs, threads or max(1, _cores() // jobs), gpus
+        self.jobs, self.threads, self.gpus = jobs, threads or max(1, _cores() // max(1, jobs)), gpus
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        if self.jobs < 1:
+            raise UserError(f"hydra.launcher.jobs={self.jobs}: choose 1 or more.")
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:

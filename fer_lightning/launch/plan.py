@@ -17,8 +17,9 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from fer_lightning.check import check
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.runs import RunFolder, arm_name, job_name
@@ -53,7 +54,7 @@ class Job:
 
 
 def plan(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
-    """The runs that a launcher was asked for; UserError where two of them would share a folder."""
+    """The runs that a launcher was asked for; UserError where one's config is refused or two would share a folder."""
     jobs = [_job(loader.load_sweep_config(config, list(overrides)), overrides) for overrides in job_overrides]
     folders = [job.folder for job in jobs]
     for place, folder in enumerate(folders):
@@ -89,6 +90,10 @@ def run_command(job: Job) -> str:
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
     typed = list(config.hydra.overrides.task)
+    try:
+        check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    except UserError as error:
+        raise UserError(f"{error}\nNo run was started. The one refused is: {shlex.join(overrides)}") from None
     folder = Path(config.output_dir, config.name, job_name(typed, config.seed))
     return Job(tuple(overrides), folder, arm_name(typed), config.seed, config.trainer.max_epochs)
 

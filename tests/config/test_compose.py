@@ -4,6 +4,7 @@ import pytest
 from conftest import ROOT, composed, pretend_store
 
 from fer_lightning import check as checker
+from fer_lightning.refusals import options
 
 CONF = ROOT / "conf"
 GROUPS = (
@@ -19,8 +20,8 @@ GROUPS = (
     "callbacks",
     "logger",
 )
-MODIFIERS = ("experiment", "debug")
-OPTIONS = [(group, path.stem) for group in (*GROUPS, *MODIFIERS) for path in sorted((CONF / group).glob("*.yaml"))]
+MODIFIERS = ("experiment", "scale", "debug")
+OPTIONS = [(group, option) for group in (*GROUPS, *MODIFIERS) for option in options(group)]
 
 
 @pytest.fixture(autouse=True)

@@ -150,7 +150,7 @@ def test_the_runs_of_a_sweep_that_was_killed_end_too(tmp_path):
 
 def test_no_jobs_at_a_time_is_refused():
     with pytest.raises(UserError, match=r"hydra\.launcher\.jobs=0: choose 1 or more"):
-        LocalLauncher(jobs=0)
+        LocalLauncher(jobs=0).setup(hydra_context=None, task_function=None, config=None)
 
 
 def _lives(pid: int) -> bool:
