@@ -73,6 +73,7 @@ benchmark: install  ## speed as ratios against references measured in the same r
 	$(BIN)/python scripts/benchmark.py step
 	$(BIN)/python scripts/benchmark.py startup
 	$(BIN)/python scripts/benchmark.py ingest
+	$(BIN)/python scripts/benchmark.py report
 	$(BIN)/python scripts/benchmark.py scale
 
 docker:  ## an image that runs train.py: make docker [TORCH_INDEX=address of PyTorch without CUDA]

@@ -8,6 +8,7 @@ One thread each.
     python scripts/benchmark.py startup    seconds until --help or a refusal; lower is better
     python scripts/benchmark.py sweep      seconds of a sweep, two runs at a time against one; lower is better
     python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
+    python scripts/benchmark.py report     seconds and memory of a sweep's report; lower is better
     python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
 """
 
@@ -54,6 +55,7 @@ from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.models.resemotenet import ResEmoteNet
 from fer_lightning.network import Network
+from fer_lightning.report.predictions import Predictions, write_predictions
 from fer_lightning.samplers.shuffle import Shuffle
 from fer_lightning.schedules.constant import Constant
 from fer_lightning.stn.none import Identity
@@ -73,6 +75,7 @@ def main() -> None:
     add_startup(commands)
     add_sweep(commands)
     add_ingest(commands)
+    add_report(commands)
     add_scale(commands)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -421,6 +424,53 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+# report: seconds and memory of the report of many finished runs
+
+
+def add_report(commands) -> None:
+    parser = commands.add_parser("report", help="seconds and memory of the report of many finished runs")
+    parser.add_argument("--arms", type=int, default=20, help="arms of the sweep")
+    parser.add_argument("--seeds", type=int, default=10, help="runs of each arm")
+    parser.add_argument("--rows", type=int, default=3589, help="test rows")
+    parser.set_defaults(run=report)
+
+
+def report(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_runs(Path(folder), arguments.arms, arguments.seeds, arguments.rows)
+        code = (
+            "import sys; from fer_lightning.report.__main__ import main; main();print(open('/proc/self/status').read())"
+        )
+        start = time.perf_counter()
+        process = subprocess.run(
+            [sys.executable, "-c", code, folder], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        bounded("report_time", "s", time.perf_counter() - start, limit=20)
+        bounded("report_memory", "MB", megabytes("VmHWM", process.stdout), limit=500)
+
+
+def write_runs(folder: Path, arms: int, seeds: int, rows: int, epochs: int = 40) -> None:
+    """Finished runs of as many arms and seeds, right on about two thirds of the same rows."""
+    rng = np.random.default_rng(0)
+    classes, labels = TAXONOMIES["fer2013"].classes, np.sort(rng.integers(CLASSES, size=rows))
+    ease, clean = rng.normal(1, 2, (rows, 1)) * np.eye(CLASSES)[labels], rng.random(rows) < 0.9
+    images = np.array([f"{row:064x}" for row in range(rows)])
+    fallen = np.exp(-np.arange(epochs) / 10)
+    columns = {"epoch": np.arange(epochs) + 1, **{f"{kind}/ce": 1 + fallen for kind in ("train_eval", "val", "test")}}
+    columns |= {f"{kind}/acc": 0.6 - fallen / 2 for kind in ("train_eval", "val", "test")}
+    metrics = "\n".join(
+        [",".join(columns), *(",".join(map(str, line)) for line in zip(*columns.values(), strict=True))]
+    )
+    for arm, seed in itertools.product(range(arms), range(seeds)):
+        logits = ease + rng.normal(0, 1, (rows, CLASSES))
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        run = folder / f"arm-{arm:02}_seed-{seed}"
+        predictions = Predictions(np.arange(rows), images, labels, probabilities, clean, clean, None, classes)
+        write_predictions(run / "predictions.csv", predictions)
+        (run / "metrics.csv").write_text(f"{metrics}\n")
+        (run / "summary.json").write_text(json.dumps({"status": "done", "arm": f"arm-{arm:02}", "seed": seed}))
 
 
 # scale: the same store and feed at a hundred times FER2013

@@ -23,6 +23,7 @@ LIMIT = {"name", "ours", "limit", "unit"}
             ["step_fit", "step_lean_batch16", "step_lean_batch64"],
         ),
         (["ingest", "--repeats", "1", "--rows", "90"], ["ingest_csv", "ingest_memory", "store_open"]),
+        (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
         (
             ["scale", "--repeats", "1", "--rows", "400", "--times", "3", "--batches", "4"],
             ["scale_write_memory", "scale_feed_memory", "scale_feed", "scale_test_rows_memory"],
