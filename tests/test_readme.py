@@ -58,7 +58,8 @@ def runs_of(command: str) -> list[list[str]]:
     """The overrides of the runs that a command starts, read by Hydra; of a sweep, enough to show each value once."""
     arguments = get_args_parser().parse_args(shlex.split(command, comments=True)[2:])
     overrides = OverridesParser.create().parse_overrides(arguments.overrides)
-    assert arguments.multirun or not any(override.is_sweep_override() for override in overrides)
+    is_sweep = arguments.multirun or any(override.key_or_group == "sweep" for override in overrides)
+    assert is_sweep or not any(override.is_sweep_override() for override in overrides)
     axes = [
         [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
         if override.is_sweep_override()
@@ -91,7 +92,7 @@ def test_command_composes_and_passes_the_check(command, example):
 def test_module_understands_its_command(command, tmp_path):
     """In an empty folder: the run is not there, which is said after all else has been understood."""
     result = subprocess.run(
-        [sys.executable, *shlex.split(command)[1:]],
+        [sys.executable, *shlex.split(command, comments=True)[1:]],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -104,7 +105,7 @@ def test_module_understands_its_command(command, tmp_path):
 
 @pytest.mark.parametrize("command", [line for line in CODE if line.startswith("make ")])
 def test_make_target_and_its_variables_exist(command):
-    target, *variables = shlex.split(command)[1:]
+    target, *variables = shlex.split(command, comments=True)[1:]
     assert target in re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.M)
     for variable in variables:
         assert f"$({variable.partition('=')[0]})" in MAKEFILE
