@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,10 +185,11 @@ class DiscoveryLauncher(Launcher):
                 except UserError as error:  # a controller may be restarted, and the jobs outlive that
                     print(f"{error} Asking again.", file=sys.stderr)
                     continue
-                for folder, task in list(waiting.items()):
-                    waiting[folder] = known.get(task.name, task.forgotten())
-                    if waiting[folder].has_ended:
-                        print(_ending(jobs[folder], waiting.pop(folder)), flush=True)
+                waiting |= {folder: known.get(task.name, task.forgotten()) for folder, task in waiting.items()}
+                ended = {jobs[folder]: waiting.pop(folder) for folder, task in [*waiting.items()] if task.has_ended}
+                _let_settle(ended)
+                for job, task in ended.items():
+                    print(_ending(job, task), flush=True)
         except BaseException:
             if waiting:
                 arrays = " ".join(sorted({task.array for task in waiting.values()}))
@@ -255,13 +256,16 @@ def _new_folder(parent: Path) -> Path:
             return folder
 
 
-def _ending(job: Job, task: Task) -> str:
+def _let_settle(jobs: Iterable[Job]) -> None:
+    """Wait until the summaries of these jobs say how they ended; those of killed ones never will."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (job.summary() or {}).get("status") in (None, "running") and time.monotonic() < deadline:
+    while time.monotonic() < deadline and any((job.summary() or {}).get("status") in (None, "running") for job in jobs):
         time.sleep(0.2)
+
+
+def _ending(job: Job, task: Task) -> str:
     if job.is_done():
         return f"{job.folder.name}: {RunFolder(job.folder).headline()}"
     last = task.log.read_text(errors="replace").strip().splitlines()[-1:] if task.log.exists() else []
-    return (
-        f"{job.folder.name}: job {task.name} {task.state.lower()}; {shlex.quote(str(task.log))} ends: {''.join(last)}"
-    )
+    how = f"job {task.name} {task.state.lower()}"
+    return f"{job.folder.name}: {how}; {shlex.quote(str(task.log))} ends: {''.join(last)}"
