@@ -30,7 +30,8 @@ MORE=75
 DONE=outputs/gpu_plan
 LIMIT=$((64 * 1024 * 1024))
 
-say() { echo "gpu_plan: $*" >&2; }
+exec 3>&2 # whatever a phase sends to a log, what the plan says is seen
+say() { echo "gpu_plan: $*" >&3; }
 refuse() { say "$*"; exit 2; }
 
 # --- packing ---------------------------------------------------------------------------------------------------------

@@ -65,6 +65,17 @@ def test_without_views_it_reproduces_what_the_run_reported(run):
     assert entry["split"]["checksum"] == RunFolder(run).summary()["split"]["checksum"]
 
 
+def test_validation_rows_are_those_that_selected_and_are_no_look_at_the_test_rows(run):
+    reads = (run / "test_reads.csv").read_bytes()
+    evaluate.evaluate(evaluate.config([f"run={run}", "rows=val"]))
+    entry = json.loads((run / "evaluation" / "val_none" / "metrics.json").read_text())
+    summary = RunFolder(run).summary()
+    assert entry["all"]["acc"]["value"] == pytest.approx(summary["best"]["val/acc"])
+    assert entry["all"]["rows"] == summary["split"]["rows"]["val"]
+    assert entry["call"]["reads"] is None
+    assert (run / "test_reads.csv").read_bytes() == reads
+
+
 def test_raw_weights_would_have_scored_otherwise(run):
     """So that the test above knows which weights were loaded."""
     config = yaml.safe_load((run / "config.yaml").read_text())
