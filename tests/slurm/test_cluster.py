@@ -77,24 +77,23 @@ def wait_for(what: str, condition: Any, process: subprocess.Popen, outputs: Path
     return found
 
 
-def runs(outputs: Path) -> dict[str, Path]:
-    """The run folders of the one sweep there is, by name."""
-    return {path.parent.name: path.parent for path in outputs.glob("sweep/*/summary.json")}
+def run_of(outputs: Path, override: str) -> Path:
+    """The folder of the sweep's run that has this among its overrides."""
+    jobs = json.loads((outputs / "sweep" / "sweep.json").read_text())["jobs"]
+    (name,) = (job["job"] for job in jobs if override in job["overrides"])
+    return outputs / "sweep" / name
 
 
-def run_of(outputs: Path, part: str) -> Path:
-    """The run with this in its name."""
-    (folder,) = (path for name, path in runs(outputs).items() if part in name)
-    return folder
+def training_run(outputs: Path, override: str) -> Path | None:
+    """The same as soon as it has something to go on from."""
+    if not (outputs / "sweep" / "sweep.json").exists():
+        return None
+    folder = run_of(outputs, override)
+    return folder if (folder / "checkpoints" / "last.ckpt").exists() else None
 
 
 def summary(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "summary.json").read_text())
-
-
-def training_run(outputs: Path, part: str) -> Path | None:
-    """The run with this in its name as soon as it has something to go on from."""
-    return next((path.parent.parent for path in outputs.glob(f"sweep/*{part}*/checkpoints/last.ckpt")), None)
 
 
 def scancel(*arguments: str) -> None:
@@ -110,25 +109,26 @@ def sweep(cluster, tmp_path_factory) -> Path:
     first.send_signal(signal.SIGINT)
     assert first.wait(timeout=PATIENCE) == 130, log_of(outputs)[-5000:]
     again = driver(outputs, *SWEEP, *SEEDS)
-    victim = wait_for("a run trained", lambda: training_run(outputs, "seed-2"), again, outputs)
+    victim = wait_for("a run trained", lambda: training_run(outputs, "seed=2"), again, outputs)
     scancel(summary(victim)["slurm"]["job"])
     assert again.wait(timeout=PATIENCE) == 2, log_of(outputs)[-5000:]
     return outputs
 
 
 def test_a_lost_driver_is_replaced_by_one_that_waits_for_its_jobs(sweep):
-    array = summary(run_of(sweep, "seed-0"))["slurm"]["job"].partition("_")[0]
+    array = summary(run_of(sweep, "seed=0"))["slurm"]["job"].partition("_")[0]
     assert f"The jobs stay in SLURM's queue. The same command waits for them; scancel {array} " in log_of(sweep)
     assert "4 runs, 0 of them done and 4 in the queue" in log_of(sweep)
 
 
 def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
-    cancelled = run_of(sweep, "seed-2")
+    cancelled = run_of(sweep, "seed=2")
     job = summary(cancelled)["slurm"]["job"]
     assert summary(cancelled)["status"] in ("interrupted", "running")  # in order, or too slow for KillWait
     assert f"{cancelled.name}: job {job} cancelled" in log_of(sweep)
     assert f"1 run is not done, of 4:\n  {cancelled}" in log_of(sweep)
-    assert [summary(folder)["status"] for folder in runs(sweep).values()].count("done") == 3
+    for seed in (0, 1, 3):
+        assert summary(run_of(sweep, f"seed={seed}"))["status"] == "done"
     assert "seed-2" in (sweep / "sweep" / "report" / "index.html").read_text()
 
     finish(sweep, *SWEEP, *SEEDS)
@@ -140,7 +140,7 @@ def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
 
 def test_a_requeued_run_ends_like_an_undisturbed_one_and_a_raising_one_is_reported(sweep, tmp_path):
     process = driver(tmp_path, *SWEEP, "optim.lr=0.003,1e30")
-    folder = wait_for("a run trained", lambda: training_run(tmp_path, "optim.lr-0.003"), process, tmp_path)
+    folder = wait_for("a run trained", lambda: training_run(tmp_path, "optim.lr=0.003"), process, tmp_path)
     job = summary(folder)["slurm"]["job"]
     scancel("--signal=USR1", job)
     assert process.wait(timeout=PATIENCE) == 2, log_of(tmp_path)[-5000:]
@@ -149,9 +149,9 @@ def test_a_requeued_run_ends_like_an_undisturbed_one_and_a_raising_one_is_report
     assert after["slurm"]["job"] == job
     assert after["slurm"]["restarts"] == 1
     assert [(call["status"], call["slurm"]["restarts"]) for call in after["earlier"]] == [("interrupted", 0)]
-    assert_same_outcome(folder, run_of(sweep, "seed-0"))
+    assert_same_outcome(folder, run_of(sweep, "seed=0"))
 
-    raising = run_of(tmp_path, "optim.lr-1e30")
+    raising = run_of(tmp_path, "optim.lr=1e30")
     assert summary(raising)["status"] == "failed"
     assert f"1 run is not done, of 2:\n  {raising}: UserError: Training has diverged" in log_of(tmp_path)
     assert "Training has diverged" in (tmp_path / "sweep" / "report" / "index.html").read_text()
@@ -166,7 +166,7 @@ def test_two_nodes_share_one_global_draw(tmp_path):
     command = ("-m", *tiny, *two_nodes, *run, *LAUNCHER, f"hydra.launcher.setup=[{told}]")
     finish(tmp_path, *command)
 
-    (folder,) = runs(tmp_path).values()
+    folder = run_of(tmp_path, "seed=5")
     assert summary(folder)["world_size"] == 2
     assert summary(folder)["slurm"]["nodes"] == "n[1-2]"
     notes = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("rank-*.json")}
