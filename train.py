@@ -80,7 +80,8 @@ def combine(cfg: DictConfig) -> float | None:
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
     with folder.failures_in_words():
-        return ensemble.run(folder, cfg.ensemble, overrides, start_over=cfg.resume == schema.Resume.never)
+        start_over = cfg.resume == schema.Resume.never
+        return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed, start_over=start_over)
 
 
 def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:

@@ -51,10 +51,13 @@ class Member:
         }
 
 
-def run(folder: RunFolder, names: Sequence[str], overrides: list[str], *, start_over: bool = False) -> float | None:
+def run(
+    folder: RunFolder, names: Sequence[str], overrides: list[str], *, seed: int = 0, start_over: bool = False
+) -> float | None:
     """Average the named members and leave an ordinary run folder; returns the accuracy on the validation rows.
 
     names  folders, or patterns of folders (outputs/best/seed-*)
+    seed   numbers ensembles of other members in a report; nothing is drawn
 
     A finished ensemble of the same members is reported and left alone. UserError where there are other members now,
     or where members do not fit together.
@@ -67,7 +70,7 @@ def run(folder: RunFolder, names: Sequence[str], overrides: list[str], *, start_
         print(f"{folder.path} is done; resume=never would start it over.")
     else:
         folder.write_provenance(overrides)
-        _write(folder, members, facts, overrides)
+        _write(folder, members, facts, {"overrides": overrides, "arm": arm_name(overrides), "seed": seed})
     summary = folder.summary()
     show(summary)
     print(f"run folder: {folder.path}")
@@ -139,13 +142,13 @@ def average(predictions: Sequence[Predictions]) -> Predictions:
     )
 
 
-def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]], overrides: list[str]) -> None:
+def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]], typed: dict[str, Any]) -> None:
     from fer_lightning.report import reads
     from fer_lightning.report.evaluation import evaluate, write_plots
     from fer_lightning.report.predictions import write_predictions
     from fer_lightning.report.run import recorded
 
-    with recorded(folder, _identity(folder, members, facts, overrides)) as summary:
+    with recorded(folder, _identity(folder, members) | typed | {"members": facts}) as summary:
         if all(member.val is not None for member in members):
             refuse_unlike([(member.path, member.val) for member in members], "validation")
             summary["val"] = evaluate(average([member.val for member in members]))
@@ -159,22 +162,16 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
         summary["test"] = _values("test", sets) | sets | {"reads": looks}
 
 
-def _identity(
-    folder: RunFolder, members: list[Member], facts: list[dict[str, Any]], overrides: list[str]
-) -> dict[str, Any]:
+def _identity(folder: RunFolder, members: list[Member]) -> dict[str, Any]:
     first = members[0].summary
     counts = [member.summary["parameters"] for member in members]
     return {
         "name": folder.path.parent.name,
         "job": folder.path.name,
-        "arm": arm_name(overrides),
-        "seed": 0,
-        "overrides": overrides,
         "choices": {"experiment": "ensemble"},
         "monitor": "val/acc",
         "mode": "max",
         "best_value": None,
-        "members": facts,
         **{key: first.get(key) for key in ("data", "split", "device", "precision", "threads")},
         "parameters": {key: sum(count[key] for count in counts) for key in counts[0]},
     }

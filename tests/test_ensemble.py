@@ -71,13 +71,13 @@ def members(tmp_path) -> list[Path]:
 
 
 def test_it_leaves_a_run_folder_with_the_mean_of_its_members(members, tmp_path):
-    summary = combined(tmp_path / "ensemble" / "seed-0", *members)
+    summary = combined(tmp_path / "ensemble" / "seed-0", *members, seed=7)
     both = [read_predictions(member / "predictions.csv") for member in members]
     mean = np.mean([p.probabilities for p in both], axis=0)
     written = read_predictions(tmp_path / "ensemble" / "seed-0" / "predictions.csv")
     np.testing.assert_allclose(written.probabilities, mean, rtol=1e-6)
     right = (mean.argmax(axis=1) == both[0].labels).mean()
-    assert summary["status"] == "done"
+    assert (summary["status"], summary["seed"]) == ("done", 7)
     assert summary["test"]["test/acc"] == summary["test"]["all"]["acc"]["value"] == pytest.approx(right)
     assert summary["test"]["reads"]["run"] == 1
     assert summary["split"]["checksum"] == "5e7"
