@@ -6,13 +6,16 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from conftest import ROOT
+from smoke_fork import Forked
 
 ENDED_IN_ORDER = {signal.SIGTERM: 143, signal.SIGINT: 130}
 PATIENCE = 240  # seconds; for a machine that has much else to do
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "PYTHONPATH": str(ROOT)}
 
 
 # What draws or remembers, so that a wrong resume would show.
@@ -31,7 +34,7 @@ EVERYTHING = (
 def timed_run(outputs: Path, *overrides: str) -> tuple[Path, float]:
     """The folder of a run that nothing disturbed, and the seconds that it took."""
     began = time.monotonic()
-    finish(outputs / "log", "train.py", *overrides, f"output_dir={outputs}")
+    finish_forked(outputs / "log", "train.py", *overrides, f"output_dir={outputs}")
     return job_folder(outputs), time.monotonic() - began
 
 
@@ -41,11 +44,30 @@ def start(log: Path, *command: str) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "PYTHONPATH": str(ROOT)},
+            env=os.environ | ENVIRONMENT,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+
+
+def start_forked(log: Path, *command: str) -> Forked:
+    """The same, the libraries imported beforehand."""
+    return Forked(command, log, log, ENVIRONMENT)
+
+
+def finish_forked(log: Path, *command: str) -> None:
+    status = start_forked(log, *command).wait(timeout=PATIENCE)
+    assert status == 0, log.read_text()[-5000:]
+
+
+def run_forked(*overrides: str) -> subprocess.CompletedProcess:
+    """`python train.py OVERRIDES` from its start to its end, the libraries imported beforehand."""
+    with tempfile.TemporaryDirectory() as folder:
+        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
+        process = Forked(("train.py", *overrides), stdout, stderr, ENVIRONMENT)
+        status = process.wait(timeout=PATIENCE)
+        return subprocess.CompletedProcess(overrides, status, stdout.read_text(), stderr.read_text())
 
 
 def finish(log: Path, *command: str) -> None:
@@ -53,7 +75,7 @@ def finish(log: Path, *command: str) -> None:
     assert status == 0, log.read_text()[-5000:]
 
 
-def random_moment(rng: random.Random, process: subprocess.Popen, outputs: Path, seconds: float) -> None:
+def random_moment(rng: random.Random, process: Forked, outputs: Path, seconds: float) -> None:
     """Wait for any moment of a run that takes some `seconds`, or, as often, for one of its training."""
     deadline = time.monotonic() + seconds
     if rng.random() < 0.5:

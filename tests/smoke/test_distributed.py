@@ -10,16 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, run_train
+from conftest import TINY
 from smoke_processes import (
     EVERYTHING,
     PATIENCE,
     await_end,
     children,
-    finish,
+    finish_forked,
     job_folder,
     random_moment,
-    start,
+    run_forked,
+    start_forked,
     timed_run,
 )
 from smoke_tables import assert_same_outcome
@@ -67,12 +68,12 @@ def test_kills_of_one_or_all_processes_leave_no_trace(undisturbed, tmp_path):
         outputs.mkdir()
         command = ("train.py", *OVERRIDES, f"output_dir={outputs}")
         while kills < len(WAYS):
-            process = start(outputs / "log", *command)
+            process = start_forked(outputs / "log", *command)
             random_moment(rng, process, outputs, seconds)
             if process.poll() is not None:
                 break
             kills += strike(process, *WAYS[kills], outputs / "log") != 0
-        finish(outputs / "log", *command)
+        finish_forked(outputs / "log", *command)
         assert_same_outcome(job_folder(outputs), expected)
 
 
@@ -95,7 +96,7 @@ def strike(process, target: str, signum: int, log: Path) -> int:
 
 
 def test_the_loss_of_a_process_is_told_in_words(tmp_path):
-    process = start(tmp_path / "log", "train.py", *OVERRIDES, f"output_dir={tmp_path}")
+    process = start_forked(tmp_path / "log", "train.py", *OVERRIDES, f"output_dir={tmp_path}")
     while not list(tmp_path.glob("train/*/checkpoints/last.ckpt")):
         assert process.poll() is None, (tmp_path / "log").read_text()[-5000:]
         time.sleep(0.05)
@@ -110,7 +111,7 @@ def test_the_loss_of_a_process_is_told_in_words(tmp_path):
 
 
 def test_all_processes_agree_that_training_has_diverged(tmp_path):
-    result = run_train(*OVERRIDES, "optim.lr=1e30", f"output_dir={tmp_path}", timeout=PATIENCE)
+    result = run_forked(*OVERRIDES, "optim.lr=1e30", f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert result.stderr.count("Training has diverged") == 1
     assert "Traceback" not in result.stderr

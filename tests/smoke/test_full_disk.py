@@ -9,6 +9,7 @@ import torch
 import yaml
 from conftest import TINY, run_train
 from disks import enlarge, read_only, small_disk
+from smoke_processes import run_forked
 
 from fer_lightning import runs
 from fer_lightning.callbacks.checkpoint import AtomicCheckpointIO
@@ -110,7 +111,7 @@ def test_a_full_disk_is_told_with_the_folder_and_what_stands(tmp_path):
 def test_a_run_on_a_full_disk_stops_in_words_and_goes_on_when_there_is_room(size, tmp_path):
     with small_disk(tmp_path / "disk", size) as disk:
         overrides = (*TINY, "callbacks.last.every_n_steps=2", f"output_dir={disk}")
-        result = run_train(*overrides)
+        result = run_forked(*overrides)
         folder = RunFolder(next((disk / "train").iterdir()))
         assert result.returncode == 2, result.stdout + result.stderr
         assert f"{folder.path}: the run stopped: " in result.stderr
@@ -127,7 +128,7 @@ def test_a_run_on_a_full_disk_stops_in_words_and_goes_on_when_there_is_room(size
 
         enlarge(disk, "50m")
         resumed = last.exists()
-        result = run_train(*overrides)
+        result = run_forked(*overrides)
         assert result.returncode == 0, result.stdout + result.stderr
         assert ("resuming in" in result.stdout) == resumed
         assert folder.is_done()

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY
-from smoke_processes import ENDED_IN_ORDER, EVERYTHING, PATIENCE, finish, job_folder, random_moment, start, timed_run
+from smoke_processes import (
+    ENDED_IN_ORDER,
+    EVERYTHING,
+    PATIENCE,
+    finish,
+    finish_forked,
+    job_folder,
+    random_moment,
+    start_forked,
+    timed_run,
+)
 from smoke_tables import assert_same_outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -49,7 +59,7 @@ def test_ten_kills_at_random_moments_leave_no_trace(undisturbed, tmp_path):
         command = ("train.py", *OVERRIDES, f"output_dir={outputs}")
         while kills < KILLS:
             signum, group = WAYS[kills % len(WAYS)]
-            process = start(outputs / "log", *command)
+            process = start_forked(outputs / "log", *command)
             random_moment(rng, process, outputs, seconds)
             if process.poll() is not None:
                 break
@@ -58,7 +68,7 @@ def test_ten_kills_at_random_moments_leave_no_trace(undisturbed, tmp_path):
             in_order = ENDED_IN_ORDER.get(signum)  # or outright, where Python did not yet listen, or too late
             assert status in (-signum, in_order, 0), (outputs / "log").read_text()[-5000:]
             kills += status != 0
-        finish(outputs / "log", *command)
+        finish_forked(outputs / "log", *command)
         assert_same_outcome(job_folder(outputs), expected)
 
 
@@ -68,7 +78,7 @@ def test_ten_kills_at_random_moments_leave_no_trace(undisturbed, tmp_path):
 )
 def test_a_run_ended_in_order_says_so(moment, signum, tmp_path):
     command = (*OVERRIDES, "trainer.max_epochs=1", f"output_dir={tmp_path}")
-    process = start(tmp_path / "log", "tests/smoke_kill.py", moment, "1", str(int(signum)), *command)
+    process = start_forked(tmp_path / "log", "tests/smoke_kill.py", moment, "1", str(int(signum)), *command)
     assert process.wait(timeout=PATIENCE) == ENDED_IN_ORDER[signum]
     log = (tmp_path / "log").read_text()
     assert f"ended by {signum.name}" in log
@@ -79,7 +89,7 @@ def test_a_run_ended_in_order_says_so(moment, signum, tmp_path):
 def test_kills_at_the_worst_moments_leave_no_trace(undisturbed, tmp_path):
     command = (*OVERRIDES, f"output_dir={tmp_path}")
     for moment, nth in MOMENTS:
-        process = start(tmp_path / "log", "tests/smoke_kill.py", moment, str(nth), str(int(KILL)), *command)
+        process = start_forked(tmp_path / "log", "tests/smoke_kill.py", moment, str(nth), str(int(KILL)), *command)
         assert process.wait(timeout=PATIENCE) == -KILL, f"{moment}: {(tmp_path / 'log').read_text()[-3000:]}"
     finish(tmp_path / "log", "train.py", *command)
     assert_same_outcome(job_folder(tmp_path), undisturbed[0])
@@ -92,7 +102,7 @@ def test_kills_while_a_run_is_set_aside_lose_nothing(tmp_path):
     old = (job_folder(tmp_path) / "predictions.csv").read_bytes()
     again = (*command, "resume=never")
     for moment in ("before:~1", "after:~1", "before:config.yaml"):
-        process = start(log, "tests/smoke_kill.py", moment, "1", str(int(KILL)), *again)
+        process = start_forked(log, "tests/smoke_kill.py", moment, "1", str(int(KILL)), *again)
         assert process.wait(timeout=PATIENCE) == -KILL, moment
     finish(log, "train.py", *again)
     (kept,) = (tmp_path / "train").glob("*~*")
