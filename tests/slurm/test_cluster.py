@@ -139,7 +139,7 @@ def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
 
 
 def test_a_requeued_run_ends_like_an_undisturbed_one_and_a_raising_one_is_reported(sweep, tmp_path):
-    process = driver(tmp_path, *SWEEP, "optim.lr=0.003,1e30")
+    process = driver(tmp_path, *SWEEP, "optim.lr=0.003,1e+30")
     folder = wait_for("a run trained", lambda: training_run(tmp_path, "optim.lr=0.003"), process, tmp_path)
     job = summary(folder)["slurm"]["job"]
     scancel("--signal=USR1", job)
@@ -151,7 +151,7 @@ def test_a_requeued_run_ends_like_an_undisturbed_one_and_a_raising_one_is_report
     assert [(call["status"], call["slurm"]["restarts"]) for call in after["earlier"]] == [("interrupted", 0)]
     assert_same_outcome(folder, run_of(sweep, "seed=0"))
 
-    raising = run_of(tmp_path, "optim.lr=1e30")
+    raising = run_of(tmp_path, "optim.lr=1e+30")
     assert summary(raising)["status"] == "failed"
     assert f"1 run is not done, of 2:\n  {raising}: UserError: Training has diverged" in log_of(tmp_path)
     assert "Training has diverged" in (tmp_path / "sweep" / "report" / "index.html").read_text()
