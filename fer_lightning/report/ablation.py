@@ -7,7 +7,7 @@ macro-F1 and single classes come with intervals and without a verdict.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,23 @@ class Discordance:
 
 
 @dataclass(frozen=True)
+class BySeed:
+    """A figure's difference from the baseline, all rows, with the seeds as all that scatters.
+
+    each     by seed that both have
+    overall  Student's t over all seeds, uncorrected: what other seeds might give
+    """
+
+    each: dict[int, float]
+    overall: Difference
+
+    @property
+    def against(self) -> int:
+        """How many seeds do not go the way of the mean."""
+        return sum(one * self.overall.value <= 0 for one in self.each.values())
+
+
+@dataclass(frozen=True)
 class Arm:
     """A method and what its finished runs, one per seed, reached.
 
@@ -55,6 +72,7 @@ class Arm:
     figures       by set of rows and name, as in `statistics.FIGURES`
     differences   the same, against the baseline; {} for the baseline itself, and where there is none
     recall        of each class, on all rows; recall_differences the same against the baseline
+    by_seed       the judged figures of single seeds against the baseline's
     fitting       of how the runs learnt: `gap_best`, `gap_last` (accuracy on training rows less validation accuracy, at
                   the selected and at the last epoch), `ce_rise` (nats that validation cross-entropy rises from its
                   minimum to the last epoch), `ce_epoch` (of the minimum), `best_epoch`, `epochs`
@@ -72,6 +90,7 @@ class Arm:
     recall: list[Estimate]
     recall_differences: list[Difference]
     discordance: list[Discordance]
+    by_seed: dict[str, BySeed]
     fitting: dict[str, Estimate]
     fitting_differences: dict[str, Difference]
     confusion: np.ndarray
@@ -152,6 +171,7 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
             recall=measured["all"].recall(place),
             recall_differences=measured["all"].recall_differences(place) if differences[place] else [],
             discordance=_discordance(rows, runs[0], members) if differences[place] else [],
+            by_seed={name: measured["all"].by_seed(name, place, runs) for name in JUDGED if differences[place]},
             fitting=_estimates(fitting[place]),
             fitting_differences=fitting_differences[place],
             confusion=measured["all"].confusions[place],
@@ -197,6 +217,14 @@ class _Measured:
         values = self.mean("recall", arm) - self.mean("recall", 0)
         samples = self.samples["recall"][:, arm] - self.samples["recall"][:, 0]
         return [Difference(float(v), *interval(samples[:, k]), float("nan")) for k, v in enumerate(values)]
+
+    def by_seed(self, name: str, arm: int, runs: list[list[Run]]) -> BySeed:
+        before, after = (
+            {run.seed: float(self.whole[name][i]) for run, i in zip(runs[a], self.places[a], strict=True)}
+            for a in (0, arm)
+        )
+        each = {seed: after[seed] - before[seed] for seed in after if seed in before}
+        return BySeed(each, difference_of_means(before, after))
 
 
 def _estimate(values: np.ndarray, samples: np.ndarray | None = None) -> Estimate:
@@ -253,6 +281,12 @@ def _fitting(run: Run) -> dict[str, float]:
         "best_epoch": history["epoch"][best],
         "epochs": history["epoch"][-1],
     }
+
+
+def still_learning(run: Run) -> bool:
+    """Whether a run's selected epoch is among the last tenth of its epochs: it may have ended too soon."""
+    fitting = _fitting(run)
+    return bool(fitting) and fitting["best_epoch"] > 0.9 * fitting["epochs"]
 
 
 def _fitting_differences(
@@ -363,14 +397,17 @@ def _effects(measured: _Measured, runs: list[list[Run]]) -> list[Effect]:
     ]
 
 
-def verdict(difference: Difference, seeds: int, comparisons: int) -> str:
-    """A difference of shares in words, never a bare p: what was shown, and for which seeds."""
-    if isnan(difference.value):
-        return "not compared"
+def verdict(difference: Difference, seeds: int, comparisons: int, against: int = 0) -> str:
+    """A difference of shares in words, never a bare p: what was shown, and for which seeds.
+
+    seeds    the fewer of both arms; fewer than five were not resampled, and are named
+    against  how many of them do not go the same way
+    """
     if difference.shown:
         word = "higher" if difference.value > 0 else "lower"
         low, high = sorted(100 * abs(end) for end in (difference.low, difference.high))
-        return f"{word} by {100 * abs(difference.value):.1f} points [{low:.1f}, {high:.1f}]{_which_seeds(seeds)}"
+        amount = f"{word} by {100 * abs(difference.value):.1f} points [{low:.1f}, {high:.1f}]"
+        return f"{amount}{_which_seeds(seeds)}{f', though not {word} for {against} of them' if against else ''}"
     found = f"{points(difference.value)} [{points(difference.low)}, {points(difference.high)}]"
     if difference.low > 0 or difference.high < 0:
         return f"no difference shown, {comparisons} comparisons considered: {found}"
@@ -379,7 +416,7 @@ def verdict(difference: Difference, seeds: int, comparisons: int) -> str:
 
 def _which_seeds(seeds: int) -> str:
     if seeds >= FEWEST_SEEDS:
-        return ""
+        return f" over {seeds} seeds"
     return f" for {'this one seed' if seeds == 1 else f'these {seeds} seeds'}"
 
 

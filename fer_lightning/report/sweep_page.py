@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from fer_lightning.labels import COLORS
 from fer_lightning.report import statistics
-from fer_lightning.report.ablation import Ablation, Estimate, points, verdict
+from fer_lightning.report.ablation import Ablation, Estimate, points, still_learning, verdict
 from fer_lightning.report.audit_page import OTHER, TEMPLATES
 from fer_lightning.report.mistakes import Mistake
 from fer_lightning.report.statistics import FEWEST_SEEDS, Difference
@@ -76,6 +76,7 @@ def render(
         shared=shared_facts(sweep.done),
         runs=run_rows(sweep.done),
         time_spent=time_spent(sweep.done),
+        ways_on={run.way_on for run in sweep.others},
         few_seeds=ablation is not None and _fewest(ablation) < FEWEST_SEEDS,
         resamples=statistics.RESAMPLES,
         fewest=FEWEST_SEEDS,
@@ -107,7 +108,7 @@ def _about_runs(sweep: Sweep, ablation: Ablation | None) -> str:
     kinds = Counter(run.status for run in sweep.others)
     if not kinds:
         return f"{text}."
-    words = {"other": "not comparable with the others"}
+    words = {"other": "not comparable with the others", "missing": "not started"}
     rest = ", ".join(f"{number} {words.get(kind, kind)}" for kind, number in kinds.items())
     return f"{text}. The rest: {rest}; see the end of this page."
 
@@ -176,14 +177,22 @@ def _about_reach(ablation: Ablation) -> str:
         )
     if comparisons > 1:
         text += f"Verdicts allow for {comparisons} comparisons (Holm). "
-    return f"{text}They are about this recipe, size and data alone."
+    runs = [run for arm in ablation.arms for run in arm.runs]
+    learning = sum(map(still_learning, runs))
+    if 2 * learning >= len(runs):
+        text += (
+            f"{learning} of {len(runs)} runs were best in the last tenth of their epochs: longer training may change "
+            "the order of the arms. "
+        )
+    return f"{text}All this is about this recipe, size and data alone."
 
 
 def _seeds(ablation: Ablation) -> str:
-    """`three seeds each`, `two to three seeds each`"""
+    """`three seeds each`, `two or three seeds each`"""
     counts = [len(arm.runs) for arm in ablation.arms]
     least, most = min(counts), max(counts)
-    seeds = _count(most, "seed") if least == most else f"{_count(least, '')[:-1].strip()} to {_count(most, 'seed')}"
+    joint = "or" if most == least + 1 else "to"
+    seeds = _count(most, "seed") if least == most else f"{_spelt(least)} {joint} {_count(most, 'seed')}"
     return f"{seeds} each" if len(counts) > 1 else seeds
 
 
@@ -286,8 +295,11 @@ def _breakable(name: str) -> Markup:
 
 
 def _count(number: int, what: str) -> str:
-    word = NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
-    return f"{word} {what}" if number == 1 else f"{word} {what}s"
+    return f"{_spelt(number)} {what}" if number == 1 else f"{_spelt(number)} {what}s"
+
+
+def _spelt(number: int) -> str:
+    return NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -68,4 +68,4 @@ def in_words(ablation: Ablation, arm: Arm, name: str) -> str:
     if not arm.differences:
         return "baseline"
     seeds = min(len(arm.runs), len(ablation.arms[0].runs))
-    return verdict(arm.differences["all"][name], seeds, len(ablation.compared))
+    return verdict(arm.differences["all"][name], seeds, len(ablation.compared), arm.by_seed[name].against)

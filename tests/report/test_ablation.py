@@ -72,6 +72,17 @@ def test_seeds_are_described_one_by_one(folder):
         assert (found.only_baseline, found.only_arm) == ((first & ~second).sum(), (second & ~first).sum())
 
 
+def test_seeds_that_go_the_other_way_are_counted(folder):
+    _, same, better = analysed(folder).arms
+    assert better.by_seed["acc"].against == 0
+    each = list(same.by_seed["acc"].each.values())
+    assert np.mean(each) == pytest.approx(same.differences["all"]["acc"].value)
+    assert same.by_seed["acc"].against == sum(np.sign(one) != np.sign(np.mean(each)) for one in each)
+    assert better.by_seed["acc"].overall.low > 0
+    words = verdict(Difference(-0.01, -0.02, -0.005, 0.01, 0.02), 3, 2, against=1)
+    assert words == "lower by 1.0 points [0.5, 2.0] for these 3 seeds, though not lower for 1 of them"
+
+
 def test_overfitting_is_read_from_the_curves(tmp_path):
     run = write_run(tmp_path / "seed-0")
     (run / "metrics.csv").write_text(
@@ -173,7 +184,7 @@ def test_half_a_factorial_has_no_main_effects(tmp_path):
 
 
 VERDICTS = {
-    "shown": (Difference(0.012, 0.004, 0.020, 0.01, 0.02), 5, "higher by 1.2 points [0.4, 2.0]"),
+    "shown": (Difference(0.012, 0.004, 0.020, 0.01, 0.02), 5, "higher by 1.2 points [0.4, 2.0] over 5 seeds"),
     "few seeds": (
         Difference(-0.012, -0.020, -0.004, 0.01, 0.02),
         3,

@@ -95,6 +95,7 @@ def test_the_summary_tells_what_was_and_was_not_shown(reported):
     assert "No difference in accuracy was shown for stn." in page.text
     assert "With three seeds each the verdicts hold for these networks" in page.text
     assert "other seeds may differ" in page.text
+    assert "runs were best in the last tenth of their epochs" in page.text
     assert "p =" not in page.text
 
 
@@ -160,6 +161,7 @@ def test_a_sweep_that_has_only_begun_has_a_page(tmp_path, undrawn):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0,), status="running")
     page = Elements(write_report(folder))
     assert "0 of 1 runs have finished. The rest: 1 running" in page.text
+    assert "The way on for all of them: python train.py sweep=pretended" in page.text
     assert (folder / "report" / "table.md").read_text() == "No run has finished yet.\n"
 
 
