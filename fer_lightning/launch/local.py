@@ -158,7 +158,8 @@ def failures_in_words(failed: Sequence[Job], total: int) -> str:
     lines = []
     for job in failed:
         summary = job.summary() or {}
-        why = summary.get("error") or summary.get("status") or "ended before its first summary"
+        killed = "killed before it could say why" if summary.get("status") == "running" else None
+        why = killed or summary.get("error") or summary.get("status") or "ended before its first summary"
         lines.append(f"  {job.folder}: {why}\n    {run_command(job)}")
     what = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
     return "\n".join([f"{what} not done, of {total}:", *lines, "The same command again runs what is missing."])

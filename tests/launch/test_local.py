@@ -66,10 +66,11 @@ def test_a_run_that_fails_or_is_killed_does_not_stop_the_others(program, tmp_pat
 
 
 def test_what_is_not_done_is_told_with_the_command_that_runs_it_alone(program, tmp_path):
-    failed = job(tmp_path, "a_seed-0", "fail")
-    run(LocalLauncher(), [failed])
-    told = failures_in_words([failed, job(tmp_path, "never_seed-0")], total=5)
-    assert "2 runs are not done, of 5" in told
+    failed, killed = job(tmp_path, "a_seed-0", "fail"), job(tmp_path, "b_seed-0", "die")
+    run(LocalLauncher(), [failed, killed])
+    told = failures_in_words([failed, killed, job(tmp_path, "never_seed-0")], total=5)
+    assert "3 runs are not done, of 5" in told
+    assert "b_seed-0: killed before it could say why" in told
     assert "a_seed-0: ValueError: no such thing" in told
     assert "never_seed-0: ended before its first summary" in told
     assert f"python train.py folder={failed.folder} do=fail lasts=0.2 hydra.mode=RUN" in told
