@@ -113,7 +113,8 @@ def read_sweep(folder: Path) -> Sweep:
         raise UserError(f"DIR={folder}: no such folder. Name a sweep's folder, as outputs/overfitting-cpu.")
     plans = {path.parent: _read_json(path) or {} for path in _found(folder, (PLAN,))}
     folders = sorted({path.parent for path in _found(folder, MARKS)})
-    runs = _shared([*_planned(folder, plans), *_unplanned(folder, plans, folders)])
+    shared: dict[str, TestRows] = {}
+    runs = [*_planned(folder, plans, shared), *_unplanned(folder, plans, folders, shared)]
     if not runs:
         raise UserError(
             f"DIR={folder}: no run in it or below it. Runs stand in outputs/NAME/JOB; start some: "
@@ -132,22 +133,25 @@ def _found(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if not (is_run or name.startswith(".") or re.search(r"~\d+$", name)))
 
 
-def _planned(folder: Path, plans: dict[Path, dict[str, Any]]) -> Iterator[Run]:
+def _planned(folder: Path, plans: dict[Path, dict[str, Any]], shared: dict[str, TestRows]) -> Iterator[Run]:
     for parent, plan in sorted(plans.items()):
         for job in plan.get("jobs", []):
-            run = _read_run(folder, parent / job["job"], plan.get("command", ""))
+            run = _read_run(folder, parent / job["job"], plan.get("command", ""), shared)
             overrides = tuple(map(str, job.get("overrides", [])))
             yield replace(run, arm=_arm(folder, parent, job["arm"]), seed=job["seed"], overrides=overrides)
 
 
-def _unplanned(folder: Path, plans: dict[Path, dict[str, Any]], folders: Iterable[Path]) -> list[Run]:
+def _unplanned(
+    folder: Path, plans: dict[Path, dict[str, Any]], folders: Iterable[Path], shared: dict[str, TestRows]
+) -> list[Run]:
     """Runs that no plan names, the earliest first."""
     known = {parent / job["job"] for parent, plan in plans.items() for job in plan.get("jobs", [])}
-    runs = [_read_run(folder, path, "") for path in folders if path not in known]
+    runs = [_read_run(folder, path, "", shared) for path in folders if path not in known]
     return sorted(runs, key=lambda run: (run.summary.get("started") or "~", run.job))
 
 
-def _read_run(base: Path, folder: Path, sweep_command: str) -> Run:
+def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, TestRows]) -> Run:
+    """`shared` has the test rows read so far, by key: runs tested on the same ones hold them once."""
     summary = _read_json(folder / "summary.json")
     known = summary or {}
     arm, seed = _arm_and_seed(folder.name)
@@ -163,13 +167,13 @@ def _read_run(base: Path, folder: Path, sweep_command: str) -> Run:
         history=_history(folder / "metrics.csv"),
     )
     if run.is_done:
-        return _with_answers(run)
+        return _with_answers(run, shared)
     if not folder.exists():
         return replace(run, status="missing", reason="not started")
     return replace(run, reason=_reason(run, summary))
 
 
-def _with_answers(run: Run) -> Run:
+def _with_answers(run: Run, shared: dict[str, TestRows]) -> Run:
     try:
         predictions = _predictions(run.folder)
     except UserError as error:
@@ -183,7 +187,8 @@ def _with_answers(run: Run) -> Run:
         predictions.probabilities[each, predicted],
         predictions.probabilities[each, predictions.labels],
     )
-    return replace(run, rows=_test_rows(predictions), answers=answers)
+    rows = _test_rows(predictions)
+    return replace(run, rows=shared.setdefault(rows.key, rows), answers=answers)
 
 
 def _predictions(folder: Path) -> Predictions:
@@ -211,12 +216,6 @@ def _test_rows(predictions: Predictions) -> TestRows:
         predictions.plurality,
         predictions.classes,
     )
-
-
-def _shared(runs: list[Run]) -> list[Run]:
-    """The same runs; those with the same test rows hold them once."""
-    first: dict[str, TestRows] = {}
-    return [replace(run, rows=first.setdefault(run.rows.key, run.rows)) if run.rows else run for run in runs]
 
 
 def _compared(runs: list[Run]) -> list[Run]:
