@@ -233,7 +233,7 @@ def test_a_run_that_is_going_on_is_left_alone(run):
 COMMAND_LINES = [
     ([], ["run is not set", "run=outputs/"]),
     (["rnu=x"], ["rnu", "Did you mean run?"]),
-    (["run=x", "model=emonext"], ["model", "Allowed: run, tta, data_root"]),
+    (["run=x", "model=emonext"], ["model", "Allowed: run, tta, rows, data_root"]),
     (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, ten_crop"]),
     (["run=x", "device=tpu"], ["device='tpu'", "auto, cpu, cuda"]),
     (["run=x", "threads=0"], ["threads=0", "1 or more"]),
