@@ -76,9 +76,8 @@ def follow_parent() -> None:
 
 def follow_sweep() -> None:
     """End this run in order where the sweep that started it is gone: the same sweep, given again, would meet it."""
-    sweep = int(os.environ.get(SWEEP, 0))
-    if sweep == os.getppid():
-        _when_orphaned(sweep, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    if SWEEP in os.environ and not is_child():
+        _when_orphaned(int(os.environ[SWEEP]), lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def _when_orphaned(parent: int, act: Callable[[], None]) -> None:

@@ -149,6 +149,15 @@ def test_the_runs_of_a_sweep_that_was_killed_end_too(tmp_path):
         time.sleep(0.1)
 
 
+def test_a_run_whose_sweep_was_killed_before_it_began_ends_at_once(tmp_path):
+    (tmp_path / "sweep.py").write_text(ORPHAN)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    run = [sys.executable, str(tmp_path / "sweep.py"), "child"]
+    ended = subprocess.run(run, env=os.environ | {SWEEP: str(gone.pid)}, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGTERM
+
+
 def test_no_jobs_at_a_time_is_refused():
     with pytest.raises(UserError, match=r"hydra\.launcher\.jobs=0: choose 1 or more"):
         LocalLauncher(jobs=0).setup(hydra_context=None, task_function=None, config=None)
