@@ -51,7 +51,7 @@ class BySeed:
     """A figure's difference from the baseline, all rows, with the seeds as all that scatters.
 
     each     by seed that both have
-    overall  Student's t over all seeds, uncorrected: what other seeds might give
+    overall  Student's t over all seeds, Holm-corrected over the arms: what other seeds might give
     """
 
     each: dict[int, float]
@@ -157,6 +157,10 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
     measured = {name: _Measured(rows, mask, runs) for name, mask in sets.items() if mask.any()}
     differences = [_differences(measured, place) if known and place else {} for place in range(len(runs))]
     _correct(differences)
+    by_seed = [
+        {name: measured["all"].by_seed(name, a, runs) for name in JUDGED if differences[a]} for a in range(len(runs))
+    ]
+    _correct_by_seed(by_seed)
     fitting = [[_fitting(run) for run in members] for members in runs]
     fitting_differences = [_fitting_differences(runs, fitting, place) if known else {} for place in range(len(runs))]
     _correct_fitting(fitting_differences)
@@ -171,7 +175,7 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
             recall=measured["all"].recall(place),
             recall_differences=measured["all"].recall_differences(place) if differences[place] else [],
             discordance=_discordance(rows, runs[0], members) if differences[place] else [],
-            by_seed={name: measured["all"].by_seed(name, place, runs) for name in JUDGED if differences[place]},
+            by_seed=by_seed[place],
             fitting=_estimates(fitting[place]),
             fitting_differences=fitting_differences[place],
             confusion=measured["all"].confusions[place],
@@ -261,6 +265,14 @@ def _correct(differences: list[dict[str, dict[str, Difference]]]) -> None:
         family = [of_arm["all"] for of_arm in differences if of_arm]
         for of_arm, one in zip(family, statistics.corrected([f[figure] for f in family]), strict=True):
             of_arm[figure] = one
+
+
+def _correct_by_seed(by_seed: list[dict[str, BySeed]]) -> None:
+    """Likewise in what single seeds say."""
+    for figure in JUDGED:
+        family = [of_arm for of_arm in by_seed if of_arm]
+        for of_arm, one in zip(family, statistics.corrected([f[figure].overall for f in family]), strict=True):
+            of_arm[figure] = BySeed(of_arm[figure].each, one)
 
 
 def _fitting(run: Run) -> dict[str, float]:

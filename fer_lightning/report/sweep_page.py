@@ -175,6 +175,7 @@ def _about_reach(ablation: Ablation) -> str:
             f"With {_seeds(ablation)} the verdicts hold for these networks on other faces of the same "
             f"kind; other seeds may differ. From {NUMBERS[FEWEST_SEEDS]} seeds on the intervals take that in. "
         )
+        text += _about_other_seeds(ablation)
     if comparisons > 1:
         text += f"Verdicts allow for {comparisons} comparisons (Holm). "
     runs = [run for arm in ablation.arms for run in arm.runs]
@@ -185,6 +186,15 @@ def _about_reach(ablation: Ablation) -> str:
             "the order of the arms. "
         )
     return f"{text}All this is about this recipe, size and data alone."
+
+
+def _about_other_seeds(ablation: Ablation) -> str:
+    """Which differences of accuracy would be shown where nothing but the few seeds is relied on."""
+    judged = [arm for arm in ablation.compared if not isnan(arm.by_seed["acc"].overall.p)]
+    if not judged:
+        return ""
+    shown = [arm.name for arm in judged if arm.by_seed["acc"].overall.shown]
+    return f"Judged over seeds alone (Student's t) accuracy differs for {_listed(shown) if shown else 'no arm'}. "
 
 
 def _seeds(ablation: Ablation) -> str:
@@ -280,7 +290,7 @@ def _plain(figure: Estimate | Difference, digits: int = 1, scale: float = 1) -> 
             return ""
         value, low, high = (_signed(scale * end, digits) for end in (figure.value, figure.low, figure.high))
         return f"{value} [{low}, {high}]"
-    mean = f"{scale * figure.mean:.{digits}f}"
+    mean = _signed(scale * figure.mean, digits).lstrip("+")
     return mean if isnan(figure.deviation) else f"{mean} ± {scale * figure.deviation:.{digits}f}"
 
 
