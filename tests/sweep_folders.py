@@ -64,7 +64,7 @@ def write_run(
     images  SHA-256 of the pixels of each row, in hex; else made up
     """
     predictions = pretended(arm, seed, skill, rows, votes, images, tuple(classes))
-    right = float((predictions.predicted == predictions.labels).mean())
+    right = float((predictions.predicted == predictions.labels).mean()) if rows else 0.0
     table = curves(right, skill, epochs, np.random.default_rng([seed, *map(ord, arm)]), test_curve)
     best = max(range(epochs), key=lambda row: table[row]["val/acc"])
     command = f"python train.py {' '.join([*overrides, 'hydra.mode=RUN'])}"

@@ -194,7 +194,8 @@ def _about_other_seeds(ablation: Ablation) -> str:
     if not judged:
         return ""
     shown = [arm.name for arm in judged if arm.by_seed["acc"].overall.shown]
-    return f"Judged over seeds alone (Student's t) accuracy differs for {_listed(shown) if shown else 'no arm'}. "
+    which = f"{_listed(shown)} {'only' if len(shown) < len(judged) else 'too'}" if shown else "no arm"
+    return f"Judged over seeds alone (Student's t), a difference of accuracy is shown for {which}. "
 
 
 def _seeds(ablation: Ablation) -> str:

@@ -180,6 +180,8 @@ def _with_answers(run: Run, shared: dict[str, TestRows]) -> Run:
         reason = str(error).replace(f"{run.folder}/", "").removesuffix(DAMAGED)
         way_on = f"python -m fer_lightning.evaluate run={run.folder}"
         return replace(run, status="damaged", reason=_short(reason), way_on=way_on)
+    if not len(predictions):
+        return replace(run, status="damaged", reason="predictions.csv has no rows")
     predicted = predictions.predicted
     each = np.arange(len(predictions))
     answers = Answers(

@@ -95,7 +95,7 @@ def test_the_summary_tells_what_was_and_was_not_shown(reported):
     assert "No difference in accuracy was shown for stn." in page.text
     assert "With three seeds each the verdicts hold for these networks" in page.text
     assert "other seeds may differ" in page.text
-    assert "Judged over seeds alone (Student's t) accuracy differs for better." in page.text
+    assert "Judged over seeds alone (Student's t), a difference of accuracy is shown for better only." in page.text
     assert "runs were best in the last tenth of their epochs" in page.text
     assert "p =" not in page.text
 

@@ -57,6 +57,7 @@ def test_each_state_has_a_reason_and_a_way_on(tmp_path):
     predictions = folder / "stn_seed-1" / "predictions.csv"
     predictions.write_text(predictions.read_text()[:-30])
     (folder / "stn_seed-2" / "predictions.csv").unlink()
+    write_run(folder / "plain_seed-6", seed=6, rows=0, test={})
     write_run(folder / "plain_seed-7", seed=7, status="failed", error="RuntimeError: the loss is not\n finite")
     write_run(folder / "plain_seed-8", seed=8, status="interrupted")
     write_run(folder / "plain_seed-9", seed=9, status="running")
@@ -68,6 +69,7 @@ def test_each_state_has_a_reason_and_a_way_on(tmp_path):
         "plain_seed-2": ("damaged", "its summary.json cannot be read"),
         "plain_seed-3": ("damaged", "it has no summary.json: it died as it began"),
         "stn_seed-1": ("damaged", "predictions.csv, line 121: 12 fields where the first line has 14."),
+        "plain_seed-6": ("damaged", "predictions.csv has no rows"),
         "plain_seed-7": ("failed", "RuntimeError: the loss is not finite"),
         "plain_seed-8": ("interrupted", "after 6 epochs"),
     }
