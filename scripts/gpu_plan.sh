@@ -104,7 +104,7 @@ compile: false
 model: {input_size: 32}
 data: {batch_size: 16, eval_batch_size: 64, train_eval_rows: 20}
 trainer: {accelerator: cpu, precision: 32-true, max_epochs: 1, limit_train_batches: 1}
-callbacks: {previews: null}
+callbacks: {previews: null, early_stopping: null}
 YAML
     SPEED=(seed=0) BEST=(seed=0,1) OVERFITTING=(seed=0 experiment=seed_plain,seed_weighted_loss) JOBS=1
 }
