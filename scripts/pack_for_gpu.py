@@ -64,6 +64,7 @@ if __name__ == "__main__":
     if command == "faces":
         pack_faces(*map(Path, arguments))
     elif command == "missing":
-        print("\n".join(f"{name}=={version}" for name, version in sorted(missing(arguments).items())))
+        for name, version in sorted(missing(arguments).items()):
+            print(f"{name}=={version}")
     else:
         sys.exit(__doc__)

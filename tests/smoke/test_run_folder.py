@@ -255,5 +255,6 @@ def test_job_names_depend_on_what_was_typed_and_the_seed_alone():
 def test_a_multirun_gives_each_job_its_folder(tmp_path):
     result = run_train("-m", *TINY, "seed=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path}")
     assert result.returncode == 0, result.stdout + result.stderr
-    folders = [path for path in (tmp_path / "train").iterdir() if path.is_dir()]
+    folders = list((tmp_path / "train").glob("*seed-*"))
     assert {RunFolder(folder).summary()["seed"] for folder in folders} == {1, 2}
+    assert (tmp_path / "train" / "report" / "index.html").exists()
