@@ -83,7 +83,7 @@ class DiscoveryLauncher(Launcher):
         self._refuse_what_cannot_run()
         jobs = plan(self.loader, self.config, job_overrides)
         folders = write_plan(jobs, command_line())
-        todo = {job.folder.resolve(): job for job in jobs if not job.is_done()}
+        todo = {job.folder.resolve(): job for job in jobs if job.is_to_do()}
         waiting = {task.folder: task for task in queue() if task.folder in todo and not task.has_ended}
         missing = [job for folder, job in todo.items() if folder not in waiting]
         print(

@@ -45,7 +45,7 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         jobs = plan(self.loader, self.config, job_overrides)
         folders = write_plan(jobs, command_line())
-        todo = [job for job in jobs if not job.is_done()]
+        todo = [job for job in jobs if job.is_to_do()]
         print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done, in {', '.join(map(str, folders))}")
         with Pool(self, total=len(todo)) as pool:
             again = pool.run(todo, at_once=self.jobs)

@@ -23,6 +23,7 @@ from fer_lightning.check import check
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.runs import RunFolder, arm_name, job_name
+from fer_lightning.schema import Resume
 
 NAME = "sweep.json"
 
@@ -36,6 +37,7 @@ class Job:
     arm: str
     seed: int
     epochs: int
+    start_over: bool = False
 
     def summary(self) -> dict[str, Any] | None:
         """The run's summary; None where there is none, or none that can be read."""
@@ -46,6 +48,9 @@ class Job:
 
     def is_done(self) -> bool:
         return (self.summary() or {}).get("status") == "done"
+
+    def is_to_do(self) -> bool:
+        return self.start_over or not self.is_done()
 
     def returned(self) -> JobReturn:
         """What Hydra is told of a finished run."""
@@ -95,7 +100,8 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
     except UserError as error:
         raise UserError(f"{error}\nNo run was started. The one refused is: {shlex.join(overrides)}") from None
     folder = Path(config.output_dir, config.name, job_name(typed, config.seed))
-    return Job(tuple(overrides), folder, arm_name(typed), config.seed, config.trainer.max_epochs)
+    start_over = config.resume == Resume.never
+    return Job(tuple(overrides), folder, arm_name(typed), config.seed, config.trainer.max_epochs, start_over)
 
 
 def _entry(job: Job) -> dict[str, Any]:

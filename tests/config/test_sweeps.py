@@ -117,6 +117,13 @@ def test_the_plan_keeps_what_an_earlier_call_asked_for(tmp_path):
     assert known["jobs"][2]["overrides"] == ["stn=none", "seed=1"]
 
 
+def test_a_finished_run_is_done_again_only_where_asked(tmp_path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "summary.json").write_text('{"status": "done"}')
+    kept, again = (Job((), tmp_path / "done", "", 0, 2, start_over) for start_over in (False, True))
+    assert (kept.is_to_do(), again.is_to_do()) == (False, True)
+
+
 def test_a_damaged_plan_is_written_anew(tmp_path):
     (tmp_path / "sweep.json").write_text('{"jobs": [')
     write_plan([job(tmp_path, "none", 0)], "python train.py")
