@@ -44,11 +44,11 @@ def run(cfg: DictConfig) -> float | None:
 
 def train(cfg: DictConfig) -> float | None:
     signals.install()
-    if cfg.ensemble is not None:
-        return combine(cfg)
-    warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     overrides = list(HydraConfig.get().overrides.task)
     folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
+    if cfg.ensemble is not None:
+        return combine(cfg, folder, overrides)
+    warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     with folder.failures_in_words():
         if runs.is_main_process():
@@ -73,12 +73,10 @@ def train(cfg: DictConfig) -> float | None:
             raise
 
 
-def combine(cfg: DictConfig) -> float | None:
+def combine(cfg: DictConfig, folder: runs.RunFolder, overrides: list[str]) -> float | None:
     """Nothing is trained: the mean of what finished runs have predicted."""
     from fer_lightning import ensemble
 
-    overrides = list(HydraConfig.get().overrides.task)
-    folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
     with folder.failures_in_words():
         start_over = cfg.resume == schema.Resume.never
         return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed, start_over=start_over)

@@ -29,8 +29,7 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
-from fer_lightning.launch.local import failures_in_words
-from fer_lightning.launch.plan import Job, plan, write_plan
+from fer_lightning.launch.plan import Job, conclude, plan, write_plan
 from fer_lightning.runs import RunFolder, command_line
 from fer_lightning.slurm import REQUEUE_ME, outside_of_a_job
 
@@ -93,14 +92,7 @@ class DiscoveryLauncher(Launcher):
         if missing:
             waiting |= {task.folder: task for task in self._submit(missing, folders[0])}
         self._await(waiting, todo)
-        from fer_lightning.report.sweep import write_report
-
-        for folder in folders:
-            print(f"report: {write_report(folder)}")
-        failed = [job for job in todo.values() if not job.is_done()]
-        if failed:
-            raise UserError(failures_in_words(failed, len(jobs)))
-        return [job.returned() for job in jobs]
+        return conclude(jobs, folders)
 
     def script(self, jobs: Sequence[Job], batch: Path) -> str:
         """The batch script of an array with a task for each of these jobs."""

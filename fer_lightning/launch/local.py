@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.interruption import SWEEP
-from fer_lightning.launch.plan import Job, plan, run_command, write_plan
+from fer_lightning.launch.plan import Job, conclude, plan, write_plan
 from fer_lightning.runs import RunFolder, command_line
 
 LOOK_SECONDS = 0.5
@@ -50,14 +50,7 @@ class LocalLauncher(Launcher):
         with Pool(self, total=len(todo)) as pool:
             again = pool.run(todo, at_once=self.jobs)
             pool.run(again, at_once=1)
-        from fer_lightning.report.sweep import write_report
-
-        for folder in folders:
-            print(f"report: {write_report(folder)}")
-        failed = [job for job in todo if not job.is_done()]
-        if failed:
-            raise UserError(failures_in_words(failed, len(jobs)))
-        return [job.returned() for job in jobs]
+        return conclude(jobs, folders)
 
     def environment(self, slot: int) -> dict[str, str]:
         """Of the job in one of the places that are filled at a time."""
@@ -151,18 +144,6 @@ class Pool:
     def _show_epochs(self) -> None:
         for run in self.running:
             self.bar.update(self.epochs[run.job.folder], completed=_epochs_done(run.job.folder))
-
-
-def failures_in_words(failed: Sequence[Job], total: int) -> str:
-    """What became of the runs that are not done, and the way on."""
-    lines = []
-    for job in failed:
-        summary = job.summary() or {}
-        killed = "killed before it could say why" if summary.get("status") == "running" else None
-        why = killed or summary.get("error") or summary.get("status") or "ended before its first summary"
-        lines.append(f"  {job.folder}: {why}\n    {run_command(job)}")
-    what = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
-    return "\n".join([f"{what} not done, of {total}:", *lines, "The same command again runs what is missing."])
 
 
 def _ending(run: Running) -> str:

@@ -93,6 +93,30 @@ def run_command(job: Job) -> str:
     return shlex.join(["python", "train.py", *job.overrides, "hydra.mode=RUN"])
 
 
+def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:
+    """Write the report of each folder; what Hydra is told of the runs, or a UserError that names those not done."""
+    from fer_lightning.report.sweep import write_report
+
+    for folder in folders:
+        print(f"report: {write_report(folder)}")
+    failed = [job for job in jobs if not job.is_done()]
+    if failed:
+        raise UserError(failures_in_words(failed, len(jobs)))
+    return [job.returned() for job in jobs]
+
+
+def failures_in_words(failed: Sequence[Job], total: int) -> str:
+    """What became of the runs that are not done, and the way on."""
+    lines = []
+    for job in failed:
+        summary = job.summary() or {}
+        killed = "killed before it could say why" if summary.get("status") == "running" else None
+        why = killed or summary.get("error") or summary.get("status") or "ended before its first summary"
+        lines.append(f"  {job.folder}: {why}\n    {run_command(job)}")
+    what = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
+    return "\n".join([f"{what} not done, of {total}:", *lines, "The same command again runs what is missing."])
+
+
 def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
     typed = list(config.hydra.overrides.task)
     try:

@@ -6,18 +6,16 @@ Every name of a class, a file or a person passes through Jinja's autoescape; no 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.findings import OUTLYING, Findings
 from fer_lightning.labels import COLORS, USAGES
 from fer_lightning.report.faces import address, own_column, tally
+from fer_lightning.report.pages import environment
 
-TEMPLATES = Path(__file__).parent / "templates"
 GROUPS, PAIRS, CONFLICTS, FACES, EXTREMES, PER_CLASS = 24, 25, 60, 36, 12, 5  # pictures or cards of each kind at most
 ROWS_OF_GROUP = 4
 OTHER = "#8A8F98"
@@ -52,30 +50,27 @@ class Card:
 
 def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> str:
     """The page; `about` is the head of audit.json: what was audited, and how."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"n": _number, "pct": _percent, "color": lambda name: COLORS.get(name, OTHER)}
-    return environment.get_template("audit.html").render(
-        about=about,
-        facts=facts,
-        classes=findings.table.classes,
-        usages=[USAGES[code] for code in findings.usages],
-        rows=len(findings.table),
-        columns=COLUMNS,
-        own_column={name: own_column(name) for name in findings.table.classes},
-        words=in_words(facts, len(findings.table)),
-        tiles=tiles(facts, len(findings.table)),
-        steps=steps(facts),
-        score_rows=score_rows(facts),
-        near_chart=near_chart(findings),
-        light_charts=light_charts(findings, facts),
-        pictures=pictures(findings),
-        interval=_interval(facts),
+    filters = {"n": _number, "pct": _percent, "color": lambda name: COLORS.get(name, OTHER)}
+    return (
+        environment(**filters)
+        .get_template("audit.html")
+        .render(
+            about=about,
+            facts=facts,
+            classes=findings.table.classes,
+            usages=[USAGES[code] for code in findings.usages],
+            rows=len(findings.table),
+            columns=COLUMNS,
+            own_column={name: own_column(name) for name in findings.table.classes},
+            words=in_words(facts, len(findings.table)),
+            tiles=tiles(facts, len(findings.table)),
+            steps=steps(facts),
+            score_rows=score_rows(facts),
+            near_chart=near_chart(findings),
+            light_charts=light_charts(findings, facts),
+            pictures=pictures(findings),
+            interval=_interval(facts),
+        )
     )
 
 

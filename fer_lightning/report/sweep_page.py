@@ -11,14 +11,14 @@ from datetime import datetime
 from math import isnan
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fer_lightning.labels import COLORS
 from fer_lightning.report import statistics
 from fer_lightning.report.ablation import Ablation, Estimate, points, still_learning, verdict
-from fer_lightning.report.audit_page import OTHER, TEMPLATES
+from fer_lightning.report.audit_page import OTHER
 from fer_lightning.report.mistakes import Mistake
+from fer_lightning.report.pages import environment
 from fer_lightning.report.statistics import FEWEST_SEEDS, Difference
 from fer_lightning.report.sweep_figures import Panel, Style, svg
 from fer_lightning.report.sweep_runs import Run, Sweep
@@ -47,14 +47,7 @@ def render(
     sweep: Sweep, ablation: Ablation | None, figures: Figures, mistakes: Sequence[Mistake], about_mistakes: str
 ) -> str:
     """The page; `about_mistakes` says why pictures or votes are not shown, "" where all are."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "n": lambda value: f"{value:,}",
         "svg": svg,
         "color": lambda name: COLORS.get(name, OTHER),
@@ -63,25 +56,31 @@ def render(
         "plain": _plain,
         "name": _breakable,
     }
-    return environment.get_template("sweep.html").render(
-        sweep=sweep,
-        ablation=ablation,
-        figures=figures,
-        mistakes=mistakes,
-        about_mistakes=about_mistakes,
-        words=summary(sweep, ablation),
-        columns=[column for column in COLUMNS if ablation and column[1] in ablation.sets],
-        verdict_of=lambda arm, name: in_words(ablation, arm, name),
-        effect_words=lambda effect, name: verdict(effect.differences[name], _fewest(ablation), len(ablation.effects)),
-        shared=shared_facts(sweep.done),
-        runs=run_rows(sweep.done),
-        time_spent=time_spent(sweep.done),
-        ways_on={run.way_on for run in sweep.others},
-        few_seeds=ablation is not None and _fewest(ablation) < FEWEST_SEEDS,
-        resamples=statistics.RESAMPLES,
-        fewest=FEWEST_SEEDS,
-        written=time.strftime("%Y-%m-%d %H:%M %Z"),
-        command=command_line(),
+    return (
+        environment(**filters)
+        .get_template("sweep.html")
+        .render(
+            sweep=sweep,
+            ablation=ablation,
+            figures=figures,
+            mistakes=mistakes,
+            about_mistakes=about_mistakes,
+            words=summary(sweep, ablation),
+            columns=[column for column in COLUMNS if ablation and column[1] in ablation.sets],
+            verdict_of=lambda arm, name: in_words(ablation, arm, name),
+            effect_words=lambda effect, name: verdict(
+                effect.differences[name], _fewest(ablation), len(ablation.effects)
+            ),
+            shared=shared_facts(sweep.done),
+            runs=run_rows(sweep.done),
+            time_spent=time_spent(sweep.done),
+            ways_on={run.way_on for run in sweep.others},
+            few_seeds=ablation is not None and _fewest(ablation) < FEWEST_SEEDS,
+            resamples=statistics.RESAMPLES,
+            fewest=FEWEST_SEEDS,
+            written=time.strftime("%Y-%m-%d %H:%M %Z"),
+            command=command_line(),
+        )
     )
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from fer_lightning.errors import UserError
 from fer_lightning.interruption import SWEEP
-from fer_lightning.launch.local import LocalLauncher, Pool, failures_in_words
-from fer_lightning.launch.plan import Job
+from fer_lightning.launch.local import LocalLauncher, Pool
+from fer_lightning.launch.plan import Job, failures_in_words
 
 # What stands in for train.py: `do=` says how it ends, `lasts=` after how long.
 PROGRAM = """

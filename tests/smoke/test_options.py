@@ -50,7 +50,7 @@ def test_option_takes_real_steps(group, option, tmp_path):
 COMBINATIONS = [
     ("model=emonext", "loss=weighted"),
     ("model=emonext", "stn=none", "model.attention=tokens", "model.se_init=identity", "ema_decay=0.9"),
-    ("model=emonext", "model.attention='off'", "augment=mix", "sampler=weighted"),
+    ("model=emonext", "model.attention='off'", "model.se_init='off'", "augment=mix", "sampler=weighted"),
     ("model=resemotenet", "stn=affine", "augment=strong", "sampler=weighted"),
     ("model=resemotenet", "model.lean=true", "stn=emonext", "augment=mix", "loss=class_balanced", "optim=adamw"),
     ("model=timm", "model.name=convnext_atto", "stn=affine", "loss=focal", "schedule=plateau"),
