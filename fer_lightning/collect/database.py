@@ -1,0 +1,260 @@
+"""The collection: one SQLite file of facts in the order in which they became known, and pictures named by content.
+
+Rows are only ever added; what is true now is read from the latest ones. So nothing that was acknowledged can be lost
+by stopping a step at any moment, and each loss keeps its reason. `purge.py` alone takes rows away.
+
+    page       one search request and what became of it; the next cursor of a query is that of its last answered page
+    quota      what a provider said about its limits
+    candidate  a picture that a provider offers, with licence and creator; once per provider and its own id
+    finding    which page offered it, at which place
+    fetch      an attempt to get a candidate's bytes and to decode them
+    picture    the distinct pictures, by the SHA-256 of the bytes that came
+    face       what the detector made of a picture under one set of rules, with the 48 x 48 crop
+    likeness   two faces, or a face and a row of FER2013, whose pictures or crops are alike
+    deduped    whether a face is kept or a copy of another
+    decision   what a reviewer did, by an id that the browser gave it
+    settled    what a face's decisions come to, and its split
+    export     a written export
+    denied     what must never be collected again: hashes alone
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fer_lightning.errors import UserError
+
+FILE = "collection.sqlite3"
+VERSION = 1
+WAIT = 30.0  # seconds for another writer's transaction
+
+TABLES = """
+CREATE TABLE page (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, provider TEXT NOT NULL, emotion TEXT NOT NULL, query TEXT NOT NULL,
+  language TEXT NOT NULL, cursor TEXT, next_cursor TEXT, status TEXT NOT NULL CHECK (status IN ('answered', 'failed')),
+  reason TEXT, found INTEGER NOT NULL DEFAULT 0, response_sha256 TEXT, config_hash TEXT, version TEXT NOT NULL
+);
+CREATE INDEX page_of_query ON page (provider, query, language);
+CREATE TABLE quota (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, provider TEXT NOT NULL, remaining INTEGER, resets_at TEXT, detail TEXT
+);
+CREATE TABLE candidate (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, provider TEXT NOT NULL, provider_id TEXT NOT NULL,
+  image_url TEXT NOT NULL, landing_url TEXT, title TEXT, creator TEXT, creator_url TEXT,
+  licence TEXT, licence_version TEXT, licence_url TEXT, licence_source TEXT, licence_checked_at TEXT,
+  attribution TEXT, restrictions TEXT, width INTEGER, height INTEGER, tags TEXT, raw_sha256 TEXT,
+  UNIQUE (provider, provider_id)
+);
+CREATE TABLE finding (
+  page INTEGER NOT NULL REFERENCES page, candidate INTEGER NOT NULL REFERENCES candidate, rank INTEGER NOT NULL,
+  PRIMARY KEY (page, candidate)
+) WITHOUT ROWID;
+CREATE INDEX finding_of_candidate ON finding (candidate);
+CREATE TABLE fetch (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, candidate INTEGER NOT NULL REFERENCES candidate,
+  status TEXT NOT NULL CHECK (status IN ('stored', 'refused', 'failed')),
+  stage TEXT NOT NULL CHECK (stage IN ('fetch', 'decode')), reason TEXT, detail TEXT,
+  final_url TEXT, http_status INTEGER, content_type TEXT, bytes INTEGER, etag TEXT, last_modified TEXT,
+  x_robots_tag TEXT, image TEXT
+);
+CREATE INDEX fetch_of_candidate ON fetch (candidate);
+CREATE INDEX fetch_of_image ON fetch (image);
+CREATE TABLE picture (
+  image TEXT PRIMARY KEY, time TEXT NOT NULL, file TEXT NOT NULL, format TEXT NOT NULL,
+  width INTEGER NOT NULL, height INTEGER NOT NULL, stored_width INTEGER NOT NULL, stored_height INTEGER NOT NULL,
+  phash INTEGER NOT NULL, phash_mirrored INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE face (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, image TEXT NOT NULL REFERENCES picture, rules TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('face', 'refused')), reason TEXT,
+  detector TEXT NOT NULL, model_sha256 TEXT, opencv_version TEXT NOT NULL, n_faces INTEGER NOT NULL,
+  score REAL, box TEXT, landmarks TEXT, roll_deg REAL, face_px REAL, ambiguous INTEGER,
+  crop_box TEXT, resize_filter TEXT, crop BLOB, crop_id TEXT, phash INTEGER, phash_mirrored INTEGER,
+  UNIQUE (image, rules)
+);
+CREATE TABLE likeness (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, face INTEGER NOT NULL REFERENCES face,
+  other_face INTEGER REFERENCES face, fer2013_digest TEXT, kind TEXT NOT NULL CHECK (kind IN ('picture', 'crop')),
+  distance INTEGER NOT NULL, mirrored INTEGER NOT NULL, correlation REAL,
+  CHECK ((other_face IS NULL) <> (fer2013_digest IS NULL))
+);
+CREATE INDEX likeness_of_face ON likeness (face);
+CREATE INDEX likeness_of_other ON likeness (other_face);
+CREATE TABLE deduped (
+  face INTEGER PRIMARY KEY REFERENCES face, time TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('unique', 'copy')), reason TEXT, kept_face INTEGER REFERENCES face
+);
+CREATE TABLE decision (
+  id INTEGER PRIMARY KEY, event TEXT NOT NULL UNIQUE, time TEXT NOT NULL, received TEXT NOT NULL,
+  face INTEGER NOT NULL REFERENCES face, pass INTEGER NOT NULL CHECK (pass IN (1, 2)), annotator TEXT NOT NULL,
+  action TEXT NOT NULL CHECK (action IN ('accept', 'reject', 'unsure', 'duplicate', 'minor', 'illustration', 'undo')),
+  label TEXT, undoes TEXT, ms_spent INTEGER, page_version TEXT,
+  CHECK ((action = 'accept') = (label IS NOT NULL)), CHECK ((action = 'undo') = (undoes IS NOT NULL))
+);
+CREATE INDEX decision_of_face ON decision (face, pass, annotator);
+CREATE TABLE settled (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, face INTEGER NOT NULL REFERENCES face,
+  outcome TEXT NOT NULL CHECK (outcome IN ('accepted', 'rejected', 'open')), label TEXT, reason TEXT,
+  usage TEXT, cluster INTEGER
+);
+CREATE INDEX settled_of_face ON settled (face);
+CREATE TABLE export (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, folder TEXT NOT NULL, rows INTEGER NOT NULL, released INTEGER NOT NULL,
+  sha256 TEXT NOT NULL
+);
+CREATE TABLE denied (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('image', 'picture', 'url', 'creator')),
+  value TEXT NOT NULL, reason TEXT, UNIQUE (kind, value)
+);
+CREATE TABLE purging (running INTEGER PRIMARY KEY);
+"""
+# The tables whose rows are only ever added.
+FACTS = (
+    "page",
+    "quota",
+    "candidate",
+    "finding",
+    "fetch",
+    "picture",
+    "face",
+    "likeness",
+    "deduped",
+    "decision",
+    "settled",
+    "export",
+    "denied",
+)
+GUARDS = "".join(
+    f"""
+CREATE TRIGGER {table}_never_changes BEFORE UPDATE ON "{table}"
+BEGIN SELECT RAISE(ABORT, '{table}: rows are only ever added'); END;
+CREATE TRIGGER {table}_never_goes BEFORE DELETE ON "{table}" WHEN NOT EXISTS (SELECT 1 FROM purging)
+BEGIN SELECT RAISE(ABORT, '{table}: only purge takes rows away'); END;
+"""
+    for table in FACTS
+)
+
+
+class Collection:
+    """The collection in a folder, made where there is none. Use it as a context manager, in one thread at a time.
+
+    root      holds collection.sqlite3 and files/
+    database  the connection; rows come as sqlite3.Row; outside `writing` each statement is a transaction of its own
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.root / FILE
+        try:
+            self.database = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{path}: no collection of this program, or damaged ({error}); name another root="
+            ) from error
+
+    def _prepare(self) -> None:
+        self.database.row_factory = sqlite3.Row
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            self.database.execute(f"PRAGMA {setting}")
+        with self.writing():
+            (version,) = self.database.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in _statements(TABLES + GUARDS):
+                    self.database.execute(statement)
+                self.database.execute(f"PRAGMA user_version = {VERSION}")
+            elif version != VERSION:
+                raise UserError(
+                    f"{self.root / FILE}: made by version {version} of this program's tables, this is {VERSION}; "
+                    f"use the fer_lightning that made it, or name another root="
+                )
+
+    def __enter__(self) -> "Collection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.database.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is on disk when this returns, or none of it."""
+        self.database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.database
+        except BaseException:
+            self.database.execute("ROLLBACK")
+            raise
+        self.database.execute("COMMIT")
+
+    def add(self, table: str, row: Mapping[str, Any], *, known: str = "ABORT") -> int | None:
+        """Add a row, with the time where it has none, and return its id.
+
+        known  what to do where a UNIQUE row is there already: ABORT raises sqlite3.IntegrityError, IGNORE returns None
+        """
+        row = {"time": now(), **row} if table != "finding" else dict(row)
+        columns, places = ", ".join(row), ", ".join("?" * len(row))
+        done = self.database.execute(
+            f'INSERT OR {known} INTO "{table}" ({columns}) VALUES ({places})', tuple(row.values())
+        )
+        return done.lastrowid if done.rowcount else None
+
+    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        return self.database.execute(query, values).fetchall()
+
+    def value(self, query: str, *values: Any) -> Any:
+        """The first column of the first row; None where there is none."""
+        row = self.database.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def file(self, name: str) -> Path:
+        """Where a stored picture is: `name` is the SHA-256 of the file in hex, a dot and its form."""
+        return self.root / "files" / name[:2] / name
+
+    @contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Let one process at a time do `what` (`steps`, `review`); the system frees the lock of one that dies.
+
+        UserError where another process holds it.
+        """
+        with open(self.root / f"{what}.lock", "a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                raise UserError(
+                    f"{self.root}: process {handle.read().strip() or 'unknown'} is at work on this collection "
+                    f"({what}); wait for it or end it, or name another root="
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    handle.truncate(0)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One complete SQL statement after the other."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def now() -> str:
+    """UTC to the millisecond, as it stands in the database."""
+    seconds = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
