@@ -1,7 +1,8 @@
 """The collection: one SQLite file of facts in the order in which they became known, and pictures named by content.
 
-Rows are only ever added; what is true now is read from the latest ones. So nothing that was acknowledged can be lost
-by stopping a step at any moment, and each loss keeps its reason. `purge.py` alone takes rows away.
+Rows are only ever added; what is true now is read from the latest ones, for which there are views (`current_face`: the
+latest of each picture). So nothing that was acknowledged can be lost by stopping a step at any moment, and each loss
+keeps its reason. `purge.py` alone takes rows away.
 
     page       one search request and what became of it; the next cursor of a query is that of its last answered page
     quota      what a provider said about its limits
@@ -79,16 +80,18 @@ CREATE TABLE face (
 );
 CREATE TABLE likeness (
   id INTEGER PRIMARY KEY, time TEXT NOT NULL, face INTEGER NOT NULL REFERENCES face,
-  other_face INTEGER REFERENCES face, fer2013_digest TEXT, kind TEXT NOT NULL CHECK (kind IN ('picture', 'crop')),
+  other_face INTEGER REFERENCES face, fer2013_digest TEXT, fer2013_usage TEXT, kind TEXT NOT NULL CHECK (kind IN ('picture', 'crop')),
   distance INTEGER NOT NULL, mirrored INTEGER NOT NULL, correlation REAL,
   CHECK ((other_face IS NULL) <> (fer2013_digest IS NULL))
 );
 CREATE INDEX likeness_of_face ON likeness (face);
 CREATE INDEX likeness_of_other ON likeness (other_face);
 CREATE TABLE deduped (
-  face INTEGER PRIMARY KEY REFERENCES face, time TEXT NOT NULL,
-  status TEXT NOT NULL CHECK (status IN ('unique', 'copy')), reason TEXT, kept_face INTEGER REFERENCES face
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, face INTEGER NOT NULL REFERENCES face,
+  status TEXT NOT NULL CHECK (status IN ('unique', 'copy')), reason TEXT, kept_face INTEGER REFERENCES face,
+  fer2013 TEXT
 );
+CREATE INDEX deduped_of_face ON deduped (face);
 CREATE TABLE decision (
   id INTEGER PRIMARY KEY, event TEXT NOT NULL UNIQUE, time TEXT NOT NULL, received TEXT NOT NULL,
   face INTEGER NOT NULL REFERENCES face, pass INTEGER NOT NULL CHECK (pass IN (1, 2)), annotator TEXT NOT NULL,
@@ -112,6 +115,15 @@ CREATE TABLE denied (
   value TEXT NOT NULL, reason TEXT, UNIQUE (kind, value)
 );
 CREATE TABLE purging (running INTEGER PRIMARY KEY);
+CREATE VIEW current_fetch AS SELECT * FROM fetch WHERE id IN (SELECT max(id) FROM fetch GROUP BY candidate);
+CREATE VIEW current_face AS SELECT * FROM face WHERE id IN (SELECT max(id) FROM face GROUP BY image);
+CREATE VIEW current_deduped AS SELECT * FROM deduped WHERE id IN (SELECT max(id) FROM deduped GROUP BY face);
+CREATE VIEW standing_decision AS SELECT * FROM decision WHERE id IN (
+  SELECT max(id) FROM decision WHERE action <> 'undo'
+    AND event NOT IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL)
+  GROUP BY face, pass, annotator
+);
+CREATE VIEW current_settled AS SELECT * FROM settled WHERE id IN (SELECT max(id) FROM settled GROUP BY face);
 """
 # The tables whose rows are only ever added.
 FACTS = (
