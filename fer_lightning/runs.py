@@ -51,19 +51,26 @@ def job_name(overrides: list[str], seed: int) -> str:
 def arm_name(overrides: list[str]) -> str:
     """What the runs of several seeds have in common, from what was typed; "" where that was nothing.
 
-    Order does not matter; characters that a shell or Hydra would read otherwise become dashes. Outside a named
-    sweep an experiment names the folder above; in one the experiments are arms, and the scale names the folder.
+    Order does not matter; characters that a shell or Hydra would read otherwise become dashes.
     """
-    typed = [override.lstrip("+~") for override in overrides]
-    in_sweep = any(_key(override) == "sweep" for override in typed)
-    experiments = [o.partition("=")[2] for o in typed if in_sweep and _key(o) == "experiment"]
-    others = sorted(o for o in typed if not _is_unnamed(o) and not (in_sweep and _key(o) == "scale"))
-    kept = [*experiments, *others]
-    name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in kept)
+    name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in named_parts(overrides))
     if len(name) <= LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:10]
     return f"{name[: LONGEST_NAME - 20]}_{digest}"
+
+
+def named_parts(overrides: list[str]) -> list[str]:
+    """What of the typed overrides stands in an arm's name.
+
+    Outside a named sweep an experiment names the folder above; in one the experiments are arms, and the scale names
+    the folder.
+    """
+    typed = [override.lstrip("+~") for override in overrides]
+    in_sweep = any(_key(override) == "sweep" for override in typed)
+    experiments = [o.partition("=")[2].replace("/", "-") for o in typed if in_sweep and _key(o) == "experiment"]
+    others = sorted(o for o in typed if not _is_unnamed(o) and not (in_sweep and _key(o) == "scale"))
+    return [*experiments, *others]
 
 
 def _key(override: str) -> str:

@@ -35,6 +35,7 @@ CURVES = (
     ("test/ce", "test cross-entropy"),
     ("test/acc", "test accuracy, %"),
 )
+FEWEST_POINTS = 4  # of a curve without markers
 LONGEST_NAME = 32
 ROW = 0.34  # inches of an arm's line in a panel that lists arms
 
@@ -120,7 +121,10 @@ def _draw_curves(figure: FigureBase, arms: Sequence[Arm], look: dict[str, Style]
 
 
 def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: str | tuple, band: bool) -> None:
-    """The mean over seeds and their range; dotted where some seeds have ended already, a dot where each ends."""
+    """The mean over seeds and their range; dotted where some seeds have ended already, a dot where each ends.
+
+    What is too short for a line to be seen has a dot per epoch, an open one where the line is not solid.
+    """
     values = by_epoch(runs, column) * (100 if column.endswith("acc") else 1)
     if not values.size:
         return
@@ -130,7 +134,9 @@ def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: s
     mean = np.nanmean(values[:, known], axis=0)
     epoch, counts = epoch[known], counts[known]
     together = counts == counts.max()
-    axes.plot(epoch[together], mean[together], color=color, linestyle=dash, linewidth=1.8)
+    short = len(epoch) < FEWEST_POINTS
+    dots = {"marker": "o", "markersize": 5, "markerfacecolor": color if dash == "solid" else "white"} if short else {}
+    axes.plot(epoch[together], mean[together], color=color, linestyle=dash, linewidth=1.8, **dots)
     if not together.all():
         tail = np.flatnonzero(together)[-1]
         axes.plot(epoch[tail:], mean[tail:], color=color, linestyle=":", linewidth=1.4)
@@ -138,7 +144,8 @@ def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: s
         axes.plot(ends, mean[np.searchsorted(epoch, ends)], "o", color=color, markersize=3.5)
     if band and len(values) > 1:
         low, high = np.nanmin(values[:, known], axis=0), np.nanmax(values[:, known], axis=0)
-        axes.fill_between(epoch, low, high, color=color, alpha=0.14, linewidth=0)
+        edge = 0 if len(epoch) > 1 else 4  # a single epoch's band has no width
+        axes.fill_between(epoch, low, high, color=color, alpha=0.14, linewidth=edge)
 
 
 def by_epoch(runs: Sequence[Run], column: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 Every name of an arm, a file or a command passes through Jinja's autoescape; no name stands in a style.
 """
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -116,7 +117,7 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     if not ablation.baseline:
         return (
             f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Name another: "
-            f"python -m fer_lightning.report {sweep.folder} --baseline {ablation.arms[0].key}"
+            f"python -m fer_lightning.report {sweep.folder} --baseline {shlex.quote(ablation.arms[0].key)}"
         )
     return "There is one arm, so there is nothing to compare."
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.report.predictions import DAMAGED, Predictions, read_predictions
+from fer_lightning.runs import named_parts
 
 PLAN = "sweep.json"
 MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of them is a run's
@@ -59,6 +60,7 @@ class Answers:
 class Run:
     """One run folder, or a job that has none yet.
 
+    arm      what tells its method from the sweep's others
     status   `done` where there is everything that a comparison needs; else `failed`, `interrupted`, `running`,
              `damaged`, `missing`, or `other`: done, but not comparable with most of the others
     reason   why it is not `done`, in words
@@ -122,7 +124,7 @@ def read_sweep(folder: Path) -> Sweep:
         )
     commands = [plan["command"] for plan in plans.values() if plan.get("command")]
     name = folder.resolve().name
-    return Sweep(folder, name, commands[0] if len(commands) == 1 else "", _compared(runs))
+    return Sweep(folder, name, commands[0] if len(commands) == 1 else "", _compared(_told_apart(folder, runs)))
 
 
 def _found(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
@@ -148,6 +150,29 @@ def _unplanned(
     known = {parent / job["job"] for parent, plan in plans.items() for job in plan.get("jobs", [])}
     runs = [_read_run(folder, path, "", shared) for path in folders if path not in known]
     return sorted(runs, key=lambda run: (run.summary.get("started") or "~", run.job))
+
+
+def _told_apart(base: Path, runs: list[Run]) -> list[Run]:
+    """The same runs, the arms of each folder named by the overrides that they do not all share.
+
+    A lone arm keeps its name, as does one whose overrides are not known; all do where two would be named alike.
+    """
+    by_folder: dict[Path, dict[str, list[str]]] = {}
+    for run in runs:
+        arms = by_folder.setdefault(run.folder.parent, {})
+        arms[run.arm] = arms.get(run.arm) or named_parts(list(run.overrides))
+    names: dict[tuple[Path, str], str] = {}
+    for parent, arms in by_folder.items():
+        known = {arm: parts for arm, parts in arms.items() if parts or arm == _arm(base, parent, "")}
+        if len(known) < 2:
+            continue
+        common = set.intersection(*map(set, known.values()))
+        shown = {arm: arm for arm in arms}
+        for arm, parts in known.items():
+            shown[arm] = _arm(base, parent, " ".join(part for part in parts if part not in common))
+        if len(set(shown.values())) == len(shown):
+            names |= {(parent, arm): name for arm, name in shown.items()}
+    return [replace(run, arm=names.get((run.folder.parent, run.arm), run.arm)) for run in runs]
 
 
 def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, TestRows]) -> Run:

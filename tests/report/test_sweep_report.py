@@ -27,7 +27,7 @@ from fer_lightning.report import statistics, sweep, sweep_page
 from fer_lightning.report.__main__ import main
 from fer_lightning.report.ablation import analyse
 from fer_lightning.report.sweep import write_report
-from fer_lightning.report.sweep_figures import curve_panels, styles
+from fer_lightning.report.sweep_figures import curve_panels, fitting_panels, styles
 from fer_lightning.report.sweep_runs import read_sweep
 
 HOSTILE = "<script>alert('x')</script>\"' onerror=alert(1) style=\"--c: red\"><b>"
@@ -184,6 +184,20 @@ def test_a_baseline_without_a_result_is_told(tmp_path, undrawn):
     assert "--baseline stn" in page.text
 
 
+def test_arms_are_shown_by_what_distinguishes_them(tmp_path, undrawn):
+    common = ["data.rows=600", "trainer.max_epochs=1"]
+    overrides = {
+        f"data.rows-600_optim.lr-{lr}_trainer.max_epochs-1": ["experiment=quickstart", *common, f"optim.lr={lr}"]
+        for lr in ("0.01", "0.1")
+    }
+    folder = write_sweep(tmp_path / "sweep", dict.fromkeys(overrides, 0), seeds=(0, 1), overrides=overrides)
+    page = Elements(write_report(folder))
+    assert "optim.lr=0.01 reaches" in page.text
+    assert "was shown for optim.lr=0.1." in page.text
+    assert "| optim.lr=0.1 | 2 |" in (folder / "report" / "table.md").read_text()
+    assert "optim.lr=0.1 reaches" in Elements(write_report(folder, baseline="optim.lr=0.1")).text
+
+
 def test_figures_that_a_report_no_longer_has_are_removed(tmp_path, undrawn):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0, "stn": 0}, seeds=(0,))
     write_report(folder)
@@ -206,6 +220,21 @@ def test_a_line_goes_on_dotted_where_the_first_seed_has_stopped(tmp_path):
     np.testing.assert_array_equal(dotted.get_xdata(), [3, 4, 5, 6])
     np.testing.assert_allclose(dotted.get_ydata()[1:], values[0][3:])
     np.testing.assert_array_equal(ends.get_xdata(), [6, 3])
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (3, "o"), (4, "None")])
+def test_short_curves_have_dots(epochs, marker, tmp_path):
+    folder = write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0, 1), epochs=epochs)
+    found = analyse(read_sweep(folder), "plain")
+    for panel in (*curve_panels(found, styles(found)), *fitting_panels(found, styles(found))):
+        figure = Figure()
+        panel.draw(figure)
+        assert {line.get_marker() for axes in figure.axes for line in axes.lines} == {marker}
+        (band,) = figure.axes[0].collections
+        assert (band.get_linewidth()[0] > 0) == (epochs == 1)  # one epoch's range over seeds is a stroke
+    train, validation = figure.axes[0].lines
+    assert train.get_marker() == "None" or train.get_markerfacecolor() == "white"
+    assert validation.get_markerfacecolor() == validation.get_color()
 
 
 def test_sixteen_arms_have_looks_of_their_own(tmp_path):

@@ -49,6 +49,66 @@ def test_several_sweeps_below_one_folder_keep_their_names(tmp_path):
     assert read_sweep(tmp_path).arms == ["first/plain", "second/plain"]
 
 
+NAMES = {
+    "what varies": (
+        {"a": ["data.rows=6", "optim.lr=1"], "b": ["optim.lr=2", "data.rows=6"]},
+        ["optim.lr=1", "optim.lr=2"],
+    ),
+    "two that vary": (
+        {"a": ["x_y=a_b", "stn=none", "loss=ce"], "b": ["x_y=a_b", "stn=affine", "loss=focal"]},
+        ["loss=ce stn=none", "loss=focal stn=affine"],
+    ),
+    "one more": ({"a": ["data.rows=6"], "b": ["data.rows=6", "optim.lr=2"]}, ["default", "optim.lr=2"]),
+    "nothing and something": ({"": [], "b": ["data.rows=6"]}, ["default", "data.rows=6"]),
+    "experiments of a named sweep": (
+        {one: ["sweep=overfitting", "scale=cpu", f"experiment={one}"] for one in ("seed_plain", "seed_stn")},
+        ["seed_plain", "seed_stn"],
+    ),
+    "and what they share": (
+        {one: ["sweep=models", f"experiment=models/{one}", "optim.lr=2"] for one in ("emonext", "convnext")},
+        ["models-emonext", "models-convnext"],
+    ),
+    "a lone arm": ({"data.rows-6_optim.lr-1": ["data.rows=6", "optim.lr=1"]}, ["data.rows-6_optim.lr-1"]),
+    "alike": ({"a": ["data.rows=6"], "b": ["data.rows=6"]}, ["a", "b"]),
+    "unknown": ({"a": ["data.rows=6"], "b": []}, ["a", "b"]),
+    "as an unknown one": (
+        {
+            "seed_plain": [],
+            **{f"{one}_x": ["sweep=x", f"experiment={one}", "x=1"] for one in ("seed_plain", "seed_stn")},
+        },
+        ["seed_plain", "seed_plain_x", "seed_stn_x"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("overrides", "names"), NAMES.values(), ids=NAMES)
+def test_arms_are_named_by_the_overrides_that_they_do_not_share(overrides, names, tmp_path):
+    jobs = [
+        {"job": f"{arm}_seed-{seed}", "arm": arm, "seed": seed, "overrides": [*typed, f"seed={seed}"]}
+        for arm, typed in overrides.items()
+        for seed in (1, 2)
+    ]
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "sweep.json").write_text(json.dumps({"command": "python train.py", "jobs": jobs}))
+    assert read_sweep(tmp_path / "inner").arms == names
+    assert len(read_sweep(tmp_path).arms) == len(names)
+
+
+def test_a_run_beside_the_plan_joins_its_arm(tmp_path):
+    overrides = {
+        "data.rows-6_optim.lr-1": ["data.rows=6", "optim.lr=1"],
+        "data.rows-6_optim.lr-2": ["data.rows=6", "optim.lr=2"],
+    }
+    folder = write_sweep(tmp_path / "sweep", dict.fromkeys(overrides, 0), seeds=(0,), overrides=overrides)
+    arm, typed = next(iter(overrides.items()))
+    write_run(folder / f"{arm}_seed-1", arm, 1, overrides=[*typed, "seed=1"])
+    assert [(run.arm, run.seed) for run in read_sweep(folder).done] == [
+        ("optim.lr=1", 0),
+        ("optim.lr=2", 0),
+        ("optim.lr=1", 1),
+    ]
+
+
 def test_each_state_has_a_reason_and_a_way_on(tmp_path):
     folder = write_sweep(tmp_path / "sweep", SKILLS, seeds=(0, 1, 2, 3))
     shutil.rmtree(folder / "plain_seed-1")
