@@ -1,9 +1,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from collect_server import ImageHost
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
@@ -29,6 +31,12 @@ TINY = (
     "callbacks.progress.style=plain",
     "threads=1",
 )
+
+
+@pytest.fixture
+def image_host() -> Iterator[ImageHost]:
+    with ImageHost() as host:
+        yield host
 
 
 @pytest.fixture(scope="module")
