@@ -10,12 +10,14 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import nearest
+from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.schema import EvaluateConfig, TrainConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 HELP = {
     TrainConfig: "See: python train.py --help",
     EvaluateConfig: "See: python -m fer_lightning.evaluate --help",
+    CollectSettings: "See: python -m fer_lightning.collect --help",
 }
 
 
@@ -40,7 +42,7 @@ def options(group: str) -> list[str]:
 
 def groups() -> list[str]:
     """The config groups that a command line can choose from."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "collect"))
 
 
 def _no_option(found: re.Match[str], text: str) -> str:

@@ -80,7 +80,8 @@ CREATE TABLE face (
 );
 CREATE TABLE likeness (
   id INTEGER PRIMARY KEY, time TEXT NOT NULL, face INTEGER NOT NULL REFERENCES face,
-  other_face INTEGER REFERENCES face, fer2013_digest TEXT, fer2013_usage TEXT, kind TEXT NOT NULL CHECK (kind IN ('picture', 'crop')),
+  other_face INTEGER REFERENCES face, fer2013_digest TEXT, fer2013_usage TEXT,
+  kind TEXT NOT NULL CHECK (kind IN ('picture', 'crop')),
   distance INTEGER NOT NULL, mirrored INTEGER NOT NULL, correlation REAL,
   CHECK ((other_face IS NULL) <> (fer2013_digest IS NULL))
 );

@@ -1,0 +1,260 @@
+"""The accepted faces as files: custom.csv to train on, provenance.csv, ATTRIBUTION.md and a dataset card.
+
+custom.csv has the columns emotion, pixels, Usage and source, which `data.extra=` reads. What may be published is
+another question than what may be trained on at home: the gate below answers it for each face, and with `release` only
+the faces that pass are exported.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Row
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.collect.card import card
+from fer_lightning.collect.database import Collection
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+from fer_lightning.labels import TAXONOMIES
+
+CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
+FREE = ("own", "cc0", "pdm", "by", "by-sa")
+NON_COMMERCIAL = ("by-nc", "by-nc-sa")
+NEED_CREDIT = ("by", "by-sa", *NON_COMMERCIAL)
+# Spreadsheets take a cell that begins so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+PROVENANCE_COLUMNS = {
+    "identity": ("image_id", "crop_id", "phash_source", "phash_crop", "cluster"),
+    "discovery": (
+        "provider",
+        "provider_id",
+        "query",
+        "query_language",
+        "weak_label",
+        "rank",
+        "search_time",
+        "collector_version",
+        "config_hash",
+        "response_sha256",
+    ),
+    "source": (
+        "image_url",
+        "landing_url",
+        "title",
+        "creator",
+        "creator_url",
+        "licence",
+        "licence_version",
+        "licence_url",
+        "licence_source",
+        "licence_checked_at",
+        "attribution",
+        "restrictions",
+    ),
+    "fetch": (
+        "fetch_time",
+        "final_url",
+        "http_status",
+        "content_type",
+        "bytes",
+        "etag",
+        "last_modified",
+        "x_robots_tag",
+        "width",
+        "height",
+        "format",
+    ),
+    "face": (
+        "detector",
+        "model_sha256",
+        "opencv_version",
+        "box",
+        "landmarks",
+        "score",
+        "n_faces",
+        "roll_deg",
+        "crop_box",
+        "resize_filter",
+        "face_px",
+    ),
+    "review": ("label", "decisions"),
+    "lifecycle": ("split", "released", "not_released_because"),
+}
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """rows in custom.csv; accepted faces left out, by reason; how many of the rows may be published."""
+
+    folder: Path
+    rows: int
+    left_out: dict[str, int]
+    releasable: int
+    sha256: str
+
+
+def export(
+    collection: Collection,
+    *,
+    folder: Path,
+    taxonomy: str = "learning_game",
+    release: bool = False,
+    non_commercial: bool = False,
+    licence_known: Sequence[str] = (),
+) -> ExportResult:
+    """Write the four files into `folder`, in place of what an earlier call wrote there.
+
+    release         leave out what may not be published
+    non_commercial  whether the release itself forbids commercial use, so that NC licences may be in it
+    licence_known   the providers whose licences are stated with each picture
+    UserError where no accepted face belongs to a class of the taxonomy.
+    """
+    classes = TAXONOMIES[taxonomy].classes
+    left_out: dict[str, int] = {}
+    rows = []
+    for row in collection.rows(_ACCEPTED):
+        because = not_released_because(row, non_commercial=non_commercial, licence_known=licence_known)
+        if row["label"] not in classes:
+            reason = f"{row['label']} is no class of {taxonomy}"
+        else:
+            reason = because if release else None
+        if reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
+        else:
+            rows.append((row, because))
+    if not rows:
+        why = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
+        raise UserError(
+            f"nothing to export: {why or 'no face has been accepted yet'}. "
+            f"Look at the faces: python -m fer_lightning.collect review merge"
+        )
+    content = _faces_csv([row for row, _ in rows])
+    files = {
+        CSV: content,
+        PROVENANCE: _provenance_csv(collection, rows),
+        ATTRIBUTION: attribution([row for row, _ in rows]),
+        CARD: card(collection, [row for row, _ in rows], release=release, non_commercial=non_commercial),
+    }
+    for name, text in files.items():
+        write_atomically(folder / name, text)
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    releasable = sum(because is None for _, because in rows)
+    entry = {"folder": str(folder.absolute()), "rows": len(rows), "released": releasable, "sha256": sha256}
+    with collection.writing():
+        collection.add("export", entry)
+    return ExportResult(folder, len(rows), left_out, releasable, sha256)
+
+
+def not_released_because(row: Row, *, non_commercial: bool, licence_known: Sequence[str]) -> str | None:
+    """Why a face may not be published; None where it may.
+
+    Apparent minors are never accepted, and who has opted out or asked for removal is not in the collection: see
+    merge.py, fetch.py and purge.py. Licences that forbid changes are refused, for a crop is one.
+    """
+    if row["provider"] not in licence_known:
+        return f"{row['provider']} does not say the licence"
+    if row["licence"] not in FREE and not (non_commercial and row["licence"] in NON_COMMERCIAL):
+        return f"licence {row['licence'] or 'unknown'}"
+    if row["licence"] in NEED_CREDIT and not row["creator"]:
+        return "nobody to credit, as the licence demands"
+    if row["restrictions"]:
+        return f"restricted: {row['restrictions']}"
+    return None
+
+
+_ACCEPTED = """
+WITH first AS (SELECT candidate, min(page) AS page FROM finding GROUP BY candidate),
+  owner AS (SELECT image, min(candidate) AS candidate FROM current_fetch WHERE status = 'stored' GROUP BY image)
+SELECT settled.face, settled.label, settled.usage, settled.cluster,
+  face.image, face.crop, face.crop_id, face.phash AS phash_crop, face.detector, face.model_sha256, face.opencv_version,
+  face.box, face.landmarks, face.score, face.n_faces, face.roll_deg, face.crop_box, face.resize_filter, face.face_px,
+  picture.phash AS phash_source, picture.width, picture.height, picture.format,
+  fetch.time AS fetch_time, fetch.final_url, fetch.http_status, fetch.content_type, fetch.bytes, fetch.etag,
+  fetch.last_modified, fetch.x_robots_tag,
+  candidate.*, page.query, page.language AS query_language, page.emotion AS weak_label, finding.rank,
+  page.time AS search_time, page.version AS collector_version, page.config_hash, page.response_sha256
+FROM current_settled AS settled
+JOIN current_deduped AS deduped ON deduped.face = settled.face AND deduped.status = 'unique'
+JOIN current_face AS face ON face.id = settled.face JOIN picture USING (image) JOIN owner USING (image)
+JOIN candidate ON candidate.id = owner.candidate JOIN current_fetch AS fetch ON fetch.candidate = candidate.id
+JOIN first ON first.candidate = candidate.id JOIN page ON page.id = first.page
+JOIN finding ON finding.page = page.id AND finding.candidate = candidate.id
+WHERE settled.outcome = 'accepted' ORDER BY settled.usage, settled.label, face.crop_id
+"""
+
+
+def _faces_csv(rows: Iterable[Row]) -> str:
+    lines = ["emotion,pixels,Usage,source"]
+    for row in rows:
+        pixels = " ".join(map(str, np.frombuffer(row["crop"], np.uint8).tolist()))
+        lines.append(f"{row['label']},{pixels},{row['usage']},cluster-{row['cluster']}")
+    return "\n".join([*lines, ""])
+
+
+def _provenance_csv(collection: Collection, rows: Iterable[tuple[Row, str | None]]) -> str:
+    decisions = _decisions(collection)
+    columns = [name for group in PROVENANCE_COLUMNS.values() for name in group]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row, because in rows:
+        facts = dict(row) | {
+            "image_id": row["image"],
+            "split": row["usage"],
+            "decisions": json.dumps(decisions.get(row["face"], [])),
+            "released": "yes" if because is None else "no",
+            "not_released_because": because,
+        }
+        writer.writerow([harmless(facts[name]) for name in columns])
+    return text.getvalue()
+
+
+def _decisions(collection: Collection) -> dict[int, list[dict[str, Any]]]:
+    """What stands of each face's decisions: pass, annotator, action, label, time, milliseconds, version of the page."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    names = ("pass", "annotator", "action", "label", "time", "ms_spent", "page_version")
+    for row in collection.rows("SELECT * FROM standing_decision ORDER BY id"):
+        found.setdefault(row["face"], []).append({name: row[name] for name in names})
+    return found
+
+
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def attribution(rows: Sequence[Row]) -> str:
+    """Who made each picture, as the licences demand, with what was changed."""
+    lines = [
+        "# Attribution",
+        "",
+        f"{len(rows):,} pictures. From each the largest face was cut out, made grey and reduced to 48 x 48 pixels.",
+        "",
+    ]
+    for row in rows:
+        title, creator = markdown(row["title"] or "Untitled"), markdown(row["creator"] or "unknown")
+        licence = markdown(" ".join(filter(None, (row["licence"], row["licence_version"]))) or "unknown licence")
+        work = _link(title, row["landing_url"] or row["image_url"])
+        by, under = _link(creator, row["creator_url"]), _link(licence, row["licence_url"])
+        lines.append(f"- {work} by {by}, {under} ({row['provider']}; crop `{row['crop_id'][:12]}`)")
+    return "\n".join([*lines, ""])
+
+
+def _link(text: str, url: str | None) -> str:
+    if not url or not url.startswith(("http://", "https://")):
+        return text
+    address = url.translate({ord(letter): f"%{ord(letter):02X}" for letter in "()<> "})
+    return f"[{text}]({address})"
+
+
+def markdown(text: str) -> str:
+    """Text of unknown people as plain text in Markdown, on one line."""
+    line = " ".join(text.split()).replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in r"\`*_[]#|~" else letter for letter in line)

@@ -1,0 +1,307 @@
+"""One call of `python -m fer_lightning.collect`: builds what the steps need from the settings, runs them, says what
+came out."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.utils import get_class
+from rich.console import Console
+from rich.progress import Progress as Bars
+
+from fer_lightning.check import check_node
+from fer_lightning.collect import tally
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.funnel import funnels, total
+from fer_lightning.data.store import store_problem
+from fer_lightning.errors import UserError
+from fer_lightning.labels import TAXONOMIES
+from fer_lightning.refusals import CONF
+
+KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
+# What every label of the review page may be: the classes that one can train on together.
+LABELS = TAXONOMIES["learning_game_distracted"].classes
+
+Progress = Callable[[int, int], None]
+
+
+class Session:
+    """The steps over one collection. A context manager; all steps but `review` hold the collection for themselves."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.emotion = settings["emotion"]["name"]
+        _check(settings)
+        self.collection = Collection(settings["root"])
+        self.console = Console()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.collection.close()
+
+    def run(self, steps: Iterable[str], *, chained: bool) -> None:
+        """The steps in their order. In the chain a step that has nothing to do yet is passed over."""
+        for step in steps:
+            if step == "review":
+                self.review(chained=chained)
+                continue
+            with self.collection.locked("steps"):
+                if step != "export" or not chained or self._accepted():
+                    getattr(self, step)()
+        if chained and not self._accepted():
+            self.say("export", "nothing is accepted yet: review, then give the same command again")
+
+    def say(self, step: str, text: str) -> None:
+        self.console.print(f"[bold]{step:8}[/] ", end="", highlight=False)
+        self.console.print(text, markup=False, highlight=False)
+
+    # -- gathering
+
+    def search(self) -> None:
+        from fer_lightning.collect.queries import queries
+        from fer_lightning.collect.search import search
+
+        provider = self.provider
+        provider.ready()
+        with self.watched(f"searching {provider.name}") as progress:
+            result = search(
+                self.collection,
+                provider,
+                queries(self.settings["emotion"], seed=self.settings["seed"]),
+                target=self.settings["target"],
+                oversample=self.settings["oversample"],
+                emotion=self.emotion,
+                config_hash=self.config_hash,
+                version=version("fer_lightning"),
+                progress=progress,
+            )
+        self.say(
+            "search", f"{result.new:,} new pictures of {self.emotion} from {provider.name}: {result.stopped_because}"
+        )
+
+    def fetch(self) -> None:
+        from fer_lightning.collect.fetch import fetch
+
+        with self.watched("fetching") as progress:
+            result = fetch(
+                self.collection,
+                client=self.client,
+                hosts_of=lambda name: self.provider.hosts,
+                provider_names=(self.provider.name,),
+                at_once=self.settings["fetch"]["at_once"],
+                progress=progress,
+            )
+        self.say(
+            "fetch", f"{result.stored:,} pictures kept, {result.refused:,} refused, {result.failed:,} failed for now"
+        )
+
+    def detect(self) -> None:
+        from fer_lightning.collect.detect import detect
+        from fer_lightning.faces.detector import open_detector
+        from fer_lightning.faces.quality import Rules
+
+        rules = dict(self.settings["faces"])
+        detector = open_detector(rules.pop("model"), kind=rules.pop("kind"))
+        with self.watched("finding faces") as progress:
+            result = detect(self.collection, detector=detector, rules=Rules(**rules), progress=progress)
+        self.say("detect", f"{result.faces:,} faces in {result.pictures:,} pictures, by {detector.name}")
+
+    def dedupe(self) -> None:
+        from fer_lightning.collect.dedupe import dedupe, fer2013_of
+
+        root = self.settings["fer2013"]
+        known = store_problem(root) is None
+        with self.watched("looking for copies") as progress:
+            fer2013 = fer2013_of(self.collection, Path(root), progress) if known else None
+            result = dedupe(self.collection, fer2013=fer2013, progress=progress)
+        against = "" if known else f"; not held against FER2013, of which there is no store at {root}"
+        self.say(
+            "dedupe", f"{result.unique:,} new faces, {result.copies:,} copies, {result.flagged:,} alike ones{against}"
+        )
+
+    # -- deciding
+
+    def review(self, *, chained: bool = False) -> None:
+        from fer_lightning.collect.review.server import serve
+
+        review = self.settings["review"]
+        if chained and not self._undecided():
+            self.say("review", f"every face of {self.emotion} is decided about")
+            return
+        serve(
+            self.collection,
+            emotion=self.emotion,
+            definition=self.settings["emotion"]["definition"],
+            annotator=review["annotator"],
+            pass_=2 if review["second_pass"] else 1,
+            share=review["share"],
+            seed=self.settings["seed"],
+            port=review["port"],
+            classes=LABELS,
+        )
+
+    def merge(self) -> None:
+        from fer_lightning.collect.merge import merge
+
+        result = merge(self.collection, seed=self.settings["seed"])
+        self.say(
+            "merge",
+            f"{result.accepted:,} faces accepted, {result.rejected:,} rejected, {result.open:,} open; "
+            f"{result.changed:,} of them new or changed",
+        )
+
+    def tally(self) -> None:
+        from fer_lightning.collect.review.agreement import agreement
+
+        parts = funnels(self.collection, emotion=self.emotion)
+        if parts:
+            self.console.print(tally.funnel_table(parts))
+            self.console.print(tally.loss_table(total(parts)))
+        if counts := tally.classes(self.collection):
+            self.console.print(tally.class_table(counts))
+        if found := agreement(self.collection):
+            self.say(
+                "tally",
+                f"{found.faces:,} faces looked at twice: {found.observed:.0%} alike, "
+                f"Cohen's kappa {found.kappa:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})",
+            )
+
+    def export(self) -> None:
+        from fer_lightning.collect.export import CSV, export
+
+        options = self.settings["export"]
+        result = export(
+            self.collection,
+            folder=Path(options["folder"]),
+            taxonomy=options["taxonomy"],
+            release=options["release"],
+            non_commercial=options["non_commercial"],
+            licence_known=_providers_that_know_licences(),
+        )
+        path = result.folder / CSV
+        self.say("export", f"{result.rows:,} faces in {path}, {result.releasable:,} of which may be published")
+        for reason, count in result.left_out.items():
+            self.say("", f"{count:,} left out: {reason}")
+        self._say_what_next(path, options["taxonomy"])
+
+    def _say_what_next(self, path: Path, taxonomy: str) -> None:
+        there = tally.classes(self.collection)
+        own = [name for name in TAXONOMIES[taxonomy].classes if name not in TAXONOMIES["fer2013"].classes]
+        if missing := [name for name in own if name not in there]:
+            self.say("next", f"{taxonomy} needs {', '.join(missing)} too: make collect EMOTION={missing[0]}")
+        else:
+            self.say("next", f"python train.py data.taxonomy={taxonomy} data.extra={path}")
+
+    # -- keeping
+
+    def purge(self, *, image: str | None, creator: str | None, url: str | None, reason: str) -> None:
+        from fer_lightning.collect.purge import purge
+
+        with self.collection.locked("steps"), self.collection.locked("review"):
+            result = purge(self.collection, image=image, creator=creator, url=url, reason=reason)
+            self.say(
+                "purge",
+                f"{result.pictures:,} pictures with {result.candidates:,} addresses are gone, {result.accepted:,} of "
+                f"them accepted faces; they will not be collected again",
+            )
+            folders = [row["folder"] for row in self.collection.rows("SELECT DISTINCT folder FROM export")]
+            for folder in folders:
+                self.say("", f"{folder} still has what was exported before: it is written anew by `export`")
+
+    def verify(self) -> None:
+        from fer_lightning.collect.verify import verify
+
+        with self.watched("verifying") as progress:
+            result = verify(self.collection, progress=progress)
+        for fault in result.faults:
+            self.say("", fault)
+        strays = f", {result.strays:,} unfinished files removed" if result.strays else ""
+        self.say("verify", f"{result.pictures:,} pictures, {len(result.faults):,} faults{strays}")
+        if result.faults:
+            raise UserError(f"{self.collection.root}: {len(result.faults)} faults, see above")
+
+    # -- parts
+
+    @cached_property
+    def client(self):
+        from fer_lightning.collect.network import Client
+
+        fetch = self.settings["fetch"]
+        return Client(
+            user_agent=user_agent(self.keys.get("COLLECT_CONTACT")),
+            requests_per_second=fetch["requests_per_second"],
+            deadline=fetch["deadline"],
+            max_bytes=fetch["max_bytes"],
+            allow_loopback=fetch["allow_loopback"],
+        )
+
+    @cached_property
+    def provider(self):
+        options = {name: value for name, value in self.settings["provider"].items() if name != "_target_"}
+        made = get_class(self.settings["provider"]["_target_"])
+        return made(**options, client=self.client, keys=self.keys)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        return {name: os.environ[name].strip() for name in KEYS if os.environ.get(name, "").strip()}
+
+    @property
+    def config_hash(self) -> str:
+        """Of all that decides what is searched for."""
+        decisive = {name: self.settings[name] for name in ("emotion", "provider", "seed", "oversample")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    @contextmanager
+    def watched(self, what: str) -> Iterator[Progress | None]:
+        """With a bar on a terminal."""
+        if not sys.stdout.isatty():
+            yield None
+            return
+        with Bars(console=self.console, transient=True) as bars:
+            task = bars.add_task(what, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    def _accepted(self) -> int:
+        return sum(counts.total() for counts in tally.classes(self.collection).values())
+
+    def _undecided(self) -> int:
+        return total(funnels(self.collection, emotion=self.emotion)).losses["accepted", "waiting for review"]
+
+
+def user_agent(contact: str | None) -> str:
+    """Who asks, and whom to write to."""
+    who = f"fer_lightning/{version('fer_lightning')}"
+    return f"{who} ({contact}) requests/{version('requests')}" if contact else f"{who} requests/{version('requests')}"
+
+
+def _check(settings: dict[str, Any]) -> None:
+    """UserError for what the schema cannot see."""
+    check_node("provider", settings["provider"], {"client", "keys"})
+    if settings["target"] < 1:
+        raise UserError(f"target={settings['target']}: how many faces are wanted, 1 or more")
+    if settings["oversample"] < 1:
+        raise UserError(f"oversample={settings['oversample']}: candidates for each wanted face, 1 or more")
+    if settings["export"]["taxonomy"] not in TAXONOMIES:
+        allowed = ", ".join(TAXONOMIES)
+        raise UserError(f"export.taxonomy={settings['export']['taxonomy']}: no such taxonomy. Allowed: {allowed}.")
+    if not settings["review"]["annotator"].strip():
+        raise UserError("review.annotator= is empty: a pseudonym under which decisions are kept, such as first")
+    if not 0 <= settings["review"]["port"] <= 65535:
+        raise UserError(f"review.port={settings['review']['port']}: 1 to 65535, or 0 for a free one")
+
+
+def _providers_that_know_licences() -> list[str]:
+    """By name, of all that conf/collect/provider/ lists."""
+    nodes = [yaml.safe_load(path.read_text()) for path in sorted((CONF / "collect" / "provider").glob("*.yaml"))]
+    classes = [get_class(node["_target_"]) for node in nodes]
+    return [provider.name for provider in classes if provider.licence_known]

@@ -1,0 +1,72 @@
+"""Whether the collection is whole: the database sound, every file there and as its name says, no file too many.
+
+A picture whose file is lost is marked as not fetched, so that the next `fetch` gets it again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.files import TEMPORARY
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """pictures looked at; faults, each a line in words; strays, files that no row names, which are gone now."""
+
+    pictures: int
+    faults: list[str]
+    strays: int
+
+
+def verify(collection: Collection, *, progress: Progress | None = None) -> VerifyResult:
+    """Look at every row and file. Files that no row names, left by a step that was killed, are removed.
+
+    Hold `collection.locked("steps")`: a step at work has files whose rows are still to come.
+    """
+    faults = [row[0] for row in collection.rows("PRAGMA integrity_check") if row[0] != "ok"]
+    faults += [
+        f"{row[0]}: row {row[1]} refers to a missing {row[2]}" for row in collection.rows("PRAGMA foreign_key_check")
+    ]
+    pictures = collection.rows("SELECT image, file FROM picture")
+    for number, row in enumerate(pictures):
+        if fault := _fault(collection.file(row["file"])):
+            faults.append(fault)
+            _get_again(collection, row["image"])
+        if progress:
+            progress(number + 1, len(pictures))
+    for row in collection.rows("SELECT id, crop, crop_id FROM face WHERE status = 'face'"):
+        if hashlib.sha256(row["crop"]).hexdigest() != row["crop_id"]:
+            faults.append(f"face {row['id']}: its crop is not the one that was cut")
+    return VerifyResult(len(pictures), faults, _remove_strays(collection, {row["file"] for row in pictures}))
+
+
+def _fault(path: Path) -> str | None:
+    if not path.is_file():
+        return f"{path} is missing; the next `fetch` gets it again"
+    if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
+        path.unlink()
+        return f"{path} had changed since it was stored and is removed; the next `fetch` gets it again"
+    return None
+
+
+def _get_again(collection: Collection, image: str) -> None:
+    lost = {"status": "failed", "stage": "fetch", "reason": "file lost", "detail": "found by verify"}
+    with collection.writing():
+        for row in collection.rows("SELECT candidate FROM current_fetch WHERE image = ? AND status = 'stored'", image):
+            collection.add("fetch", {"candidate": row["candidate"], **lost})
+
+
+def _remove_strays(collection: Collection, known: set[str]) -> int:
+    strays = [path for path in (collection.root / "files").glob("*/*") if path.name not in known or _unfinished(path)]
+    for path in strays:
+        path.unlink()
+    return len(strays)
+
+
+def _unfinished(path: Path) -> bool:
+    return path.name.endswith(TEMPORARY)

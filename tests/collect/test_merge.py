@@ -1,0 +1,176 @@
+from collections import Counter
+
+import pytest
+from collect_rows import add_face, add_page, decide, drawn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.dedupe import dedupe
+from fer_lightning.collect.merge import Outcome, merge, most_wanted, settle
+from fer_lightning.labels import USAGES
+
+
+@pytest.fixture
+def collection(tmp_path):
+    with Collection(tmp_path) as opened:
+        yield opened
+
+
+def faces(collection: Collection, count: int, first: int = 0) -> list[int]:
+    page = add_page(collection)
+    made = [add_face(collection, page, drawn(first + number)) for number in range(count)]
+    dedupe(collection, fer2013=None)
+    return made
+
+
+def settled(collection: Collection) -> dict[int, tuple]:
+    rows = collection.rows("SELECT face, outcome, label, reason FROM current_settled")
+    return {row["face"]: tuple(row)[1:] for row in rows}
+
+
+def usages(collection: Collection) -> dict[int, str]:
+    return dict(collection.rows("SELECT face, usage FROM current_settled WHERE usage IS NOT NULL"))
+
+
+ACCEPT, OTHER = ("accept", "frustration"), ("accept", "boredom")
+
+
+@pytest.mark.parametrize(
+    ("opinions", "outcome"),
+    [
+        ([ACCEPT], Outcome("accepted", "frustration")),
+        ([ACCEPT, ACCEPT], Outcome("accepted", "frustration")),
+        ([ACCEPT, OTHER], Outcome("open", reason="disputed")),
+        ([ACCEPT, ("unsure", None)], Outcome("open", reason="unsure")),
+        ([ACCEPT, ("reject", None)], Outcome("rejected", reason="rejected")),
+        ([("unsure", None), ("minor", None), ACCEPT], Outcome("rejected", reason="apparent minor")),
+        ([("duplicate", None)], Outcome("rejected", reason="duplicate")),
+    ],
+)
+def test_caution_wins(opinions, outcome):
+    assert settle(opinions) == outcome
+    assert settle(opinions[::-1]) == outcome
+
+
+_ACTIONS = st.sampled_from([ACCEPT, OTHER, *((a, None) for a in ("reject", "unsure", "duplicate", "minor"))])
+
+
+@given(st.lists(_ACTIONS, min_size=1, max_size=5), _ACTIONS)
+def test_another_opinion_never_makes_an_outcome_bolder(opinions, another):
+    order = ("accepted", "open", "rejected")
+    assert order.index(settle([*opinions, another]).outcome) >= order.index(settle(opinions).outcome)
+
+
+def test_the_latest_standing_decision_counts(collection):
+    one, two, three, undecided = faces(collection, 4)
+    decide(collection, one, "reject")
+    decide(collection, one)
+    decide(collection, two)
+    decide(collection, two, "undo", undoes=decide(collection, two, "minor"))
+    decide(collection, three, "undo", undoes=decide(collection, three))
+    merge(collection)
+    assert settled(collection) == {
+        one: ("accepted", "frustration", None),
+        two: ("accepted", "frustration", None),
+    }
+    assert undecided not in settled(collection)
+
+
+def test_what_was_undone_after_it_was_merged_is_open_again(collection):
+    (face,) = faces(collection, 1)
+    event = decide(collection, face)
+    assert merge(collection).accepted == 1
+    decide(collection, face, "undo", undoes=event)
+    assert merge(collection).accepted == 0
+    assert settled(collection)[face] == ("open", None, "undone")
+
+
+def test_a_second_annotator_and_pass_count_too(collection):
+    same, other = faces(collection, 2)
+    for face in (same, other):
+        decide(collection, face)
+    decide(collection, same, annotator="second", **{"pass": 2})
+    decide(collection, other, label="boredom", annotator="second", **{"pass": 2})
+    merge(collection)
+    assert settled(collection)[same][0] == "accepted"
+    assert settled(collection)[other] == ("open", None, "disputed")
+
+
+def test_merging_again_changes_nothing(collection):
+    for face in faces(collection, 20):
+        decide(collection, face)
+    assert merge(collection).changed == 20
+    assert merge(collection).changed == 0
+    assert collection.value("SELECT count(*) FROM settled") == 20
+
+
+def test_each_class_is_dealt_in_its_shares(collection):
+    for number, face in enumerate(faces(collection, 60)):
+        decide(collection, face, label=("frustration", "boredom")[number % 3 == 0])
+    merge(collection)
+    counts = Counter(tuple(row) for row in collection.rows("SELECT label, usage FROM current_settled"))
+    assert [counts["frustration", usage] for usage in USAGES] == [28, 6, 6]
+    assert [counts["boredom", usage] for usage in USAGES] == [14, 3, 3]
+
+
+def test_a_face_stays_in_its_split_when_more_are_collected(collection):
+    for face in faces(collection, 20):
+        decide(collection, face)
+    merge(collection)
+    before = usages(collection)
+    for face in faces(collection, 30, first=100):
+        decide(collection, face)
+    merge(collection, seed=5)
+    after = usages(collection)
+    assert len(after) == 50
+    assert {face: after[face] for face in before} == before
+
+
+def alike(collection: Collection, face: int, other: int | None = None, usage: str | None = None) -> None:
+    columns = {"other_face": other, "fer2013_digest": None if usage is None else "aa", "fer2013_usage": usage}
+    with collection.writing():
+        collection.add("likeness", {"face": face, **columns, "kind": "crop", "distance": 4, "mirrored": 0})
+
+
+def test_alike_faces_share_a_split(collection):
+    made = faces(collection, 30)
+    for face in made:
+        decide(collection, face)
+    for face, other in zip(made[:12], made[1:13], strict=True):
+        alike(collection, face, other)
+    merge(collection)
+    assert len({usages(collection)[face] for face in made[:13]}) == 1
+    clusters = dict(collection.rows("SELECT face, cluster FROM current_settled"))
+    assert {clusters[face] for face in made[:13]} == {made[0]}
+    assert len(set(clusters.values())) == 18
+
+
+def test_faces_that_are_found_alike_later_come_together(collection):
+    made = faces(collection, 20)
+    for face in made:
+        decide(collection, face)
+    merge(collection)
+    before = usages(collection)
+    training = next(face for face in made if before[face] == "Training")
+    test = next(face for face in made if before[face] == "PrivateTest")
+    alike(collection, training, test)
+    assert merge(collection).changed >= 1
+    assert usages(collection)[training] == usages(collection)[test]
+
+
+@pytest.mark.parametrize("usage", USAGES)
+def test_a_face_like_a_row_of_fer2013_takes_its_split(collection, usage):
+    made = faces(collection, 5)
+    for face in made:
+        decide(collection, face)
+        alike(collection, face, usage=usage)
+    merge(collection)
+    assert set(usages(collection).values()) == {usage}
+
+
+def test_shares_are_made_up_from_any_start():
+    counts = Counter({"Training": 10})
+    for _ in range(90):
+        counts[most_wanted(counts)] += 1
+    assert [counts[usage] for usage in USAGES] == [70, 15, 15]

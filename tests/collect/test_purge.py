@@ -1,0 +1,133 @@
+import pytest
+from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, drawn
+
+from fer_lightning.collect.database import FILE, Collection
+from fer_lightning.collect.dedupe import dedupe
+from fer_lightning.collect.denied import Denied
+from fer_lightning.collect.funnel import funnels, total
+from fer_lightning.collect.hashes import as_hash
+from fer_lightning.collect.merge import merge
+from fer_lightning.collect.purge import purge
+from fer_lightning.collect.verify import verify
+from fer_lightning.errors import UserError
+
+
+@pytest.fixture
+def collection(tmp_path):
+    """Six faces: 1 and 2 by Ann, 3 by Bob, 4 a mirrored copy of 3 by Eve, 5 and 6 by others; all decided about."""
+    with Collection(tmp_path) as opened:
+        page = add_page(opened)
+        ann = {"creator": "Ann Smith", "creator_url": "https://people.example/ann"}
+        faces = [
+            add_face(opened, page, drawn(1), **ann, title="A very private title"),
+            add_face(opened, page, drawn(2), **ann),
+            add_face(opened, page, drawn(3), creator="Bob", image_url="https://a.example/bob.jpg"),
+            add_face(opened, page, drawn(3)[:, ::-1].copy(), creator="Eve"),
+            add_face(opened, page, drawn(5)),
+            add_face(opened, page, drawn(6)),
+        ]
+        dedupe(opened, fer2013=None)
+        for face in faces:
+            decide(opened, face)
+        merge(opened)
+        yield opened
+
+
+def images(collection: Collection) -> list[str]:
+    return [row["image"] for row in collection.rows("SELECT image FROM face ORDER BY id")]
+
+
+def files(collection: Collection) -> set[str]:
+    return {path.name for path in (collection.root / "files").glob("*/*")}
+
+
+def test_a_picture_goes_with_every_copy_of_it(collection):
+    before, third = files(collection), images(collection)[2]
+    result = purge(collection, image=third[:10])
+    assert (result.pictures, result.candidates, result.accepted) == (2, 2, 1)
+    assert total(funnels(collection)).reached["found"] == 4
+    assert files(collection) < before
+    assert len(files(collection)) == 4
+    assert verify(collection).faults == []
+
+
+def test_what_was_purged_is_known_when_it_comes_back(collection):
+    row = collection.rows("SELECT * FROM picture WHERE image = ?", images(collection)[2])[0]
+    purge(collection, url="http://www.a.example/bob.jpg#top")
+    denied = Denied.of(collection)
+    assert denied.url("https://a.example/bob.jpg")
+    assert denied.image(row["image"])
+    assert denied.picture(as_hash(row["phash"]) ^ 0b1011)
+    assert denied.picture(0, as_hash(row["phash_mirrored"]))
+    assert not denied.creator("Bob")
+    assert not denied.picture(as_hash(row["phash"]) ^ 0xFFFFFF)
+
+
+@pytest.mark.parametrize("creator", ["ann  SMITH", "https://people.example/ann"])
+def test_a_creator_goes_with_all_pictures(collection, creator):
+    assert purge(collection, creator=creator).pictures == 2
+    assert Denied.of(collection).creator(creator)
+    assert total(funnels(collection)).reached["found"] == 4
+
+
+def test_nothing_of_it_is_left_on_the_disk(collection):
+    purge(collection, creator="Ann Smith")
+    collection.close()
+    content = b"".join(path.read_bytes() for path in collection.root.glob(f"{FILE}*"))
+    assert b"Ann Smith" not in content
+    assert b"very private" not in content
+    assert b"Creator" in content
+
+
+def test_who_is_not_here_yet_never_will_be(collection):
+    result = purge(collection, creator="Zoe")
+    assert (result.pictures, result.candidates) == (0, 0)
+    assert Denied.of(collection).creator("zoe")
+
+
+def test_the_same_purge_again_is_harmless(collection):
+    purge(collection, creator="Ann Smith")
+    rows = collection.value("SELECT count(*) FROM denied")
+    purge(collection, creator="Ann Smith")
+    assert collection.value("SELECT count(*) FROM denied") == rows
+
+
+def test_a_purge_that_was_stopped_behind_the_files_is_finished_by_the_same_command(collection, monkeypatch):
+    third = images(collection)[2]
+    monkeypatch.setattr("fer_lightning.collect.purge._remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        purge(collection, image=third)
+    monkeypatch.undo()
+    assert Denied.of(collection).image(third)
+    assert purge(collection, image=third).pictures == 2
+    assert verify(collection).faults == []
+
+
+def test_other_pictures_and_decisions_stay(collection):
+    purge(collection, creator="Ann Smith")
+    assert merge(collection).accepted == 3
+    assert collection.value("SELECT count(*) FROM decision") == 4
+
+
+def test_ids_that_name_none_or_several_are_refused(collection):
+    page = add_page(collection)
+    for digits in ("ab" * 31 + "01", "ab" * 31 + "02"):
+        image = add_candidate(collection, page)
+        add_fetch(collection, image, digits)
+        with collection.writing():
+            columns = {"format": "JPEG", "width": 1, "height": 1, "stored_width": 1, "stored_height": 1}
+            collection.add("picture", {"image": digits, "file": f"{digits}.jpg", **columns, "phash": 1 << 40,
+                                       "phash_mirrored": 5})  # fmt: skip
+    with pytest.raises(UserError, match="2 pictures"):
+        purge(collection, image="abababab")
+    with pytest.raises(UserError, match="no pictures"):
+        purge(collection, image="00000000")
+    with pytest.raises(UserError, match="8 to 64 digits"):
+        purge(collection, image="*")
+    assert collection.value("SELECT count(*) FROM denied") == 0
+
+
+def test_only_purge_may_take_rows_away(collection):
+    purge(collection, creator="Ann Smith")
+    with pytest.raises(Exception, match="only purge takes rows away"):
+        collection.database.execute("DELETE FROM face")

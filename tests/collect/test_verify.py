@@ -1,0 +1,47 @@
+import pytest
+from collect_rows import add_face, add_page, drawn
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.verify import verify
+
+
+@pytest.fixture
+def collection(tmp_path):
+    with Collection(tmp_path) as opened:
+        page = add_page(opened)
+        for seed in (1, 2, 3):
+            add_face(opened, page, drawn(seed))
+        yield opened
+
+
+def paths(collection: Collection):
+    return [collection.file(row["file"]) for row in collection.rows("SELECT file FROM picture ORDER BY image")]
+
+
+def test_a_whole_collection_has_no_fault(collection):
+    seen = []
+    result = verify(collection, progress=lambda done, total: seen.append((done, total)))
+    assert (result.pictures, result.faults, result.strays) == (3, [], 0)
+    assert seen[-1] == (3, 3)
+
+
+def test_lost_and_changed_files_are_named_and_fetched_again(collection):
+    lost, changed, _ = paths(collection)
+    lost.unlink()
+    changed.write_bytes(changed.read_bytes()[:-1])
+    faults = verify(collection).faults
+    assert len(faults) == 2
+    assert any(str(lost) in fault and "missing" in fault for fault in faults)
+    assert any(str(changed) in fault and "changed" in fault for fault in faults)
+    assert not changed.exists()
+    again = collection.rows("SELECT * FROM current_fetch WHERE status = 'failed'")
+    assert len(again) == 2
+
+
+def test_files_without_a_row_are_removed(collection):
+    first = paths(collection)[0]
+    (first.parent / "0123.jpg").write_bytes(b"left by a killed step")
+    (first.parent / f".{first.name}.12.tmp").write_bytes(b"half")
+    assert verify(collection).strays == 2
+    assert all(path.exists() for path in paths(collection))
+    assert verify(collection).strays == 0
