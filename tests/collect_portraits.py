@@ -13,7 +13,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from fer_lightning.faces.detector import Face
+from fer_lightning.faces.face import Face
 
 _NAME = "face_detection_yunet_2023mar.onnx"
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -120,13 +120,17 @@ def drawn_picture(
 
 
 class FakeDetector:
-    """Takes each reddish rectangle of `drawn_picture` for a face, in its JPEG too; needs no model."""
+    """Takes each reddish rectangle of `drawn_picture` for a face, in its JPEG too; needs no model.
+
+    score, roll_deg  what it says of every face
+    seen             how many pictures it was shown
+    """
 
     name = "drawn"
     model_sha256 = None
 
-    def __init__(self, score: float = 0.95):
-        self.score = score
+    def __init__(self, score: float = 0.95, roll_deg: float = 0.0):
+        self.score, self.roll_deg = score, roll_deg
         self.seen = 0
 
     def __call__(self, picture: np.ndarray) -> list[Face]:
@@ -136,6 +140,9 @@ class FakeDetector:
         reddish = (picture[..., 0].astype(int) - picture[..., 2] > 20).astype(np.uint8)
         _, _, found, _ = cv2.connectedComponentsWithStats(reddish)
         return [self._face(*map(float, part[:4])) for part in found[1:] if part[4] > 400]
+
+    def roll(self, picture: np.ndarray, face: Face) -> float:
+        return self.roll_deg
 
     def _face(self, x: float, y: float, width: float, height: float) -> Face:
         places = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))

@@ -8,13 +8,13 @@ boxes, and a network sees faces as large as those that it was trained on.
 import cv2
 import numpy as np
 
-from fer_lightning.faces.detector import Face
+from fer_lightning.faces.face import Face
 
 SIDE = 48  # pixels of a face of FER2013
 SIDE_OF_HEIGHT = 0.92
 FILTER = "area"
 
-CropBox = tuple[int, int, int, int]
+Square = tuple[int, int, int, int]
 
 
 def crop_side(face: Face) -> float:
@@ -22,21 +22,20 @@ def crop_side(face: Face) -> float:
     return SIDE_OF_HEIGHT * face.box[3]
 
 
-def crop_box(face: Face) -> CropBox:
-    """x, y, side and side again of the square, in whole pixels of the picture; it may stick out."""
-    x, y, width, height = face.box
-    side = max(1, round(crop_side(face)))
-    return round(x + (width - side) / 2), round(y + (height - side) / 2), side, side
-
-
-def crop_face(picture: np.ndarray, face: Face, *, size: int = SIDE) -> tuple[np.ndarray, CropBox]:
-    """The face as uint8 (size, size), grey by ITU-R BT.601, and the square that it comes from.
+def crop_face(picture: np.ndarray, face: Face, *, size: int = SIDE) -> tuple[np.ndarray, Square]:
+    """The face as uint8 (size, size), grey by ITU-R BT.601, and the square (x, y, side, side) that it comes from.
 
     What sticks out of the picture, uint8 RGB (H, W, 3) or grey (H, W), is filled with the pixels of its edge.
     """
-    box = x, y, side, _ = crop_box(face)
+    return grey_square(picture, face.centre, crop_side(face), size)
+
+
+def grey_square(picture: np.ndarray, centre: tuple[float, float], side: float, size: int) -> tuple[np.ndarray, Square]:
+    """A square of a picture, on whole pixels, scaled to `size` by area."""
+    side = max(1, round(side))
+    x, y = (round(middle - side / 2) for middle in centre)
     rows = np.clip(np.arange(y, y + side), 0, picture.shape[0] - 1)
     columns = np.clip(np.arange(x, x + side), 0, picture.shape[1] - 1)
-    square = picture[rows[:, None], columns]
-    grey = square if square.ndim == 2 else cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), box
+    cut = picture[rows[:, None], columns]
+    grey = cut if cut.ndim == 2 else cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), (x, y, side, side)

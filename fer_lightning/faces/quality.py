@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import SIDE, crop_side
-from fer_lightning.faces.detector import Face
+from fer_lightning.faces.face import Face
 
 NO_FACE, LOW_SCORE, TOO_SMALL, TILTED = REASONS = ("no face", "low score", "too small", "tilted")
 
@@ -43,7 +43,7 @@ class Choice:
     """The face that a picture shows.
 
     face       None where there is none at all
-    reason     why it is not taken, one of REASONS; None: it is taken
+    reason     why it is not taken; None: nothing speaks against it but, perhaps, that it is tilted
     ambiguous  whether another face is nearly as large
     faces      how many faces have a sufficient score
     """
@@ -63,16 +63,9 @@ def choose(faces: Sequence[Face], rules: Rules) -> Choice:
         return Choice(max(faces, key=_weight), LOW_SCORE)
     chosen = max(sure, key=_weight)
     ambiguous = any(face.area > rules.ambiguous_area * chosen.area for face in sure if face is not chosen)
-    return Choice(chosen, _refused(chosen, rules), ambiguous, len(sure))
+    reason = TOO_SMALL if crop_side(chosen) < rules.min_face_px else None
+    return Choice(chosen, reason, ambiguous, len(sure))
 
 
 def _weight(face: Face) -> float:
     return face.area * face.score
-
-
-def _refused(face: Face, rules: Rules) -> str | None:
-    if crop_side(face) < rules.min_face_px:
-        return TOO_SMALL
-    if face.roll_deg is not None and abs(face.roll_deg) > rules.max_roll_deg:
-        return TILTED
-    return None

@@ -1,0 +1,27 @@
+"""What a detector says of one face."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Face:
+    """Where a face is, in pixels of the picture.
+
+    box        x, y, width and height; it may stick out of the picture
+    score      0 to 1
+    landmarks  (x, y) of the person's right eye, left eye, nose, right and left corner of the mouth; None: unknown.
+               YuNet's are good to few pixels in upright faces and do not turn with a tilted one: see `roll.py`
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+    @property
+    def area(self) -> float:
+        return self.box[2] * self.box[3]
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        x, y, width, height = self.box
+        return x + width / 2, y + height / 2
