@@ -10,6 +10,7 @@ from sqlite3 import Row
 from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.funnel import STAGES, funnels, total
 from fer_lightning.collect.review.agreement import agreement
+from fer_lightning.collect.review.decisions import current
 from fer_lightning.labels import USAGES
 
 
@@ -84,13 +85,10 @@ def _labels(collection: Collection) -> str:
 
 
 def _agreement(collection: Collection) -> str:
-    found = agreement(collection)
-    if found is None:
+    found = agreement(current(collection, pass_=1), current(collection, pass_=2))
+    if not found.faces:
         return "**No face was looked at twice, so nothing is known about how reliable the labels are.**"
-    return (
-        f"Looked at twice: {found.faces:,} faces, with the same outcome for {found.observed:.0%}. Cohen's kappa is "
-        f"{found.kappa:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})."
-    )
+    return found.in_words()
 
 
 def _sources(rows: Sequence[Row]) -> str:

@@ -141,7 +141,7 @@ class Session:
         serve(
             self.collection,
             emotion=self.emotion,
-            definition=self.settings["emotion"]["definition"],
+            definitions={self.emotion: self.settings["emotion"]["definition"]},
             annotator=review["annotator"],
             pass_=2 if review["second_pass"] else 1,
             share=review["share"],
@@ -162,6 +162,7 @@ class Session:
 
     def tally(self) -> None:
         from fer_lightning.collect.review.agreement import agreement
+        from fer_lightning.collect.review.decisions import current
 
         parts = funnels(self.collection, emotion=self.emotion)
         if parts:
@@ -169,12 +170,9 @@ class Session:
             self.console.print(tally.loss_table(total(parts)))
         if counts := tally.classes(self.collection):
             self.console.print(tally.class_table(counts))
-        if found := agreement(self.collection):
-            self.say(
-                "tally",
-                f"{found.faces:,} faces looked at twice: {found.observed:.0%} alike, "
-                f"Cohen's kappa {found.kappa:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})",
-            )
+        found = agreement(current(self.collection, pass_=1), current(self.collection, pass_=2))
+        if found.faces:
+            self.say("tally", found.in_words())
 
     def export(self) -> None:
         from fer_lightning.collect.export import CSV, export

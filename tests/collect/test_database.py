@@ -31,11 +31,17 @@ def test_every_table_of_facts_is_guarded(collection):
     assert tables - {"purging"} == guarded
 
 
+def add_all(collection, **rows):
+    with collection.writing():
+        for table, row in rows.items():
+            collection.add(table, row)
+
+
 def test_an_error_takes_the_whole_transaction_back(collection):
     page = add_page(collection)
-    with pytest.raises(sqlite3.IntegrityError), collection.writing():
-        collection.add("candidate", {"provider": "a", "provider_id": "1", "image_url": "u"})
-        collection.add("finding", {"page": page, "candidate": 99, "rank": 1})
+    offered = {"provider": "a", "provider_id": "1", "image_url": "u"}
+    with pytest.raises(sqlite3.IntegrityError):
+        add_all(collection, candidate=offered, finding={"page": page, "candidate": 99, "rank": 1})
     assert collection.value("SELECT count(*) FROM candidate") == 0
 
 

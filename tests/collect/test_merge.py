@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from collect_rows import add_face, add_page, decide, drawn
@@ -137,7 +138,7 @@ def test_alike_faces_share_a_split(collection):
     made = faces(collection, 30)
     for face in made:
         decide(collection, face)
-    for face, other in zip(made[:12], made[1:13], strict=True):
+    for face, other in pairwise(made[:13]):
         alike(collection, face, other)
     merge(collection)
     assert len({usages(collection)[face] for face in made[:13]}) == 1

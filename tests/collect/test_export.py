@@ -1,0 +1,195 @@
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from collect_rows import add_face, add_page, decide, drawn
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.dedupe import dedupe
+from fer_lightning.collect.export import PROVENANCE_COLUMNS, export, markdown
+from fer_lightning.collect.merge import merge
+from fer_lightning.collect.purge import purge
+from fer_lightning.data.fer2013 import load
+from fer_lightning.data.ingest import ingest
+from fer_lightning.errors import UserError
+from fer_lightning.labels import TAXONOMIES, USAGES
+
+KNOWN = ("openverse", "local")
+
+
+def filled(root, faces: dict[str, dict], label: str = "frustration") -> Collection:
+    """A collection with an accepted face for each name, whose candidate has these columns."""
+    collection = Collection(root)
+    page = add_page(collection)
+    for seed, (name, columns) in enumerate(faces.items()):
+        face = add_face(collection, page, drawn(seed), **{"title": name, **columns})
+        dedupe(collection, fer2013=None)
+        decide(collection, face, label=label)
+    merge(collection)
+    return collection
+
+
+def rows_of(path) -> list[dict]:
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_csv_has_the_crops_as_they_were_cut(tmp_path):
+    with filled(tmp_path / "c", {str(number): {} for number in range(12)}) as collection:
+        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    rows = rows_of(tmp_path / "out" / "custom.csv")
+    assert result.rows == len(rows) == 12
+    assert list(rows[0]) == ["emotion", "pixels", "Usage", "source"]
+    found = {np.array(row["pixels"].split(), np.uint8).tobytes() for row in rows}
+    assert found == {drawn(number).tobytes() for number in range(12)}
+    assert {row["Usage"] for row in rows} == set(USAGES)
+    assert {row["emotion"] for row in rows} == {"frustration"}
+
+
+def test_export_is_read_as_extra_faces_and_keeps_its_splits(tmp_path):
+    game = TAXONOMIES["learning_game"].classes
+    lines = ["emotion,pixels,Usage"]
+    for number in range(63):
+        lines.append(f"{number % 7},{' '.join(map(str, drawn(500 + number).ravel()))},{USAGES[number // 7 % 3]}")
+    (tmp_path / "fer2013.csv").write_text("\n".join(lines))
+    ingest(str(tmp_path / "fer2013.csv"), str(tmp_path / "store"))
+    with filled(tmp_path / "c", {str(number): {} for number in range(10)}) as collection:
+        page = add_page(collection, query="bored person", emotion="boredom")
+        for seed in range(100, 110):
+            face = add_face(collection, page, drawn(seed))
+            dedupe(collection, fer2013=None)
+            decide(collection, face, label="boredom")
+        merge(collection)
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        wanted = collection.rows("SELECT label, usage, count(*) AS n FROM current_settled GROUP BY 1, 2")
+    table = load(str(tmp_path / "store"), "learning_game", str(tmp_path / "out" / "custom.csv"))
+    for row in wanted:
+        chosen = (table.labels == game.index(row["label"])) & (table.usage == USAGES.index(row["usage"]))
+        assert chosen.sum() == row["n"]
+
+
+GATE = {
+    "free": ({"licence": "cc0"}, None),
+    "credited": ({"licence": "by-sa"}, None),
+    "nobody to credit": ({"licence": "by", "creator": None}, "nobody to credit, as the licence demands"),
+    "non-commercial": ({"licence": "by-nc"}, "licence by-nc"),
+    "no derivatives": ({"licence": "by-nd"}, "licence by-nd"),
+    "unknown": ({"licence": "unknown"}, "licence unknown"),
+    "none": ({"licence": None}, "licence unknown"),
+    "restricted": ({"licence": "cc0", "restrictions": "personality"}, "restricted: personality"),
+    "open web": ({"provider": "google", "licence": "cc0"}, "google does not say the licence"),
+}
+
+
+def test_the_gate_says_of_each_face_whether_it_may_be_published(tmp_path):
+    with filled(tmp_path / "c", {name: columns for name, (columns, _) in GATE.items()}) as collection:
+        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        told = {row["title"]: row for row in rows_of(tmp_path / "out" / "provenance.csv")}
+        assert result.rows == len(GATE)
+        assert result.releasable == 2
+        for name, (_, because) in GATE.items():
+            assert told[name]["not_released_because"] == (because or "")
+            assert told[name]["released"] == ("no" if because else "yes")
+        released = export(collection, folder=tmp_path / "release", licence_known=KNOWN, release=True)
+        assert {row["title"] for row in rows_of(tmp_path / "release" / "provenance.csv")} == {"free", "credited"}
+        assert (released.rows, released.releasable) == (2, 2)
+        assert sum(released.left_out.values()) == len(GATE) - 2
+        private = export(collection, folder=tmp_path / "nc", licence_known=KNOWN, release=True, non_commercial=True)
+        assert private.rows == 3
+
+
+def test_provenance_names_all_that_a_row_came_from(tmp_path):
+    with filled(tmp_path / "c", {"one": {}}) as collection:
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        (row,) = rows_of(tmp_path / "out" / "provenance.csv")
+        assert list(row) == [name for group in PROVENANCE_COLUMNS.values() for name in group]
+        face = collection.rows("SELECT * FROM face")[0]
+        assert (row["image_id"], row["crop_id"]) == (face["image"], face["crop_id"])
+        assert (row["query"], row["weak_label"], row["label"]) == ("frustrated person", "frustration", "frustration")
+        (decision,) = json.loads(row["decisions"])
+        assert (decision["pass"], decision["annotator"], decision["action"]) == (1, "first", "accept")
+
+
+def test_texts_of_strangers_do_no_harm(tmp_path):
+    title, creator = '=HYPERLINK("http://x")', "[me](javascript:alert(1))<script>\n# big"
+    columns = {
+        "title": title,
+        "creator": creator,
+        "landing_url": "javascript:alert(1)",
+        "creator_url": "https://a.b/(c)",
+    }
+    with filled(tmp_path / "c", {"x": columns}) as collection:
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    (row,) = rows_of(tmp_path / "out" / "provenance.csv")
+    assert row["title"].startswith("'=")
+    credit = (tmp_path / "out" / "ATTRIBUTION.md").read_text()
+    assert not re.search(r"(?<!\\)\]\(javascript", credit)
+    assert "<script" not in credit
+    assert "\n# big" not in credit
+    assert "(https://a.b/%28c%29)" in credit
+    assert "<script" not in (tmp_path / "out" / "DATASET_CARD.md").read_text()
+
+
+def test_markdown_of_strangers_is_plain_text():
+    assert markdown("a*b_[c]\n|d|") == r"a\*b\_\[c\] \|d\|"
+
+
+def test_card_says_what_it_is_and_what_is_not_known(tmp_path):
+    with filled(tmp_path / "c", {str(number): {} for number in range(8)}) as collection:
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
+        assert "Do not publish it" in card
+        assert "nothing is known about how reliable the labels are" in card
+        assert "| frustration |" in card
+        assert "5(1)(f)" in card
+        for face in collection.rows("SELECT face FROM current_settled"):
+            decide(collection, face["face"], annotator="second", **{"pass": 2})
+        merge(collection)
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN, release=True)
+    card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
+    assert "decided twice" in card
+    assert "release gate" in card
+    assert "Do not publish it" not in card
+
+
+def test_only_the_classes_of_the_taxonomy_are_exported(tmp_path):
+    with filled(tmp_path / "c", {"one": {}}) as collection:
+        page = add_page(collection, query="distracted person", emotion="distracted")
+        face = add_face(collection, page, drawn(77))
+        dedupe(collection, fer2013=None)
+        decide(collection, face, label="distracted")
+        merge(collection)
+        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        assert result.left_out == {"distracted is no class of learning_game": 1}
+        wider = export(collection, folder=tmp_path / "out", taxonomy="learning_game_distracted", licence_known=KNOWN)
+        assert wider.rows == 2
+
+
+def test_nothing_accepted_is_said_with_the_way_on(tmp_path):
+    with (
+        Collection(tmp_path / "c") as collection,
+        pytest.raises(UserError, match=r"no face has been accepted yet.*review"),
+    ):
+        export(collection, folder=tmp_path / "out")
+    with (
+        filled(tmp_path / "d", {"x": {"licence": "by-nd"}}) as collection,
+        pytest.raises(UserError, match="licence by-nd"),
+    ):
+        export(collection, folder=tmp_path / "out", release=True, licence_known=KNOWN)
+
+
+def test_what_was_purged_is_in_no_later_export(tmp_path):
+    with filled(tmp_path / "c", {"keep": {"creator": "Ann"}, "go": {"creator": "Bob"}}) as collection:
+        purge(collection, creator="Bob")
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    for path in (tmp_path / "out").iterdir():
+        assert "Bob" not in path.read_text()
+
+
+def test_the_same_collection_gives_the_same_bytes(tmp_path):
+    with filled(tmp_path / "c", {str(number): {} for number in range(12)}) as collection:
+        first = export(collection, folder=tmp_path / "a", licence_known=KNOWN).sha256
+        assert export(collection, folder=tmp_path / "b", licence_known=KNOWN).sha256 == first
+        assert collection.value("SELECT count(*) FROM export WHERE sha256 = ?", first) == 2
