@@ -1,0 +1,1 @@
+"""Where pictures come from, behind one interface: see `provider.py`."""

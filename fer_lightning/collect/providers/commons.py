@@ -1,0 +1,195 @@
+"""Wikimedia Commons: freely licensed files with the fullest account of licence, creator and other rights.
+
+It answers only programs that say in their User-Agent how to reach whoever runs them. Pictures come as the rendition
+960 pixels wide that the answer names, never under an address that was put together here.
+https://commons.wikimedia.org/w/api.php?action=help&modules=query+imageinfo
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fer_lightning.collect.network import Client
+from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, first_link, plain, text, web_url, whole
+from fer_lightning.collect.providers.licences import ADAPTABLE, licence_code, licence_page
+from fer_lightning.collect.providers.provider import (
+    RATES,
+    Answer,
+    Candidate,
+    Page,
+    Query,
+    SearchFailed,
+    ask,
+    host,
+    in_range,
+    sorted_out,
+)
+from fer_lightning.errors import UserError
+
+WIDTHS = (250, 330, 500, 960, 1280, 1920, 3840)  # renditions that are served; others are refused
+FORMS = ("image/jpeg", "image/png", "image/webp", "image/tiff")
+# Asked for by name, so that neither GPS positions nor camera data are ever sent.
+FIELDS = ("LicenseShortName", "License", "UsageTerms", "LicenseUrl", "Artist", "Attribution", "Restrictions")
+LAGGING = ("maxlag", "readonly", "ratelimited")
+LAG_WAIT = 5.0  # seconds, as Wikimedia advises
+
+
+class Commons:
+    """See `provider.py`.
+
+    endpoint   api.php
+    hosts      where its files are served
+    page_size  files a request, 50 at most
+    width      of the renditions in pixels, one of `WIDTHS`
+    maxlag     seconds that its databases may lag behind; beyond, the search waits and lets its readers go first
+    """
+
+    name = "commons"
+    licence_known = True
+    terms_url = "https://www.mediawiki.org/wiki/Wikimedia_APIs/Rate_limits"
+    terms_checked_on = "2026-11-22"
+    user_agent_contact_required = True
+    requests_per_day = None
+    everything = None
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Mapping[str, str] | None = None,
+        *,
+        endpoint: str,
+        hosts: list[str],
+        page_size: int = 50,
+        width: int = 960,
+        maxlag: int = 5,
+        requests_per_minute: float = 60,
+    ) -> None:
+        if width not in WIDTHS:
+            raise UserError(f"provider.width={width}: Wikimedia serves {', '.join(map(str, WIDTHS))}")
+        in_range("page_size", page_size, 1, 50)
+        in_range("requests_per_minute", requests_per_minute, *RATES)
+        self.client, self.endpoint, self.hosts = client, endpoint, tuple(hosts)
+        self.contact = (keys or {}).get("COLLECT_CONTACT", "").strip()
+        self.page_size, self.width, self.maxlag = page_size, width, maxlag
+        self.requests_per_minute = requests_per_minute
+
+    def ready(self) -> None:
+        if not self.contact.isprintable() or not ("@" in self.contact or "://" in self.contact):
+            raise UserError(
+                f"COLLECT_CONTACT={self.contact!r}: Wikimedia answers only programs that name whom to write to. Put "
+                "your e-mail address or the address of your page into .env (a copy of .env.example) as "
+                "COLLECT_CONTACT=you@example.org, and give the same command again; or use provider=openverse."
+            )
+
+    def search(self, query: Query, cursor: str | None) -> Page:
+        """Cursor: the answer's `continue`, as JSON."""
+        params = {
+            "action": "query",
+            "format": "json",
+            "formatversion": "2",
+            "generator": "search",
+            "gsrnamespace": "6",
+            "gsrsearch": f"filetype:bitmap {query.text}",
+            "gsrlimit": str(self.page_size),
+            "prop": "imageinfo",
+            "iiprop": "url|size|mime|sha1|user|timestamp|extmetadata",
+            "iiurlwidth": str(self.width),
+            "iiextmetadatafilter": "|".join(FIELDS),
+            "maxlag": str(self.maxlag),
+        }
+        answer = ask(self.client, "Wikimedia Commons", self.endpoint, _continued(cursor) | params)
+        if "error" in answer.data:
+            raise _failure(answer)
+        candidates, dropped = sorted_out(_files(answer.data), self._candidate)
+        return Page(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
+
+    def _candidate(self, file: dict[str, Any]) -> Candidate | str:
+        """The picture, or why it is of no use."""
+        info = file["imageinfo"][0]
+        said = _said(info.get("extmetadata"))
+        licence, version = _licence(said)
+        if licence not in ADAPTABLE:
+            return "licence forbids or does not tell adaptation"
+        if info.get("mime") not in FORMS:
+            return "neither JPEG, PNG, WebP nor TIFF"
+        image_url, identifier = web_url(info.get("thumburl")), _identifier(file.get("pageid"))
+        if image_url is None or host(image_url) not in self.hosts or identifier is None:
+            return "no rendition on a known host"
+        title = (text(file.get("title")) or "").removeprefix("File:") or None
+        creator = plain(said.get("Artist"))
+        licence_name = plain(said.get("LicenseShortName")) or licence
+        credit = ", ".join(filter(None, (title, creator, licence_name, "via Wikimedia Commons")))
+        return Candidate(
+            provider=self.name,
+            provider_id=identifier,
+            image_url=image_url,
+            landing_url=web_url(info.get("descriptionurl")),
+            title=title,
+            creator=creator,
+            creator_url=first_link(said.get("Artist")),
+            licence=licence,
+            licence_version=version,
+            licence_url=web_url(said.get("LicenseUrl")) or licence_page(licence, version),
+            licence_source="api",
+            attribution=plain(said.get("Attribution"), LONGEST_TEXT) or credit,
+            restrictions=plain(said.get("Restrictions")),
+            width=whole(info.get("width")),
+            height=whole(info.get("height")),
+            raw_sha256=digest(file),
+        )
+
+
+def _identifier(value: Any) -> str | None:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _continued(cursor: str | None) -> dict[str, str]:
+    return {str(name): str(value) for name, value in json.loads(cursor).items()} if cursor else {}
+
+
+def _next_cursor(data: dict[str, Any]) -> str | None:
+    """The provider's own words are sent back as they came, but never in the place of ours."""
+    following = data.get("continue")
+    if not isinstance(following, dict) or not following:
+        return None
+    return json.dumps({str(name)[:50]: str(value)[:500] for name, value in list(following.items())[:10]})
+
+
+def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those with a description, best first; a search that finds nothing has no `query` at all."""
+    found = data.get("query", {})
+    pages = found.get("pages", []) if isinstance(found, dict) else None
+    if not isinstance(pages, list):
+        raise SearchFailed("Wikimedia Commons sent no list of pages")
+    described = [page for page in pages if isinstance(page, dict) and _has_info(page)]
+    return sorted(described, key=lambda page: whole(page.get("index")) or 0)
+
+
+def _has_info(page: dict[str, Any]) -> bool:
+    infos = page.get("imageinfo")
+    return isinstance(infos, list) and bool(infos) and isinstance(infos[0], dict)
+
+
+def _said(metadata: Any) -> dict[str, str]:
+    """The fields of `extmetadata` that are asked for, as HTML."""
+    if not isinstance(metadata, dict):
+        return {}
+    values = {name: metadata[name].get("value") for name in FIELDS if isinstance(metadata.get(name), dict)}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
+
+
+def _licence(said: Mapping[str, str]) -> tuple[str, str | None]:
+    """By the first of the fields that tells."""
+    codes = (
+        licence_code(plain(said.get(name))) for name in ("LicenseShortName", "License", "UsageTerms", "LicenseUrl")
+    )
+    return next((found for found in codes if found[0] != "unknown"), ("unknown", None))
+
+
+def _failure(answer: Answer) -> SearchFailed:
+    error = answer.data["error"] if isinstance(answer.data["error"], dict) else {}
+    code, words = text(error.get("code"), 60) or "an error", text(error.get("info")) or "no reason given"
+    if code in LAGGING:
+        waiting = answer.headers.get("retry-after", "")
+        return SearchFailed(f"Wikimedia Commons is busy ({code})", float(waiting) if waiting.isdecimal() else LAG_WAIT)
+    return SearchFailed(f"Wikimedia Commons answered {code}: {words}")

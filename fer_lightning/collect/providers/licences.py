@@ -1,0 +1,71 @@
+"""Licences as short codes, so that the release gate has one spelling to look at.
+
+cc0 pdm by by-sa by-nc by-nc-sa   may be cropped, and shared under their terms
+by-nd by-nc-nd                    may not be shared once cropped
+own                               taken by, or with the consent of, whoever collects
+unknown                           whatever else a source says, or nothing
+"""
+
+import re
+
+CODES = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd", "own", "unknown")
+NO_DERIVATIVES = ("by-nd", "by-nc-nd")
+# A crop is an adaptation, so that these alone are worth collecting from a provider.
+ADAPTABLE = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa")
+
+_URL = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)(?:/(\d\.\d))?(?:/.*)?")
+_LONG = (
+    (r"creative-commons", "cc"),
+    (r"attribution", "by"),
+    (r"share-?alike", "sa"),
+    (r"non-?commercial", "nc"),
+    (r"no-?deriv(ative)?s?(-works)?", "nd"),
+    (r"public-domain", "pd"),
+)
+_ELEMENTS = r"by(?:-(?:nc|sa|nd))*"
+_DEDICATIONS = r"cc0|zero|cc-0|pdm|pd-mark|mark|pd"
+# After the version: other versions (`4.0-3.0-2.5`), a jurisdiction (`de`, `scotland`), `international`, `migrated`.
+_CODE = re.compile(
+    rf"(?P<cc>cc-)?(?P<code>{_ELEMENTS}|{_DEDICATIONS})(?:-(?P<version>\d\.\d)(?:[-,]\d\.\d)*)?(?:-(?!n[cd]$|sa$)[a-z]+)?"
+)
+
+
+def licence_code(text: str | None) -> tuple[str, str | None]:
+    """(code, version) of a licence's name or address: `CC BY-SA 4.0` -> (`by-sa`, `4.0`).
+
+    Anything that is not exactly one of the Creative Commons licences or marks, `public domain` or `own` is `unknown`.
+    """
+    name = (text or "").strip().lower()
+    if name in ("own", "unknown"):
+        return name, None
+    if address := _URL.fullmatch(name):
+        return _checked(address[1], address[2])
+    short = re.sub(r"[\s_-]+", "-", name)
+    spelt = short
+    for words, code in _LONG:
+        spelt = re.sub(words, code, spelt)
+    match = _CODE.fullmatch(spelt)
+    if match is None or ("attribution" in short and not match["cc"]):  # Commons has an `Attribution` of its own
+        return "unknown", None
+    return _checked(match["code"], match["version"])
+
+
+def _checked(code: str, version: str | None) -> tuple[str, str | None]:
+    if code in ("zero", "cc-0"):
+        code = "cc0"
+    elif code in ("mark", "pd", "pd-mark"):
+        code = "pdm"
+    else:
+        parts = code.split("-")
+        code = "-".join(part for part in ("by", "nc", "sa", "nd") if part in parts) if parts[0] == "by" else code
+    known = code in CODES and code not in ("own", "unknown")
+    return (code, version) if known else ("unknown", None)
+
+
+def licence_page(code: str, version: str | None) -> str | None:
+    """Where the licence's text stands; None where its code and version do not tell."""
+    if code == "cc0":
+        return "https://creativecommons.org/publicdomain/zero/1.0/"
+    if code == "pdm":
+        return "https://creativecommons.org/publicdomain/mark/1.0/"
+    return f"https://creativecommons.org/licenses/{code}/{version}/" if code.startswith("by") and version else None

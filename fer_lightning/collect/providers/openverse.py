@@ -1,0 +1,159 @@
+"""Openverse: openly licensed pictures of Flickr, museums and others, without a key.
+
+It tells each work's licence and does not vouch for it. A query yields 240 works at most, so that it takes many queries,
+not many pages, to find many pictures. It says with each answer how many requests are left, in headers such as
+
+    X-RateLimit-Limit-anon_burst: 20/min        X-RateLimit-Available-anon_burst: 17
+    X-RateLimit-Limit-anon_sustained: 200/day   X-RateLimit-Available-anon_sustained: 120
+
+https://api.openverse.org/v1/
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fer_lightning.collect.network import Client
+from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url, whole
+from fer_lightning.collect.providers.licences import ADAPTABLE, licence_code
+from fer_lightning.collect.providers.provider import (
+    RATES,
+    Answer,
+    Candidate,
+    Page,
+    Query,
+    Quota,
+    SearchFailed,
+    ask,
+    host,
+    in_range,
+    in_seconds,
+    sorted_out,
+)
+
+PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # of a rate, by the first letter of its unit
+_LIMIT, _AVAILABLE = "x-ratelimit-limit-", "x-ratelimit-available-"
+_RATE = re.compile(r"(\d{1,9})/([smhd])[a-z]*")
+
+
+class Openverse:
+    """See `provider.py`.
+
+    endpoint      of the search for pictures
+    hosts         where pictures are fetched; works on any other host come as Openverse's own rendition, 600 pixels wide
+    page_size     works a request; without a key 20 at most, or the answer is 401
+    most_works    that a query yields
+    license_type  modification, or commercial,modification: works that may be cropped, or cropped and sold
+    category      photograph, illustration or digitized_artwork
+    extension     forms of the files
+    """
+
+    name = "openverse"
+    licence_known = True
+    terms_url = "https://docs.openverse.org/terms_of_service.html"
+    terms_checked_on = "2026-11-22"
+    user_agent_contact_required = False
+    requests_per_day = None
+    everything = None
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Mapping[str, str] | None = None,
+        *,
+        endpoint: str,
+        hosts: list[str],
+        page_size: int = 20,
+        most_works: int = 240,
+        license_type: str = "modification",
+        category: str = "photograph",
+        extension: str = "jpg,png",
+        requests_per_minute: float = 20,
+    ) -> None:
+        in_range("most_works", most_works, 1, 10_000)
+        in_range("page_size", page_size, 1, most_works)
+        in_range("requests_per_minute", requests_per_minute, *RATES)
+        self.client, self.endpoint, self.hosts = client, endpoint, tuple(hosts)
+        self.page_size, self.most_works, self.requests_per_minute = page_size, most_works, requests_per_minute
+        self.filters = {"license_type": license_type, "category": category, "extension": extension}
+
+    def ready(self) -> None:
+        """It takes neither key nor contact."""
+
+    def search(self, query: Query, cursor: str | None) -> Page:
+        """Cursor: the number of the page, from 1."""
+        number = int(cursor or 1)
+        params = {"q": query.text, "page": str(number), "page_size": str(self.page_size)} | self.filters
+        answer = ask(self.client, "Openverse", self.endpoint, params | {"mature": "false", "filter_dead": "true"})
+        works = answer.data.get("results")
+        if not isinstance(works, list):
+            raise SearchFailed("Openverse sent no list of results")
+        candidates, dropped = sorted_out(works[: self.page_size], self._candidate)
+        more = bool(works) and number < self._last_page(answer)
+        return Page(candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped)
+
+    def _last_page(self, answer: Answer) -> int:
+        reachable = self.most_works // self.page_size
+        return min(whole(answer.data.get("page_count")) or reachable, reachable)
+
+    def _candidate(self, work: Any) -> Candidate | str:
+        """The picture, or why it is of no use."""
+        if not isinstance(work, dict):
+            return "no description"
+        licence, _ = licence_code(text(work.get("license")))
+        if licence not in ADAPTABLE:
+            return "licence forbids or does not tell adaptation"
+        if work.get("mature"):
+            return "marked as mature"
+        identifier, image_url = text(work.get("id"), 100), self._image_url(work)
+        if identifier is None or image_url is None:
+            return "no picture on a known host"
+        return Candidate(
+            provider=self.name,
+            provider_id=identifier,
+            image_url=image_url,
+            landing_url=web_url(work.get("foreign_landing_url")),
+            title=text(work.get("title")),
+            creator=text(work.get("creator")),
+            creator_url=web_url(work.get("creator_url")),
+            licence=licence,
+            licence_version=text(work.get("license_version"), 10),
+            licence_url=web_url(work.get("license_url")),
+            licence_source="api",
+            attribution=text(work.get("attribution"), LONGEST_TEXT),
+            width=whole(work.get("width")),
+            height=whole(work.get("height")),
+            tags=tags(_tag_names(work.get("tags"))),
+            raw_sha256=digest(work),
+        )
+
+    def _image_url(self, work: dict[str, Any]) -> str | None:
+        urls = (web_url(work.get("url")), web_url(work.get("thumbnail")))
+        return next((url for url in urls if url and host(url) in self.hosts), None)
+
+
+def _tag_names(values: Any) -> list[Any]:
+    return [value.get("name") for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _quota(headers: Mapping[str, str]) -> Quota | None:
+    """The limit that is spent and lasts longest; where none is, how few requests are left under any."""
+    left, spent_for, words = [], 0, []
+    for name, value in headers.items():
+        if name.startswith(_AVAILABLE) and value.strip().lstrip("-").isdecimal():
+            scope = name.removeprefix(_AVAILABLE)
+            rate = text(headers.get(_LIMIT + scope), 40) or "an unknown rate"
+            left.append(max(int(value), 0))
+            words.append(f"{scope} {left[-1]} of {rate}")
+            if left[-1] == 0:
+                spent_for = max(spent_for, _period(rate))
+    if not left:
+        return None
+    resets_at = in_seconds(spent_for) if spent_for else None
+    return Quota(min(left), resets_at, ", ".join(words))
+
+
+def _period(rate: str) -> int:
+    """Seconds of a rate such as 200/day; a day where it is of another form."""
+    match = _RATE.fullmatch(rate)
+    return PERIODS[match[2]] if match else PERIODS["d"]
