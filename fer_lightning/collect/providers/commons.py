@@ -11,8 +11,9 @@ from typing import Any
 
 from fer_lightning.collect.network import Client
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, first_link, plain, text, web_url, whole
-from fer_lightning.collect.providers.licences import ADAPTABLE, licence_code, licence_page
+from fer_lightning.collect.providers.licences import licence_code, licence_page, unusable
 from fer_lightning.collect.providers.provider import (
+    DAY,
     RATES,
     Answer,
     Candidate,
@@ -108,8 +109,8 @@ class Commons:
         info = file["imageinfo"][0]
         said = _said(info.get("extmetadata"))
         licence, version = _licence(said)
-        if licence not in ADAPTABLE:
-            return "licence forbids or does not tell adaptation"
+        if reason := unusable(licence):
+            return reason
         if info.get("mime") not in FORMS:
             return "neither JPEG, PNG, WebP nor TIFF"
         image_url, identifier = web_url(info.get("thumburl")), _identifier(file.get("pageid"))
@@ -190,6 +191,7 @@ def _failure(answer: Answer) -> SearchFailed:
     error = answer.data["error"] if isinstance(answer.data["error"], dict) else {}
     code, words = text(error.get("code"), 60) or "an error", text(error.get("info")) or "no reason given"
     if code in LAGGING:
-        waiting = answer.headers.get("retry-after", "")
-        return SearchFailed(f"Wikimedia Commons is busy ({code})", float(waiting) if waiting.isdecimal() else LAG_WAIT)
+        asked = answer.headers.get("retry-after", "")
+        waiting = min(float(asked), DAY) if asked.isdecimal() else LAG_WAIT
+        return SearchFailed(f"Wikimedia Commons is busy ({code})", waiting)
     return SearchFailed(f"Wikimedia Commons answered {code}: {words}")

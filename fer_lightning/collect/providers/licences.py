@@ -10,8 +10,6 @@ import re
 
 CODES = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd", "own", "unknown")
 NO_DERIVATIVES = ("by-nd", "by-nc-nd")
-# A crop is an adaptation, so that these alone are worth collecting from a provider.
-ADAPTABLE = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa")
 
 _URL = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)(?:/(\d\.\d))?(?:/.*)?")
 _LONG = (
@@ -60,6 +58,13 @@ def _checked(code: str, version: str | None) -> tuple[str, str | None]:
         code = "-".join(part for part in ("by", "nc", "sa", "nd") if part in parts) if parts[0] == "by" else code
     known = code in CODES and code not in ("own", "unknown")
     return (code, version) if known else ("unknown", None)
+
+
+def unusable(code: str) -> str | None:
+    """Why a provider's picture under this licence is not collected; None where it may be: a crop is an adaptation."""
+    if code in NO_DERIVATIVES:
+        return "licence forbids adaptations"
+    return "licence unknown" if code == "unknown" else None
 
 
 def licence_page(code: str, version: str | None) -> str | None:

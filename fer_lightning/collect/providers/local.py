@@ -63,11 +63,12 @@ class Local:
     ) -> None:
         in_range("page_size", page_size, 1, 10_000)
         self.path = Path(path).expanduser().absolute() if path else None
-        self.licence, self.creator, self.page_size = licence, text(creator), page_size
+        self.licence, self.creator, self.page_size = licence.strip().lower(), text(creator), page_size
 
     @property
     def everything(self) -> str:
-        return str(self.path)
+        """Its name alone: it stands in what is exported."""
+        return self.path.name or "everything" if self.path else "nothing"
 
     def ready(self) -> None:
         """Reads the whole CSV, or lists the whole folder."""
@@ -100,6 +101,8 @@ class Local:
         path = self.path
         if path is None or not path.exists():
             raise UserError(f"provider.path={path}: no such file or folder")
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            raise UserError(f"provider.path={path}: is a picture; name the folder that it is in")
         try:
             return list(self._of_folder(path) if path.is_dir() else self._of_manifest(path))
         except OSError as error:
@@ -190,7 +193,7 @@ def _rows(manifest: Path) -> Iterator[tuple[str, dict[str, str]]]:
         except UnicodeDecodeError as error:
             raise UserError(f"{manifest}: is not UTF-8 text; save it as CSV in UTF-8") from error
         except csv.Error as error:
-            raise UserError(f"{manifest}, line {reader.line_num}: {error}; save it as CSV in UTF-8") from error
+            raise UserError(f"{manifest}, line {reader.reader.line_num}: {error}; save it as CSV in UTF-8") from error
 
 
 def _spelling(manifest: Path, header: list[str]) -> dict[str, str]:
@@ -213,10 +216,10 @@ def _of_row(manifest: Path, where: str, row: Mapping[str, str]) -> Candidate:
         return Candidate(Local.name, hashlib.sha256(url.encode()).hexdigest(), url)
     folder = manifest.parent
     path = folder / row["path"]
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{where}, path={row['path']!r}: lies outside {folder}; put the CSV above its pictures")
     if not path.is_file():
         raise UserError(f"{where}, path={row['path']!r}: no such file in {folder}")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{where}, path={row['path']!r}: lies outside {folder}; put the CSV above its pictures")
     return _of_file(path)
 
 

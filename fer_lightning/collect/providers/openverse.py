@@ -15,7 +15,7 @@ from typing import Any
 
 from fer_lightning.collect.network import Client
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url, whole
-from fer_lightning.collect.providers.licences import ADAPTABLE, licence_code
+from fer_lightning.collect.providers.licences import licence_code, unusable
 from fer_lightning.collect.providers.provider import (
     RATES,
     Answer,
@@ -33,7 +33,8 @@ from fer_lightning.collect.providers.provider import (
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # of a rate, by the first letter of its unit
 _LIMIT, _AVAILABLE = "x-ratelimit-limit-", "x-ratelimit-available-"
-_RATE = re.compile(r"(\d{1,9})/([smhd])[a-z]*")
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+_RATE = re.compile(r"[0-9]+/([smhd])[a-z]*")
 
 
 class Openverse:
@@ -101,8 +102,8 @@ class Openverse:
         if not isinstance(work, dict):
             return "no description"
         licence, _ = licence_code(text(work.get("license")))
-        if licence not in ADAPTABLE:
-            return "licence forbids or does not tell adaptation"
+        if reason := unusable(licence):
+            return reason
         if work.get("mature"):
             return "marked as mature"
         identifier, image_url = text(work.get("id"), 100), self._image_url(work)
@@ -140,7 +141,7 @@ def _quota(headers: Mapping[str, str]) -> Quota | None:
     """The limit that is spent and lasts longest; where none is, how few requests are left under any."""
     left, spent_for, words = [], 0, []
     for name, value in headers.items():
-        if name.startswith(_AVAILABLE) and value.strip().lstrip("-").isdecimal():
+        if name.startswith(_AVAILABLE) and _NUMBER.fullmatch(value):
             scope = name.removeprefix(_AVAILABLE)
             rate = text(headers.get(_LIMIT + scope), 40) or "an unknown rate"
             left.append(max(int(value), 0))
@@ -156,4 +157,4 @@ def _quota(headers: Mapping[str, str]) -> Quota | None:
 def _period(rate: str) -> int:
     """Seconds of a rate such as 200/day; a day where it is of another form."""
     match = _RATE.fullmatch(rate)
-    return PERIODS[match[2]] if match else PERIODS["d"]
+    return PERIODS[match[1]] if match else PERIODS["d"]

@@ -159,7 +159,7 @@ def ask(
 def _failure(title: str, refused: Refused, explanations: Mapping[int, str]) -> SearchFailed:
     status, waiting = refused.http_status, None if refused.retry_after is None else min(refused.retry_after, DAY)
     said = _error_message(refused.body)
-    answered = f"{title} answered {status}: {refused.reason}" if status else f"{title}: {refused.detail}"
+    answered = f"{title} answered {status}: {refused.reason}" if (status or 0) >= 400 else f"{title}: {refused.detail}"
     words = f'{answered} ("{said}")' if said else answered
     if status in explanations:
         return SearchFailed(f"{words}. {explanations[status]}", waiting, final=True)
