@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install lock quickstart data audit report test test-all lint security format benchmark docker apptainer clean
+.PHONY: help install lock quickstart data models audit report test test-all lint security format benchmark docker apptainer clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -36,9 +36,12 @@ lock:  ## remake the lock files from requirements.txt, for this Python and machi
 quickstart: install  ## train a small ResEmoteNet on synthetic faces: two minutes, no download, no account
 	$(BIN)/python train.py experiment=quickstart
 
-data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [ROOT=data/fer2013]
+data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
 	@test -n "$(FROM)" || { echo "make data FROM=path: a CSV, a folder train|val|test/<class>/, or a zip or tar of one"; exit 2; }
-	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)")
+	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)") $(if $(filter yes,$(PHOTOS)),--photos)
+
+models: install  ## the face detector's file, 233 kB: make models [FROM=path to a copy]
+	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),"$(FROM)")
 
 audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"

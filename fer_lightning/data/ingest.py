@@ -17,11 +17,14 @@ import numpy as np
 from fer_lightning.data.ferplus import read_votes, votes_checksum
 from fer_lightning.data.readers.faces import TRAINING, Faces, Progress
 from fer_lightning.data.readers.files import file_fingerprint
+from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
 from fer_lightning.data.splits import deal
 from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
 from fer_lightning.errors import UserError
+from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.quality import Rules
 from fer_lightning.files import in_words, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 
@@ -49,11 +52,13 @@ def ingest(
     deal_usage: bool = False,
     progress: Progress | None = None,
     ferplus: str | None = None,
+    photographs: Photographs | None = None,
 ) -> Ingested:
     """Read `source` into a store at `root`, unless that store was made from it as it still is.
 
     Rows without Usage all become Training, or with `deal_usage` are dealt 70/15/15 per class over the three.
     `ferplus` is FER+'s fer2013new.csv, for a CSV with all rows; None: the one that the store at `root` was made with.
+    With `photographs` the images of the class folders are whole photographs, in which it finds the faces.
     """
     origin, folder = Path(source).absolute(), Path(root)
     try:
@@ -63,6 +68,7 @@ def ingest(
             "path": str(origin),
             "fingerprint": source_fingerprint(origin),
             "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
+            "photographs": photographs.recipe if photographs else None,
         }
         if _made_from(former, key, taxonomy):
             return Ingested(former, "reused: the source has the size and time that it had")
@@ -70,7 +76,7 @@ def ingest(
             former = read_manifest(folder)  # another process may have made it while this one waited
             if _made_from(former, key, taxonomy):
                 return Ingested(former, "reused: another process has just made it")
-            faces = read_faces(origin, TAXONOMIES[taxonomy], progress)
+            faces = read_faces(origin, TAXONOMIES[taxonomy], progress, photographs)
             votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
             manifest = write_store(folder, faces, key, TAXONOMIES[taxonomy], votes, deal_usage)
     except OSError as error:
@@ -84,15 +90,17 @@ def ingest(
 def _made_from(manifest: dict[str, Any] | None, key: dict[str, Any], taxonomy: str) -> bool:
     if manifest is None or manifest["taxonomy"] != taxonomy:
         return False
-    return all(manifest["source"][name] == value for name, value in key.items())
+    return all(manifest["source"].get(name) == value for name, value in key.items())
 
 
 def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
     if former is None:
         return "written"
-    if former["source"]["path"] == key["path"]:
-        return "written again: the source has changed since it was last read"
-    return f"written in place of the store made from {former['source']['path']}"
+    if former["source"]["path"] != key["path"]:
+        return f"written in place of the store made from {former['source']['path']}"
+    if former["source"].get("photographs") != key["photographs"]:
+        return "written again: the faces are cut out in another way"
+    return "written again: the source has changed since it was last read"
 
 
 @contextmanager
@@ -196,10 +204,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", metavar="FROM", help="the CSV, folder, zip or tar to read")
     parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="where the store goes")
     parser.add_argument("--ferplus", metavar="CSV", help="FER+'s fer2013new.csv: ten people's votes on each row")
+    parser.add_argument(
+        "--photos", action="store_true", help="the images are whole photographs: find the face in each and cut it out"
+    )
     options = parser.parse_args(arguments)
     try:
+        photographs = Photographs(open_detector(), Rules()) if options.photos else None
         with progress_bar("reading") as progress:
-            result = ingest(options.source, options.root, progress=progress, ferplus=options.ferplus)
+            result = ingest(
+                options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
+            )
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

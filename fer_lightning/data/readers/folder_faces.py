@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections import Counter
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -19,40 +20,55 @@ OTHER_IMAGES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic
 MAX_FILE = 32 << 20  # bytes
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 40_000_000
+LOOKS_LIKE_A_PHOTOGRAPH = 256  # pixels of the shorter side; 48 x 48 faces come in larger copies too, seldom so large
+_PHOTOGRAPHS = (
+    f"are larger than {LOOKS_LIKE_A_PHOTOGRAPH} x {LOOKS_LIKE_A_PHOTOGRAPH}: if they are photographs and no faces "
+    f"already cut out, make data FROM=... PHOTOS=yes finds the face in each"
+)
 _GREY_MODES = ("L", "1", "LA", "I;16", "I")
 _REPORT_EVERY = 64  # images
+
+# From an image, its file's name and the counts for the notes to uint8 (48, 48); None: the image is left out.
+Cut = Callable[[Image.Image, str, Counter], np.ndarray | None]
 
 
 def is_image(file: File) -> bool:
     return file.name.lower().endswith(SUFFIXES)
 
 
-def read_folders(listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
+def read_folders(
+    listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, cut: Cut | None = None
+) -> Faces:
     """Every PNG and JPEG of the listing, grey and 48 x 48, or UserError naming the file.
 
     Images of another size are resized by area, colours become grey (ITU-R BT.601 luma, as Pillow has it), 16 bits
     become the upper 8, transparent parts are laid over black, and the notes count each. Refused are animations, more
-    than MAX_PIXELS, images of other formats, and a class or split folder without an image.
+    than MAX_PIXELS, images of other formats, and a class or split folder without an image. With `cut` an image gives
+    what that makes of it.
     """
     images, notes = _images(listing)
     folders = [tuple(file.name.split("/")[:-1]) for file in images]
     wrapped = _wrapper(folders, taxonomy)
     places = _places(images, folders, wrapped, taxonomy)
     _refuse_empty(listing.folders, set(folders), wrapped, taxonomy)
-    pixels = np.empty((len(images), SIDE, SIDE), np.uint8)
+    pixels, kept = np.empty((len(images), SIDE, SIDE), np.uint8), []
     changed = Counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of sizes, for which `_decode` has its own limit, and metadata
         for row, file in enumerate(images):
-            pixels[row] = _decode(file, changed)
+            if (face := _decode(file, cut or _whole, changed)) is not None:
+                pixels[len(kept)] = face
+                kept.append(row)
             if progress and row % _REPORT_EVERY == 0:
                 progress(row, len(images))
-    splits = [split for split, _ in places]
+    if 2 * changed[_PHOTOGRAPHS] <= len(images):
+        del changed[_PHOTOGRAPHS]
+    splits = [places[row][0] for row in kept]
     faces = Faces(
-        pixels=pixels,
-        labels=np.array([label for _, label in places], np.int64),
-        usage=None if splits[0] is None else np.array(splits, np.uint8),
-        source=[file.name.encode("utf-8", "backslashreplace").decode() for file in images],
+        pixels=pixels[: len(kept)],
+        labels=np.array([places[row][1] for row in kept], np.int64),
+        usage=None if None in splits else np.array(splits, np.uint8),
+        source=[images[row].name.encode("utf-8", "backslashreplace").decode() for row in kept],
         form="class folders",
         notes=[f"{count:,} images {what}" for what, count in changed.items()] + notes,
     )
@@ -129,28 +145,34 @@ def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> tuple[int 
         raise UserError(f"{name}: {error}; rename the folder or take it away") from None
 
 
-def _decode(file: File, changed: Counter) -> np.ndarray:
+def _decode(file: File, cut: Cut, changed: Counter) -> np.ndarray | None:
     data = read_bounded(file, MAX_FILE)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _refuse_by_header(image, file.name)
-            if image.format != "PNG":
-                changed["are JPEG, lossy copies whose pixels and checksum differ from the challenge's"] += 1
-            elif data[24] == 16:  # bits a channel, in the PNG's header
+            if image.format == "PNG" and data[24] == 16:  # bits a channel, in the PNG's header
                 changed["had 16 bits a channel and have been reduced to 8"] += 1
-            if image.mode not in _GREY_MODES:
-                changed["were not grey and have been made so"] += 1
-            if image.size == (SIDE, SIDE):
-                return _grey(image, changed)
-            changed[f"were not {SIDE} x {SIDE} and have been resized"] += 1
-            grey = _grey(ImageOps.exif_transpose(image), changed)
+            return cut(image, file.name, changed)
     except UserError:
         raise
     except Image.DecompressionBombError as error:
         raise UserError(f"{file.name}: {error}; at most {MAX_PIXELS:,} pixels are read") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on damaged files
         raise UserError(f"{file.name}: not a readable PNG or JPEG ({error}); replace it or take it away") from error
-    return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
+    """The image itself, which shows a face that is already cut out."""
+    if image.format != "PNG":
+        changed["are JPEG, lossy copies whose pixels and checksum differ from the challenge's"] += 1
+    if image.mode not in _GREY_MODES:
+        changed["were not grey and have been made so"] += 1
+    if image.size == (SIDE, SIDE):
+        return np.asarray(plain(image, changed).convert("L"))
+    changed[f"were not {SIDE} x {SIDE} and have been resized"] += 1
+    changed[_PHOTOGRAPHS] += min(image.size) > LOOKS_LIKE_A_PHOTOGRAPH
+    grey = plain(ImageOps.exif_transpose(image), changed).convert("L")
+    return cv2.resize(np.asarray(grey), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def _refuse_by_header(image: Image.Image, name: str) -> None:
@@ -158,7 +180,8 @@ def _refuse_by_header(image: Image.Image, name: str) -> None:
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise UserError(
-            f"{name}: {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all; cut out the face"
+            f"{name}: {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all; "
+            f"cut out the face, or shrink it"
         )
     if image.format == "PNG" and getattr(image, "is_animated", False):
         raise UserError(
@@ -166,12 +189,13 @@ def _refuse_by_header(image: Image.Image, name: str) -> None:
         )
 
 
-def _grey(image: Image.Image, changed: Counter) -> np.ndarray:
+def plain(image: Image.Image, changed: Counter) -> Image.Image:
+    """The image in 8 bits a channel and without transparency."""
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
-        return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] < 255:
             changed["were partly transparent and have been laid over black"] += 1
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    return np.asarray(image.convert("L"))
+    return image

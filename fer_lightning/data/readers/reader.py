@@ -6,6 +6,7 @@ from fer_lightning.data.readers.csv_faces import read_csv
 from fer_lightning.data.readers.faces import Faces, Progress
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import SUFFIXES, is_image, read_folders
+from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy
 
@@ -13,14 +14,26 @@ from fer_lightning.labels import Taxonomy
 KNOWN_CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 
 
-def read_faces(path: Path, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
-    """Read a CSV, a folder or an archive; UserError names file and row.
+def read_faces(
+    path: Path, taxonomy: Taxonomy, progress: Progress | None = None, photographs: Photographs | None = None
+) -> Faces:
+    """Read a CSV, a folder or an archive; UserError names file and row. With `photographs` find the faces in images.
 
     In a folder or archive fer2013.csv goes before icml_face_data.csv, train.csv, images, and one other CSV.
     """
     with open_files(_existing(path)) as listing:
         table = _table(path, listing)
-        faces = read_csv(table, taxonomy, progress) if table else read_folders(listing, taxonomy, progress)
+        if table and photographs:
+            raise UserError(
+                f"PHOTOS=yes: FROM={path} has its faces in {table.name}, already cut out; leave PHOTOS out, or give "
+                f"class folders of photographs without a CSV"
+            )
+        if table:
+            faces = read_csv(table, taxonomy, progress)
+        elif photographs:
+            faces = photographs.read(listing, taxonomy, progress)
+        else:
+            faces = read_folders(listing, taxonomy, progress)
     if table and _is_competition(table, listing.files):
         faces.form = "competition folder (train.csv)"
         faces.notes.append(

@@ -1,0 +1,63 @@
+"""Faces from class folders of whole photographs: the face of each is found, and cut out as FER2013's were."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from fer_lightning.data.readers.faces import Faces, Progress
+from fer_lightning.data.readers.files import Listing
+from fer_lightning.data.readers.folder_faces import plain, read_folders
+from fer_lightning.errors import UserError
+from fer_lightning.faces.detector import Detector
+from fer_lightning.faces.find import find_face, recipe
+from fer_lightning.faces.quality import Rules
+from fer_lightning.labels import Taxonomy
+
+_NAMED = 3  # files that a note names
+
+
+class Photographs:
+    """Reads each image of class folders as a photograph, by one detector under one set of rules.
+
+    recipe  changes whenever the same photograph might give another face
+    """
+
+    def __init__(self, detector: Detector, rules: Rules) -> None:
+        self.recipe = recipe(detector, rules)
+        self._detector, self._rules = detector, rules
+
+    def read(self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
+        """As `read_folders`; photographs without a face to take are left out, and the notes say which and why.
+
+        UserError where that leaves none.
+        """
+        refused: dict[str, list[str]] = defaultdict(list)
+        ambiguous: list[str] = []
+
+        def cut(image: Image.Image, name: str, changed: Counter) -> np.ndarray | None:
+            picture = plain(ImageOps.exif_transpose(image), changed).convert("RGB")
+            found = find_face(np.asarray(picture), self._detector, self._rules)
+            if found.reason:
+                refused[found.reason].append(name)
+            elif found.ambiguous:
+                ambiguous.append(name)
+            return found.crop
+
+        faces = read_folders(listing, taxonomy, progress, cut)
+        left_out = [f"{_counted(names)} left out: {reason}" for reason, names in refused.items()]
+        if not len(faces.labels):
+            raise UserError(
+                f"PHOTOS=yes: no photograph has a face to take. {'; '.join(left_out)}. If the images are faces "
+                f"already cut out, leave PHOTOS out"
+            )
+        if ambiguous:
+            left_out.append(f"{_counted(ambiguous)} with a second face nearly as large; the larger was taken")
+        faces.form = "class folders of photographs"
+        faces.notes += [f"the faces were found by {self._detector.name} and cut out", *left_out]
+        return faces
+
+
+def _counted(names: list[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return f"{len(names):,} photographs ({shown}{', ...' if len(names) > _NAMED else ''})"

@@ -1,0 +1,160 @@
+"""Class folders of whole photographs: each face is found and cut as the collector does, and none is lost unseen."""
+
+import json
+
+import numpy as np
+import pytest
+from collect_portraits import (
+    MODEL,
+    FakeDetector,
+    drawn_picture,
+    encoded,
+    enlarged,
+    lying,
+    mirrored,
+    needs_model,
+    portrait,
+    two_faces,
+)
+from fer_forms import Samples
+
+from fer_lightning.data.ingest import ingest, main
+from fer_lightning.data.readers.photographs import Photographs
+from fer_lightning.data.readers.reader import read_faces
+from fer_lightning.data.store import open_store
+from fer_lightning.errors import UserError
+from fer_lightning.faces import model_file
+from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.find import find_face
+from fer_lightning.faces.quality import Rules
+from fer_lightning.labels import TAXONOMIES
+
+FER = TAXONOMIES["fer2013"]
+
+
+def put(root, **files):
+    """`happy__a_png=bytes` to root/happy/a.png"""
+    for name, content in files.items():
+        path = root.joinpath(*name.replace("_png", ".png").replace("_jpg", ".jpg").split("__"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def drawn_folder(root):
+    return put(
+        root,
+        train__happy__a_png=encoded(drawn_picture(1)),
+        train__sad__b_jpg=encoded(drawn_picture(2), "JPEG"),
+        train__sad__none_png=encoded(drawn_picture(3, faces=0)),
+        test__happy__small_png=encoded(drawn_picture(4, face_height=60)),
+        test__happy__two_png=encoded(drawn_picture(5, faces=2, size=(400, 240))),
+        test__sad__c_png=encoded(drawn_picture(6)),
+    )
+
+
+def photographs(**rules):
+    return Photographs(FakeDetector(), Rules(**rules))
+
+
+def test_each_face_is_cut_out_and_what_is_left_out_is_named(tmp_path):
+    faces = read_faces(drawn_folder(tmp_path), FER, photographs=photographs())
+    assert faces.source == ["test/happy/two.png", "test/sad/c.png", "train/happy/a.png", "train/sad/b.jpg"]
+    assert [FER.classes[label] for label in faces.labels] == ["happy", "sad", "happy", "sad"]
+    assert faces.usage.tolist() == [2, 2, 0, 0]
+    found = find_face(drawn_picture(1), FakeDetector(), Rules())
+    assert np.array_equal(faces.pixels[2], found.crop)
+    assert faces.form == "class folders of photographs"
+    notes = "\n".join(faces.notes)
+    assert "1 photographs (train/sad/none.png) left out: no face" in notes
+    assert "1 photographs (test/happy/small.png) left out: too small" in notes
+    assert "1 photographs (test/happy/two.png) with a second face nearly as large" in notes
+    assert "found by drawn" in notes
+    assert "resized" not in notes
+
+
+def test_a_note_names_the_first_few(tmp_path):
+    files = {f"happy__{number}_png": encoded(drawn_picture(number, faces=0)) for number in range(5)}
+    put(tmp_path, happy__face_png=encoded(drawn_picture(9)), **files)
+    notes = read_faces(tmp_path, FER, photographs=photographs()).notes
+    assert "5 photographs (happy/0.png, happy/1.png, happy/2.png, ...) left out: no face" in notes
+
+
+def test_photographs_without_any_face_are_refused(tmp_path):
+    put(tmp_path, happy__a_png=encoded(drawn_picture(1, faces=0)), sad__b_png=encoded(drawn_picture(2, face_height=60)))
+    with pytest.raises(UserError, match=r"no photograph has a face.*happy/a.png.*no face; .*sad/b.png.*too small"):
+        read_faces(tmp_path, FER, photographs=photographs())
+
+
+def test_a_csv_has_no_photographs(tmp_path):
+    path = Samples().csv(tmp_path / "fer2013.csv")
+    for source in (path, tmp_path):
+        with pytest.raises(UserError, match=r"PHOTOS=yes: FROM=.*already cut out; leave PHOTOS out"):
+            read_faces(source, FER, photographs=photographs())
+
+
+def test_a_store_of_photographs_is_not_taken_for_one_of_faces_nor_for_one_under_other_rules(tmp_path):
+    source, root = str(drawn_folder(tmp_path / "photos")), str(tmp_path / "store")
+
+    def outcome(photographs=None):
+        result = ingest(source, root, photographs=photographs)
+        return result.outcome.split(":")[0], result.manifest["rows"]
+
+    assert outcome(photographs()) == ("written", 4)
+    assert outcome(photographs()) == ("reused", 4)
+    assert outcome() == ("written again", 6)
+    assert outcome() == ("reused", 6)
+    assert outcome(photographs(min_face_px=50)) == ("written again", 5)
+    assert outcome(photographs()) == ("written again", 4)
+
+
+def test_a_store_made_before_there_were_photographs_is_reused(tmp_path):
+    source, root = str(Samples().csv(tmp_path / "fer2013.csv")), tmp_path / "store"
+    ingest(source, str(root))
+    manifest = json.loads((root / "store.json").read_text())
+    del manifest["source"]["photographs"]
+    (root / "store.json").write_text(json.dumps(manifest))
+    assert ingest(source, str(root)).outcome.startswith("reused")
+
+
+def test_images_that_look_like_photographs_are_told(tmp_path):
+    put(tmp_path, happy__a_png=encoded(drawn_picture(1, size=(400, 300))), sad__b_png=encoded(drawn_picture(2)))
+    assert "PHOTOS=yes" not in " ".join(read_faces(tmp_path, FER).notes)
+    put(tmp_path, sad__c_png=encoded(drawn_picture(3, size=(300, 400))))
+    assert "2 images are larger than 256 x 256" in " ".join(read_faces(tmp_path, FER).notes)
+    assert "PHOTOS=yes" not in " ".join(read_faces(tmp_path, FER, photographs=photographs()).notes)
+
+
+@needs_model
+def test_make_data_photos_yes_as_a_user_types_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(model_file.ENVIRONMENT, MODEL)
+    put(
+        tmp_path / "photos",
+        happy__upright_png=encoded(portrait()),
+        happy__lying_jpg=lying(portrait()),
+        happy__mirrored_png=encoded(mirrored(portrait())),
+        happy__grey_png=encoded(portrait()[..., 1]),
+        sad__two_png=encoded(two_faces(0.5)),
+        sad__nobody_png=encoded(portrait()[300:]),
+        neutral__large_jpg=encoded(enlarged(portrait(), 3), "JPEG"),
+    )
+    assert main([str(tmp_path / "photos"), str(tmp_path / "store"), "--photos"]) == 0
+    said = capsys.readouterr().out
+    assert "1 photographs (sad/nobody.png) left out: no face" in said
+    assert "yunet-2023mar" in said
+    store = open_store(tmp_path / "store")
+    faces = dict(zip(store.source, store.pixels, strict=True))
+    assert np.array_equal(faces["happy/upright.png"], find_face(portrait(), open_detector(MODEL), Rules()).crop)
+    assert len(faces) == 6
+    for name, face in faces.items():
+        expected = faces["happy/upright.png"][:, :: -1 if "mirrored" in name else 1]
+        assert np.corrcoef(face.ravel(), expected.ravel())[0, 1] > 0.9, name
+
+
+def test_make_data_photos_yes_with_a_wrong_model_says_so(tmp_path, monkeypatch, capsys):
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(b"?")
+    monkeypatch.setenv(model_file.ENVIRONMENT, str(wrong))
+    assert main([str(drawn_folder(tmp_path / "photos")), str(tmp_path / "store"), "--photos"]) == 2
+    assert "its SHA-256 is" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
