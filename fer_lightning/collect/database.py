@@ -116,15 +116,23 @@ CREATE TABLE denied (
   value TEXT NOT NULL, reason TEXT, UNIQUE (kind, value)
 );
 CREATE TABLE purging (running INTEGER PRIMARY KEY);
-CREATE VIEW current_fetch AS SELECT * FROM fetch WHERE id IN (SELECT max(id) FROM fetch GROUP BY candidate);
-CREATE VIEW current_face AS SELECT * FROM face WHERE id IN (SELECT max(id) FROM face GROUP BY image);
-CREATE VIEW current_deduped AS SELECT * FROM deduped WHERE id IN (SELECT max(id) FROM deduped GROUP BY face);
+CREATE VIEW current_fetch AS SELECT * FROM fetch WHERE NOT EXISTS (
+  SELECT 1 FROM fetch AS later WHERE later.candidate = fetch.candidate AND later.id > fetch.id
+);
+CREATE VIEW current_face AS SELECT * FROM face WHERE NOT EXISTS (
+  SELECT 1 FROM face AS later WHERE later.image = face.image AND later.id > face.id
+);
+CREATE VIEW current_deduped AS SELECT * FROM deduped WHERE NOT EXISTS (
+  SELECT 1 FROM deduped AS later WHERE later.face = deduped.face AND later.id > deduped.id
+);
 CREATE VIEW standing_decision AS SELECT * FROM decision WHERE id IN (
   SELECT max(id) FROM decision WHERE action <> 'undo'
     AND event NOT IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL)
   GROUP BY face, pass, annotator
 );
-CREATE VIEW current_settled AS SELECT * FROM settled WHERE id IN (SELECT max(id) FROM settled GROUP BY face);
+CREATE VIEW current_settled AS SELECT * FROM settled WHERE NOT EXISTS (
+  SELECT 1 FROM settled AS later WHERE later.face = settled.face AND later.id > settled.id
+);
 """
 # The tables whose rows are only ever added.
 FACTS = (
