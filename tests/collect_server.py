@@ -1,10 +1,10 @@
 """Hosts of pictures on loopback: good pictures in many forms, and each attack of a hostile or broken host.
 
     with ImageHost() as host:
-        host.url("/good/1.jpg")                     a drawn picture, another one for each number
-        host.add("/mine.jpg", body)                 a picture of the test's own
-        host.add("/mine.jpg", answer)               or a function that answers: answer(handler)
-        host.requests                               what was asked for, in order
+        host.url("/good/1.jpg")          a drawn picture, another one for each number
+        host.add("/mine.jpg", body)      a picture of the test's own
+        host.add("/mine.jpg", answer)    or a function that answers: answer(handler)
+        host.requests                    what was asked for, in order
 
 `GOOD` and `BAD_PICTURES` name the pictures, `ATTACKS` what a host can do with the connection.
 """
@@ -12,12 +12,14 @@
 import gzip
 import io
 import re
+import ssl
 import struct
+import sys
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -74,7 +76,7 @@ def _see_through() -> Image.Image:
 
 
 def _moving(form: str) -> bytes:
-    frames = [drawn(number, 320, 240) for number in (41, 42, 43)]
+    frames = [drawn(number, 320, 240).quantize(16).convert("RGB") for number in (41, 42, 43)]
     return encoded(frames[0], form, save_all=True, append_images=frames[1:], duration=100)
 
 
@@ -119,24 +121,36 @@ class Request:
     headers: dict[str, str]  # by names in lower case
 
 
-class ImageHost:
-    """A server with threads on 127.0.0.1, at a port of its own, until the end of the `with` block."""
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    def __init__(self) -> None:
+    def handle_error(self, *details: object) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):  # the client has had enough
+            super().handle_error(*details)
+
+
+class ImageHost:
+    """A server with threads on 127.0.0.1, at a port of its own, until the end of the `with` block.
+
+    tls  for https, with a certificate
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests: list[Request] = []
-        self.at_once = 0  # the most connections that were open at one time
         self.closing = threading.Event()
         self._answers: dict[str, Answer] = {}
-        self._open = 0
-        self._lock = threading.Lock()
         for path, picture in (GOOD | BAD_PICTURES).items():
             self.add(path, lambda handler, picture=picture: send(handler, picture()))
         for path, answer in ATTACKS.items():
             self.add(path, answer)
 
     def __enter__(self) -> "ImageHost":
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server((LOOPBACK, 0), self._handler())
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         return self
@@ -152,7 +166,7 @@ class ImageHost:
         return self._server.server_port
 
     def url(self, path: str) -> str:
-        return f"http://{LOOPBACK}:{self.port}{path}"
+        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self.port}{path}"
 
     def add(self, path: str, what: bytes | Answer, **headers: str) -> None:
         """Answer `path`, whatever its query, with this body, or as this function does.
@@ -167,23 +181,14 @@ class ImageHost:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.partition("?")[0]
-        with self._lock:
-            headers = {name.lower(): value for name, value in handler.headers.items()}
-            self.requests.append(Request(handler.path, headers))
-            self._open += 1
-            self.at_once = max(self.at_once, self._open)
-        try:
-            answer = self._answers.get(path)
-            number = re.fullmatch(r"/good/(\d+)\.jpg", path)
-            if answer:
-                answer(handler)
-            elif number:
-                send(handler, encoded(drawn(1000 + int(number[1]))))
-            else:
-                send(handler, b"nothing here", status=404, Content_Type="text/plain")
-        finally:
-            with self._lock:
-                self._open -= 1
+        self.requests.append(Request(handler.path, {name.lower(): value for name, value in handler.headers.items()}))
+        number = re.fullmatch(r"/good/(\d+)\.jpg", path)
+        if path in self._answers:
+            self._answers[path](handler)
+        elif number:
+            send(handler, encoded(drawn(1000 + int(number[1]))))
+        else:
+            send(handler, b"nothing here", status=404, Content_Type="text/plain")
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         host = self
@@ -194,8 +199,7 @@ class ImageHost:
 
             def do_GET(self) -> None:
                 self.close_connection = True
-                with suppress(OSError):  # the client has had enough
-                    host._answer(self)
+                host._answer(self)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -274,13 +278,18 @@ def _endless_in_chunks(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
 
 
+@cache
+def gzip_bomb() -> bytes:
+    """200 MB of zeros in less than one."""
+    return gzip.compress(bytes(200_000_000), 1)
+
+
 def _gzip_bomb(handler: BaseHTTPRequestHandler) -> None:
-    """200 MB of zeros in 200 kB."""
-    send(handler, gzip.compress(bytes(200_000_000), 1), Content_Encoding="gzip")
+    send(handler, gzip_bomb(), Content_Encoding="gzip")
 
 
 def _gzip_in_gzip(handler: BaseHTTPRequestHandler) -> None:
-    send(handler, gzip.compress(gzip.compress(bytes(200_000_000), 9), 9), Content_Encoding="gzip, gzip")
+    send(handler, gzip.compress(gzip_bomb()), Content_Encoding="gzip, gzip")
 
 
 def _claims_much(handler: BaseHTTPRequestHandler) -> None:

@@ -1,0 +1,263 @@
+"""The step that gets the candidates' pictures: each is asked for, decoded, and kept under the hash of what came.
+
+A candidate's latest row in `fetch` says what became of it. A picture's file is on disk before the row that names it,
+and both rows of a picture are written at once, so that the step can be stopped at any moment and called again.
+"""
+
+import hashlib
+import io
+import os
+import sqlite3
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import numpy as np
+from PIL import Image
+
+from fer_lightning.collect import network
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.decode import Decoded, Decoder, NotAPicture
+from fer_lightning.collect.denied import Denied
+from fer_lightning.collect.hashes import as_hash, as_signed, both_hashes
+from fer_lightning.collect.network import Client, Refused
+from fer_lightning.errors import UserError
+from fer_lightning.files import in_words, write_atomically
+
+MAX_ATTEMPTS = 4  # over all calls
+MAX_FILE_BYTES = 15_000_000
+MAX_TEXT = 500  # characters of a header or a detail
+# So many in a row from hosts that do not answer: the network is gone, and the candidates should not pay for it.
+OFFLINE_AFTER = 20
+LOCAL = "local"  # the one provider whose candidates may lie on this machine's disk
+JPEG_QUALITY = 95
+_NO_HOST = (network.Reason.CONNECTION_FAILED, network.Reason.ROBOTS_TXT_UNKNOWN)
+
+PENDING = """
+SELECT c.* FROM candidate AS c
+LEFT JOIN fetch AS latest ON latest.id = (SELECT max(id) FROM fetch WHERE candidate = c.id)
+WHERE latest.id IS NULL OR (latest.status = 'failed' AND (SELECT count(*) FROM fetch WHERE candidate = c.id) < ?)
+ORDER BY c.id
+"""
+
+
+class Reason(StrEnum):
+    """Why a candidate gave no picture, beside the reasons of network.py and decode.py."""
+
+    DENIED = "denied"
+    NOT_A_FILE = "not a file"
+    UNREADABLE_FILE = "unreadable file"
+
+
+class _Unwanted(Exception):
+    """Lost for a reason of this module, with the fields of Refused and NotAPicture."""
+
+    def __init__(self, reason: str, detail: str = "", final: bool = True) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail, self.final = reason, detail, final
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """How many candidates of this call ended how; see the table `fetch`."""
+
+    stored: int
+    refused: int
+    failed: int
+
+
+@dataclass
+class _Outcome:
+    """A row of `fetch`; of a picture that was not known, its row and its file as well."""
+
+    fetch: dict[str, Any]
+    picture: dict[str, Any] | None = None
+    file: bytes = b""
+
+
+def fetch(
+    collection: Collection,
+    *,
+    client: Client,
+    hosts_of: Callable[[str], tuple[str, ...] | None],
+    provider_names: tuple[str, ...] | None,
+    at_once: int = 4,
+    progress: Callable[[int, int], None] | None = None,
+) -> FetchResult:
+    """Get what has not been got, refused for good, or tried MAX_ATTEMPTS times.
+
+    hosts_of        the hosts that a provider's pictures may come from; None: any that is public
+    provider_names  whose candidates; None: all
+
+    Stopped in any way, also by Ctrl-C, it stops the client too. UserError where the disk is full or no host answers.
+    """
+    candidates = [
+        dict(row)
+        for row in collection.rows(PENDING, MAX_ATTEMPTS)
+        if provider_names is None or row["provider"] in provider_names
+    ]
+    known = {row["image"] for row in collection.rows("SELECT image FROM picture")}
+    counts: Counter[str] = Counter()
+    unanswered = 0
+    pool = ThreadPoolExecutor(at_once)
+    with Decoder() as decoder:
+        work = _Work(client, decoder, Denied.of(collection), hosts_of, known)
+        try:
+            for outcome in _outcomes(pool, work, candidates, 2 * at_once):
+                _record(collection, outcome, known)
+                counts[outcome.fetch["status"]] += 1
+                if progress:
+                    progress(counts.total(), len(candidates))
+                unanswered = unanswered + 1 if outcome.fetch["reason"] in _NO_HOST else 0
+                if unanswered >= OFFLINE_AFTER:
+                    raise _offline(outcome.fetch["detail"])
+        except BaseException:
+            client.stop()
+            decoder.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return FetchResult(counts["stored"], counts["refused"], counts["failed"])
+
+
+def _outcomes(
+    pool: ThreadPoolExecutor, work: "_Work", candidates: list[dict[str, Any]], ahead: int
+) -> Iterator[_Outcome]:
+    """In the order in which they come, with no more than `ahead` under way or waiting to be recorded."""
+    left = iter(candidates)
+    running = {pool.submit(work, candidate) for candidate in islice(left, ahead)}
+    while running:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+        running |= {pool.submit(work, candidate) for candidate in islice(left, len(done))}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done in a thread: everything but the database. `known` are the images that have a picture."""
+
+    client: Client
+    decoder: Decoder
+    denied: Denied
+    hosts_of: Callable[[str], tuple[str, ...] | None]
+    known: set[str]
+
+    def __call__(self, candidate: Mapping[str, Any]) -> _Outcome:
+        row: dict[str, Any] = {"candidate": candidate["id"], "status": "stored", "stage": "fetch", "reason": None}
+        outcome = _Outcome(row)
+        try:
+            data = self._bytes(candidate, row)
+            row |= {"bytes": len(data), "image": hashlib.sha256(data).hexdigest(), "stage": "decode"}
+            if self.denied.image(row["image"]):
+                raise _Unwanted(Reason.DENIED)
+            if row["image"] not in self.known:
+                outcome.picture, outcome.file = _picture(row["image"], self.decoder.decode(data))
+                if self.denied.picture(*_hashes(outcome.picture)):
+                    raise _Unwanted(Reason.DENIED)
+        except (Refused, NotAPicture, _Unwanted) as lost:
+            outcome.picture = None
+            row |= {
+                "status": "refused" if lost.final else "failed",
+                "reason": lost.reason,
+                "detail": lost.detail[:MAX_TEXT],
+            }
+        return outcome
+
+    def _bytes(self, candidate: Mapping[str, Any], row: dict[str, Any]) -> bytes:
+        """What came; `row` gets what is known of it."""
+        url, denied = candidate["image_url"], self.denied
+        if denied.url(url) or denied.url(candidate["landing_url"]):
+            raise _Unwanted(Reason.DENIED)
+        if denied.creator(candidate["creator"]) or denied.creator(candidate["creator_url"]):
+            raise _Unwanted(Reason.DENIED)
+        if candidate["provider"] == LOCAL and url.startswith("file:"):
+            row["final_url"] = url
+            return _file(url)
+        try:
+            fetched = self.client.get_bytes(url, hosts=self.hosts_of(candidate["provider"]))
+        except Refused as refused:
+            row |= _about(refused.http_status, refused.headers)
+            raise
+        row |= _about(fetched.status, fetched.headers) | {"final_url": fetched.final_url}
+        return fetched.data
+
+
+def _about(status: int | None, headers: Mapping[str, str]) -> dict[str, Any]:
+    named = {name.lower().replace("-", "_"): value[:MAX_TEXT] for name, value in headers.items()}
+    kept = ("content_type", "etag", "last_modified", "x_robots_tag")
+    return {"http_status": status, **{name: named.get(name) for name in kept}}
+
+
+def _file(url: str) -> bytes:
+    """A regular file; a pipe or a device could be without an end."""
+    try:
+        handle = os.open(unquote_to_bytes(urlsplit(url).path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise _Unwanted(Reason.NOT_A_FILE)
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        detail = getattr(error, "strerror", None) or type(error).__name__
+        raise _Unwanted(Reason.UNREADABLE_FILE, detail, final=False) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise _Unwanted(network.Reason.TOO_LARGE, f"more than {MAX_FILE_BYTES:,} bytes")
+    return data
+
+
+def _picture(image: str, decoded: Decoded) -> tuple[dict[str, Any], bytes]:
+    """The row of a picture and its file, which holds pixels alone: no EXIF, no colour profile, no comment."""
+    file = io.BytesIO()
+    Image.fromarray(decoded.pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    with Image.open(file) as stored:
+        phash, mirrored = both_hashes(np.asarray(stored.convert("L")))
+    height, width = decoded.pixels.shape[:2]
+    row = {
+        "image": image,
+        "file": hashlib.sha256(file.getvalue()).hexdigest() + ".jpg",
+        "format": decoded.format,
+        "width": decoded.width,
+        "height": decoded.height,
+        "stored_width": width,
+        "stored_height": height,
+        "phash": as_signed(phash),
+        "phash_mirrored": as_signed(mirrored),
+    }
+    return row, file.getvalue()
+
+
+def _hashes(picture: Mapping[str, Any]) -> tuple[int, int]:
+    return as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])
+
+
+def _record(collection: Collection, outcome: _Outcome, known: set[str]) -> None:
+    """Of two candidates with the same bytes that were under way at once, the second finds the picture known."""
+    picture = outcome.picture if outcome.fetch.get("image") not in known else None
+    try:
+        if picture:
+            write_atomically(collection.file(picture["file"]), outcome.file)
+        with collection.writing():
+            if picture:
+                collection.add("picture", picture)
+            collection.add("fetch", outcome.fetch)
+    except (OSError, sqlite3.OperationalError) as error:
+        what = in_words(error) if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"cannot keep pictures in {collection.root}: {what}. What was fetched before is kept; "
+            f"mend that, and give the same command again."
+        ) from error
+    if picture:
+        known.add(picture["image"])
+
+
+def _offline(detail: str) -> UserError:
+    return UserError(
+        f"the last {OFFLINE_AFTER} pictures were asked of hosts that do not answer ({detail}): is this machine "
+        f"connected? What was fetched before is kept; give the same command again later."
+    )
