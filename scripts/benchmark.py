@@ -9,10 +9,12 @@ One thread each.
     python scripts/benchmark.py sweep      seconds of a sweep, two runs at a time against one; lower is better
     python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
     python scripts/benchmark.py report     seconds and memory of a sweep's report; lower is better
+    python scripts/benchmark.py faces      images/s of finding and cutting out faces; higher is better
     python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
 """
 
 import argparse
+import io
 import itertools
 import json
 import re
@@ -51,6 +53,10 @@ from fer_lightning.data.loader import FaceDataset, TrainLoader
 from fer_lightning.data.readers.faces import Faces
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
+from fer_lightning.faces.crop import SIDE
+from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.find import find_face
+from fer_lightning.faces.quality import Rules
 from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.models.resemotenet import ResEmoteNet
@@ -76,6 +82,7 @@ def main() -> None:
     add_sweep(commands)
     add_ingest(commands)
     add_report(commands)
+    add_faces(commands)
     add_scale(commands)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -471,6 +478,52 @@ def write_runs(folder: Path, arms: int, seeds: int, rows: int, epochs: int = 40)
         write_predictions(run / "predictions.csv", predictions)
         (run / "metrics.csv").write_text(f"{metrics}\n")
         (run / "summary.json").write_text(json.dumps({"status": "done", "arm": f"arm-{arm:02}", "seed": seed}))
+
+
+# faces: images a second from JPEG files to 48 x 48 faces
+
+
+def add_faces(commands) -> None:
+    parser = commands.add_parser("faces", help="images/s of finding and cutting out faces, against shrinking the image")
+    parser.add_argument("--repeats", type=int, default=11, help="timings of each, interleaved")
+    parser.add_argument("--images", type=int, default=40, help="portraits of one timing")
+    parser.add_argument("--model", help="YuNet's file; without it the one that make models fetched")
+    parser.set_defaults(run=faces)
+
+
+def faces(arguments: argparse.Namespace) -> None:
+    detector, files = open_detector(arguments.model, kind="yunet"), portraits(arguments.images)
+
+    def cut_out() -> float:
+        start = time.perf_counter()
+        for data in files:
+            with Image.open(io.BytesIO(data)) as image:
+                assert find_face(np.asarray(image), detector, Rules()).crop is not None
+        return len(files) / (time.perf_counter() - start)
+
+    def shrunk() -> float:
+        start = time.perf_counter()
+        for data in files:
+            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+            cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        return len(files) / (time.perf_counter() - start)
+
+    compare("faces_cut_out", "images/s", cut_out, shrunk, arguments.repeats)
+
+
+def portraits(count: int) -> list[bytes]:
+    """JPEGs of 640 x 640 of one portrait, each turned by another angle within 20 degrees, every second mirrored."""
+    import skimage.data
+
+    portrait = cv2.resize(skimage.data.astronaut(), (640, 640), interpolation=cv2.INTER_CUBIC)
+    files = []
+    for number, degrees in enumerate(np.linspace(-20, 20, count)):
+        turn = cv2.getRotationMatrix2D((320, 320), degrees, 1.0)
+        turned = cv2.warpAffine(portrait, turn, (640, 640), borderMode=cv2.BORDER_REPLICATE)
+        file = io.BytesIO()
+        Image.fromarray(turned[:, ::-1] if number % 2 else turned).save(file, "JPEG", quality=90)
+        files.append(file.getvalue())
+    return files
 
 
 # scale: the same store and feed at a hundred times FER2013

@@ -51,7 +51,7 @@ def recipe(finder: Detector, rules: Rules) -> str:
     """16 hex digits that change whenever the same picture might give another crop."""
     parts: Mapping = {
         "detector": [finder.name, finder.model_sha256, detector.LONG_SIDES, detector.SURE, detector.WEAKEST],
-        "roll": [roll.STEP, roll.DISC_OF_HEIGHT, roll.UPRIGHT],
+        "roll": [roll.STEP, roll.DISC_OF_HEIGHT, roll.SURE],
         "rules": asdict(rules),
         "crop": [crop.SIDE_OF_HEIGHT, crop.SIDE, crop.FILTER],
     }

@@ -151,7 +151,8 @@ def main(arguments: list[str] | None = None) -> int:
     path = FOLDER / NAME
     try:
         if source:
-            how = f"copied from {copy_model(source, FOLDER)}"
+            copy_model(source, FOLDER)
+            how = f"copied from {source}"
         elif path.is_file() and _problem(path.read_bytes()) is None:
             how = "already here"
         else:

@@ -121,7 +121,7 @@ def test_make_models_copies_a_file_or_from_a_folder(source, tmp_path, capsys):
     assert main([str(tmp_path / source)]) == 0
     assert find_model().read_bytes() == RIGHT
     said = capsys.readouterr().out
-    assert "copied from" in said
+    assert f"{find_model()} (copied from {tmp_path / source})" in said
     assert "MIT, Copyright (c) 2020 Shiqi Yu" in said
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from collect_portraits import MODEL, needs_model
 from conftest import ROOT
 
 RATIO = {"name", "ours", "reference", "unit", "ratio", "repeats"}
@@ -24,6 +25,9 @@ LIMIT = {"name", "ours", "limit", "unit"}
         ),
         (["ingest", "--repeats", "1", "--rows", "90"], ["ingest_csv", "ingest_memory", "store_open"]),
         (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
+        pytest.param(
+            ["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"], marks=needs_model
+        ),
         (
             ["scale", "--repeats", "1", "--rows", "400", "--times", "3", "--batches", "4"],
             ["scale_write_memory", "scale_feed_memory", "scale_feed", "scale_test_rows_memory"],
