@@ -1,0 +1,84 @@
+"""How far two looks at the same faces agree beyond chance: Cohen's kappa.
+
+Cohen 1960, A Coefficient of Agreement for Nominal Scales: kappa = (observed - expected) / (1 - expected), where the
+expected agreement is that of two who choose independently, each as often as they did. A category is a label, `unsure`,
+or `left out`, whichever of the keys left the face out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_lightning.bootstrap import RESAMPLES, SEED, interval
+from fer_lightning.collect.review.decisions import Decision
+
+UNSURE, LEFT_OUT = "unsure", "left out"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of the faces that both looks decided about.
+
+    faces      how many
+    observed   share on which both chose the same category, 0 to 1; NaN without faces
+    kappa      1 is perfect, 0 is chance, below 0 is worse; NaN where both chose one and the same category throughout
+    low, high  central 95 % of kappa over 2,000 resamples of the faces; NaN where kappa is
+    """
+
+    faces: int
+    observed: float
+    kappa: float
+    low: float
+    high: float
+
+    def in_words(self) -> str:
+        if not self.faces:
+            return "No face was decided in both passes."
+        share = f"{self.faces} faces were decided twice, {100 * self.observed:.0f} % of them the same way."
+        if np.isnan(self.kappa):
+            return f"{share} Cohen's kappa is not defined where only one category was chosen."
+        ends = "" if np.isnan(self.low) else f" (95 % interval {self.low:.2f} to {self.high:.2f})"
+        return f"{share} Cohen's kappa {self.kappa:.2f}{ends}; 1 is perfect, 0 is chance."
+
+
+def agreement(first: Mapping[int, Decision], second: Mapping[int, Decision]) -> Agreement:
+    """Of two looks {face: decision}, as `decisions.current` gives them: two passes, or two annotators of one."""
+    both = sorted(first.keys() & second.keys())
+    return between([category(first[face]) for face in both], [category(second[face]) for face in both])
+
+
+def category(decision: Decision) -> str:
+    if decision.label:
+        return decision.label
+    return UNSURE if decision.action == UNSURE else LEFT_OUT
+
+
+def between(first: Sequence[str], second: Sequence[str]) -> Agreement:
+    """Of the categories that two looks chose for the same N faces, in the same order."""
+    table = contingency(first, second)
+    faces = int(table.sum())
+    if not faces:
+        return Agreement(0, float("nan"), float("nan"), float("nan"), float("nan"))
+    shape = table.shape
+    resamples = np.random.default_rng(SEED).multinomial(faces, table.ravel() / faces, RESAMPLES).reshape(-1, *shape)
+    low, high = interval(cohen_kappa(resamples))
+    return Agreement(faces, float(np.trace(table) / faces), float(cohen_kappa(table)), low, high)
+
+
+def contingency(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    """Counts int64 (K, K) over the K categories that occur: rows are the first look's, columns the second's."""
+    names = sorted({*first, *second})
+    table = np.zeros((len(names), len(names)), np.int64)
+    for one, other in zip(first, second, strict=True):
+        table[names.index(one), names.index(other)] += 1
+    return table
+
+
+def cohen_kappa(tables: np.ndarray) -> np.ndarray:
+    """Kappa of counts (..., K, K); NaN without faces, and where chance alone would agree on all."""
+    faces = tables.sum(axis=(-2, -1), dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        observed = np.trace(tables, axis1=-2, axis2=-1) / faces
+        expected = (tables.sum(axis=-1) * tables.sum(axis=-2)).sum(axis=-1) / faces**2
+        return np.where(expected < 1, (observed - expected) / (1 - expected), np.nan)

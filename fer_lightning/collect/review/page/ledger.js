@@ -1,0 +1,50 @@
+// What stands of the events, folded as fer_lightning/collect/review/decisions.py does.
+
+export class Ledger {
+  #annotator;
+  #seen = new Set();
+  #ofFace = new Map();
+  #own = [];
+
+  constructor(annotator) {
+    this.#annotator = annotator;
+  }
+
+  // An event that is known already changes nothing.
+  add(event) {
+    if (this.#seen.has(event.event)) return;
+    this.#seen.add(event.event);
+    if (event.action === "undo") return this.#takeBack(event);
+    this.#ofFace.set(event.face, [...(this.#ofFace.get(event.face) ?? []), event]);
+    if (event.annotator === this.#annotator) this.#own.push(event);
+  }
+
+  #takeBack({ face, undoes }) {
+    const others = (event) => event.event !== undoes;
+    this.#ofFace.set(face, (this.#ofFace.get(face) ?? []).filter(others));
+    if (this.#own.at(-1)?.event === undoes) this.#own.pop();
+    else this.#own = this.#own.filter(others);
+  }
+
+  // The latest decision that stands, or undefined.
+  current(face) {
+    return this.#ofFace.get(face)?.at(-1);
+  }
+
+  // This annotator's own one.
+  own(face) {
+    return this.#ofFace.get(face)?.findLast((event) => event.annotator === this.#annotator);
+  }
+
+  // The decisions of this annotator's last key press, the latest first.
+  lastKey() {
+    const time = this.#own.at(-1)?.time;
+    const first = this.#own.findLastIndex((event) => event.time !== time);
+    return this.#own.slice(first + 1).reverse();
+  }
+}
+
+// "accept" with its label is one outcome for each label.
+export function outcome(decision) {
+  return decision.label ?? decision.action;
+}

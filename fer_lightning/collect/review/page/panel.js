@@ -1,0 +1,141 @@
+// The side panel's pictures and facts about one face, and the store of details and pictures that are loaded ahead.
+
+import { ask } from "./outbox.js";
+
+const MOST_PICTURES = 24; // decoded ones that are held ready
+const LICENCES = { cc0: "CC0", pdm: "public domain", own: "own picture", unknown: "licence unknown" };
+
+export function cropAddress(face, crop) {
+  return `/img/crop/${face}-${crop}.png`;
+}
+
+export function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+// Details by face, and their pictures, decoded before they are shown.
+export class Shelf {
+  #details = new Map();
+  #asked = new Set();
+  #pictures = new Map();
+  #failed;
+
+  // failed(status) is called when the server did not answer.
+  constructor(failed) {
+    this.#failed = failed;
+  }
+
+  details(face) {
+    return this.#details.get(face);
+  }
+
+  async load(faces) {
+    const missing = faces.filter((face) => !this.#details.has(face) && !this.#asked.has(face));
+    if (!missing.length) return;
+    missing.forEach((face) => this.#asked.add(face));
+    const { status, body } = await ask(`/api/faces?ids=${missing}`);
+    missing.forEach((face) => this.#asked.delete(face));
+    if (status !== 200) return this.#failed(status);
+    missing.forEach((face) => this.#details.set(face, body[face] ?? null));
+  }
+
+  // The picture that the face was cut from; loaded and decoded at once.
+  picture(face) {
+    const details = this.#details.get(face);
+    if (!details) return null;
+    const held = this.#pictures.get(face) ?? this.#fetch(face, details);
+    this.#pictures.delete(face);
+    this.#pictures.set(face, held);
+    if (this.#pictures.size > MOST_PICTURES) this.#pictures.delete(this.#pictures.keys().next().value);
+    return held;
+  }
+
+  #fetch(face, { file, width, height }) {
+    const picture = element("img", { width, height, decoding: "sync" });
+    picture.src = `/img/source/${face}-${file}`;
+    picture.decode().catch(() => {
+      this.#pictures.delete(face);
+      if (!picture.complete || !picture.naturalWidth) this.#failed(0);
+    });
+    return picture;
+  }
+}
+
+// The picture with the square that was cut out of it.
+export function showPicture(frame, picture, details, title) {
+  const [x, y, width, height] = details.crop_box;
+  const box = element("i", { className: "box" });
+  box.style.setProperty("left", `${(100 * x) / details.width}%`);
+  box.style.setProperty("top", `${(100 * y) / details.height}%`);
+  box.style.setProperty("width", `${(100 * width) / details.width}%`);
+  box.style.setProperty("height", `${(100 * height) / details.height}%`);
+  frame.style.setProperty("--ratio", details.width / details.height);
+  picture.alt = title ? `Picture: ${title}` : "The picture that the face was cut from";
+  frame.replaceChildren(picture, box);
+}
+
+export function showFacts(list, details, blind) {
+  const [source, ...others] = details.sources;
+  const queries = details.queries.map(({ query, language }) => (language ? `${query} (${language})` : query));
+  list.replaceChildren(
+    ...fact("Title", source?.title),
+    ...fact("Found by", [...new Set(queries)].join(", ")),
+    ...fact("From", source && origin(source)),
+    ...fact("Creator", source && link(source.creator, source.creator_url)),
+    ...fact("Licence", source && licence(source)),
+    ...fact("Restrictions", source?.restrictions),
+    ...fact("Also from", others.length && !blind ? others.map(origin) : null),
+    ...fact("Detector", `score ${details.score.toFixed(2)}, ${Math.round(details.face_px)} px wide`),
+    ...fact("Which face", ambiguity(details), "warn"),
+    ...fact("FER2013", fer2013(details.fer2013), "warn"),
+    ...fact("Picture id", element("code", { textContent: details.image.slice(0, 12), title: details.image })),
+  );
+}
+
+function fact(name, value, kind = "") {
+  if (!value) return [];
+  const values = [value].flat().map((one) => element("span", {}, one));
+  return [element("dt", { textContent: name }), element("dd", { className: kind }, ...values)];
+}
+
+function origin({ provider, landing_url: address }) {
+  if (!address) return provider;
+  return link(`${provider}: ${new URL(address).hostname}`, address);
+}
+
+function link(text, address) {
+  if (!address) return text;
+  const made = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text || address);
+  made.append(element("span", { className: "unseen", textContent: " (opens in a new tab)" }));
+  return made;
+}
+
+function licence({ licence: code, licence_version: version, licence_url: address }) {
+  const name = LICENCES[code] ?? (code ? `CC ${code.toUpperCase()}` : "licence unknown");
+  return link(version && code?.startsWith("by") ? `${name} ${version}` : name, address);
+}
+
+function ambiguity({ ambiguous, n_faces: faces }) {
+  if (ambiguous) return `one of ${faces} of about the same size: is it the one that is meant?`;
+  return faces > 1 ? `the largest of ${faces}` : null;
+}
+
+function fer2013(alike) {
+  if (!alike.length) return null;
+  const [{ usage, distance, mirrored }] = alike;
+  const split = usage ? ` of ${usage}` : "";
+  return `like a face${split} there (${distance} of 64 bits differ${mirrored ? ", mirrored" : ""})`;
+}
+
+// Faces that may be the same, each beside its state; state(face) is null where it is not to be told.
+export function showAlike(place, details, state) {
+  if (!details.alike.length) return place.replaceChildren();
+  const cards = details.alike.map(({ other, crop_id: crop, kind, distance, mirrored }) => {
+    const words = `${kind === "picture" ? "picture" : "crop"}: ${distance} of 64 bits differ${mirrored ? ", mirrored" : ""}`;
+    const image = element("img", { src: cropAddress(other, crop), width: 96, height: 96, alt: "A face that is alike" });
+    return element("figure", {}, image, element("figcaption", {}, state(other), element("br"), words));
+  });
+  place.replaceChildren(element("h3", { textContent: "May be the same as" }), element("div", { className: "cards" }, ...cards));
+}

@@ -1,0 +1,534 @@
+// The contact sheet: moving, deciding, taking back. What stands is the ledger's, what is unsent the outbox's affair.
+
+import { Ledger, outcome } from "./ledger.js";
+import { ask, Outbox, post } from "./outbox.js";
+import { cropAddress, element, Shelf, showAlike, showFacts, showPicture } from "./panel.js";
+
+const MOST_SPENT = 600_000; // milliseconds over one face; beyond, nobody was looking
+const AHEAD = 6; // pictures that are loaded before they are needed
+const LETTERS = "fer-review-letters";
+
+const KEYS = { a: "accept", x: "reject", u: "unsure", d: "duplicate", m: "minor", i: "illustration" };
+const OUTS = { x: "reject", u: "unsure", d: "duplicate", m: "minor", i: "illustration" };
+const NAMES = {
+  reject: ["Reject", "rejected"],
+  unsure: ["Unsure", "unsure"],
+  duplicate: ["Duplicate", "duplicate"],
+  minor: ["Under 18?", "may be under 18"],
+  illustration: ["Drawn or AI", "drawn or AI"],
+};
+const MOVES = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", h: "left", l: "right", k: "up", j: "down" };
+
+const $ = (id) => document.getElementById(id);
+const number = (count) => count.toLocaleString("en");
+
+let about, faces, places, ledger, outbox;
+let undecided = 0;
+let counts = new Map();
+let place = 0; // of the face in focus
+let anchor = 0; // where a range began
+let sheet = -1;
+let resting = false; // the sheet is decided: no key may change its last face by accident
+let since = performance.now();
+const shelf = new Shelf((status) => outbox.noticeTrouble(status));
+
+// ---- beginning
+
+async function begin() {
+  const { status, body } = await ask("/api/state");
+  if (status === 401) return location.reload();
+  if (status !== 200) return wait(body);
+  about = body;
+  faces = about.faces.map(([id, crop, emotion]) => ({ id, crop, emotion }));
+  places = new Map(faces.map(({ id }, index) => [id, index]));
+  outbox = new Outbox(about.session, { changed: drawState, refused: onRefused });
+  fold(about.events);
+  name();
+  buttons();
+  listen();
+  $("review").hidden = false;
+  drawState();
+  place = anchor = Math.max(0, nextUndecided(0));
+  turnTo(Math.floor(place / about.sheet));
+  focusFace();
+  outbox.flush();
+}
+
+function wait(body) {
+  $("trouble-words").textContent = `The server is away${body?.error ? ` (${body.error})` : ""}; this page tries again.`;
+  $("trouble").hidden = false;
+  setTimeout(begin, 2000);
+}
+
+// The ledger from what the server has and what it does not have yet.
+function fold(events) {
+  ledger = new Ledger(about.session.annotator);
+  for (const [event, time, face, action, label, annotator] of events) ledger.add({ event, time, face, action, label, annotator });
+  for (const event of outbox.events) ledger.add({ ...event, annotator: about.session.annotator });
+  undecided = 0;
+  counts = new Map();
+  for (const { id } of faces) count(ledger.current(id), 1);
+}
+
+function count(decision, by) {
+  if (!decision) undecided += by;
+  else counts.set(outcome(decision), (counts.get(outcome(decision)) ?? 0) + by);
+}
+
+function name() {
+  const what = about.emotion ?? "faces";
+  $("title").textContent = document.title = `Review of ${what}`;
+  $("session").textContent = `${about.blind ? "second pass, blind" : "first pass"} · as ${about.session.annotator}`;
+  $("help-accept").textContent = about.blind ? "off in a second pass: choose a label" : `accept as ${about.emotion ?? "what was searched for"}`;
+  $("help-last").textContent = Math.min(9, about.classes.length);
+  $("definitions").replaceChildren(
+    ...Object.entries(about.definitions).map(([label, words]) =>
+      element("details", { open: !about.blind }, element("summary", { textContent: `What counts as ${label}` }), element("p", { textContent: words })),
+    ),
+  );
+  const waiting = outbox.elsewhere();
+  $("elsewhere").hidden = !waiting;
+  $("elsewhere").textContent = `${number(waiting)} unsent decisions of another pass or annotator are kept in this browser; they are sent when the review is started for these again.`;
+  $("letters").checked = recall(LETTERS) !== "off";
+}
+
+function recall(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function buttons() {
+  const make = (key, words, act, attributes = {}) => {
+    const button = element("button", { type: "button" }, element("kbd", { textContent: key.toUpperCase() }), element("span", { textContent: words }));
+    for (const [attribute, value] of Object.entries(attributes)) button.setAttribute(attribute, value);
+    button.setAttribute("aria-keyshortcuts", key.toUpperCase());
+    button.addEventListener("click", act);
+    return button;
+  };
+  const action = (key) => make(key, NAMES[KEYS[key]][0], () => decide(KEYS[key]), { "data-outcome": KEYS[key] });
+  const accept = make("A", "Accept", () => decide("accept"), { id: "accept" });
+  accept.lastChild.append(element("span", { id: "accept-as" }));
+  accept.disabled = about.blind;
+  $("choices").replaceChildren(accept, action("x"), action("u"), make("Z", "Undo", undo));
+  $("outs").replaceChildren(action("d"), action("m"), action("i"));
+  $("labels").replaceChildren(
+    ...about.classes.map(({ name: label, color }, index) => {
+      const button = make(index < 9 ? String(index + 1) : "", label, () => decide("accept", label), { "data-outcome": label });
+      button.style.setProperty("--c", color);
+      return button;
+    }),
+  );
+}
+
+// ---- moving
+
+const last = () => Math.min(faces.length, (sheet + 1) * about.sheet) - 1;
+const first = () => sheet * about.sheet;
+const sheets = () => Math.ceil(faces.length / about.sheet);
+const range = () => [Math.min(anchor, place), Math.max(anchor, place)];
+const tile = (index) => $("faces").children[index - first()];
+
+function nextUndecided(from, to = faces.length) {
+  for (let index = from; index < to; index++) if (!ledger.current(faces[index].id)) return index;
+  return -1;
+}
+
+function turnTo(wanted) {
+  if (wanted === sheet) return;
+  sheet = wanted;
+  $("sheet-name").textContent = `Sheet ${number(sheet + 1)} of ${number(sheets())}`;
+  $("faces").replaceChildren(...faces.slice(first(), last() + 1).map(makeTile));
+  for (let index = first(); index <= last(); index++) drawTile(index);
+  $("previous").disabled = sheet === 0;
+  shelf.load(faces.slice(first(), last() + 1).map(({ id }) => id)).then(() => {
+    drawPanel();
+    loadAhead();
+    prefetchSheet(sheet + 1);
+  });
+}
+
+function makeTile({ id, crop }, index) {
+  const image = element("img", { width: 144, height: 144, alt: "", draggable: false, src: cropAddress(id, crop) });
+  image.addEventListener("error", () => {
+    image.dataset.failed = "yes";
+    outbox.noticeTrouble(0);
+  });
+  const made = element("div", { tabIndex: -1 }, image, element("span", { className: "mark" }));
+  made.setAttribute("role", "option");
+  made.addEventListener("click", (event) => moveTo(first() + index, event.shiftKey || several()));
+  return made;
+}
+
+function prefetchSheet(wanted) {
+  const coming = faces.slice(wanted * about.sheet, (wanted + 1) * about.sheet);
+  for (const { id, crop } of coming) new Image().src = cropAddress(id, crop);
+  shelf.load(coming.map(({ id }) => id));
+}
+
+function loadAhead() {
+  shelf.picture(faces[place].id);
+  let index = place;
+  for (let held = 0; held < AHEAD; held++) {
+    index = nextUndecided(index + 1);
+    if (index < 0) break;
+    shelf.picture(faces[index].id);
+  }
+  for (const beside of [place - 1, place + 1]) if (faces[beside]) shelf.picture(faces[beside].id);
+}
+
+const several = () => $("several").getAttribute("aria-pressed") === "true";
+
+function moveTo(wanted, extend = false) {
+  const before = range();
+  if (wanted !== place) since = performance.now();
+  place = wanted;
+  if (!extend) anchor = place;
+  resting = false;
+  turnTo(Math.floor(place / about.sheet));
+  const [from, to] = range();
+  for (let index = Math.max(first(), Math.min(from, before[0])); index <= Math.min(last(), Math.max(to, before[1])); index++) drawTile(index);
+  focusFace();
+}
+
+function focusFace() {
+  for (const other of $("faces").querySelectorAll('[tabindex="0"]')) other.tabIndex = -1;
+  tile(place).tabIndex = 0;
+  tile(place).focus({ preventScroll: true });
+  tile(place).scrollIntoView({ block: "nearest" });
+  drawPanel();
+  loadAhead();
+}
+
+function step(direction, extend) {
+  const columns = getComputedStyle($("faces")).gridTemplateColumns.split(" ").length;
+  const wanted = place + { left: -1, right: 1, up: -columns, down: columns }[direction];
+  if (wanted >= 0 && wanted < faces.length && (!extend || (wanted >= first() && wanted <= last()))) moveTo(wanted, extend);
+}
+
+// The next sheet with undecided faces, or simply the next one where there is none.
+function nextSheet() {
+  const from = (sheet + 1) * about.sheet;
+  const found = nextUndecided(from) >= 0 ? nextUndecided(from) : nextUndecided(0, first());
+  if (found >= 0) return moveTo(found);
+  turn((sheet + 1) % sheets());
+}
+
+function turn(wanted) {
+  if (wanted < 0 || wanted >= sheets()) return;
+  const from = wanted * about.sheet;
+  const open = nextUndecided(from, Math.min(faces.length, from + about.sheet));
+  moveTo(open < 0 ? from : open);
+}
+
+// ---- deciding
+
+function decide(action, label = null) {
+  const [from, to] = range();
+  const chosen = faces.slice(from, to + 1);
+  const wanted = chosen.map(({ id, emotion }) => ({ id, label: action === "accept" ? (label ?? emotion) : null }));
+  if (action === "accept" && !wanted.every((one) => about.classes.some(({ name: known }) => known === one.label))) {
+    return say(about.blind ? "A is off in a second pass: choose a label by its number." : "What was searched for is no label here: choose one by its number.");
+  }
+  const changed = wanted.filter(({ id, label: wish }) => ledger.own(id)?.action !== action || ledger.own(id).label !== wish);
+  const time = outbox.tick();
+  const spent = Math.min(MOST_SPENT, Math.round((performance.now() - since) / chosen.length));
+  const events = changed.map(({ id, label: wish }) => newEvent(id, action, { time, label: wish, ms_spent: spent }));
+  apply(events);
+  press("several", false);
+  say(`${which(from, to)}: ${words({ action, label: wanted[0].label })}${events.length ? "." : " as before."}`);
+  moveOn(to);
+  outbox.add(events);
+}
+
+function newEvent(face, action, { time, label = null, undoes = null, ms_spent = null }) {
+  const { crop } = faces[places.get(face)] ?? {};
+  const { pass } = about.session;
+  return { event: identity(), time, face, crop, pass, action, label, undoes, ms_spent, page_version: about.page_version };
+}
+
+// crypto.randomUUID where the browser has it.
+function identity() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+function apply(events) {
+  for (const event of events) {
+    count(ledger.current(event.face), -1);
+    ledger.add({ ...event, annotator: about.session.annotator });
+    count(ledger.current(event.face), 1);
+    drawTile(places.get(event.face));
+  }
+}
+
+function moveOn(from) {
+  const end = last() + 1;
+  const ahead = nextUndecided(from + 1, end);
+  const found = ahead >= 0 ? ahead : nextUndecided(first(), end);
+  if (found >= 0) return moveTo(found);
+  moveTo(from);
+  resting = true;
+  $("next").focus({ preventScroll: true });
+  say(`${$("said").textContent} ${restingWords()}`);
+}
+
+function restingWords() {
+  return undecided ? "This sheet is decided. Enter: next sheet." : "Every face is decided: finish, or look again.";
+}
+
+function undo() {
+  const taken = ledger.lastKey().filter(({ face }) => places.has(face));
+  if (!taken.length) return say("Nothing of yours to take back.");
+  const time = outbox.tick();
+  const events = taken.map(({ event, face }) => newEvent(face, "undo", { time, undoes: event }));
+  apply(events);
+  const found = taken.map(({ face }) => places.get(face));
+  const [from, to] = [Math.min(...found), Math.max(...found)];
+  moveTo(from);
+  const now = ledger.current(faces[from].id);
+  say(`Taken back. ${which(from, to)}: ${now ? `${words(now)} again` : "undecided"}.`);
+  outbox.add(events);
+}
+
+// The server has refused events for good: start again from what it has.
+async function onRefused(refusals) {
+  for (const { event, reason } of refusals) {
+    const index = places.get(event.face);
+    const face = index === undefined ? `face ${event.face}` : which(index, index);
+    $("refused").append(element("li", { textContent: `${face}, ${words(event)}: ${reason}` }));
+  }
+  $("refusals").hidden = false;
+  const { status, body } = await ask("/api/state");
+  if (status !== 200) return;
+  fold(body.events);
+  for (let index = first(); index <= last(); index++) drawTile(index);
+  drawState();
+  drawPanel();
+}
+
+// ---- drawing
+
+function words({ action, label }) {
+  if (action === "undo") return "taking back";
+  return action === "accept" ? `accepted as ${label}` : NAMES[action][1];
+}
+
+function which(from, to) {
+  return from === to ? `Face ${number(from + 1)}` : `Faces ${number(from + 1)} to ${number(to + 1)}`;
+}
+
+function keyOf(decision) {
+  if (decision.label) return String(about.classes.findIndex(({ name: label }) => label === decision.label) + 1);
+  return Object.keys(OUTS).find((key) => OUTS[key] === decision.action).toUpperCase();
+}
+
+function drawTile(index) {
+  if (index === undefined || index < first() || index > last()) return;
+  const made = tile(index);
+  const decision = ledger.current(faces[index].id);
+  const [from, to] = range();
+  const color = decision?.label && about.classes.find(({ name: label }) => label === decision.label)?.color;
+  made.className = ["tile", decision ? (decision.label ? "accepted" : "out") : "open", color ? "colored" : ""].join(" ");
+  if (color) made.style.setProperty("--c", color);
+  made.setAttribute("aria-selected", String(index >= from && index <= to));
+  made.setAttribute("aria-label", `${which(index, index)} of ${number(faces.length)}: ${decision ? words(decision) : "undecided"}`);
+  made.lastChild.replaceChildren(
+    ...(decision
+      ? [element("kbd", { textContent: keyOf(decision) }), element("span", { textContent: decision.label ?? NAMES[decision.action][1] })]
+      : [element("span", { textContent: "undecided" })]),
+  );
+}
+
+function drawPanel() {
+  const { id, crop, emotion } = faces[place];
+  const [from, to] = range();
+  const decision = ledger.current(id);
+  const own = ledger.own(id);
+  const details = shelf.details(id);
+  $("face-name").textContent = from === to ? `${which(place, place)} of ${number(faces.length)}` : `${which(from, to)} selected`;
+  const by = decision && decision !== own ? ` by ${decision.annotator}: where you decide otherwise, the face is not taken` : "";
+  $("verdict").textContent = decision ? words(decision) + by : "undecided";
+  $("verdict").className = decision ? "decided" : "";
+  $("crop").src = cropAddress(id, crop);
+  if (!about.blind) $("accept-as").textContent = ` as ${emotion}`;
+  for (const button of $("decide").querySelectorAll("[data-outcome]")) {
+    button.setAttribute("aria-pressed", String(Boolean(own) && outcome(own) === button.dataset.outcome));
+  }
+  if (!about.blind) $("accept").setAttribute("aria-pressed", String(own?.action === "accept" && own.label === emotion));
+  if (!details) return drawWithoutDetails(details);
+  const title = details.sources[0]?.title;
+  const picture = shelf.picture(id);
+  if ($("frame").firstChild !== picture) showPicture($("frame"), picture, details, title);
+  $("where").textContent = `the whole picture, ${details.width} × ${details.height}`;
+  showFacts($("facts"), details, about.blind);
+  showAlike($("alike"), details, stateOf);
+}
+
+function drawWithoutDetails(details) {
+  $("frame").replaceChildren();
+  $("where").textContent = details === null ? "this face is no longer in the collection" : "loading";
+  $("facts").replaceChildren();
+  $("alike").replaceChildren();
+}
+
+function stateOf(face) {
+  const index = places.get(face);
+  if (about.blind || index === undefined) return "another face";
+  const decision = ledger.current(face);
+  return `face ${number(index + 1)}: ${decision ? words(decision) : "undecided"}`;
+}
+
+function drawState() {
+  const decided = faces.length - undecided;
+  $("left").textContent = undecided ? `${number(undecided)} undecided` : "all decided";
+  $("done").textContent = `${number(decided)} of ${number(faces.length)}`;
+  $("progress").max = faces.length;
+  $("progress").value = decided;
+  $("finish-button").classList.toggle("strong", !undecided);
+  const chip = (label, text, color) => {
+    const made = element("li", { className: counts.get(label) ? "" : "none" }, element("b", { textContent: number(counts.get(label) ?? 0) }), ` ${text}`);
+    if (color) made.style.setProperty("--c", color);
+    made.classList.toggle("colored", Boolean(color));
+    return made;
+  };
+  const left = Object.values(OUTS).filter((action) => counts.get(action));
+  $("tally").replaceChildren(
+    ...about.classes.map(({ name: label, color }) => chip(label, label, color)),
+    ...left.map((action) => chip(action, NAMES[action][1])),
+  );
+  drawTrouble();
+}
+
+function drawTrouble() {
+  const { size, trouble, keeping } = outbox;
+  $("unsaved").hidden = !size;
+  $("unsaved").textContent = `${number(size)} unsaved`;
+  $("trouble").hidden = !trouble && (keeping || !size);
+  const kept = keeping ? `${number(size)} unsaved decisions are kept in this browser` : `${number(size)} decisions are unsaved, and this browser keeps nothing: leave this page open`;
+  const then = size ? `${kept} and sent as soon as it answers.` : "Nothing is unsaved.";
+  const put = (text) => $("trouble-words").textContent !== text && ($("trouble-words").textContent = text);
+  if (!trouble) put(`${kept}.`);
+  else if (trouble.status === 401) put(`The server was started anew: open the address that its terminal printed, in this browser. ${then}`);
+  else if (trouble.status === 409) put(`${trouble.words} Reload this page to go on. ${size ? `${kept} for when that review is started again.` : ""}`);
+  else if (trouble.status === 0) put(`The server is away; is it still running in its terminal? ${then}`);
+  else put(`${trouble.words || `The server answers with status ${trouble.status}.`} ${then}`);
+  if (!trouble) for (const image of document.querySelectorAll("img[data-failed]")) reload(image);
+  if (!trouble && sheet >= 0 && shelf.details(faces[place].id) === undefined) {
+    shelf.load(faces.slice(first(), last() + 1).map(({ id }) => id)).then(drawPanel);
+  }
+}
+
+function reload(image) {
+  delete image.dataset.failed;
+  image.src = image.src;
+}
+
+function say(text) {
+  $("said").textContent = text;
+}
+
+function press(id, pressed) {
+  $(id).setAttribute("aria-pressed", String(pressed));
+}
+
+// ---- keys and buttons
+
+function listen() {
+  new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${$("top").offsetHeight}px`)).observe($("top"));
+  document.addEventListener("keydown", onKey);
+  $("next").addEventListener("click", nextSheet);
+  $("previous").addEventListener("click", () => turn(sheet - 1));
+  $("several").addEventListener("click", () => press("several", !several()));
+  $("help-button").addEventListener("click", () => $("help").showModal());
+  $("finish-button").addEventListener("click", askToFinish);
+  $("end-button").addEventListener("click", finish);
+  $("retry").addEventListener("click", () => outbox.flush());
+  $("dismiss").addEventListener("click", () => {
+    $("refused").replaceChildren();
+    $("refusals").hidden = true;
+  });
+  $("letters").addEventListener("change", ({ target }) => localStorage.setItem(LETTERS, target.checked ? "on" : "off"));
+  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", () => tile(place)?.focus());
+  addEventListener("online", () => outbox.flush());
+  document.addEventListener("visibilitychange", () => {
+    since = performance.now();
+    if (!document.hidden && outbox.trouble) outbox.flush();
+  });
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const inControl = event.target.closest("button, a, input, summary");
+  const acts = navigation(key, event.shiftKey, inControl) ?? ($("letters").checked ? decision(key, event) : undefined);
+  if (!acts) return;
+  event.preventDefault();
+  acts();
+}
+
+function navigation(key, extend, inControl) {
+  if (MOVES[key] && (key.length > 1 || $("letters").checked)) return () => step(MOVES[key], extend);
+  if (key === "Enter" && !inControl) return nextSheet;
+  return {
+    PageDown: () => turn(sheet + 1),
+    PageUp: () => turn(sheet - 1),
+    Home: () => moveTo(first(), extend),
+    End: () => moveTo(last(), extend),
+    Escape: () => moveTo(place),
+    "?": () => $("help").showModal(),
+  }[key];
+}
+
+function decision(key, event) {
+  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1] ?? (/^[1-9]$/.test(key) ? key : null);
+  const label = digit && about.classes[digit - 1]?.name;
+  if (key === "z") return undo;
+  if (!label && !KEYS[key]) return undefined;
+  if (event.repeat) return () => {};
+  if (resting) return () => say(restingWords());
+  return () => (label ? decide("accept", label) : decide(KEYS[key]));
+}
+
+// ---- the end
+
+function askToFinish() {
+  const open = undecided ? `${number(undecided)} of ${number(faces.length)} faces are undecided. They stay so: nothing is accepted by default, and the next review begins with them.` : "Every face is decided.";
+  const unsaved = outbox.size ? ` ${number(outbox.size)} decisions are not saved yet; the review ends once they are.` : "";
+  $("ending-words").textContent = open + unsaved;
+  $("ending").showModal();
+}
+
+async function finish() {
+  $("end-button").disabled = true;
+  await outbox.flush();
+  const { status, body } = outbox.size ? { status: 0 } : await post("/api/finish", { session: about.session });
+  $("end-button").disabled = false;
+  if (status !== 200) {
+    $("ending-words").textContent = body?.error ?? "The server does not answer. Nothing is lost: what is unsaved is kept in this browser. Try again when it is back.";
+    return;
+  }
+  end(body);
+}
+
+function end({ counts: found, agreement }) {
+  document.removeEventListener("keydown", onKey);
+  $("ending").close();
+  $("review").hidden = $("top").hidden = true;
+  $("end").hidden = false;
+  $("end-counts").textContent = `${Object.entries(found).map(([label, faces_]) => `${number(faces_)} ${NAMES[label]?.[1] ?? label}`).join(", ")}.`;
+  $("end-agreement").hidden = !agreement;
+  $("end-agreement").textContent = agreement ?? "";
+  $("end-next").textContent = about.blind
+    ? "Faces on which the two passes differ are not taken until somebody settles them. The next step merges the decisions and shows the tally."
+    : "The next step merges the decisions and shows the tally. A blind second look at a share of the faces, review.pass=2, tells how well the labels can be trusted.";
+  $("end").querySelector("h1").focus();
+}
+
+begin();

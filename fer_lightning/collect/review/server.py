@@ -1,0 +1,477 @@
+"""The review page's server: on this machine alone, for whoever has the printed address.
+
+What comes from the page is stored in one transaction before it is acknowledged; what comes twice is stored once. So a
+server that is killed loses nothing that the page does not still hold. The token of the address and an id of the
+collection lie in the collection's folder, so that a page that is still open goes on with a restarted server; Finish
+ends the token. Every answer forbids the browser to load anything from elsewhere.
+"""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import socket
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.review import decisions
+from fer_lightning.collect.review.agreement import Agreement, agreement
+from fer_lightning.collect.review.decisions import Decision, Waiting
+from fer_lightning.collect.review.details import details
+from fer_lightning.errors import UserError
+from fer_lightning.labels import COLORS
+
+HOST = "127.0.0.1"
+SHARE = 0.2  # of the faces of a first pass that the second looks at
+SHEET = 40  # faces in view at once
+SIDE = 48
+MOST_EVENTS = 500
+MOST_BYTES = 1 << 20  # of a request's body
+MOST_FACES = 100  # whose details are asked for at once
+BUSY_MS = 1000  # how long the page waits for a step that writes, before it tries again
+ENDING_SECONDS = 3
+PAGE = Path(__file__).parent / "page"
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+# What is on a picture never changes, but it must not outlive a review for long in a browser's cache.
+KEPT = "private, max-age=86400, immutable"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_ANNOTATOR = re.compile(r"\w[\w .-]{0,39}")
+
+
+@dataclass(frozen=True)
+class Review:
+    """One session: who decides about which faces.
+
+    emotion      of the search that found them; None: of any
+    annotator    a pseudonym, stored with every decision
+    pass_        1, or 2 for a blind second look at a share of the first
+    classes      labels to choose from, in the order of their keys
+    definitions  {label: what counts as it}, shown beside the face
+    share, seed  of the second pass: see decisions.second_look
+    """
+
+    collection: Collection
+    emotion: str | None
+    annotator: str
+    pass_: int
+    classes: tuple[str, ...]
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    share: float = SHARE
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not _ANNOTATOR.fullmatch(self.annotator):
+            raise UserError(
+                f"review.annotator={self.annotator!r}: a pseudonym of at most 40 letters, digits, spaces and . _ -; "
+                f"try review.annotator=first"
+            )
+        if self.pass_ not in (1, 2):
+            raise UserError(f"review.pass={self.pass_}: 1, or 2 for a blind second look")
+        if self.emotion is not None and self.emotion not in self.classes:
+            raise UserError(f"emotion={self.emotion}: no class of this review; one of {', '.join(self.classes)}")
+        if not 0 < self.share <= 1:
+            raise UserError(f"review.share={self.share}: a share of the first pass, above 0 and at most 1; try 0.2")
+
+    @property
+    def blind(self) -> bool:
+        return self.pass_ == 2
+
+    @property
+    def who(self) -> str | None:
+        """Whose decisions are shown: in a first pass everyone's, so that one may go on where another stopped."""
+        return self.annotator if self.blind else None
+
+    def standing(self) -> list[Decision]:
+        return decisions.standing(self.collection, pass_=self.pass_, annotator=self.who)
+
+    def faces(self) -> list[Waiting]:
+        waiting = decisions.worklist(self.collection, emotion=self.emotion)
+        if not self.blind:
+            return waiting
+        first = decisions.current(self.collection, pass_=1)
+        begun = {decision.face for decision in self.standing()}
+        return decisions.second_look(waiting, first.keys(), begun, share=self.share, seed=self.seed)
+
+    def counts(self) -> dict[str, int]:
+        """Faces by label or by the action that left them out, then those that are undecided."""
+        faces = {one.face for one in self.faces()}
+        latest = {decision.face: decision for decision in self.standing() if decision.face in faces}
+        found = decisions.tally(latest.values())
+        order = (*self.classes, *decisions.ACTIONS)
+        return {name: found[name] for name in order if found[name]} | {"undecided": len(faces) - len(latest)}
+
+    def agreement(self) -> Agreement | None:
+        """Of the second pass with the first; None in the first."""
+        if not self.blind:
+            return None
+        faces = {one.face for one in self.faces()}
+        first, second = (
+            {face: decision for face, decision in found.items() if face in faces}
+            for found in (
+                decisions.current(self.collection, pass_=1),
+                decisions.current(self.collection, pass_=2, annotator=self.annotator),
+            )
+        )
+        return agreement(first, second)
+
+
+def serve(
+    collection: Collection,
+    *,
+    emotion: str | None,
+    annotator: str,
+    pass_: int,
+    port: int,
+    classes: tuple[str, ...],
+    definitions: Mapping[str, str] | None = None,
+    share: float = SHARE,
+    seed: int = 0,
+) -> None:
+    """Let a person decide in a browser; returns when they finish in the page.
+
+    Ctrl-C and SIGTERM end the page's server in order and then do what they did before. What was decided is on disk.
+    UserError where an option is wrong, nothing waits, the port is taken, or another review is at work.
+    """
+    _check_port(port)
+    with collection.locked("review"), closing(Collection(collection.root)) as own, closing(_listen(port)) as listening:
+        own.database.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        review = Review(own, emotion, annotator, pass_, classes, definitions or {}, share, seed)
+        _check_waiting(review)
+        token = kept_secret(own.root / "review.token")
+        port = listening.getsockname()[1]
+        finished = False
+
+        def finish() -> None:
+            nonlocal finished
+            finished = server.should_exit = True
+
+        app = application(review, token=token, port=port, finish=finish)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                ws="none",
+                http="h11",
+                loop="asyncio",
+                timeout_graceful_shutdown=ENDING_SECONDS,
+            )
+        )
+        print(_introduction(review, f"http://{HOST}:{port}/?token={token}"), flush=True)
+        server.run(sockets=[listening])
+        if finished:
+            (own.root / "review.token").unlink(missing_ok=True)
+            print(summary_in_words(review), flush=True)
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise UserError(f"review.port={port}: a port from 1 to 65535, or 0 for a free one; the default is 8765")
+
+
+def _check_waiting(review: Review) -> None:
+    if review.faces():
+        return
+    of = f" of {review.emotion}" if review.emotion else ""
+    if review.blind:
+        raise UserError(f"{review.collection.root}: no face{of} was decided in the first pass; do review.pass=1 first")
+    raise UserError(
+        f"{review.collection.root}: no face{of} waits for a review; search, fetch, detect and dedupe come before it"
+    )
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket that connections already queue at, so that the printed address works at once."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise UserError(
+            f"review.port={port}: {os.strerror(error.errno)}; end the program that listens there, or name another port "
+            f"(review.port=0 takes a free one, but a page that is open finds the server again only at the same port)"
+        ) from error
+    return listening
+
+
+def kept_secret(path: Path) -> str:
+    """The random word in a file that its owner alone can read; made where there is none."""
+    try:
+        found = path.read_text().strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        found = ""
+    if re.fullmatch(r"[0-9a-f]{64}", found):
+        return found
+    path.unlink(missing_ok=True)
+    made = secrets.token_hex(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(made)
+        file.flush()
+        os.fsync(file.fileno())
+    return made
+
+
+def _introduction(review: Review, address: str) -> str:
+    counts = review.counts()
+    of, second = f" of {review.emotion}" if review.emotion else "", ", blind second pass" if review.blind else ""
+    return (
+        f"Review{of}{second}, as {review.annotator}: {len(review.faces())} faces, {counts['undecided']} undecided.\n"
+        f"Open in a browser on this machine:\n\n  {address}\n\n"
+        f"End with Finish in the page, or with Ctrl-C here; every decision is kept, and the next review goes on."
+    )
+
+
+def summary_in_words(review: Review) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in review.counts().items())
+    found = review.agreement()
+    return f"Reviewed: {counts}." + (f"\n{found.in_words()}" if found else "")
+
+
+def application(review: Review, *, token: str, port: int, finish: Callable[[], object], page: Path = PAGE) -> Starlette:
+    """The page and its API; `finish` is called once the answer to Finish has been sent."""
+    site = _Site(review, token, port, finish, page)
+    routes = [
+        Route("/", site.index),
+        Route("/page/{name}", site.page_file),
+        Route("/api/state", site.state),
+        Route("/api/faces", site.faces),
+        Route("/api/decisions", site.decide, methods=["POST"]),
+        Route("/api/finish", site.end, methods=["POST"]),
+        Route("/img/crop/{face:int}-{crop_id}.png", site.crop),
+        Route("/img/source/{face:int}-{file}", site.source),
+    ]
+    hosts = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
+    guard = Middleware(Guard, hosts=hosts, cookie=site.cookie, token=token)
+    handlers = {HTTPException: _in_json, sqlite3.OperationalError: _unwritten}
+    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+
+
+class Guard:
+    """Answers only this machine's own page, with headers that keep the browser to it.
+
+    Host must be ours, so that no name that a stranger points at this machine reaches it. All but the page's own files
+    takes the cookie that the printed address sets. What changes anything must come from a page of this origin.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], cookie: str, token: str) -> None:
+        self.app = app
+        self.hosts = hosts
+        self.cookie = cookie
+        self.token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await (self._refusal(request) or self.app)(scope, receive, send_guarded)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host, path = request.headers.get("host", ""), request.url.path
+        if host not in self.hosts:
+            return PlainTextResponse(f"Host {host!r}: this page answers at {', '.join(sorted(self.hosts))} alone.", 400)
+        if request.method not in ("GET", "HEAD") and not _same_origin(request.headers, host):
+            return _error(403, "This does not come from the review page.")
+        if path == "/" or path.startswith("/page/"):
+            return None
+        if not secrets.compare_digest(request.cookies.get(self.cookie, "").encode(), self.token.encode()):
+            return _error(401, "Open the address that the terminal printed.")
+        return None
+
+
+def _same_origin(headers: Headers, host: str) -> bool:
+    return headers.get("origin") == f"http://{host}" and headers.get("sec-fetch-site", "same-origin") == "same-origin"
+
+
+class _Site:
+    """What each address answers. All of it runs in the event loop's thread, which alone uses the database."""
+
+    def __init__(self, review: Review, token: str, port: int, finish: Callable[[], object], page: Path) -> None:
+        self.review = review
+        self.collection = review.collection
+        self.token = token
+        self.cookie = f"fer_review_{port}"
+        self.finish = finish
+        self.files = {path.name: path.read_bytes() for path in sorted(page.iterdir()) if path.suffix in TYPES}
+        self.version = hashlib.sha256(b"".join(self.files.values())).hexdigest()[:12]
+        self.session = {
+            "collection": kept_secret(self.collection.root / "review.id"),
+            "annotator": review.annotator,
+            "pass": review.pass_,
+        }
+
+    async def index(self, request: Request) -> Response:
+        """The page; the printed address is turned into a cookie, so that the token leaves the address bar."""
+        if _equal(request.query_params.get("token"), self.token):
+            answer = RedirectResponse("/", 303)
+            answer.set_cookie(self.cookie, self.token, path="/", httponly=True, samesite="strict")
+            return answer
+        if _equal(request.cookies.get(self.cookie), self.token):
+            return self._file("index.html")
+        return self._file("locked.html", 401)
+
+    async def page_file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self.files or name.endswith(".html"):
+            raise HTTPException(404)
+        return self._file(name)
+
+    def _file(self, name: str, status: int = 200) -> Response:
+        return Response(self.files[name], status, media_type=TYPES[Path(name).suffix])
+
+    async def state(self, _: Request) -> Response:
+        """All that the page needs to begin: who, what, every face in order, and what stands of the events so far."""
+        review = self.review
+        faces = review.faces()
+        known = {one.face for one in faces}
+        return JSONResponse(
+            {
+                "session": self.session,
+                "page_version": self.version,
+                "emotion": None if review.blind else review.emotion,
+                "blind": review.blind,
+                "sheet": SHEET,
+                "classes": [{"name": name, "color": COLORS.get(name)} for name in review.classes],
+                "definitions": {name: review.definitions[name] for name in self._defined()},
+                "faces": [[one.face, one.crop_id, None if review.blind else one.emotion] for one in faces],
+                "events": [
+                    [one.event, one.time, one.face, one.action, one.label, one.annotator]
+                    for one in review.standing()
+                    if one.face in known
+                ],
+            }
+        )
+
+    def _defined(self) -> list[str]:
+        """The classes whose definitions are shown: in a blind pass those of all, for one would tell what was sought."""
+        wanted = self.review.classes
+        if self.review.emotion and not self.review.blind:
+            wanted = (self.review.emotion,)
+        return [name for name in wanted if self.review.definitions.get(name)]
+
+    async def faces(self, request: Request) -> Response:
+        asked = request.query_params.get("ids", "")
+        if not re.fullmatch(r"\d{1,15}(,\d{1,15})*", asked) or asked.count(",") >= MOST_FACES:
+            raise HTTPException(400, f"ids: up to {MOST_FACES} numbers of faces, with commas")
+        found = details(self.collection, [int(face) for face in asked.split(",")], blind=self.review.blind)
+        return JSONResponse(found)
+
+    async def decide(self, request: Request) -> Response:
+        events = (await self._body(request)).get("events")
+        if not isinstance(events, list) or len(events) > MOST_EVENTS:
+            raise HTTPException(400, f"events: a list of at most {MOST_EVENTS}")
+        review = self.review
+        receipt = decisions.record(
+            self.collection, events, pass_=review.pass_, annotator=review.annotator, classes=review.classes
+        )
+        return JSONResponse({"acknowledged": receipt.acknowledged, "refused": receipt.refused})
+
+    async def end(self, request: Request) -> Response:
+        await self._body(request)
+        found = self.review.agreement()
+        answer = {"counts": self.review.counts(), "agreement": found and found.in_words()}
+        return JSONResponse(answer, background=BackgroundTask(self.finish))
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        """What the page sent, of this very review: decisions of another one must not be stored here."""
+        try:
+            body = json.loads(await _read(request))
+        except (ValueError, RecursionError):
+            raise HTTPException(400, "the body is no JSON") from None
+        if not isinstance(body, dict):
+            raise HTTPException(400, "the body is no object of JSON")
+        if body.get("session") != self.session:
+            at_work = f"pass {self.review.pass_} as {self.review.annotator}"
+            raise HTTPException(409, f"The server now reviews another collection, or {at_work}.")
+        return body
+
+    async def crop(self, request: Request) -> Response:
+        face, crop_id = request.path_params["face"], request.path_params["crop_id"]
+        rows = self.collection.rows("SELECT crop, crop_id FROM face WHERE id = ? AND status = 'face'", _row_id(face))
+        if not rows or rows[0]["crop_id"] != crop_id:
+            raise HTTPException(404)
+        png = io.BytesIO()
+        Image.frombytes("L", (SIDE, SIDE), rows[0]["crop"]).save(png, "PNG")
+        return Response(png.getvalue(), media_type="image/png", headers={"Cache-Control": KEPT})
+
+    async def source(self, request: Request) -> Response:
+        name = self.collection.value(
+            "SELECT file FROM face JOIN picture USING (image) WHERE face.id = ?", _row_id(request.path_params["face"])
+        )
+        if name is None or name != request.path_params["file"] or not self.collection.file(name).is_file():
+            raise HTTPException(404)
+        return FileResponse(self.collection.file(name), media_type="image/jpeg", headers={"Cache-Control": KEPT})
+
+
+def _equal(given: str | None, token: str) -> bool:
+    return secrets.compare_digest((given or "").encode(), token.encode())
+
+
+def _row_id(number: int) -> int:
+    return min(number, 2**63 - 1)
+
+
+async def _read(request: Request) -> bytes:
+    """The body, at most MOST_BYTES of it."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "application/json is expected")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"more than {MOST_BYTES} bytes")
+    return bytes(body)
+
+
+def _error(status: int, words: str) -> Response:
+    return JSONResponse({"error": words}, status)
+
+
+async def _in_json(_: Request, error: HTTPException) -> Response:
+    return _error(error.status_code, error.detail)
+
+
+async def _unwritten(_: Request, error: sqlite3.OperationalError) -> Response:
+    """Another process writes, or the disk is full: the page keeps what it sent and tries again."""
+    answer = _error(503, f"Not stored yet: {error}.")
+    answer.headers["Retry-After"] = "1"
+    return answer
