@@ -29,6 +29,7 @@ ROOMS = {
     ),
     "callbacks": ("fer_lightning.callbacks.*",),
     "logger": ("fer_lightning.callbacks.*",),
+    "provider": ("fer_lightning.collect.providers.*",),
 }
 # Hydra's other keys: `_args_` would pass by the signature check, the rest change what build.py makes of a node.
 HYDRA_KEYS = ("_args_", "_convert_", "_partial_", "_recursive_")
