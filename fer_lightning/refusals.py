@@ -30,7 +30,7 @@ def explain(error: HydraException | OmegaConfBaseException, schema: type = Train
     for pattern, say in _KNOWN:
         found = re.search(pattern, text)
         if found:
-            return _no_root_key(found, schema) if say is _no_key and schema is not TrainConfig else say(found, text)
+            return _no_key_of(schema, found, text) if say is _no_key and schema is not TrainConfig else say(found, text)
     return text.partition("\nConfig search path")[0].strip() + f"\n{HELP[schema]}"
 
 
@@ -62,9 +62,19 @@ def _no_key(found: re.Match[str], text: str) -> str:
     return f"{where}{path}: no such key.{nearest(leaf, known, prefix=prefix)} Allowed: {', '.join(sorted(set(known)))}."
 
 
-def _no_root_key(found: re.Match[str], schema: type) -> str:
-    known = [field.name for field in dataclasses.fields(schema)]
-    return f"{found[1]}: no such key.{nearest(found[1], known)} Allowed: {', '.join(known)}."
+def _no_key_of(schema: type, found: re.Match[str], text: str) -> str:
+    """For the schemas whose nested keys are typed, or stand in an option of conf/collect/."""
+    full = re.search(r"full_key: (\S+)", text)
+    parent, _, key = (full[1] if full else found[1]).rpartition(".")
+    fields = {field.name: field.type for field in dataclasses.fields(schema)}
+    if dataclasses.is_dataclass(fields.get(parent)):
+        known = [field.name for field in dataclasses.fields(fields[parent])]
+    elif parent:
+        known = sorted(_keys_below(parent, CONF / "collect" / "collect.yaml"))
+    else:
+        known = list(fields)
+    prefix = f"{parent}." if parent else ""
+    return f"{prefix}{key}: no such key.{nearest(key, known, prefix=prefix)} Allowed: {', '.join(known)}."
 
 
 def _wrong_type(found: re.Match[str], text: str) -> str:
@@ -86,22 +96,22 @@ def _root_keys() -> list[str]:
     return [field.name for field in dataclasses.fields(TrainConfig)]
 
 
-def _chosen(group: str) -> str:
-    """The option that the command line or train.yaml chooses; * where something else may have a say."""
+def _chosen(group: str, root: Path) -> str:
+    """The option that the command line or the root config chooses; * where something else may have a say."""
     typed = [argument.partition("=")[2] for argument in sys.argv if argument.startswith(f"{group}=")]
     if typed:
         return typed[-1]
     if any(argument.startswith(("experiment=", "debug=")) for argument in sys.argv):
         return "*"
-    default = re.search(rf"^  - (?:override )?{group}: (\w+)$", (CONF / "train.yaml").read_text(), flags=re.M)
+    default = re.search(rf"^  - (?:override )?{group}: (\w+)$", root.read_text(), flags=re.M)
     return default[1] if default else "*"
 
 
-def _keys_below(parent: str) -> list[str]:
+def _keys_below(parent: str, root: Path = CONF / "train.yaml") -> list[str]:
     """Keys that the chosen option of a group (or else any) sets at this place, by its file's indentation."""
     group, *nested = parent.replace("hydra.", "hydra/", 1).split(".")
     keys: set[str] = set()
-    for path in (CONF / group).glob(f"{_chosen(group)}.yaml"):
+    for path in (root.parent / group).glob(f"{_chosen(group, root)}.yaml"):
         stack: list[str] = []
         for indent, key in re.findall(r"^( *)(\w+):", path.read_text(), flags=re.M):
             del stack[len(indent) // 2 :]

@@ -1,0 +1,63 @@
+"""Wrong commands are refused in words, before anything is asked or written."""
+
+import pytest
+from conftest import ROOT
+
+from fer_lightning.collect.__main__ import ALONE, CHAIN, config, main
+from fer_lightning.collect.session import Session
+from fer_lightning.refusals import options
+
+REFUSED = {
+    "serch": "serch: no such step. Did you mean search?",
+    "emotion=boredm": "emotion=boredm: no such option. Did you mean emotion=boredom?",
+    "provider=bing": "Allowed: commons, google, local, openverse.",
+    "target=ten": "target='ten': expected Integer.",
+    "target=0": "target=0: how many faces are wanted, 1 or more",
+    "oversample=0.5": "oversample=0.5",
+    "targt=3": "targt: no such key. Did you mean target?",
+    "review.prt=3": "review.prt: no such key. Did you mean review.port? Allowed: annotator, second_pass, share, port.",
+    "review.port=70000": "review.port=70000",
+    "review.annotator=": "review.annotator= is empty",
+    "provider.page_sze=9": "provider.page_sze: no such key. Did you mean provider.page_size?",
+    "emotion.langages=[en]": "Did you mean emotion.languages?",
+    "faces.kind=mtcnn": "faces.kind='mtcnn': expected one of",
+    "export.taxonomy=fer": "export.taxonomy=fer: no such taxonomy. Allowed: fer2013, learning_game",
+    "purge": "purge runs alone and takes one of --id, --creator, --url",
+    "purge --id 12 --url x": "purge runs alone and takes one of --id, --creator, --url",
+    "purge merge --id 12": "purge runs alone",
+    "merge --id 12": "--id belongs to purge",
+    "export": "nothing to export: no face has been accepted yet",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsys):
+    arguments = [*words.split(), f"root={tmp_path}", f"fer2013={tmp_path}"]
+    monkeypatch.setattr("sys.argv", ["collect", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert REFUSED[words] in capsys.readouterr().err
+
+
+def test_every_step_has_its_method_and_its_place_in_the_help():
+    from fer_lightning.collect import __main__
+
+    for step in (*CHAIN, *ALONE):
+        assert callable(getattr(Session, step))
+        assert f" {step} " in __main__.__doc__
+
+
+@pytest.mark.parametrize("provider", options("collect/provider"))
+@pytest.mark.parametrize("emotion", options("collect/emotion"))
+def test_every_option_composes(provider, emotion):
+    cfg = config([f"provider={provider}", f"emotion={emotion}"])
+    assert cfg.emotion.name == emotion
+    assert cfg.emotion.definition.strip()
+
+
+def test_keys_of_the_environment_example_are_those_that_are_read():
+    from fer_lightning.collect.session import KEYS
+
+    example = (ROOT / ".env.example").read_text()
+    assert all(f"\n{name}=" in example for name in KEYS)
