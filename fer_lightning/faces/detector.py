@@ -20,6 +20,7 @@ from fer_lightning.faces.roll import CUT, measure_roll
 # YuNet knows faces of about 10 to 300 pixels: so first this size, then smaller for a face that fills a large picture,
 # then larger for small ones.
 LONG_SIDES = (640, 320, 1280)
+LEAST_SIDE = 64  # up to 32 pixels OpenCV 4.14 says something else about the same picture each time
 SURE = 0.8  # score from which no further size is tried
 WEAKEST = 0.5  # score below which a finding is no face
 OVERLAP = 0.3  # share of a common area from which two findings are one face
@@ -96,7 +97,9 @@ class YuNetDetector:
         """The faces of a BGR picture looked at in another size (width, height), in its own pixels."""
         height, width = colours.shape[:2]
         seen = colours if size == (width, height) else cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
-        self._network.setInputSize(size)
+        below, beside = (max(0, LEAST_SIDE - side) for side in seen.shape[:2])
+        seen = cv2.copyMakeBorder(seen, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        self._network.setInputSize(seen.shape[1::-1])
         _, found = self._network.detect(seen)
         scale = np.array((width / size[0], height / size[1]), np.float32)
         faces = [_face(row, scale) for row in ([] if found is None else found)]
@@ -122,7 +125,7 @@ def _face(row: np.ndarray, scale: np.ndarray) -> Face:
 
 
 def _possible(face: Face, width: int, height: int) -> bool:
-    """Whether the face can be in a picture of this size: in pictures a few pixels high YuNet says anything."""
+    """Whether the face is in a picture of this size, and does not take more memory than it to cut out."""
     x, y = face.centre
     return 0 <= x < width and 0 <= y < height and max(face.box[2:]) <= 2 * max(width, height)
 

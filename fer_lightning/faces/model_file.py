@@ -122,9 +122,7 @@ def _get(url: str, seconds: float) -> bytes:
         data = bytearray()
         try:
             with urllib.request.urlopen(url, timeout=seconds) as reply:
-                while len(data) <= SIZE and time.monotonic() < until:
-                    if not (piece := reply.read1(SIZE + 1 - len(data))):
-                        break
+                while time.monotonic() < until and (piece := reply.read1(SIZE + 1 - len(data))):
                     data += piece
             outcome.append(bytes(data))
         except Exception as error:  # http.client's errors are no OSErrors

@@ -3,6 +3,7 @@
 import math
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -160,9 +161,27 @@ def test_the_larger_of_two_faces_is_chosen_and_a_close_second_is_flagged(yunet):
 @needs_model
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (31, 17), (20, 2000)])
 def test_odd_pictures_have_no_face(size, yunet):
-    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    assert find_face(noise, yunet, RULES).reason == "no face"
-    assert find_face(noise[..., 0], yunet, RULES).reason == "no face"
+    """Where a side is short OpenCV's network reads memory that nobody wrote, unless it is shown something larger."""
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        noise = random.integers(0, 256, (*size, 3), np.uint8)
+        assert find_face(noise, yunet, RULES).reason == "no face"
+        assert find_face(noise[..., 0], yunet, RULES).reason == "no face"
+        yunet(np.full((random.integers(64, 400), 160, 3), 200, np.uint8))
+
+
+@needs_model
+@pytest.mark.parametrize(
+    "box",
+    [(10, 10, np.inf, np.inf), (10, 10, np.nan, 50), (100, 100, 3000, 3000), (-60, 10, 50, 50), (10, 210, 50, 50)],
+)
+def test_boxes_that_cannot_be_are_no_faces(box, yunet, monkeypatch):
+    row = np.array([*box, *[20] * 10, 0.99], np.float32)
+    network = SimpleNamespace(setInputSize=lambda size: None, detect=lambda picture: (1, row[None]))
+    monkeypatch.setattr(yunet, "_network", network)
+    assert yunet(np.zeros((200, 300, 3), np.uint8)) == []
+    row[:4] = 10, 10, 50, 50
+    assert len(yunet(np.zeros((200, 300, 3), np.uint8))) == 1
 
 
 def face(height=100.0, score=0.9, x=0.0):

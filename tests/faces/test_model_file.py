@@ -40,6 +40,10 @@ def mirror():
             if kind == "silent":
                 server.over.wait(20)
                 return
+            if kind == "dripping":
+                with suppress(OSError):
+                    self._drip(b"HTTP/1.0 200 OK\r\nX-Long: " + b"?" * 300)
+                return
             self.send_response(200)
             self.end_headers()
             with suppress(OSError):
@@ -47,15 +51,19 @@ def mirror():
 
         def _body(self, kind):
             if kind == "slow":
-                for byte in RIGHT:
-                    self.wfile.write(bytes([byte]))
-                    if server.over.wait(0.05):
-                        return
+                self._drip(RIGHT)
+                return
             while kind == "endless":
                 self.wfile.write(RIGHT)
                 server.sent += len(RIGHT)
             bodies = {"right": RIGHT, "pointer": POINTER, "changed": RIGHT[:-1] + b"?", "cut": RIGHT[:50]}
             self.wfile.write(bodies[kind])
+
+        def _drip(self, content):
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                if server.over.wait(0.05):
+                    return
 
         def log_message(self, *_):
             pass
@@ -155,7 +163,7 @@ def test_a_mirror_that_fails_is_named_and_the_next_one_asked(mirror, tmp_path, c
     assert mirror.sent < 100 << 20
 
 
-@pytest.mark.parametrize("kind", ["slow", "silent"])
+@pytest.mark.parametrize("kind", ["slow", "silent", "dripping"])
 def test_a_mirror_that_takes_its_time_is_left(kind, mirror, tmp_path, capsys):
     start = time.monotonic()
     with pytest.raises(UserError, match=rf"came from none of 1 mirrors.*{mirror.url(kind)}.*make models FROM="):
