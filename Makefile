@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install lock quickstart data models audit report test test-all lint security format benchmark docker apptainer clean
+.PHONY: help install lock quickstart data models collect audit report test test-all lint security format benchmark docker apptainer clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new
 
 models: install  ## the face detector's file, 233 kB: make models [FROM=path to a copy]
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),"$(FROM)")
+
+collect: install  ## faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
+	$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)") \
+		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="'$(FROM)'") $(STEPS)
 
 audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"

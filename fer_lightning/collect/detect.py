@@ -40,12 +40,14 @@ def detect(
 ) -> DetectResult:
     """Look at each picture that this detector has not looked at under these rules, and add its row `face`.
 
+    A picture about whose face somebody has decided is left as it was seen then.
     UserError where a stored picture is missing or damaged; what was found before it is kept.
     """
     wanted, result = recipe(detector, rules), DetectResult()
     pictures = collection.rows(
         "SELECT image, file FROM picture WHERE NOT EXISTS "
-        "(SELECT 1 FROM face WHERE face.image = picture.image AND face.rules = ?) ORDER BY time, image",
+        "(SELECT 1 FROM face LEFT JOIN decision ON decision.face = face.id WHERE face.image = picture.image "
+        "AND (face.rules = ? OR decision.id IS NOT NULL)) ORDER BY time, image",
         wanted,
     )
     for start in range(0, len(pictures), AT_ONCE):

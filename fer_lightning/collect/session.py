@@ -114,7 +114,8 @@ class Session:
         detector = open_detector(rules.pop("model"), kind=rules.pop("kind"))
         with self.watched("finding faces") as progress:
             result = detect(self.collection, detector=detector, rules=Rules(**rules), progress=progress)
-        self.say("detect", f"{result.faces:,} faces in {result.pictures:,} pictures, by {detector.name}")
+        looked_at = result.faces + result.refused.total()
+        self.say("detect", f"{result.faces:,} faces in {looked_at:,} new pictures, by {detector.name}")
 
     def dedupe(self) -> None:
         from fer_lightning.collect.dedupe import dedupe, fer2013_of

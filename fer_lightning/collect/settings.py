@@ -14,6 +14,7 @@ class DetectorKind(Enum):
     auto = "auto"
     yunet = "yunet"
     haar = "haar"
+    whole = "whole"
 
 
 @dataclass
