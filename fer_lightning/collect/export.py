@@ -19,6 +19,7 @@ import numpy as np
 
 from fer_lightning.collect.card import card
 from fer_lightning.collect.database import Collection
+from fer_lightning.collect.providers.licences import licence_name
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
@@ -212,7 +213,7 @@ def _provenance_csv(collection: Collection, rows: Iterable[tuple[Row, str | None
             "released": "yes" if because is None else "no",
             "not_released_because": because,
         }
-        writer.writerow([harmless(facts[name]) for name in columns])
+        writer.writerow([harmless(_public(facts[name])) for name in columns])
     return text.getvalue()
 
 
@@ -223,6 +224,11 @@ def _decisions(collection: Collection) -> dict[int, list[dict[str, Any]]]:
     for row in collection.rows("SELECT * FROM standing_decision ORDER BY id"):
         found.setdefault(row["face"], []).append({name: row[name] for name in names})
     return found
+
+
+def _public(value: Any) -> Any:
+    """Nothing of where files lie on the collector's machine."""
+    return None if isinstance(value, str) and value.startswith("file:") else value
 
 
 def harmless(value: Any) -> Any:
@@ -240,7 +246,7 @@ def attribution(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         title, creator = markdown(row["title"] or "Untitled"), markdown(row["creator"] or "unknown")
-        licence = markdown(" ".join(filter(None, (row["licence"], row["licence_version"]))) or "unknown licence")
+        licence = markdown(licence_name(row["licence"], row["licence_version"]))
         work = _link(title, row["landing_url"] or row["image_url"])
         by, under = _link(creator, row["creator_url"]), _link(licence, row["licence_url"])
         lines.append(f"- {work} by {by}, {under} ({row['provider']}; crop `{row['crop_id'][:12]}`)")

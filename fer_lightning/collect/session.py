@@ -25,6 +25,7 @@ from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.refusals import CONF
+from fer_lightning.targets import refuse_foreign_targets
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # What every label of the review page may be: the classes that one can train on together.
@@ -285,6 +286,7 @@ def user_agent(contact: str | None) -> str:
 
 def _check(settings: dict[str, Any]) -> None:
     """UserError for what the schema cannot see."""
+    refuse_foreign_targets(settings)
     check_node("provider", settings["provider"], {"client", "keys"})
     if settings["target"] < 1:
         raise UserError(f"target={settings['target']}: how many faces are wanted, 1 or more")

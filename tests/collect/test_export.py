@@ -132,6 +132,25 @@ def test_texts_of_strangers_do_no_harm(tmp_path):
     assert "<script" not in (tmp_path / "out" / "DATASET_CARD.md").read_text()
 
 
+def test_paths_of_this_machine_are_not_exported(tmp_path):
+    with filled(
+        tmp_path / "c", {"x": {"image_url": "file:///home/me/secret/1.jpg", "landing_url": None}}
+    ) as collection:
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    for path in (tmp_path / "out").iterdir():
+        assert "secret" not in path.read_text()
+
+
+def test_licences_are_credited_as_one_writes_them(tmp_path):
+    with filled(
+        tmp_path / "c", {"x": {"licence": "by-sa", "licence_version": "4.0"}, "y": {"licence": "cc0"}}
+    ) as collection:
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    credit = (tmp_path / "out" / "ATTRIBUTION.md").read_text()
+    assert "[CC BY-SA 4.0](https://creativecommons.org/licenses/by/4.0/)" in credit
+    assert "CC0" in credit
+
+
 def test_markdown_of_strangers_is_plain_text():
     assert markdown("a*b_[c]\n|d|") == r"a\*b\_\[c\] \|d\|"
 

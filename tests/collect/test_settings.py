@@ -22,6 +22,7 @@ REFUSED = {
     "emotion.langages=[en]": "Did you mean emotion.languages?",
     "faces.kind=mtcnn": "faces.kind='mtcnn': expected one of",
     "export.taxonomy=fer": "export.taxonomy=fer: no such taxonomy. Allowed: fer2013, learning_game",
+    "provider._target_=os.system": "provider._target_=os.system: not allowed here",
     "purge": "purge runs alone and takes one of --id, --creator, --url",
     "purge --id 12 --url x": "purge runs alone and takes one of --id, --creator, --url",
     "purge merge --id 12": "purge runs alone",

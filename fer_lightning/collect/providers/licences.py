@@ -48,6 +48,15 @@ def licence_code(text: str | None) -> tuple[str, str | None]:
     return _checked(match["code"], match["version"])
 
 
+def licence_name(code: str | None, version: str | None) -> str:
+    """As one writes it: `by-sa`, `4.0` -> `CC BY-SA 4.0`."""
+    if code in ("cc0", "pdm"):
+        return "CC0" if code == "cc0" else "Public Domain Mark"
+    if code in (None, "own", "unknown"):
+        return {"own": "with the maker's consent"}.get(code, "unknown licence")
+    return " ".join(filter(None, ("CC", code.upper(), version)))
+
+
 def _checked(code: str, version: str | None) -> tuple[str, str | None]:
     if code in ("zero", "cc-0"):
         code = "cc0"
