@@ -76,7 +76,7 @@ def _see_through() -> Image.Image:
 
 
 def _moving(form: str) -> bytes:
-    frames = [drawn(number, 320, 240).quantize(16).convert("RGB") for number in (41, 42, 43)]
+    frames = [Image.new("RGB", (320, 240), colour) for colour in ("red", "green", "blue")]
     return encoded(frames[0], form, save_all=True, append_images=frames[1:], duration=100)
 
 
@@ -115,6 +115,12 @@ BAD_PICTURES = {
 }
 
 
+@cache
+def picture(path: str) -> bytes:
+    """What the server sends for a path of GOOD or BAD_PICTURES."""
+    return (GOOD | BAD_PICTURES)[path]()
+
+
 @dataclass(frozen=True)
 class Request:
     path: str
@@ -140,8 +146,8 @@ class ImageHost:
         self.requests: list[Request] = []
         self.closing = threading.Event()
         self._answers: dict[str, Answer] = {}
-        for path, picture in (GOOD | BAD_PICTURES).items():
-            self.add(path, lambda handler, picture=picture: send(handler, picture()))
+        for path in (*GOOD, *BAD_PICTURES):
+            self.add(path, lambda handler, path=path: send(handler, picture(path)))
         for path, answer in ATTACKS.items():
             self.add(path, answer)
 

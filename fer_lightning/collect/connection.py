@@ -18,8 +18,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 PORTS = (None, 80, 443)
 SHORTEST = 0.001  # seconds: a time limit of 0 would mean none
-# Its warnings tell of each refused address, which the collection records.
-logging.getLogger("requests_hardened").setLevel(logging.ERROR)
+# They warn of hosts' faults, the one of refused addresses, the other of damaged headers with all that stands in the
+# address; the collection has its own records, and no host is to write on the terminal.
+for _talkative in ("requests_hardened", "urllib3.connection"):
+    logging.getLogger(_talkative).setLevel(logging.ERROR)
 
 
 class PortNotAllowed(requests.RequestException):

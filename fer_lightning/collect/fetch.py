@@ -199,10 +199,13 @@ def _file(url: str) -> bytes:
     """A regular file; a pipe or a device could be without an end."""
     try:
         handle = os.open(unquote_to_bytes(urlsplit(url).path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(handle, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise _Unwanted(Reason.NOT_A_FILE)
-            data = file.read(MAX_FILE_BYTES + 1)
+            with open(handle, "rb", closefd=False) as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        finally:
+            os.close(handle)
     except (OSError, ValueError) as error:
         detail = getattr(error, "strerror", None) or type(error).__name__
         raise _Unwanted(Reason.UNREADABLE_FILE, detail, final=False) from error

@@ -178,7 +178,7 @@ class Client:
         self._max_redirects = max_redirects
         self._attempts = attempts
         self._stopped = threading.Event()
-        self._sleep = sleep or self._stopped.wait
+        self._sleep = self._stopped.wait if sleep is None else sleep
         self._new_pace = partial(_Pace, 1 / requests_per_second, connections_per_host)
         self._paces: dict[str, _Pace] = {}
         self._watches: set[Watch] = set()
@@ -487,4 +487,5 @@ class _WithoutKeys(logging.Filter):
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_WithoutKeys())
+for _logger in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_logger).addFilter(_WithoutKeys())

@@ -29,7 +29,7 @@ class Rules:
 
     def allow(self, path: str) -> bool:
         """Whether a path, with its query, may be fetched."""
-        path = requote_uri(path)
+        path = _normal(path)
         matching = [(len(pattern), allowed) for pattern, allowed in self._rules if _matches(pattern, path)]
         return max(matching)[1] if matching else True
 
@@ -54,8 +54,13 @@ def _groups(text: str) -> dict[str, list[tuple[str, bool]]]:
             closed = True
             if value:
                 for agent in agents:
-                    groups[agent].append((requote_uri(value), key == "allow"))
+                    groups[agent].append((_normal(value), key == "allow"))
     return groups
+
+
+def _normal(path: str) -> str:
+    """In the one way of writing its octets that is compared."""
+    return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), requote_uri(path), flags=re.IGNORECASE)
 
 
 def _matches(pattern: str, path: str) -> bool:

@@ -1,0 +1,36 @@
+"""Run the step fetch on a collection in a process of its own: python collect_fetch_process.py ROOT DEADLINE
+
+Says "begun" when the collection is open, and at the end its counts and the most memory that it and its decoder had at
+once, in bytes, as JSON.
+"""
+
+import json
+import resource
+import sys
+from dataclasses import asdict
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.fetch import fetch
+from fer_lightning.collect.network import Client
+
+
+def main(root: str, deadline: str) -> None:
+    client = Client(
+        user_agent="fer_lightning/0.1 (someone@example.org)",
+        allow_loopback=True,
+        deadline=float(deadline),
+        requests_per_second=1e9,
+        connections_per_host=4,
+        sleep=lambda seconds: None,
+    )
+    with Collection(root) as collection:
+        print("begun", flush=True)
+        result = fetch(collection, client=client, hosts_of=lambda name: None, provider_names=None)
+    own, decoders = (
+        resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(json.dumps(asdict(result) | {"own": own, "decoder": decoders}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
