@@ -75,9 +75,9 @@ CREATE TABLE face (
   status TEXT NOT NULL CHECK (status IN ('face', 'refused')), reason TEXT,
   detector TEXT NOT NULL, model_sha256 TEXT, opencv_version TEXT NOT NULL, n_faces INTEGER NOT NULL,
   score REAL, box TEXT, landmarks TEXT, roll_deg REAL, face_px REAL, ambiguous INTEGER,
-  crop_box TEXT, resize_filter TEXT, crop BLOB, crop_id TEXT, phash INTEGER, phash_mirrored INTEGER,
-  UNIQUE (image, rules)
+  crop_box TEXT, resize_filter TEXT, crop BLOB, crop_id TEXT, phash INTEGER, phash_mirrored INTEGER
 );
+CREATE INDEX face_of_image ON face (image);
 CREATE TABLE likeness (
   id INTEGER PRIMARY KEY, time TEXT NOT NULL, face INTEGER NOT NULL REFERENCES face,
   other_face INTEGER REFERENCES face, fer2013_digest TEXT, fer2013_usage TEXT,
@@ -211,10 +211,11 @@ class Collection:
         self.database.execute("BEGIN IMMEDIATE")
         try:
             yield self.database
+            self.database.execute("COMMIT")
         except BaseException:
-            self.database.execute("ROLLBACK")
+            if self.database.in_transaction:
+                self.database.execute("ROLLBACK")
             raise
-        self.database.execute("COMMIT")
 
     def add(self, table: str, row: Mapping[str, Any], *, known: str = "ABORT") -> int | None:
         """Add a row, with the time where it has none, and return its id.

@@ -45,9 +45,10 @@ def detect(
     """
     wanted, result = recipe(detector, rules), DetectResult()
     pictures = collection.rows(
-        "SELECT image, file FROM picture WHERE NOT EXISTS "
-        "(SELECT 1 FROM face LEFT JOIN decision ON decision.face = face.id WHERE face.image = picture.image "
-        "AND (face.rules = ? OR decision.id IS NOT NULL)) ORDER BY time, image",
+        "SELECT image, file FROM picture WHERE "
+        "NOT EXISTS (SELECT 1 FROM current_face AS face WHERE face.image = picture.image AND face.rules = ?) AND "
+        "NOT EXISTS (SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE face.image = picture.image) "
+        "ORDER BY time, image",
         wanted,
     )
     for start in range(0, len(pictures), AT_ONCE):

@@ -18,6 +18,7 @@ from collect_portraits import (
     shrunk,
     two_faces,
 )
+from collect_rows import decide
 from PIL import Image
 
 from fer_lightning.collect import detect as detect_module
@@ -29,7 +30,7 @@ from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.store import open_store
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
-from fer_lightning.faces.find import find_face
+from fer_lightning.faces.find import find_face, recipe
 from fer_lightning.faces.quality import Rules
 from fer_lightning.files import write_atomically
 
@@ -121,6 +122,19 @@ def test_a_second_call_looks_at_new_pictures_alone_and_changed_rules_at_all(coll
     detect(collection, detector=seen, rules=Rules(min_score=0.9))
     assert seen.seen == 82
     assert collection.value("SELECT count(DISTINCT rules) FROM face") == 2
+
+
+def test_rules_that_come_back_count_again_and_decided_faces_stay(collection):
+    for seed in range(3):
+        store(collection, drawn_picture(seed))
+    looser, stricter = Rules(min_score=0.5), Rules(min_score=0.9)
+    for rules in (looser, stricter, looser):
+        detect(collection, detector=FakeDetector(), rules=rules)
+        assert collection.value("SELECT count(*) FROM current_face WHERE rules = ?", recipe(FakeDetector(), rules)) > 0
+    face = collection.value("SELECT max(id) FROM current_face")
+    decide(collection, face)
+    detect(collection, detector=FakeDetector(), rules=stricter)
+    assert collection.value("SELECT count(*) FROM current_face WHERE id = ?", face) == 1
 
 
 def test_what_was_found_before_it_was_stopped_is_kept(collection, monkeypatch):
