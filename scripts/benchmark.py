@@ -10,6 +10,7 @@ One thread each.
     python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
     python scripts/benchmark.py report     seconds and memory of a sweep's report; lower is better
     python scripts/benchmark.py faces      images/s of finding and cutting out faces; higher is better
+    python scripts/benchmark.py review     milliseconds from a key to the next face in the browser; lower is better
     python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
 """
 
@@ -83,6 +84,7 @@ def main() -> None:
     add_ingest(commands)
     add_report(commands)
     add_faces(commands)
+    add_review(commands)
     add_scale(commands)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -524,6 +526,78 @@ def portraits(count: int) -> list[bytes]:
         Image.fromarray(turned[:, ::-1] if number % 2 else turned).save(file, "JPEG", quality=90)
         files.append(file.getvalue())
     return files
+
+
+# review: from a key to the next face, in a browser
+
+
+def add_review(commands) -> None:
+    parser = commands.add_parser("review", help="milliseconds from a key to the next face; the server's memory")
+    parser.add_argument("--faces", type=int, default=1000, help="drawn faces that wait for a review")
+    parser.add_argument("--decisions", type=int, default=1000, help="how many of them are decided, by one key each")
+    parser.add_argument("--width", type=int, default=960, help="of the pictures that they are cut from, in pixels")
+    parser.set_defaults(run=review)
+
+
+def review(arguments: argparse.Namespace) -> None:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from collect_review import Server, collection_for_review
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "collection")
+        size = (arguments.width, arguments.width * 3 // 4)
+        collection_for_review(root, arguments.faces, size=size).close()
+        server = Server(root, Path(folder, "log"))
+        try:
+            opened, waits = decide_in_browser(server.start(), arguments.decisions)
+            status = Path(f"/proc/{server.process.pid}/status").read_text()
+        finally:
+            server.kill()
+    part = max(1, len(waits) // 10)
+    begin, end = statistics.median(waits[:part]), statistics.median(waits[-part:])
+    bounded("review_open", "ms", opened, limit=2000)
+    bounded("review_key_median", "ms", statistics.median(waits), limit=40)
+    bounded("review_key_p95", "ms", float(np.quantile(waits, 0.95)), limit=100)
+    bounded("review_slow_down", "ms", max(0.0, end - begin), limit=10)
+    bounded("review_server_memory", "MB", megabytes("VmHWM", status), limit=200)
+
+
+# Notes, for each key that decides, how long it was until the next face and its picture were drawn: the time from the
+# key to the frame after the picture was decoded.
+NOTE_WAITS = """
+window.waits = [];
+addEventListener("keydown", (event) => {
+  if (event.key !== "a") return;
+  const drawn = () => requestAnimationFrame(() => waits.push(performance.now() - event.timeStamp));
+  const picture = document.querySelector("#frame img");
+  Promise.all([picture?.decode(), document.getElementById("crop").decode()]).then(drawn, drawn);
+});
+"""
+
+
+def decide_in_browser(address: str, decisions: int) -> tuple[float, list[float]]:
+    """Milliseconds until the page can be used, and of each key."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.add_init_script(NOTE_WAITS)
+        start = time.perf_counter()
+        page.goto(address)
+        page.locator("#frame img").wait_for()
+        opened = 1000 * (time.perf_counter() - start)
+        for done in range(1, decisions + 1):
+            page.keyboard.press("a")
+            while page.evaluate("waits.length") < done:
+                time.sleep(0.001)
+            if page.evaluate("document.activeElement.id") == "next":
+                page.keyboard.press("Enter")
+        page.locator("#unsaved").wait_for(state="hidden")
+        waits = page.evaluate("waits")
+        browser.close()
+    return opened, waits
 
 
 # scale: the same store and feed at a hundred times FER2013

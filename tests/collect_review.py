@@ -8,16 +8,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from conftest import ROOT
 from PIL import Image
 
 from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.hashes import as_signed, both_hashes
 from fer_lightning.data.synthetic import load
+
+CHROMIUM = Path("/usr/bin/chromium")
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM.exists() or find_spec("playwright") is None, reason=f"playwright and {CHROMIUM} drive the page"
+)
 
 CLASSES = ("angry", "frustration", "boredom", "happy", "sad", "surprise", "neutral")
 DEFINITIONS = {

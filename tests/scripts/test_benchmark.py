@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from collect_portraits import MODEL, needs_model
+from collect_review import needs_browser
 from conftest import ROOT
 
 RATIO = {"name", "ours", "reference", "unit", "ratio", "repeats"}
@@ -27,6 +28,11 @@ LIMIT = {"name", "ours", "limit", "unit"}
         (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
         pytest.param(
             ["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"], marks=needs_model
+        ),
+        pytest.param(
+            ["review", "--faces", "45", "--decisions", "45", "--width", "160"],
+            ["review_open", "review_key_median", "review_key_p95", "review_slow_down", "review_server_memory"],
+            marks=needs_browser,
         ),
         (
             ["scale", "--repeats", "1", "--rows", "400", "--times", "3", "--batches", "4"],

@@ -185,7 +185,7 @@ def _check_form(event: Any, pass_: int, classes: Sequence[str]) -> None:
 def _check_references(collection: Collection, event: Mapping[str, Any], pass_: int, annotator: str) -> None:
     """The face is the one that was seen, and an undo takes back an own decision about it."""
     crop = collection.value("SELECT crop_id FROM face WHERE id = ? AND status = 'face'", event["face"])
-    _demand(crop is not None and crop == event.get("crop"), f"face {event['face']}: no such face in this collection")
+    _demand(crop is not None and crop == event.get("crop"), "no such face in this collection")
     if event["action"] == UNDO:
         values = event["undoes"], event["face"], pass_, annotator
         known = collection.value(

@@ -66,7 +66,7 @@ export class Outbox {
     if (!this.trouble) this.flush();
   }
 
-  // Send what waits; resolves when all of it is answered or the server is away.
+  // Send what waits, if only to learn whether the server is there; resolves when all is answered or it is away.
   flush() {
     clearTimeout(this.#timer);
     this.#sending ??= this.#send().finally(() => {
@@ -74,11 +74,6 @@ export class Outbox {
       if (this.#waiting.size && !this.trouble) this.flush();
     });
     return this.#sending;
-  }
-
-  // Something else could not be loaded: ask until the server answers again.
-  noticeTrouble(status) {
-    if (!this.trouble) this.#fail(status, null);
   }
 
   async #send() {

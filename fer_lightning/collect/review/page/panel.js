@@ -22,7 +22,7 @@ export class Shelf {
   #pictures = new Map();
   #failed;
 
-  // failed(status) is called when the server did not answer.
+  // failed() is called when something did not come.
   constructor(failed) {
     this.#failed = failed;
   }
@@ -37,7 +37,7 @@ export class Shelf {
     missing.forEach((face) => this.#asked.add(face));
     const { status, body } = await ask(`/api/faces?ids=${missing}`);
     missing.forEach((face) => this.#asked.delete(face));
-    if (status !== 200) return this.#failed(status);
+    if (status !== 200) return this.#failed();
     missing.forEach((face) => this.#details.set(face, body[face] ?? null));
   }
 
@@ -57,7 +57,7 @@ export class Shelf {
     picture.src = `/img/source/${face}-${file}`;
     picture.decode().catch(() => {
       this.#pictures.delete(face);
-      if (!picture.complete || !picture.naturalWidth) this.#failed(0);
+      if (!picture.naturalWidth) this.#failed();
     });
     return picture;
   }

@@ -30,7 +30,8 @@ let anchor = 0; // where a range began
 let sheet = -1;
 let resting = false; // the sheet is decided: no key may change its last face by accident
 let since = performance.now();
-const shelf = new Shelf((status) => outbox.noticeTrouble(status));
+let troubled = false;
+const shelf = new Shelf(() => outbox.flush());
 
 // ---- beginning
 
@@ -39,10 +40,9 @@ async function begin() {
   if (status === 401) return location.reload();
   if (status !== 200) return wait(body);
   about = body;
-  faces = about.faces.map(([id, crop, emotion]) => ({ id, crop, emotion }));
-  places = new Map(faces.map(({ id }, index) => [id, index]));
+  if (!about.faces.length) return wait({ error: "no face is left to decide about" });
   outbox = new Outbox(about.session, { changed: drawState, refused: onRefused });
-  fold(about.events);
+  take(about);
   name();
   buttons();
   listen();
@@ -55,13 +55,15 @@ async function begin() {
 }
 
 function wait(body) {
-  $("trouble-words").textContent = `The server is away${body?.error ? ` (${body.error})` : ""}; this page tries again.`;
+  $("trouble-words").textContent = `Nothing to show yet: ${body?.error ?? "the server is away"}. This page tries again.`;
   $("trouble").hidden = false;
   setTimeout(begin, 2000);
 }
 
-// The ledger from what the server has and what it does not have yet.
-function fold(events) {
+// The faces, and the ledger from what the server has and what it does not have yet.
+function take({ faces: listed, events }) {
+  faces = listed.map(([id, crop, emotion]) => ({ id, crop, emotion }));
+  places = new Map(faces.map(({ id }, index) => [id, index]));
   ledger = new Ledger(about.session.annotator);
   for (const [event, time, face, action, label, annotator] of events) ledger.add({ event, time, face, action, label, annotator });
   for (const event of outbox.events) ledger.add({ ...event, annotator: about.session.annotator });
@@ -102,7 +104,7 @@ function recall(key) {
 
 function buttons() {
   const make = (key, words, act, attributes = {}) => {
-    const button = element("button", { type: "button" }, element("kbd", { textContent: key.toUpperCase() }), element("span", { textContent: words }));
+    const button = element("button", { type: "button" }, element("kbd", { textContent: key.toUpperCase(), ariaHidden: "true" }), element("span", { textContent: words }));
     for (const [attribute, value] of Object.entries(attributes)) button.setAttribute(attribute, value);
     button.setAttribute("aria-keyshortcuts", key.toUpperCase());
     button.addEventListener("click", act);
@@ -154,7 +156,7 @@ function makeTile({ id, crop }, index) {
   const image = element("img", { width: 144, height: 144, alt: "", draggable: false, src: cropAddress(id, crop) });
   image.addEventListener("error", () => {
     image.dataset.failed = "yes";
-    outbox.noticeTrouble(0);
+    outbox.flush();
   });
   const made = element("div", { tabIndex: -1 }, image, element("span", { className: "mark" }));
   made.setAttribute("role", "option");
@@ -238,7 +240,9 @@ function decide(action, label = null) {
   const events = changed.map(({ id, label: wish }) => newEvent(id, action, { time, label: wish, ms_spent: spent }));
   apply(events);
   press("several", false);
-  say(`${which(from, to)}: ${words({ action, label: wanted[0].label })}${events.length ? "." : " as before."}`);
+  const labels = new Set(wanted.map(({ label: wish }) => wish));
+  const done = labels.size > 1 ? "accepted as what each was searched for" : words({ action, label: wanted[0].label });
+  say(`${which(from, to)}: ${done}${events.length ? "." : " as before."}`);
   moveOn(to);
   outbox.add(events);
 }
@@ -306,11 +310,14 @@ async function onRefused(refusals) {
   }
   $("refusals").hidden = false;
   const { status, body } = await ask("/api/state");
-  if (status !== 200) return;
-  fold(body.events);
-  for (let index = first(); index <= last(); index++) drawTile(index);
+  if (status !== 200 || !body.faces.length) return;
+  const { id } = faces[place];
+  take(body);
+  place = anchor = places.get(id) ?? Math.min(place, faces.length - 1);
+  sheet = -1;
+  turnTo(Math.floor(place / about.sheet));
   drawState();
-  drawPanel();
+  focusFace();
 }
 
 // ---- drawing
@@ -419,15 +426,18 @@ function drawTrouble() {
   else if (trouble.status === 409) put(`${trouble.words} Reload this page to go on. ${size ? `${kept} for when that review is started again.` : ""}`);
   else if (trouble.status === 0) put(`The server is away; is it still running in its terminal? ${then}`);
   else put(`${trouble.words || `The server answers with status ${trouble.status}.`} ${then}`);
-  if (!trouble) for (const image of document.querySelectorAll("img[data-failed]")) reload(image);
-  if (!trouble && sheet >= 0 && shelf.details(faces[place].id) === undefined) {
-    shelf.load(faces.slice(first(), last() + 1).map(({ id }) => id)).then(drawPanel);
-  }
+  if (troubled && !trouble) recover();
+  troubled = Boolean(trouble);
 }
 
-function reload(image) {
-  delete image.dataset.failed;
-  image.src = image.src;
+// The server is back: load what could not be loaded meanwhile.
+async function recover() {
+  for (const image of document.querySelectorAll("img[data-failed]")) {
+    delete image.dataset.failed;
+    image.src = image.src;
+  }
+  await shelf.load(faces.slice(first(), last() + 1).map(({ id }) => id));
+  drawPanel();
 }
 
 function say(text) {

@@ -1,0 +1,574 @@
+"""The review page in headless Chromium, as hands, a lost connection and a second person use it."""
+
+import itertools
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from collect_review import CHROMIUM, CLASSES, Server, collection_for_review, event, needs_browser
+
+from fer_lightning.collect.database import Collection
+from fer_lightning.collect.review import decisions
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+FACES = 120
+PATIENCE = 30_000  # milliseconds; the page tries again every ten seconds at the latest
+WIDE = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    root = tmp_path_factory.mktemp("drawn")
+    collection_for_review(root, FACES, size=(320, 240)).close()
+    return root
+
+
+@pytest.fixture(scope="module")
+def browser():
+    expect.set_options(timeout=PATIENCE)
+    with playwright.sync_playwright() as started:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def root(drawn, tmp_path):
+    return Path(shutil.copytree(drawn, tmp_path / "collection"))
+
+
+@pytest.fixture
+def server(root, tmp_path):
+    made = Server(root, tmp_path / "log")
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens the review; afterwards no page may have asked another origin for anything, nor had an error."""
+    contexts, requests, errors = [], [], []
+
+    def listen(page):
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: message.type in ("error", "warning") and errors.append(message.text))
+
+    def opened(address: str, *, context=None, viewport=WIDE, **options):
+        if context is None:
+            context = browser.new_context(viewport=viewport, **options)
+            context.on("page", listen)
+            contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert {url.partition("/?token=")[0] for url in requests} <= {
+        url for url in requests if url.startswith(f"http://127.0.0.1:{server.port}/")
+    } | {f"http://127.0.0.1:{server.port}"}
+    # What the browser itself says of a server that is away, or that refuses, is no error of the page.
+    assert not [error for error in errors if not error.startswith("Failed to load resource")]
+
+
+def ready(page) -> None:
+    expect(page.locator("#faces [role=option]").first).to_be_visible()
+    expect(page.locator("#frame img")).to_be_visible()
+
+
+def press(page, keys) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def saved(page) -> None:
+    expect(page.locator("#unsaved")).to_be_hidden()
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def outcomes(root: Path, pass_: int = 1) -> dict[int, str]:
+    with Collection(root) as collection:
+        return {face: one.outcome for face, one in decisions.current(collection, pass_=pass_).items()}
+
+
+def rows(root: Path, what: str = "count(*)") -> list:
+    with Collection(root) as collection:
+        return [row[0] for row in collection.rows(f"SELECT {what} FROM decision ORDER BY id")]
+
+
+MEANING = {"a": "frustration", "x": "reject", "u": "unsure", "d": "duplicate", "m": "minor", "i": "illustration"}
+MEANING |= {str(number + 1): name for number, name in enumerate(CLASSES)}
+
+
+def test_120_faces_by_keyboard_through_a_killed_server(server, root, visit):
+    keys = ["".join(one) for one in itertools.islice(itertools.cycle("aaxa3aua1adxma7ai5x"), FACES)]
+    page = visit(server.start())
+    assert "token" not in page.url
+    ready(page)
+    press(page, keys[:40])
+    expect(page.locator("#said")).to_contain_text("This sheet is decided. Enter: next sheet.")
+    press(page, ["x", "a"])  # resting: no key changes the last face
+    press(page, ["Enter", *keys[40:50]])
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    expect(page.locator("#said")).to_contain_text("Taken back. Face 49")
+    saved(page)
+    server.kill()
+    press(page, keys[48:70])
+    expect(page.locator("#trouble")).to_contain_text("The server is away")
+    expect(page.locator("#unsaved")).to_have_text("22 unsaved")
+    server.start()
+    press(page, keys[70:80])
+    saved(page)
+    press(page, ["Enter", *keys[80:]])
+    expect(page.locator("#left")).to_have_text("all decided")
+    saved(page)
+    page.get_by_role("button", name="Finish").click()
+    page.get_by_role("dialog").get_by_role("button", name="Finish").click()
+    expect(page.get_by_role("heading", name="The review is finished")).to_be_visible()
+    assert server.process.wait(timeout=30) == 0
+    assert outcomes(root) == {face + 1: MEANING[key] for face, key in enumerate(keys)}
+    assert Counter(rows(root, "action"))["undo"] == 2
+    assert rows(root) == [FACES + 2 + 2]  # two were taken back and decided anew
+    counts = Counter(MEANING[key] for key in keys)
+    assert f"Reviewed: {counts['angry']} angry, {counts['frustration']} frustration" in server.log.read_text()
+
+
+def test_what_was_unsent_is_sent_by_the_next_page_and_once(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    press(page, "a")
+    saved(page)
+    server.kill()
+    press(page, "x3z")
+    expect(page.locator("#unsaved")).to_have_text("3 unsaved")
+    context = page.context
+    page.close()
+    page = visit(server.start(), context=context)
+    ready(page)
+    saved(page)
+    expect(page.get_by_role("option", name="Face 2 of 120")).to_have_accessible_name("Face 2 of 120: rejected")
+    expect(page.get_by_role("option", name="Face 3 of 120")).to_be_focused()
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+    press(page, "z")
+    expect(page.locator("#said")).to_have_text("Taken back. Face 2: undecided.")
+    page.reload()
+    ready(page)
+    saved(page)
+    press(page, "zz")
+    expect(page.locator("#said")).to_have_text("Nothing of yours to take back.")
+    saved(page)
+    assert outcomes(root) == {}
+    assert rows(root, "action") == ["accept", "reject", "accept", "undo", "undo", "undo"]
+
+
+def test_unsent_decisions_are_shown_before_they_are_sent(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    page.route("**/api/decisions", lambda route: route.abort())
+    press(page, "ax")
+    expect(page.locator("#unsaved")).to_have_text("2 unsaved")
+    page.reload()
+    ready(page)
+    expect(page.locator("#unsaved")).to_have_text("2 unsaved")
+    expect(page.get_by_role("option", name="Face 1 of 120")).to_have_accessible_name(
+        "Face 1 of 120: accepted as frustration"
+    )
+    expect(page.locator("#left")).to_have_text("118 undecided")
+    with page.expect_request("**/api/decisions"):
+        page.get_by_role("button", name="Try now").click()
+    page.unroute("**/api/decisions")
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+
+
+def test_an_acknowledgment_that_is_lost_doubles_nothing(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    lost = []
+
+    def lose(route):
+        if len(lost) < 2:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/api/decisions", lose)
+    press(page, "axu")
+    saved(page)
+    assert lost == [200, 200]
+    assert sorted(outcomes(root)) == [1, 2, 3]
+    assert rows(root) == [3]
+
+
+def test_while_a_step_writes_decisions_wait(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    with Collection(root) as step, step.writing():
+        press(page, "ax")
+        expect(page.locator("#trouble")).to_contain_text("Not stored yet: database is locked")
+        expect(page.locator("#unsaved")).to_have_text("2 unsaved")
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+
+
+def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    with Collection(root) as collection, collection.writing():
+        collection.database.execute("INSERT INTO purging VALUES (1)")
+        for table, column in (("deduped", "face"), ("likeness", "face"), ("face", "id")):
+            collection.database.execute(f"DELETE FROM {table} WHERE {column} = 2")
+        collection.database.execute("DELETE FROM purging")
+    press(page, "axa")
+    expect(page.locator("#refused")).to_have_text("Face 2, rejected: no such face in this collection")
+    expect(page.locator("#unsaved")).to_be_hidden()
+    assert outcomes(root) == {1: "frustration", 3: "frustration"}
+    expect(page.locator("#left")).to_have_text("117 undecided")  # of the 119 that are left
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#refusals")).to_be_hidden()
+
+
+def test_decisions_of_one_pass_are_not_sent_to_another(server, root, visit):
+    with Collection(root) as collection:
+        waiting = decisions.worklist(collection, emotion=None)[100:]
+        made = [event(one.face, one.crop_id) for one in waiting]
+        decisions.record(collection, made, pass_=1, annotator="anna", classes=CLASSES)
+    page = visit(server.start())
+    ready(page)
+    saved(page)
+    server.kill()
+    press(page, "ax")
+    server.start(pass_=2, annotator="bob")
+    expect(page.locator("#trouble")).to_contain_text("pass 2 as bob. Reload this page to go on.")
+    page.reload()
+    ready(page)
+    expect(page.locator("#elsewhere")).to_contain_text("2 unsent decisions of another pass or annotator")
+    saved(page)
+    assert rows(root) == [20]
+    server.kill()
+    server.start()
+    page.reload()
+    ready(page)
+    saved(page)
+    expect(page.locator("#elsewhere")).to_be_hidden()
+    assert outcomes(root)[2] == "reject"
+    assert rows(root, "pass") == [1] * 22
+
+
+def test_another_collection_at_the_same_port_gets_nothing(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    server.kill()
+    press(page, "ax")
+    (root / "review.id").unlink()
+    (root / "review.token").unlink()
+    address = server.start()
+    expect(page.locator("#trouble")).to_contain_text("open the address that its terminal printed")
+    other = visit(address, context=page.context)
+    ready(other)
+    saved(other)
+    expect(page.locator("#trouble")).to_contain_text("now reviews another collection")
+    assert rows(root) == [0]
+
+
+def test_a_new_token_lets_the_open_page_go_on(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    server.kill()
+    press(page, "ax")
+    (root / "review.token").unlink()
+    address = server.start()
+    expect(page.locator("#trouble")).to_contain_text("2 unsaved decisions are kept in this browser")
+    expect(page.locator("#trouble")).to_contain_text("open the address that its terminal printed")
+    ready(visit(address, context=page.context))
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+    assert rows(root) == [2]
+
+
+def test_two_pages_at_once_lose_and_double_nothing(server, root, visit):
+    one = visit(server.start())
+    ready(one)
+    other = visit(f"http://127.0.0.1:{server.port}/", context=one.context)
+    ready(other)
+    server.kill()
+    press(one, "aaa")
+    other.keyboard.press("Enter")
+    press(other, "xxx")
+    server.start()
+    saved(one)
+    saved(other)
+    assert outcomes(root) == dict.fromkeys([1, 2, 3], "frustration") | dict.fromkeys([41, 42, 43], "reject")
+    assert rows(root) == [6]
+
+
+def test_a_browser_that_keeps_nothing_says_so(server, root, visit):
+    page = visit(server.start())
+    page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('no', 'QuotaExceededError'); }")
+    page.reload()
+    ready(page)
+    server.kill()
+    press(page, "ax")
+    expect(page.locator("#trouble")).to_contain_text("this browser keeps nothing: leave this page open")
+    server.start()
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+
+
+def test_a_range_is_decided_and_taken_back_by_one_key(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    press(page, ["ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowLeft"])
+    columns = page.evaluate("getComputedStyle(document.getElementById('faces')).gridTemplateColumns.split(' ').length")
+    last = 2 + columns
+    selected = page.get_by_role("option", selected=True)
+    expect(selected).to_have_count(columns + 1)
+    expect(page.locator("#face-name")).to_have_text(f"Faces 2 to {last} selected")
+    page.keyboard.press("3")
+    expect(page.get_by_role("option", name=f"Face {last + 1} of")).to_be_focused()
+    saved(page)
+    assert outcomes(root) == dict.fromkeys(range(2, last + 1), "boredom")
+    page.reload()
+    ready(page)
+    page.keyboard.press("z")
+    expect(page.locator("#said")).to_have_text(f"Taken back. Faces 2 to {last}: undecided.")
+    saved(page)
+    assert outcomes(root) == {}
+
+
+def test_keys_that_must_not_decide(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    press(page, ["Control+a", "Alt+x", "q", "8", "9"])
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog).to_be_visible()
+    press(page, "axu1")
+    dialog.get_by_label("Letters and digits decide").uncheck()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    press(page, "axl")
+    expect(page.get_by_role("option", name="Face 1 of")).to_be_focused()
+    page.reload()
+    ready(page)
+    press(page, ["a", "ArrowRight", "?"])
+    dialog.get_by_label("Letters and digits decide").check()
+    page.keyboard.press("Escape")
+    page.keyboard.down("x")
+    for _ in range(5):
+        page.keyboard.down("x")  # held: repeats
+    page.keyboard.up("x")
+    saved(page)
+    assert outcomes(root) == {2: "reject"}
+    assert rows(root) == [1]
+
+
+def test_deciding_alike_again_adds_no_event_and_otherwise_one(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    press(page, ["a", "ArrowLeft", "a", "ArrowLeft", "x"])
+    saved(page)
+    assert rows(root, "action") == ["accept", "reject"]
+    assert outcomes(root) == {1: "reject"}
+
+
+def test_another_annotator_sees_what_was_decided_and_takes_back_only_their_own(server, root, visit):
+    with Collection(root) as collection:
+        (one, *_) = decisions.worklist(collection, emotion=None)
+        decisions.record(collection, [event(one.face, one.crop_id)], pass_=1, annotator="carl", classes=CLASSES)
+    page = visit(server.start())
+    ready(page)
+    expect(page.get_by_role("option", name="Face 2 of")).to_be_focused()
+    press(page, "z")
+    expect(page.locator("#said")).to_have_text("Nothing of yours to take back.")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#verdict")).to_contain_text("accepted as frustration by carl")
+    expect(page.get_by_role("button", name="Accept as frustration")).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("a")
+    saved(page)
+    assert rows(root, "annotator") == ["carl", "anna"]
+
+
+def test_the_second_pass_is_blind_and_ends_with_kappa(server, root, visit):
+    with Collection(root) as collection:
+        made = [event(one.face, one.crop_id) for one in decisions.worklist(collection, emotion=None)]
+        decisions.record(collection, made, pass_=1, annotator="anna", classes=CLASSES)
+    page = visit(server.start(pass_=2, annotator="bob"))
+    ready(page)
+    expect(page.locator("#left")).to_have_text("50 undecided")
+    accept = page.get_by_role("button", name="Accept", exact=True)
+    expect(accept).to_be_disabled()
+    page.keyboard.press("a")
+    expect(page.locator("#said")).to_contain_text("A is off in a second pass")
+    expect(page.locator("#facts")).to_contain_text("Licence")
+    seen = page.locator("body").inner_html()
+    for telling in ("Drawn face", "example.org", "anna", "frustrated", "persona"):
+        assert telling not in seen
+    press(page, "2" * 40)
+    press(page, ["Enter", *"2222222xxx"])
+    saved(page)
+    page.get_by_role("button", name="Finish").click()
+    page.get_by_role("dialog").get_by_role("button", name="Finish").click()
+    expect(page.locator("#end-agreement")).to_contain_text("50 faces were decided twice, 94 % of them the same way.")
+    assert server.process.wait(timeout=30) == 0
+    assert "Cohen's kappa 0.00" in server.log.read_text()
+
+
+def test_a_picture_that_is_gone_stops_nothing(server, root, visit):
+    with Collection(root) as collection:
+        name = collection.value("SELECT file FROM face JOIN picture USING (image) WHERE face.id = 2")
+        collection.file(name).unlink()
+    page = visit(server.start())
+    ready(page)
+    press(page, "a")
+    expect(page.locator("#frame img")).to_have_attribute("alt", "Picture: Drawn face number 2, frustrated at a desk")
+    page.wait_for_timeout(1500)  # in which it would have been taken for a server that is away
+    press(page, "xa")
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 2: "reject", 3: "frustration"}
+
+
+def test_finish_waits_for_what_is_unsaved(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    page.route("**/api/decisions", lambda route: route.abort())
+    press(page, "ax")
+    page.get_by_role("button", name="Finish").click()
+    dialog = page.get_by_role("dialog", name="Finish this review?")
+    expect(dialog).to_contain_text("118 of 120 faces are undecided")
+    expect(dialog).to_contain_text("2 decisions are not saved yet")
+    dialog.get_by_role("button", name="Finish").click()
+    expect(dialog).to_contain_text("Nothing is lost")
+    assert server.process.poll() is None
+    page.unroute("**/api/decisions")
+    dialog.get_by_role("button", name="Finish").click()
+    expect(page.get_by_role("heading", name="The review is finished")).to_be_visible()
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+
+
+def test_the_next_sheet_is_there_before_it_is_asked_for(server, visit):
+    page = visit(server.start())
+    ready(page)
+    page.wait_for_load_state("networkidle")
+    later = []
+    page.on("request", lambda request: later.append(request.url))
+    page.keyboard.press("Enter")
+    expect(page.locator("#sheet-name")).to_have_text("Sheet 2 of 3")
+    page.wait_for_load_state("networkidle")
+    shown = {image.get_attribute("src") for image in page.locator("#faces img").all()}
+    assert len(shown) == 40
+    assert not [url for url in later if url.partition("/img/")[1] and f"/img/{url.partition('/img/')[2]}" in shown]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone(server, root, visit, scheme):
+    page = visit(server.start(), viewport=PHONE, color_scheme=scheme, has_touch=True, is_mobile=True)
+    ready(page)
+    for width in (360, 414, 720, 721, 1021):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    page.set_viewport_size(PHONE)
+    buttons = page.locator("#decide button")
+    for button in buttons.all():
+        box = button.bounding_box()
+        assert box["height"] >= 40
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+        assert box["y"] + box["height"] <= PHONE["height"]
+    for name in ("Accept", "Reject", "boredom", "Unsure", "Duplicate", "Under 18?", "Drawn or AI"):
+        page.locator("#decide").get_by_role("button", name=name).first.tap()
+    page.get_by_role("button", name="Undo").tap()
+    page.get_by_role("button", name="Select several").tap()
+    page.get_by_role("option", name="Face 9 of").tap()
+    page.locator("#decide").get_by_role("button", name="Reject").tap()
+    page.get_by_role("button", name="Next sheet").tap()
+    expect(page.get_by_role("option", name="Face 41 of 120")).to_be_focused()
+    saved(page)
+    names = ["frustration", "reject", "boredom", "unsure", "duplicate", "minor", "reject", "reject", "reject"]
+    assert outcomes(root) == dict(enumerate(names, start=1))
+
+
+def test_roles_names_and_focus(server, visit):
+    page = visit(server.start())
+    ready(page)
+    faces = page.get_by_role("listbox", name="Sheet 1 of 3").get_by_role("option")
+    expect(faces).to_have_count(40)
+    expect(faces.first).to_be_focused()
+    assert page.locator("#faces [tabindex='0']").count() == 1
+    press(page, "x")
+    expect(faces.first).to_have_accessible_name("Face 1 of 120: rejected")
+    expect(page.get_by_role("status")).to_have_text("Face 1: rejected.")
+    page.keyboard.press("ArrowLeft")
+    group = page.get_by_role("group", name="Decide about the selected faces")
+    expect(group.get_by_role("button", name="Reject", pressed=True)).to_have_count(1)
+    expect(group.get_by_role("button", pressed=True)).to_have_count(1)
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Next sheet")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(group.get_by_role("button", name="Accept as frustration")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(faces.first).to_have_accessible_name("Face 1 of 120: accepted as frustration")
+    link = page.get_by_role("link", name="openverse: pictures.example.org (opens in a new tab)")
+    assert link.get_attribute("rel") == "noopener noreferrer"
+    assert page.locator("button:not([type]):not(dialog button)").count() == 0
+    unnamed = page.evaluate("[...document.querySelectorAll('button')].filter((one) => !one.textContent.trim()).length")
+    assert unnamed == 0
+
+
+# Texts whose contrast with what lies behind them is below 4.5, by WCAG 2.2's formula.
+CONTRAST = """() => {
+  const made = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const canvas = made.getContext("2d", { willReadFrequently: true });
+  const paint = (colors) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const color of colors) {
+      canvas.fillStyle = color;
+      canvas.fillRect(0, 0, 1, 1);
+    }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const luminance = (colors) => {
+    const [r, g, b] = paint(colors).map((value) => linear(value / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) =>
+    element ? [...behind(element.parentElement), getComputedStyle(element).backgroundColor] : ["Canvas"];
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].find((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!text || !element.checkVisibility() || element.closest(":disabled")) continue;
+    const ground = luminance(behind(element));
+    const ink = luminance([...behind(element), getComputedStyle(element).color]);
+    const ratio = (Math.max(ground, ink) + 0.05) / (Math.min(ground, ink) + 0.05);
+    if (ratio < 4.5) found.push(`${element.tagName} ${text.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(server, visit, scheme):
+    page = visit(server.start(), color_scheme=scheme, reduced_motion="reduce")
+    ready(page)
+    press(page, ["a", "x", "3", "ArrowRight", "Shift+ArrowRight"])
+    assert page.evaluate(CONTRAST) == []
+    server.kill()
+    press(page, "a")
+    expect(page.locator("#trouble")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+    page.keyboard.press("?")
+    assert page.evaluate(CONTRAST) == []
