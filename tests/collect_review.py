@@ -20,13 +20,14 @@ from PIL import Image
 from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.hashes import as_signed, both_hashes
 from fer_lightning.data.synthetic import load
+from fer_lightning.labels import TAXONOMIES
 
 CHROMIUM = Path("/usr/bin/chromium")
 needs_browser = pytest.mark.skipif(
     not CHROMIUM.exists() or find_spec("playwright") is None, reason=f"playwright and {CHROMIUM} drive the page"
 )
 
-CLASSES = ("angry", "frustration", "boredom", "happy", "sad", "surprise", "neutral")
+CLASSES = TAXONOMIES["learning_game_distracted"].classes
 DEFINITIONS = {
     "frustration": "Something does not work out: brows drawn together or one raised, lips pressed or pulled tight, "
     "a hand on the forehead. Not open anger at someone, not tears.",

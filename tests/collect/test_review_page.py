@@ -351,7 +351,7 @@ def test_a_range_is_decided_and_taken_back_by_one_key(server, root, visit):
 def test_keys_that_must_not_decide(server, root, visit):
     page = visit(server.start())
     ready(page)
-    press(page, ["Control+a", "Alt+x", "q", "8", "9"])
+    press(page, ["Control+a", "Alt+x", "q", "9", "0"])
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
     expect(dialog).to_be_visible()
@@ -373,6 +373,22 @@ def test_keys_that_must_not_decide(server, root, visit):
     saved(page)
     assert outcomes(root) == {2: "reject"}
     assert rows(root) == [1]
+
+
+def test_flags_stand_beside_the_face(server, visit):
+    page = visit(server.start())
+    ready(page)
+    flags = page.locator("#flags")
+    expect(flags).to_be_empty()
+    press(page, ["ArrowRight"] * 3)
+    expect(flags).to_have_text("Like a face of FER2013, PublicTest: crops differ in 5 of 64 bits.")
+    press(page, ["ArrowRight"] * 5)
+    expect(flags).to_contain_text("The picture has 2 faces of about the same size")
+    expect(flags).to_contain_text("Like face 10: undecided")
+    press(page, "x")
+    expect(flags).to_contain_text("Like face 9: rejected")
+    image = flags.get_by_role("img", name="A face that is alike")
+    assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 48
 
 
 def test_deciding_alike_again_adds_no_event_and_otherwise_one(server, root, visit):

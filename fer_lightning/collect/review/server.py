@@ -93,8 +93,6 @@ class Review:
                 f"review.annotator={self.annotator!r}: a pseudonym of at most 40 letters, digits, spaces and . _ -; "
                 f"try review.annotator=first"
             )
-        if self.pass_ not in (1, 2):
-            raise UserError(f"review.pass={self.pass_}: 1, or 2 for a blind second look")
         if self.emotion is not None and self.emotion not in self.classes:
             raise UserError(f"emotion={self.emotion}: no class of this review; one of {', '.join(self.classes)}")
         if not 0 < self.share <= 1:
@@ -204,7 +202,10 @@ def _check_waiting(review: Review) -> None:
         return
     of = f" of {review.emotion}" if review.emotion else ""
     if review.blind:
-        raise UserError(f"{review.collection.root}: no face{of} was decided in the first pass; do review.pass=1 first")
+        raise UserError(
+            f"{review.collection.root}: no face{of} was decided in a first pass; review without "
+            f"review.second_pass=true first"
+        )
     raise UserError(
         f"{review.collection.root}: no face{of} waits for a review; search, fetch, detect and dedupe come before it"
     )
@@ -382,11 +383,11 @@ class _Site:
         )
 
     def _defined(self) -> list[str]:
-        """The classes whose definitions are shown: in a blind pass those of all, for one would tell what was sought."""
-        wanted = self.review.classes
-        if self.review.emotion and not self.review.blind:
-            wanted = (self.review.emotion,)
-        return [name for name in wanted if self.review.definitions.get(name)]
+        """The classes whose definitions are shown; in a blind pass those of all, for one alone would tell."""
+        given = [name for name in self.review.classes if self.review.definitions.get(name)]
+        if self.review.blind:
+            return given if len(given) > 1 else []
+        return [name for name in given if self.review.emotion in (None, name)]
 
     async def faces(self, request: Request) -> Response:
         asked = request.query_params.get("ids", "")

@@ -88,16 +88,15 @@ export function showFacts(list, details, blind) {
     ...fact("Restrictions", source?.restrictions),
     ...fact("Also from", others.length && !blind ? others.map(origin) : null),
     ...fact("Detector", `score ${details.score.toFixed(2)}, ${Math.round(details.face_px)} px wide`),
-    ...fact("Which face", ambiguity(details), "warn"),
-    ...fact("FER2013", fer2013(details.fer2013), "warn"),
+    ...fact("Which face", !details.ambiguous && details.n_faces > 1 ? `the largest of ${details.n_faces}` : null),
     ...fact("Picture id", element("code", { textContent: details.image.slice(0, 12), title: details.image })),
   );
 }
 
-function fact(name, value, kind = "") {
+function fact(name, value) {
   if (!value) return [];
   const values = [value].flat().map((one) => element("span", {}, one));
-  return [element("dt", { textContent: name }), element("dd", { className: kind }, ...values)];
+  return [element("dt", { textContent: name }), element("dd", {}, ...values)];
 }
 
 function origin({ provider, landing_url: address }) {
@@ -117,25 +116,22 @@ function licence({ licence: code, licence_version: version, licence_url: address
   return link(version && code?.startsWith("by") ? `${name} ${version}` : name, address);
 }
 
-function ambiguity({ ambiguous, n_faces: faces }) {
-  if (ambiguous) return `one of ${faces} of about the same size: is it the one that is meant?`;
-  return faces > 1 ? `the largest of ${faces}` : null;
-}
-
-function fer2013(alike) {
-  if (!alike.length) return null;
-  const [{ usage, distance, mirrored }] = alike;
-  const split = usage ? ` of ${usage}` : "";
-  return `like a face${split} there (${distance} of 64 bits differ${mirrored ? ", mirrored" : ""})`;
-}
-
-// Faces that may be the same, each beside its state; state(face) is null where it is not to be told.
-export function showAlike(place, details, state) {
-  if (!details.alike.length) return place.replaceChildren();
-  const cards = details.alike.map(({ other, crop_id: crop, kind, distance, mirrored }) => {
-    const words = `${kind === "picture" ? "picture" : "crop"}: ${distance} of 64 bits differ${mirrored ? ", mirrored" : ""}`;
-    const image = element("img", { src: cropAddress(other, crop), width: 96, height: 96, alt: "A face that is alike" });
-    return element("figure", {}, image, element("figcaption", {}, state(other), element("br"), words));
+// What may be wrong with a face: another one that was meant, FER2013's own, or the same as one that is here already.
+// state(face) tells what became of that one.
+export function showFlags(place, details, state) {
+  const { ambiguous, n_faces: count, fer2013, alike } = details;
+  const warnings = [
+    ambiguous && `The picture has ${count} faces of about the same size: is this the one that is meant?`,
+    fer2013.length && `Like a face of FER2013${fer2013[0].usage ? `, ${fer2013[0].usage}` : ""}: ${nearness(fer2013[0])}.`,
+  ].filter(Boolean);
+  const cards = alike.map((like) => {
+    const image = element("img", { src: cropAddress(like.other, like.crop_id), width: 72, height: 72, alt: "A face that is alike" });
+    const caption = element("figcaption", {}, `Like ${state(like.other)}`, element("br"), nearness(like));
+    return element("figure", {}, image, caption);
   });
-  place.replaceChildren(element("h3", { textContent: "May be the same as" }), element("div", { className: "cards" }, ...cards));
+  place.replaceChildren(...warnings.map((words) => element("p", { textContent: words })), ...cards);
+}
+
+function nearness({ kind, distance, mirrored }) {
+  return `${kind === "picture" ? "pictures" : "crops"} differ in ${distance} of 64 bits${mirrored ? ", mirrored" : ""}`;
 }

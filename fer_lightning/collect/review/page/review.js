@@ -2,7 +2,7 @@
 
 import { Ledger, outcome } from "./ledger.js";
 import { ask, Outbox, post } from "./outbox.js";
-import { cropAddress, element, Shelf, showAlike, showFacts, showPicture } from "./panel.js";
+import { cropAddress, element, Shelf, showFacts, showFlags, showPicture } from "./panel.js";
 
 const MOST_SPENT = 600_000; // milliseconds over one face; beyond, nobody was looking
 const AHEAD = 6; // pictures that are loaded before they are needed
@@ -114,8 +114,8 @@ function buttons() {
   const accept = make("A", "Accept", () => decide("accept"), { id: "accept" });
   accept.lastChild.append(element("span", { id: "accept-as" }));
   accept.disabled = about.blind;
-  $("choices").replaceChildren(accept, action("x"), action("u"), make("Z", "Undo", undo));
-  $("outs").replaceChildren(action("d"), action("m"), action("i"));
+  $("choices").replaceChildren(accept, action("x"));
+  $("outs").replaceChildren(action("u"), action("d"), action("m"), action("i"), make("Z", "Undo", undo));
   $("labels").replaceChildren(
     ...about.classes.map(({ name: label, color }, index) => {
       const button = make(index < 9 ? String(index + 1) : "", label, () => decide("accept", label), { "data-outcome": label });
@@ -375,14 +375,14 @@ function drawPanel() {
   if ($("frame").firstChild !== picture) showPicture($("frame"), picture, details, title);
   $("where").textContent = `the whole picture, ${details.width} × ${details.height}`;
   showFacts($("facts"), details, about.blind);
-  showAlike($("alike"), details, stateOf);
+  showFlags($("flags"), details, stateOf);
 }
 
 function drawWithoutDetails(details) {
   $("frame").replaceChildren();
   $("where").textContent = details === null ? "this face is no longer in the collection" : "loading";
   $("facts").replaceChildren();
-  $("alike").replaceChildren();
+  $("flags").replaceChildren();
 }
 
 function stateOf(face) {
@@ -537,7 +537,7 @@ function end({ counts: found, agreement }) {
   $("end-agreement").textContent = agreement ?? "";
   $("end-next").textContent = about.blind
     ? "Faces on which the two passes differ are not taken until somebody settles them. The next step merges the decisions and shows the tally."
-    : "The next step merges the decisions and shows the tally. A blind second look at a share of the faces, review.pass=2, tells how well the labels can be trusted.";
+    : "The next step merges the decisions and shows the tally. A blind second look at a share of the faces (review.second_pass=true) tells how well the labels can be trusted.";
   $("end").querySelector("h1").focus();
 }
 
