@@ -82,6 +82,8 @@ benchmark: install  ## speed as ratios against references measured in the same r
 	$(BIN)/python scripts/benchmark.py ingest
 	$(BIN)/python scripts/benchmark.py report
 	$(BIN)/python scripts/benchmark.py scale
+	$(BIN)/python scripts/benchmark_collect.py copies
+	$(BIN)/python scripts/benchmark_collect.py steps
 
 docker:  ## an image that runs train.py: make docker [TORCH_INDEX=address of PyTorch without CUDA]
 	docker build -t fer_lightning --build-arg TORCH_INDEX="$(TORCH_INDEX)" \

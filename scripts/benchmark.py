@@ -9,16 +9,12 @@ One thread each.
     python scripts/benchmark.py sweep      seconds of a sweep, two runs at a time against one; lower is better
     python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
     python scripts/benchmark.py report     seconds and memory of a sweep's report; lower is better
-    python scripts/benchmark.py faces      images/s of finding and cutting out faces; higher is better
-    python scripts/benchmark.py review     milliseconds from a key to the next face in the browser; lower is better
     python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
 """
 
 import argparse
-import io
 import itertools
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -36,6 +32,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
+from timing import bounded, compare, megabytes, seconds
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -54,10 +51,6 @@ from fer_lightning.data.loader import FaceDataset, TrainLoader
 from fer_lightning.data.readers.faces import Faces
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
-from fer_lightning.faces.crop import SIDE
-from fer_lightning.faces.detector import open_detector
-from fer_lightning.faces.find import find_face
-from fer_lightning.faces.quality import Rules
 from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.models.resemotenet import ResEmoteNet
@@ -83,34 +76,11 @@ def main() -> None:
     add_sweep(commands)
     add_ingest(commands)
     add_report(commands)
-    add_faces(commands)
-    add_review(commands)
     add_scale(commands)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     arguments.run(arguments)
-
-
-def compare(name: str, unit: str, ours: Callable[[], float], reference: Callable[[], float], repeats: int) -> None:
-    """Print one figure; `ours` and `reference` each do the work once and return what they reached."""
-    ours(), reference()
-    pairs = [(ours(), reference()) for _ in range(repeats)]
-    reached, expected = (statistics.median(values) for values in zip(*pairs, strict=True))
-    figure = {
-        "name": name,
-        "ours": round(reached, 3),
-        "reference": round(expected, 3),
-        "unit": unit,
-        "ratio": round(reached / expected, 3),
-        "repeats": repeats,
-    }
-    print(json.dumps(figure), flush=True)
-
-
-def bounded(name: str, unit: str, reached: float, limit: float) -> None:
-    """Print one figure that has an absolute limit."""
-    print(json.dumps({"name": name, "ours": round(reached, 3), "limit": limit, "unit": unit}), flush=True)
 
 
 # feed: augmented images a second, from the table in memory against PNG files read one by one
@@ -429,12 +399,6 @@ def read_with_pandas(path: Path) -> np.ndarray:
     return np.stack([np.array(row.split(), dtype=np.uint8).reshape(48, 48) for row in table["pixels"]])
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 # report: seconds and memory of the report of many finished runs
 
 
@@ -480,124 +444,6 @@ def write_runs(folder: Path, arms: int, seeds: int, rows: int, epochs: int = 40)
         write_predictions(run / "predictions.csv", predictions)
         (run / "metrics.csv").write_text(f"{metrics}\n")
         (run / "summary.json").write_text(json.dumps({"status": "done", "arm": f"arm-{arm:02}", "seed": seed}))
-
-
-# faces: images a second from JPEG files to 48 x 48 faces
-
-
-def add_faces(commands) -> None:
-    parser = commands.add_parser("faces", help="images/s of finding and cutting out faces, against shrinking the image")
-    parser.add_argument("--repeats", type=int, default=11, help="timings of each, interleaved")
-    parser.add_argument("--images", type=int, default=40, help="portraits of one timing")
-    parser.add_argument("--model", help="YuNet's file; without it the one that make models fetched")
-    parser.set_defaults(run=faces)
-
-
-def faces(arguments: argparse.Namespace) -> None:
-    detector, files = open_detector(arguments.model, kind="yunet"), portraits(arguments.images)
-
-    def cut_out() -> float:
-        start = time.perf_counter()
-        for data in files:
-            with Image.open(io.BytesIO(data)) as image:
-                assert find_face(np.asarray(image), detector, Rules()).crop is not None
-        return len(files) / (time.perf_counter() - start)
-
-    def shrunk() -> float:
-        start = time.perf_counter()
-        for data in files:
-            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-            cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return len(files) / (time.perf_counter() - start)
-
-    compare("faces_cut_out", "images/s", cut_out, shrunk, arguments.repeats)
-
-
-def portraits(count: int) -> list[bytes]:
-    """JPEGs of 640 x 640 of one portrait, each turned by another angle within 20 degrees, every second mirrored."""
-    import skimage.data
-
-    portrait = cv2.resize(skimage.data.astronaut(), (640, 640), interpolation=cv2.INTER_CUBIC)
-    files = []
-    for number, degrees in enumerate(np.linspace(-20, 20, count)):
-        turn = cv2.getRotationMatrix2D((320, 320), degrees, 1.0)
-        turned = cv2.warpAffine(portrait, turn, (640, 640), borderMode=cv2.BORDER_REPLICATE)
-        file = io.BytesIO()
-        Image.fromarray(turned[:, ::-1] if number % 2 else turned).save(file, "JPEG", quality=90)
-        files.append(file.getvalue())
-    return files
-
-
-# review: from a key to the next face, in a browser
-
-
-def add_review(commands) -> None:
-    parser = commands.add_parser("review", help="milliseconds from a key to the next face; the server's memory")
-    parser.add_argument("--faces", type=int, default=1000, help="drawn faces that wait for a review")
-    parser.add_argument("--decisions", type=int, default=1000, help="how many of them are decided, by one key each")
-    parser.add_argument("--width", type=int, default=960, help="of the pictures that they are cut from, in pixels")
-    parser.set_defaults(run=review)
-
-
-def review(arguments: argparse.Namespace) -> None:
-    sys.path.insert(0, str(ROOT / "tests"))
-    from collect_review import Server, collection_for_review
-
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "collection")
-        size = (arguments.width, arguments.width * 3 // 4)
-        collection_for_review(root, arguments.faces, size=size).close()
-        server = Server(root, Path(folder, "log"))
-        try:
-            opened, waits = decide_in_browser(server.start(), arguments.decisions)
-            status = Path(f"/proc/{server.process.pid}/status").read_text()
-        finally:
-            server.kill()
-    part = max(1, len(waits) // 10)
-    begin, end = statistics.median(waits[:part]), statistics.median(waits[-part:])
-    bounded("review_open", "ms", opened, limit=2000)
-    bounded("review_key_median", "ms", statistics.median(waits), limit=40)
-    bounded("review_key_p95", "ms", float(np.quantile(waits, 0.95)), limit=100)
-    bounded("review_slow_down", "ms", max(0.0, end - begin), limit=10)
-    bounded("review_server_memory", "MB", megabytes("VmHWM", status), limit=200)
-
-
-# Notes, for each key that decides, how long it was until the next face and its picture were drawn: the time from the
-# key to the frame after the picture was decoded.
-NOTE_WAITS = """
-window.waits = [];
-addEventListener("keydown", (event) => {
-  if (event.key !== "a") return;
-  const drawn = () => requestAnimationFrame(() => waits.push(performance.now() - event.timeStamp));
-  const picture = document.querySelector("#frame img");
-  Promise.all([picture?.decode(), document.getElementById("crop").decode()]).then(drawn, drawn);
-});
-"""
-
-
-def decide_in_browser(address: str, decisions: int) -> tuple[float, list[float]]:
-    """Milliseconds until the page can be used, and of each key."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.add_init_script(NOTE_WAITS)
-        start = time.perf_counter()
-        page.goto(address)
-        page.locator("#frame img").wait_for()
-        opened = 1000 * (time.perf_counter() - start)
-        for done in range(1, decisions + 1):
-            page.keyboard.press("a")
-            while page.evaluate("waits.length") < done:
-                time.sleep(0.001)
-            if page.evaluate("document.activeElement.id") == "next":
-                page.keyboard.press("Enter")
-        page.locator("#unsaved").wait_for(state="hidden")
-        waits = page.evaluate("waits")
-        browser.close()
-    return opened, waits
 
 
 # scale: the same store and feed at a hundred times FER2013
@@ -686,11 +532,6 @@ def anonymous_memory(name: str) -> Iterator[None]:
 
 def anonymous_megabytes() -> float:
     return megabytes("RssAnon", Path("/proc/self/status").read_text())
-
-
-def megabytes(key: str, status: str) -> float:
-    """A figure of Linux's /proc/PID/status."""
-    return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ class Session:
         serve(
             self.collection,
             emotion=self.emotion,
-            definitions={self.emotion: self.settings["emotion"]["definition"]},
+            definitions=_definitions() | {self.emotion: self.settings["emotion"]["definition"]},
             annotator=review["annotator"],
             pass_=2 if review["second_pass"] else 1,
             share=review["share"],
@@ -301,8 +301,16 @@ def _check(settings: dict[str, Any]) -> None:
         raise UserError(f"review.port={settings['review']['port']}: 1 to 65535, or 0 for a free one")
 
 
+def _definitions() -> dict[str, str]:
+    """Of every emotion that can be searched for, for those who look again without knowing which one it was."""
+    return {node["name"]: node["definition"] for node in _options("emotion")}
+
+
 def _providers_that_know_licences() -> list[str]:
-    """By name, of all that conf/collect/provider/ lists."""
-    nodes = [yaml.safe_load(path.read_text()) for path in sorted((CONF / "collect" / "provider").glob("*.yaml"))]
-    classes = [get_class(node["_target_"]) for node in nodes]
+    classes = [get_class(node["_target_"]) for node in _options("provider")]
     return [provider.name for provider in classes if provider.licence_known]
+
+
+def _options(group: str) -> list[dict[str, Any]]:
+    """What the files of a group of conf/collect/ say."""
+    return [yaml.safe_load(path.read_text()) for path in sorted((CONF / "collect" / group).glob("*.yaml"))]

@@ -11,6 +11,7 @@ from conftest import ROOT
 
 RATIO = {"name", "ours", "reference", "unit", "ratio", "repeats"}
 LIMIT = {"name", "ours", "limit", "unit"}
+VALUE = {"name", "ours", "unit"}
 
 
 @pytest.mark.slow
@@ -26,14 +27,6 @@ LIMIT = {"name", "ours", "limit", "unit"}
         ),
         (["ingest", "--repeats", "1", "--rows", "90"], ["ingest_csv", "ingest_memory", "store_open"]),
         (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
-        pytest.param(
-            ["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"], marks=needs_model
-        ),
-        pytest.param(
-            ["review", "--faces", "45", "--decisions", "45", "--width", "160"],
-            ["review_open", "review_key_median", "review_key_p95", "review_slow_down", "review_server_memory"],
-            marks=needs_browser,
-        ),
         (
             ["scale", "--repeats", "1", "--rows", "400", "--times", "3", "--batches", "4"],
             ["scale_write_memory", "scale_feed_memory", "scale_feed", "scale_test_rows_memory"],
@@ -41,16 +34,42 @@ LIMIT = {"name", "ours", "limit", "unit"}
     ],
     ids=lambda value: value[0],
 )
-def test_each_figure_is_one_json_line(arguments, names):
-    result = subprocess.run(
-        [sys.executable, "scripts/benchmark.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def test_each_figure_of_training_is_one_json_line(arguments, names):
+    check("benchmark.py", arguments, names)
+
+
+STEPS = ("search", "fetch", "detect", "dedupe", "merge", "tally", "export", "verify", "purge", "search_of_nothing_new")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        pytest.param(
+            ["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"], marks=needs_model
+        ),
+        (["copies", "--faces", "20"], ["copies_hashing_fer2013_once", "copies_new_face"]),
+        pytest.param(
+            ["review", "--faces", "45", "--decisions", "45", "--width", "160"],
+            ["review_open", "review_key_median", "review_key_p95", "review_slow_down", "review_server_memory"],
+            marks=needs_browser,
+        ),
+        (["steps", "--pictures", "20"], [f"{step}_{what}" for step in STEPS for what in ("time", "memory")]),
+    ],
+    ids=lambda value: value[0],
+)
+def test_each_figure_of_collecting_is_one_json_line(arguments, names):
+    check("benchmark_collect.py", arguments, names)
+
+
+def check(script, arguments, names):
+    command = [sys.executable, f"scripts/{script}", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     figures = [json.loads(line) for line in result.stdout.splitlines()]
     assert [figure["name"] for figure in figures] == names
     for figure in figures:
-        assert figure.keys() in (RATIO, LIMIT)
-        if "limit" in figure:
-            assert figure["ours"] >= 0
-            continue
-        assert figure["ratio"] == pytest.approx(figure["ours"] / figure["reference"], rel=0.05)
+        assert figure.keys() in (RATIO, LIMIT, VALUE)
+        assert figure["ours"] >= 0
+        if "ratio" in figure:
+            assert figure["ratio"] == pytest.approx(figure["ours"] / figure["reference"], rel=0.05)

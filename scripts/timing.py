@@ -1,0 +1,44 @@
+"""How the benchmarks take and print their figures: one JSON line each."""
+
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable
+
+
+def compare(name: str, unit: str, ours: Callable[[], float], reference: Callable[[], float], repeats: int) -> None:
+    """Print one figure; `ours` and `reference` each do the work once and return what they reached."""
+    ours(), reference()
+    pairs = [(ours(), reference()) for _ in range(repeats)]
+    reached, expected = (statistics.median(values) for values in zip(*pairs, strict=True))
+    figure = {
+        "name": name,
+        "ours": round(reached, 3),
+        "reference": round(expected, 3),
+        "unit": unit,
+        "ratio": round(reached / expected, 3),
+        "repeats": repeats,
+    }
+    print(json.dumps(figure), flush=True)
+
+
+def bounded(name: str, unit: str, reached: float, limit: float) -> None:
+    """Print one figure that has an absolute limit."""
+    print(json.dumps({"name": name, "ours": round(reached, 3), "limit": limit, "unit": unit}), flush=True)
+
+
+def measured(name: str, unit: str, reached: float) -> None:
+    """Print one figure that has neither."""
+    print(json.dumps({"name": name, "ours": round(reached, 3), "unit": unit}), flush=True)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def megabytes(key: str, status: str) -> float:
+    """A figure of Linux's /proc/PID/status."""
+    return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) / 1024
