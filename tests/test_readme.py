@@ -1,4 +1,4 @@
-"""Every command, target, path and option that the README names exists, and its worked example works."""
+"""Every command, target, path and option that the README and docs/ name exists, and the worked example works."""
 
 import os
 import re
@@ -24,8 +24,9 @@ from fer_lightning.refusals import groups, options
 TEXT = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.M | re.S)
-BLOCKS = FENCE.findall(TEXT)
-PROSE = FENCE.sub("", TEXT)
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+BLOCKS = [block for page in PAGES.values() for block in FENCE.findall(page)]
+PROSE = "\n".join(FENCE.sub("", page) for page in PAGES.values())
 SHELL = "\n".join(body for language, body in BLOCKS if language in ("bash", "console"))
 EXAMPLE = {body.split()[1]: body for language, body in BLOCKS if language in ("python", "yaml")}
 CODE = [*SHELL.splitlines(), *re.findall(r"`([^`\n]+)`", PROSE)]
@@ -100,7 +101,7 @@ def test_module_understands_its_command(command, tmp_path):
         check=False,
     )
     assert result.returncode == 2
-    assert re.search(r"no such folder", result.stderr), result.stderr
+    assert re.search(r"no such folder|no collection in this folder", result.stderr), result.stderr
 
 
 @pytest.mark.parametrize("command", [line for line in CODE if line.startswith("make ")])
@@ -114,10 +115,20 @@ def test_make_target_and_its_variables_exist(command):
 def test_paths_exist():
     inside = re.findall(r"(?<![\w./-])(?:conf|fer_lightning|scripts|tests|\.github)/[\w./-]*", PROSE + SHELL)
     beside = re.findall(r"(?<![\w/-])(?:train\.py|Makefile|Dockerfile|\.env\.example|[\w-]+\.toml)\b", PROSE + SHELL)
-    linked = [link for link in re.findall(r"\]\(([^)]+)\)", PROSE) if not link.startswith("http")]
-    assert linked
-    for name in {path.rstrip(".") for path in (*inside, *beside)} | set(linked):
+    for name in {path.rstrip(".") for path in (*inside, *beside)}:
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_and_pictures_lead_somewhere(path):
+    linked = re.findall(r"\]\(([^)]+)\)|<img src=\"([^\"]+)\"", FENCE.sub("", PAGES[path]))
+    names = [name for pair in linked for name in pair if name and not name.startswith("http")]
+    assert names
+    headings = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in PAGES[path].splitlines()}
+    for name in names:
+        file, _, heading = name.partition("#")
+        assert (path.parent / file).exists(), name
+        assert not heading or heading in headings, name
 
 
 def group_table() -> dict[str, str]:

@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import nearest
-from fer_lightning.collect import settings
+from fer_lightning.collect.settings import CollectSettings, register
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
 from fer_lightning.refusals import CONF, explain
@@ -52,11 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
         cfg = config(overrides)
         from fer_lightning.collect.session import Session
 
-        with Session(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)) as session:
+        settings, chain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), steps or CHAIN
+        with Session(settings, begins="search" in chain) as session:
             if steps == ["purge"]:
                 session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
             else:
-                session.run(steps or CHAIN, chained=not steps)
+                session.run(chain, chained=not steps)
     except UserError as error:
         refuse(str(error))
     except OSError as error:
@@ -68,12 +69,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    settings.register()
+    register()
     try:
         with initialize_config_dir(str(CONF / "collect"), version_base="1.3"):
             return compose("collect", overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, settings.CollectSettings)) from None
+        raise UserError(explain(error, CollectSettings)) from None
 
 
 def refuse(message: str) -> NoReturn:

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 
 from fer_lightning.check import check_node
 from fer_lightning.collect import tally
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.database import FILE, Collection
 from fer_lightning.collect.funnel import funnels, total
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
@@ -37,10 +37,15 @@ Progress = Callable[[int, int], None]
 class Session:
     """The steps over one collection. A context manager; all steps but `review` hold the collection for themselves."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], *, begins: bool) -> None:
+        """`begins`: whether a collection that is not there yet is to be made."""
         self.settings = settings
         self.emotion = settings["emotion"]["name"]
         _check(settings)
+        if not begins and not Path(settings["root"], FILE).exists():
+            raise UserError(
+                f"root={settings['root']}: there is no collection in this folder. `search` begins one: make collect"
+            )
         self.collection = Collection(settings["root"])
         self.console = Console()
 

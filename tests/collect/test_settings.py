@@ -4,6 +4,7 @@ import pytest
 from conftest import ROOT
 
 from fer_lightning.collect.__main__ import ALONE, CHAIN, config, main
+from fer_lightning.collect.database import Collection
 from fer_lightning.collect.session import Session
 from fer_lightning.refusals import options
 
@@ -27,7 +28,8 @@ REFUSED = {
     "purge --id 12 --url x": "purge runs alone and takes one of --id, --creator, --url",
     "purge merge --id 12": "purge runs alone",
     "merge --id 12": "--id belongs to purge",
-    "export": "nothing to export: no face has been accepted yet",
+    "export": "there is no collection in this folder. `search` begins one: make collect",
+    "purge --creator Ann": "there is no collection in this folder",
 }
 
 
@@ -39,6 +41,13 @@ def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsy
         main(arguments)
     assert ended.value.code == 2
     assert REFUSED[words] in capsys.readouterr().err
+
+
+def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):
+    Collection(tmp_path).close()
+    with pytest.raises(SystemExit):
+        main(["export", f"root={tmp_path}"])
+    assert "nothing to export: no face has been accepted yet. Look at the faces:" in capsys.readouterr().err
 
 
 def test_every_step_has_its_method_and_its_place_in_the_help():
