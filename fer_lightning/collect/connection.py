@@ -134,7 +134,7 @@ class Adapter(IPFilterAdapter):
         if self._allow_loopback and address.is_loopback:
             return where, pool
         # Beyond requests-hardened: IPv4 addresses in reserved forms of IPv6, and its abandoned site-local ones.
-        if not address.is_global or address.is_multicast or address.is_reserved or _site_local(address):
+        if address.is_reserved or _site_local(address):
             raise InvalidIPAddress(address)
         if where["port"] not in PORTS:
             raise PortNotAllowed(f"port {where['port']}")

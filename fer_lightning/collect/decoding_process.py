@@ -21,7 +21,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 MEMORY = 1 << 30  # bytes of address space; the largest picture allowed takes half of it
 SECONDS = 10  # of processor time for one picture
@@ -30,6 +30,16 @@ MAX_PIXELS = 40_000_000
 MAX_SIDE = 16_384
 STORED_SIDE = 1280
 MIN_SIDE = 64  # as stored: what a face must measure at least
+# EXIF's orientations. ImageOps.exif_transpose would write the other tags anew as well, and fail where they are damaged.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 LENGTH = struct.Struct(">I")
 READY = b"ready"
 
@@ -107,13 +117,13 @@ def _stored(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         picture = picture.point(lambda value: value / 256).convert("L")
     elif picture.mode in ("P", "PA"):
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        picture = picture.convert("RGBA")
     elif picture.mode == "1":
         picture = picture.convert("L")
     # A gap of 1 lets a large JPEG be decoded at a half, a quarter or an eighth, which takes half of the time.
     picture.thumbnail((STORED_SIDE, STORED_SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    with suppress(Exception):  # damaged EXIF says nothing about the picture
-        picture = ImageOps.exif_transpose(picture)
+    turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    picture = picture if turn is None else picture.transpose(turn)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

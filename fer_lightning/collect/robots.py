@@ -106,6 +106,6 @@ class Robots:
             future = self._rules[origin] = Future()
         try:
             future.set_result(Rules(self._get(f"{origin}/robots.txt"), self._agent))
-        except Exception as error:
+        except BaseException as error:  # others wait for it
             future.set_exception(error)
         return future

@@ -442,6 +442,15 @@ def test_a_host_that_wants_to_be_left_alone_for_long_is(image_host):
     assert not sleeps
 
 
+def test_one_address_is_not_waited_for_long_either(image_host):
+    image_host.add("/a.jpg", status(500, Retry_After="3600"))
+    sleeps = Sleeps()
+    getter = client(sleep=sleeps)
+    assert refusal(getter, image_host.url("/a.jpg")).reason is Reason.SERVER_ERROR
+    assert getter.get_bytes(image_host.url("/good/1.jpg"), hosts=OURS).status == 200
+    assert not sleeps
+
+
 def test_a_host_is_asked_no_faster_than_agreed(image_host):
     sleeps = Sleeps()
     getter = client(sleep=sleeps, requests_per_second=0.1)
