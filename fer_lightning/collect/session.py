@@ -232,8 +232,19 @@ class Session:
             self.say("", fault)
         strays = f", {result.strays:,} unfinished files removed" if result.strays else ""
         self.say("verify", f"{result.pictures:,} pictures, {len(result.faults):,} faults{strays}")
+        if self.settings["verify"]["online"]:
+            self._verify_pages()
         if result.faults:
             raise UserError(f"{self.collection.root}: {len(result.faults)} faults, see above")
+
+    def _verify_pages(self) -> None:
+        from fer_lightning.collect.verify import pages_that_are_gone
+
+        with self.watched("asking for pages") as progress:
+            gone = pages_that_are_gone(self.collection, client=self.client, progress=progress)
+        for image, page in gone:
+            self.say("", f"{page} is gone, and with it the proof of the licence; purge --id {image[:12]} lets it go")
+        self.say("verify", f"{len(gone):,} pages of accepted pictures are gone")
 
     # -- parts
 

@@ -53,6 +53,11 @@ class ExportSettings:
 
 
 @dataclass
+class VerifySettings:
+    online: bool = MISSING  # whether the pages of accepted pictures are asked for
+
+
+@dataclass
 class CollectSettings:
     """What `python -m fer_lightning.collect` takes."""
 
@@ -67,6 +72,7 @@ class CollectSettings:
     faces: FaceSettings = field(default_factory=FaceSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    verify: VerifySettings = field(default_factory=VerifySettings)
 
 
 def register() -> None:

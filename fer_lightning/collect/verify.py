@@ -1,6 +1,7 @@
 """Whether the collection is whole: the database sound, every file there and as its name says, no file too many.
 
-A picture whose file is lost is marked as not fetched, so that the next `fetch` gets it again.
+A picture whose file is lost is marked as not fetched, so that the next `fetch` gets it again. Whether the pages that
+show the accepted pictures are still there is asked for on request: a licence that nobody can look up is a weak one.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_lightning.collect.database import Collection
+from fer_lightning.collect.network import Client, Reason, Refused
 from fer_lightning.files import TEMPORARY
 
 Progress = Callable[[int, int], None]
@@ -43,6 +45,32 @@ def verify(collection: Collection, *, progress: Progress | None = None) -> Verif
         if hashlib.sha256(row["crop"]).hexdigest() != row["crop_id"]:
             faults.append(f"face {row['id']}: its crop is not the one that was cut")
     return VerifyResult(len(pictures), faults, _remove_strays(collection, {row["file"] for row in pictures}))
+
+
+def pages_that_are_gone(
+    collection: Collection, *, client: Client, progress: Progress | None = None
+) -> list[tuple[str, str]]:
+    """(image, address) of each accepted picture whose page is not there any more; others are asked for once."""
+    pages = collection.rows(_PAGES)
+    gone = []
+    for number, row in enumerate(pages):
+        try:
+            client.get_bytes(row["landing_url"], hosts=None)
+        except Refused as refused:
+            if refused.reason is Reason.NOT_FOUND:
+                gone.append((row["image"], row["landing_url"]))
+        if progress:
+            progress(number + 1, len(pages))
+    return gone
+
+
+_PAGES = """
+SELECT DISTINCT face.image, candidate.landing_url
+FROM current_settled AS settled JOIN face ON face.id = settled.face
+JOIN current_fetch AS fetch ON fetch.image = face.image AND fetch.status = 'stored'
+JOIN candidate ON candidate.id = fetch.candidate
+WHERE settled.outcome = 'accepted' AND candidate.landing_url LIKE 'http%' ORDER BY face.image
+"""
 
 
 def _fault(path: Path) -> str | None:

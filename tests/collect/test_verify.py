@@ -1,8 +1,11 @@
 import pytest
-from collect_rows import add_face, add_page, drawn
+from collect_rows import add_face, add_page, decide, drawn
 
 from fer_lightning.collect.database import Collection
-from fer_lightning.collect.verify import verify
+from fer_lightning.collect.dedupe import dedupe
+from fer_lightning.collect.merge import merge
+from fer_lightning.collect.network import Client
+from fer_lightning.collect.verify import pages_that_are_gone, verify
 
 
 @pytest.fixture
@@ -36,6 +39,22 @@ def test_lost_and_changed_files_are_named_and_fetched_again(collection):
     assert not changed.exists()
     again = collection.rows("SELECT * FROM current_fetch WHERE status = 'failed'")
     assert len(again) == 2
+
+
+def test_pages_that_are_gone_are_named(collection, image_host):
+    page = add_page(collection)
+    here = add_face(collection, page, drawn(11), landing_url=image_host.url("/good/1.jpg"))
+    gone = add_face(collection, page, drawn(12), landing_url=image_host.url("/nowhere"))
+    undecided = add_face(collection, page, drawn(13), landing_url=image_host.url("/nowhere-either"))
+    dedupe(collection, fer2013=None)
+    for face in (here, gone):
+        decide(collection, face)
+    merge(collection)
+    client = Client(user_agent="fer_lightning/test", allow_loopback=True, requests_per_second=1000)
+    assert undecided
+    ((image, address),) = pages_that_are_gone(collection, client=client)
+    assert address == image_host.url("/nowhere")
+    assert image == collection.value("SELECT image FROM face WHERE id = ?", gone)
 
 
 def test_files_without_a_row_are_removed(collection):
