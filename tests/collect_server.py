@@ -111,7 +111,7 @@ BAD_PICTURES = {
     "/pixel-bomb.png": pixel_bomb,
     "/pixel-claim.png": lambda: png_header(60_000, 60_000),
     "/wide.png": lambda: png_header(20_000, 100, data=zlib.compress(bytes(2501 * 100))),
-    "/icon.png": lambda: encoded(drawn(28, 48, 48), "PNG"),
+    "/icon.png": lambda: encoded(drawn(28, 40, 40), "PNG"),
 }
 
 

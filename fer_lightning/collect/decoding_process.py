@@ -29,7 +29,7 @@ OPEN_FILES = 16
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 16_384
 STORED_SIDE = 1280
-MIN_SIDE = 64  # as stored: what a face must measure at least
+MIN_SIDE = 48  # as stored: a face of fewer pixels is of no use
 # EXIF's orientations. ImageOps.exif_transpose would write the other tags anew as well, and fail where they are damaged.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -74,7 +74,7 @@ def test_a_large_picture_is_made_smaller_and_a_small_one_is_not_enlarged(decoder
     large = decoder.decode(picture("/large.jpg"))
     assert (large.width, large.height, large.pixels.shape) == (4000, 3000, (960, 1280, 3))
     assert difference(large.pixels, drawn(15, 1280, 960)) < 3
-    assert decoder.decode(encoded(drawn(1, 64, 90))).pixels.shape == (90, 64, 3)
+    assert decoder.decode(encoded(drawn(1, 48, 90))).pixels.shape == (90, 48, 3)
     assert decoder.decode(encoded(drawn(1, 300, 1281))).pixels.shape == (1280, 300, 3)
 
 
@@ -178,7 +178,7 @@ def test_the_cap_on_pixels_is_met_to_the_row(more, decoder):
 
 
 def test_what_would_be_too_thin_to_hold_a_face_is_too_small(decoder):
-    assert refusal(decoder, encoded(Image.new("L", (4000, 190)), "PNG")).reason is Reason.TOO_SMALL
+    assert refusal(decoder, encoded(Image.new("L", (4000, 145)), "PNG")).reason is Reason.TOO_SMALL
 
 
 def _webp_claim(width: int, height: int) -> bytes:
