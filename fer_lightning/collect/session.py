@@ -143,7 +143,7 @@ class Session:
 
         review = self.settings["review"]
         if chained and not self._undecided():
-            self.say("review", f"every face of {self.emotion} is decided about")
+            self.say("review", f"no face of {self.emotion} waits for a decision")
             return
         serve(
             self.collection,
