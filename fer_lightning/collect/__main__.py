@@ -20,7 +20,9 @@ stands in conf/collect/.
 """
 
 import argparse
+import os
 import signal
+import sqlite3
 import sys
 from typing import NoReturn
 
@@ -46,6 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     steps = [word for word in options.words if "=" not in word]
     overrides = [word for word in options.words if "=" in word]
     signal.signal(signal.SIGTERM, _terminate)
+    os.umask(0o077)  # pictures of people are for this account alone
     try:
         _refuse_steps(steps, options)
         load_dotenv(CONF.parent / ".env")
@@ -62,6 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
         refuse(str(error))
     except OSError as error:
         refuse(f"{in_words(error)}. What was done is kept: mend that and give the same command again.")
+    except sqlite3.OperationalError as error:
+        refuse(f"the collection's database: {error}. What was done is kept: mend that and give the same command again.")
     except KeyboardInterrupt:
         print("\nStopped. What was done is kept; the same command goes on.", file=sys.stderr)
         sys.exit(130)

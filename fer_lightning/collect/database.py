@@ -6,7 +6,8 @@ keeps its reason. `purge.py` alone takes rows away.
 
     page       one search request and what became of it; the next cursor of a query is that of its last answered page
     quota      what a provider said about its limits
-    candidate  a picture that a provider offers, with licence and creator; once per provider and its own id
+    candidate  a picture that a provider offers, as it was found first; once per provider and its own id
+    licence    what was said of its licence and creator, then and whenever that has changed
     finding    which page offered it, at which place
     fetch      an attempt to get a candidate's bytes and to decode them
     picture    the distinct pictures, by the SHA-256 of the bytes that came
@@ -51,6 +52,12 @@ CREATE TABLE candidate (
   attribution TEXT, restrictions TEXT, width INTEGER, height INTEGER, tags TEXT, raw_sha256 TEXT,
   UNIQUE (provider, provider_id)
 );
+CREATE TABLE licence (
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, candidate INTEGER NOT NULL REFERENCES candidate,
+  licence TEXT, licence_version TEXT, licence_url TEXT, licence_source TEXT, creator TEXT, creator_url TEXT,
+  attribution TEXT, restrictions TEXT
+);
+CREATE INDEX licence_of_candidate ON licence (candidate);
 CREATE TABLE finding (
   page INTEGER NOT NULL REFERENCES page, candidate INTEGER NOT NULL REFERENCES candidate, rank INTEGER NOT NULL,
   PRIMARY KEY (page, candidate)
@@ -116,6 +123,12 @@ CREATE TABLE denied (
   value TEXT NOT NULL, reason TEXT, UNIQUE (kind, value)
 );
 CREATE TABLE purging (running INTEGER PRIMARY KEY);
+CREATE VIEW current_licence AS SELECT * FROM licence WHERE NOT EXISTS (
+  SELECT 1 FROM licence AS later WHERE later.candidate = licence.candidate AND later.id > licence.id
+);
+CREATE VIEW first_page AS SELECT candidate, min(page) AS page FROM finding GROUP BY candidate;
+CREATE VIEW source AS SELECT DISTINCT image, candidate FROM fetch WHERE status = 'stored';
+CREATE VIEW owner AS SELECT image, min(candidate) AS candidate FROM source GROUP BY image;
 CREATE VIEW current_fetch AS SELECT * FROM fetch WHERE NOT EXISTS (
   SELECT 1 FROM fetch AS later WHERE later.candidate = fetch.candidate AND later.id > fetch.id
 );
@@ -125,20 +138,26 @@ CREATE VIEW current_face AS SELECT * FROM face WHERE NOT EXISTS (
 CREATE VIEW current_deduped AS SELECT * FROM deduped WHERE NOT EXISTS (
   SELECT 1 FROM deduped AS later WHERE later.face = deduped.face AND later.id > deduped.id
 );
-CREATE VIEW standing_decision AS SELECT * FROM decision WHERE id IN (
-  SELECT max(id) FROM decision WHERE action <> 'undo'
-    AND event NOT IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL)
-  GROUP BY face, pass, annotator
+CREATE VIEW done_decision AS SELECT * FROM decision
+WHERE action <> 'undo' AND event NOT IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL);
+CREATE VIEW standing_decision AS SELECT * FROM done_decision AS this WHERE NOT EXISTS (
+  SELECT 1 FROM done_decision AS later WHERE later.face = this.face AND later.pass = this.pass
+    AND later.annotator = this.annotator AND (later.time, later.id) > (this.time, this.id)
 );
 CREATE VIEW current_settled AS SELECT * FROM settled WHERE NOT EXISTS (
   SELECT 1 FROM settled AS later WHERE later.face = settled.face AND later.id > settled.id
 );
+CREATE VIEW unique_face AS SELECT face.* FROM current_face AS face
+JOIN current_deduped AS deduped ON deduped.face = face.id WHERE face.status = 'face' AND deduped.status = 'unique';
+CREATE VIEW accepted_face AS SELECT settled.* FROM current_settled AS settled
+JOIN unique_face ON unique_face.id = settled.face WHERE settled.outcome = 'accepted';
 """
 # The tables whose rows are only ever added.
 FACTS = (
     "page",
     "quota",
     "candidate",
+    "licence",
     "finding",
     "fetch",
     "picture",
@@ -170,11 +189,13 @@ class Collection:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.root / FILE
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self.database = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
             self._prepare()
+        except sqlite3.OperationalError as error:
+            raise UserError(f"{path}: {error}; end what uses it, or see to its disk, and try again") from error
         except sqlite3.DatabaseError as error:
             raise UserError(
                 f"{path}: no collection of this program, or damaged ({error}); name another root="
