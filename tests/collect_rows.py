@@ -12,6 +12,7 @@ from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.hashes import as_signed, both_hashes
 from fer_lightning.files import write_atomically
 
+LICENCE = ("licence", "licence_version", "licence_url", "creator", "creator_url", "attribution", "restrictions")
 _numbers = itertools.count(1)
 
 
@@ -40,8 +41,10 @@ def add_candidate(collection: Collection, page: int, **columns) -> int:
         "licence_version": "4.0",
         "licence_url": "https://creativecommons.org/licenses/by/4.0/",
     }
+    row |= columns
     with collection.writing():
-        candidate = collection.add("candidate", {**row, **columns})
+        candidate = collection.add("candidate", row)
+        collection.add("licence", {"candidate": candidate, **{name: row.get(name) for name in LICENCE}})
         collection.add("finding", {"page": page, "candidate": candidate, "rank": number})
     return candidate
 

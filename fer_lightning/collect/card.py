@@ -67,8 +67,8 @@ def _process(collection: Collection, rows: Sequence[Row]) -> str:
     )
     return (
         f"Of the whole collection:\n\n{steps}\n\n"
-        f"Faces were found by {', '.join(detectors)}; of each picture one face was cut out, as a square of 0.92 times "
-        f"the height of its box. The queries that found the exported faces:\n\n{asked}"
+        f"Faces were found by {', '.join(detectors)}; one of each picture was cut out, as a square around it. "
+        f"The queries that found the exported faces:\n\n{asked}"
     )
 
 

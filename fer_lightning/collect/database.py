@@ -115,7 +115,7 @@ CREATE TABLE settled (
 );
 CREATE INDEX settled_of_face ON settled (face);
 CREATE TABLE export (
-  id INTEGER PRIMARY KEY, time TEXT NOT NULL, folder TEXT NOT NULL, rows INTEGER NOT NULL, released INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY, time TEXT NOT NULL, folder TEXT NOT NULL, rows INTEGER NOT NULL, releasable INTEGER NOT NULL,
   sha256 TEXT NOT NULL
 );
 CREATE TABLE denied (

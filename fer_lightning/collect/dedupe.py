@@ -15,19 +15,17 @@ from sqlite3 import Row
 import numpy as np
 
 from fer_lightning.collect.database import Collection
-from fer_lightning.collect.hashes import as_hash, distances, phash
+from fer_lightning.collect.hashes import SAME_PICTURE, as_hash, distances, phash
+from fer_lightning.collect.providers.licences import BY_FREEDOM
 from fer_lightning.data.copies import NEAR
 from fer_lightning.data.store import open_store
 from fer_lightning.data.table import SIDE
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import USAGES
 
-SAME_PICTURE = 10
 ALIKE_CROP = 6
 # Crops of FER2013 within as many bits are compared by their pixels.
 LOOKED_AT = 12
-# The copy with the better licence is kept, and of equal ones the larger.
-LICENCES = ("own", "cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa")
 _AT_ONCE = 50  # faces in a transaction
 
 Progress = Callable[[int, int], None]
@@ -35,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DedupeResult:
-    """How many faces were looked at in this call, and what came out."""
+    """What came out of the faces that were looked at in this call."""
 
     unique: int = 0
     copies: int = 0
@@ -97,11 +95,13 @@ class _Known:
 def dedupe(collection: Collection, *, fer2013: Fer2013 | None, progress: Progress | None = None) -> DedupeResult:
     """Decide about each face that has not been decided about, or not yet held against this FER2013.
 
-    A face that was kept stays kept when a better copy comes later: somebody may have looked at it.
+    Of new copies the one with the freer licence is kept, and of equal ones the larger. A face that was kept stays kept
+    when a better copy comes later: somebody may have looked at it.
     """
     new = collection.rows(_NEW, fer2013.checksum if fer2013 else None)
     new.sort(key=lambda row: (row["was"] is None, _licence_rank(row["licence"]), -row["size"], row["id"]))
-    known = _Known.of([row for row in collection.rows(_KEPT) if row["id"] not in {row["id"] for row in new}], len(new))
+    looked_at = {row["id"] for row in new}
+    known = _Known.of([row for row in collection.rows(_KEPT) if row["id"] not in looked_at], len(new))
     counts = {"unique": 0, "copies": 0, "flagged": 0}
     for start in range(0, len(new), _AT_ONCE):
         with collection.writing():
@@ -116,8 +116,7 @@ _COLUMNS = """
 SELECT face.id, face.crop, face.phash, face.phash_mirrored,
   picture.phash AS picture_phash, picture.phash_mirrored AS picture_phash_mirrored,
   picture.width * picture.height AS size, deduped.status AS was,
-  (SELECT candidate.licence FROM fetch JOIN candidate ON candidate.id = fetch.candidate
-   WHERE fetch.image = face.image AND fetch.status = 'stored' ORDER BY fetch.id LIMIT 1) AS licence
+  (SELECT licence FROM owner JOIN current_licence USING (candidate) WHERE owner.image = face.image) AS licence
 FROM current_face AS face JOIN picture USING (image) LEFT JOIN current_deduped AS deduped ON deduped.face = face.id
 WHERE face.status = 'face'
 """
@@ -195,7 +194,7 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _licence_rank(licence: str | None) -> int:
-    return LICENCES.index(licence) if licence in LICENCES else len(LICENCES)
+    return BY_FREEDOM.index(licence) if licence in BY_FREEDOM else len(BY_FREEDOM)
 
 
 def fer2013_of(collection: Collection, root: Path, progress: Progress | None = None) -> Fer2013:

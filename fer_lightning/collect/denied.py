@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_lightning.collect.database import Collection
-from fer_lightning.collect.hashes import distances
-
-# Altered copies of a picture differ in fewer bits, other pictures in 18 or more: see hashes.py.
-SAME_PICTURE = 10
+from fer_lightning.collect.hashes import same_picture
 
 
 @dataclass(frozen=True)
@@ -38,15 +35,16 @@ class Denied:
     def image(self, sha256: str) -> bool:
         return sha256 in self.images
 
-    def picture(self, *phashes: int) -> bool:
-        """Whether a picture with one of these hashes, as it is or mirrored, is on the list."""
-        return any((distances(phash, self.pictures) <= SAME_PICTURE).any() for phash in phashes)
+    def picture(self, plain: int, mirrored: int) -> bool:
+        """Whether the picture with these hashes is on the list."""
+        return bool(same_picture(self.pictures, plain, mirrored).any())
 
 
 def url_value(text: str) -> str:
-    """What the list holds of an address: no scheme, no `www.`, no fragment, no final slash."""
-    address = text.strip().partition("#")[0].partition("://")[2] or text.strip()
-    return _digest(address.removeprefix("www.").rstrip("/"))
+    """What the list holds of an address: no scheme, no `www.`, no fragment, no final slash, the host in lower case."""
+    address = text.strip().partition("#")[0]
+    host, slash, path = (address.partition("://")[2] or address).partition("/")
+    return _digest((host.lower().removeprefix("www.") + slash + path).rstrip("/"))
 
 
 def creator_value(text: str) -> str:

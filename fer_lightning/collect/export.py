@@ -9,8 +9,10 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from sqlite3 import Row
 from typing import Any
@@ -19,17 +21,13 @@ import numpy as np
 
 from fer_lightning.collect.card import card
 from fer_lightning.collect.database import Collection
-from fer_lightning.collect.providers.licences import licence_name
+from fer_lightning.collect.plain_text import harmless, markdown
+from fer_lightning.collect.providers.licences import FREE, NEED_CREDIT, NON_COMMERCIAL, licence_name
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 
-CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
-FREE = ("own", "cc0", "pdm", "by", "by-sa")
-NON_COMMERCIAL = ("by-nc", "by-nc-sa")
-NEED_CREDIT = ("by", "by-sa", *NON_COMMERCIAL)
-# Spreadsheets take a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FILES = CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
 
 PROVENANCE_COLUMNS = {
     "identity": ("image_id", "crop_id", "phash_source", "phash_crop", "cluster"),
@@ -90,13 +88,17 @@ PROVENANCE_COLUMNS = {
 }
 
 
+class NothingToExport(UserError):
+    """No face is accepted, or all are left out."""
+
+
 @dataclass(frozen=True)
 class ExportResult:
     """rows in custom.csv; accepted faces left out, by reason; how many of the rows may be published."""
 
     folder: Path
     rows: int
-    left_out: dict[str, int]
+    left_out: Counter[str]
     releasable: int
     sha256: str
 
@@ -115,27 +117,22 @@ def export(
     release         leave out what may not be published
     non_commercial  whether the release itself forbids commercial use, so that NC licences may be in it
     licence_known   the providers whose licences are stated with each picture
-    UserError where no accepted face belongs to a class of the taxonomy.
+    NothingToExport where no face is left; what an earlier call wrote is removed then.
     """
-    classes = TAXONOMIES[taxonomy].classes
-    left_out: dict[str, int] = {}
+    left_out: Counter[str] = Counter()
     rows = []
-    for row in collection.rows(_ACCEPTED):
-        because = not_released_because(row, non_commercial=non_commercial, licence_known=licence_known)
-        if row["label"] not in classes:
-            reason = f"{row['label']} is no class of {taxonomy}"
-        else:
-            reason = because if release else None
-        if reason:
-            left_out[reason] = left_out.get(reason, 0) + 1
+    for sources in _sources_by_face(collection):
+        row, because = _judged(sources, non_commercial=non_commercial, licence_known=licence_known)
+        if row["label"] not in TAXONOMIES[taxonomy].classes:
+            left_out[f"{row['label']} is no class of {taxonomy}"] += 1
+        elif release and because:
+            left_out[because] += 1
         else:
             rows.append((row, because))
     if not rows:
-        why = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
-        raise UserError(
-            f"nothing to export: {why or 'no face has been accepted yet'}. "
-            f"Look at the faces: python -m fer_lightning.collect review merge"
-        )
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        raise NothingToExport(_why_nothing(left_out, taxonomy, release))
     content = _faces_csv([row for row, _ in rows])
     files = {
         CSV: content,
@@ -147,14 +144,51 @@ def export(
         write_atomically(folder / name, text)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
     releasable = sum(because is None for _, because in rows)
-    entry = {"folder": str(folder.absolute()), "rows": len(rows), "released": releasable, "sha256": sha256}
+    entry = {"folder": str(folder.absolute()), "rows": len(rows), "releasable": releasable, "sha256": sha256}
     with collection.writing():
         collection.add("export", entry)
     return ExportResult(folder, len(rows), left_out, releasable, sha256)
 
 
+def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool) -> str:
+    if not left_out:
+        return (
+            "nothing to export: no face has been accepted yet. "
+            "Look at them: python -m fer_lightning.collect review merge export emotion=..."
+        )
+    ways = " or ".join(
+        way
+        for way, helps in (
+            (f"export.taxonomy=learning_game_distracted in the place of {taxonomy}", not release),
+            ("export.release=false, for training at home", release),
+        )
+        if helps
+    )
+    return f"nothing to export: {'; '.join(f'{n:,} left out: {why}' for why, n in left_out.items())}. Try {ways}."
+
+
+def _sources_by_face(collection: Collection) -> Iterator[list[Row]]:
+    """Of each accepted face all candidates that gave its picture, the one that was found first in front."""
+    return (list(rows) for _, rows in groupby(collection.rows(_ACCEPTED), key=lambda row: row["face"]))
+
+
+def _judged(sources: list[Row], *, non_commercial: bool, licence_known: Sequence[str]) -> tuple[Row, str | None]:
+    """The source to name, and why the face may not be published: whatever one source forbids is forbidden.
+
+    A source that knows no licence decides nothing where another one states it.
+    """
+    stated = [row for row in sources if row["provider"] in licence_known and row["licence"] not in (None, "unknown")]
+    reasons = {
+        row["candidate"]: not_released_because(row, non_commercial=non_commercial, licence_known=licence_known)
+        for row in stated or sources
+    }
+    restricted = (f"restricted: {row['restrictions']}" for row in sources if row["restrictions"])
+    because = next(filter(None, (*reasons.values(), *restricted)), None)
+    return (stated or sources)[0], because
+
+
 def not_released_because(row: Row, *, non_commercial: bool, licence_known: Sequence[str]) -> str | None:
-    """Why a face may not be published; None where it may.
+    """Why a picture from this source may not be published; None where it may.
 
     Apparent minors are never accepted, and who has opted out or asked for removal is not in the collection: see
     merge.py, fetch.py and purge.py. Licences that forbid changes are refused, for a crop is one.
@@ -165,29 +199,28 @@ def not_released_because(row: Row, *, non_commercial: bool, licence_known: Seque
         return f"licence {row['licence'] or 'unknown'}"
     if row["licence"] in NEED_CREDIT and not row["creator"]:
         return "nobody to credit, as the licence demands"
-    if row["restrictions"]:
-        return f"restricted: {row['restrictions']}"
     return None
 
 
 _ACCEPTED = """
-WITH first AS (SELECT candidate, min(page) AS page FROM finding GROUP BY candidate),
-  owner AS (SELECT image, min(candidate) AS candidate FROM current_fetch WHERE status = 'stored' GROUP BY image)
-SELECT settled.face, settled.label, settled.usage, settled.cluster,
+SELECT accepted.face, accepted.label, accepted.usage, accepted.cluster, source.candidate,
   face.image, face.crop, face.crop_id, face.phash AS phash_crop, face.detector, face.model_sha256, face.opencv_version,
   face.box, face.landmarks, face.score, face.n_faces, face.roll_deg, face.crop_box, face.resize_filter, face.face_px,
   picture.phash AS phash_source, picture.width, picture.height, picture.format,
   fetch.time AS fetch_time, fetch.final_url, fetch.http_status, fetch.content_type, fetch.bytes, fetch.etag,
   fetch.last_modified, fetch.x_robots_tag,
-  candidate.*, page.query, page.language AS query_language, page.emotion AS weak_label, finding.rank,
+  candidate.provider, candidate.provider_id, candidate.image_url, candidate.landing_url, candidate.title,
+  licence.licence, licence.licence_version, licence.licence_url, licence.licence_source,
+  licence.time AS licence_checked_at, licence.creator, licence.creator_url, licence.attribution, licence.restrictions,
+  page.query, page.language AS query_language, page.emotion AS weak_label, finding.rank,
   page.time AS search_time, page.version AS collector_version, page.config_hash, page.response_sha256
-FROM current_settled AS settled
-JOIN current_deduped AS deduped ON deduped.face = settled.face AND deduped.status = 'unique'
-JOIN current_face AS face ON face.id = settled.face JOIN picture USING (image) JOIN owner USING (image)
-JOIN candidate ON candidate.id = owner.candidate JOIN current_fetch AS fetch ON fetch.candidate = candidate.id
-JOIN first ON first.candidate = candidate.id JOIN page ON page.id = first.page
+FROM accepted_face AS accepted JOIN face ON face.id = accepted.face JOIN picture USING (image)
+JOIN source USING (image) JOIN candidate ON candidate.id = source.candidate
+JOIN current_licence AS licence ON licence.candidate = candidate.id
+JOIN fetch ON fetch.id = (SELECT max(id) FROM fetch WHERE candidate = candidate.id AND status = 'stored')
+JOIN first_page ON first_page.candidate = candidate.id JOIN page ON page.id = first_page.page
 JOIN finding ON finding.page = page.id AND finding.candidate = candidate.id
-WHERE settled.outcome = 'accepted' ORDER BY settled.usage, settled.label, face.crop_id
+ORDER BY accepted.usage, accepted.label, face.crop_id, accepted.face, candidate.id
 """
 
 
@@ -231,17 +264,12 @@ def _public(value: Any) -> Any:
     return None if isinstance(value, str) and value.startswith("file:") else value
 
 
-def harmless(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
 def attribution(rows: Sequence[Row]) -> str:
     """Who made each picture, as the licences demand, with what was changed."""
     lines = [
         "# Attribution",
         "",
-        f"{len(rows):,} pictures. From each the largest face was cut out, made grey and reduced to 48 x 48 pixels.",
+        f"{len(rows):,} pictures. From each one face was cut out, made grey and reduced to 48 x 48 pixels.",
         "",
     ]
     for row in rows:
@@ -258,9 +286,3 @@ def _link(text: str, url: str | None) -> str:
         return text
     address = url.translate({ord(letter): f"%{ord(letter):02X}" for letter in "()<> "})
     return f"[{text}]({address})"
-
-
-def markdown(text: str) -> str:
-    """Text of unknown people as plain text in Markdown, on one line."""
-    line = " ".join(text.split()).replace("<", "&lt;")
-    return "".join(f"\\{letter}" if letter in r"\`*_[]#|~" else letter for letter in line)

@@ -49,13 +49,11 @@ def total(parts: list[Funnel]) -> Funnel:
 
 
 _ENDS = """
-WITH first AS (SELECT candidate, min(page) AS page FROM finding GROUP BY candidate),
-  owner AS (SELECT image, min(candidate) AS candidate FROM current_fetch WHERE status = 'stored' GROUP BY image)
 SELECT page.emotion, page.query, page.language, current_fetch.status AS fetched, current_fetch.stage,
   current_fetch.reason AS fetch_reason, owner.candidate = candidate.id AS owns,
   face.status AS face, face.reason AS face_reason, deduped.status AS deduped, deduped.reason AS dedupe_reason,
   settled.outcome, settled.reason AS settled_reason
-FROM candidate JOIN first ON first.candidate = candidate.id JOIN page ON page.id = first.page
+FROM candidate JOIN first_page ON first_page.candidate = candidate.id JOIN page ON page.id = first_page.page
 LEFT JOIN current_fetch ON current_fetch.candidate = candidate.id
 LEFT JOIN owner ON owner.image = current_fetch.image
 LEFT JOIN current_face AS face ON face.image = current_fetch.image

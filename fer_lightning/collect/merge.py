@@ -5,8 +5,8 @@ an apparent minor, a drawing, a copy or a wrong picture takes it out for all; wh
 label, leaves it open.
 
 The split goes by clusters: faces whose pictures or crops are alike stand in one, and a cluster that is like a row of
-FER2013 takes that row's split. Where a face once stood in a split it stays, so that test rows remain test rows when
-more are collected.
+FER2013 takes that row's split. Where a face once stood in a split it stays when more are collected; where a new face
+joins two splits, all of them go to the one that is tested, so that a test row never becomes a training row.
 """
 
 import hashlib
@@ -57,10 +57,11 @@ def merge(collection: Collection, *, seed: int = 0) -> MergeResult:
     clusters = _clusters(collection)
     usages = _usages(collection, outcomes, clusters, seed)
     before = {row["face"]: row for row in collection.rows("SELECT * FROM current_settled")}
+    unique = {row["id"] for row in collection.rows("SELECT id FROM unique_face")}
     changed = 0
     with collection.writing():
         for face in sorted(outcomes.keys() | before.keys()):
-            outcome = outcomes.get(face, Outcome("open", reason="undone"))
+            outcome = outcomes.get(face) or _withdrawn(face, unique)
             row = {
                 "outcome": outcome.outcome,
                 "label": outcome.label,
@@ -73,6 +74,11 @@ def merge(collection: Collection, *, seed: int = 0) -> MergeResult:
                 changed += 1
     found = Counter(outcome.outcome for outcome in outcomes.values())
     return MergeResult(found["accepted"], found["rejected"], found["open"], changed)
+
+
+def _withdrawn(face: int, unique: set[int]) -> Outcome:
+    """Of a face that was settled once, and about which no decision stands that counts."""
+    return Outcome("open", reason="undone") if face in unique else Outcome("rejected", reason="found to be a copy")
 
 
 def settle(opinions: list[tuple[str, str | None]]) -> Outcome:
@@ -98,8 +104,8 @@ def _opinions(collection: Collection) -> dict[int, list[tuple[str, str | None]]]
 
 
 _STANDING = """
-SELECT decision.* FROM standing_decision AS decision JOIN current_deduped AS deduped USING (face)
-WHERE deduped.status = 'unique' ORDER BY decision.id
+SELECT decision.* FROM standing_decision AS decision JOIN unique_face ON unique_face.id = decision.face
+ORDER BY decision.id
 """
 
 
@@ -155,13 +161,14 @@ def _usages(
 
 
 def _fixed(collection: Collection, clusters: dict[int, int]) -> dict[int, str]:
-    """{cluster: split} where FER2013 or an earlier call has settled it: FER2013 first, then the earliest."""
+    """{cluster: split} where FER2013 or an earlier call has settled it: FER2013 first, and of several the strictest."""
     fixed: dict[int, str] = {}
-    alike = collection.rows("SELECT face, fer2013_usage FROM likeness WHERE fer2013_usage IS NOT NULL")
-    for row in sorted(alike, key=lambda row: _STRICTEST.index(row["fer2013_usage"])):
-        fixed.setdefault(clusters.get(row["face"], row["face"]), row["fer2013_usage"])
-    for row in collection.rows("SELECT face, usage FROM settled WHERE usage IS NOT NULL ORDER BY id"):
-        fixed.setdefault(clusters.get(row["face"], row["face"]), row["usage"])
+    for query in (
+        "SELECT face, fer2013_usage FROM likeness WHERE fer2013_usage IS NOT NULL",
+        "SELECT face, usage FROM current_settled WHERE usage IS NOT NULL",
+    ):
+        for face, usage in sorted(map(tuple, collection.rows(query)), key=lambda pair: _STRICTEST.index(pair[1])):
+            fixed.setdefault(clusters.get(face, face), usage)
     return fixed
 
 

@@ -4,13 +4,20 @@ First what must not come back is put on the list of `denied`, then files go, the
 command finishes it.
 """
 
+import csv
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from fer_lightning.collect.database import Collection
-from fer_lightning.collect.denied import SAME_PICTURE, creator_value, url_value
-from fer_lightning.collect.hashes import as_hash
+from fer_lightning.collect.denied import creator_value, url_value
+from fer_lightning.collect.export import FILES, PROVENANCE
+from fer_lightning.collect.hashes import as_hash, same_picture
+from fer_lightning.data.store import read_manifest
 from fer_lightning.errors import UserError
 
 _ID = re.compile(r"[0-9a-f]{8,64}")
@@ -18,11 +25,12 @@ _ID = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True)
 class PurgeResult:
-    """What was there and is gone."""
+    """What was there and is gone; `exports` are the folders whose files had some of it, and are gone with it."""
 
     candidates: int
     pictures: int
     accepted: int
+    exports: list[Path]
 
 
 def purge(
@@ -40,32 +48,32 @@ def purge(
     url      of the picture or of the page that shows it
     UserError where an image is unknown, or its digits name several.
     """
-    candidates = _candidates(collection, image, creator, url)
-    pictures = _with_copies(collection, _pictures(collection, candidates))
-    candidates |= _candidates_of(collection, pictures)
-    accepted = _count(
-        collection,
-        "SELECT count(*) FROM current_settled JOIN face ON face.id = face WHERE outcome = 'accepted' AND image IN",
-        pictures,
+    candidates, pictures = _with_copies(collection, _candidates(collection, image, creator, url))
+    accepted = sum(
+        _among(collection, "SELECT count(*) FROM accepted_face JOIN face ON face.id = face WHERE image IN", pictures)
     )
     _deny(collection, candidates, pictures, creator=creator, url=url, reason=reason)
+    exports = _remove_exports(collection, pictures)
     for name in _among(collection, "SELECT file FROM picture WHERE image IN", pictures):
         collection.file(name).unlink(missing_ok=True)
     _remove(collection, candidates, pictures)
-    return PurgeResult(len(candidates), len(pictures), accepted)
+    return PurgeResult(len(candidates), len(pictures), accepted, exports)
 
 
 def _candidates(collection: Collection, image: str | None, creator: str | None, url: str | None) -> set[int]:
     if image is not None:
         found = _one_picture(collection, image)
         return _candidates_of(collection, {found})
-    rows = collection.rows(
-        "SELECT candidate.id, creator, creator_url, image_url, landing_url, final_url "
-        "FROM candidate LEFT JOIN current_fetch ON current_fetch.candidate = candidate.id"
-    )
     if creator is not None:
         wanted = creator_value(creator)
-        return {row["id"] for row in rows if wanted in _values(creator_value, row["creator"], row["creator_url"])}
+        rows = collection.rows("SELECT candidate, creator, creator_url FROM licence")
+        return {
+            row["candidate"] for row in rows if wanted in _values(creator_value, row["creator"], row["creator_url"])
+        }
+    rows = collection.rows(
+        "SELECT candidate.id, image_url, landing_url, final_url "
+        "FROM candidate LEFT JOIN fetch ON fetch.candidate = candidate.id"
+    )
     wanted = url_value(url or "")
     urls = ("image_url", "landing_url", "final_url")
     return {row["id"] for row in rows if wanted in _values(url_value, *(row[name] for name in urls))}
@@ -97,17 +105,45 @@ def _candidates_of(collection: Collection, pictures: set[str]) -> set[int]:
     return set(_among(collection, "SELECT DISTINCT candidate FROM fetch WHERE image IN", pictures))
 
 
-def _with_copies(collection: Collection, pictures: set[str]) -> set[str]:
-    """The pictures, and those that show the same, as it is or mirrored."""
-    rows = collection.rows("SELECT image, phash, phash_mirrored FROM picture")
-    removed = [row for row in rows if row["image"] in pictures]
-    return pictures | {row["image"] for row in rows for gone in removed if _same(row, gone)}
+def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int], set[str]]:
+    """The candidates and their pictures, with all that show the same, and all that offer those, in one step or many."""
+    known = collection.rows("SELECT image, phash, phash_mirrored FROM picture")
+    names = np.array([row["image"] for row in known])
+    hashes = np.array([as_hash(row["phash"]) for row in known], np.uint64)
+    mirrored = dict(zip(names.tolist(), (as_hash(row["phash_mirrored"]) for row in known), strict=True))
+    plain = dict(zip(names.tolist(), hashes.tolist(), strict=True))
+    pictures: set[str] = set()
+    while new := _pictures(collection, candidates) - pictures:
+        pictures |= new
+        for image in new & plain.keys():
+            pictures.update(names[same_picture(hashes, plain[image], mirrored[image])].tolist())
+        pictures |= _set_aside_with(collection, pictures)
+        candidates = candidates | _candidates_of(collection, pictures)
+    return candidates, pictures
 
 
-def _same(one, other) -> bool:
-    straight = (as_hash(one["phash"]) ^ as_hash(other["phash"])).bit_count()
-    mirrored = (as_hash(one["phash_mirrored"]) ^ as_hash(other["phash"])).bit_count()
-    return min(straight, mirrored) <= SAME_PICTURE
+def _set_aside_with(collection: Collection, pictures: set[str]) -> set[str]:
+    """Pictures that `dedupe` took for copies of these, and those that these were taken for copies of."""
+    pairs = "FROM deduped JOIN face ON face.id = deduped.face JOIN face AS kept ON kept.id = kept_face WHERE"
+    copies = _among(collection, f"SELECT face.image {pairs} kept.image IN", pictures)
+    return {*copies, *_among(collection, f"SELECT kept.image {pairs} face.image IN", pictures)}
+
+
+def _remove_exports(collection: Collection, pictures: set[str]) -> list[Path]:
+    """Take away the files of each export that has one of the pictures."""
+    folders = [Path(row["folder"]) for row in collection.rows("SELECT DISTINCT folder FROM export")]
+    holding = [folder for folder in folders if _names_one_of(folder / PROVENANCE, pictures)]
+    for folder in holding:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+    return holding
+
+
+def _names_one_of(provenance: Path, pictures: set[str]) -> bool:
+    if not provenance.is_file():
+        return False
+    with open(provenance, newline="", encoding="utf-8") as handle:
+        return any(row["image_id"] in pictures for row in csv.DictReader(handle))
 
 
 def _deny(
@@ -124,9 +160,8 @@ def _deny(
         ("picture", str(as_hash(phash)))
         for phash in _among(collection, "SELECT phash FROM picture WHERE image IN", pictures)
     }
-    for column in ("image_url", "landing_url"):
-        texts = _among(collection, f"SELECT {column} FROM candidate WHERE {column} IS NOT NULL AND id IN", candidates)
-        values |= {("url", url_value(text)) for text in texts}
+    texts = _among(collection, "SELECT image_url FROM candidate WHERE id IN", candidates)
+    values |= {("url", url_value(text)) for text in texts}
     if creator:
         values.add(("creator", creator_value(creator)))
     if url:
@@ -153,6 +188,7 @@ def _remove(collection: Collection, candidates: set[int], pictures: set[str]) ->
             ("picture", "image", pictures),
             ("fetch", "candidate", candidates),
             ("finding", "candidate", candidates),
+            ("licence", "candidate", candidates),
             ("candidate", "id", candidates),
         ):
             for some in _chunks(values):
@@ -169,10 +205,17 @@ def _among(collection: Collection, query: str, values: Iterable) -> list:
     ]
 
 
-def _count(collection: Collection, query: str, values: Iterable) -> int:
-    return sum(_among(collection, query, values))
-
-
 def _chunks(values: Iterable, size: int = 500) -> Iterable[list]:
     ordered = sorted(values)
     return (ordered[start : start + size] for start in range(0, len(ordered), size))
+
+
+def remove_stores(root: Path, exports: list[Path]) -> list[Path]:
+    """Take away what trainings have kept of these exports beside FER2013, in stores of `data.extra`."""
+    removed = []
+    for folder in root.glob("extra-*"):
+        manifest = read_manifest(folder)
+        if manifest and Path(manifest["source"]["path"]).parent in exports:
+            shutil.rmtree(folder)
+            removed.append(folder)
+    return removed

@@ -20,9 +20,12 @@ from rich.progress import Progress as Bars
 from fer_lightning.check import check_node
 from fer_lightning.collect import tally
 from fer_lightning.collect.database import FILE, Collection
+from fer_lightning.collect.export import CSV, NothingToExport, export
 from fer_lightning.collect.funnel import funnels, total
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
+from fer_lightning.faces.quality import Rules
+from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.refusals import CONF
 from fer_lightning.targets import refuse_foreign_targets
@@ -30,6 +33,8 @@ from fer_lightning.targets import refuse_foreign_targets
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # What every label of the review page may be: the classes that one can train on together.
 LABELS = TAXONOMIES["learning_game_distracted"].classes
+
+FUNNEL = "funnel.csv"
 
 Progress = Callable[[int, int], None]
 
@@ -62,14 +67,17 @@ class Session:
                 self.review(chained=chained)
                 continue
             with self.collection.locked("steps"):
-                if step != "export" or not chained or self._accepted():
+                try:
                     getattr(self, step)()
-        if chained and not self._accepted():
-            self.say("export", "nothing is accepted yet: review, then give the same command again")
+                except NothingToExport as nothing:
+                    if not chained:
+                        raise
+                    self.say("export", str(nothing))
 
     def say(self, step: str, text: str) -> None:
+        """A line, however long: a command that is shown can be copied."""
         self.console.print(f"[bold]{step:8}[/] ", end="", highlight=False)
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     # -- gathering
 
@@ -94,6 +102,10 @@ class Session:
         self.say(
             "search", f"{result.new:,} new pictures of {self.emotion} from {provider.name}: {result.stopped_because}"
         )
+        left_out = {**result.dropped, "asked to be left out": result.denied, "requests that failed": result.failed}
+        for reason, count in left_out.items():
+            if count:
+                self.say("", f"{count:,} {reason}")
 
     def fetch(self) -> None:
         from fer_lightning.collect.fetch import fetch
@@ -102,8 +114,8 @@ class Session:
             result = fetch(
                 self.collection,
                 client=self.client,
-                hosts_of=lambda name: self.provider.hosts,
-                provider_names=(self.provider.name,),
+                provider=self.provider.name,
+                hosts=self.provider.hosts,
                 at_once=self.settings["fetch"]["at_once"],
                 progress=progress,
             )
@@ -114,12 +126,11 @@ class Session:
     def detect(self) -> None:
         from fer_lightning.collect.detect import detect
         from fer_lightning.faces.detector import open_detector
-        from fer_lightning.faces.quality import Rules
 
-        rules = dict(self.settings["faces"])
-        detector = open_detector(rules.pop("model"), kind=rules.pop("kind"))
+        faces = self.settings["faces"]
+        detector = open_detector(faces["model"], kind=faces["kind"])
         with self.watched("finding faces") as progress:
-            result = detect(self.collection, detector=detector, rules=Rules(**rules), progress=progress)
+            result = detect(self.collection, detector=detector, rules=_rules(self.settings), progress=progress)
         looked_at = result.faces + result.refused.total()
         self.say("detect", f"{result.faces:,} faces in {looked_at:,} new pictures, by {detector.name}")
 
@@ -127,40 +138,39 @@ class Session:
         from fer_lightning.collect.dedupe import dedupe, fer2013_of
 
         root = self.settings["fer2013"]
-        known = store_problem(root) is None
+        problem = store_problem(root)
         with self.watched("looking for copies") as progress:
-            fer2013 = fer2013_of(self.collection, Path(root), progress) if known else None
+            fer2013 = None if problem else fer2013_of(self.collection, Path(root), progress)
             result = dedupe(self.collection, fer2013=fer2013, progress=progress)
-        against = "" if known else f"; not held against FER2013, of which there is no store at {root}"
-        self.say(
-            "dedupe", f"{result.unique:,} new faces, {result.copies:,} copies, {result.flagged:,} alike ones{against}"
-        )
+        self.say("dedupe", f"{result.unique:,} faces kept, {result.copies:,} copies, {result.flagged:,} alike ones")
+        if problem:
+            self.say("", f"not held against FER2013: {problem.splitlines()[0].rstrip(';')}")
 
     # -- deciding
 
     def review(self, *, chained: bool = False) -> None:
-        from fer_lightning.collect.review.server import serve
+        from fer_lightning.collect.review.server import serve, undecided
 
         review = self.settings["review"]
-        if chained and not self._undecided():
-            self.say("review", f"no face of {self.emotion} waits for a decision")
+        whose = {
+            "emotion": None if review["second_pass"] else self.emotion,  # a blind look must not know
+            "annotator": review["annotator"],
+            "pass_": 2 if review["second_pass"] else 1,
+            "classes": LABELS,
+            "share": review["share"],
+            "seed": self.settings["seed"],
+        }
+        if chained and not undecided(self.collection, **whose):
+            self.say("review", "no face waits for a decision")
             return
-        serve(
-            self.collection,
-            emotion=self.emotion,
-            definitions=_definitions() | {self.emotion: self.settings["emotion"]["definition"]},
-            annotator=review["annotator"],
-            pass_=2 if review["second_pass"] else 1,
-            share=review["share"],
-            seed=self.settings["seed"],
-            port=review["port"],
-            classes=LABELS,
-        )
+        definitions = _definitions() | {self.emotion: self.settings["emotion"]["definition"]}
+        serve(self.collection, port=review["port"], definitions=definitions, **whose)
 
     def merge(self) -> None:
         from fer_lightning.collect.merge import merge
 
-        result = merge(self.collection, seed=self.settings["seed"])
+        with self.watched("merging"):
+            result = merge(self.collection, seed=self.settings["seed"])
         self.say(
             "merge",
             f"{result.accepted:,} faces accepted, {result.rejected:,} rejected, {result.open:,} open; "
@@ -175,6 +185,8 @@ class Session:
         if parts:
             self.console.print(tally.funnel_table(parts))
             self.console.print(tally.loss_table(total(parts)))
+            write_atomically(self.collection.root / FUNNEL, tally.funnel_csv(parts))
+            self.say("tally", f"each query's losses are in {self.collection.root / FUNNEL}")
         if counts := tally.classes(self.collection):
             self.console.print(tally.class_table(counts))
         found = agreement(current(self.collection, pass_=1), current(self.collection, pass_=2))
@@ -182,17 +194,20 @@ class Session:
             self.say("tally", found.in_words())
 
     def export(self) -> None:
-        from fer_lightning.collect.export import CSV, export
+        """After a merge, for what somebody has decided since the last one counts."""
+        from fer_lightning.collect.merge import merge
 
         options = self.settings["export"]
-        result = export(
-            self.collection,
-            folder=Path(options["folder"]),
-            taxonomy=options["taxonomy"],
-            release=options["release"],
-            non_commercial=options["non_commercial"],
-            licence_known=_providers_that_know_licences(),
-        )
+        with self.watched("exporting"):
+            merge(self.collection, seed=self.settings["seed"])
+            result = export(
+                self.collection,
+                folder=Path(options["folder"]),
+                taxonomy=options["taxonomy"],
+                release=options["release"],
+                non_commercial=options["non_commercial"],
+                licence_known=_providers_that_know_licences(),
+            )
         path = result.folder / CSV
         self.say("export", f"{result.rows:,} faces in {path}, {result.releasable:,} of which may be published")
         for reason, count in result.left_out.items():
@@ -210,18 +225,21 @@ class Session:
     # -- keeping
 
     def purge(self, *, image: str | None, creator: str | None, url: str | None, reason: str) -> None:
-        from fer_lightning.collect.purge import purge
+        from fer_lightning.collect.purge import purge, remove_stores
 
         with self.collection.locked("steps"), self.collection.locked("review"):
             result = purge(self.collection, image=image, creator=creator, url=url, reason=reason)
+            if not result.candidates:
+                self.say("purge", "nothing of it is here, so nothing is gone; it will not be collected")
+                return
             self.say(
                 "purge",
                 f"{result.pictures:,} pictures with {result.candidates:,} addresses are gone, {result.accepted:,} of "
                 f"them accepted faces; they will not be collected again",
             )
-            folders = [row["folder"] for row in self.collection.rows("SELECT DISTINCT folder FROM export")]
-            for folder in folders:
-                self.say("", f"{folder} still has what was exported before: it is written anew by `export`")
+            stores = remove_stores(Path(self.settings["fer2013"]), result.exports)
+            for folder in (*result.exports, *stores):
+                self.say("", f"{folder} had some of them and is gone too; `export` and the next training write it anew")
 
     def verify(self) -> None:
         from fer_lightning.collect.verify import verify
@@ -287,12 +305,6 @@ class Session:
             task = bars.add_task(what, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
-    def _accepted(self) -> int:
-        return sum(counts.total() for counts in tally.classes(self.collection).values())
-
-    def _undecided(self) -> int:
-        return total(funnels(self.collection, emotion=self.emotion)).losses["accepted", "waiting for review"]
-
 
 def user_agent(contact: str | None) -> str:
     """Who asks, and whom to write to."""
@@ -306,15 +318,19 @@ def _check(settings: dict[str, Any]) -> None:
     check_node("provider", settings["provider"], {"client", "keys"})
     if settings["target"] < 1:
         raise UserError(f"target={settings['target']}: how many faces are wanted, 1 or more")
-    if settings["oversample"] < 1:
-        raise UserError(f"oversample={settings['oversample']}: candidates for each wanted face, 1 or more")
+    if not 1 <= settings["oversample"] <= 1000:
+        raise UserError(f"oversample={settings['oversample']}: candidates for each wanted face, 1 to 1000")
     if settings["export"]["taxonomy"] not in TAXONOMIES:
         allowed = ", ".join(TAXONOMIES)
         raise UserError(f"export.taxonomy={settings['export']['taxonomy']}: no such taxonomy. Allowed: {allowed}.")
-    if not settings["review"]["annotator"].strip():
-        raise UserError("review.annotator= is empty: a pseudonym under which decisions are kept, such as first")
-    if not 0 <= settings["review"]["port"] <= 65535:
-        raise UserError(f"review.port={settings['review']['port']}: 1 to 65535, or 0 for a free one")
+    for name in ("at_once", "requests_per_second", "deadline", "max_bytes"):
+        if not settings["fetch"][name] > 0:
+            raise UserError(f"fetch.{name}={settings['fetch'][name]}: more than 0")
+    _rules(settings)
+
+
+def _rules(settings: dict[str, Any]) -> Rules:
+    return Rules(**{name: value for name, value in settings["faces"].items() if name not in ("kind", "model")})
 
 
 def _definitions() -> dict[str, str]:

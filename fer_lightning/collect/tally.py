@@ -1,12 +1,16 @@
 """What the collection holds now, as tables for the terminal: classes by split, decisions, losses by query."""
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.funnel import STAGES, Funnel, total
+from fer_lightning.collect.plain_text import harmless
 from fer_lightning.labels import USAGES
 
 
@@ -18,21 +22,7 @@ def classes(collection: Collection) -> dict[str, Counter]:
     return dict(sorted(counts.items(), key=lambda item: -item[1].total()))
 
 
-def outcomes(collection: Collection) -> Counter:
-    """{(outcome, reason): faces} of the unique faces; those that nobody has decided about are `undecided`."""
-    return Counter({(row["outcome"], row["reason"]): row["count"] for row in collection.rows(_OUTCOMES)})
-
-
-_ACCEPTED = """
-SELECT label, usage, count(*) AS count FROM current_settled JOIN current_deduped AS deduped USING (face)
-WHERE outcome = 'accepted' AND deduped.status = 'unique' GROUP BY label, usage
-"""
-_OUTCOMES = """
-SELECT coalesce(settled.outcome, 'undecided') AS outcome, settled.reason, count(*) AS count
-FROM current_face AS face JOIN current_deduped AS deduped ON deduped.face = face.id AND deduped.status = 'unique'
-LEFT JOIN current_settled AS settled ON settled.face = face.id
-GROUP BY 1, 2 ORDER BY 3 DESC
-"""
+_ACCEPTED = "SELECT label, usage, count(*) AS count FROM accepted_face GROUP BY label, usage"
 
 
 def class_table(counts: dict[str, Counter]) -> Table:
@@ -51,7 +41,7 @@ def funnel_table(parts: Sequence[Funnel]) -> Table:
         table.add_column(stage, justify="right")
     for part in parts:
         name = part.query + (f" ({part.language})" if part.language else "")
-        table.add_row(name, *(f"{part.reached[stage]:,}" for stage in STAGES))
+        table.add_row(escape(name), *(f"{part.reached[stage]:,}" for stage in STAGES))
     if len(parts) > 1:
         table.add_section()
         table.add_row("all", *(f"{total(list(parts)).reached[stage]:,}" for stage in STAGES))
@@ -64,5 +54,17 @@ def loss_table(whole: Funnel) -> Table:
     table.add_column("pictures", justify="right")
     order = sorted(whole.losses.items(), key=lambda item: (STAGES.index(item[0][0]), -item[1]))
     for (stage, reason), count in order:
-        table.add_row(stage, reason, f"{count:,}")
+        table.add_row(stage, escape(reason), f"{count:,}")
     return table
+
+
+def funnel_csv(parts: Sequence[Funnel]) -> str:
+    """Of each query how far its pictures came, and below `lost before ...` why the others did not."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("query", "language", "stage", "because", "pictures"))
+    for part in parts:
+        query = (harmless(part.query), part.language)
+        writer.writerows((*query, stage, "", part.reached[stage]) for stage in STAGES)
+        writer.writerows((*query, f"lost before {stage}", why, count) for (stage, why), count in part.losses.items())
+    return text.getvalue()

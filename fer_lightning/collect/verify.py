@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_lightning.collect.attempts import FILE_LOST
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.network import Client, Reason, Refused
 from fer_lightning.files import TEMPORARY
@@ -66,10 +67,9 @@ def pages_that_are_gone(
 
 _PAGES = """
 SELECT DISTINCT face.image, candidate.landing_url
-FROM current_settled AS settled JOIN face ON face.id = settled.face
-JOIN current_fetch AS fetch ON fetch.image = face.image AND fetch.status = 'stored'
-JOIN candidate ON candidate.id = fetch.candidate
-WHERE settled.outcome = 'accepted' AND candidate.landing_url LIKE 'http%' ORDER BY face.image
+FROM accepted_face JOIN face ON face.id = accepted_face.face JOIN source USING (image)
+JOIN candidate ON candidate.id = source.candidate
+WHERE candidate.landing_url LIKE 'http%' ORDER BY face.image
 """
 
 
@@ -83,7 +83,7 @@ def _fault(path: Path) -> str | None:
 
 
 def _get_again(collection: Collection, image: str) -> None:
-    lost = {"status": "failed", "stage": "fetch", "reason": "file lost", "detail": "found by verify"}
+    lost = {"status": "failed", "stage": "fetch", "reason": FILE_LOST, "detail": "found by verify"}
     with collection.writing():
         for row in collection.rows("SELECT candidate FROM current_fetch WHERE image = ? AND status = 'stored'", image):
             collection.add("fetch", {"candidate": row["candidate"], **lost})

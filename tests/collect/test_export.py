@@ -4,13 +4,15 @@ import re
 
 import numpy as np
 import pytest
-from collect_rows import add_face, add_page, decide, drawn
+from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, drawn
 
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.export import PROVENANCE_COLUMNS, export, markdown
+from fer_lightning.collect.export import PROVENANCE_COLUMNS, NothingToExport, export
 from fer_lightning.collect.merge import merge
+from fer_lightning.collect.plain_text import markdown
 from fer_lightning.collect.purge import purge
+from fer_lightning.collect.verify import verify
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
@@ -98,6 +100,53 @@ def test_the_gate_says_of_each_face_whether_it_may_be_published(tmp_path):
         assert sum(released.left_out.values()) == len(GATE) - 2
         private = export(collection, folder=tmp_path / "nc", licence_known=KNOWN, release=True, non_commercial=True)
         assert private.rows == 3
+
+
+def sourced(root, **second) -> Collection:
+    """A face whose picture two candidates offer: freely, and as `second` says."""
+    collection = filled(root, {"x": {"licence": "by"}})
+    offered = add_candidate(collection, 1, **second)
+    add_fetch(collection, offered, collection.value("SELECT image FROM picture"))
+    return collection
+
+
+@pytest.mark.parametrize(
+    ("second", "releasable"),
+    [
+        ({"licence": "cc0"}, 1),
+        ({"licence": "unknown"}, 1),
+        ({"licence": "by-nc"}, 0),
+        ({"licence": "cc0", "restrictions": "personality"}, 0),
+        ({"provider": "google", "licence": "unknown", "restrictions": "personality"}, 0),
+    ],
+)
+def test_what_one_source_forbids_is_forbidden(tmp_path, second, releasable):
+    with sourced(tmp_path / "c", **second) as collection:
+        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    assert (result.rows, result.releasable) == (1, releasable)
+
+
+def test_a_corrected_licence_counts(tmp_path):
+    with filled(tmp_path / "c", {"x": {"licence": "own"}}) as collection:
+        assert export(collection, folder=tmp_path / "out", licence_known=KNOWN).releasable == 1
+        with collection.writing():
+            collection.add("licence", {"candidate": 1, "licence": "unknown"})
+        assert export(collection, folder=tmp_path / "out", licence_known=KNOWN).releasable == 0
+
+
+def test_a_face_whose_file_is_lost_is_still_exported(tmp_path):
+    with filled(tmp_path / "c", {"x": {}}) as collection:
+        collection.file(collection.value("SELECT file FROM picture")).unlink()
+        verify(collection)
+        assert export(collection, folder=tmp_path / "out", licence_known=KNOWN).rows == 1
+
+
+def test_what_is_left_of_nothing_is_removed(tmp_path):
+    with filled(tmp_path / "c", {"x": {"creator": "Bob"}}) as collection:
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        with pytest.raises(NothingToExport, match=r"export\.release=false"):
+            export(collection, folder=tmp_path / "out", release=True)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_provenance_names_all_that_a_row_came_from(tmp_path):

@@ -1,3 +1,6 @@
+import csv
+import io
+
 import pytest
 from collect_rows import add_candidate, add_detected, add_face, add_fetch, add_page, add_picture, decide, drawn
 from conftest import shown
@@ -79,5 +82,15 @@ def test_tables_say_it(collection):
     assert "apparent minor" in losses
     classes = shown(tally.class_table(tally.classes(collection)))
     assert "frustration" in classes
-    assert tally.outcomes(collection)["rejected", "apparent minor"] == 1
-    assert tally.outcomes(collection)["undecided", None] == 1
+
+
+def test_a_file_has_each_querys_losses(collection):
+    rows = list(csv.DictReader(io.StringIO(tally.funnel_csv(funnels(collection)))))
+    german = {(row["stage"], row["because"]): row["pictures"] for row in rows if row["language"] == "de"}
+    assert german["found", ""] == "2"
+    assert german["lost before face", "no face"] == "1"
+
+
+def test_names_of_folders_are_no_markup(collection):
+    add_candidate(collection, add_page(collection, query="p [old]"))
+    assert "p [old]" in shown(tally.funnel_table(funnels(collection)))

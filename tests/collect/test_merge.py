@@ -1,8 +1,9 @@
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 import pytest
-from collect_rows import add_face, add_page, decide, drawn
+from collect_rows import add_detected, add_face, add_page, decide, drawn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,35 @@ def test_what_was_undone_after_it_was_merged_is_open_again(collection):
     assert settled(collection)[face] == ("open", None, "undone")
 
 
+def test_a_face_that_is_found_to_be_a_copy_is_rejected(collection):
+    (face,) = faces(collection, 1)
+    decide(collection, face)
+    merge(collection)
+    with collection.writing():
+        collection.add("deduped", {"face": face, "status": "copy", "reason": "in FER2013"})
+    assert merge(collection).accepted == 0
+    assert settled(collection)[face] == ("rejected", None, "found to be a copy")
+
+
+def test_the_reviewers_clock_orders_what_comes_late(collection):
+    (face,) = faces(collection, 1)
+    decide(collection, face, "minor", time="2026-01-01T11:00:00.000Z")
+    decide(collection, face, time="2026-01-01T10:00:00.000Z")
+    merge(collection)
+    assert settled(collection)[face] == ("rejected", None, "apparent minor")
+
+
+def test_a_face_that_was_cut_out_anew_counts_once(collection):
+    (face,) = faces(collection, 1)
+    decide(collection, face)
+    merge(collection)
+    image, crop = collection.rows("SELECT image, crop FROM face")[0]
+    add_detected(collection, image, np.frombuffer(crop, np.uint8).reshape(48, 48))
+    dedupe(collection, fer2013=None)
+    assert merge(collection).accepted == 0
+    assert collection.value("SELECT count(*) FROM accepted_face") == 0
+
+
 def test_a_second_annotator_and_pass_count_too(collection):
     same, other = faces(collection, 2)
     for face in (same, other):
@@ -157,7 +187,7 @@ def test_faces_that_are_found_alike_later_come_together(collection):
     test = next(face for face in made if before[face] == "PrivateTest")
     alike(collection, training, test)
     assert merge(collection).changed >= 1
-    assert usages(collection)[training] == usages(collection)[test]
+    assert usages(collection)[training] == usages(collection)[test] == "PrivateTest"
 
 
 @pytest.mark.parametrize("usage", USAGES)

@@ -4,11 +4,13 @@ from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, d
 from fer_lightning.collect.database import FILE, Collection
 from fer_lightning.collect.dedupe import dedupe
 from fer_lightning.collect.denied import Denied
+from fer_lightning.collect.export import export
 from fer_lightning.collect.funnel import funnels, total
 from fer_lightning.collect.hashes import as_hash
 from fer_lightning.collect.merge import merge
-from fer_lightning.collect.purge import purge
+from fer_lightning.collect.purge import purge, remove_stores
 from fer_lightning.collect.verify import verify
+from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 
 
@@ -57,10 +59,11 @@ def test_what_was_purged_is_known_when_it_comes_back(collection):
     denied = Denied.of(collection)
     assert denied.url("https://a.example/bob.jpg")
     assert denied.image(row["image"])
-    assert denied.picture(as_hash(row["phash"]) ^ 0b1011)
-    assert denied.picture(0, as_hash(row["phash_mirrored"]))
+    plain, mirrored = as_hash(row["phash"]), as_hash(row["phash_mirrored"])
+    assert denied.picture(plain ^ 0b1011, mirrored)
+    assert denied.picture(mirrored, plain)
     assert not denied.creator("Bob")
-    assert not denied.picture(as_hash(row["phash"]) ^ 0xFFFFFF)
+    assert not denied.picture(plain ^ 0xFFFFFF, mirrored ^ 0xFFFFFF)
 
 
 @pytest.mark.parametrize("creator", ["ann  SMITH", "https://people.example/ann"])
@@ -83,6 +86,48 @@ def test_who_is_not_here_yet_never_will_be(collection):
     result = purge(collection, creator="Zoe")
     assert (result.pictures, result.candidates) == (0, 0)
     assert Denied.of(collection).creator("zoe")
+
+
+def test_addresses_are_one_however_they_are_typed(collection):
+    purge(collection, url="HTTP://www.Example.org/a/b/#top")
+    denied = Denied.of(collection)
+    assert all(map(denied.url, ("https://example.org/a/b", "example.org/a/b#end", "http://EXAMPLE.org/a/b/")))
+    assert not denied.url("https://example.org/A/b")
+
+
+def test_other_pictures_of_the_same_page_may_still_come(collection):
+    page = collection.value("SELECT landing_url FROM candidate ORDER BY id LIMIT 1")
+    purge(collection, image=images(collection)[0])
+    assert not Denied.of(collection).url(page)
+    purge(collection, url=page)
+    assert Denied.of(collection).url(page)
+
+
+def test_copies_of_copies_go_too(tmp_path):
+    with Collection(tmp_path / "chain") as chain:
+        page = add_page(chain)
+        kept = add_face(chain, page, drawn(1))
+        copies = [add_face(chain, page, drawn(1)), add_face(chain, page, drawn(2))]
+        dedupe(chain, fer2013=None)
+        with chain.writing():
+            chain.add("deduped", {"face": copies[1], "status": "copy", "reason": "same picture", "kept_face": kept})
+        assert purge(chain, image=images(chain)[1]).pictures == 3
+        assert chain.value("SELECT count(*) FROM picture") == 0
+
+
+def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
+    export(collection, folder=tmp_path / "out", licence_known=("local",))
+    export(collection, folder=tmp_path / "other", licence_known=("local",))
+    (tmp_path / "other" / "provenance.csv").write_text("image_id\nnone of them\n")
+    for folder in ("out", "other"):
+        store = tmp_path / "fer2013" / f"extra-{folder}"
+        ingest(str(tmp_path / folder / "custom.csv"), str(store), "learning_game", deal_usage=True)
+    result = purge(collection, creator="Ann Smith")
+    assert result.exports == [tmp_path / "out"]
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (tmp_path / "other" / "custom.csv").exists()
+    assert remove_stores(tmp_path / "fer2013", result.exports) == [tmp_path / "fer2013" / "extra-out"]
+    assert [path.name for path in (tmp_path / "fer2013").iterdir()] == ["extra-other"]
 
 
 def test_the_same_purge_again_is_harmless(collection):

@@ -11,6 +11,12 @@ import re
 CODES = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd", "own", "unknown")
 NO_DERIVATIVES = ("by-nd", "by-nc-nd")
 
+# What may be published: freely, or where nothing is sold; and which of these demand that somebody is named.
+FREE = ("own", "cc0", "pdm", "by", "by-sa")
+NON_COMMERCIAL = ("by-nc", "by-nc-sa")
+BY_FREEDOM = (*FREE, *NON_COMMERCIAL)
+NEED_CREDIT = ("by", "by-sa", *NON_COMMERCIAL)
+
 _URL = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)(?:/(\d\.\d))?(?:/.*)?")
 _LONG = (
     (r"creative-commons", "cc"),
