@@ -26,7 +26,7 @@ def main(root: str, deadline: str) -> None:
     )
     with Collection(root) as collection:
         print("begun", flush=True)
-        result = fetch(collection, client=client, hosts_of=lambda name: None, provider_names=None)
+        result = fetch(collection, client=client, provider="web", hosts=None)
     decoder = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(json.dumps(asdict(result) | {"own": own_peak(), "decoder": decoder}))
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,27 +40,41 @@ def detect(
     """Look at each picture that this detector has not looked at under these rules, and add its row `face`.
 
     A picture about whose face somebody has decided is left as it was seen then.
-    UserError where a stored picture is missing or damaged; what was found before it is kept.
+    UserError at the end where stored pictures are missing or damaged: what was found in the others is kept.
     """
-    wanted, result = recipe(detector, rules), DetectResult()
-    pictures = collection.rows(
-        "SELECT image, file FROM picture WHERE "
-        "NOT EXISTS (SELECT 1 FROM current_face AS face WHERE face.image = picture.image AND face.rules = ?) AND "
-        "NOT EXISTS (SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE face.image = picture.image) "
-        "ORDER BY time, image",
-        wanted,
-    )
+    wanted, result, lost = recipe(detector, rules), DetectResult(), []
+    pictures = collection.rows(_PICTURES, wanted)
     for start in range(0, len(pictures), AT_ONCE):
         rows = []
         try:
             for number, picture in enumerate(pictures[start : start + AT_ONCE], start + 1):
-                row = _looked_at(collection, picture, detector, rules)
-                rows.append({"image": picture["image"], "rules": wanted} | row)
+                path = collection.file(picture["file"])
+                pixels = _pixels(path)
+                if pixels is None:
+                    lost.append(path)
+                else:
+                    rows.append({"image": picture["image"], "rules": wanted} | _looked_at(pixels, detector, rules))
                 if progress:
                     progress(number, len(pictures))
         finally:
             _keep(collection, rows, result)
+    if lost:
+        raise UserError(
+            f"{len(lost):,} of {len(pictures):,} pictures are missing or not what was stored, such as {lost[0]}; the "
+            f"faces of the others are kept. python -m fer_lightning.collect verify   names them all, and after it "
+            f"`fetch` gets them again"
+        )
     return result
+
+
+# What is known to be lost is left to `fetch`.
+_PICTURES = """
+SELECT image, file FROM picture
+WHERE image IN (SELECT image FROM current_fetch WHERE status = 'stored')
+  AND NOT EXISTS (SELECT 1 FROM current_face AS face WHERE face.image = picture.image AND face.rules = ?)
+  AND NOT EXISTS (SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE face.image = picture.image)
+ORDER BY time, image
+"""
 
 
 def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResult) -> None:
@@ -72,9 +85,9 @@ def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResu
     result.refused.update(row["reason"] for row in rows if row["status"] == "refused")
 
 
-def _looked_at(collection: Collection, picture: sqlite3.Row, detector: Detector, rules: Rules) -> dict[str, Any]:
+def _looked_at(pixels: np.ndarray, detector: Detector, rules: Rules) -> dict[str, Any]:
     """What the table `face` says of a picture."""
-    found = find_face(_pixels(collection.file(picture["file"])), detector, rules)
+    found = find_face(pixels, detector, rules)
     row = {
         "status": "refused" if found.reason else "face",
         "reason": found.reason,
@@ -120,13 +133,13 @@ def _rounded(numbers: tuple[float, ...]) -> list[float]:
     return [round(number, 2) for number in numbers]
 
 
-def _pixels(path: Path) -> np.ndarray:
-    """uint8 RGB of a stored picture, whose name says the SHA-256 of its bytes."""
+def _pixels(path: Path) -> np.ndarray | None:
+    """uint8 RGB of a stored picture, whose name says the SHA-256 of its bytes; None where it is lost."""
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; the step `verify` says what is missing and mends it") from error
+    except OSError:
+        return None
     if hashlib.sha256(data).hexdigest() != path.stem:
-        raise UserError(f"{path}: not the picture that was stored; the step `verify` says what is damaged and mends it")
+        return None
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         return np.asarray(image.convert("RGB"))

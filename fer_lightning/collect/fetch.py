@@ -2,6 +2,7 @@
 
 A candidate's latest row in `fetch` says what became of it. A picture's file is on disk before the row that names it,
 and both rows of a picture are written at once, so that the step can be stopped at any moment and called again.
+Where the file of a known picture is gone, the same bytes make it anew.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from fer_lightning.collect import network
+from fer_lightning.collect.attempts import TO_FETCH
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.decode import Decoded, Decoder, NotAPicture
 from fer_lightning.collect.denied import Denied
@@ -30,7 +32,6 @@ from fer_lightning.collect.network import Client, Refused
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
 
-MAX_ATTEMPTS = 4  # over all calls
 MAX_FILE_BYTES = 15_000_000
 MAX_TEXT = 500  # characters of a header or a detail
 # So many in a row from hosts that do not answer: the network is gone, and the candidates should not pay for it.
@@ -39,12 +40,7 @@ LOCAL = "local"  # the one provider whose candidates may lie on this machine's d
 JPEG_QUALITY = 95
 _NO_HOST = (network.Reason.CONNECTION_FAILED, network.Reason.ROBOTS_TXT_UNKNOWN)
 
-PENDING = """
-SELECT c.* FROM candidate AS c
-LEFT JOIN fetch AS latest ON latest.id = (SELECT max(id) FROM fetch WHERE candidate = c.id)
-WHERE latest.id IS NULL OR (latest.status = 'failed' AND (SELECT count(*) FROM fetch WHERE candidate = c.id) < ?)
-ORDER BY c.id
-"""
+_PENDING = f"SELECT * FROM candidate WHERE provider = ? AND id IN ({TO_FETCH}) ORDER BY id"
 
 
 class Reason(StrEnum):
@@ -53,6 +49,7 @@ class Reason(StrEnum):
     DENIED = "denied"
     NOT_A_FILE = "not a file"
     UNREADABLE_FILE = "unreadable file"
+    OTHER_BYTES = "other bytes"
 
 
 class _Unwanted(Exception):
@@ -74,49 +71,54 @@ class FetchResult:
 
 @dataclass
 class _Outcome:
-    """A row of `fetch`; of a picture that was not known, its row and its file as well."""
+    """A row of `fetch`; of a picture that has no file yet, its row and its file as well."""
 
     fetch: dict[str, Any]
     picture: dict[str, Any] | None = None
     file: bytes = b""
 
 
+@dataclass(frozen=True)
+class _Known:
+    """The file of each image that has a row in `picture`, and the images whose file is there."""
+
+    files: dict[str, str]
+    whole: set[str]
+
+    @classmethod
+    def of(cls, collection: Collection) -> "_Known":
+        files = dict(collection.rows("SELECT image, file FROM picture"))
+        return cls(files, {image for image, file in files.items() if collection.file(file).is_file()})
+
+
 def fetch(
     collection: Collection,
     *,
     client: Client,
-    hosts_of: Callable[[str], tuple[str, ...] | None],
-    provider_names: tuple[str, ...] | None,
+    provider: str,
+    hosts: tuple[str, ...] | None,
     at_once: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> FetchResult:
-    """Get what has not been got, refused for good, or tried MAX_ATTEMPTS times.
+    """Get what a provider has offered and what is not here, refused for good, or tried too often: see attempts.py.
 
-    hosts_of        the hosts that a provider's pictures may come from; None: any that is public
-    provider_names  whose candidates; None: all
+    hosts  that its pictures may come from; None: any that is public
 
     Stopped in any way, also by Ctrl-C, it stops the client too. UserError where the disk is full or no host answers.
     """
-    candidates = [
-        dict(row)
-        for row in collection.rows(PENDING, MAX_ATTEMPTS)
-        if provider_names is None or row["provider"] in provider_names
-    ]
-    known = {row["image"] for row in collection.rows("SELECT image FROM picture")}
+    candidates = [dict(row) for row in collection.rows(_PENDING, provider)]
     counts: Counter[str] = Counter()
-    unanswered = 0
+    book = _Book(collection, _Known.of(collection))
     pool = ThreadPoolExecutor(at_once)
     with Decoder() as decoder:
-        work = _Work(client, decoder, Denied.of(collection), hosts_of, known)
+        work = _Work(client, decoder, Denied.of(collection), hosts, book.known)
         try:
             for outcome in _outcomes(pool, work, candidates, 2 * at_once):
-                _record(collection, outcome, known)
+                book.enter(outcome)
                 counts[outcome.fetch["status"]] += 1
                 if progress:
                     progress(counts.total(), len(candidates))
-                unanswered = unanswered + 1 if outcome.fetch["reason"] in _NO_HOST else 0
-                if unanswered >= OFFLINE_AFTER:
-                    raise _offline(outcome.fetch["detail"])
+            book.close()
         except BaseException:
             client.stop()
             decoder.close()
@@ -141,13 +143,13 @@ def _outcomes(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done in a thread: everything but the database. `known` are the images that have a picture."""
+    """What is done in a thread: everything but the database."""
 
     client: Client
     decoder: Decoder
     denied: Denied
-    hosts_of: Callable[[str], tuple[str, ...] | None]
-    known: set[str]
+    hosts: tuple[str, ...] | None
+    known: _Known
 
     def __call__(self, candidate: Mapping[str, Any]) -> _Outcome:
         row: dict[str, Any] = {"candidate": candidate["id"], "status": "stored", "stage": "fetch", "reason": None}
@@ -157,10 +159,9 @@ class _Work:
             row |= {"bytes": len(data), "image": hashlib.sha256(data).hexdigest(), "stage": "decode"}
             if self.denied.image(row["image"]):
                 raise _Unwanted(Reason.DENIED)
-            if row["image"] not in self.known:
+            if row["image"] not in self.known.whole:
                 outcome.picture, outcome.file = _picture(row["image"], self.decoder.decode(data))
-                if self.denied.picture(*_hashes(outcome.picture)):
-                    raise _Unwanted(Reason.DENIED)
+                self._check(outcome.picture)
         except (Refused, NotAPicture, _Unwanted) as lost:
             outcome.picture = None
             row |= {
@@ -169,6 +170,14 @@ class _Work:
                 "detail": lost.detail[:MAX_TEXT],
             }
         return outcome
+
+    def _check(self, picture: Mapping[str, Any]) -> None:
+        """Rows never change: a picture whose file was lost is whole again with the very bytes that its row names."""
+        if self.denied.picture(as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])):
+            raise _Unwanted(Reason.DENIED)
+        lost = self.known.files.get(picture["image"], picture["file"])
+        if lost != picture["file"]:
+            raise _Unwanted(Reason.OTHER_BYTES, f"{lost} was lost, and is now encoded otherwise", final=False)
 
     def _bytes(self, candidate: Mapping[str, Any], row: dict[str, Any]) -> bytes:
         """What came; `row` gets what is known of it."""
@@ -181,7 +190,7 @@ class _Work:
             row["final_url"] = url
             return _file(url)
         try:
-            fetched = self.client.get_bytes(url, hosts=self.hosts_of(candidate["provider"]))
+            fetched = self.client.get_bytes(url, hosts=self.hosts)
         except Refused as refused:
             row |= _about(refused.http_status, refused.headers)
             raise
@@ -235,32 +244,53 @@ def _picture(image: str, decoded: Decoded) -> tuple[dict[str, Any], bytes]:
     return row, file.getvalue()
 
 
-def _hashes(picture: Mapping[str, Any]) -> tuple[int, int]:
-    return as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])
+class _Book:
+    """Writes outcomes down. Those of hosts that do not answer wait until any host does: offline, nobody has failed."""
 
+    def __init__(self, collection: Collection, known: _Known) -> None:
+        self.collection, self.known = collection, known
+        self.unanswered: list[_Outcome] = []
+        self.answered = False
 
-def _record(collection: Collection, outcome: _Outcome, known: set[str]) -> None:
-    """Of two candidates with the same bytes that were under way at once, the second finds the picture known."""
-    picture = outcome.picture if outcome.fetch.get("image") not in known else None
-    try:
-        if picture:
-            write_atomically(collection.file(picture["file"]), outcome.file)
-        with collection.writing():
+    def enter(self, outcome: _Outcome) -> None:
+        if outcome.fetch["reason"] in _NO_HOST:
+            self.unanswered.append(outcome)
+            if len(self.unanswered) == OFFLINE_AFTER:
+                raise _offline(outcome.fetch["detail"])
+            return
+        if outcome.fetch.get("http_status"):
+            self.answered = True
+            self.close()
+        self._write(outcome)
+
+    def close(self) -> None:
+        while self.answered and self.unanswered:
+            self._write(self.unanswered.pop(0))
+
+    def _write(self, outcome: _Outcome) -> None:
+        """Of two candidates with the same bytes that were under way at once, the second finds the picture known."""
+        picture = outcome.picture if outcome.fetch.get("image") not in self.known.whole else None
+        try:
             if picture:
-                collection.add("picture", picture)
-            collection.add("fetch", outcome.fetch)
-    except (OSError, sqlite3.OperationalError) as error:
-        what = in_words(error) if isinstance(error, OSError) else str(error)
-        raise UserError(
-            f"cannot keep pictures in {collection.root}: {what}. What was fetched before is kept; "
-            f"mend that, and give the same command again."
-        ) from error
-    if picture:
-        known.add(picture["image"])
+                write_atomically(self.collection.file(picture["file"]), outcome.file)
+            with self.collection.writing():
+                if picture and picture["image"] not in self.known.files:
+                    self.collection.add("picture", picture)
+                self.collection.add("fetch", outcome.fetch)
+        except (OSError, sqlite3.OperationalError) as error:
+            what = in_words(error) if isinstance(error, OSError) else str(error)
+            raise UserError(
+                f"cannot keep pictures in {self.collection.root}: {what}. What was fetched before is kept; "
+                f"mend that, and give the same command again."
+            ) from error
+        if picture:
+            self.known.files[picture["image"]] = picture["file"]
+            self.known.whole.add(picture["image"])
 
 
 def _offline(detail: str) -> UserError:
     return UserError(
         f"the last {OFFLINE_AFTER} pictures were asked of hosts that do not answer ({detail}): is this machine "
-        f"connected? What was fetched before is kept; give the same command again later."
+        f"connected? What was fetched before is kept; give the same command again later, or go on with what there is: "
+        f"python -m fer_lightning.collect detect dedupe review merge tally export"
     )

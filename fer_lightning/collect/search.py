@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
 
+from fer_lightning.collect.attempts import TO_FETCH
 from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.denied import Denied
 from fer_lightning.collect.providers.provider import (
@@ -32,7 +33,16 @@ Progress = Callable[[int, int], None]
 
 PATIENCE = 60.0  # seconds that are waited for a provider; whoever asks for more is asked again by another run
 MOST_FAILURES = 3  # in a row
-ATTEMPTS = 4  # of a candidate's fetch
+LICENCE = (  # what is kept again of a known candidate, once any of it has changed
+    "licence",
+    "licence_version",
+    "licence_url",
+    "licence_source",
+    "creator",
+    "creator_url",
+    "attribution",
+    "restrictions",
+)
 
 
 @dataclass
@@ -40,18 +50,16 @@ class SearchResult:
     """What came of a search.
 
     new           candidates that were not known
-    known         offers of candidates that were
     pages         requests that were answered
     failed        requests that were not
     denied        offers that are on the deny-list
-    relicensed    known candidates that now come under another licence; the database keeps the one they were found with
+    relicensed    known candidates of whose licence or creator something else is said now
     dropped       offers of no use, by reason
     stopped_because  in words, with what to do next
     come_back_at  when the provider answers again (UTC), where its limit is spent
     """
 
     new: int = 0
-    known: int = 0
     pages: int = 0
     failed: int = 0
     denied: int = 0
@@ -75,9 +83,9 @@ def search(
 ) -> SearchResult:
     """Add candidates until, of the faces still wanted, `oversample` times as many pictures wait to be decided about.
 
-    Wanted are `target` faces of the emotion, less those accepted already. A picture no longer waits once it could not
-    be fetched, shows no face, is a copy, was rejected or is of another emotion. A provider that offers all it has
-    (`everything`) is read to its end, whatever the target.
+    Wanted are `target` faces of the emotion, less those accepted already, whatever was searched for. A picture waits
+    while this provider may still give it, and then until it shows no face, is a copy or was decided about. A provider
+    that offers all it has (`everything`) is read to its end, whatever the target.
 
     A request that fails is written down with its reason and tried again in its turn; the third failure in a row ends
     the search, and so does one that no other request would escape. Limits are kept across runs: what the provider last
@@ -88,7 +96,7 @@ def search(
     run = _Search(collection, provider, queries, emotion, {"config_hash": config_hash, "version": version})
     run.until(target, oversample, progress)
     if run.result.relicensed:
-        log.warning("%s: %d known pictures now have another licence", provider.name, run.result.relicensed)
+        log.warning("%s: %d known pictures now have another licence or creator", provider.name, run.result.relicensed)
     return run.result
 
 
@@ -136,8 +144,8 @@ class _Search:
     # -- whether to go on
 
     def _finished(self, target: int, oversample: float, progress: Progress | None) -> bool:
-        in_reach = self.collection.rows(_IN_REACH, self.emotion, ATTEMPTS)[0]
-        accepted, waiting = in_reach["accepted"], in_reach["all"] - in_reach["accepted"]
+        accepted = self.collection.value(_ACCEPTED, self.emotion)
+        waiting = self.collection.value(_WAITING, self.emotion, self.provider.name)
         wanted = max(ceil((target - accepted) * oversample), 0)
         if progress:
             progress(waiting, max(waiting, wanted))
@@ -250,7 +258,6 @@ class _Search:
         self.states[query].exhausted = page.next_cursor is None
         self.result.pages += 1
         self.result.new += new
-        self.result.known += len(offers) - new
         self.result.denied += len(page.candidates) - len(offers)
         self.result.dropped.update(page.dropped)
 
@@ -263,16 +270,20 @@ class _Search:
         row = {name: value for name, value in vars(candidate).items() if name != "tags"}
         row |= {"tags": json.dumps(candidate.tags, ensure_ascii=False), "licence_checked_at": now()}
         number = self.collection.add("candidate", row, known="IGNORE")
-        if new := number is not None:
-            found_before = False
-        else:
-            known = self.collection.rows(_KNOWN, candidate.provider, candidate.provider_id)[0]
-            number = known["id"]
-            self.result.relicensed += known["licence"] != candidate.licence
-            found_before = self.collection.value(_FOUND_BEFORE, page, number)
-        if not found_before:
+        new = number is not None
+        number = number or self.collection.value(_KNOWN, candidate.provider, candidate.provider_id)
+        self.result.relicensed += self._add_licence(number, candidate) and not new
+        if new or not self.collection.value(_FOUND_BEFORE, page, number):
             self.collection.add("finding", {"page": page, "candidate": number, "rank": rank}, known="IGNORE")
         return new
+
+    def _add_licence(self, number: int, candidate: Candidate) -> bool:
+        """Whether it says something new."""
+        said = {name: getattr(candidate, name) for name in LICENCE}
+        known = self.collection.rows(_LICENCE, number)
+        if changed := not known or dict(known[0]) != said:
+            self.collection.add("licence", {"candidate": number, **said})
+        return changed
 
     def _add_quota(self, quota: Quota) -> None:
         self.collection.add("quota", {"provider": self.provider.name, **vars(quota)})
@@ -289,25 +300,23 @@ ORDER BY id
 """
 _LAST_QUOTA = "SELECT remaining, resets_at FROM quota WHERE provider = ? ORDER BY id DESC LIMIT 1"
 _NTH_LAST_PAGE = "SELECT time FROM page WHERE provider = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
-_KNOWN = "SELECT id, licence FROM candidate WHERE provider = ? AND provider_id = ?"
+_KNOWN = "SELECT id FROM candidate WHERE provider = ? AND provider_id = ?"
+_LICENCE = f"SELECT {', '.join(LICENCE)} FROM current_licence WHERE candidate = ?"
 _FOUND_BEFORE = """
 SELECT 1 FROM page AS this JOIN page AS earlier USING (provider, query, language, emotion)
 JOIN finding ON finding.page = earlier.id WHERE this.id = ? AND finding.candidate = ?
 """
-# Pictures of an emotion that are accepted, or may still be; copies of the same bytes count once.
-_IN_REACH = """
-SELECT count(DISTINCT picture) AS "all", count(DISTINCT picture) FILTER (WHERE outcome = 'accepted') AS accepted
-FROM (
-  SELECT coalesce(fetched.image, candidate.id) AS picture, settled.outcome
-  FROM candidate
-  LEFT JOIN current_fetch AS fetched ON fetched.candidate = candidate.id
-  LEFT JOIN current_face AS face ON face.image = fetched.image
-  LEFT JOIN current_deduped AS deduped ON deduped.face = face.id
-  LEFT JOIN current_settled AS settled ON settled.face = face.id
-  WHERE candidate.id IN (SELECT candidate FROM finding JOIN page ON page.id = finding.page WHERE page.emotion = ?1)
-    AND coalesce(fetched.status, '') <> 'refused'
-    AND (coalesce(fetched.status, '') <> 'failed' OR (SELECT count(*) FROM fetch WHERE candidate = candidate.id) < ?2)
-    AND coalesce(face.status, '') <> 'refused' AND coalesce(deduped.status, '') <> 'copy'
-    AND coalesce(settled.outcome, '') <> 'rejected' AND coalesce(settled.label, ?1) = ?1
-)
+_ACCEPTED = "SELECT count(*) FROM accepted_face WHERE label = ?"
+# Pictures of an emotion's search about which nothing is decided; copies of the same bytes count once.
+_WAITING = f"""
+SELECT count(DISTINCT coalesce(source.image, candidate.id))
+FROM candidate
+LEFT JOIN source ON source.candidate = candidate.id
+LEFT JOIN current_face AS face ON face.image = source.image
+LEFT JOIN current_deduped AS deduped ON deduped.face = face.id
+LEFT JOIN current_settled AS settled ON settled.face = face.id
+WHERE candidate.id IN (SELECT candidate FROM finding JOIN page ON page.id = finding.page WHERE page.emotion = ?1)
+  AND (source.image IS NOT NULL OR (candidate.provider = ?2 AND candidate.id IN ({TO_FETCH})))
+  AND coalesce(face.status, '') <> 'refused' AND coalesce(deduped.status, '') <> 'copy'
+  AND (settled.id IS NULL OR (settled.outcome = 'open' AND settled.reason = 'undone'))
 """

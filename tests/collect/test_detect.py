@@ -18,7 +18,7 @@ from collect_portraits import (
     shrunk,
     two_faces,
 )
-from collect_rows import decide
+from collect_rows import add_candidate, add_fetch, add_page, decide
 from PIL import Image
 
 from fer_lightning.collect import detect as detect_module
@@ -53,6 +53,7 @@ def store(collection, picture):
     row |= {"width": width, "height": height, "stored_width": width, "stored_height": height, "phash_mirrored": 0}
     with collection.writing():
         collection.add("picture", row)
+    add_fetch(collection, add_candidate(collection, add_page(collection)), row["image"])
     return row["image"]
 
 
@@ -162,13 +163,14 @@ def test_what_was_found_before_it_was_stopped_is_kept(collection, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
-def test_a_damaged_file_is_told_with_the_way_on(damage, collection):
+def test_a_damaged_file_is_told_at_the_end_and_the_others_are_looked_at(damage, collection):
     images = sorted(store(collection, drawn_picture(seed)) for seed in range(3))
     file = stored_file(collection, images[1])
     data = file.read_bytes()
     file.unlink() if damage == "missing" else file.write_bytes(data[:-9] if damage == "cut" else data + b"?")
-    with pytest.raises(UserError, match=rf"{file}: .*`verify`"):
+    with pytest.raises(UserError, match=rf"1 of 3 pictures .*such as {file}; .* verify .*`fetch`"):
         detect(collection, detector=FakeDetector(), rules=RULES)
+    assert collection.value("SELECT count(*) FROM face WHERE status = 'face'") == 2
     file.write_bytes(data)
     detect(collection, detector=FakeDetector(), rules=RULES)
     assert collection.value("SELECT count(*) FROM face WHERE status = 'face'") == 3

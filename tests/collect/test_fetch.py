@@ -31,11 +31,14 @@ from collect_server import (
 from disks import small_disk
 from PIL import Image, JpegImagePlugin
 
+from fer_lightning.collect import fetch as fetch_module
+from fer_lightning.collect.attempts import ATTEMPTS
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.denied import creator_value, url_value
 from fer_lightning.collect.fetch import OFFLINE_AFTER, FetchResult, fetch
 from fer_lightning.collect.hashes import as_hash, both_hashes
 from fer_lightning.collect.network import Client
+from fer_lightning.collect.verify import verify
 from fer_lightning.errors import UserError
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -94,7 +97,7 @@ def client(**options) -> Client:
 
 
 def run(collection, **options) -> FetchResult:
-    usual = {"client": client(), "hosts_of": lambda name: None, "provider_names": None}
+    usual = {"client": client(), "provider": "web", "hosts": None}
     return fetch(collection, **usual | options)
 
 
@@ -293,20 +296,19 @@ def test_the_same_bytes_are_one_picture(collection, image_host):
     assert_whole(collection)
 
 
-def test_only_the_providers_that_are_named(collection, image_host):
+def test_only_what_the_provider_offered(collection, image_host):
     offer(collection, image_host.url("/good/1.jpg"))
     offer(collection, image_host.url("/good/2.jpg"), provider="other")
-    assert run(collection, provider_names=("other",)) == FetchResult(1, 0, 0)
+    assert run(collection, provider="other") == FetchResult(1, 0, 0)
     assert "/good/1.jpg" not in image_host.paths()
 
 
-def test_each_provider_has_its_hosts(collection, image_host):
-    offer(collection, image_host.url("/good/1.jpg"))
-    offer(collection, image_host.url("/good/2.jpg"), provider="listed")
-    run(collection, hosts_of={"web": ("pictures.example",), "listed": ("127.0.0.1",)}.__getitem__)
-    assert outcome(collection, image_host.url("/good/1.jpg")) == ("refused", "fetch", "host not allowed")
-    assert outcome(collection, image_host.url("/good/2.jpg")) == STORED
-    assert image_host.paths() == ["/good/2.jpg"]
+def test_pictures_come_from_the_providers_hosts_alone(collection, image_host):
+    offer(collection, image_host.url("/good/1.jpg"), "http://pictures.example/1.jpg")
+    run(collection, hosts=("127.0.0.1",))
+    assert outcome(collection, image_host.url("/good/1.jpg")) == STORED
+    assert outcome(collection, "http://pictures.example/1.jpg") == ("refused", "fetch", "host not allowed")
+    assert image_host.paths() == ["/good/1.jpg"]
 
 
 # -- again
@@ -335,6 +337,53 @@ def test_what_failed_may_be_had_later(collection, image_host):
     image_host.add("/a.jpg", encoded(drawn(5)))
     assert run(collection) == FetchResult(1, 0, 0)
     assert outcome(collection, image_host.url("/a.jpg")) == STORED
+
+
+# -- files that were lost
+
+
+def lose(collection, url) -> Path:
+    path = stored_file(collection, url)
+    path.unlink()
+    assert len(verify(collection).faults) == 1
+    return path
+
+
+def test_a_lost_file_comes_back_with_the_same_bytes_and_counts_no_attempt(collection, image_host):
+    url = image_host.url("/good/1.jpg")
+    offer(collection, url, image_host.url("/good/2.jpg"))
+    for _ in range(ATTEMPTS + 1):
+        run(collection)
+        lose(collection, url)
+    assert run(collection) == FetchResult(1, 0, 0)
+    assert collection.value("SELECT count(*) FROM picture") == 2
+    assert verify(collection).faults == []
+
+
+def test_a_lost_file_that_another_candidate_brings_is_written_once(collection, image_host):
+    for path in ("/a.jpg", "/b.jpg"):
+        image_host.add(path, encoded(drawn(4)))
+    offer(collection, image_host.url("/a.jpg"), image_host.url("/b.jpg"))
+    run(collection)
+    path = lose(collection, image_host.url("/a.jpg"))
+    assert run(collection) == FetchResult(2, 0, 0)
+    assert path.is_file()
+    assert collection.value("SELECT count(*) FROM picture") == 1
+
+
+def test_a_lost_file_is_never_replaced_by_another(collection, image_host, monkeypatch):
+    url = image_host.url("/good/1.jpg")
+    offer(collection, url)
+    run(collection)
+    path = lose(collection, url)
+    monkeypatch.setattr(fetch_module, "JPEG_QUALITY", 90)
+    assert run(collection) == FetchResult(0, 0, 1)
+    assert outcome(collection, url) == ("failed", "decode", "other bytes")
+    assert path.name in latest(collection, url)["detail"]
+    assert not [path for path in (collection.root / "files").rglob("*") if path.is_file()]
+    monkeypatch.undo()
+    assert run(collection) == FetchResult(1, 0, 0)
+    assert verify(collection).faults == []
 
 
 # -- what must not be collected
@@ -394,7 +443,7 @@ def test_local_files_take_the_same_way(collection, tmp_path):
     names = ["gön 100%.jpg", "link.jpg", "page.jpg", "folder.jpg", "pipe.jpg", "large.jpg", "missing.jpg"]
     urls = [(folder / name).as_uri() for name in names]
     offer(collection, *urls, "file:///dev/zero", provider="local")
-    run(collection)
+    run(collection, provider="local")
     assert [outcome(collection, url) for url in [*urls, "file:///dev/zero"]] == [
         STORED,
         STORED,
@@ -412,7 +461,7 @@ def test_local_files_take_the_same_way(collection, tmp_path):
 
 def test_a_manifest_may_name_addresses_too(collection, image_host):
     offer(collection, image_host.url("/good/1.jpg"), provider="local")
-    assert run(collection) == FetchResult(1, 0, 0)
+    assert run(collection, provider="local") == FetchResult(1, 0, 0)
 
 
 def test_no_other_provider_can_have_a_file_of_this_machine_read(collection, tmp_path):
@@ -454,11 +503,38 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_picture(collection, im
     assert run(collection) == FetchResult(1, 0, 0)
 
 
-def test_a_machine_without_a_network_does_not_use_the_attempts_up(collection):
-    offer(collection, *(f"http://127.0.0.1:1/{number}.jpg" for number in range(OFFLINE_AFTER + 30)))
-    with pytest.raises(UserError, match=r"is this machine connected\?"):
-        run(collection, hosts_of=lambda name: ("127.0.0.1",))
-    assert collection.value("SELECT count(*) FROM fetch") == OFFLINE_AFTER
+NOBODY = "http://127.0.0.1:1/{}.jpg"
+
+
+@pytest.mark.parametrize("pictures", [OFFLINE_AFTER - 1, OFFLINE_AFTER + 30])
+def test_a_machine_without_a_network_uses_no_attempt_up(pictures, collection, tmp_path):
+    """Neither does it where files of this machine are found in between."""
+    (tmp_path / "a.jpg").write_bytes(encoded(drawn(9)))
+    urls = [NOBODY.format(number) for number in range(pictures)]
+    offer(collection, *urls[:5], (tmp_path / "a.jpg").as_uri(), *urls[5:], provider="local")
+    here = {"provider": "local", "hosts": ("127.0.0.1",)}
+    if pictures < OFFLINE_AFTER:
+        assert run(collection, **here) == FetchResult(1, 0, pictures)
+    else:
+        with pytest.raises(UserError, match=r"is this machine connected\?.* detect dedupe review"):
+            run(collection, **here)
+    assert collection.value("SELECT count(*) FROM fetch") == 1
+
+
+def test_a_host_that_is_gone_uses_attempts_up_while_others_answer(collection, image_host):
+    gone = [NOBODY.format(number) for number in range(7)]
+    offer(collection, *gone[:4], image_host.url("/good/1.jpg"), *gone[4:])
+    assert run(collection, at_once=1, hosts=("127.0.0.1",)) == FetchResult(1, 0, 7)
+    assert collection.value("SELECT count(*) FROM fetch WHERE status = 'failed'") == 7
+
+
+def test_a_network_that_is_lost_under_way_uses_no_attempt_up(collection, image_host):
+    late = [NOBODY.format(number) for number in range(OFFLINE_AFTER + 20)]
+    offer(collection, NOBODY.format("early"), image_host.url("/good/1.jpg"), *late)
+    with pytest.raises(UserError, match="hosts that do not answer"):
+        run(collection, at_once=1, hosts=("127.0.0.1",))
+    assert outcome(collection, image_host.url("/good/1.jpg")) == STORED
+    assert collection.value("SELECT count(*) FROM fetch WHERE status = 'failed'") in (1, 2)  # two are under way
 
 
 def test_ctrl_c_stops_at_once_and_the_next_call_goes_on(collection, image_host):

@@ -94,7 +94,7 @@ def test_the_next_run_goes_on_in_the_same_turn(server, collection):
 
 def test_exhausted_queries_are_not_asked_again(server, collection):
     first = run(collection, openverse(server))
-    assert (first.pages, first.new, first.known) == (9, 135, 0)
+    assert (first.pages, first.new) == (9, 135)
     assert "all 3 queries are exhausted; more words in conf/collect/emotion/" in first.stopped_because
     again = run(collection, openverse(server))
     assert (again.pages, again.new, len(server.requests)) == (0, 0, 9)
@@ -111,7 +111,7 @@ def test_each_emotion_has_its_own_way_through_the_same_words(server, collection)
     result = run(
         collection, openverse(server), queries=[Query("ennui", "fr", "distracted")], emotion="distracted", target=15
     )
-    assert (result.new, result.known, result.pages) == (0, 45, 3)
+    assert (result.new, result.pages) == (0, 3)
     assert "enough for 15 faces of distracted" in result.stopped_because
 
 
@@ -127,8 +127,9 @@ def test_it_stops_once_there_is_enough(server, collection):
     assert run(collection, openverse(server), target=25, oversample=2).pages == 0
 
 
-def settle(collection, face, outcome, label=None):
-    collection.add("settled", {"face": face, "outcome": outcome, "label": label})
+def settle(collection, face, outcome, label=None, reason=None):
+    collection.add("deduped", {"face": face, "status": "unique"})
+    collection.add("settled", {"face": face, "outcome": outcome, "label": label, "reason": reason})
 
 
 def fetched(collection, candidate, image=None, status="stored"):
@@ -148,6 +149,8 @@ LOSSES = {
     "copy": lambda c, one: c.add("deduped", {"face": faced(c, one), "status": "copy", "reason": "in FER2013"}),
     "rejected": lambda c, one: settle(c, faced(c, one), "rejected"),
     "of another emotion": lambda c, one: settle(c, faced(c, one), "accepted", "sad"),
+    "unsure": lambda c, one: settle(c, faced(c, one), "open", reason="unsure"),
+    "disputed": lambda c, one: settle(c, faced(c, one), "open", reason="disputed"),
 }
 HOPES = {
     "stored": lambda c, one: fetched(c, one, f"{one}"),
@@ -155,7 +158,7 @@ HOPES = {
     "failed, then stored": lambda c, one: [fetched(c, one, f"{one}", status) for status in ("failed", "stored")],
     "face": lambda c, one: faced(c, one),
     "unique": lambda c, one: c.add("deduped", {"face": faced(c, one), "status": "unique"}),
-    "open": lambda c, one: settle(c, faced(c, one), "open"),
+    "undone": lambda c, one: settle(c, faced(c, one), "open", reason="undone"),
 }
 
 
@@ -193,6 +196,25 @@ def test_accepted_faces_need_no_more_pictures(server, collection):
     assert run(collection, openverse(server), target=20, oversample=3).new == 20
 
 
+def test_faces_count_by_their_label_whatever_was_searched_for(server, collection):
+    run(collection, openverse(server), target=20)
+    for candidate in range(1, 61):
+        settle(collection, faced(collection, candidate), "accepted", "sad" if candidate <= 20 else "boredom")
+    sad = [Query("sad man", "en", "sad")]
+    result = run(collection, openverse(server), queries=sad, emotion="sad", target=20)
+    assert (result.pages, result.stopped_because) == (0, "enough for 20 faces of sad: 20 are accepted, 0 pictures wait")
+    assert run(collection, openverse(server), target=41).pages == 1
+
+
+def test_what_another_provider_has_offered_is_not_waited_for_until_it_is_here(server, collection):
+    run(collection, google(server), target=20, oversample=3)
+    result = run(collection, openverse(server), target=20, oversample=3)
+    assert (result.pages, result.new) == (3, 60)
+    for candidate in range(1, 61):
+        fetched(collection, candidate, f"{candidate}")
+    assert run(collection, openverse(server), target=40, oversample=3).pages == 0
+
+
 # -- what is written down
 
 
@@ -221,7 +243,7 @@ def test_a_page_its_offers_and_the_limits_are_written_down(server, collection):
 def test_what_is_offered_twice_is_one_candidate_with_two_findings(server, collection):
     server.catalogue = {"bored man": [Work(1), Work(2)], "ennui": [Work(2), Work(3)], "noia": [Work(3), Work(3)]}
     result = run(collection, openverse(server))
-    assert (result.new, result.known) == (3, 3)
+    assert result.new == 3
     assert (count(collection, "candidate"), count(collection, "finding")) == (3, 5)
 
 
@@ -248,13 +270,19 @@ def test_what_is_denied_does_not_come_back(server, collection):
     assert titles == ["Work 5", "Work 6"]
 
 
-def test_a_licence_that_changes_is_told_and_the_first_one_is_kept(server, collection, caplog):
+def licences(collection):
+    return [tuple(row) for row in collection.rows("SELECT candidate, licence, creator FROM licence ORDER BY id")]
+
+
+def test_a_licence_that_changes_is_told_and_added(server, collection, caplog):
     server.catalogue = {query.text: [Work(1), Work(2)] for query in QUERIES}
     run(collection, openverse(server), queries=QUERIES[:1])
+    found = [(1, "by", "Creator 1"), (2, "by", "Creator 2")]
+    assert licences(collection) == found
     server.licences[1] = ("by-nc", "2.0")
-    result = run(collection, openverse(server))
-    assert result.relicensed == 2  # offered by two more queries
-    assert "have another licence" in caplog.text
+    assert run(collection, openverse(server)).relicensed == 1  # offered by two more queries
+    assert "1 known pictures now have another licence or creator" in caplog.text
+    assert licences(collection) == [*found, (1, "by-nc", "Creator 1")]
     assert {row["licence"] for row in collection.rows("SELECT licence FROM candidate")} == {"by"}
 
 
@@ -490,5 +518,16 @@ def test_a_folder_adds_only_what_is_new_and_finds_nothing_twice(tmp_path, collec
     (folder / "0.jpg").write_bytes(b"0")
     (folder / "b.jpg").write_bytes(b"changed")
     result = run(collection, Local(path=str(folder)))
-    assert (result.new, result.known) == (2, 1)
+    assert result.new == 2
     assert (count(collection, "candidate"), count(collection, "finding")) == (4, 4)
+
+
+def test_settings_that_are_corrected_hold_for_pictures_that_are_known(tmp_path, collection):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"a")
+    run(collection, Local(path=str(folder)))
+    owned = {"licence": "own", "creator": "Ann"}
+    assert run(collection, Local(path=str(folder), **owned)).relicensed == 1
+    assert run(collection, Local(path=str(folder), **owned)).relicensed == 0
+    assert licences(collection) == [(1, "unknown", None), (1, "own", "Ann")]

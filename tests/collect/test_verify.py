@@ -1,11 +1,19 @@
 import pytest
-from collect_rows import add_face, add_page, decide, drawn
+from collect_rows import add_candidate, add_face, add_page, decide, drawn
+from collect_runs import draw_pictures
 
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.dedupe import dedupe
+from fer_lightning.collect.detect import detect
+from fer_lightning.collect.fetch import fetch
 from fer_lightning.collect.merge import merge
 from fer_lightning.collect.network import Client
+from fer_lightning.collect.providers.local import Local
+from fer_lightning.collect.search import search
 from fer_lightning.collect.verify import pages_that_are_gone, verify
+from fer_lightning.errors import UserError
+from fer_lightning.faces.detector import WholePicture
+from fer_lightning.faces.quality import Rules
 
 
 @pytest.fixture
@@ -39,6 +47,47 @@ def test_lost_and_changed_files_are_named_and_fetched_again(collection):
     assert not changed.exists()
     again = collection.rows("SELECT * FROM current_fetch WHERE status = 'failed'")
     assert len(again) == 2
+
+
+def offered_by_a_host(collection, image_host, _):
+    page = add_page(collection, provider="web")
+    for number in range(4):
+        url = image_host.url(f"/good/{number}.jpg")
+        add_candidate(collection, page, provider="web", image_url=url)
+    return {"provider": "web", "hosts": ("127.0.0.1",)}
+
+
+def offered_by_a_folder(collection, _, folder):
+    provider = Local(path=str(draw_pictures(folder, range(4))))
+    search(collection, provider, [], target=1, emotion="boredom", config_hash="", version="")
+    return {"provider": provider.name, "hosts": provider.hosts}
+
+
+@pytest.mark.parametrize("offered", [offered_by_a_host, offered_by_a_folder])
+def test_what_was_lost_is_whole_again_after_the_next_fetch(offered, tmp_path, image_host):
+    with Collection(tmp_path / "collection") as collection:
+        source = offered(collection, image_host, tmp_path / "folder")
+
+        def get():
+            client = Client(user_agent="fer_lightning/test", allow_loopback=True, requests_per_second=1000)
+            return fetch(collection, client=client, **source)
+
+        def look():
+            return detect(collection, detector=WholePicture(), rules=Rules(min_face_px=48))
+
+        get()
+        lost, changed, *_ = paths(collection)
+        lost.unlink()
+        changed.write_bytes(b"?")
+        with pytest.raises(UserError, match=r"2 of 4 pictures .*the faces of the others are kept.*verify.*`fetch`"):
+            look()
+        assert len(verify(collection).faults) == 2
+        assert look().faces == 0  # what is known to be lost is waited for
+        assert get().stored == 2
+        assert look().faces == 2
+        assert verify(collection).faults == []
+        assert collection.value("SELECT count(*) FROM picture") == 4
+        assert collection.value("SELECT count(*) FROM current_face") == 4
 
 
 def test_pages_that_are_gone_are_named(collection, image_host):

@@ -49,7 +49,6 @@ class Commons:
     licence_known = True
     terms_url = "https://www.mediawiki.org/wiki/Wikimedia_APIs/Rate_limits"
     terms_checked_on = "2026-11-22"
-    user_agent_contact_required = True
     requests_per_day = None
     everything = None
 

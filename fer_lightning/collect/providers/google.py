@@ -54,7 +54,6 @@ class Google:
     licence_known = False
     terms_url = "https://developers.google.com/custom-search/v1/overview"
     terms_checked_on = "2026-11-22"
-    user_agent_contact_required = False
     everything = None
 
     def __init__(

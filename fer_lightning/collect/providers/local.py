@@ -1,7 +1,8 @@
 """Pictures on this machine, in a folder, or those that a CSV lists by path or address, with licences and creators.
 
 A folder says nothing about licences: they are `unknown`, and nothing is released, unless provider.licence and
-provider.creator say for all of them what they are. The CSV (UTF-8, commas, a header) has the columns
+provider.creator say for all of them what they are; file names, which may be people's, are no titles. The CSV (UTF-8,
+commas, a header) has the columns
 
     path or url   relative to the CSV and inside its folder; or an http(s) address
     licence       cc0, pdm, by, by-sa, by-nc, by-nc-sa, by-nd, by-nc-nd, own, unknown, or a name such as CC BY-SA 4.0
@@ -47,7 +48,6 @@ class Local:
     licence_known = True
     terms_url = ""
     terms_checked_on = ""
-    user_agent_contact_required = False
     requests_per_minute = float("inf")
     requests_per_day = None
 
@@ -112,7 +112,7 @@ class Local:
         others = Counter()
         for path in _files(folder):
             if path.suffix.lower() in SUFFIXES:
-                yield self._described(_of_file(path), title=str(path.relative_to(folder)))
+                yield self._described(_of_file(path))
             else:
                 others[path.suffix.lower() or "no suffix"] += 1
         if others:

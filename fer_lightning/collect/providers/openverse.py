@@ -53,7 +53,6 @@ class Openverse:
     licence_known = True
     terms_url = "https://docs.openverse.org/terms_of_service.html"
     terms_checked_on = "2026-11-22"
-    user_agent_contact_required = False
     requests_per_day = None
     everything = None
 

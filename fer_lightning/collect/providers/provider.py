@@ -99,7 +99,6 @@ class Provider(Protocol):
     hosts                where its pictures lie; None: any public host of the open web
     licence_known        whether it tells licences; without one nothing is ever released
     terms_url            the terms of use, read last on `terms_checked_on`
-    user_agent_contact_required  whether it answers only programs that name whom to write to
     requests_per_minute  how often it may be asked
     requests_per_day     in any 24 hours; None: it says itself, with each answer, what is left
     everything           None, or what stands for the query where it offers all it has, whatever one asks
@@ -110,7 +109,6 @@ class Provider(Protocol):
     licence_known: bool
     terms_url: str
     terms_checked_on: str
-    user_agent_contact_required: bool
     requests_per_minute: float
     requests_per_day: int | None
     everything: str | None
