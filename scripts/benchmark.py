@@ -333,11 +333,13 @@ def add_sweep(commands) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="sweeps of each kind, in turn")
     parser.add_argument("--runs", type=int, default=4, help="runs of a sweep")
     parser.add_argument("--epochs", type=int, default=4, help="epochs of a run, on synthetic faces")
+    parser.add_argument("--rows", type=int, default=6000, help="how many of them there are")
     parser.set_defaults(run=sweep)
 
 
 def sweep(arguments: argparse.Namespace) -> None:
     run = ["experiment=quickstart", f"trainer.max_epochs={arguments.epochs}", "threads=1", "resume=never"]
+    run.append(f"data.rows={arguments.rows}")
     with tempfile.TemporaryDirectory() as folder:
         command = ["train.py", "-m", *run, f"output_dir={folder}", f"seed=range({arguments.runs})"]
         one, two = (wall_time([*command, f"name={jobs}", f"hydra.launcher.jobs={jobs}"], 0) for jobs in (1, 2))

@@ -20,7 +20,7 @@ VALUE = {"name", "ours", "unit"}
     [
         (["feed", "--repeats", "1", "--images", "128", "--files", "70"], ["feed_64px", "feed_224px"]),
         (["startup", "--repeats", "1"], ["startup_help", "startup_refusal"]),
-        (["sweep", "--repeats", "1", "--runs", "2", "--epochs", "1"], ["sweep_two_at_a_time"]),
+        (["sweep", "--repeats", "1", "--runs", "1", "--epochs", "1", "--rows", "300"], ["sweep_two_at_a_time"]),
         (
             ["step", "--repeats", "1", "--steps", "4", "--width", "0.125"],
             ["step_fit", "step_lean_batch16", "step_lean_batch64"],
