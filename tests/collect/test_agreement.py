@@ -55,7 +55,7 @@ def test_nothing_decided_twice():
         found = between([], [])
     assert found.faces == 0
     assert math.isnan(found.kappa)
-    assert found.in_words() == "No face was decided in both passes."
+    assert found.in_words() == "No face was decided in both passes by two people."
 
 
 def test_one_face_has_no_interval_but_words():
@@ -102,3 +102,11 @@ def test_only_faces_of_both_passes_count_and_only_what_stands(tmp_path):
         decisions.record(collection, second, pass_=2, annotator="bob", classes=CLASSES)
         found = agreement(decisions.current(collection, pass_=1), decisions.current(collection, pass_=2))
     assert (found.faces, found.observed) == (2, 1)
+
+
+def test_who_decided_twice_does_not_agree_with_themselves():
+    first = {face: Decision(f"{face}", "t", face, 1, "anna", "reject", None) for face in (1, 2, 3)}
+    second = {face: Decision(f"{face}", "t", face, 2, "anna", "reject", None) for face in (1, 2)}
+    second[3] = Decision("3", "t", 3, 2, "bob", "unsure", None)
+    found = agreement(first, second)
+    assert (found.faces, found.observed) == (1, 0)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from collect_review import CHROMIUM, CLASSES, Server, collection_for_review, event, needs_browser
+from collect_review import CHROMIUM, CLASSES, Server, collection_for_review, event, look_again, needs_browser
 
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.review import decisions
@@ -238,6 +238,77 @@ def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, vis
     expect(page.locator("#left")).to_have_text("117 undecided")  # of the 119 that are left
     page.get_by_role("button", name="Dismiss").click()
     expect(page.locator("#refusals")).to_be_hidden()
+
+
+def test_a_face_that_was_cut_out_anew_is_decided_about_again(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    with Collection(root) as collection:
+        newer = look_again(collection, 2)
+    press(page, "axa")
+    expect(page.locator("#refused")).to_contain_text("Face 2, rejected: its picture was looked at anew")
+    expect(page.locator("#left")).to_have_text("118 undecided")
+    page.locator("#refusals").get_by_role("button", name="Reload").click()
+    ready(page)
+    expect(page.locator("#refusals")).to_be_hidden()
+    page.get_by_role("button", name="Next sheet").click()
+    press(page, ["PageDown", "End", "u"])
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 3: "frustration", newer: "unsure"}
+
+
+def test_a_late_delivery_does_not_override_what_was_decided_after_it(server, root, visit):
+    late = visit(server.start())
+    ready(late)
+    late.route("**/api/decisions", lambda route: route.abort())
+    press(late, "aa")
+    expect(late.locator("#unsaved")).to_have_text("2 unsaved")
+    other = visit(f"http://127.0.0.1:{server.port}/", context=late.context)
+    other.evaluate("localStorage.clear()")  # as another browser would be
+    other.reload()
+    ready(other)
+    press(other, "x")
+    saved(other)
+    late.unroute("**/api/decisions")
+    late.get_by_role("button", name="Try now").click()
+    saved(late)
+    assert outcomes(root) == {1: "reject", 2: "frustration"}
+    assert rows(root, "action") == ["reject", "accept", "accept"]
+    late.reload()
+    ready(late)
+    expect(late.get_by_role("option", name="Face 1 of")).to_have_accessible_name("Face 1 of 120: rejected")
+
+
+def test_what_is_unsent_and_older_is_shown_beneath_what_is_newer(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    page.route("**/api/decisions", lambda route: route.abort())
+    press(page, "aa")
+    with Collection(root) as collection:
+        (one, *_) = decisions.worklist(collection, emotion=None)
+        decisions.record(
+            collection, [event(one.face, one.crop_id, "reject")], pass_=1, annotator="anna", classes=CLASSES
+        )
+    page.reload()
+    ready(page)
+    expect(page.locator("#unsaved")).to_have_text("2 unsaved")
+    expect(page.get_by_role("option", name="Face 1 of")).to_have_accessible_name("Face 1 of 120: rejected")
+    press(page, "z")
+    expect(page.locator("#said")).to_have_text("Taken back. Face 1: accepted as frustration again.")
+
+
+def test_a_clock_that_was_set_back_does_not_bury_what_is_decided_now(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    press(page, "a")
+    saved(page)
+    page.add_init_script("{ const now = Date.now; Date.now = () => now() - 3_600_000; }")
+    page.reload()
+    ready(page)
+    press(page, ["ArrowLeft", "x"])
+    expect(page.get_by_role("option", name="Face 1 of")).to_have_accessible_name("Face 1 of 120: rejected")
+    saved(page)
+    assert outcomes(root) == {1: "reject"}
 
 
 def test_decisions_of_one_pass_are_not_sent_to_another(server, root, visit):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from collect_review import CLASSES, DEFINITIONS, Server, collection_for_review, event
+from collect_review import CLASSES, DEFINITIONS, Server, collection_for_review, event, look_again
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.review import decisions
-from fer_lightning.collect.review.server import MOST_BYTES, Review, application, kept_secret, serve
+from fer_lightning.collect.review.server import MOST_BYTES, Review, application, kept_secret, serve, undecided
 from fer_lightning.errors import UserError
 
 FACES = 60
@@ -253,6 +253,11 @@ def test_an_id_of_another_annotator_is_not_taken_over(collection, page):
         ({"action": "undo", "label": None, "undoes": "00000000-0000-4000-8000-ffffffffffff"}, "no decision of yours"),
         ({"undoes": "00000000-0000-4000-8000-ffffffffffff"}, "only for the action undo"),
         ({"time": "yesterday"}, "time"),
+        ({"time": "2026-02-30T12:00:00.000Z"}, "time"),
+        ({"time": "2026-01-31T25:00:00.000Z"}, "time"),
+        ({"time": "2026-01-31T12:00:00Z"}, "time"),
+        ({"time": "2026-01-31T12:00:00.000+00:00"}, "time"),
+        ({"time": "٢٠٢٦-01-31T12:00:00.000Z"}, "time"),
         ({"time": "\ud800"}, "time"),
         ({"ms_spent": -1}, "ms_spent"),
         ({"ms_spent": 1.5}, "ms_spent"),
@@ -289,6 +294,51 @@ def test_undo_goes_back_through_ones_own_decisions(collection, page):
     assert decisions.current(collection, pass_=1)[5].event == again["event"]
     undo_of_undo = send(page, event(5, crop, "undo", undoes=back["event"]))
     assert "no decision of yours" in undo_of_undo["refused"][0]["reason"]
+
+
+def test_what_was_decided_later_stands_whatever_comes_last(collection, page):
+    crop = crops(collection)[5]
+    early, middle, late = (f"2026-01-31T12:00:00.{thousandth}Z" for thousandth in ("001", "002", "003"))
+    newest = event(5, crop, label="sad", time=late)
+    send(page, newest)
+    send(page, event(5, crop, "reject", time=early), event(5, crop, "unsure", time=middle))
+    assert decisions.current(collection, pass_=1)[5].label == "sad"
+    assert [one[3] for one in page.get("/api/state").json()["events"]] == ["reject", "unsure", "accept"]
+    send(page, event(5, crop, "undo", undoes=newest["event"]))
+    assert decisions.current(collection, pass_=1)[5].action == "unsure"
+
+
+def test_of_one_moment_what_came_last_stands(collection, page):
+    crop, time = crops(collection)[5], "2026-01-31T12:00:00.000Z"
+    send(page, event(5, crop, "reject", time=time), event(5, crop, "unsure", time=time))
+    assert decisions.current(collection, pass_=1)[5].action == "unsure"
+
+
+def test_nobody_decides_in_the_future(collection, page):
+    crop = crops(collection)[5]
+    made = event(5, crop, "reject", time="2999-01-01T00:00:00.000Z")
+    before = now()
+    assert send(page, made, made)["acknowledged"] == [made["event"]] * 2
+    assert before <= collection.value("SELECT time FROM decision") <= now()
+    send(page, event(5, crop, "unsure"))
+    assert decisions.current(collection, pass_=1)[5].action == "unsure"
+
+
+@pytest.mark.parametrize("status", ["face", "refused"])
+def test_a_face_whose_picture_was_looked_at_anew_is_no_longer_decided_about(collection, page, status):
+    stored, other = event(3, crops(collection)[3]), event(2, crops(collection)[2])
+    send(page, stored)
+    newer = look_again(collection, 1, status)
+    gone = event(1, crops(collection)[1])
+    answer = send(page, gone, other, stored)
+    assert answer["acknowledged"] == [other["event"], stored["event"]]
+    (refusal,) = answer["refused"]
+    assert refusal["event"] == gone["event"]
+    assert "looked at anew" in refusal["reason"]
+    assert "reload the page" in refusal["reason"]
+    waiting = [face for face, _, _ in page.get("/api/state").json()["faces"]]
+    assert 1 not in waiting
+    assert (newer in waiting) == (status == "face")
 
 
 def test_undo_reaches_neither_another_annotator_nor_another_face(collection, page):
@@ -476,14 +526,16 @@ def test_only_web_addresses_become_links(collection, page):
 # the second pass
 
 
-def test_the_second_pass_is_blind(collection, page):
+@pytest.mark.parametrize("emotion", [None, "frustration"])
+def test_the_second_pass_is_blind(collection, page, emotion):
     send(page, *(event(face, crop, label="sad") for face, crop in crops(collection).items()))
-    second = opened(collection, pass_=2, emotion="frustration", annotator="bob")
+    second = opened(collection, pass_=2, emotion=emotion, annotator="bob")
     shown = second.get("/api/state").text + second.get("/api/faces?ids=1,2,3").text
     state = json.loads(second.get("/api/state").text)
     assert state["blind"]
     assert (state["emotion"], state["events"]) == (None, [])
-    assert {emotion for _, _, emotion in state["faces"]} == {None}
+    assert {searched for _, _, searched in state["faces"]} == {None}
+    assert {face % 2 for face, _, _ in state["faces"]} == {0, 1}  # of both searches
     assert list(state["definitions"]) == list(DEFINITIONS)
     for telling in ("frustrated", "anna", "example.org", "persona"):
         assert telling not in shown.replace(json.dumps(DEFINITIONS)[1:-1], "")
@@ -493,8 +545,32 @@ def test_one_definition_alone_would_tell_what_was_searched_for(collection, page)
     send(page, *(event(face, crop) for face, crop in crops(collection).items()))
     only = {"frustration": DEFINITIONS["frustration"]}
     for pass_, shown in ((1, only), (2, {})):
-        client = opened(collection, pass_=pass_, emotion="frustration", definitions=only)
+        annotator = {1: "anna", 2: "bob"}[pass_]
+        client = opened(collection, pass_=pass_, annotator=annotator, emotion="frustration", definitions=only)
         assert client.get("/api/state").json()["definitions"] == shown
+
+
+def test_the_second_pass_takes_somebody_else(collection, page):
+    crop = crops(collection)[1]
+    made = event(1, crop)
+    send(page, made)
+    with pytest.raises(UserError, match=r"annotator=anna has decided in the first pass.*review\.annotator=second"):
+        site(collection, pass_=2, emotion=None)
+    send(page, event(1, crop, "undo", undoes=made["event"]))
+    assert site(collection, pass_=2, emotion=None)
+
+
+def test_how_many_are_undecided_is_known_before_the_page_opens(collection, page, tmp_path):
+    options = {"emotion": "frustration", "annotator": "anna", "pass_": 1, "classes": CLASSES}
+    again = options | {"emotion": None, "annotator": "bob", "pass_": 2}
+    with Collection(tmp_path / "empty") as empty:
+        assert undecided(empty, **options) == undecided(empty, **again) == 0
+    assert undecided(collection, **again) == 0
+    send(page, *(event(face, crops(collection)[face]) for face in (1, 2, 3)))
+    assert undecided(collection, **options) == FACES // 2 - 2
+    assert undecided(collection, **again) == 3
+    with pytest.raises(UserError, match=r"review\.share=2"):
+        undecided(collection, **again, share=2)
 
 
 def test_the_second_pass_keeps_its_own_decisions_alone(collection, page):
@@ -551,7 +627,7 @@ def test_the_end_tells_counts_and_agreement(collection, page):
         ({"share": 0.0}, "review.share=0.0"),
         ({"port": 70_000}, "review.port=70000"),
         ({"emotion": "sad"}, "no face of sad waits"),
-        ({"pass_": 2}, "no face of frustration was decided in a first pass"),
+        ({"pass_": 2}, "no face was decided in a first pass"),
     ],
     ids=str,
 )
@@ -623,6 +699,15 @@ def test_a_killed_server_comes_back_with_the_same_address_and_finish_ends_it(ser
     assert "GET" not in server.log.read_text()
     assert not (collection.root / "review.token").exists()
     assert server.start() != address
+
+
+def test_the_terminal_of_a_second_pass_does_not_tell_what_was_searched_for(server, collection):
+    made = [event(face, crop) for face, crop in crops(collection).items()]
+    decisions.record(collection, made, pass_=1, annotator="anna", classes=CLASSES)
+    server.start(pass_=2, annotator="bob", emotion="frustration")
+    words = server.log.read_text()
+    assert "Review, blind second pass, as bob: 50 faces, 50 undecided." in words
+    assert "frustration" not in words.replace(str(collection.root), "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

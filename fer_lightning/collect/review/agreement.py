@@ -18,7 +18,7 @@ UNSURE, LEFT_OUT = "unsure", "left out"
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of the faces that both looks decided about.
+    """Of the faces that two people decided about.
 
     faces      how many
     observed   share on which both chose the same category, 0 to 1; NaN without faces
@@ -34,7 +34,7 @@ class Agreement:
 
     def in_words(self) -> str:
         if not self.faces:
-            return "No face was decided in both passes."
+            return "No face was decided in both passes by two people."
         share = f"{self.faces} faces were decided twice, {100 * self.observed:.0f} % of them the same way."
         if np.isnan(self.kappa):
             return f"{share} Cohen's kappa is not defined where only one category was chosen."
@@ -43,8 +43,11 @@ class Agreement:
 
 
 def agreement(first: Mapping[int, Decision], second: Mapping[int, Decision]) -> Agreement:
-    """Of two looks {face: decision}, as `decisions.current` gives them: two passes, or two annotators of one."""
-    both = sorted(first.keys() & second.keys())
+    """Of two looks {face: decision}, as `decisions.current` gives them: two passes, or two annotators of one.
+
+    A face about which one annotator decided both times is left out: it tells nothing about others.
+    """
+    both = sorted(face for face in first.keys() & second.keys() if first[face].annotator != second[face].annotator)
     return between([category(first[face]) for face in both], [category(second[face]) for face in both])
 
 

@@ -1,8 +1,9 @@
 """What reviewers did, event by event, and what stands of it.
 
-An event is never changed. Taking one back is an event of its own that names it; what the face's decision was before
-then stands again. The page goes back through an annotator's own standing events of the pass, the latest first; there
-is no way forward again but to decide anew. Events of one key press bear the same time and are taken back together.
+An event is never changed. Which is the latest goes by when it was decided, not by when it came: a browser may deliver
+late. Taking one back is an event of its own that names it; what the face's decision was before then stands again. The
+page goes back through an annotator's own standing events of the pass, the latest first; there is no way forward again
+but to decide anew. Events of one key press bear the same time and are taken back together.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection as Several
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from fer_lightning.collect.database import Collection, now
@@ -19,9 +21,10 @@ UNDO = "undo"
 ACTIONS = ("accept", "reject", "unsure", "duplicate", "minor", "illustration", UNDO)
 LEAST_TWICE = 50  # faces that a second pass looks at, where there are as many
 LONGEST = 24 * 60 * 60 * 1000  # milliseconds over one face
+AHEAD = timedelta(minutes=1)  # that a browser's clock may be of this machine's
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _VERSION = re.compile(r"[0-9a-f]{1,64}")
 _COLUMNS = ("time", "face", "pass", "action", "label", "undoes", "ms_spent", "page_version")
 
@@ -83,7 +86,7 @@ _STANDING = """
 SELECT * FROM decision
 WHERE pass = ?1 AND (?2 IS NULL OR annotator = ?2) AND action <> 'undo'
   AND event NOT IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL)
-ORDER BY id
+ORDER BY time, id
 """
 
 
@@ -150,21 +153,30 @@ def record(
 def _store(collection: Collection, event: object, pass_: int, annotator: str, classes: Sequence[str]) -> str:
     _check_form(event, pass_, classes)
     name = event["event"]
-    row = {column: event.get(column) for column in _COLUMNS} | {"annotator": annotator}
-    if stored := collection.rows("SELECT * FROM decision WHERE event = ?", name):
+    stored = collection.rows("SELECT * FROM decision WHERE event = ?", name)
+    received = stored[0]["received"] if stored else now()
+    row = {column: event.get(column) for column in _COLUMNS} | {"annotator": annotator, "received": received}
+    row["time"] = _decided_at(event["time"], received)
+    if stored:
         if any(stored[0][column] != value for column, value in row.items()):
             raise _Refused("another event of the same id is stored already")
         return name
     _check_references(collection, event, pass_, annotator)
-    collection.add("decision", {"event": name, "received": now(), **row})
+    collection.add("decision", {"event": name, **row})
     return name
+
+
+def _decided_at(time: str, received: str) -> str:
+    """The event's own time, or that of its receipt: nobody decides in the future, to stand over all that comes then."""
+    ahead = datetime.fromisoformat(time) - datetime.fromisoformat(received)
+    return received if ahead > AHEAD else time
 
 
 def _check_form(event: Any, pass_: int, classes: Sequence[str]) -> None:
     if not isinstance(event, Mapping):
         raise _Refused("an event is an object of JSON")
     _demand(_is(event.get("event"), _ID), "event: a UUID in lower case")
-    _demand(_is(event.get("time"), _TIME), "time: as 2026-01-31T12:00:00.000Z")
+    _demand(_is_time(event.get("time")), "time: as 2026-01-31T12:00:00.000Z")
     _demand(_whole(event.get("face"), 1, 2**63 - 1), "face: a number from 1")
     _demand(event.get("pass") == pass_, f"pass {event.get('pass')!r}: this is the review's pass {pass_}")
     _demand(event.get("action") in ACTIONS, f"action {event.get('action')!r}: one of {', '.join(ACTIONS)}")
@@ -183,9 +195,11 @@ def _check_form(event: Any, pass_: int, classes: Sequence[str]) -> None:
 
 
 def _check_references(collection: Collection, event: Mapping[str, Any], pass_: int, annotator: str) -> None:
-    """The face is the one that was seen, and an undo takes back an own decision about it."""
+    """The face is the one that was seen, still its picture's, and an undo takes back an own decision about it."""
     crop = collection.value("SELECT crop_id FROM face WHERE id = ? AND status = 'face'", event["face"])
     _demand(crop is not None and crop == event.get("crop"), "no such face in this collection")
+    still = collection.value("SELECT 1 FROM current_face WHERE id = ?", event["face"])
+    _demand(still, "its picture was looked at anew under other rules, and this face no longer counts; reload the page")
     if event["action"] == UNDO:
         values = event["undoes"], event["face"], pass_, annotator
         known = collection.value(
@@ -202,6 +216,17 @@ def _demand(true: object, words: str) -> None:
 
 def _is(value: object, pattern: re.Pattern[str]) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_time(value: object) -> bool:
+    """UTC to the millisecond, of a day and hour that exist, so that times compare as text."""
+    if not _is(value, _TIME):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _whole(value: object, low: int, high: int) -> bool:

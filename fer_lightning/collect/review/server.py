@@ -70,9 +70,9 @@ _ANNOTATOR = re.compile(r"\w[\w .-]{0,39}")
 class Review:
     """One session: who decides about which faces.
 
-    emotion      of the search that found them; None: of any
+    emotion      of the search that found them; None: of any, as always in a second pass
     annotator    a pseudonym, stored with every decision
-    pass_        1, or 2 for a blind second look at a share of the first
+    pass_        1, or 2 for a blind second look at a share of the first, by somebody else
     classes      labels to choose from, in the order of their keys
     definitions  {label: what counts as it}, shown beside the face
     share, seed  of the second pass: see decisions.second_look
@@ -97,10 +97,20 @@ class Review:
             raise UserError(f"emotion={self.emotion}: no class of this review; one of {', '.join(self.classes)}")
         if not 0 < self.share <= 1:
             raise UserError(f"review.share={self.share}: a share of the first pass, above 0 and at most 1; try 0.2")
+        if self.blind and decisions.standing(self.collection, pass_=1, annotator=self.annotator):
+            raise UserError(
+                f"review.annotator={self.annotator} has decided in the first pass; with review.second_pass=true "
+                f"somebody else looks, under another name: try review.annotator=second"
+            )
 
     @property
     def blind(self) -> bool:
         return self.pass_ == 2
+
+    @property
+    def sought(self) -> str | None:
+        """The emotion that may be named and whose faces these are; in a blind pass of any, and none is named."""
+        return None if self.blind else self.emotion
 
     @property
     def who(self) -> str | None:
@@ -111,7 +121,7 @@ class Review:
         return decisions.standing(self.collection, pass_=self.pass_, annotator=self.who)
 
     def faces(self) -> list[Waiting]:
-        waiting = decisions.worklist(self.collection, emotion=self.emotion)
+        waiting = decisions.worklist(self.collection, emotion=self.sought)
         if not self.blind:
             return waiting
         first = decisions.current(self.collection, pass_=1)
@@ -192,6 +202,20 @@ def serve(
             print(summary_in_words(review), flush=True)
 
 
+def undecided(
+    collection: Collection,
+    *,
+    emotion: str | None,
+    annotator: str,
+    pass_: int,
+    classes: tuple[str, ...],
+    share: float = SHARE,
+    seed: int = 0,
+) -> int:
+    """How many faces such a review would ask about; UserError where an option is wrong."""
+    return Review(collection, emotion, annotator, pass_, classes, share=share, seed=seed).counts()["undecided"]
+
+
 def _check_port(port: int) -> None:
     if not 0 <= port <= 65535:
         raise UserError(f"review.port={port}: a port from 1 to 65535, or 0 for a free one; the default is 8765")
@@ -200,12 +224,12 @@ def _check_port(port: int) -> None:
 def _check_waiting(review: Review) -> None:
     if review.faces():
         return
-    of = f" of {review.emotion}" if review.emotion else ""
     if review.blind:
         raise UserError(
-            f"{review.collection.root}: no face{of} was decided in a first pass; review without "
+            f"{review.collection.root}: no face was decided in a first pass; review without "
             f"review.second_pass=true first"
         )
+    of = f" of {review.emotion}" if review.emotion else ""
     raise UserError(
         f"{review.collection.root}: no face{of} waits for a review; search, fetch, detect and dedupe come before it"
     )
@@ -248,7 +272,7 @@ def kept_secret(path: Path) -> str:
 
 def _introduction(review: Review, address: str) -> str:
     counts = review.counts()
-    of, second = f" of {review.emotion}" if review.emotion else "", ", blind second pass" if review.blind else ""
+    of, second = f" of {review.sought}" if review.sought else "", ", blind second pass" if review.blind else ""
     return (
         f"Review{of}{second}, as {review.annotator}: {len(review.faces())} faces, {counts['undecided']} undecided.\n"
         f"Open in a browser on this machine:\n\n  {address}\n\n"
@@ -368,7 +392,7 @@ class _Site:
             {
                 "session": self.session,
                 "page_version": self.version,
-                "emotion": None if review.blind else review.emotion,
+                "emotion": review.sought,
                 "blind": review.blind,
                 "sheet": SHEET,
                 "classes": [{"name": name, "color": COLORS.get(name)} for name in review.classes],

@@ -15,8 +15,9 @@ export class Ledger {
     if (this.#seen.has(event.event)) return;
     this.#seen.add(event.event);
     if (event.action === "undo") return this.#takeBack(event);
-    this.#ofFace.set(event.face, [...(this.#ofFace.get(event.face) ?? []), event]);
-    if (event.annotator === this.#annotator) this.#own.push(event);
+    if (!this.#ofFace.has(event.face)) this.#ofFace.set(event.face, []);
+    insert(this.#ofFace.get(event.face), event);
+    if (event.annotator === this.#annotator) insert(this.#own, event);
   }
 
   #takeBack({ face, undoes }) {
@@ -42,6 +43,12 @@ export class Ledger {
     const first = this.#own.findLastIndex((event) => event.time !== time);
     return this.#own.slice(first + 1).reverse();
   }
+}
+
+// By when it was decided; of one moment, as they came.
+function insert(events, event) {
+  const before = events.findLastIndex(({ time }) => time <= event.time);
+  events.splice(before + 1, 0, event);
 }
 
 // "accept" with its label is one outcome for each label.

@@ -65,7 +65,10 @@ function take({ faces: listed, events }) {
   faces = listed.map(([id, crop, emotion]) => ({ id, crop, emotion }));
   places = new Map(faces.map(({ id }, index) => [id, index]));
   ledger = new Ledger(about.session.annotator);
-  for (const [event, time, face, action, label, annotator] of events) ledger.add({ event, time, face, action, label, annotator });
+  for (const [event, time, face, action, label, annotator] of events) {
+    outbox.after(time);
+    ledger.add({ event, time, face, action, label, annotator });
+  }
   for (const event of outbox.events) ledger.add({ ...event, annotator: about.session.annotator });
   undecided = 0;
   counts = new Map();
@@ -460,6 +463,7 @@ function listen() {
   $("finish-button").addEventListener("click", askToFinish);
   $("end-button").addEventListener("click", finish);
   $("retry").addEventListener("click", () => outbox.flush());
+  $("reload").addEventListener("click", () => location.reload());
   $("dismiss").addEventListener("click", () => {
     $("refused").replaceChildren();
     $("refusals").hidden = true;
