@@ -186,7 +186,8 @@ class Server:
             "definitions": DEFINITIONS,
         } | options
         code = (
-            "import sys; from fer_lightning.collect.database import Collection;"
+            "import signal, sys; from fer_lightning.collect.database import Collection;"
+            "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a parent in the background may ignore it
             "from fer_lightning.collect.review.server import serve;"
             f"serve(Collection(sys.argv[1]), **{options!r})"
         )

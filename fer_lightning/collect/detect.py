@@ -77,8 +77,13 @@ ORDER BY time, image
 """
 
 
+_DECIDED = "SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE face.image = ?"
+
+
 def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResult) -> None:
+    """Add the rows, but for pictures about which somebody has decided meanwhile."""
     with collection.writing():
+        rows = [row for row in rows if not collection.value(_DECIDED, row["image"])]
         for row in rows:
             collection.add("face", row)
     result.faces += sum(row["status"] == "face" for row in rows)

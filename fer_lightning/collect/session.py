@@ -22,6 +22,7 @@ from fer_lightning.collect import tally
 from fer_lightning.collect.database import FILE, Collection
 from fer_lightning.collect.export import CSV, NothingToExport, export
 from fer_lightning.collect.funnel import funnels, total
+from fer_lightning.collect.review.server import check_options, serve, undecided
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.faces.quality import Rules
@@ -149,8 +150,6 @@ class Session:
     # -- deciding
 
     def review(self, *, chained: bool = False) -> None:
-        from fer_lightning.collect.review.server import serve, undecided
-
         review = self.settings["review"]
         whose = {
             "emotion": None if review["second_pass"] else self.emotion,  # a blind look must not know
@@ -327,6 +326,8 @@ def _check(settings: dict[str, Any]) -> None:
         if not settings["fetch"][name] > 0:
             raise UserError(f"fetch.{name}={settings['fetch'][name]}: more than 0")
     _rules(settings)
+    review = settings["review"]
+    check_options(annotator=review["annotator"], share=review["share"], port=review["port"])
 
 
 def _rules(settings: dict[str, Any]) -> Rules:

@@ -88,15 +88,9 @@ class Review:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not _ANNOTATOR.fullmatch(self.annotator):
-            raise UserError(
-                f"review.annotator={self.annotator!r}: a pseudonym of at most 40 letters, digits, spaces and . _ -; "
-                f"try review.annotator=first"
-            )
+        check_options(annotator=self.annotator, share=self.share)
         if self.emotion is not None and self.emotion not in self.classes:
             raise UserError(f"emotion={self.emotion}: no class of this review; one of {', '.join(self.classes)}")
-        if not 0 < self.share <= 1:
-            raise UserError(f"review.share={self.share}: a share of the first pass, above 0 and at most 1; try 0.2")
         if self.blind and decisions.standing(self.collection, pass_=1, annotator=self.annotator):
             raise UserError(
                 f"review.annotator={self.annotator} has decided in the first pass; with review.second_pass=true "
@@ -168,7 +162,7 @@ def serve(
     Ctrl-C and SIGTERM end the page's server in order and then do what they did before. What was decided is on disk.
     UserError where an option is wrong, nothing waits, the port is taken, or another review is at work.
     """
-    _check_port(port)
+    check_options(annotator=annotator, share=share, port=port)
     with collection.locked("review"), closing(Collection(collection.root)) as own, closing(_listen(port)) as listening:
         own.database.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         review = Review(own, emotion, annotator, pass_, classes, definitions or {}, share, seed)
@@ -216,7 +210,15 @@ def undecided(
     return Review(collection, emotion, annotator, pass_, classes, share=share, seed=seed).counts()["undecided"]
 
 
-def _check_port(port: int) -> None:
+def check_options(*, annotator: str, share: float, port: int = 0) -> None:
+    """UserError for options that no review can have, so that they are refused before any step has run."""
+    if not _ANNOTATOR.fullmatch(annotator):
+        raise UserError(
+            f"review.annotator={annotator!r}: a pseudonym of at most 40 letters, digits, spaces and . _ -; "
+            f"try review.annotator=first"
+        )
+    if not 0 < share <= 1:
+        raise UserError(f"review.share={share}: a share of the first pass, above 0 and at most 1; try 0.2")
     if not 0 <= port <= 65535:
         raise UserError(f"review.port={port}: a port from 1 to 65535, or 0 for a free one; the default is 8765")
 
