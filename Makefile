@@ -38,7 +38,7 @@ quickstart: install  ## train a small ResEmoteNet on synthetic faces: two minute
 
 data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
 	@test -n "$(FROM)" || { echo "make data FROM=path: a CSV, a folder train|val|test/<class>/, or a zip or tar of one"; exit 2; }
-	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)") $(if $(filter yes,$(PHOTOS)),--photos)
+	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),--photos)
 
 models: install  ## the face detector's file, 233 kB: make models [FROM=path to a copy]
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),"$(FROM)")

@@ -106,9 +106,10 @@ def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str], cac
     trained = np.bincount(part.labels[part.usage == TRAINING], minlength=len(taxonomy.classes))
     empty = [name for name, count in zip(taxonomy.classes, trained, strict=True) if not count]
     if empty:
+        others = [other.name for other in TAXONOMIES.values() if not set(empty) & set(other.classes)]
         raise UserError(
-            f"data.taxonomy={taxonomy.name}: no Training rows of {', '.join(empty)}; add some by data.extra, "
-            f"or choose a taxonomy without them: {', '.join(TAXONOMIES)}"
+            f"data.taxonomy={taxonomy.name}: no Training rows of {', '.join(empty)}; add some by data.extra"
+            + (f", or choose a taxonomy without them: {', '.join(others)}" if others else "")
         )
     return FaceTable(
         name=taxonomy.name,

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def ingest(
         ferplus = str(Path(ferplus).absolute()) if ferplus else _former_ferplus(former, origin)
         key = {
             "path": str(origin),
-            "fingerprint": source_fingerprint(origin),
+            "fingerprint": source_fingerprint(origin, photographs is not None),
             "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
             "photographs": photographs.recipe if photographs else None,
         }
@@ -209,16 +210,25 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        photographs = Photographs(open_detector(), Rules()) if options.photos else None
-        with progress_bar("reading") as progress:
-            result = ingest(
-                options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
-            )
+        with _plain_warnings():
+            photographs = Photographs(open_detector(), Rules()) if options.photos else None
+            with progress_bar("reading") as progress:
+                result = ingest(
+                    options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
+                )
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     _report(result, options.root)
     return 0
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as lines for whoever runs the command, without the place in the source that gave them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        yield
 
 
 @contextmanager

@@ -1,6 +1,12 @@
 """Class folders of whole photographs: each face is found and cut as the collector does, and none is lost unseen."""
 
+import io
 import json
+import os
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +23,9 @@ from collect_portraits import (
     two_faces,
 )
 from fer_forms import Samples
+from PIL import Image
 
+from fer_lightning.data import ingest as ingesting
 from fer_lightning.data.ingest import ingest, main
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import read_faces
@@ -84,6 +92,108 @@ def test_photographs_without_any_face_are_refused(tmp_path):
     put(tmp_path, happy__a_png=encoded(drawn_picture(1, faces=0)), sad__b_png=encoded(drawn_picture(2, face_height=60)))
     with pytest.raises(UserError, match=r"no photograph has a face.*happy/a.png.*no face; .*sad/b.png.*too small"):
         read_faces(tmp_path, FER, photographs=photographs())
+
+
+def moving(form):
+    frames = [Image.new("L", (48, 48), shade) for shade in (0, 100, 200)]
+    file = io.BytesIO()
+    frames[0].save(file, form, save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+def huge():
+    file = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(file, "PNG")
+    return file.getvalue()
+
+
+def write(root, files):
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+ODD = {
+    "happy/phone.heic": b"\0\0\0\x18ftypheic",
+    "sad/moving.gif": moving("GIF"),
+    "happy/cut.jpg": encoded(drawn_picture(2), "JPEG")[:2000],
+    "happy/nothing.jpg": b"",
+    "happy/poster.png": huge(),
+    "happy/moving.webp": moving("WEBP"),
+}
+
+
+def test_odd_files_among_photographs_are_left_out_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_lightning.data.readers.folder_faces.MAX_FILE", 1 << 20)
+    files = {"happy/a.png": encoded(drawn_picture(1)), "happy/long.jpg": bytes((1 << 20) + 1)}
+    faces = read_faces(write(tmp_path, ODD | files), FER, photographs=photographs())
+    assert faces.source == ["happy/a.png"]
+    assert faces.notes[1:] == [
+        "2 photographs (happy/phone.heic, sad/moving.gif) left out: not PNG, JPEG or WebP",
+        "2 photographs (happy/cut.jpg, happy/nothing.jpg) left out: not a readable PNG, JPEG or WebP",
+        "1 photographs (happy/long.jpg) left out: larger than 1 MiB",
+        "1 photographs (happy/moving.webp) left out: an animation",
+        "1 photographs (happy/poster.png) left out: larger than 8192 pixels a side or 40,000,000 in all",
+    ]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_without_photos_each_odd_file_is_an_error(name, tmp_path):
+    write(tmp_path, {"happy/a.png": encoded(drawn_picture(1)), "sad/b.png": encoded(drawn_picture(2)), name: ODD[name]})
+    with pytest.raises(UserError, match=f"^{name}: "):
+        read_faces(tmp_path, FER)
+
+
+@pytest.mark.parametrize("odd", [ODD, {"happy/phone.heic": ODD["happy/phone.heic"]}])
+def test_odd_files_alone_are_refused(odd, tmp_path):
+    with pytest.raises(UserError, match=r"no photograph has a face to take\. .*happy/phone\.heic.* left out: not PNG"):
+        read_faces(write(tmp_path, odd), FER, photographs=photographs())
+
+
+def test_a_class_folder_without_any_file_is_refused_among_photographs_too(tmp_path):
+    write(tmp_path, {"happy/a.png": encoded(drawn_picture(1))})
+    (tmp_path / "sad").mkdir()
+    with pytest.raises(UserError, match="sad: holds no PNG, JPEG or WebP image"):
+        read_faces(tmp_path, FER, photographs=photographs())
+
+
+def test_webp_is_a_photograph(tmp_path):
+    write(tmp_path, {"happy/a.webp": encoded(drawn_picture(1), "WEBP", lossless=True)})
+    faces = read_faces(tmp_path, FER, photographs=photographs())
+    assert np.array_equal(faces.pixels[0], find_face(drawn_picture(1), FakeDetector(), Rules()).crop)
+
+
+def test_an_odd_file_more_makes_the_store_again(tmp_path):
+    source, root = write(tmp_path / "photos", {"happy/a.png": encoded(drawn_picture(1))}), str(tmp_path / "store")
+    ingest(str(source), root, photographs=photographs())
+    write(source, {"happy/phone.heic": b"?"})
+    result = ingest(str(source), root, photographs=photographs())
+    assert result.outcome.startswith("written again: the source has changed")
+    assert "happy/phone.heic" in " ".join(result.manifest["notes"])
+
+
+def test_a_warning_is_a_plain_line(tmp_path, monkeypatch, capsys):
+    def open_other():
+        warnings.warn("another detector", stacklevel=2)
+        return FakeDetector()
+
+    monkeypatch.setattr(ingesting, "open_detector", open_other)
+    shown = warnings.showwarning
+    assert main([str(drawn_folder(tmp_path / "photos")), str(tmp_path / "store"), "--photos"]) == 0
+    assert capsys.readouterr().err == "warning: another detector\n"
+    assert warnings.showwarning is shown
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(("given", "finds"), [("yes", 1), ("1", 1), ("true", 1), ("no", 0), ("", 0)])
+def test_make_takes_any_photos_but_no_for_yes(given, finds):
+    command = ["make", "-n", "data", "FROM=x", f"PHOTOS={given}"]
+    here = Path(__file__).parents[2]
+    without = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    said = subprocess.run(command, cwd=here, env=without, capture_output=True, text=True, check=True).stdout
+    assert said.count("--photos") == finds
 
 
 def test_a_csv_has_no_photographs(tmp_path):

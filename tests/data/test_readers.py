@@ -268,6 +268,14 @@ def test_bad_folders_name_the_file(name, message, samples, tmp_path):
         read_faces(tmp_path / "fer", FER)
 
 
+def test_what_is_no_image_is_refused_without_a_python_object(tmp_path):
+    image_folder(tmp_path)
+    (tmp_path / "happy" / "x.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"happy/x\.png: not a readable PNG or JPEG \(it holds something") as refused:
+        read_faces(tmp_path, FER)
+    assert "object at" not in str(refused.value)
+
+
 def test_cut_image_is_refused(tmp_path):
     (tmp_path / "happy").mkdir()
     buffer = io.BytesIO()

@@ -124,6 +124,32 @@ def test_class_without_training_rows_is_refused(own_store, tmp_path):
         load(own_store, "learning_game_distracted", extra)
 
 
+def test_only_taxonomies_without_the_empty_classes_are_offered(samples, own_store, tmp_path):
+    extra = write_extra(tmp_path / "own.csv", ["frustration", "boredom"], ["Training", "PrivateTest"])
+    with pytest.raises(UserError, match=r"choose a taxonomy without them: fer2013$"):
+        load(own_store, "learning_game", extra)
+    extra = write_extra(tmp_path / "eight.csv", ["frustration", "boredom"], ["Training", "Training"])
+    with pytest.raises(UserError, match=r"choose a taxonomy without them: fer2013, learning_game$"):
+        load(own_store, "learning_game_distracted", extra)
+    folder = samples.folders(tmp_path / "fer")
+    shutil.rmtree(folder / "train" / "happy")
+    ingest(str(folder), str(tmp_path / "store"))
+    with pytest.raises(UserError, match=r"no Training rows of happy; add some by data.extra$"):
+        load(str(tmp_path / "store"))
+
+
+def test_extra_of_whole_photographs_names_the_way_for_them(own_store, tmp_path):
+    for name in ("frustration", "boredom"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for place in range(10):
+            image = np.random.default_rng(place).integers(0, 256, (300, 300), np.uint8)
+            Image.fromarray(image).save(tmp_path / "photos" / name / f"{place}.png")
+    notes = load(own_store, "learning_game", str(tmp_path / "photos")).notes
+    note = next(note for note in notes if "are larger than" in note)
+    assert "make data FROM=... PHOTOS=yes" in note
+    assert "for data.extra make collect PROVIDER=local FROM=..." in note
+
+
 def test_bad_extra_names_file_and_row(own_store, tmp_path):
     extra = write_extra(tmp_path / "own.csv", ["frustration", "disgust"])
     with pytest.raises(UserError, match=r"data.extra=.*own.csv, row 1 \(line 3\): unknown label 'disgust'"):

@@ -60,6 +60,14 @@ class File:
     open: Callable[[], BinaryIO]
 
 
+class OddFile(UserError):
+    """One file that cannot be taken, while the rest of its source can; `reason` is the same for all of its kind."""
+
+    def __init__(self, name: str, trouble: str, reason: str) -> None:
+        super().__init__(f"{name}: {trouble}")
+        self.name, self.reason = name, reason
+
+
 @dataclass
 class Listing:
     """What a source holds: kind is `file`, `folder`, `zip` or `tar`; names are relative, with forward slashes."""
@@ -241,13 +249,14 @@ def _hidden(name: str) -> bool:
 
 
 def read_bounded(file: File, limit: int) -> bytes:
-    """The whole file, or UserError where it holds more than `limit` bytes, whatever its header says."""
+    """The whole file, or OddFile where it holds more than `limit` bytes, whatever its header says."""
     data = bytearray()
     with file.open() as handle:
         while piece := handle.read(CHUNK):
             data += piece
             if len(data) > limit:
-                raise UserError(f"{file.name}: larger than {limit >> 20} MiB, too large for an image of one face")
+                reason = f"larger than {limit >> 20} MiB"
+                raise OddFile(file.name, f"{reason}, too large for an image of one face", reason)
     return bytes(data)
 
 

@@ -4,13 +4,14 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Faces, Progress, settle_plain_test, split_code
-from fer_lightning.data.readers.files import File, Listing, read_bounded
+from fer_lightning.data.readers.files import File, Listing, OddFile, read_bounded
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy, canonical
@@ -20,10 +21,12 @@ OTHER_IMAGES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic
 MAX_FILE = 32 << 20  # bytes
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 40_000_000
+_TOO_LARGE = f"larger than {MAX_SIDE} pixels a side or {MAX_PIXELS:,} in all"
 LOOKS_LIKE_A_PHOTOGRAPH = 256  # pixels of the shorter side; 48 x 48 faces come in larger copies too, seldom so large
 _PHOTOGRAPHS = (
     f"are larger than {LOOKS_LIKE_A_PHOTOGRAPH} x {LOOKS_LIKE_A_PHOTOGRAPH}: if they are photographs and no faces "
-    f"already cut out, make data FROM=... PHOTOS=yes finds the face in each"
+    f"already cut out, make data FROM=... PHOTOS=yes finds the face in each, and for data.extra "
+    f"make collect PROVIDER=local FROM=... does"
 )
 _GREY_MODES = ("L", "1", "LA", "I;16", "I")
 _REPORT_EVERY = 64  # images
@@ -32,31 +35,51 @@ _REPORT_EVERY = 64  # images
 Cut = Callable[[Image.Image, str, Counter], np.ndarray | None]
 
 
-def is_image(file: File) -> bool:
-    return file.name.lower().endswith(SUFFIXES)
+@dataclass(frozen=True)
+class Reading:
+    """Which images are read, and how each becomes a face.
+
+    suffixes   of the files to read, in lower case
+    formats    that their content may have, as Pillow names them
+    words      the same for messages
+    leave_out  takes the place of an error for a file that cannot be taken; None: the error stops the reading
+    """
+
+    cut: Cut
+    suffixes: tuple[str, ...] = SUFFIXES
+    formats: tuple[str, ...] = ("PNG", "JPEG")
+    words: str = "PNG or JPEG"
+    leave_out: Callable[[OddFile], None] | None = None
+
+
+def has_suffix(file: File, suffixes: tuple[str, ...]) -> bool:
+    return file.name.lower().endswith(suffixes)
 
 
 def read_folders(
-    listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, cut: Cut | None = None
+    listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, reading: Reading | None = None
 ) -> Faces:
     """Every PNG and JPEG of the listing, grey and 48 x 48, or UserError naming the file.
 
     Images of another size are resized by area, colours become grey (ITU-R BT.601 luma, as Pillow has it), 16 bits
     become the upper 8, transparent parts are laid over black, and the notes count each. Refused are animations, more
-    than MAX_PIXELS, images of other formats, and a class or split folder without an image. With `cut` an image gives
-    what that makes of it.
+    than MAX_PIXELS, images of other formats, and a class or split folder without an image. With a `reading`
+    that leaves files out none of these stops it, and none may remain.
     """
-    images, notes = _images(listing)
-    folders = [tuple(file.name.split("/")[:-1]) for file in images]
+    reading = reading or Reading(_whole)
+    images, odd, notes = _images(listing, reading)
+    folders = [_folder(file) for file in images]
     wrapped = _wrapper(folders, taxonomy)
     places = _places(images, folders, wrapped, taxonomy)
-    _refuse_empty(listing.folders, set(folders), wrapped, taxonomy)
+    if images:
+        filled = {*folders, *map(_folder, odd)}
+        _refuse_empty(listing.folders, filled, folders[0][:wrapped], taxonomy, reading.words)
     pixels, kept = np.empty((len(images), SIDE, SIDE), np.uint8), []
     changed = Counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of sizes, for which `_decode` has its own limit, and metadata
         for row, file in enumerate(images):
-            if (face := _decode(file, cut or _whole, changed)) is not None:
+            if (face := _decoded(file, reading, changed)) is not None:
                 pixels[len(kept)] = face
                 kept.append(row)
             if progress and row % _REPORT_EVERY == 0:
@@ -77,19 +100,37 @@ def read_folders(
     return faces
 
 
-def _images(listing: Listing) -> tuple[list[File], list[str]]:
-    """The images to read, and a note of what is left out."""
-    images = [file for file in listing.files if is_image(file)]
-    others = [file.name for file in listing.files if not is_image(file)]
-    for name in others:
-        if name.lower().endswith(OTHER_IMAGES):
-            raise UserError(f"{name}: PNG and JPEG images are read; convert it, or take it away")
-    return images, [f"{len(others):,} files are no images and were left out, e.g. {others[0]}"] if others else []
+def _images(listing: Listing, reading: Reading) -> tuple[list[File], list[File], list[str]]:
+    """The images to read, those of other formats, and a note of the files that are no images."""
+    images, odd, others = [], [], []
+    for file in listing.files:
+        if has_suffix(file, reading.suffixes):
+            images.append(file)
+        elif has_suffix(file, OTHER_IMAGES):
+            odd.append(file)
+            trouble = "PNG and JPEG images are read; convert it, or take it away"
+            _leave_out(OddFile(file.name, trouble, f"not {reading.words}"), reading)
+        else:
+            others.append(file.name)
+    notes = [f"{len(others):,} files are no images and were left out, e.g. {others[0]}"] if others else []
+    return images, odd, notes
 
 
-def _refuse_empty(names: list[str], filled: set[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy) -> None:
+def _leave_out(odd: OddFile, reading: Reading) -> None:
+    if reading.leave_out is None:
+        raise odd
+    reading.leave_out(odd)
+
+
+def _folder(file: File) -> tuple[str, ...]:
+    return tuple(file.name.split("/")[:-1])
+
+
+def _refuse_empty(
+    names: list[str], filled: set[tuple[str, ...]], wrapper: tuple[str, ...], taxonomy: Taxonomy, wanted: str
+) -> None:
     """UserError where a folder that names a split or a class holds no image."""
-    wrapper = next(iter(filled))[:wrapped]
+    wrapped = len(wrapper)
     holding = {folder[:depth] for folder in filled for depth in range(1, len(folder) + 1)}
     for name in names:
         folder = tuple(name.split("/"))
@@ -100,7 +141,7 @@ def _refuse_empty(names: list[str], filled: set[tuple[str, ...]], wrapped: int, 
         if all(split_code(split) is not None for split in above) and (
             canonical(last) in taxonomy.classes or (not above and split_code(last) is not None)
         ):
-            raise UserError(f"{name}: holds no PNG or JPEG image; put its faces there, or take the folder away")
+            raise UserError(f"{name}: holds no {wanted} image; put its faces there, or take the folder away")
 
 
 def _places(
@@ -145,20 +186,32 @@ def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> tuple[int 
         raise UserError(f"{name}: {error}; rename the folder or take it away") from None
 
 
-def _decode(file: File, cut: Cut, changed: Counter) -> np.ndarray | None:
-    data = read_bounded(file, MAX_FILE)
+def _decoded(file: File, reading: Reading, changed: Counter) -> np.ndarray | None:
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+        return _decode(file, reading, changed)
+    except OddFile as odd:
+        _leave_out(odd, reading)
+        return None
+
+
+def _decode(file: File, reading: Reading, changed: Counter) -> np.ndarray | None:
+    data = read_bounded(file, MAX_FILE)
+    unreadable = f"not a readable {reading.words}"
+    try:
+        with Image.open(io.BytesIO(data), formats=reading.formats) as image:
             _refuse_by_header(image, file.name)
             if image.format == "PNG" and data[24] == 16:  # bits a channel, in the PNG's header
                 changed["had 16 bits a channel and have been reduced to 8"] += 1
-            return cut(image, file.name, changed)
+            return reading.cut(image, file.name, changed)
     except UserError:
         raise
     except Image.DecompressionBombError as error:
-        raise UserError(f"{file.name}: {error}; at most {MAX_PIXELS:,} pixels are read") from error
+        raise OddFile(file.name, f"{error}; at most {MAX_PIXELS:,} pixels are read", _TOO_LARGE) from error
+    except UnidentifiedImageError as error:  # whose text is the representation of a Python object
+        trouble = f"{unreadable} (it holds something else, or its beginning is damaged); replace it or take it away"
+        raise OddFile(file.name, trouble, unreadable) from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on damaged files
-        raise UserError(f"{file.name}: not a readable PNG or JPEG ({error}); replace it or take it away") from error
+        raise OddFile(file.name, f"{unreadable} ({error}); replace it or take it away", unreadable) from error
 
 
 def _whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
@@ -176,16 +229,20 @@ def _whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
 
 
 def _refuse_by_header(image: Image.Image, name: str) -> None:
-    """UserError for what must not be decoded."""
+    """OddFile for what must not be decoded."""
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise UserError(
-            f"{name}: {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all; "
-            f"cut out the face, or shrink it"
+        raise OddFile(
+            name,
+            f"{width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all; "
+            f"cut out the face, or shrink it",
+            _TOO_LARGE,
         )
-    if image.format == "PNG" and getattr(image, "is_animated", False):
-        raise UserError(
-            f"{name}: an animation of {image.n_frames} pictures; keep the one that is meant, as a plain PNG"
+    if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
+        raise OddFile(
+            name,
+            f"an animation of {image.n_frames} pictures; keep the one that is meant, as a plain PNG",
+            "an animation",
         )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from fer_lightning.data.readers.faces import Faces, Progress
-from fer_lightning.data.readers.files import Listing
-from fer_lightning.data.readers.folder_faces import plain, read_folders
+from fer_lightning.data.readers.files import Listing, OddFile
+from fer_lightning.data.readers.folder_faces import SUFFIXES, Reading, plain, read_folders
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
@@ -28,9 +28,9 @@ class Photographs:
         self._detector, self._rules = detector, rules
 
     def read(self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
-        """As `read_folders`; photographs without a face to take are left out, and the notes say which and why.
+        """As `read_folders`, and WebP too; what cannot be read or has no face to take is left out.
 
-        UserError where that leaves none.
+        The notes say which and why. UserError where that leaves none.
         """
         refused: dict[str, list[str]] = defaultdict(list)
         ambiguous: list[str] = []
@@ -44,7 +44,11 @@ class Photographs:
                 ambiguous.append(name)
             return found.crop
 
-        faces = read_folders(listing, taxonomy, progress, cut)
+        def leave_out(odd: OddFile) -> None:
+            refused[odd.reason].append(odd.name)
+
+        reading = Reading(cut, (*SUFFIXES, ".webp"), ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
+        faces = read_folders(listing, taxonomy, progress, reading)
         left_out = [f"{_counted(names)} left out: {reason}" for reason, names in refused.items()]
         if not len(faces.labels):
             raise UserError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from fer_lightning.data.readers.csv_faces import read_csv
 from fer_lightning.data.readers.faces import Faces, Progress
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
-from fer_lightning.data.readers.folder_faces import SUFFIXES, is_image, read_folders
+from fer_lightning.data.readers.folder_faces import OTHER_IMAGES, SUFFIXES, has_suffix, read_folders
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy
@@ -22,7 +22,7 @@ def read_faces(
     In a folder or archive fer2013.csv goes before icml_face_data.csv, train.csv, images, and one other CSV.
     """
     with open_files(_existing(path)) as listing:
-        table = _table(path, listing)
+        table = _table(path, listing, _suffixes(photographs is not None))
         if table and photographs:
             raise UserError(
                 f"PHOTOS=yes: FROM={path} has its faces in {table.name}, already cut out; leave PHOTOS out, or give "
@@ -44,13 +44,19 @@ def read_faces(
     return faces
 
 
-def source_fingerprint(path: Path) -> list[int]:
-    """Count, bytes and newest time of what `read_faces` would read; an archive counts as one file."""
+def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
+    """Count, bytes and newest time of what `read_faces` would read or note; an archive counts as one file."""
     if not _existing(path).is_dir():
         return file_fingerprint(path)
     with open_files(path) as listing:
-        table = _table(path, listing)
-        return fingerprint([table] if table else [file for file in listing.files if is_image(file)])
+        suffixes = _suffixes(photographs)
+        table = _table(path, listing, suffixes)
+        return fingerprint([table] if table else [file for file in listing.files if has_suffix(file, suffixes)])
+
+
+def _suffixes(photographs: bool) -> tuple[str, ...]:
+    """Of the files that count as images: among photographs also those that are left out with a note."""
+    return (*SUFFIXES, *OTHER_IMAGES) if photographs else SUFFIXES
 
 
 def _existing(path: Path) -> Path:
@@ -59,7 +65,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _table(path: Path, listing: Listing) -> File | None:
+def _table(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> File | None:
     """The CSV to read; None where the images are to be read."""
     files = listing.files
     if listing.kind == "file":
@@ -72,7 +78,7 @@ def _table(path: Path, listing: Listing) -> File | None:
     for name in KNOWN_CSV:
         if name in tables:
             return tables[name]
-    if any(is_image(file) for file in files):
+    if any(has_suffix(file, suffixes) for file in files):
         return None
     others = [file for file in files if file.name.lower().endswith(".csv")]
     if len(others) == 1:
