@@ -71,7 +71,9 @@ def add_picture(collection: Collection, pixels: np.ndarray, image: str | None = 
     return image
 
 
-def add_detected(collection: Collection, image: str, crop: np.ndarray | None, reason: str | None = None) -> int:
+def add_detected(
+    collection: Collection, image: str, crop: np.ndarray | None, reason: str | None = None, **columns
+) -> int:
     row = {"image": image, "rules": "rules", "detector": "drawn", "opencv_version": "4", "n_faces": 1, "score": 0.9}
     row["status"], row["reason"] = ("face", None) if reason is None else ("refused", reason)
     if reason is None:
@@ -80,17 +82,23 @@ def add_detected(collection: Collection, image: str, crop: np.ndarray | None, re
         row |= {"crop": data, "crop_id": hashlib.sha256(data).hexdigest(), "phash": phash, "phash_mirrored": mirrored}
         row |= {"box": "[8, 8, 300, 360]", "crop_box": "[0, 0, 384, 384]", "face_px": 384, "ambiguous": 0}
     with collection.writing():
-        return collection.add("face", row)
+        return collection.add("face", row | columns)
 
 
 def add_face(
-    collection: Collection, page: int, crop: np.ndarray, *, picture: np.ndarray | None = None, **candidate
+    collection: Collection,
+    page: int,
+    crop: np.ndarray,
+    *,
+    picture: np.ndarray | None = None,
+    face: dict | None = None,
+    **candidate,
 ) -> int:
     """A face behind `detect`, whose picture shows the crop or another drawing."""
     offered = add_candidate(collection, page, **candidate)
     image = add_picture(collection, crop if picture is None else picture)
     add_fetch(collection, offered, image)
-    return add_detected(collection, image, crop)
+    return add_detected(collection, image, crop, **(face or {}))
 
 
 def decide(

@@ -1,14 +1,14 @@
 """Which faces are kept and which are copies: of each other, or of a row of FER2013.
 
-Hashes find, and where pixels are at hand they decide. Of whole pictures a distance of 10 bits or less is the same
-picture, for different ones differ in 18 or more. Crops of different people come as near as 10, so there a distance of 6
-or less is a flag for the reviewer, and keeps both in one split; a crop whose pixels correlate with those of FER2013 is
-a copy of that row. Each is looked for as it is and mirrored.
+Hashes find, pixels decide. Of whole pictures a distance of 10 bits or less is a copy where the face's place looks the
+same in both; else it is another face before the same background, and flagged. Crops of different people come as near
+as 10 bits, so there a distance of 6 or less is a flag for the reviewer. What is flagged stays in one split. A crop
+whose pixels correlate with those of FER2013 is a copy of that row. Each is looked for as it is and mirrored.
 """
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
 
@@ -17,6 +17,7 @@ import numpy as np
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.hashes import SAME_PICTURE, as_hash, distances, phash
 from fer_lightning.collect.providers.licences import BY_FREEDOM
+from fer_lightning.collect.same_picture import correlation, shows_the_same
 from fer_lightning.data.copies import NEAR
 from fer_lightning.data.store import open_store
 from fer_lightning.data.table import SIDE
@@ -70,6 +71,7 @@ class _Known:
     faces: np.ndarray
     pictures: np.ndarray
     crops: np.ndarray
+    images: dict[int, str] = field(default_factory=dict)
     count: int = 0
 
     @classmethod
@@ -81,10 +83,14 @@ class _Known:
         return known
 
     def add(self, row: Row) -> None:
+        self.images[row["id"]] = row["image"]
         self.faces[self.count] = row["id"]
         self.pictures[self.count] = as_hash(row["picture_phash"])
         self.crops[self.count] = as_hash(row["phash"])
         self.count += 1
+
+    def image(self, like: _Like) -> str:
+        return self.images[like.other_face]
 
     def near(self, hashes: np.ndarray, one: int, mirrored: int, limit: int) -> list[_Like]:
         """Those within `limit` bits of a hash or of its mirror image's, the nearest first."""
@@ -113,7 +119,7 @@ def dedupe(collection: Collection, *, fer2013: Fer2013 | None, progress: Progres
 
 
 _COLUMNS = """
-SELECT face.id, face.crop, face.phash, face.phash_mirrored,
+SELECT face.id, face.image, face.crop, face.phash, face.phash_mirrored,
   picture.phash AS picture_phash, picture.phash_mirrored AS picture_phash_mirrored,
   picture.width * picture.height AS size, deduped.status AS was,
   (SELECT licence FROM owner JOIN current_licence USING (candidate) WHERE owner.image = face.image) AS licence
@@ -127,7 +133,7 @@ _KEPT = _COLUMNS + "AND deduped.status = 'unique' ORDER BY face.id"
 
 
 def _decide(collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | None, counts: dict[str, int]) -> None:
-    verdict, likes = _verdict(row, known, fer2013)
+    verdict, likes = _verdict(collection, row, known, fer2013)
     for kind, like in likes:
         collection.add(
             "likeness",
@@ -149,15 +155,20 @@ def _decide(collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | 
     counts["flagged"] += verdict["status"] == "unique" and bool(likes)
 
 
-def _verdict(row: Row, known: _Known, fer2013: Fer2013 | None) -> tuple[dict[str, object], list[tuple[str, _Like]]]:
+def _verdict(
+    collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | None
+) -> tuple[dict[str, object], list[tuple[str, _Like]]]:
     """The `deduped` row, and what is alike: a copy has its original, a kept face its flags."""
     crop = (as_hash(row["phash"]), as_hash(row["phash_mirrored"]))
     likes: list[tuple[str, _Like]] = []
     if row["was"] is None:
         picture = (as_hash(row["picture_phash"]), as_hash(row["picture_phash_mirrored"]))
-        if same := known.near(known.pictures, *picture, SAME_PICTURE):
-            reason = "same picture mirrored" if same[0].mirrored else "same picture"
-            return {"status": "copy", "reason": reason, "kept_face": same[0].other_face}, [("picture", same[0])]
+        alike = known.near(known.pictures, *picture, SAME_PICTURE)
+        for like in alike:
+            if shows_the_same(collection, row["image"], known.image(like), mirrored=like.mirrored):
+                reason = "same picture mirrored" if like.mirrored else "same picture"
+                return {"status": "copy", "reason": reason, "kept_face": like.other_face}, [("picture", like)]
+        likes += [("picture", like) for like in alike]
         likes += [("crop", like) for like in known.near(known.crops, *crop, ALIKE_CROP)]
     if fer2013:
         rows = list(_in_fer2013(row["crop"], *crop, fer2013))
@@ -174,8 +185,8 @@ def _in_fer2013(crop: bytes, one: int, mirrored: int, fer2013: Fer2013) -> Itera
     """Rows whose hash is near, with the correlation of their pixels."""
     face = np.frombuffer(crop, np.uint8).reshape(SIDE, SIDE)
     for distance, flipped, place in _near(fer2013.hashes, one, mirrored, LOOKED_AT):
-        correlation = _correlation(face[:, ::-1] if flipped else face, fer2013.pixels[place])
-        yield _Like(distance, flipped, row=place, correlation=correlation)
+        alike = correlation(face[:, ::-1] if flipped else face, fer2013.pixels[place])
+        yield _Like(distance, flipped, row=place, correlation=alike)
 
 
 def _near(hashes: np.ndarray, one: int, mirrored: int, limit: int) -> list[tuple[int, bool, int]]:
@@ -184,13 +195,6 @@ def _near(hashes: np.ndarray, one: int, mirrored: int, limit: int) -> list[tuple
     places = np.flatnonzero(np.minimum(straight, flipped) <= limit)
     found = [(int(min(straight[p], flipped[p])), bool(flipped[p] < straight[p]), int(p)) for p in places]
     return sorted(found)
-
-
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's, of the pixels; 0 where one of them is blank."""
-    one, other = one.astype(np.float64) - one.mean(), other.astype(np.float64) - other.mean()
-    length = np.sqrt((one**2).sum() * (other**2).sum())
-    return float((one * other).sum() / length) if length else 0.0
 
 
 def _licence_rank(licence: str | None) -> int:

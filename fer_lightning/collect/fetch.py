@@ -161,7 +161,7 @@ class _Work:
                 raise _Unwanted(Reason.DENIED)
             if row["image"] not in self.known.whole:
                 outcome.picture, outcome.file = _picture(row["image"], self.decoder.decode(data))
-                self._check(outcome.picture)
+                self._check(outcome.picture, own=candidate["image_url"].startswith("file:"))
         except (Refused, NotAPicture, _Unwanted) as lost:
             outcome.picture = None
             row |= {
@@ -171,9 +171,12 @@ class _Work:
             }
         return outcome
 
-    def _check(self, picture: Mapping[str, Any]) -> None:
-        """Rows never change: a picture whose file was lost is whole again with the very bytes that its row names."""
-        if self.denied.picture(as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])):
+    def _check(self, picture: Mapping[str, Any], own: bool) -> None:
+        """Rows never change: a picture whose file was lost is whole again with the very bytes that its row names.
+
+        One's own pictures may have the background of a denied one, so that their hashes tell nothing.
+        """
+        if not own and self.denied.picture(as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])):
             raise _Unwanted(Reason.DENIED)
         lost = self.known.files.get(picture["image"], picture["file"])
         if lost != picture["file"]:

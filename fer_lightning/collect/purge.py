@@ -17,6 +17,7 @@ from fer_lightning.collect.database import Collection
 from fer_lightning.collect.denied import creator_value, url_value
 from fer_lightning.collect.export import FILES, PROVENANCE
 from fer_lightning.collect.hashes import as_hash, same_picture
+from fer_lightning.collect.same_picture import shows_the_same
 from fer_lightning.data.store import read_manifest
 from fer_lightning.errors import UserError
 
@@ -112,14 +113,27 @@ def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int]
     hashes = np.array([as_hash(row["phash"]) for row in known], np.uint64)
     mirrored = dict(zip(names.tolist(), (as_hash(row["phash_mirrored"]) for row in known), strict=True))
     plain = dict(zip(names.tolist(), hashes.tolist(), strict=True))
-    pictures: set[str] = set()
+    pictures = set(_among(collection, "SELECT image FROM picture WHERE image IN", _denied_images(collection)))
     while new := _pictures(collection, candidates) - pictures:
         pictures |= new
         for image in new & plain.keys():
-            pictures.update(names[same_picture(hashes, plain[image], mirrored[image])].tolist())
+            alike = names[same_picture(hashes, plain[image], mirrored[image])].tolist()
+            pictures.update(
+                other for other in set(alike) - pictures if _same_face(collection, image, other, plain, mirrored)
+            )
         pictures |= _set_aside_with(collection, pictures)
         candidates = candidates | _candidates_of(collection, pictures)
     return candidates, pictures
+
+
+def _denied_images(collection: Collection) -> list[str]:
+    """Those of an earlier purge too, which may have been stopped behind their files."""
+    return [row["value"] for row in collection.rows("SELECT value FROM denied WHERE kind = 'image'")]
+
+
+def _same_face(collection: Collection, image: str, other: str, plain: dict[str, int], mirrored: dict[str, int]) -> bool:
+    flipped = (mirrored[image] ^ plain[other]).bit_count() < (plain[image] ^ plain[other]).bit_count()
+    return shows_the_same(collection, image, other, mirrored=flipped)
 
 
 def _set_aside_with(collection: Collection, pictures: set[str]) -> set[str]:

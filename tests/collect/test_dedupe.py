@@ -107,6 +107,28 @@ def test_alike_crops_of_different_pictures_are_flagged_not_dropped(collection):
     assert result.flagged == 1
 
 
+def before_one_background(seed: int) -> np.ndarray:
+    """uint8 (384, 384): a camera's picture, of which a face takes the middle."""
+    picture = cv2.resize(drawn(999), (384, 384), interpolation=cv2.INTER_CUBIC)
+    picture[144:240, 144:240] = cv2.resize(drawn(seed), (96, 96), interpolation=cv2.INTER_CUBIC) // 8 + 100
+    return picture
+
+
+def test_people_before_one_camera_are_no_copies_of_each_other(collection):
+    page = add_page(collection)
+    places = {"crop_box": "[1152, 1152, 768, 768]"}
+    made = [
+        add_face(collection, page, drawn(seed), picture=before_one_background(seed), face=places) for seed in range(6)
+    ]
+    again = add_face(collection, page, drawn(2), picture=before_one_background(2), face=places)
+    hashes = [as_hash(row["phash"]) for row in collection.rows("SELECT phash FROM picture")]
+    assert distances(hashes[0], np.array(hashes, np.uint64)).max() <= 10
+    dedupe(collection, fer2013=None)
+    assert {face: verdicts(collection)[face][0] for face in made} == dict.fromkeys(made, "unique")
+    assert verdicts(collection)[again] == ("copy", "same picture", made[2])
+    assert collection.value("SELECT count(*) FROM likeness WHERE kind = 'picture'") > 5
+
+
 def test_rows_of_fer2013_do_not_come_back(collection, store):
     page = add_page(collection)
     fer2013 = fer2013_of(collection, store)
