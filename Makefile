@@ -44,8 +44,8 @@ models: install  ## the face detector's file, 233 kB: make models [FROM=path to 
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),"$(FROM)")
 
 collect: install  ## faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
-	$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
-		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="'$(FROM)'") $(STEPS)
+	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
+		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="$(FROM)") $(STEPS)
 
 audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"

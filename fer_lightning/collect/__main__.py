@@ -21,9 +21,11 @@ stands in conf/collect/.
 
 import argparse
 import os
+import re
 import signal
 import sqlite3
 import sys
+import warnings
 from typing import NoReturn
 
 from dotenv import load_dotenv
@@ -41,6 +43,17 @@ from fer_lightning.refusals import CONF, explain
 PROGRAM = "python -m fer_lightning.collect"
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
 ALONE = ("purge", "verify")
+# Settings that hold a path or somebody's name.
+TEXTS = (
+    "root",
+    "fer2013",
+    "provider.path",
+    "provider.licence",
+    "provider.creator",
+    "faces.model",
+    "review.annotator",
+    "export.folder",
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     steps = [word for word in options.words if "=" not in word]
     overrides = [word for word in options.words if "=" in word]
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     os.umask(0o077)  # pictures of people are for this account alone
     try:
         _refuse_steps(steps, options)
@@ -77,9 +91,18 @@ def config(overrides: list[str]) -> DictConfig:
     register()
     try:
         with initialize_config_dir(str(CONF / "collect"), version_base="1.3"):
-            return compose("collect", overrides)
+            return compose("collect", [_quoted(override) for override in overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, CollectSettings)) from None
+
+
+def _quoted(override: str) -> str:
+    """Paths and names may hold any letter: Hydra's grammar takes them in quotes."""
+    key, _, value = override.partition("=")
+    if key not in TEXTS or value == "null" or value[:1] in ("'", '"'):
+        return override
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
 
 
 def refuse(message: str) -> NoReturn:

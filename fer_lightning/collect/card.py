@@ -105,14 +105,16 @@ def _sources(rows: Sequence[Row]) -> str:
 
 
 BIASES = """\
-- The pictures are posed, stock or illustrative far more often than lived: they show what people upload under a word.
+- Pictures from the web are posed, stock or illustrative far more often than lived: they show what people upload under a
+  word. Recordings of one's own (licence `own`) show few people, in few places.
 - Faces that the detector misses are missing: strongly turned, covered, small or dark ones.
 - Search engines prefer some countries, ages, skin tones and languages. None of that was measured here, and
   none of it is even.
 - Frustration and boredom have no agreed face. The labels say which word a reviewer put to a picture, no more."""
 
 LIMITS = """\
-- **A licence is not consent.** Those who made the pictures allowed copies; those who are seen in them were not asked.
+- **A licence is not consent.** Those who made the pictures allowed copies; those who are seen in them were not asked,
+  unless the licence is `own`, by which whoever collected them says that they were.
 - Do not identify anybody, and do not compute face embeddings. None were computed here.
 - Article 5(1)(f) of the EU's AI Act (Regulation 2024/1689) forbids systems that infer emotions of people at work and in
   education, except for medical or safety reasons. A learning game at school is such a case.

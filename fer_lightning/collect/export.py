@@ -94,12 +94,14 @@ class NothingToExport(UserError):
 
 @dataclass(frozen=True)
 class ExportResult:
-    """rows in custom.csv; accepted faces left out, by reason; how many of the rows may be published."""
+    """rows in custom.csv; accepted faces left out, by reason; how many of the rows may be published, and why the others
+    may not."""
 
     folder: Path
     rows: int
     left_out: Counter[str]
     releasable: int
+    withheld: Counter[str]
     sha256: str
 
 
@@ -143,11 +145,12 @@ def export(
     for name, text in files.items():
         write_atomically(folder / name, text)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
-    releasable = sum(because is None for _, because in rows)
+    withheld = Counter(because for _, because in rows if because)
+    releasable = len(rows) - withheld.total()
     entry = {"folder": str(folder.absolute()), "rows": len(rows), "releasable": releasable, "sha256": sha256}
     with collection.writing():
         collection.add("export", entry)
-    return ExportResult(folder, len(rows), left_out, releasable, sha256)
+    return ExportResult(folder, len(rows), left_out, releasable, withheld, sha256)
 
 
 def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool) -> str:

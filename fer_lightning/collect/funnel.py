@@ -48,8 +48,20 @@ def total(parts: list[Funnel]) -> Funnel:
     return whole
 
 
+def lost(collection: Collection) -> list[tuple[str, ...]]:
+    """(emotion, query, provider, address, stage not reached, reason, detail) of every picture that came no further."""
+    rows = []
+    for row in collection.rows(_ENDS, None):
+        last, reason = _end(row)
+        if last != STAGES[-1]:
+            stage = STAGES[STAGES.index(last) + 1]
+            rows.append((row["emotion"], row["query"], row["provider"], row["image_url"], stage, reason, row["detail"]))
+    return rows
+
+
 _ENDS = """
-SELECT page.emotion, page.query, page.language, current_fetch.status AS fetched, current_fetch.stage,
+SELECT candidate.provider, candidate.image_url, page.emotion, page.query, page.language,
+  current_fetch.status AS fetched, current_fetch.detail, current_fetch.stage,
   current_fetch.reason AS fetch_reason, owner.candidate = candidate.id AS owns,
   face.status AS face, face.reason AS face_reason, deduped.status AS deduped, deduped.reason AS dedupe_reason,
   settled.outcome, settled.reason AS settled_reason

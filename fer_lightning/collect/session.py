@@ -21,7 +21,7 @@ from fer_lightning.check import check_node
 from fer_lightning.collect import tally
 from fer_lightning.collect.database import FILE, Collection
 from fer_lightning.collect.export import CSV, NothingToExport, export
-from fer_lightning.collect.funnel import funnels, total
+from fer_lightning.collect.funnel import funnels, lost, total
 from fer_lightning.collect.review.server import check_options, serve, undecided
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
@@ -35,7 +35,7 @@ KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # What every label of the review page may be: the classes that one can train on together.
 LABELS = TAXONOMIES["learning_game_distracted"].classes
 
-FUNNEL = "funnel.csv"
+FUNNEL, LOST = "funnel.csv", "lost.csv"
 
 Progress = Callable[[int, int], None]
 
@@ -107,6 +107,8 @@ class Session:
         for reason, count in left_out.items():
             if count:
                 self.say("", f"{count:,} {reason}")
+        if result.failed and not self.collection.value("SELECT 1 FROM candidate LIMIT 1"):
+            raise UserError(f"{provider.name} gave nothing, and there is nothing else to go on with; see above")
 
     def fetch(self) -> None:
         from fer_lightning.collect.fetch import fetch
@@ -185,7 +187,8 @@ class Session:
             self.console.print(tally.funnel_table(parts))
             self.console.print(tally.loss_table(total(parts)))
             write_atomically(self.collection.root / FUNNEL, tally.funnel_csv(parts))
-            self.say("tally", f"each query's losses are in {self.collection.root / FUNNEL}")
+            write_atomically(self.collection.root / LOST, tally.lost_csv(lost(self.collection)))
+            self.say("tally", f"each query's losses are in {self.collection.root / FUNNEL}, each picture's in {LOST}")
         if counts := tally.classes(self.collection):
             self.console.print(tally.class_table(counts))
         found = agreement(current(self.collection, pass_=1), current(self.collection, pass_=2))
@@ -209,6 +212,8 @@ class Session:
             )
         path = result.folder / CSV
         self.say("export", f"{result.rows:,} faces in {path}, {result.releasable:,} of which may be published")
+        for reason, count in result.withheld.items():
+            self.say("", f"{count:,} may not: {reason}")
         for reason, count in result.left_out.items():
             self.say("", f"{count:,} left out: {reason}")
         self._say_what_next(path, options["taxonomy"])
@@ -217,7 +222,9 @@ class Session:
         there = tally.classes(self.collection)
         own = [name for name in TAXONOMIES[taxonomy].classes if name not in TAXONOMIES["fer2013"].classes]
         if missing := [name for name in own if name not in there]:
-            self.say("next", f"{taxonomy} needs {', '.join(missing)} too: make collect EMOTION={missing[0]}")
+            self.say(
+                "next", f"{taxonomy} needs {', '.join(missing)} too: collect in the same way with EMOTION={missing[0]}"
+            )
         else:
             self.say("next", f"python train.py data.taxonomy={taxonomy} data.extra={path}")
 

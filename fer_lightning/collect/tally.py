@@ -58,6 +58,14 @@ def loss_table(whole: Funnel) -> Table:
     return table
 
 
+def lost_csv(pictures: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("searched for", "query", "provider", "picture", "lost before", "because", "detail"))
+    writer.writerows(map(harmless, row) for row in pictures)
+    return text.getvalue()
+
+
 def funnel_csv(parts: Sequence[Funnel]) -> str:
     """Of each query how far its pictures came, and below `lost before ...` why the others did not."""
     text = io.StringIO()

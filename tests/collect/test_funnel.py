@@ -8,7 +8,7 @@ from conftest import shown
 from fer_lightning.collect import tally
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.funnel import STAGES, funnels, total
+from fer_lightning.collect.funnel import STAGES, funnels, lost, total
 from fer_lightning.collect.merge import merge
 
 
@@ -89,6 +89,15 @@ def test_a_file_has_each_querys_losses(collection):
     german = {(row["stage"], row["because"]): row["pictures"] for row in rows if row["language"] == "de"}
     assert german["found", ""] == "2"
     assert german["lost before face", "no face"] == "1"
+
+
+def test_a_file_names_each_lost_picture(collection):
+    pictures = lost(collection)
+    assert len(pictures) == 11
+    rows = list(csv.DictReader(io.StringIO(tally.lost_csv(pictures))))
+    (truncated,) = (row for row in rows if row["because"] == "truncated")
+    assert truncated["picture"].startswith("https://pictures.example/")
+    assert truncated["lost before"] == "decoded"
 
 
 def test_names_of_folders_are_no_markup(collection):

@@ -48,6 +48,14 @@ def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsy
     assert REFUSED[words] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "text", ["Jörg", "O'Neil", "Smith, Ann", "a (b) $c", "C:\\", "back\\'slash", "[x]", "true", "7"]
+)
+def test_names_and_paths_may_hold_any_letter(text):
+    assert config([f"review.annotator={text}"]).review.annotator == text
+    assert config(["provider=local", f"provider.path=../{text}"]).provider.path == f"../{text}"
+
+
 def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):
     Collection(tmp_path).close()
     with pytest.raises(SystemExit):
