@@ -40,7 +40,7 @@ def funnel_table(parts: Sequence[Funnel]) -> Table:
     for stage in STAGES:
         table.add_column(stage, justify="right")
     for part in parts:
-        name = part.query + (f" ({part.language})" if part.language else "")
+        name = part.query + (f" ({part.language})" if part.language not in ("", "und") else "")
         table.add_row(escape(name), *(f"{part.reached[stage]:,}" for stage in STAGES))
     if len(parts) > 1:
         table.add_section()
