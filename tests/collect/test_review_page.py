@@ -136,7 +136,10 @@ def test_120_faces_by_keyboard_through_a_killed_server(server, root, visit):
     page.get_by_role("button", name="Finish").click()
     page.get_by_role("dialog").get_by_role("button", name="Finish").click()
     expect(page.get_by_role("heading", name="The review is finished")).to_be_visible()
+    expect(page.locator("#end-next")).to_contain_text("(review.second_pass=true review.annotator=second)")
+    told = page.locator("#end-counts").text_content()
     assert server.process.wait(timeout=30) == 0
+    assert f"Reviewed: {told}" in server.log.read_text()
     assert outcomes(root) == {face + 1: MEANING[key] for face, key in enumerate(keys)}
     assert Counter(rows(root, "action"))["undo"] == 2
     assert rows(root) == [FACES + 2 + 2]  # two were taken back and decided anew
@@ -508,7 +511,7 @@ def test_the_second_pass_is_blind_and_ends_with_kappa(server, root, visit):
     saved(page)
     page.get_by_role("button", name="Finish").click()
     page.get_by_role("dialog").get_by_role("button", name="Finish").click()
-    expect(page.locator("#end-agreement")).to_contain_text("50 faces were decided twice, 94 % of them the same way.")
+    expect(page.locator("#end-agreement")).to_contain_text("50 faces were decided twice, 94 % the same way.")
     assert server.process.wait(timeout=30) == 0
     assert "Cohen's kappa 0.00" in server.log.read_text()
 
@@ -520,11 +523,44 @@ def test_a_picture_that_is_gone_stops_nothing(server, root, visit):
     page = visit(server.start())
     ready(page)
     press(page, "a")
-    expect(page.locator("#frame img")).to_have_attribute("alt", "Picture: Drawn face number 2, frustrated at a desk")
+    expect(page.get_by_role("img", name="Picture: Drawn face number 2, frustrated at a desk")).to_be_visible()
     page.wait_for_timeout(1500)  # in which it would have been taken for a server that is away
     press(page, "xa")
     saved(page)
     assert outcomes(root) == {1: "frustration", 2: "reject", 3: "frustration"}
+
+
+def test_while_the_server_is_away_boxes_are_empty_and_named(server, visit):
+    page = visit(server.start())
+    ready(page)
+    page.route("**/img/**", lambda route: route.abort())
+    page.route("**/api/decisions", lambda route: route.abort())
+    page.get_by_role("button", name="Next sheet").click()
+    page.keyboard.press("a")
+    expect(page.locator("#trouble")).to_contain_text("1 unsaved decision is kept in this browser")
+    expect(page.get_by_role("img", name="The face as it is cut out")).to_be_visible()
+    for image in page.locator("#faces img, #crop, #frame img").all():
+        expect(image).to_have_css("opacity", "0")
+    page.unroute("**/img/**")
+    page.unroute("**/api/decisions")
+    saved(page)
+    expect(page.locator("img[data-failed]")).to_have_count(0)
+
+
+def test_another_face_shows_its_panel_from_the_top(server, visit):
+    page = visit(server.start(), viewport={"width": 1440, "height": 500})
+    ready(page)
+    page.locator("#panel").evaluate("panel => panel.scrollTop = 200")
+    assert page.locator("#panel").evaluate("panel => panel.scrollTop") > 0
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#panel").evaluate("panel => panel.scrollTop") == 0
+
+
+def test_the_ring_of_the_first_row_lies_free_of_the_sheet_s_head(server, visit):
+    page = visit(server.start())
+    ready(page)
+    head, first = page.locator(".sheet-head").bounding_box(), page.locator("#faces [role=option]").first.bounding_box()
+    assert first["y"] - head["y"] - head["height"] >= 5
 
 
 def test_finish_waits_for_what_is_unsaved(server, root, visit):
@@ -574,6 +610,11 @@ def test_a_phone(server, root, visit, scheme):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= PHONE["width"]
         assert box["y"] + box["height"] <= PHONE["height"]
+    lines = "one => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight)"
+    for words in (page.locator("#sheet-name"), page.locator("#outs").get_by_text("Drawn or AI")):
+        assert words.evaluate(lines) < 1.5
+    for button in page.locator("#outs button").all():
+        assert button.evaluate("one => one.scrollWidth <= one.clientWidth")
     for name in ("Accept", "Reject", "boredom", "Unsure", "Duplicate", "Under 18?", "Drawn or AI"):
         page.locator("#decide").get_by_role("button", name=name).first.tap()
     page.get_by_role("button", name="Undo").tap()

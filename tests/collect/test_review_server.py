@@ -19,13 +19,21 @@ from starlette.testclient import TestClient
 
 from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.review import decisions
-from fer_lightning.collect.review.server import MOST_BYTES, Review, application, kept_secret, serve, undecided
+from fer_lightning.collect.review.server import (
+    MOST_BYTES,
+    Review,
+    application,
+    kept_secret,
+    serve,
+    summary_in_words,
+    undecided,
+)
 from fer_lightning.errors import UserError
 
 FACES = 60
 PORT = 8765
 ORIGIN = f"http://127.0.0.1:{PORT}"
-TOKEN = "7" * 64
+TOKEN = "7" * 32
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +102,7 @@ def test_the_printed_address_becomes_a_cookie_and_leaves_the_address_bar(collect
     assert "<title>Review of faces</title>" in client.get("/").text
 
 
-@pytest.mark.parametrize("query", ["", "?token=", "?token=" + "8" * 64, "?token=%C3%A9"])
+@pytest.mark.parametrize("query", ["", "?token=", "?token=" + "8" * 32, "?token=%C3%A9"])
 def test_without_the_token_the_page_says_where_it_is(collection, query):
     answer = site(collection).get(f"/{query}")
     assert answer.status_code == 401
@@ -106,7 +114,7 @@ def test_everything_else_takes_the_cookie(collection, page, path):
     path = path.format(crop=crops(collection)[1], file=file_of(collection, 1))
     assert page.get(path).status_code == 200
     assert site(collection).get(path).status_code == 401
-    assert site(collection).get(path, headers={"Cookie": f"fer_review_{PORT}={'8' * 64}"}).status_code == 401
+    assert site(collection).get(path, headers={"Cookie": f"fer_review_{PORT}={'8' * 32}"}).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -610,7 +618,7 @@ def test_the_end_tells_counts_and_agreement(collection, page):
     send(second, *(event(face, crop, looks[face], **{"pass": 2}) for face, crop in again))
     answer = second.post("/api/finish", json={"session": second.get("/api/state").json()["session"]}).json()
     assert answer["counts"] == {"frustration": 20, "reject": 20, "undecided": 20}
-    assert answer["agreement"].startswith("40 faces were decided twice, 100 % of them the same way. Cohen's kappa 1.00")
+    assert answer["agreement"].startswith("40 faces were decided twice, 100 % the same way. Cohen's kappa 1.00")
     assert ended == [1]
 
 
@@ -653,6 +661,7 @@ def test_two_reviews_of_one_collection_are_refused(collection):
 def test_secrets_are_kept_and_their_owner_s_alone(tmp_path):
     path = tmp_path / "review.token"
     first = kept_secret(path)
+    assert re.fullmatch(r"[0-9a-f]{32}", first)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert kept_secret(path) == first
     path.write_text("half")
@@ -708,6 +717,20 @@ def test_the_terminal_of_a_second_pass_does_not_tell_what_was_searched_for(serve
     words = server.log.read_text()
     assert "Review, blind second pass, as bob: 50 faces, 50 undecided." in words
     assert "frustration" not in words.replace(str(collection.root), "")
+
+
+def test_the_terminal_tells_how_it_ends_in_80_columns(server):
+    server.start(annotator="a" * 40)
+    words = server.log.read_text()
+    assert max(map(len, words.splitlines())) <= 80
+    assert "Finish in the page ends the review and goes on with what follows; Ctrl-C stops" in words
+
+
+def test_the_summary_has_the_page_s_words(collection, page):
+    looks = dict(zip(crops(collection).items(), ["reject", "minor", "minor", "illustration"], strict=False))
+    send(page, *(event(face, crop, look) for (face, crop), look in looks.items()))
+    review = Review(collection, None, "anna", 1, CLASSES)
+    assert summary_in_words(review) == "Reviewed: 1 rejected, 2 may be under 18, 1 drawn or AI, 56 undecided."
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

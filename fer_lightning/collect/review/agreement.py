@@ -35,7 +35,8 @@ class Agreement:
     def in_words(self) -> str:
         if not self.faces:
             return "No face was decided in both passes by two people."
-        share = f"{self.faces} faces were decided twice, {100 * self.observed:.0f} % of them the same way."
+        twice = "1 face was" if self.faces == 1 else f"{self.faces:,} faces were"
+        share = f"{twice} decided twice, {100 * self.observed:.0f} % the same way."
         if np.isnan(self.kappa):
             return f"{share} Cohen's kappa is not defined where only one category was chosen."
         ends = "" if np.isnan(self.low) else f" (95 % interval {self.low:.2f} to {self.high:.2f})"

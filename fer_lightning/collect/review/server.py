@@ -15,6 +15,7 @@ import re
 import secrets
 import socket
 import sqlite3
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -51,6 +52,9 @@ MOST_FACES = 100  # whose details are asked for at once
 BUSY_MS = 1000  # how long the page waits for a step that writes, before it tries again
 ENDING_SECONDS = 3
 PAGE = Path(__file__).parent / "page"
+# What the page calls an outcome, where that is not the action's own name.
+WORDS = {"reject": "rejected", "minor": "may be under 18", "illustration": "drawn or AI"}
+COLUMNS = 80  # of a terminal
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 # What is on a picture never changes, but it must not outlive a review for long in a browser's cache.
 KEPT = "private, max-age=86400, immutable"
@@ -261,10 +265,10 @@ def kept_secret(path: Path) -> str:
         found = path.read_text().strip()
     except (FileNotFoundError, UnicodeDecodeError):
         found = ""
-    if re.fullmatch(r"[0-9a-f]{64}", found):
+    if re.fullmatch(r"[0-9a-f]{32}", found):
         return found
     path.unlink(missing_ok=True)
-    made = secrets.token_hex(32)
+    made = secrets.token_hex(16)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(made)
         file.flush()
@@ -275,15 +279,21 @@ def kept_secret(path: Path) -> str:
 def _introduction(review: Review, address: str) -> str:
     counts = review.counts()
     of, second = f" of {review.sought}" if review.sought else "", ", blind second pass" if review.blind else ""
+    faces = len(review.faces())
+    number = f"{faces:,} face{'' if faces == 1 else 's'}"
+    what = f"Review{of}{second}, as {review.annotator}: {number}, {counts['undecided']:,} undecided."
+    end = (
+        "Finish in the page ends the review and goes on with what follows; Ctrl-C stops here. "
+        "Every decision is kept, and the next review goes on."
+    )
     return (
-        f"Review{of}{second}, as {review.annotator}: {len(review.faces())} faces, {counts['undecided']} undecided.\n"
-        f"Open in a browser on this machine:\n\n  {address}\n\n"
-        f"End with Finish in the page, or with Ctrl-C here; every decision is kept, and the next review goes on."
+        f"{textwrap.fill(what, COLUMNS)}\nOpen in a browser on this machine:\n\n  {address}\n\n"
+        f"{textwrap.fill(end, COLUMNS)}"
     )
 
 
 def summary_in_words(review: Review) -> str:
-    counts = ", ".join(f"{count} {name}" for name, count in review.counts().items())
+    counts = ", ".join(f"{count:,} {WORDS.get(name, name)}" for name, count in review.counts().items())
     found = review.agreement()
     return f"Reviewed: {counts}." + (f"\n{found.in_words()}" if found else "")
 

@@ -57,7 +57,9 @@ export class Shelf {
     picture.src = `/img/source/${face}-${file}`;
     picture.decode().catch(() => {
       this.#pictures.delete(face);
-      if (!picture.naturalWidth) this.#failed();
+      if (picture.naturalWidth) return;
+      picture.dataset.failed = "yes";
+      this.#failed();
     });
     return picture;
   }
@@ -127,7 +129,7 @@ export function showFlags(place, details, state) {
   const cards = alike.map((like) => {
     const image = element("img", { src: cropAddress(like.other, like.crop_id), width: 72, height: 72, alt: "A face that is alike" });
     const caption = element("figcaption", {}, `Like ${state(like.other)}`, element("br"), nearness(like));
-    return element("figure", {}, image, caption);
+    return element("figure", {}, element("div", { className: "still" }, image), caption);
   });
   place.replaceChildren(...warnings.map((words) => element("p", { textContent: words })), ...cards);
 }

@@ -21,6 +21,8 @@ const MOVES = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown
 
 const $ = (id) => document.getElementById(id);
 const number = (count) => count.toLocaleString("en");
+const are = (count) => (count === 1 ? "is" : "are");
+const decisions = (count, kind = "") => `${number(count)} ${kind}decision${count === 1 ? "" : "s"}`;
 
 let about, faces, places, ledger, outbox;
 let undecided = 0;
@@ -93,7 +95,7 @@ function name() {
   );
   const waiting = outbox.elsewhere();
   $("elsewhere").hidden = !waiting;
-  $("elsewhere").textContent = `${number(waiting)} unsent decisions of another pass or annotator are kept in this browser; they are sent when the review is started for these again.`;
+  $("elsewhere").textContent = `${decisions(waiting, "unsent ")} of another pass or annotator ${are(waiting)} kept in this browser, to be sent when that review is started again.`;
   $("letters").checked = recall(LETTERS) !== "off";
 }
 
@@ -157,10 +159,7 @@ function turnTo(wanted) {
 
 function makeTile({ id, crop }, index) {
   const image = element("img", { width: 144, height: 144, alt: "", draggable: false, src: cropAddress(id, crop) });
-  image.addEventListener("error", () => {
-    image.dataset.failed = "yes";
-    outbox.flush();
-  });
+  image.addEventListener("error", () => outbox.flush());
   const made = element("div", { tabIndex: -1 }, image, element("span", { className: "mark" }));
   made.setAttribute("role", "option");
   made.addEventListener("click", (event) => moveTo(first() + index, event.shiftKey || several()));
@@ -188,7 +187,10 @@ const several = () => $("several").getAttribute("aria-pressed") === "true";
 
 function moveTo(wanted, extend = false) {
   const before = range();
-  if (wanted !== place) since = performance.now();
+  if (wanted !== place) {
+    since = performance.now();
+    $("panel").scrollTop = 0;
+  }
   place = wanted;
   if (!extend) anchor = place;
   resting = false;
@@ -421,7 +423,7 @@ function drawTrouble() {
   $("unsaved").hidden = !size;
   $("unsaved").textContent = `${number(size)} unsaved`;
   $("trouble").hidden = !trouble && (keeping || !size);
-  const kept = keeping ? `${number(size)} unsaved decisions are kept in this browser` : `${number(size)} decisions are unsaved, and this browser keeps nothing: leave this page open`;
+  const kept = keeping ? `${decisions(size, "unsaved ")} ${are(size)} kept in this browser` : `${decisions(size)} ${are(size)} unsaved, and this browser keeps nothing: leave this page open`;
   const then = size ? `${kept} and sent as soon as it answers.` : "Nothing is unsaved.";
   const put = (text) => $("trouble-words").textContent !== text && ($("trouble-words").textContent = text);
   if (!trouble) put(`${kept}.`);
@@ -435,10 +437,7 @@ function drawTrouble() {
 
 // The server is back: load what could not be loaded meanwhile.
 async function recover() {
-  for (const image of document.querySelectorAll("img[data-failed]")) {
-    delete image.dataset.failed;
-    image.src = image.src;
-  }
+  for (const image of document.querySelectorAll("img[data-failed]")) image.src = image.src;
   await shelf.load(faces.slice(first(), last() + 1).map(({ id }) => id));
   drawPanel();
 }
@@ -456,6 +455,9 @@ function press(id, pressed) {
 function listen() {
   new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${$("top").offsetHeight}px`)).observe($("top"));
   document.addEventListener("keydown", onKey);
+  // These do not bubble. An image that did not come is an empty box, with its name for those who hear it.
+  document.addEventListener("error", ({ target }) => (target.dataset.failed = "yes"), true);
+  document.addEventListener("load", ({ target }) => delete target.dataset.failed, true);
   $("next").addEventListener("click", nextSheet);
   $("previous").addEventListener("click", () => turn(sheet - 1));
   $("several").addEventListener("click", () => press("several", !several()));
@@ -513,8 +515,8 @@ function decision(key, event) {
 // ---- the end
 
 function askToFinish() {
-  const open = undecided ? `${number(undecided)} of ${number(faces.length)} faces are undecided. They stay so: nothing is accepted by default, and the next review begins with them.` : "Every face is decided.";
-  const unsaved = outbox.size ? ` ${number(outbox.size)} decisions are not saved yet; the review ends once they are.` : "";
+  const open = undecided ? `${number(undecided)} of ${number(faces.length)} faces ${are(undecided)} undecided. Nothing is accepted by default, and the next review begins there.` : "Every face is decided.";
+  const unsaved = outbox.size ? ` ${decisions(outbox.size)} ${are(outbox.size)} not saved yet; the review ends once all are.` : "";
   $("ending-words").textContent = open + unsaved;
   $("ending").showModal();
 }
@@ -541,7 +543,7 @@ function end({ counts: found, agreement }) {
   $("end-agreement").textContent = agreement ?? "";
   $("end-next").textContent = about.blind
     ? "Faces on which the two passes differ are not taken until somebody settles them. The next step merges the decisions and shows the tally."
-    : "The next step merges the decisions and shows the tally. A blind second look at a share of the faces (review.second_pass=true) tells how well the labels can be trusted.";
+    : "The next step merges the decisions and shows the tally. A blind second look at a share of the faces (review.second_pass=true review.annotator=second) tells how well the labels can be trusted.";
   $("end").querySelector("h1").focus();
 }
 
