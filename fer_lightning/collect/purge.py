@@ -63,8 +63,7 @@ def purge(
 
 def _candidates(collection: Collection, image: str | None, creator: str | None, url: str | None) -> set[int]:
     if image is not None:
-        found = _one_picture(collection, image)
-        return _candidates_of(collection, {found})
+        return _candidates_of(collection, _named(collection, image))
     if creator is not None:
         wanted = creator_value(creator)
         rows = collection.rows("SELECT candidate, creator, creator_url FROM licence")
@@ -84,17 +83,18 @@ def _values(value, *texts: str | None) -> set[str]:
     return {value(text) for text in texts if text}
 
 
-def _one_picture(collection: Collection, image: str) -> str:
+def _named(collection: Collection, image: str) -> set[str]:
+    """The one picture whose id begins so; none where it has been purged before."""
     image = image.strip().lower()
     if not _ID.fullmatch(image):
         raise UserError(f"--id {image!r}: 8 to 64 digits of a picture's SHA-256, as the review page shows them")
     found = [row["image"] for row in collection.rows("SELECT image FROM picture WHERE image GLOB ?", f"{image}*")]
-    if len(found) != 1:
+    if len(found) > 1 or not (found or any(known.startswith(image) for known in _denied_images(collection))):
         raise UserError(
             f"--id {image}: {len(found) or 'no'} picture{'s' * (len(found) != 1)} of {collection.root} begin so; "
             f"the review page and provenance.csv have the whole image_id"
         )
-    return found[0]
+    return set(found)
 
 
 def _pictures(collection: Collection, candidates: set[int]) -> set[str]:
@@ -113,16 +113,17 @@ def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int]
     hashes = np.array([as_hash(row["phash"]) for row in known], np.uint64)
     mirrored = dict(zip(names.tolist(), (as_hash(row["phash_mirrored"]) for row in known), strict=True))
     plain = dict(zip(names.tolist(), hashes.tolist(), strict=True))
-    pictures = set(_among(collection, "SELECT image FROM picture WHERE image IN", _denied_images(collection)))
-    while new := _pictures(collection, candidates) - pictures:
-        pictures |= new
+    pictures = _pictures(collection, candidates)
+    pictures.update(_among(collection, "SELECT image FROM picture WHERE image IN", _denied_images(collection)))
+    looked_at: set[str] = set()
+    while new := pictures - looked_at:
+        looked_at |= new
         for image in new & plain.keys():
-            alike = names[same_picture(hashes, plain[image], mirrored[image])].tolist()
-            pictures.update(
-                other for other in set(alike) - pictures if _same_face(collection, image, other, plain, mirrored)
-            )
-        pictures |= _set_aside_with(collection, pictures)
+            alike = set(names[same_picture(hashes, plain[image], mirrored[image])].tolist()) - pictures
+            pictures.update(other for other in alike if _same_face(collection, image, other, plain, mirrored))
+        pictures |= _set_aside_with(collection, new)
         candidates = candidates | _candidates_of(collection, pictures)
+        pictures |= _pictures(collection, candidates)
     return candidates, pictures
 
 

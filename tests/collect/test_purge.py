@@ -115,6 +115,31 @@ def test_copies_of_copies_go_too(tmp_path):
         assert chain.value("SELECT count(*) FROM picture") == 0
 
 
+def test_a_picture_that_was_purged_before_is_no_mistake(collection):
+    third = images(collection)[2]
+    purge(collection, image=third)
+    assert purge(collection, image=third[:12]).candidates == 0
+
+
+def test_pictures_that_are_alike_in_steps_go_together(tmp_path):
+    """Nobody has looked for copies yet: each is within reach of the next one alone."""
+    with Collection(tmp_path / "steps") as steps:
+        page = add_page(steps)
+        base = as_hash(0x0F0F_0F0F_0F0F_0F0F)
+        hashes = [base, base ^ 0xFF, base ^ 0xFFFF]
+        for value in hashes:
+            add_face(steps, page, drawn(1))
+            image = images(steps)[-1]
+            row = dict(steps.rows("SELECT * FROM picture WHERE image = ?", image)[0])
+            steps.database.execute("INSERT INTO purging VALUES (1)")
+            steps.database.execute("PRAGMA foreign_keys = OFF")
+            steps.database.execute("DELETE FROM picture WHERE image = ?", (image,))
+            steps.database.execute("DELETE FROM purging")
+            steps.add("picture", row | {"phash": value, "phash_mirrored": ~value & 0x7FFF_FFFF_FFFF_FFFF})
+            steps.database.execute("PRAGMA foreign_keys = ON")
+        assert purge(steps, image=images(steps)[0]).pictures == 3
+
+
 def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
     export(collection, folder=tmp_path / "out", licence_known=("local",))
     export(collection, folder=tmp_path / "other", licence_known=("local",))
