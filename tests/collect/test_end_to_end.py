@@ -101,7 +101,7 @@ def test_a_folder_through_the_whole_chain_and_a_second_run_that_adds(tmp_path):
     said = run("search", "fetch", "detect", "dedupe", "merge", "tally", *common)
     assert "3 new pictures of frustration" in said
     assert "10 faces accepted, 1 rejected, 0 open; 0 of them new or changed" in said
-    assert "boredom too: make collect EMOTION=boredom" in run("export", *common).replace("\n", " ")
+    assert "learning_game needs boredom too: collect in the same way with EMOTION=boredom" in run("export", *common)
     with Collection(tmp_path / "c") as collection:
         gone = collection.value("SELECT image FROM current_face JOIN current_settled ON face = current_face.id "
                                 "WHERE outcome = 'accepted'")  # fmt: skip

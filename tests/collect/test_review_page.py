@@ -261,14 +261,12 @@ def test_a_face_that_was_cut_out_anew_is_decided_about_again(server, root, visit
 
 
 def test_a_late_delivery_does_not_override_what_was_decided_after_it(server, root, visit):
-    late = visit(server.start())
+    address = server.start()
+    late, other = visit(address), visit(address)  # two browsers
     ready(late)
     late.route("**/api/decisions", lambda route: route.abort())
     press(late, "aa")
     expect(late.locator("#unsaved")).to_have_text("2 unsaved")
-    other = visit(f"http://127.0.0.1:{server.port}/", context=late.context)
-    other.evaluate("localStorage.clear()")  # as another browser would be
-    other.reload()
     ready(other)
     press(other, "x")
     saved(other)
