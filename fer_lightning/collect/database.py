@@ -24,12 +24,15 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fer_lightning.errors import UserError
+
+# Called with (done, total) as a step goes on.
+Progress = Callable[[int, int], None]
 
 FILE = "collection.sqlite3"
 VERSION = 1

@@ -7,14 +7,14 @@ whose pixels correlate with those of FER2013 is a copy of that row. Each is look
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Row
 
 import numpy as np
 
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.database import Collection, Progress
 from fer_lightning.collect.hashes import SAME_PICTURE, as_hash, distances, phash
 from fer_lightning.collect.providers.licences import BY_FREEDOM
 from fer_lightning.collect.same_picture import correlation, shows_the_same
@@ -28,8 +28,6 @@ ALIKE_CROP = 6
 # Crops of FER2013 within as many bits are compared by their pixels.
 LOOKED_AT = 12
 _AT_ONCE = 50  # faces in a transaction
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

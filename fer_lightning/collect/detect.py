@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.database import Collection, Progress
 from fer_lightning.collect.hashes import as_signed, both_hashes
 from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import FILTER, crop_side
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import Found, find_face, recipe
 from fer_lightning.faces.quality import Rules
-
-Progress = Callable[[int, int], None]
 
 AT_ONCE = 32  # pictures of one transaction: what a kill may cost is a second's work
 

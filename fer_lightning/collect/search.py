@@ -8,13 +8,13 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
 
 from fer_lightning.collect.attempts import TO_FETCH
-from fer_lightning.collect.database import Collection, now
+from fer_lightning.collect.database import Collection, Progress, now
 from fer_lightning.collect.denied import Denied
 from fer_lightning.collect.providers.provider import (
     DAY,
@@ -28,8 +28,6 @@ from fer_lightning.collect.providers.provider import (
 )
 
 log = logging.getLogger("fer_lightning")
-
-Progress = Callable[[int, int], None]
 
 PATIENCE = 60.0  # seconds that are waited for a provider; whoever asks for more is asked again by another run
 MOST_FAILURES = 3  # in a row

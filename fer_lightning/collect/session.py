@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 
 from fer_lightning.check import check_node
 from fer_lightning.collect import tally
-from fer_lightning.collect.database import FILE, Collection
+from fer_lightning.collect.database import FILE, Collection, Progress
 from fer_lightning.collect.export import CSV, NothingToExport, export
 from fer_lightning.collect.funnel import funnels, lost, total
 from fer_lightning.collect.review.server import check_options, serve, undecided
@@ -36,8 +36,6 @@ KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 LABELS = TAXONOMIES["learning_game_distracted"].classes
 
 FUNNEL, LOST = "funnel.csv", "lost.csv"
-
-Progress = Callable[[int, int], None]
 
 
 class Session:

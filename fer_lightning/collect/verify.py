@@ -5,16 +5,13 @@ show the accepted pictures are still there is asked for on request: a licence th
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fer_lightning.collect.attempts import FILE_LOST
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.database import Collection, Progress
 from fer_lightning.collect.network import Client, Reason, Refused
 from fer_lightning.files import TEMPORARY
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
