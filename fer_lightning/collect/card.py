@@ -52,8 +52,8 @@ def _classes(rows: Sequence[Row]) -> str:
     table = [(label, *(by[usage] for usage in USAGES), by.total()) for label, by in sorted(counts.items())]
     return _table(("class", *USAGES, "all"), table) + (
         "\n\nPictures that look alike stand in one split, and so do those that look like a row of FER2013. When more "
-        "are collected, a face stays in its split, unless it turns out to be like one that is tested: then it is tested "
-        "too."
+        "are collected, a face stays in its split, unless it turns out to be like one that is tested: then it is "
+        "tested too."
     )
 
 
