@@ -20,17 +20,13 @@ latency and the count of looks at the test rows.
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from fer_lightning import schema
+from fer_lightning import command, schema
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
-from fer_lightning.refusals import CONF, explain
+from fer_lightning.refusals import CONF
 from fer_lightning.runs import command_line, git_state, now
 from fer_lightning.trained import TrainedRun, open_run
 
@@ -50,22 +46,13 @@ def main() -> None:
         PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=f"{PROGRAM} run=PATH"
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
-    try:
+    with command.failures_in_words("evaluate", "Nothing is half written"):
         evaluate(config(parser.parse_args().overrides))
-    except UserError as error:
-        refuse(str(error))
-    except OSError as error:
-        refuse(f"{in_words(error)}. Nothing is half written: mend that and give the same command again.")
 
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    schema.register()
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("evaluate", overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, schema.EvaluateConfig)) from None
+    cfg = command.settings("evaluate", schema.EvaluateConfig, overrides)
     if OmegaConf.is_missing(cfg, "run"):
         raise UserError(f"run is not set: the folder of a trained run. E.g. {PROGRAM} run=outputs/train/seed-0")
     if cfg.threads is not None and cfg.threads < 1:
@@ -145,11 +132,6 @@ def watched(batches: "EvalLoader", title: str) -> "Iterable[Batch]":
     from rich.progress import track
 
     return track(batches, title, total=len(batches), transient=True, disable=not sys.stdout.isatty())
-
-
-def refuse(message: str) -> NoReturn:
-    print(f"evaluate: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -14,24 +14,31 @@ from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.schema import EvaluateConfig, TrainConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-HELP = {
-    TrainConfig: "See: python train.py --help",
-    EvaluateConfig: "See: python -m fer_lightning.evaluate --help",
-    CollectSettings: "See: python -m fer_lightning.collect --help",
+# Whose keys a schema's are, and the file that sets them.
+COMMANDS = {
+    TrainConfig: ("python train.py", CONF / "train.yaml"),
+    EvaluateConfig: ("python -m fer_lightning.evaluate", CONF / "evaluate.yaml"),
+    CollectSettings: ("python -m fer_lightning.collect", CONF / "collect" / "collect.yaml"),
 }
+# Folders of conf/ that hold no group of train.py.
+NO_GROUPS = ("hydra", "collect", "live")
 
 
 def explain(error: HydraException | OmegaConfBaseException, schema: type = TrainConfig) -> str:
     """The message for a user of that schema's command; Hydra's own first lines where the case is not a known one."""
     ways = "key=value, or group=option" if schema is TrainConfig else "key=value"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override!r}: expected {ways}. {HELP[schema]}"
+        return f"cannot read the override {error.override!r}: expected {ways}. {_help(schema)}"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part)
     for pattern, say in _KNOWN:
         found = re.search(pattern, text)
         if found:
             return _no_key_of(schema, found, text) if say is _no_key and schema is not TrainConfig else say(found, text)
-    return text.partition("\nConfig search path")[0].strip() + f"\n{HELP[schema]}"
+    return text.partition("\nConfig search path")[0].strip() + f"\n{_help(schema)}"
+
+
+def _help(schema: type) -> str:
+    return f"See: {COMMANDS[schema][0]} --help"
 
 
 def options(group: str) -> list[str]:
@@ -42,7 +49,7 @@ def options(group: str) -> list[str]:
 
 def groups() -> list[str]:
     """The config groups that a command line can choose from."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "collect"))
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NO_GROUPS)
 
 
 def _no_option(found: re.Match[str], text: str) -> str:
@@ -63,14 +70,14 @@ def _no_key(found: re.Match[str], text: str) -> str:
 
 
 def _no_key_of(schema: type, found: re.Match[str], text: str) -> str:
-    """For the schemas whose nested keys are typed, or stand in an option of conf/collect/."""
+    """For the schemas whose nested keys are typed, or stand in an option of a group beside their file."""
     full = re.search(r"full_key: (\S+)", text)
     parent, _, key = (full[1] if full else found[1]).rpartition(".")
     fields = {field.name: field.type for field in dataclasses.fields(schema)}
     if dataclasses.is_dataclass(fields.get(parent)):
         known = [field.name for field in dataclasses.fields(fields[parent])]
     elif parent:
-        known = sorted(_keys_below(parent, CONF / "collect" / "collect.yaml"))
+        known = sorted(_keys_below(parent, COMMANDS[schema][1]))
     else:
         known = list(fields)
     prefix = f"{parent}." if parent else ""

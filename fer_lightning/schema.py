@@ -82,6 +82,5 @@ class EvaluateConfig:
 
 
 def register() -> None:
-    """Make the schemas known to Hydra under the names that conf/train.yaml and conf/evaluate.yaml list first."""
+    """Make the schema known to Hydra under the name that conf/train.yaml lists first."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
-    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)

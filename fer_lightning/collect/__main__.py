@@ -21,7 +21,6 @@ stands in conf/collect/.
 
 import argparse
 import os
-import re
 import signal
 import sqlite3
 import sys
@@ -29,16 +28,13 @@ import warnings
 from typing import NoReturn
 
 from dotenv import load_dotenv
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from fer_lightning import command
 from fer_lightning.check import nearest
-from fer_lightning.collect.settings import CollectSettings, register
+from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
-from fer_lightning.refusals import CONF, explain
+from fer_lightning.refusals import CONF
 
 PROGRAM = "python -m fer_lightning.collect"
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
@@ -64,23 +60,21 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     os.umask(0o077)  # pictures of people are for this account alone
     try:
-        _refuse_steps(steps, options)
-        load_dotenv(CONF.parent / ".env")
-        cfg = config(overrides)
-        from fer_lightning.collect.session import Session
+        with command.failures_in_words("collect", "What was done is kept"):
+            _refuse_steps(steps, options)
+            load_dotenv(CONF.parent / ".env")
+            cfg = config(overrides)
+            from fer_lightning.collect.session import Session
 
-        settings, chain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), steps or CHAIN
-        with Session(settings, begins="search" in chain) as session:
-            if steps == ["purge"]:
-                session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
-            else:
-                session.run(chain, chained=not steps)
-    except UserError as error:
-        refuse(str(error))
-    except OSError as error:
-        refuse(f"{in_words(error)}. What was done is kept: mend that and give the same command again.")
+            settings, chain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), steps or CHAIN
+            with Session(settings, begins="search" in chain) as session:
+                if steps == ["purge"]:
+                    session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
+                else:
+                    session.run(chain, chained=not steps)
     except sqlite3.OperationalError as error:
-        refuse(f"the collection's database: {error}. What was done is kept: mend that and give the same command again.")
+        reason = f"the collection's database: {error}"
+        command.refuse("collect", f"{reason}. What was done is kept: mend that and give the same command again.")
     except KeyboardInterrupt:
         print("\nStopped. What was done is kept; the same command goes on.", file=sys.stderr)
         sys.exit(130)
@@ -88,26 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    register()
-    try:
-        with initialize_config_dir(str(CONF / "collect"), version_base="1.3"):
-            return compose("collect", [_quoted(override) for override in overrides])
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, CollectSettings)) from None
-
-
-def _quoted(override: str) -> str:
-    """Paths and names may hold any letter: Hydra's grammar takes them in quotes."""
-    key, _, value = override.partition("=")
-    if key not in TEXTS or value == "null" or value[:1] in ("'", '"'):
-        return override
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"{key}='{escaped}'"
-
-
-def refuse(message: str) -> NoReturn:
-    print(f"collect: {message}", file=sys.stderr)
-    sys.exit(2)
+    return command.settings("collect", CollectSettings, overrides, folder=CONF / "collect", texts=TEXTS)
 
 
 def _parser() -> argparse.ArgumentParser:

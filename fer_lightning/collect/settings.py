@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 
@@ -73,8 +72,3 @@ class CollectSettings:
     review: ReviewSettings = field(default_factory=ReviewSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     verify: VerifySettings = field(default_factory=VerifySettings)
-
-
-def register() -> None:
-    """Make the schema known to Hydra under the name that conf/collect/collect.yaml lists first."""
-    ConfigStore.instance().store(name="collect_schema", node=CollectSettings)

@@ -1,0 +1,62 @@
+"""What the command lines share: key=value words composed by Hydra, and mistakes told in words, without a traceback."""
+
+import re
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import in_words
+from fer_lightning.refusals import CONF, explain
+
+
+def settings(
+    name: str, schema: type, words: list[str], *, folder: Path = CONF, texts: Collection[str] = ()
+) -> DictConfig:
+    """`folder/name.yaml` with the typed words over it; UserError where they cannot be meant.
+
+    The file's defaults list begins with `<name>_schema`: the dataclass `schema`, under which it is known to Hydra.
+    texts  keys that hold a path or a name, and so may hold any letter
+    """
+    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            return compose(name, [_quoted(word, texts) for word in words])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, schema)) from None
+
+
+@contextmanager
+def failures_in_words(program: str, kept: str) -> Iterator[None]:
+    """Ends the process with status 2 and `program: what is wrong` for what a user can mend.
+
+    kept  what became of the work after an error of the system: "Nothing is half written"
+    """
+    try:
+        yield
+    except UserError as error:
+        refuse(program, str(error))
+    except OSError as error:
+        refuse(program, f"{in_words(error)}. {kept}: mend that and give the same command again.")
+
+
+def refuse(program: str, message: str) -> NoReturn:
+    print(f"{program}: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _quoted(word: str, texts: Collection[str]) -> str:
+    """Hydra's grammar takes any letter in quotes."""
+    key, _, value = word.partition("=")
+    if key not in texts or value == "null" or value[:1] in ("'", '"'):
+        return word
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
