@@ -1,0 +1,1 @@
+"""How much the difficulty of a game changes, and when."""

@@ -1,0 +1,1 @@
+"""Players drawn by a program, on whom difficulty policies are compared."""
