@@ -1,11 +1,20 @@
-"""What an exported file says about itself: enough to cut out, label and judge faces without the run that it comes from."""
+"""What an exported file says about itself: enough to cut out, label and judge faces without the run behind it."""
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from fer_lightning.faces.crop import FILTER, SIDE, SIDE_OF_HEIGHT
+from fer_lightning.labels import TAXONOMIES
+
+if TYPE_CHECKING:
+    import onnx
 
 FORMAT = 1
 KEY = "fer_lightning"  # of the ONNX file's metadata
+CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey": "BT.601"}
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,8 @@ class Metadata:
     crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}
     network       {"model", "stn", "input_size", "parameters"}
     data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on
-    metrics       {"test": {"acc", "f1_macro", "recall_mean"}, "val": {...}}, shares from 0 to 1; what is unknown is absent
+    metrics       {"test": {"acc", "f1_macro", "recall_mean"}, "val": {...}}, shares from 0 to 1; "test_clean"
+                  of the rows without copies in training; what is unknown is absent
     recall        {class: share of its test rows that were found, or None}
     confusion     K x K counts of test rows, true class by predicted class; None where the run has no test rows
     commit        of the code that exported it; `exported`: when, ISO 8601
@@ -42,4 +52,75 @@ class Metadata:
     @classmethod
     def from_json(cls, text: str) -> "Metadata":
         """ValueError where this is none of ours, or of another format, in words that follow 'its metadata ...'."""
-        raise NotImplementedError
+        try:
+            found = json.loads(text)
+        except ValueError:
+            raise ValueError("cannot be read as JSON") from None
+        if not isinstance(found, dict):
+            raise ValueError("is no JSON object")
+        if found.get("format") != FORMAT:
+            raise ValueError(f"has format {found.get('format')!r}, and this version reads format {FORMAT}")
+        names = {field.name for field in fields(cls)}
+        if found.keys() != names:
+            raise ValueError(f"lacks or adds keys: {', '.join(sorted(found.keys() ^ names))}")
+        for name, fits in _FITS.items():
+            if not fits(found[name]):
+                raise ValueError(f"has an odd value at {name!r}")
+        metadata = cls(**found | {"classes": tuple(found["classes"]), "confusion": _rows(found["confusion"])})
+        _refuse_odd_classes(metadata)
+        return metadata
+
+
+def embed(model: "onnx.ModelProto", metadata: Metadata) -> None:
+    """Put the metadata into the model, in the place of any that it has."""
+    for prop in [prop for prop in model.metadata_props if prop.key == KEY]:
+        model.metadata_props.remove(prop)
+    model.metadata_props.add(key=KEY, value=metadata.to_json())
+
+
+def _refuse_odd_classes(metadata: Metadata) -> None:
+    """Labels are never guessed: the order is that of labels.py, and the tables beside it have its size."""
+    taxonomy = TAXONOMIES.get(metadata.taxonomy)
+    if taxonomy is None:
+        raise ValueError(f"names the classes {metadata.taxonomy!r}, and this version knows {', '.join(TAXONOMIES)}")
+    if metadata.classes != taxonomy.classes:
+        raise ValueError(f"has the classes of {taxonomy.name} in another order, or others: {metadata.classes}")
+    if set(metadata.recall) != set(metadata.classes):
+        raise ValueError("has an odd value at 'recall': expected one share for each class")
+    sizes = {len(metadata.classes), *(len(row) for row in metadata.confusion or ())}
+    if metadata.confusion is not None and sizes != {len(metadata.confusion)}:
+        raise ValueError("has an odd value at 'confusion': expected a row and a column for each class")
+
+
+def _rows(confusion: list[list[int]] | None) -> tuple[tuple[int, ...], ...] | None:
+    return None if confusion is None else tuple(tuple(row) for row in confusion)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_object(value: Any, fits: Callable[[Any], bool] = lambda value: True) -> bool:
+    return isinstance(value, dict) and all(fits(part) for part in value.values())
+
+
+def _is_list(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(fits(part) for part in value)
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "taxonomy", "commit", "exported"), _is_text),
+    **dict.fromkeys(("crop", "network", "data"), _is_object),
+    "classes": lambda value: _is_list(value, _is_text),
+    "metrics": lambda value: _is_object(value, lambda part: _is_object(part, _is_share)),
+    "recall": lambda value: _is_object(value, lambda part: part is None or _is_share(part)),
+    "confusion": lambda value: value is None or _is_list(value, lambda row: _is_list(row, _is_count)),
+}
