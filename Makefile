@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install lock quickstart data models collect audit report test test-all lint security format benchmark docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docker apptainer clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -46,6 +46,13 @@ models: install  ## the face detector's file, 233 kB: make models [FROM=path to 
 collect: install  ## faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
 	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
 		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="$(FROM)") $(STEPS)
+
+live: install  ## faces before a camera, on a page of this machine: make live MODEL=face.onnx [SOURCE=0 or video.mp4] [PORT=8767]
+	@test -n "$(MODEL)" || { echo "make live MODEL=face.onnx: a file of python -m fer_lightning.export run=PATH"; exit 2; }
+	@$(BIN)/python -m fer_lightning.live model="$(MODEL)" $(if $(SOURCE),source="$(SOURCE)") $(if $(PORT),port="$(PORT)")
+
+game: install  ## a game that adapts to its player; without MODEL the camera stays out of it: make game [MODEL=face.onnx] [PORT=8767]
+	@$(BIN)/python -m fer_lightning.game $(if $(MODEL),model="$(MODEL)") $(if $(PORT),port="$(PORT)")
 
 audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
