@@ -1,0 +1,76 @@
+"""The states of a player, and log-likelihoods of them that fade."""
+
+import math
+from collections.abc import Sequence
+
+STATES = ("frustrated", "bored", "engaged")
+Evidence = tuple[float, float, float]  # log-likelihoods of STATES in nats, mean 0; three zeros say nothing
+NOTHING: Evidence = (0.0, 0.0, 0.0)
+CLIP = 3.0  # nats: what one look, or all texts together, can say at most
+LOOK = 1.0  # seconds for which one look speaks at most, however long ago the one before was
+
+
+def centred(values: Sequence[float]) -> Evidence:
+    """The values less their mean, within +-CLIP."""
+    first, second, third = values
+    mean = (first + second + third) / 3
+    return _clipped(first - mean), _clipped(second - mean), _clipped(third - mean)
+
+
+def softmax(values: Sequence[float]) -> Evidence:
+    """exp(values) / their sum."""
+    most = max(values)
+    first, second, third = (math.exp(value - most) for value in values)
+    total = first + second + third
+    return first / total, second / total, third / total
+
+
+def _clipped(value: float) -> float:
+    return min(max(value, -CLIP), CLIP)
+
+
+class Channel:
+    """Evidence that fades with the time constant `tau`, in seconds.
+
+    mean      log-likelihoods as of the last change
+    coverage  how much of the last tau seconds was seen, 0 to 1
+    shares    (K,) of the classes in that time, times `coverage`
+    """
+
+    def __init__(self, tau: float, classes: int = 0) -> None:
+        if not tau > 0:
+            raise ValueError(f"a time constant of {tau} s: expected more than 0")
+        self.tau = tau
+        self.mean = NOTHING
+        self.coverage = 0.0
+        self.shares = [0.0] * classes
+        self._changed = -math.inf
+
+    def kept(self, now: float) -> float:
+        """The share of the evidence that has not faded by `now`, 0 to 1."""
+        return math.exp(min(self._changed - now, 0.0) / self.tau) if now >= self._changed else 1.0
+
+    def fade(self, now: float) -> None:
+        """Nothing was to be seen at `now`."""
+        self._blend(now, self.kept(now), 0.0, NOTHING, ())
+
+    def look(self, now: float, evidence: Evidence, shares: Sequence[float], quality: float) -> None:
+        """One moment of a signal: the mean moves towards it by the time since the moment before, LOOK at most."""
+        since = min(max(now - self._changed, 0.0), LOOK)
+        self._blend(now, self.kept(now), quality * -math.expm1(-since / self.tau), evidence, shares)
+
+    def add(self, now: float, evidence: Evidence) -> None:
+        """An event, which counts in full and fades from then on."""
+        self._blend(now, self.kept(now), 1.0, evidence, ())
+        self.mean = centred(self.mean)
+        self.coverage = 1.0
+
+    def _blend(self, now: float, old: float, new: float, evidence: Evidence, shares: Sequence[float]) -> None:
+        f, b, e = self.mean
+        self.mean = (f * old + evidence[0] * new, b * old + evidence[1] * new, e * old + evidence[2] * new)
+        self.coverage = min(self.coverage * old + new, 1.0)
+        if shares:
+            self.shares = [share * old + one * new for share, one in zip(self.shares, shares, strict=True)]
+        elif self.shares:
+            self.shares = [share * old for share in self.shares]
+        self._changed = now
