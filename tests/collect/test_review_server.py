@@ -23,12 +23,12 @@ from fer_lightning.collect.review.server import (
     MOST_BYTES,
     Review,
     application,
-    kept_secret,
     serve,
     summary_in_words,
     undecided,
 )
 from fer_lightning.errors import UserError
+from fer_lightning.web.serving import kept_secret
 
 FACES = 60
 PORT = 8765

@@ -6,14 +6,9 @@ collection lie in the collection's folder, so that a page that is still open goe
 ends the token. Every answer forbids the browser to load anything from elsewhere.
 """
 
-import errno
-import hashlib
 import io
 import json
-import os
 import re
-import secrets
-import socket
 import sqlite3
 import textwrap
 from collections.abc import Callable, Mapping
@@ -26,13 +21,11 @@ import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_lightning.collect.database import Collection
 from fer_lightning.collect.review import decisions
@@ -41,8 +34,10 @@ from fer_lightning.collect.review.decisions import Decision, Waiting
 from fer_lightning.collect.review.details import details
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
+from fer_lightning.web.files import Files
+from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
+from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
-HOST = "127.0.0.1"
 SHARE = 0.2  # of the faces of a first pass that the second looks at
 SHEET = 40  # faces in view at once
 SIDE = 48
@@ -55,18 +50,8 @@ PAGE = Path(__file__).parent / "page"
 # What the page calls an outcome, where that is not the action's own name.
 WORDS = {"reject": "rejected", "minor": "may be under 18", "illustration": "drawn or AI"}
 COLUMNS = 80  # of a terminal
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 # What is on a picture never changes, but it must not outlive a review for long in a browser's cache.
 KEPT = "private, max-age=86400, immutable"
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 _ANNOTATOR = re.compile(r"\w[\w .-]{0,39}")
 
 
@@ -167,7 +152,11 @@ def serve(
     UserError where an option is wrong, nothing waits, the port is taken, or another review is at work.
     """
     check_options(annotator=annotator, share=share, port=port)
-    with collection.locked("review"), closing(Collection(collection.root)) as own, closing(_listen(port)) as listening:
+    with (
+        collection.locked("review"),
+        closing(Collection(collection.root)) as own,
+        closing(listen(LOOPBACK, port, key="review.port")) as listening,
+    ):
         own.database.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         review = Review(own, emotion, annotator, pass_, classes, definitions or {}, share, seed)
         _check_waiting(review)
@@ -193,7 +182,7 @@ def serve(
                 timeout_graceful_shutdown=ENDING_SECONDS,
             )
         )
-        print(_introduction(review, f"http://{HOST}:{port}/?token={token}"), flush=True)
+        print(_introduction(review, f"http://{LOOPBACK}:{port}/?token={token}"), flush=True)
         server.run(sockets=[listening])
         if finished:
             (own.root / "review.token").unlink(missing_ok=True)
@@ -241,41 +230,6 @@ def _check_waiting(review: Review) -> None:
     )
 
 
-def _listen(port: int) -> socket.socket:
-    """A socket that connections already queue at, so that the printed address works at once."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        raise UserError(
-            f"review.port={port}: {os.strerror(error.errno)}; end the program that listens there, or name another port "
-            f"(review.port=0 takes a free one, but a page that is open finds the server again only at the same port)"
-        ) from error
-    return listening
-
-
-def kept_secret(path: Path) -> str:
-    """The random word in a file that its owner alone can read; made where there is none."""
-    try:
-        found = path.read_text().strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        found = ""
-    if re.fullmatch(r"[0-9a-f]{32}", found):
-        return found
-    path.unlink(missing_ok=True)
-    made = secrets.token_hex(16)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(made)
-        file.flush()
-        os.fsync(file.fileno())
-    return made
-
-
 def _introduction(review: Review, address: str) -> str:
     counts = review.counts()
     of, second = f" of {review.sought}" if review.sought else "", ", blind second pass" if review.blind else ""
@@ -311,52 +265,18 @@ def application(review: Review, *, token: str, port: int, finish: Callable[[], o
         Route("/img/crop/{face:int}-{crop_id}.png", site.crop),
         Route("/img/source/{face:int}-{file}", site.source),
     ]
-    hosts = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
-    guard = Middleware(Guard, hosts=hosts, cookie=site.cookie, token=token)
+    hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
+    guard = Middleware(
+        Guard,
+        hosts=hosts,
+        cookie=site.cookie,
+        token=token,
+        public=lambda path: path == "/" or path.startswith("/page/"),
+        page="the review page",
+        headers={"Content-Security-Policy": content_security_policy()},
+    )
     handlers = {HTTPException: _in_json, sqlite3.OperationalError: _unwritten}
     return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
-
-
-class Guard:
-    """Answers only this machine's own page, with headers that keep the browser to it.
-
-    Host must be ours, so that no name that a stranger points at this machine reaches it. All but the page's own files
-    takes the cookie that the printed address sets. What changes anything must come from a page of this origin.
-    """
-
-    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], cookie: str, token: str) -> None:
-        self.app = app
-        self.hosts = hosts
-        self.cookie = cookie
-        self.token = token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await (self._refusal(request) or self.app)(scope, receive, send_guarded)
-
-    def _refusal(self, request: Request) -> Response | None:
-        host, path = request.headers.get("host", ""), request.url.path
-        if host not in self.hosts:
-            return PlainTextResponse(f"Host {host!r}: this page answers at {', '.join(sorted(self.hosts))} alone.", 400)
-        if request.method not in ("GET", "HEAD") and not _same_origin(request.headers, host):
-            return _error(403, "This does not come from the review page.")
-        if path == "/" or path.startswith("/page/"):
-            return None
-        if not secrets.compare_digest(request.cookies.get(self.cookie, "").encode(), self.token.encode()):
-            return _error(401, "Open the address that the terminal printed.")
-        return None
-
-
-def _same_origin(headers: Headers, host: str) -> bool:
-    return headers.get("origin") == f"http://{host}" and headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
 class _Site:
@@ -368,8 +288,7 @@ class _Site:
         self.token = token
         self.cookie = f"fer_review_{port}"
         self.finish = finish
-        self.files = {path.name: path.read_bytes() for path in sorted(page.iterdir()) if path.suffix in TYPES}
-        self.version = hashlib.sha256(b"".join(self.files.values())).hexdigest()[:12]
+        self.files = Files(page)
         self.session = {
             "collection": kept_secret(self.collection.root / "review.id"),
             "annotator": review.annotator,
@@ -378,22 +297,16 @@ class _Site:
 
     async def index(self, request: Request) -> Response:
         """The page; the printed address is turned into a cookie, so that the token leaves the address bar."""
-        if _equal(request.query_params.get("token"), self.token):
+        if equal(request.query_params.get("token"), self.token):
             answer = RedirectResponse("/", 303)
             answer.set_cookie(self.cookie, self.token, path="/", httponly=True, samesite="strict")
             return answer
-        if _equal(request.cookies.get(self.cookie), self.token):
-            return self._file("index.html")
-        return self._file("locked.html", 401)
+        if equal(request.cookies.get(self.cookie), self.token):
+            return self.files.answer("index.html")
+        return self.files.answer("locked.html", 401)
 
     async def page_file(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self.files or name.endswith(".html"):
-            raise HTTPException(404)
-        return self._file(name)
-
-    def _file(self, name: str, status: int = 200) -> Response:
-        return Response(self.files[name], status, media_type=TYPES[Path(name).suffix])
+        return self.files.part(request.path_params["name"])
 
     async def state(self, _: Request) -> Response:
         """All that the page needs to begin: who, what, every face in order, and what stands of the events so far."""
@@ -403,7 +316,7 @@ class _Site:
         return JSONResponse(
             {
                 "session": self.session,
-                "page_version": self.version,
+                "page_version": self.files.version,
                 "emotion": review.sought,
                 "blind": review.blind,
                 "sheet": SHEET,
@@ -479,10 +392,6 @@ class _Site:
         return FileResponse(self.collection.file(name), media_type="image/jpeg", headers={"Cache-Control": KEPT})
 
 
-def _equal(given: str | None, token: str) -> bool:
-    return secrets.compare_digest((given or "").encode(), token.encode())
-
-
 def _row_id(number: int) -> int:
     return min(number, 2**63 - 1)
 
@@ -499,16 +408,12 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
-def _error(status: int, words: str) -> Response:
-    return JSONResponse({"error": words}, status)
-
-
 async def _in_json(_: Request, error: HTTPException) -> Response:
-    return _error(error.status_code, error.detail)
+    return refusal(error.status_code, error.detail)
 
 
 async def _unwritten(_: Request, error: sqlite3.OperationalError) -> Response:
     """Another process writes, or the disk is full: the page keeps what it sent and tries again."""
-    answer = _error(503, f"Not stored yet: {error}.")
+    answer = refusal(503, f"Not stored yet: {error}.")
     answer.headers["Retry-After"] = "1"
     return answer

@@ -1,0 +1,1 @@
+"""What the pages on this machine share: who is let in, which files they are made of, where they listen."""
