@@ -58,13 +58,25 @@ def choose(faces: Sequence[Face], rules: Rules) -> Choice:
     """The largest face, weighed by its score, of those whose score suffices; the rules say whether it is taken."""
     if not faces:
         return Choice(None, NO_FACE)
-    sure = [face for face in faces if face.score >= rules.min_score]
+    sure = sufficient(faces, rules)
     if not sure:
         return Choice(max(faces, key=_weight), LOW_SCORE)
-    chosen = max(sure, key=_weight)
-    ambiguous = any(face.area > rules.ambiguous_area * chosen.area for face in sure if face is not chosen)
-    reason = TOO_SMALL if crop_side(chosen) < rules.min_face_px else None
-    return Choice(chosen, reason, ambiguous, len(sure))
+    return Choice(sure[0], doubt(sure[0], rules), ambiguous(sure[0], sure, rules), len(sure))
+
+
+def sufficient(faces: Sequence[Face], rules: Rules) -> list[Face]:
+    """Those whose score suffices, the largest first, weighed by its score."""
+    return sorted((face for face in faces if face.score >= rules.min_score), key=_weight, reverse=True)
+
+
+def doubt(face: Face, rules: Rules) -> str | None:
+    """What speaks against a face of sufficient score by its box alone; None: nothing."""
+    return TOO_SMALL if crop_side(face) < rules.min_face_px else None
+
+
+def ambiguous(face: Face, others: Sequence[Face], rules: Rules) -> bool:
+    """Whether another one is nearly as large, or larger."""
+    return any(other.area > rules.ambiguous_area * face.area for other in others if other is not face)
 
 
 def _weight(face: Face) -> float:

@@ -29,7 +29,7 @@ from fer_lightning.faces import model_file
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.detector import HaarDetector, open_detector
 from fer_lightning.faces.face import Face
-from fer_lightning.faces.find import find_face, recipe
+from fer_lightning.faces.find import find_face, find_faces, recipe
 from fer_lightning.faces.model_file import NoModel
 from fer_lightning.faces.quality import Rules, choose
 from fer_lightning.faces.roll import measure_roll
@@ -126,6 +126,30 @@ def test_a_lying_head_is_left_out_and_a_leaning_one_is_not(yunet):
     assert find_face(rotated(portrait(), 90), yunet, RULES).reason == "tilted"
     assert find_face(rotated(portrait(), 90), yunet, Rules(max_roll_deg=180)).reason is None
     assert find_face(rotated(portrait(), 35), yunet, RULES).reason is None
+
+
+@needs_model
+def test_all_faces_are_cut_out_the_chosen_one_first_and_doubtful_ones_with_the_reason(yunet):
+    chosen, small = find_faces(two_faces(0.5), yunet, RULES, roll=True)
+    assert (chosen.reason, small.reason) == (None, "too small")
+    assert (chosen.ambiguous, small.ambiguous) == (False, True)
+    assert chosen.crop.shape == small.crop.shape == (48, 48)
+    assert small.square[2] == pytest.approx(0.5 * chosen.square[2], rel=0.1)
+    alone = find_face(two_faces(0.5), yunet, RULES)
+    assert (chosen.face, chosen.square, chosen.roll_deg) == (alone.face, alone.square, alone.roll_deg)
+    assert np.array_equal(chosen.crop, alone.crop)
+    (lying,) = find_faces(rotated(portrait(), 90), yunet, RULES, roll=True)
+    assert (lying.reason, lying.crop.shape) == ("tilted", (48, 48))
+
+
+def test_faces_of_an_insufficient_score_are_none_and_tilt_is_measured_where_it_is_wanted():
+    assert find_faces(drawn_picture(0, faces=0), FakeDetector(), RULES, roll=True) == []
+    assert find_faces(drawn_picture(0, faces=2), FakeDetector(score=0.7), RULES, roll=True) == []
+    for roll, reason in ((True, "tilted"), (False, None)):
+        found = find_faces(drawn_picture(0, faces=2), FakeDetector(roll_deg=60), RULES, roll=roll)
+        assert [face.reason for face in found] == [reason, reason]
+        assert [face.roll_deg for face in found] == ([60, 60] if roll else [None, None])
+        assert found[0].face.area > found[1].face.area
 
 
 def test_roll_is_read_from_the_scores_of_a_few_turns():
