@@ -30,6 +30,7 @@ ROOMS = {
     "callbacks": ("fer_lightning.callbacks.*",),
     "logger": ("fer_lightning.callbacks.*",),
     "provider": ("fer_lightning.collect.providers.*",),
+    "policy": ("fer_lightning.difficulty.*",),
 }
 # Hydra's other keys: `_args_` would pass by the signature check, the rest change what build.py makes of a node.
 HYDRA_KEYS = ("_args_", "_convert_", "_partial_", "_recursive_")

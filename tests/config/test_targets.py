@@ -22,7 +22,7 @@ from fer_lightning.trained import open_run
 def test_every_yaml_of_ours_passes(path):
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=False) or {}
     group = path.parent.relative_to(ROOT / "conf").parts
-    group = group[1:] if group[:1] == ("collect",) else group
+    group = group[1:] if group[:1] in (("collect",), ("live",)) else group
     if not group or group[0] in ("hydra", "experiment", "debug", "sweep"):
         return  # composed from the files of the groups
     refuse_foreign_targets({group[0]: without_interpolations(content)})

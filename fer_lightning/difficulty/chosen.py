@@ -1,0 +1,21 @@
+"""The policy that a config chooses."""
+
+from typing import Any
+
+from hydra.utils import get_class
+
+from fer_lightning.check import check_node
+from fer_lightning.difficulty.policy import Policy
+from fer_lightning.errors import UserError
+from fer_lightning.targets import refuse_foreign_targets
+
+
+def policy(node: dict[str, Any]) -> Policy:
+    """Of an option of conf/live/policy/: `_target_` and its keywords. UserError where they cannot be meant."""
+    refuse_foreign_targets({"policy": node})
+    check_node("policy", node, set())
+    options = {name: value for name, value in node.items() if name != "_target_"}
+    try:
+        return get_class(node["_target_"])(**options)
+    except ValueError as error:
+        raise UserError(f"policy: {error}.") from None

@@ -1,0 +1,13 @@
+"""No adaptation: what every other policy is compared with."""
+
+from collections.abc import Sequence
+
+from fer_lightning.difficulty.policy import Outcome, Proposal
+from fer_lightning.live.state import PlayerState
+
+
+class Fixed:
+    """Never proposes a change."""
+
+    def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
+        return Proposal(0, "The level stays as it is.")
