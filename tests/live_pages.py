@@ -59,11 +59,11 @@ class Visits:
         address: str,
         *,
         viewport: dict[str, int] = WIDE,
-        camera: bool = True,
         scheme: str = "light",
+        camera: bool = True,
         **options: Any,
     ) -> Any:
-        """The page at an address with its token, in a context of its own; `camera`: whether the user lets it have one."""
+        """The page at an address with its token, in a context of its own; `camera`: whether it may have one."""
         context = self.browser.new_context(viewport=viewport, color_scheme=scheme, **options)
         self.contexts.append(context)
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(address))

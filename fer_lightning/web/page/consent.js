@@ -49,7 +49,7 @@ function points(camera) {
       : "About five small pictures a second leave this page.";
   return [
     point("What is looked at", [
-      `${source} Faces are found in each, cut out at 48 × 48 grey pixels, and a network says which word people would put to the `,
+      `${source} Faces are found in each, cut out at 48\u00a0×\u00a048 grey pixels, and a network says which word people would put to the `,
       "expression. Several faces are told apart by their place alone: nobody is recognised.",
     ]),
     point("Where it goes", [
@@ -57,6 +57,9 @@ function points(camera) {
       server,
       ", and no further. It keeps no picture and writes nothing about you to disk; what it has of a session is gone when the ",
       "session ends. Behind a tunnel, the server is the machine at its other end.",
+    ]),
+    point("A face is not a feeling", [
+      "The word says what a picture of you looks like, not what you feel. Nobody can read that from a face, and no number on these pages does.",
     ]),
     point("What the law says", [
       link(LAW, "Article 5(1)(f) of the EU’s AI Act"),
@@ -83,10 +86,9 @@ function limits(model) {
       {},
       "These faces were mostly posed, found by web searches and labelled by others: ten people’s ",
       link(FERPLUS, "second look"),
-      " agrees with 62 % of FER2013’s test labels. On your face, in your light, with glasses, a beard or a hand before the mouth it ",
+      " agrees with 62\u202f% of FER2013’s test labels. On your face, in your light, with glasses, a beard or a hand before the mouth it ",
       "may be wrong far more often, and how often differs between people, ages and cultures.",
     ),
-    element("p", {}, element("strong", { textContent: "A face is not a feeling. " }), "The word says what a picture looks like, not what you feel."),
     element("p", { className: "small" }, "Model: ", element("code", { textContent: model.name })),
   );
 }

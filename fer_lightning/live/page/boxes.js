@@ -1,0 +1,48 @@
+// Boxes over the picture, each with the face's number and its label, or with the reason why it does not count.
+
+import { element, percent } from "/shared/elements.js";
+import { best, inkOn } from "./looks.js";
+
+export class Boxes {
+  #place;
+  #shown = new Map();
+
+  constructor(place) {
+    this.#place = place;
+  }
+
+  // faces: of the server's message; colors: Map of a class to its colour; mirrored: whether the picture is.
+  show(faces, colors, mirrored) {
+    const ids = new Set(faces.map(({ id }) => id));
+    for (const [id, { box }] of this.#shown) if (!ids.has(id)) this.#drop(id, box);
+    for (const face of faces) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id), colors, mirrored);
+  }
+
+  #make(id) {
+    const name = element("b", { textContent: id });
+    const words = element("span");
+    const box = element("div", { className: "box" }, element("p", {}, name, words));
+    box.dataset.face = id;
+    this.#place.append(box);
+    const made = { box, words };
+    this.#shown.set(id, made);
+    return made;
+  }
+
+  #drop(id, box) {
+    box.remove();
+    this.#shown.delete(id);
+  }
+
+  #put({ box: [x, y, width, height], doubt, smoothed }, { box, words }, colors, mirrored) {
+    const { name, share } = best(smoothed);
+    const color = doubt ? "#d9dde2" : colors.get(name);
+    const place = { left: mirrored ? 1 - x - width : x, top: y, width, height };
+    for (const [side, value] of Object.entries(place)) box.style.setProperty(side, `${100 * value}%`);
+    box.style.setProperty("--c", color);
+    box.style.setProperty("--on-c", inkOn(color));
+    box.classList.toggle("doubtful", Boolean(doubt));
+    box.classList.toggle("high", y < 0.08);
+    words.textContent = doubt ? doubt : `${name} ${percent(share)}`;
+  }
+}

@@ -1,0 +1,67 @@
+// A card for each face: its number, what it shows or why it does not count, and every class's probability.
+
+import { bar, element, percent } from "/shared/elements.js";
+import { best } from "./looks.js";
+
+const MOST = 4; // cards; more faces are counted
+
+export class Faces {
+  #list;
+  #more;
+  #shown = new Map();
+
+  constructor(list, more) {
+    this.#list = list;
+    this.#more = more;
+  }
+
+  // In the order of their numbers, so that cards keep their places.
+  show(faces, classes) {
+    const ordered = [...faces].sort((one, other) => one.id - other.id);
+    const first = ordered.slice(0, MOST);
+    const ids = new Set(first.map(({ id }) => id));
+    for (const [id, { card }] of this.#shown) if (!ids.has(id)) this.#drop(id, card);
+    for (const face of first) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id, classes));
+    const others = faces.length - first.length;
+    this.#more.hidden = others === 0;
+    this.#more.textContent = `and ${others} more in the picture`;
+  }
+
+  #make(id, classes) {
+    const words = element("span", { className: "words" });
+    const rows = classes.map(({ name, color }) => row(name, color));
+    const shares = element("ul", { className: "shares" }, ...rows.map(({ item }) => item));
+    const card = element("li", {}, element("h3", {}, element("b", { textContent: `Face ${id}` }), words), shares);
+    card.dataset.face = id;
+    const made = { card, words, rows };
+    this.#shown.set(id, made);
+    this.#list.append(card);
+    return made;
+  }
+
+  #drop(id, card) {
+    card.remove();
+    this.#shown.delete(id);
+  }
+
+  #put({ doubt, probabilities, smoothed }, { card, words, rows }) {
+    const { name, share } = best(smoothed);
+    card.classList.toggle("doubtful", Boolean(doubt));
+    words.textContent = doubt ? `does not count: ${doubt}` : `${name} ${percent(share)}`;
+    for (const { item, track, number, name: of } of rows) {
+      track.style.setProperty("--share", smoothed[of]);
+      track.style.setProperty("--mark", probabilities[of]);
+      number.textContent = percent(smoothed[of]);
+      item.classList.toggle("best", of === name && !doubt);
+    }
+  }
+}
+
+function row(name, color) {
+  const track = bar(0, color);
+  track.classList.add("marked");
+  const number = element("span", { className: "numbers" });
+  const item = element("li", {}, element("span", { textContent: name }), track, number);
+  item.dataset.class = name;
+  return { item, track, number, name };
+}

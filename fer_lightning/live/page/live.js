@@ -1,0 +1,302 @@
+// The live page: consent, the camera, and what the server makes of its frames.
+
+import { Connection } from "/shared/connection.js";
+import { consentForm } from "/shared/consent.js";
+import { bar, element, percent } from "/shared/elements.js";
+import { Boxes } from "./boxes.js";
+import { Camera, NoCamera } from "./camera.js";
+import { Faces } from "./faces.js";
+import { Meters } from "./meters.js";
+import { Notices } from "./notices.js";
+import { Sender } from "./sender.js";
+import { Timeline } from "./timeline.js";
+
+const FRAMES_PER_SECOND = 5;
+const LONGEST_SIDE = 640;
+const STALE_MS = 2000; // without an answer, after which boxes are taken away
+const STATES = ["frustrated", "bored", "engaged"];
+const EXPORT = "python -m fer_lightning.export run=outputs/NAME/seed-0\npython -m fer_lightning.live model=outputs/NAME/seed-0/face.onnx";
+const WITHOUT = "Without the camera this page still reads what you type.";
+const STARTING = { title: "Waiting for the camera …", words: "The browser may ask whether this page may use it." };
+const OFF = { title: "The camera is off", words: WITHOUT, again: "Read about the camera again" };
+const NO_MODEL = {
+  title: "No model is loaded",
+  words: "Nothing is looked at, and the camera stays off; what you type is read all the same. Export a run of yours and start the server with it:",
+  command: EXPORT,
+};
+const UNKNOWN = { state: "unknown", confidence: 0, probabilities: {}, reasons: ["the server is gone"] };
+const LIGHTS = {
+  on: "Camera on",
+  rests: "Camera on, nothing is sent",
+  off: "Camera off",
+};
+
+const $ = (id) => document.getElementById(id);
+const camera = new Camera($("video"), (error) => stop(error));
+const boxes = new Boxes($("boxes"));
+const cards = new Faces($("faces"), $("more"));
+const timeline = new Timeline($("timeline"));
+const notices = new Notices($("notices"));
+const meters = new Meters({ latency: $("latency"), parts: $("parts"), rate: $("rate"), dropped: $("dropped") });
+const connection = new Connection({ client: "live page" });
+let about = null; // the server's welcome
+let colors = new Map();
+let mode = "off"; // off, starting, on or paused
+let sender = null;
+let lastAnswer = 0;
+let states = new Map();
+
+// ---- the server
+
+function onWelcome(welcome) {
+  const before = about;
+  about = welcome;
+  notices.drop("server_away");
+  if (!before) return begin();
+  if (JSON.stringify(before.model) !== JSON.stringify(about.model) || before.camera !== about.camera) return beginAgain();
+  resume();
+  showLight();
+}
+
+function begin() {
+  const { model, limits } = about;
+  $("model").textContent = model ? model.name : "no model";
+  colors = new Map(model?.classes.map(({ name, color }) => [name, color]));
+  timeline.classes = model?.classes ?? [];
+  showKey(model?.classes ?? []);
+  const perSecond = Math.min(FRAMES_PER_SECOND, limits.frames_per_second);
+  const side = Math.min(LONGEST_SIDE, limits.frame_side);
+  sender = new Sender({ take: () => camera.jpeg(side), send: (frame) => connection.frame(frame), perSecond });
+  if (about.camera === "none") showLive(NO_MODEL);
+  else ask();
+}
+
+// Another model or another camera than the one that was agreed to.
+function beginAgain() {
+  stop();
+  begin();
+}
+
+function onLost({ words }) {
+  const action = { words: "Try now", act: () => connection.retry() };
+  notices.show({ level: "error", code: "server_away", message: `${words} Nothing is sent until then.` }, action);
+  if (!about) return;
+  sender.stop();
+  forget();
+  onState(UNKNOWN);
+  showLight();
+}
+
+// ---- consent
+
+function ask() {
+  $("waiting").hidden = $("live").hidden = true;
+  $("consent").hidden = false;
+  const form = consentForm({ model: about.model, camera: about.camera, without: WITHOUT, onAgree: agreed, onDecline: () => showLive(OFF) });
+  $("consent").replaceChildren(form);
+  scrollTo(0, 0);
+  form.querySelector("h1").focus({ preventScroll: true });
+}
+
+function showLive(instead) {
+  $("waiting").hidden = $("consent").hidden = true;
+  $("consent").replaceChildren();
+  $("live").hidden = false;
+  scrollTo(0, 0);
+  showInstead(instead);
+}
+
+async function agreed() {
+  mode = "starting";
+  showLive(STARTING);
+  showLight();
+  try {
+    if (about.camera === "client" && !(await camera.start())) return;
+  } catch (error) {
+    if (!(error instanceof NoCamera)) throw error;
+    return stop(error);
+  }
+  mode = "on";
+  connection.consent(true);
+  $("video").hidden = about.camera === "server";
+  $("picture").hidden = about.camera === "client";
+  $("frame").classList.toggle("mirrored", about.camera === "client");
+  fit($("video").videoWidth, $("video").videoHeight);
+  $("instead").hidden = true;
+  $("frame").hidden = false;
+  resume();
+  showLight();
+  $("stop").focus();
+}
+
+// ---- running
+
+function resume() {
+  if (about.camera === "client" && mode === "on" && connection.ready) sender.start();
+  lastAnswer = performance.now();
+}
+
+function pause() {
+  mode = mode === "paused" ? "on" : "paused";
+  if (about.camera === "client") camera.rest(mode === "paused");
+  else connection.consent(mode === "on");
+  if (mode === "paused") sender.stop();
+  forget();
+  resume();
+  showLight();
+}
+
+// The camera is released and the consent taken back. error: why, where nobody asked for it.
+function stop(error = null) {
+  mode = "off";
+  sender?.stop();
+  camera.stop();
+  if (connection.agreed) connection.consent(false);
+  forget();
+  $("frame").hidden = true;
+  $("nobody").textContent = "The camera is off.";
+  showInstead(error ? { title: error.title, words: error.message, command: error.command, again: "Read, agree and try again" } : OFF);
+  showLight();
+}
+
+// What was seen is no longer so.
+function forget() {
+  boxes.show([], colors, false);
+  cards.show([], []);
+  $("absent").hidden = true;
+  $("nobody").hidden = false;
+  $("nobody").textContent = mode === "paused" ? "Paused." : "Nothing is looked at just now.";
+  timeline.look(null);
+  meters.clear();
+}
+
+function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
+  const latency = about.camera === "client" ? sender.answered(frame) : milliseconds.total;
+  if (mode !== "on") return;
+  lastAnswer = performance.now();
+  notices.drop("camera_lost");
+  fit(width, height);
+  boxes.show(faces, colors, about.camera === "client");
+  cards.show(faces, about.model.classes);
+  $("nobody").hidden = faces.length > 0;
+  $("absent").hidden = faces.length > 0;
+  $("nobody").textContent = "No face in the picture.";
+  showOver();
+  const [largest] = faces.filter(({ doubt }) => !doubt).sort((one, other) => area(other) - area(one));
+  timeline.look(largest?.smoothed ?? null);
+  meters.answered(latency, milliseconds, dropped);
+}
+
+function area({ box: [, , width, height] }) {
+  return width * height;
+}
+
+// A frame of the server's camera; its faces follow.
+async function onPicture(jpeg) {
+  if (mode !== "on" || about.camera !== "server") return;
+  const picture = await createImageBitmap(jpeg).catch(() => null);
+  if (!picture || mode !== "on") return;
+  $("picture").width = picture.width;
+  $("picture").height = picture.height;
+  $("picture").getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+}
+
+function fit(width, height) {
+  if (width && height) $("frame").style.setProperty("--ratio", width / height);
+}
+
+function onState({ state, confidence, probabilities, reasons }) {
+  const place = $("state");
+  if (place.dataset.state !== state) $("state-said").textContent = state === "unknown" ? "The player’s state is unknown" : `The player seems ${state}`;
+  place.dataset.state = state;
+  place.textContent = state;
+  $("confidence").textContent = state === "unknown" ? "" : `confidence ${percent(confidence)}`;
+  for (const [name, { track, number }] of states) {
+    track.style.setProperty("--share", probabilities[name] ?? 0);
+    number.textContent = percent(probabilities[name] ?? 0);
+  }
+  $("reasons").replaceChildren(...reasons.map((words) => element("li", { textContent: words })));
+  timeline.state(state, confidence);
+}
+
+// ---- what is shown
+
+function showLight() {
+  const on = mode === "on" || mode === "paused";
+  const sends = mode === "on" && connection.ready;
+  const light = $("light");
+  light.dataset.camera = !on ? "off" : sends ? "on" : "paused";
+  light.textContent = !on ? LIGHTS.off : sends ? LIGHTS.on : LIGHTS.rests;
+  document.title = on ? `${sends ? "●" : "◐"} ${light.textContent} · Live` : "Live";
+  $("pause").hidden = !on;
+  $("pause").setAttribute("aria-pressed", String(mode === "paused"));
+  $("pause").textContent = mode === "paused" ? "Go on" : "Pause";
+  $("stop").hidden = mode === "off";
+  showOver();
+}
+
+function showOver() {
+  const words = mode === "paused" ? "Paused" : connection.ready ? "" : "Waiting for the server";
+  $("over").hidden = !words;
+  $("over").textContent = words;
+}
+
+function showInstead({ title, words, command = "", again = "" }) {
+  $("frame").hidden = true;
+  const place = $("instead");
+  place.hidden = false;
+  place.querySelector("h2").textContent = title;
+  place.querySelector("p").textContent = words;
+  place.querySelector("pre").hidden = !command;
+  place.querySelector("code").textContent = command;
+  $("switch-on").hidden = !again;
+  $("switch-on").textContent = again;
+  place.focus({ preventScroll: true });
+}
+
+function showKey(classes) {
+  const items = classes.map(({ name, color }) => keyItem(name, color));
+  const below = element("li", { className: "below", textContent: "below:" });
+  $("key").replaceChildren(...items, below, ...STATES.map((name) => keyItem(name, `var(--${name})`)));
+}
+
+function keyItem(name, color) {
+  const item = element("li", { textContent: name });
+  item.style.setProperty("--c", color);
+  return item;
+}
+
+function showStates() {
+  for (const name of STATES) {
+    const track = bar(0, `var(--${name})`);
+    const number = element("span", { textContent: "–" });
+    states.set(name, { track, number });
+    $("states").append(element("li", {}, element("span", { textContent: name }), track, number));
+  }
+}
+
+// ---- beginning
+
+$("pause").addEventListener("click", pause);
+$("stop").addEventListener("click", () => stop());
+$("switch-on").addEventListener("click", ask);
+$("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("words").value.trim();
+  if (text && connection.text(text)) $("words").value = "";
+});
+addEventListener("pagehide", () => camera.stop());
+setInterval(() => {
+  meters.show();
+  if (mode === "on" && connection.ready && performance.now() - lastAnswer > STALE_MS) forget();
+}, 500);
+showStates();
+showLight();
+connection.addEventListener("welcome", ({ detail }) => onWelcome(detail));
+connection.addEventListener("faces", ({ detail }) => onFaces(detail));
+connection.addEventListener("state", ({ detail }) => onState(detail));
+connection.addEventListener("picture", ({ detail }) => onPicture(detail));
+connection.addEventListener("notice", ({ detail }) => notices.show(detail));
+connection.addEventListener("lost", ({ detail }) => onLost(detail));
+connection.open();

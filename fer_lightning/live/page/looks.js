@@ -1,0 +1,16 @@
+// What the parts of the page need to know of classes and colours.
+
+export function best(shares) {
+  const [name, share] = Object.entries(shares).reduce((one, other) => (other[1] > one[1] ? other : one));
+  return { name, share };
+}
+
+// Black or white, whichever is easier to read on a colour "#rrggbb" (relative luminance of WCAG 2).
+export function inkOn(color) {
+  const [red, green, blue] = [1, 3, 5].map((place) => linear(parseInt(color.slice(place, place + 2), 16) / 255));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+}
+
+function linear(value) {
+  return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+}
