@@ -29,7 +29,7 @@ class Affect:
         target: float = 0.75,
         margin: float = 0.12,
         state_weight: float = 1.5,
-        hold: float = 0.5,
+        hold: float = 1.0,
     ) -> None:
         if state_weight < 0 or hold < 0:
             raise ValueError(f"state_weight={state_weight}, hold={hold}: expected 0 or more")

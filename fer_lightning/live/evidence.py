@@ -48,7 +48,7 @@ class Channel:
 
     def kept(self, now: float) -> float:
         """The share of the evidence that has not faded by `now`, 0 to 1."""
-        return math.exp(min(self._changed - now, 0.0) / self.tau) if now >= self._changed else 1.0
+        return math.exp((self._changed - now) / self.tau) if now > self._changed else 1.0
 
     def fade(self, now: float) -> None:
         """Nothing was to be seen at `now`."""

@@ -94,8 +94,8 @@ class TextReader:
         compound = self._sentiment.polarity_scores(text)["compound"]
         if not compound or not math.isfinite(compound):
             return 0.0, []
-        charged = [word for word in text.split() if word.strip(".,;:!?\"'()").lower() in self._sentiment.lexicon]
-        return compound, charged or [text.strip()]
+        words = [word.strip(".,;:!?\"'()") for word in text.split()]
+        return compound, [word for word in words if word.lower() in self._sentiment.lexicon] or [text.strip()]
 
 
 @cache

@@ -1,0 +1,136 @@
+"""What each policy proposes, and that any of them is calm and speaks in sentences."""
+
+from itertools import pairwise
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_lightning.difficulty.affect import Affect
+from fer_lightning.difficulty.chosen import policy
+from fer_lightning.difficulty.controller import Controller
+from fer_lightning.difficulty.performance import Performance
+from fer_lightning.difficulty.policy import Outcome
+from fer_lightning.errors import UserError
+from fer_lightning.live.state import STATES, PlayerState
+
+OPTIONS = sorted((ROOT / "conf" / "live" / "policy").glob("*.yaml"))
+UNKNOWN = (1 / 3, 1 / 3, 1 / 3)
+
+rates = st.floats(0, 1)
+probabilities = st.tuples(*[st.floats(0.001, 1)] * 3).map(lambda values: tuple(v / sum(values) for v in values))
+
+
+def player(probabilities: tuple[float, float, float]) -> PlayerState:
+    most = max(probabilities)
+    name = STATES[probabilities.index(most)] if most > 0.5 else "unknown"
+    return PlayerState(name, (3 * most - 1) / 2, probabilities, {"face": 1.0, "text": 0.0}, ())
+
+
+def tasks(results: str, level: int = 3) -> list[Outcome]:
+    """Of a word of + (solved) and - (not)."""
+    return [Outcome(10.0 * place, letter == "+", 10.0, level) for place, letter in enumerate(results)]
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+@settings(deadline=None)
+@given(st.text("+-", max_size=20), probabilities)
+def test_every_policy_proposes_one_step_and_a_sentence(path, results, state):
+    proposal = policy(yaml.safe_load(path.read_text())).propose(100.0, player(state), tasks(results))
+    assert proposal.change in (-1, 0, 1)
+    assert proposal.reason[0].isupper()
+    assert proposal.reason.endswith(".")
+    assert not {"angry", "sad", "frustrated", "bored"} & set(proposal.reason.lower().split())
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+@settings(deadline=None, max_examples=40)
+@given(results=st.sampled_from(["+", "-", "+++-", "+-", "+--"]), state=probabilities)
+def test_under_constant_input_no_policy_swings(path, results, state):
+    """The same state and the same pattern of solved tasks on every level: the level goes one way, or nowhere."""
+    controller = Controller(policy(yaml.safe_load(path.read_text())), start=5)
+    changes = []
+    for second in range(600):
+        task, between = divmod(second, 8)
+        if not between:
+            controller.outcome(Outcome(second, results[task % len(results)] == "+", 8.0, controller.level))
+        decision = controller.update(second, player(state))
+        changes += [decision.change] if decision else []
+    assert all(one == other for one, other in pairwise(changes))
+
+
+@pytest.mark.parametrize(
+    ("results", "change"),
+    [("", 0), ("+", 0), ("-", -1), ("++++", 1), ("---", -1), ("+++-", 0), ("+-+-", -1), ("---++++++", 1)],
+)
+def test_performance_follows_success(results, change):
+    assert Performance().propose(0, player(UNKNOWN), tasks(results)).change == change
+
+
+@settings(deadline=None)
+@given(st.text("+-", max_size=12), probabilities)
+def test_an_unknown_state_leaves_performance(results, state):
+    """And performance does not look at the state at all."""
+    alone = Performance().propose(0, player(state), tasks(results))
+    assert Affect().propose(0, player(UNKNOWN), tasks(results)) == alone
+
+
+@pytest.mark.parametrize(
+    ("state", "results", "change"),
+    [
+        ((0.9, 0.05, 0.05), "+++-", -1),  # frustrated at a fitting rate: easier
+        ((0.05, 0.9, 0.05), "+++-", 1),  # bored at a fitting rate: harder
+        ((0.05, 0.9, 0.05), "+-+-", 0),  # bored and failing: success and state cancel
+        ((0.9, 0.05, 0.05), "+++++", 0),  # frustrated and solving
+        ((0.02, 0.02, 0.96), "+++++", 0),  # engaged and solving: what holds somebody is left alone
+        ((0.02, 0.02, 0.96), "------", -1),  # but not where nothing works
+    ],
+)
+def test_affect_weighs_state_and_success(state, results, change):
+    assert Affect().propose(0, player(state), tasks(results)).change == change
+
+
+@settings(deadline=None)
+@given(st.text("+-", max_size=12), probabilities, st.floats(0, 0.5))
+def test_affect_is_monotone_in_the_state(results, state, moved):
+    """Probability that moves from frustrated to bored never makes it easier."""
+    frustrated, bored, engaged = state
+    moved = min(moved, frustrated)
+    other = (frustrated - moved, bored + moved, engaged)
+    before = Affect().propose(0, player(state), tasks(results)).change
+    assert Affect().propose(0, player(other), tasks(results)).change >= before
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 11))
+def test_performance_is_monotone_in_success(results, place):
+    better = [solved or position == place for position, solved in enumerate(results)]
+    both = [[Outcome(0, solved, 5, 3) for solved in each] for each in (results, better)]
+    before, after = (Performance().drive(outcomes) for outcomes in both)
+    assert after >= before
+
+
+def test_reasons_say_what_counted():
+    assert (
+        Performance().propose(0, player(UNKNOWN), tasks("+++++")).reason
+        == "You solved all of the last 5, so I made it a little harder."
+    )
+    by_state = Affect().propose(0, player((0.9, 0.05, 0.05)), tasks("+++-")).reason
+    assert by_state == "This seemed to be hard going, so I made it a little easier. Say so if I got that wrong."
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ({"_target_": "os.system", "command": "true"}, "not allowed here"),
+        ({"_target_": "fer_lightning.difficulty.affect.Affect", "taks": 3}, "Did you mean policy.tasks"),
+        ({"_target_": "fer_lightning.difficulty.performance.Performance", "target": 1.5}, "policy: .*target=1.5"),
+        ({"_target_": "fer_lightning.difficulty.affect.Affect", "hold": -1.0}, "expected 0 or more"),
+        ({"_target_": "fer_lightning.difficulty.affect.Affect", "tasks": "six"}, "policy.tasks='six'"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused_in_words(node, words):
+    with pytest.raises(UserError, match=words):
+        policy(node)
