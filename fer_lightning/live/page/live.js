@@ -256,9 +256,7 @@ function showInstead({ title, words, command = "", again = "" }) {
 }
 
 function showKey(classes) {
-  const items = classes.map(({ name, color }) => keyItem(name, color));
-  const below = element("li", { className: "below", textContent: "below:" });
-  $("key").replaceChildren(...items, below, ...STATES.map((name) => keyItem(name, `var(--${name})`)));
+  $("key").replaceChildren(...classes.map(({ name, color }) => keyItem(name, color)));
 }
 
 function keyItem(name, color) {
@@ -272,6 +270,7 @@ function showStates() {
     const track = bar(0, `var(--${name})`);
     const number = element("span", { textContent: "–" });
     states.set(name, { track, number });
+    $("states-key").append(keyItem(name, `var(--${name})`));
     $("states").append(element("li", {}, element("span", { textContent: name }), track, number));
   }
 }
@@ -286,7 +285,7 @@ $("say").addEventListener("submit", (event) => {
   const text = $("words").value.trim();
   if (text && connection.text(text)) $("words").value = "";
 });
-addEventListener("pagehide", () => camera.stop());
+addEventListener("pagehide", () => mode !== "off" && stop());
 setInterval(() => {
   meters.show();
   if (mode === "on" && connection.ready && performance.now() - lastAnswer > STALE_MS) forget();

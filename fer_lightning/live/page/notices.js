@@ -17,7 +17,7 @@ export class Notices {
   show({ level, code, message }, action = null) {
     const known = this.#shown.get(code);
     if (known) {
-      known.words.textContent = message;
+      if (known.words.textContent !== message) known.words.textContent = message;
       clearTimeout(known.timer);
     }
     const { bar, words } = known ?? this.#make(code, level, message, action);

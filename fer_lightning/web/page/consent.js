@@ -59,7 +59,8 @@ function points(camera) {
       "session ends. Behind a tunnel, the server is the machine at its other end.",
     ]),
     point("A face is not a feeling", [
-      "The word says what a picture of you looks like, not what you feel. Nobody can read that from a face, and no number on these pages does.",
+      "The word says what a picture of you looks like, not what you feel. Nobody can read that from a face for certain, and no ",
+      "number here does.",
     ]),
     point("What the law says", [
       link(LAW, "Article 5(1)(f) of the EU’s AI Act"),
