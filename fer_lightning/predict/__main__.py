@@ -1,0 +1,145 @@
+"""The expressions of all faces in a photo, a folder of photos and videos, or a video, by an exported model.
+
+    python -m fer_lightning.predict model=face.onnx input=photographs
+    python -m fer_lightning.predict model=face.onnx input=party.mp4 every=5 out=party
+    python -m fer_lightning.predict model=face.onnx input=me.jpg annotate=false
+
+model       an exported file: python -m fer_lightning.export run=PATH makes one
+input       a photo, a video, or a folder of them, whose folders are looked through too
+out         folder of the results (default: predictions); the same command again replaces them
+annotate    true (default): copies with boxes, labels and probabilities
+batch_size  faces that are recognised at once
+every       of a video each n-th frame is looked at (default: 1)
+threads     CPU threads; else one for each core
+faces.*     how faces are found and which are doubted: see conf/predict/predict.yaml
+
+It writes predictions.csv and predictions.jsonl (a row for each face), annotated/, unreadable.csv and summary.json into
+OUT. What cannot be read is listed there, and the rest goes on. No torch is needed.
+"""
+
+import argparse
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning import command
+from fer_lightning.errors import UserError
+from fer_lightning.predict.settings import PredictSettings
+from fer_lightning.refusals import CONF
+
+if TYPE_CHECKING:
+    from fer_lightning.predict.looks import Progress
+
+PROGRAM = "python -m fer_lightning.predict"
+TEXTS = ("model", "input", "out", "faces.model")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{PROGRAM} model=FILE input=PATH [key=value ...]",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
+    overrides = parser.parse_args(arguments).overrides
+    signal.signal(signal.SIGTERM, _terminate)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    warnings.filterwarnings("ignore", module="PIL")  # a picture that can be read has no faults worth a word
+    try:
+        with command.failures_in_words("predict", "No table is half written"):
+            run(config(overrides))
+    except KeyboardInterrupt:
+        print("\nStopped. No table is half written; the same command begins anew.", file=sys.stderr)
+        sys.exit(130)
+
+
+def config(overrides: list[str]) -> DictConfig:
+    """The typed command line; UserError where it cannot be meant."""
+    cfg = command.settings("predict", PredictSettings, overrides, folder=CONF / "predict", texts=TEXTS)
+    for key, what in (("model", "a file of python -m fer_lightning.export"), ("input", "a photo, a video or a folder")):
+        if OmegaConf.is_missing(cfg, key):
+            raise UserError(f"{key} is not set: {what}. E.g. {PROGRAM} model=face.onnx input=photographs")
+    return cfg
+
+
+def run(cfg: DictConfig) -> None:
+    """Predict, with a bar on a terminal, and print what came out."""
+    import cv2
+
+    from fer_lightning.export.face_model import FaceModel
+    from fer_lightning.faces.detector import open_detector
+    from fer_lightning.faces.quality import Rules
+    from fer_lightning.predict.predict import predict
+
+    faces = cfg.faces
+    rules = Rules(min_score=faces.min_score, min_face_px=faces.min_face_px, max_roll_deg=faces.max_roll_deg)
+    model = FaceModel(Path(cfg.model), threads=cfg.threads)
+    if cfg.threads is not None:
+        cv2.setNumThreads(cfg.threads)
+    with _bar() as progress:
+        summary = predict(
+            model=model,
+            source=Path(cfg.input),
+            out=Path(cfg.out),
+            detector=open_detector(faces.model, kind=faces.kind.value),
+            rules=rules,
+            annotate=cfg.annotate,
+            batch_size=cfg.batch_size,
+            every=cfg.every,
+            progress=progress,
+        )
+    _tell(summary, Path(cfg.out), model.metadata.metrics.get("test", {}).get("acc"))
+
+
+@contextmanager
+def _bar() -> "Iterator[Progress | None]":
+    """On a terminal alone."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("looking for faces", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    counts = summary["counts"]
+    table = Table("label", "faces", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for label, count in sorted(counts["labels"].items(), key=lambda item: -item[1]):
+        table.add_row(label, f"{count:,}")
+    Console().print(table)
+    doubted = ", ".join(f"{count:,} {reason}" for reason, count in counts["doubts"].items())
+    print(
+        f"\n{counts['faces']:,} faces in {counts['pictures']:,} pictures, {counts['without_a_face']:,} without a face"
+        f"{f'; in doubt: {doubted}' if doubted else ''}"
+    )
+    if accuracy is not None:
+        print(f"a label is a guess at an expression: of its test faces the model got {100 * accuracy:.1f} % right")
+    print(f"predictions: {out}/predictions.csv{f'   pictures: {out}/annotated' if _annotated(summary) else ''}")
+    if counts["unreadable"]:
+        print(f"{counts['unreadable']:,} of {counts['files']:,} files could not be read: {out}/unreadable.csv")
+
+
+def _annotated(summary: dict[str, Any]) -> bool:
+    return summary["settings"]["annotate"] and summary["counts"]["pictures"] > 0
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The annotated copies of photos and videos, one after the other, in a folder like the one that they come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from fer_lightning.files import write_atomically
+from fer_lightning.labels import COLORS
+from fer_lightning.predict.annotate import Mark, annotated
+from fer_lightning.predict.looks import Look
+from fer_lightning.predict.results import Seen, label_of
+from fer_lightning.predict.video import VideoCopy
+
+KEPT = (".jpg", ".jpeg", ".png")  # a copy has the form of its picture where it is one of these, else JPEG
+QUALITY = 92
+
+
+class Copies:
+    """Use it as a context manager: a video is there when its last frame is, or the next file begins."""
+
+    def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
+        self._folder, self._classes = folder, classes
+        self._video: VideoCopy | None = None
+        self._file = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self._close(whole=kind is None)
+
+    def add(self, look: Look, seen: Sequence[Seen]) -> None:
+        if look.file != self._file:
+            self._close(whole=True)
+            self._file = look.file
+        copy = annotated(look.pixels, self._marks(look, seen))
+        if look.frame is None:
+            _write_photo(self._folder / look.file, copy)
+            return
+        if self._video is None:
+            path = self._folder / look.file
+            place = path.with_suffix("") if path.suffix.lower() == ".mp4" else path
+            self._video = VideoCopy(place, look.fps, copy.shape[1::-1])
+        self._video.add(copy)
+
+    def _marks(self, look: Look, seen: Sequence[Seen]) -> list[Mark]:
+        numbered = len(seen) > 1 or look.frame is not None
+        return [self._mark(each, f"{each.id}  " if numbered else "") for each in seen]
+
+    def _mark(self, seen: Seen, number: str) -> Mark:
+        label = label_of(seen, self._classes)
+        doubt = f"  ({seen.doubt})" if seen.doubt else ""
+        text = f"{number}{label} {100 * seen.probabilities.max():.0f} %{doubt}"
+        return Mark(seen.face.box, text, COLORS[label], sure=seen.doubt is None)
+
+    def _close(self, whole: bool) -> None:
+        if self._video:
+            self._video.close(whole)
+        self._video = None
+
+
+def _write_photo(path: Path, picture: np.ndarray) -> None:
+    ending = path.suffix.lower()
+    if ending not in KEPT:
+        path, ending = path.with_name(path.name + ".jpg"), ".jpg"
+    colours = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(ending, colours, [] if ending == ".png" else [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    write_atomically(path, data.tobytes())

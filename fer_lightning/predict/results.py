@@ -1,0 +1,166 @@
+"""What a prediction leaves in its folder: a row for each face in two forms, what was not read, and a summary.
+
+    predictions.csv     file, frame, seconds, face, x, y, width, height, score, doubt, label, one probability a class
+    predictions.jsonl   the same, the probabilities in an object of their own
+    unreadable.csv      file, why
+    annotated/          copies of pictures and videos with boxes and labels
+    summary.json        which model, which detector, which settings, and how many of what
+
+A picture or frame without a face has one row too, whose `doubt` is "no face" and whose face is empty. Boxes are in
+pixels of the upright picture and may stick out of it. `face` counts from 1, the largest first; in a video it is kept
+from frame to frame, by position alone.
+"""
+
+import csv
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from fer_lightning.collect.plain_text import harmless
+from fer_lightning.errors import UserError
+from fer_lightning.faces.face import Face
+from fer_lightning.faces.quality import NO_FACE
+from fer_lightning.files import replacing, write_atomically
+from fer_lightning.predict.looks import Look
+
+PROGRAM = "fer_lightning.predict"
+CSV, JSONL, UNREADABLE, SUMMARY, ANNOTATED = (
+    "predictions.csv",
+    "predictions.jsonl",
+    "unreadable.csv",
+    "summary.json",
+    "annotated",
+)
+FACE = ("x", "y", "width", "height", "score", "doubt", "label")
+COLUMNS = ("file", "frame", "seconds", "face", *FACE)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A face and what the model says of it.
+
+    id             its number in the picture, or its track in the video
+    doubt          why it is not to be relied on; None: nothing speaks against it
+    probabilities  (K,)
+    """
+
+    id: int
+    face: Face
+    doubt: str | None
+    probabilities: np.ndarray
+
+
+def claim(folder: Path, about: dict[str, Any]) -> None:
+    """Make the folder ready for results of `about`: {"model": {"sha256"}, "input", ...}, and empty of older ones.
+
+    UserError where it holds something else, or results of another model or input.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"out={folder}: a file; name a folder, which is made where it is missing.")
+    if folder.is_dir() and any(folder.iterdir()):
+        _refuse_others(folder, about)
+        for name in (CSV, JSONL, UNREADABLE):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder / ANNOTATED)
+    write_summary(folder, about | {"status": "running"})
+
+
+def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
+    elsewhere = "name another folder with out=..., or delete this one"
+    try:
+        old = json.loads((folder / SUMMARY).read_text())
+        program, model, source = old["program"], old["model"]["sha256"], old["input"]
+    except (OSError, ValueError, LookupError, TypeError):
+        program = None
+    if program != PROGRAM:
+        raise UserError(f"out={folder}: holds something else than results of this command; {elsewhere}.")
+    if model != about["model"]["sha256"]:
+        raise UserError(f"out={folder}: holds the results of another model, {old['model'].get('file')}; {elsewhere}.")
+    if source != about["input"]:
+        raise UserError(f"out={folder}: holds the results of another input, {source}; {elsewhere}.")
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    text = json.dumps({"program": PROGRAM, **summary}, indent=2, allow_nan=False)
+    write_atomically(folder / SUMMARY, text + "\n")
+
+
+class Tables:
+    """The three tables, written row by row, which take their places on leaving unless an error happened.
+
+    counts   pictures, faces, without a face, doubtful, unreadable
+    labels   how many faces have which label; `doubts`: how many are doubted for which reason
+    """
+
+    def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
+        self._folder, self._classes = folder, classes
+        self._stack = ExitStack()
+        self.counts = Counter(pictures=0, faces=0, without_a_face=0, doubtful=0, unreadable=0)
+        self.labels = Counter(dict.fromkeys(classes, 0))
+        self.doubts: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._csv, self._jsonl, self._unreadable = (
+                stack.enter_context(replacing(self._folder / name)) for name in (CSV, JSONL, UNREADABLE)
+            )
+            self._stack = stack.pop_all()
+        _write_line(self._csv, [*COLUMNS, *self._classes])
+        _write_line(self._unreadable, ["file", "why"])
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def add(self, look: Look, seen: Sequence[Seen]) -> None:
+        """The faces of a picture."""
+        where = {"file": look.file, "frame": look.frame, "seconds": _rounded(look.seconds, 3)}
+        for each in seen:
+            self._add_row(where | self._of_face(each), each.probabilities)
+            self.labels[label_of(each, self._classes)] += 1
+            if each.doubt:
+                self.doubts[each.doubt] += 1
+        if not seen:
+            self._add_row(where | {"face": None} | dict.fromkeys(FACE) | {"doubt": NO_FACE}, None)
+        self.counts.update(
+            pictures=1, faces=len(seen), without_a_face=not seen, doubtful=sum(each.doubt is not None for each in seen)
+        )
+
+    def add_unreadable(self, file: str, why: str) -> None:
+        _write_line(self._unreadable, [file, why])
+        self.counts["unreadable"] += 1
+
+    def _of_face(self, seen: Seen) -> dict[str, Any]:
+        box = (round(number, 1) for number in seen.face.box)
+        found = (*box, round(seen.face.score, 3), seen.doubt, label_of(seen, self._classes))
+        return {"face": seen.id, **dict(zip(FACE, found, strict=True))}
+
+    def _add_row(self, row: dict[str, Any], probabilities: np.ndarray | None) -> None:
+        shares = [None] * len(self._classes) if probabilities is None else [round(float(p), 6) for p in probabilities]
+        by_class = None if probabilities is None else dict(zip(self._classes, shares, strict=True))
+        _write_line(self._csv, [*row.values(), *shares])
+        self._jsonl.write((json.dumps(row | {"probabilities": by_class}, allow_nan=False) + "\n").encode())
+
+
+def label_of(seen: Seen, classes: tuple[str, ...]) -> str:
+    """The likeliest class, the first of equal ones."""
+    return classes[int(seen.probabilities.argmax())]
+
+
+def _write_line(file: BinaryIO, cells: Sequence[Any]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([harmless(cell) for cell in cells])
+    file.write(text.getvalue().encode())
+
+
+def _rounded(number: float | None, digits: int) -> float | None:
+    return None if number is None else round(number, digits)
