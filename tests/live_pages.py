@@ -53,6 +53,7 @@ class Visits:
     def __init__(self, browser: Any) -> None:
         self.browser, self.origins = browser, set()
         self.contexts, self.requests, self.errors = [], [], []
+        self.sent, self.received = [], []  # what went over WebSockets: str or bytes
 
     def __call__(
         self,
@@ -74,11 +75,16 @@ class Visits:
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("websocket", lambda socket: self.requests.append(socket.url.replace("ws", "http", 1)))
+        page.on("websocket", self._listen)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._hear)
         page.goto(address)
         return page
+
+    def _listen(self, socket: Any) -> None:
+        self.requests.append(socket.url.replace("ws", "http", 1))
+        socket.on("framesent", self.sent.append)
+        socket.on("framereceived", self.received.append)
 
     def _hear(self, message: Any) -> None:
         if message.type in ("error", "warning") and not message.text.startswith(AWAY):

@@ -1,0 +1,276 @@
+"""The live page in headless Chromium, with a camera that shows a portrait: as players use it, and as things fail."""
+
+import io
+import json
+import re
+
+import face_video
+import pytest
+from collect_portraits import needs_model
+from face_models import drawn_model
+from live_pages import NARROW, camera_on, chromium, needs_browser, visits
+from live_server import LiveServer
+from PIL import Image
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+pytestmark = [pytest.mark.slow, needs_browser, needs_model]
+
+ASIDE = 1 / 12  # the video's share of time at which the face is farthest to the right
+AWAY = 0.65  # and at which it is absent
+SECONDS = 6
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return drawn_model(tmp_path_factory.mktemp("model") / "face.onnx")
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory):
+    """Plays what a test writes into it before its page opens the camera."""
+    return tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+
+
+@pytest.fixture(scope="module")
+def browser(camera):
+    face_video.write_mjpeg(camera, [face_video.frame(ASIDE)], fps=1)
+    with chromium(camera) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with LiveServer(model) as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser, camera):
+    face_video.write_mjpeg(camera, [face_video.frame(ASIDE)], fps=1)
+    with visits(browser) as opened:
+        yield opened
+
+
+def agree(page) -> None:
+    page.get_by_role("checkbox", name="I am an adult").check()
+    page.get_by_role("button", name="Switch the camera on").click()
+
+
+def pictures(messages) -> list[bytes]:
+    return [message for message in messages if isinstance(message, bytes)]
+
+
+def consents(visit) -> list[bool]:
+    said = [json.loads(message) for message in visit.sent if isinstance(message, str)]
+    return [message["camera"] for message in said if message["type"] == "consent"]
+
+
+def running(page) -> None:
+    expect(page.locator(".box").first).to_be_visible()
+    expect(page.locator("#light")).to_have_text("Camera on")
+
+
+def test_nothing_starts_before_the_player_agrees_and_declining_is_as_easy(visit, server):
+    page = visit(server.address)
+    words = page.locator(".consent")
+    for fact in (r"\b\d+\s%of its test faces", r"62\s% of FER2013", r"5\(1\)\(f\)", "keeps no picture", "posed"):
+        expect(words).to_contain_text(re.compile(fact))
+    expect(page.locator(".recall li")).to_have_count(7)
+    expect(page.get_by_role("button", name="Switch the camera on")).to_be_disabled()
+    page.get_by_role("button", name="Keep it off").click()
+    expect(page.locator("#instead")).to_contain_text("The camera is off")
+    expect(page.locator("#light")).to_have_text("Camera off")
+    assert page.evaluate("window.asked") == 0
+    assert True not in consents(visit)
+    assert not pictures(visit.sent)
+
+
+def test_what_is_typed_is_read_without_a_camera(visit, server):
+    page = visit(server.address)
+    page.get_by_role("button", name="Keep it off").click()
+    page.get_by_label("Type what a player would say").fill("ugh, I give up")
+    page.keyboard.press("Enter")
+    expect(page.locator("#state")).to_have_text("frustrated")
+    expect(page.locator("#reasons")).to_contain_text("give up")
+
+
+def test_boxes_lie_on_the_face_and_every_class_has_its_bar(visit, server):
+    page = visit(server.address)
+    agree(page)
+    running(page)
+    assert re.match("● Camera on", page.title())
+    assert page.evaluate("window.asked") == 1
+    expect(page.locator("#faces .shares li")).to_have_count(7)
+    expect(page.locator("#latency")).to_have_text(re.compile(r"\d+ ms"))
+    page.wait_for_timeout(500)  # until the box has come to rest
+    box, frame = page.locator(".box").bounding_box(), page.locator("#frame").bounding_box()
+    x, y, width, height = face_video.face_box(ASIDE)
+    mirrored = 1 - (x + width / 2) / 640
+    assert (box["x"] + box["width"] / 2 - frame["x"]) / frame["width"] == pytest.approx(mirrored, abs=0.04)
+    assert (box["y"] + box["height"] / 2 - frame["y"]) / frame["height"] == pytest.approx(
+        (y + height / 2) / 480, abs=0.06
+    )
+    assert box["width"] / frame["width"] == pytest.approx(width / 640, rel=0.35)
+    assert max(Image.open(io.BytesIO(pictures(visit.sent)[0])).size) <= 640
+
+
+def test_a_face_that_goes_leaves_no_label_behind(visit, server, camera):
+    face_video.write_mjpeg(camera, face_video.frames(SECONDS, fps=5), fps=5)
+    page = visit(server.address)
+    agree(page)
+    running(page)
+    expect(page.locator("#absent")).to_be_visible()
+    expect(page.locator(".box")).to_have_count(0)
+    expect(page.locator("#nobody")).to_have_text("No face in the picture.")
+    running(page)
+
+
+def test_an_empty_room_is_unknown(visit, server, camera):
+    face_video.write_mjpeg(camera, [face_video.frame(AWAY)], fps=1)
+    page = visit(server.address)
+    agree(page)
+    expect(page.locator("#absent")).to_be_visible()
+    expect(page.locator("#state")).to_have_text("unknown")
+
+
+def test_pause_sends_nothing_and_stop_releases_the_camera(visit, server):
+    page = visit(server.address)
+    agree(page)
+    running(page)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
+    expect(page.locator(".box")).to_have_count(0)
+    page.wait_for_timeout(300)
+    sent = len(pictures(visit.sent))
+    page.wait_for_timeout(1500)
+    assert len(pictures(visit.sent)) == sent
+    page.get_by_role("button", name="Go on").click()
+    running(page)
+    assert camera_on(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#light")).to_have_text("Camera off")
+    expect(page.locator("#instead")).to_contain_text("The camera is off")
+    assert not camera_on(page)
+    assert page.title() == "Live"
+    assert consents(visit) == [True, False]
+    page.get_by_role("button", name="Read about the camera again").click()
+    expect(page.get_by_role("checkbox", name="I am an adult")).not_to_be_checked()
+
+
+def test_one_frame_is_on_its_way_at_a_time(visit, server):
+    page = visit(server.address)
+    found = page.evaluate(
+        """async () => {
+          const { Sender } = await import("/live/sender.js");
+          let number = 0, waiting = 0, most = 0;
+          const sender = new Sender({ take: async () => new Blob(), perSecond: 50, send: () => {
+            number += 1;
+            most = Math.max(most, ++waiting);
+            if (number < 5) setTimeout((one) => { waiting -= 1; sender.answered(one); }, 60, number);
+            return number;
+          } });
+          sender.start();
+          while (number < 6) await new Promise((resolve) => setTimeout(resolve, 20));
+          sender.stop();
+          const stopped = number;
+          await new Promise((resolve) => setTimeout(resolve, 1300));
+          return { most, late: number - stopped };
+        }"""
+    )
+    assert found == {"most": 2, "late": 0}  # the fifth was given up, as no answer came
+
+
+def test_a_server_that_dies_and_comes_back_finds_the_camera_as_it_was(visit, model):
+    with LiveServer(model) as server:
+        page = visit(server.address)
+        agree(page)
+        running(page)
+        server.kill()
+        expect(page.locator("#notices")).to_contain_text("The server is gone")
+        expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
+        expect(page.locator(".box")).to_have_count(0)
+        expect(page.locator("#state")).to_have_text("unknown")
+        server.start()
+        page.get_by_role("button", name="Try now").click()
+        running(page)
+        expect(page.locator("#notices .notice")).to_have_count(0)
+        assert page.evaluate("window.asked") == 1
+
+
+def test_another_model_is_agreed_to_anew(visit, model, tmp_path):
+    with LiveServer(model) as server:
+        page = visit(server.address)
+        agree(page)
+        running(page)
+        server.kill()
+        server.model = drawn_model(tmp_path / "other.onnx", "learning_game")
+        server.start()
+        expect(page.locator(".recall")).to_contain_text("boredom")
+        assert not camera_on(page)
+        assert consents(visit)[-1] is False
+
+
+def test_a_camera_that_is_denied_or_unplugged_is_told_in_words(visit, server):
+    page = visit(server.address, camera=False)
+    agree(page)
+    expect(page.locator("#instead")).to_contain_text("was not allowed to use the camera")
+    page = visit(server.address)
+    agree(page)
+    running(page)
+    page.evaluate("() => { for (const track of window.tracks) track.dispatchEvent(new Event('ended')); }")
+    expect(page.locator("#instead")).to_contain_text("The camera is gone")
+    expect(page.locator("#light")).to_have_text("Camera off")
+    assert consents(visit)[-1] is False
+
+
+def test_an_address_to_which_browsers_give_no_camera_names_the_tunnel(visit, server):
+    page = visit(server.address)
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    agree(page)
+    expect(page.locator("#instead")).to_contain_text("ssh -L")
+
+
+def test_without_a_model_the_page_names_the_export_and_reads_text(visit):
+    with LiveServer(None) as server:
+        page = visit(server.address)
+        expect(page.locator("#instead")).to_contain_text("python -m fer_lightning.export run=")
+        page.get_by_label("Type what a player would say").fill("this is so boring")
+        page.keyboard.press("Enter")
+        expect(page.locator("#state")).to_have_text("bored")
+        assert page.evaluate("window.asked") == 0
+
+
+def test_the_servers_own_camera_is_shown_after_consent_alone(visit, model, tmp_path):
+    video = face_video.write_video(tmp_path / "video.avi", [face_video.frame(ASIDE)] * 10, fps=5)
+    with LiveServer(model, source=video) as server:
+        page = visit(server.address)
+        expect(page.locator(".consent")).to_contain_text("the server’s own")
+        page.wait_for_timeout(1000)
+        assert not pictures(visit.received)
+        agree(page)
+        running(page)
+        lit = "(canvas) => canvas.getContext('2d').getImageData(5, 5, 1, 1).data[0]"
+        assert page.locator("#picture").evaluate(lit) > 0
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator(".box")).to_have_count(0)
+        page.get_by_role("button", name="Go on").click()
+        running(page)
+        page.get_by_role("button", name="Stop").click()
+        assert page.evaluate("window.asked") == 0
+        assert consents(visit) == [True, False, True, False]
+
+
+def test_a_phone_and_a_keyboard_suffice(visit, server):
+    page = visit(server.address, viewport=NARROW)
+    expect(page.locator(".consent h1")).to_be_focused()
+    page.get_by_role("checkbox").focus()
+    for key in ("Space", "Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    running(page)
+    for _ in range(2):
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        page.get_by_role("button", name="Stop").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#switch-on")).to_be_visible()
