@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import nearest
 from fer_lightning.collect.settings import CollectSettings
+from fer_lightning.live.settings import LiveSettings
 from fer_lightning.predict.settings import PredictSettings
 from fer_lightning.schema import EvaluateConfig, TrainConfig
 
@@ -20,6 +21,7 @@ COMMANDS = {
     TrainConfig: ("python train.py", CONF / "train.yaml"),
     EvaluateConfig: ("python -m fer_lightning.evaluate", CONF / "evaluate.yaml"),
     CollectSettings: ("python -m fer_lightning.collect", CONF / "collect" / "collect.yaml"),
+    LiveSettings: ("python -m fer_lightning.live", CONF / "live" / "live.yaml"),
     PredictSettings: ("python -m fer_lightning.predict", CONF / "predict" / "predict.yaml"),
 }
 # Folders of conf/ that hold no group of train.py.

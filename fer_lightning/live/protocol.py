@@ -1,9 +1,13 @@
 """Version 1 of what a game and the server say to each other over one WebSocket, as JSON texts and JPEG pictures.
 
-A client sends `Hello` first and, once the player has agreed, `Consent`; then frames of the camera as binary messages, one
-JPEG file each, with no header: the first is frame 1, the next frame 2. Texts, outcomes, overrides and the switch
-may come at any time. The server answers with the messages below whenever it has something to say. It keeps nothing of a
-connection that has ended: a client that reconnects says in `Hello` at which level its game is, and goes on.
+A client sends `Hello` first and, once the player has agreed, `Consent`; then frames of the camera as binary messages,
+one JPEG file each, with no header: the first is frame 1, the next frame 2, whether it is looked at or not. Texts,
+outcomes, overrides and the switch may come at any time. The server answers with the messages below whenever it has
+something to say. It keeps nothing of a connection that has ended: a client that reconnects says in `Hello` at which
+level its game is, and goes on.
+
+Where the camera is the server's own, each of its frames that was looked at comes as one binary message, a JPEG file,
+and `Faces` right behind it; frames of the client are refused.
 
 Every message is checked against these classes, unknown keys are refused, and `docs/protocol.json` is their JSON
 Schema. Numbers are finite, positions are shares of the frame's width and height, times are milliseconds unless named.
@@ -95,7 +99,7 @@ class ModelWords(Message):
 
 
 class Limits(Message):
-    """Beyond these a message is refused. Frames that come faster than they are looked at are dropped, newest first kept."""
+    """What goes beyond is refused. Frames that come faster than they are looked at are dropped; the newest is kept."""
 
     message_bytes: int
     frame_bytes: int

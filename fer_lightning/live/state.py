@@ -113,6 +113,11 @@ class StateEstimator:
             self._seen = now
         self._looked = now
 
+    def forget_faces(self) -> None:
+        """The player does not want to be looked at any more: nothing that was seen counts from here on."""
+        self._face = Channel(self._face.tau, len(self.classes))
+        self._looked = self._seen = -math.inf
+
     def read(self, now: float, text: str) -> None:
         """A text of the player, any length, any language; what says nothing changes nothing."""
         if not math.isfinite(now):

@@ -68,7 +68,8 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await (self._refusal(scope) or self.app)(scope, receive, send_guarded)
+        answer = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
+        await (answer or self.app)(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:
         request = HTTPConnection(scope)

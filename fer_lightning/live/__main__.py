@@ -1,0 +1,77 @@
+"""Faces before a camera, a player's state and a game's difficulty, on pages of this machine.
+
+    python -m fer_lightning.live model=face.onnx                    the browser's camera
+    python -m fer_lightning.live model=face.onnx source=video.mp4   a camera (0, 1, ...) or video of this machine
+    python -m fer_lightning.live page=game policy=performance       the game; without a model nobody is looked at
+
+It prints the address to open. Every setting, with its comment, stands in conf/live/live.yaml and conf/live/policy/;
+docs/protocol.md says how other games talk to it.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+from omegaconf import OmegaConf
+
+from fer_lightning import command
+from fer_lightning.live.settings import LiveSettings
+from fer_lightning.refusals import CONF
+
+TEXTS = ("model", "source", "folder", "faces.model")
+
+
+def main(words: list[str] | None = None, *, program: str = "live", page: str | None = None, about: str = "") -> None:
+    """`page`: what the address opens where the command line does not say; `about`: the help of another program."""
+    parser = argparse.ArgumentParser(
+        f"python -m fer_lightning.{program}",
+        description=about or __doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="*", metavar="key=value", help="see above")
+    given = parser.parse_args(words).words
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
+    os.umask(0o077)  # the secret of the address is for this account alone
+    try:
+        with command.failures_in_words(program, "Nothing of a game is kept"):
+            _serve([f"page={page}", *given] if page else given)
+    except KeyboardInterrupt:
+        print("Ended.", file=sys.stderr)
+
+
+def _serve(words: list[str]) -> None:
+    cfg = command.settings("live", LiveSettings, words, folder=CONF / "live", texts=TEXTS)
+    settings = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    from fer_lightning.difficulty.chosen import policy
+    from fer_lightning.live.limits import Caps
+    from fer_lightning.live.server import serve
+
+    serve(
+        model=Path(settings["model"]) if settings["model"] else None,
+        policy=policy(settings["policy"]),
+        policy_name=settings["policy"]["_target_"].split(".")[-2],
+        page=settings["page"],
+        source=settings["source"],
+        host=settings["host"],
+        port=settings["port"],
+        folder=Path(settings["folder"]),
+        threads=settings["threads"],
+        detection=settings["faces"],
+        state=settings["state"],
+        difficulty=settings["difficulty"],
+        caps=Caps(**settings["caps"]),
+    )
+
+
+def _end(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""One WebSocket: checks what comes against the protocol and the caps, and sends what the session says.
+
+Three tasks share it: one reads, one writes, one watches the clock. Whatever a client does ends its own connection at
+worst. Nothing of what it sends is written down anywhere, not even in an error's message.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from contextlib import suppress
+
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from fer_lightning.live import protocol
+from fer_lightning.live.engine import Look
+from fer_lightning.live.hub import Hub
+from fer_lightning.live.limits import Bucket
+from fer_lightning.live.session import Session
+
+TICK = 0.25  # seconds
+MOST_UNSENT = 64  # messages that none of their kind replaces
+AGAIN = 10.0  # seconds until a notice of the same code may come again
+BUSY_SECONDS = 3.0  # of dropped frames before it is said
+BUSY_SHARE = 0.2  # of the frames of that time
+FORGIVEN = 1 / 30  # mistakes a second
+ENDING_SECONDS = 2.0  # that a client has to read why it ends
+NORMAL, POLICY, BROKEN, TRY_LATER = 1000, 1008, 1011, 1013  # close codes of RFC 6455
+LOG = logging.getLogger(__name__)
+
+Sending = tuple[tuple[str | bytes, ...], float | None]  # the parts of a message; when the frame behind it arrived
+
+
+class Outbox:
+    """What waits to be sent: of states and of looks the newest alone, of all else in its order."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Sending] = deque()
+        self._newest: dict[str, Sending] = {}
+        self._change = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, text: str) -> None:
+        self._queue.append(((text,), None))
+        self._change.set()
+
+    def replace(self, kind: str, parts: tuple[str | bytes, ...], arrived: float | None = None) -> None:
+        self._newest[kind] = parts, arrived
+        self._change.set()
+
+    async def next(self) -> Sending:
+        while not self._queue and not self._newest:
+            self._change.clear()
+            await self._change.wait()
+        return self._queue.popleft() if self._queue else self._newest.pop(next(iter(self._newest)))
+
+
+class Connection:
+    """A client's, from the accepted handshake on: `run` it."""
+
+    def __init__(self, websocket: WebSocket, hub: Hub) -> None:
+        self._websocket, self._hub, self._caps = websocket, hub, hub.caps
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[tuple[int, protocol.Notice | None]] = self._loop.create_future()
+        self._outbox = Outbox()
+        self._session: Session | None = None
+        self._consented = False
+        self._seat = hub.engine.seat(self._seen_elsewhere) if hub.engine else None
+        self._frames = self._looks = self._too_fast = 0
+        self._heard = time.perf_counter()
+        self._noticed: dict[str, float] = {}
+        self._past: deque[tuple[float, int, int]] = deque()
+        caps, every = self._caps, self._caps.frames_per_second + self._caps.texts_per_second
+        self._frame_bucket = Bucket(caps.frames_per_second, 2 * caps.frames_per_second)
+        self._text_bucket = Bucket(caps.texts_per_second, 10 * caps.texts_per_second)
+        self._flood = Bucket(4 * every, 8 * every)
+        self._mistakes = Bucket(FORGIVEN, caps.mistakes)
+
+    async def run(self) -> None:
+        tasks = [self._loop.create_task(part) for part in (self._read(), self._write(), self._watch())]
+        self._hub.connections.add(self)
+        try:
+            await asyncio.wait([*tasks, self._over], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._hub.connections.discard(self)
+            self._hub.watching.discard(self)
+            if self._seat:
+                self._seat.clear()
+            for task in tasks:
+                task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                LOG.error("a connection was given up: %s", type(outcome).__name__)
+                self._end(BROKEN, _notice("error", "broken", "Something is wrong with this server."))
+        if self._over.done():
+            await self._say_why(*self._over.result())
+
+    def _end(self, code: int, notice: protocol.Notice | None = None) -> None:
+        if not self._over.done():
+            self._over.set_result((code, notice))
+
+    async def _say_why(self, code: int, notice: protocol.Notice | None) -> None:
+        """The last notice and the close; who reads neither is left."""
+        abort = self._websocket.scope["state"].get("abort")
+        if abort:
+            self._loop.call_later(ENDING_SECONDS, abort)
+        with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(ENDING_SECONDS):
+                if notice:
+                    await self._websocket.send_text(notice.model_dump_json())
+                await self._websocket.close(code)
+
+    # what comes
+
+    async def _read(self) -> None:
+        while not self._over.done():
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            self._heard = time.perf_counter()
+            if self._flood.take(self._heard):
+                self._take(message.get("text"), message.get("bytes"), self._heard)
+            else:
+                self._end(POLICY, _notice("error", "flood", "Messages come faster than any game needs them."))
+
+    def _take(self, text: str | None, data: bytes | None, now: float) -> None:
+        if data is not None:
+            self._frames += 1
+        if data is not None and self._session:
+            self._frame(data, now)
+        elif text is not None and len(text) <= self._caps.message_bytes:
+            self._hear(text, now)
+        elif text is not None:
+            self._mistake("bad_message", f"A message of {len(text):,} letters: at most {self._caps.message_bytes:,}.")
+        else:
+            self._mistake("no_hello", "The first message is hello.")
+
+    def _hear(self, text: str, now: float) -> None:
+        try:
+            message = protocol.from_client.validate_json(text)
+        except ValidationError as error:
+            self._not_understood(error)
+            return
+        if isinstance(message, protocol.Hello):
+            self._welcome(message, now)
+        elif not self._session:
+            self._mistake("no_hello", "The first message is hello.")
+        elif isinstance(message, protocol.Consent):
+            self._consent(message.camera, now)
+        elif self._text_bucket.take(now):
+            self._post(self._session.hear(now, message))
+        else:
+            self._mistake("too_fast", f"More than {self._caps.texts_per_second:g} messages a second; this one is lost.")
+
+    def _not_understood(self, error: ValidationError) -> None:
+        """Told in words that hold nothing of what was sent."""
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["loc"] == ("hello", "protocol"):
+            words = f"This server speaks version {protocol.VERSION} of the protocol."
+            self._end(POLICY, _notice("error", "protocol", words))
+        elif first["type"] in _NOT_UNDERSTOOD:
+            self._mistake("bad_message", _NOT_UNDERSTOOD[first["type"]])
+        else:
+            self._mistake("bad_message", f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
+
+    def _welcome(self, hello: protocol.Hello, now: float) -> None:
+        if self._session:
+            self._mistake("hello_again", "A connection says hello once.")
+            return
+        self._session = self._hub.session(hello, now)
+        self._post([self._hub.welcome(self._session.controller), self._session.begin(), *self._hub.standing.values()])
+        self._post(self._session.tick(now))
+
+    def _consent(self, camera: bool, now: float) -> None:
+        self._consented = camera
+        (self._hub.watching.add if camera else self._hub.watching.discard)(self)
+        if not camera:
+            if self._seat:
+                self._seat.clear()
+            self._post(self._session.forget_faces(now))
+
+    def _frame(self, data: bytes, now: float) -> None:
+        if self._hub.camera != "client":
+            words = "there is no model" if self._hub.camera == "none" else "the server's own camera is used"
+            self._mistake("no_frames", f"Frames are not wanted: {words}.")
+        elif not self._consented:
+            self._mistake("no_consent", "The player has not agreed: consent comes before frames.")
+        elif len(data) > self._caps.frame_bytes:
+            self._mistake("bad_frame", f"A frame of {len(data):,} bytes: at most {self._caps.frame_bytes:,}.")
+        elif self._frame_bucket.take(now):
+            self._seat.put(self._frames, data)
+        else:
+            self._too_fast += 1
+            rate = f"More than {self._caps.frames_per_second:g} frames a second: what is too much is dropped."
+            self.notice("warning", "too_fast", rate)
+
+    def _mistake(self, code: str, words: str) -> None:
+        """Say what is wrong; too many of them end the connection."""
+        if self._mistakes.take(time.perf_counter()):
+            self.tell(_notice("warning", code, words))
+        else:
+            words = f"Too many messages were refused, the last one so: {words}"
+            self._end(POLICY, _notice("error", "too_many_mistakes", words))
+
+    # what is seen
+
+    def show(self, jpeg: bytes) -> None:
+        """A frame of the server's own camera, for a player who has agreed."""
+        self._frames += 1
+        self._seat.put(self._frames, jpeg)
+
+    def _seen_elsewhere(self, look: Look) -> None:
+        """Called in a thread of the engine, maybe after the loop has ended."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._seen, look)
+
+    def _seen(self, look: Look) -> None:
+        if not self._consented or self._over.done():
+            return
+        self._looks += 1
+        if look.problem:
+            self._mistake("bad_frame", f"Frame {look.number} was refused: {look.problem}.")
+            return
+        self._post(self._session.look(time.perf_counter(), look, dropped=self._dropped), look)
+
+    @property
+    def _dropped(self) -> int:
+        return self._too_fast + (self._seat.dropped if self._seat else 0)
+
+    # what goes
+
+    def notice(self, level: str, code: str, words: str) -> None:
+        """At most once in AGAIN seconds for a code."""
+        now = time.perf_counter()
+        if now - self._noticed.get(code, -AGAIN) >= AGAIN:
+            self._noticed[code] = now
+            self.tell(_notice(level, code, words))
+
+    def tell(self, notice: protocol.Notice) -> None:
+        self._post([notice])
+
+    def _post(self, messages: list[protocol.Message], look: Look | None = None) -> None:
+        """`look`: behind these messages; its picture goes before what was seen in it where the client has it not."""
+        for message in messages:
+            text = message.model_dump_json()
+            if isinstance(message, protocol.Faces):
+                own = self._hub.camera == "server"
+                self._outbox.replace("faces", (look.data, text) if own else (text,), look.arrived)
+            elif isinstance(message, protocol.State):
+                self._outbox.replace("state", (text,))
+            else:
+                self._outbox.put(text)
+        if len(self._outbox) > MOST_UNSENT:
+            self._end(POLICY)
+
+    async def _write(self) -> None:
+        """A client that does not read for too long is left; `_watch` would not notice, for it sends pings alone."""
+        while True:
+            parts, arrived = await self._outbox.next()
+            try:
+                async with asyncio.timeout(self._caps.send_seconds):
+                    for part in parts:
+                        await (self._websocket.send_text if isinstance(part, str) else self._websocket.send_bytes)(part)
+            except TimeoutError:
+                self._end(POLICY)
+                return
+            if arrived is not None:
+                self._hub.latencies.append(time.perf_counter() - arrived)
+
+    # what time brings
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.perf_counter()
+            if not self._session and now - self._heard > self._caps.hello_seconds:
+                self._end(POLICY, _notice("error", "no_hello", "No hello came."))
+            elif now - self._heard > self._caps.idle_seconds:
+                self._end(NORMAL, _notice("error", "idle", "Nothing came for a long time."))
+            elif self._session:
+                self._post(self._session.tick(now))
+                self._say_when_busy(now)
+
+    def _say_when_busy(self, now: float) -> None:
+        """Once frames were displaced for a while: how many are looked at."""
+        self._past.append((now, self._looks, self._dropped))
+        while now - self._past[0][0] > BUSY_SECONDS:
+            began, looks, dropped = self._past.popleft()
+            looked, lost = self._looks - looks, self._dropped - dropped
+            if lost > BUSY_SHARE * (looked + lost):
+                rate = looked / (now - began)
+                words = f"The server is busy: it looks at {rate:.1f} frames a second of yours, and drops the rest."
+                self.notice("warning", "busy", words)
+
+
+_NOT_UNDERSTOOD = {
+    "json_invalid": "This is no JSON.",
+    "union_tag_invalid": "There is no such type of message.",
+    "union_tag_not_found": "A message is an object with a type.",
+    "model_attributes_type": "A message is an object with a type.",
+    "extra_forbidden": "There is a key that this type of message does not have.",
+}
+
+
+def _notice(level: str, code: str, words: str) -> protocol.Notice:
+    return protocol.Notice(level=level, code=code, message=words)

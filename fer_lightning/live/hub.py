@@ -1,0 +1,124 @@
+"""What all connections of a server share: the engine, the caps, how a player's session is made, and the figures."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fer_lightning.difficulty.controller import Controller
+from fer_lightning.difficulty.policy import Policy
+from fer_lightning.export.metadata import Metadata
+from fer_lightning.labels import COLORS
+from fer_lightning.live import protocol
+from fer_lightning.live.engine import Engine
+from fer_lightning.live.limits import Bucket, Caps
+from fer_lightning.live.session import Session
+from fer_lightning.live.state import StateEstimator
+
+if TYPE_CHECKING:
+    from fer_lightning.live.connection import Connection
+
+LATENCIES = 2000  # the last ones count
+
+
+@dataclass
+class Hub:
+    """
+    engine      None: there is no model, and nobody is looked at
+    camera      whose frames are looked at
+    policy      by which difficulty is adapted, and what it is called; it keeps nothing of a player
+    difficulty  keywords of Controller; `state`: those of StateEstimator
+    watching    connections of players who have agreed that frames are looked at
+    """
+
+    engine: Engine | None
+    caps: Caps
+    camera: Literal["client", "server", "none"]
+    policy: Policy
+    policy_name: str
+    difficulty: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    connections: set["Connection"] = field(default_factory=set)
+    watching: set["Connection"] = field(default_factory=set)
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+    standing: dict[str, protocol.Notice] = field(default_factory=dict)  # notices that a newcomer is told too, by code
+    arrivals: Bucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.arrivals = Bucket(self.caps.connections_per_second, max(self.caps.connections, 1))
+
+    @property
+    def metadata(self) -> Metadata | None:
+        return self.engine.model.metadata if self.engine else None
+
+    def full(self, now: float) -> bool:
+        """Whether no further connection is let in now."""
+        return len(self.connections) >= self.caps.connections or not self.arrivals.take(now)
+
+    def session(self, hello: protocol.Hello, now: float) -> Session:
+        metadata = self.metadata
+        classes = metadata.classes if metadata else ()
+        shares = [sum(row) for row in metadata.confusion] if metadata and metadata.confusion else None
+        options = dict(self.difficulty)
+        if hello.level is not None:
+            options["start"] = hello.level
+        return Session(
+            classes=classes,
+            estimator=StateEstimator(classes or None, class_shares=shares, **self.state),
+            controller=Controller(self.policy, adapt=hello.adapt, **options),
+            now=now,
+        )
+
+    def welcome(self, controller: Controller) -> protocol.Welcome:
+        caps = self.caps
+        return protocol.Welcome(
+            protocol=protocol.VERSION,
+            model=model_words(self.metadata) if self.metadata else None,
+            camera=self.camera,
+            policy=self.policy_name,
+            level=controller.level,
+            levels=controller.levels,
+            adapt=controller.adapt,
+            limits=protocol.Limits(
+                message_bytes=caps.message_bytes,
+                frame_bytes=caps.frame_bytes,
+                frame_side=caps.frame_side,
+                frames_per_second=caps.frames_per_second,
+                texts_per_second=caps.texts_per_second,
+            ),
+        )
+
+    def notify(self, notice: protocol.Notice, *, stands: bool = False) -> None:
+        """Tell everybody; where it stands, also who comes later, until `withdraw`."""
+        if stands:
+            self.standing[notice.code] = notice
+        for connection in tuple(self.connections):
+            connection.tell(notice)
+
+    def figures(self) -> dict[str, Any]:
+        """What `/health` tells: milliseconds from a frame's arrival until what was seen in it is sent."""
+        took = np.array(self.latencies or [np.nan]) * 1000
+        p50, p95 = (None if np.isnan(took).any() else round(float(np.percentile(took, q)), 1) for q in (50, 95))
+        engine = self.engine
+        return {
+            "status": "ok",
+            "protocol": protocol.VERSION,
+            "model": self.metadata.name if self.metadata else None,
+            "players": len(self.connections),
+            "watching": len(self.watching),
+            "frames": engine.looks if engine else 0,
+            "frames_per_call": round(engine.looks / engine.calls, 2) if engine and engine.calls else None,
+            "latency_ms": {"p50": p50, "p95": p95},
+        }
+
+
+def model_words(metadata: Metadata) -> protocol.ModelWords:
+    return protocol.ModelWords(
+        name=metadata.name,
+        taxonomy=metadata.taxonomy,
+        classes=[protocol.ClassOfFace(name=name, color=COLORS.get(name, "#777777")) for name in metadata.classes],
+        accuracy=metadata.metrics.get("test", {}).get("acc"),
+        recall=dict(metadata.recall),
+    )

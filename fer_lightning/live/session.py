@@ -1,0 +1,141 @@
+"""One player: what is seen and said goes in, messages come out. It knows neither sockets nor threads."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from fer_lightning.difficulty.controller import Controller, Decision
+from fer_lightning.difficulty.policy import Outcome
+from fer_lightning.faces.find import Found
+from fer_lightning.faces.tracks import Track, Tracks
+from fer_lightning.live import protocol
+from fer_lightning.live.engine import Look
+from fer_lightning.live.state import STATES, PlayerState, StateEstimator
+
+WHOSE = "two faces: whose?"
+LEAST_SECONDS = 0.1  # between two states
+MOST_SECONDS = 1.0  # without one
+
+
+class Session:
+    """A player from welcome to the end. Each method gives the messages for the client that come of it.
+
+    classes  of the model, in the order of its probabilities; empty without a model
+    now      seconds of a clock that does not go back, here and in every method
+    """
+
+    def __init__(
+        self, *, classes: Sequence[str], estimator: StateEstimator, controller: Controller, now: float
+    ) -> None:
+        self._classes = tuple(classes)
+        self._estimator, self.controller = estimator, controller
+        self._tracks = Tracks()
+        self._began, self._told, self._due = now, -np.inf, True
+
+    def begin(self) -> protocol.Difficulty:
+        """At which level the game starts."""
+        reason = "This is where we start." if self.controller.adapt else "The level stays where it is."
+        return self._difficulty(self._unchanged(reason), by="start")
+
+    def hear(
+        self, now: float, message: protocol.Text | protocol.Outcome | protocol.Override | protocol.Adapt
+    ) -> list[protocol.Message]:
+        said: list[protocol.Message] = []
+        match message:
+            case protocol.Text():
+                self._estimator.read(now, message.text)
+            case protocol.Outcome():
+                self.controller.outcome(Outcome(now, message.correct, message.seconds, message.level))
+            case protocol.Override():
+                said.append(self._difficulty(self.controller.override(message.change)))
+            case protocol.Adapt():
+                self.controller.adapt = message.on
+                words = "I adapt the level again." if message.on else "I leave the level alone."
+                said.append(self._difficulty(self._unchanged(words)))
+        self._due = True
+        return said + self.tick(now)
+
+    def look(self, now: float, look: Look, *, dropped: int) -> list[protocol.Message]:
+        """What was seen in a frame of this player's camera; `dropped`: frames never looked at, so far."""
+        rows = np.clip(look.probabilities, 0.0, 1.0)
+        doubts = _doubts(look.faces)
+        tracks = self._tracks.update(now, [found.face.box for found in look.faces], rows)
+        clear = bool(doubts) and doubts[0] is None
+        self._estimator.see(now, rows[0] if clear else None)
+        self._due = True
+        milliseconds = {part: 1000 * seconds for part, seconds in look.seconds.items()}
+        milliseconds["total"] = 1000 * (now - look.arrived)
+        seen = protocol.Faces(
+            frame=look.number,
+            width=look.width,
+            height=look.height,
+            faces=[
+                self._face(look, found, doubt, track, row)
+                for found, doubt, track, row in zip(look.faces, doubts, tracks, rows, strict=True)
+            ],
+            dropped=dropped,
+            milliseconds=protocol.Milliseconds(**{part: round(value, 2) for part, value in milliseconds.items()}),
+        )
+        return [seen, *self.tick(now)]
+
+    def forget_faces(self, now: float) -> list[protocol.Message]:
+        """The player no longer agrees to be looked at: nothing that was seen counts any more."""
+        self._estimator.forget_faces()
+        self._tracks = Tracks()
+        self._due = True
+        return self.tick(now)
+
+    def tick(self, now: float) -> list[protocol.Message]:
+        """The state, where there is something new and the last is not of just now, or where that was long ago."""
+        if now - self._told < (LEAST_SECONDS if self._due else MOST_SECONDS):
+            return []
+        self._told, self._due = now, False
+        state = self._estimator.estimate(now)
+        decision = self.controller.update(now, state)
+        return [self._state(now, state), *([self._difficulty(decision)] if decision else [])]
+
+    def _state(self, now: float, state: PlayerState) -> protocol.State:
+        return protocol.State(
+            seconds=round(now - self._began, 3),
+            state=state.name,
+            confidence=round(state.confidence, 4),
+            probabilities=_rounded(STATES, state.probabilities),
+            channels=_rounded(tuple(state.channels), tuple(state.channels.values())),
+            reasons=list(state.reasons),
+        )
+
+    def _unchanged(self, reason: str) -> Decision:
+        return Decision(self.controller.level, 0, "player", reason)
+
+    def _difficulty(self, decision: Decision, *, by: Literal["start"] | None = None) -> protocol.Difficulty:
+        return protocol.Difficulty(
+            level=decision.level,
+            change=decision.change,
+            by=by or decision.by,
+            reason=decision.reason,
+            held=self.controller.held,
+            adapt=self.controller.adapt,
+        )
+
+    def _face(self, look: Look, found: Found, doubt: str | None, track: Track, row: np.ndarray) -> protocol.FaceSeen:
+        x, y, width, height = found.face.box
+        box = x / look.width, y / look.height, width / look.width, height / look.height
+        return protocol.FaceSeen(
+            id=track.id,
+            box=tuple(round(share, 5) for share in box),
+            score=round(min(max(found.face.score, 0.0), 1.0), 4),
+            doubt=doubt,
+            probabilities=_rounded(self._classes, row),
+            smoothed=_rounded(self._classes, track.smoothed),
+        )
+
+
+def _doubts(faces: Sequence[Found]) -> list[str | None]:
+    """Why each face is no good look. The first is the player's, unless another one is about as large."""
+    whose = faces[0].ambiguous if faces else False
+    return [found.reason or (WHOSE if whose and found.ambiguous else None) for found in faces]
+
+
+def _rounded(names: Sequence[str], shares: Sequence[float] | np.ndarray) -> dict[str, float]:
+    return {name: round(min(max(float(share), 0.0), 1.0), 4) for name, share in zip(names, shares, strict=True)}
