@@ -130,7 +130,8 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
         print(f"a label is a guess at an expression: of its test faces the model got {100 * accuracy:.1f} % right")
     print(f"predictions: {out}/predictions.csv{f'   pictures: {out}/annotated' if _annotated(summary) else ''}")
     if counts["unreadable"]:
-        print(f"{counts['unreadable']:,} of {counts['files']:,} files could not be read: {out}/unreadable.csv")
+        missed = f"{counts['unreadable']:,} of {counts['files']:,} files"
+        print(f"{missed} could not be read, or not to the end: {out}/unreadable.csv")
 
 
 def _annotated(summary: dict[str, Any]) -> bool:

@@ -11,9 +11,11 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from fer_lightning.faces.tracks import Box, overlap
 
 LEAST_SIDE = 480  # pixels of a copy's longer side, so that there is room for words
-TEXT_OF_SIDE = 1 / 32  # a letter's height, of the square root of the picture's area
+# A letter's height: this share of the face's, within these shares of the square root of the picture's area.
+TEXT_OF_FACE = 0.3
+TEXT_OF_SIDE = (1 / 50, 1 / 30)
 LEAST_TEXT = 14  # pixels
-DASH = 4  # lines' widths of a dash, around a face in doubt
+DASH = 4  # widths of the line, of a dash around a face in doubt
 # YuNet's boxes end at the eyebrows and chin: a line a little outside hides nothing of an expression.
 MARGIN = 0.03
 
@@ -43,15 +45,21 @@ def annotated(picture: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     if not marks:
         return np.array(image)
     draw = ImageDraw.Draw(image)
-    letter = max(LEAST_TEXT, round(TEXT_OF_SIDE * (image.width * image.height) ** 0.5))
     boxes = [_inside(_widened(mark.box, scale), image.size) for mark in marks]
-    for box, mark in zip(boxes, marks, strict=True):
-        _draw_box(draw, box, mark, max(2, letter // 7))
+    letters = [_letter(box, image.size) for box in boxes]
+    for box, mark, letter in zip(boxes, marks, letters, strict=True):
+        _draw_box(draw, box, mark, max(2, letter // 6))
     taken: list[Box] = []
-    for box, mark in zip(boxes, marks, strict=True):
+    for box, mark, letter in zip(boxes, marks, letters, strict=True):
         others = [other for other in boxes if other is not box]
         taken.append(_draw_text(draw, box, mark, letter, image.size, [*others, *taken]))
     return np.array(image)
+
+
+def _letter(box: Box, size: tuple[int, int]) -> int:
+    """Its height in pixels, by the face's: those in the front are written large."""
+    smallest, largest = (share * (size[0] * size[1]) ** 0.5 for share in TEXT_OF_SIDE)
+    return max(LEAST_TEXT, round(min(max(smallest, TEXT_OF_FACE * box[3]), largest)))
 
 
 def _widened(box: Box, scale: float) -> Box:
@@ -69,19 +77,22 @@ def _inside(box: Box, size: tuple[int, int]) -> Box:
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, box: Box, mark: Mark, line: int) -> None:
-    """In the class's colour between two thin dark or white lines, of which one stands out on any ground."""
+    """In the class's colour between a black and a white line, of which one stands out on any ground."""
     x, y, width, height = box
+    edge = max(1, line // 3)
     corners = (x, y, x + width, y + height)
-    edge = max(1, line // 2)
-    draw.rectangle(_grown(corners, edge), outline="black", width=line + 2 * edge)
-    draw.rectangle(_grown(corners, 0), outline="white" if not mark.sure else mark.color, width=line)
+    draw.rectangle(_grown(corners, edge), outline="black", width=edge)
+    draw.rectangle(corners, outline=mark.color if mark.sure else "white", width=line)
+    draw.rectangle(_grown(corners, -line), outline="white" if mark.sure else "black", width=edge)
     if not mark.sure:
         _draw_dashes(draw, corners, mark.color, line)
 
 
 def _grown(corners: tuple[float, ...], by: int) -> tuple[float, ...]:
+    """Never turned inside out."""
     left, top, right, bottom = corners
-    return left - by, top - by, right + by, bottom + by
+    left, top = left - by, top - by
+    return left, top, max(left, right + by), max(top, bottom + by)
 
 
 def _draw_dashes(draw: ImageDraw.ImageDraw, corners: tuple[float, ...], color: str, line: int) -> None:

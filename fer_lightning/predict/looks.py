@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
 from fer_lightning.predict.photo import PHOTOS, Unreadable, read_photo
 from fer_lightning.predict.video import VIDEOS, Video
 
@@ -43,11 +42,12 @@ class Source:
     """
 
     def __init__(self, source: Path, *, out: Path, every: int = 1) -> None:
-        if not source.exists():
+        if not source.is_file() and not source.is_dir():
             raise UserError(f"input={source}: no such file or folder; name a photo, a video or a folder of them.")
         self._folder = source if source.is_dir() else source.parent
         self._every = every
-        self._files = _listed(source, out) if source.is_dir() else [source]
+        self._closed: list[OSError] = []
+        self._files = self._listed(source, out.resolve()) if source.is_dir() else [source]
         if not self._files:
             raise UserError(f"input={source}: no pictures or videos in it; looked for {', '.join((*PHOTOS, *VIDEOS))}.")
 
@@ -55,41 +55,43 @@ class Source:
         return len(self._files)
 
     def looks(self, problem: Problem, progress: Progress | None = None) -> Iterator[Look]:
-        """Each picture in the order of the files' names; the progress counts photos and frames of videos begun."""
+        """Each picture in the order of the files' names; the progress counts files, and frames of videos begun."""
+        for error in self._closed:
+            problem(_text(Path(error.filename).relative_to(self._folder)), error.strerror)
         done, total = 0, len(self)
         for path in self._files:
             name = _text(path.relative_to(self._folder))
             try:
                 if path.suffix.lower() in VIDEOS:
                     with Video(path, self._every) as video:
-                        total += video.frames - 1
+                        total += video.frames
                         for picture, frame, seconds in video:
                             yield Look(name, picture, frame, seconds, video.fps)
                             done += 1
                             _tell(progress, done, total)
-                        total += 1
                 else:
                     yield Look(name, read_photo(path))
             except Unreadable as error:
                 problem(name, str(error))
             except OSError as error:
-                problem(name, in_words(OSError(error.errno, error.strerror or str(error))))
+                problem(name, error.strerror or str(error))
             done += 1
             _tell(progress, done, total)
+
+    def _listed(self, folder: Path, left_out: Path) -> list[Path]:
+        """Files with a name of a picture or video; hidden ones are not meant, and folders are not followed by links."""
+        found = []
+        for parent, folders, names in os.walk(folder, onerror=self._closed.append):
+            folders[:] = [
+                name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != left_out
+            ]
+            found += [Path(parent, name) for name in names if not name.startswith(".")]
+        return sorted(path for path in found if path.suffix.lower() in (*PHOTOS, *VIDEOS) and path.is_file())
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress:
         progress(done, max(done, total))
-
-
-def _listed(folder: Path, out: Path) -> list[Path]:
-    """Files with a name of a picture or video; hidden ones are not meant, and folders are not followed by links."""
-    found, left_out = [], out.resolve()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != left_out]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in (*PHOTOS, *VIDEOS) and path.is_file())
 
 
 def _text(path: Path) -> str:

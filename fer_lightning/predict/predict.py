@@ -20,7 +20,7 @@ from fer_lightning.predict.looks import Look, Progress, Source
 from fer_lightning.predict.results import ANNOTATED, Seen, Tables, claim, write_summary
 from fer_lightning.runs import command_line, now
 
-HELD = 200_000_000  # bytes of pictures that wait for their faces to be recognised together
+HELD = 100_000_000  # bytes of pictures that wait for their faces to be recognised together
 
 Waiting = tuple[Look, list[Found]]
 

@@ -91,6 +91,7 @@ class VideoCopy:
 
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._size = size
         for codec, ending in WRITTEN:
             self._temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}{ending}")
             self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter_fourcc(*codec), fps, size)
@@ -100,12 +101,18 @@ class VideoCopy:
         raise OSError(None, f"OpenCV {cv2.__version__} can write no video here; annotate=false does without", str(path))
 
     def add(self, frame: np.ndarray) -> None:
-        """uint8 RGB (H, W, 3)."""
+        """uint8 RGB (H, W, 3); one of another size, as some videos have in their middle, is fitted in."""
+        if frame.shape[1::-1] != self._size:
+            frame = cv2.resize(frame, self._size)
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self, whole: bool) -> None:
+        """OSError where the video cannot be opened: OpenCV says nothing of a disk that is full."""
         self._writer.release()
-        if whole:
-            os.replace(self._temporary, self.path)
-        else:
+        try:
+            if whole and not cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG).isOpened():
+                raise OSError(None, "could not be written: the disk may be full", str(self.path))
+            if whole:
+                os.replace(self._temporary, self.path)
+        finally:
             self._temporary.unlink(missing_ok=True)
