@@ -1,0 +1,153 @@
+// Whether Bit may watch: the consent, the camera and the light. Off until the player agrees, and again after a stop.
+
+import { Camera, NoCamera } from "/live/camera.js";
+import { Sender } from "/live/sender.js";
+import { consentForm } from "/shared/consent.js";
+
+const FRAMES_PER_SECOND = 5;
+const LONGEST_SIDE = 640;
+const WITHOUT = "The game works without the camera, and nothing is kept from you.";
+
+const $ = (id) => document.getElementById(id);
+
+export class Eyes {
+  #connection;
+  #said;
+  #camera;
+  #sender = null;
+  #mode = "off"; // off, starting, on or resting
+
+  // said(words): what the player should hear; changed(on): the light went on or off.
+  constructor(connection, { said, changed }) {
+    this.#connection = connection;
+    this.#said = said;
+    this.changed = changed;
+    this.#camera = new Camera($("video"), ({ title, message }) => this.#fail(title, message));
+    connection.addEventListener("welcome", () => this.#welcomed());
+    connection.addEventListener("lost", () => this.#lost());
+    connection.addEventListener("faces", ({ detail }) => this.#sender?.answered(detail.frame));
+    connection.addEventListener("picture", ({ detail }) => this.#paint(detail));
+    addEventListener("pagehide", () => this.#camera.stop());
+  }
+
+  get on() {
+    return this.#mode === "on" || this.#mode === "resting";
+  }
+
+  // Ask for consent; nothing is looked at before it is given.
+  ask() {
+    const { welcome, ready } = this.#connection;
+    if (this.#mode !== "off") return this.#said("I am watching already. Say “stop watching”, and I stop.");
+    if (!ready) return this.#said("I have no line to the server just now, so there is nobody who could look. Let’s go on without.");
+    if (!welcome.model || welcome.camera === "none")
+      return this.#said("This server runs without a model, so I cannot look at anything. I go by your answers and your words, and that works well.");
+    const form = consentForm({
+      model: welcome.model,
+      camera: welcome.camera,
+      heading: "h2",
+      without: WITHOUT,
+      onAgree: () => this.#agreed(),
+      onDecline: () => $("consent").close(),
+    });
+    $("consent").replaceChildren(form);
+    $("consent").showModal();
+    form.querySelector("h2").focus();
+  }
+
+  // The camera and the consent end at once; -> whether there was anything to end.
+  stop() {
+    const before = this.#mode;
+    this.#mode = "off";
+    this.#sender?.stop();
+    this.#camera.stop();
+    this.#connection.consent(false);
+    this.#show();
+    return before !== "off";
+  }
+
+  // In a break nothing is looked at.
+  rest(resting) {
+    if (!this.on) return;
+    this.#mode = resting ? "resting" : "on";
+    this.#camera.rest(resting);
+    if (resting) this.#sender?.stop();
+    this.#connection.consent(!resting);
+    if (!resting) this.#send();
+    this.#show();
+  }
+
+  async #agreed() {
+    $("consent").close();
+    this.#mode = "starting";
+    try {
+      if (this.#connection.welcome.camera === "client" && !(await this.#camera.start())) return;
+    } catch (error) {
+      if (!(error instanceof NoCamera)) throw error;
+      return this.#fail(error.title, error.message);
+    }
+    this.#mode = "on";
+    this.#connection.consent(true);
+    this.#send();
+    this.#show();
+    this.#said("My lens is open. Say “stop watching” whenever you like, and it shuts at once.");
+  }
+
+  #send() {
+    const { camera, limits } = this.#connection.welcome;
+    if (camera !== "client" || !this.#connection.ready || this.#mode !== "on") return;
+    this.#sender ??= new Sender({
+      take: () => this.#camera.jpeg(Math.min(LONGEST_SIDE, limits.frame_side)),
+      send: (jpeg) => this.#connection.frame(jpeg) > 0,
+      perSecond: Math.min(FRAMES_PER_SECOND, limits.frames_per_second),
+    });
+    this.#sender.start();
+  }
+
+  // What was agreed to holds for the same model and the same camera alone.
+  #welcomed() {
+    const { model, camera } = this.#connection.welcome;
+    const about = JSON.stringify([model, camera]);
+    const same = about === this.about;
+    this.about = about;
+    this.#sender?.renew();
+    if (!this.on) return;
+    if (!same) {
+      this.stop();
+      return this.#said("The server came back with another model or camera, so I shut my lens. Ask me to watch again if you like.");
+    }
+    this.#send();
+    this.#show();
+  }
+
+  #lost() {
+    this.#sender?.stop();
+    this.#show();
+  }
+
+  #fail(title, words) {
+    this.stop();
+    this.#said(`${title}. ${words} The game goes on without it.`);
+  }
+
+  async #paint(jpeg) {
+    if (this.#mode !== "on") return;
+    const picture = await createImageBitmap(jpeg).catch(() => null);
+    if (!picture) return;
+    Object.assign($("picture"), { width: picture.width, height: picture.height });
+    $("picture").getContext("2d").drawImage(picture, 0, 0);
+    picture.close();
+  }
+
+  #show() {
+    const sends = this.#mode === "on" && this.#connection.ready;
+    const server = this.#connection.welcome?.camera === "server";
+    $("light").dataset.camera = !this.on ? "off" : sends ? "on" : "paused";
+    $("light").textContent = !this.on ? "Camera off" : sends ? "Camera on" : "Camera on, nothing is sent";
+    $("watch").textContent = this.on ? "Stop watching" : "Let Bit watch …";
+    document.title = `${this.on ? (sends ? "● " : "◐ ") : ""}Bit by Bit`;
+    $("view").hidden = !this.on;
+    $("video").hidden = server;
+    $("picture").hidden = !server;
+    this.changed(this.on);
+  }
+}

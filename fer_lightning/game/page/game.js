@@ -1,0 +1,428 @@
+// The game: tasks one after the other, Bit beside them, and the server that says how hard the next one is.
+
+import { Connection } from "/shared/connection.js";
+import { element, percent } from "/shared/elements.js";
+import { Bit } from "./bit.js";
+import { Board } from "./board.js";
+import { Clock } from "./clock.js";
+import { Eyes } from "./eyes.js";
+import { Offers } from "./offers.js";
+import { Random } from "./random.js";
+import { hangingLamp } from "./shapes.js";
+import { HELP, Lines, understand } from "./talk.js";
+import { LEVELS, check, explain, form, hints, makeTask, method, question, solve } from "./tasks.js";
+
+const BULBS = 8; // of the lamps that count what is solved, in binary
+const STREAK = 3; // right answers in a row that Bit remarks on
+const TRIES = 2; // wrong answers after which Bit offers to show how
+const KEYS = {
+  bits: [["0", "1", "switch"], ["←", "→", "move"], ["Enter", "check"]],
+  choice: [["1", "0", "choose"]],
+  gate: [["1", "…", "5", "choose"]],
+  number: [["Enter", "check"]],
+  hex: [["Enter", "check"]],
+};
+const WAITING = 2500; // milliseconds without a server, after which the game begins by itself
+
+const $ = (id) => document.getElementById(id);
+const seed = Number(new URLSearchParams(location.search).get("seed") ?? crypto.getRandomValues(new Uint32Array(1))[0]) >>> 0;
+const lines = new Lines(new Random(seed));
+const clock = new Clock();
+const connection = new Connection({ client: "Bit by Bit" });
+const bit = new Bit($("bit"), $("log"));
+const eyes = new Eyes(connection, { said: (words) => bit.say(words), changed: (on) => bit.watch(on) });
+const offers = new Offers(offer);
+
+const game = { level: 1, number: 0, solved: 0, streak: 0, begun: false };
+let task = null;
+let board = null;
+let tries = 0; // wrong answers to this task
+let told = 0; // hints given
+let settled = false;
+let reason = "";
+let state = null; // the server's last word on how it goes for the player
+let faces = null;
+let away = false;
+const noticed = new Set();
+
+// ---- tasks
+
+function next() {
+  const unlike = task?.kind;
+  task = makeTask(seed, game.number++, game.level, unlike);
+  tries = told = 0;
+  settled = false;
+  board = new Board(task, answer);
+  $("board").replaceChildren(board.element);
+  $("bench").dataset.task = JSON.stringify(task);
+  $("bench").classList.remove("right", "wrong", "shown");
+  $("question").textContent = question(task);
+  $("number").textContent = `Task ${game.number}`;
+  $("verdict").textContent = "";
+  $("go").textContent = "Check";
+  $("go").hidden = form(task) === "choice";
+  $("hint").hidden = $("show").hidden = false;
+  $("hint").disabled = false;
+  showKeys();
+  clock.restart();
+  bit.rest(mood());
+  if (!coarse()) settle();
+}
+
+// The keyboard goes to the answer, a reader to the question.
+function settle() {
+  if (form(task) === "choice") $("question").focus({ preventScroll: true });
+  else board.focus();
+}
+
+function answer(given) {
+  if (settled) return next();
+  if (given === null) return refuse();
+  board.tryOut();
+  if (check(task, given)) solved(given);
+  else wrong(given);
+}
+
+function refuse() {
+  const words = form(task) === "hex" ? "Digits 0 to 9 and letters A to F, please." : "A number, please.";
+  mark("wrong", words);
+  board.focus();
+}
+
+function solved(given) {
+  if (!tries) report(true);
+  game.solved += 1;
+  game.streak = tries || told >= hints(task).length ? 0 : game.streak + 1;
+  const words = tries ? lines.get("late") : game.streak && game.streak % STREAK === 0 ? lines.get("streak") : lines.get("right");
+  finish("right", given, words);
+  bit.feel("cheer");
+  showScore();
+}
+
+function wrong(given) {
+  if (!tries) report(false);
+  game.streak = 0;
+  tries += 1;
+  const words = explain(task, given, tries > 1);
+  mark("wrong", lines.get("wrong"), words);
+  bit.feel("puzzled");
+  const more = tries === TRIES ? [{ words: "Show me how", take: show }, { words: "Let me try again", take: () => settle() }] : [];
+  bit.say(words, { offers: more });
+  showScore();
+}
+
+// How it is done, for who does not want to search any longer.
+function show() {
+  if (settled) return;
+  if (!tries) report(false);
+  game.streak = 0;
+  finish("shown", solve(task), "This is how it is.", method(task));
+  bit.say(method(task));
+  showScore();
+}
+
+function finish(outcome, given, words, more) {
+  settled = true;
+  offers.close();
+  board.settle(given);
+  mark(outcome, words, more);
+  $("go").hidden = false;
+  $("go").textContent = "Next";
+  $("hint").hidden = $("show").hidden = true;
+  $("keys").replaceChildren(...keys([["Enter", "next"]]));
+  $("go").focus({ preventScroll: true });
+}
+
+// `more`: what Bit says, too; on a phone Bit may be out of sight.
+function mark(outcome, words, more = "") {
+  $("bench").classList.remove("right", "wrong", "shown");
+  void $("bench").offsetWidth; // so that the same mark moves again
+  $("bench").classList.add(outcome);
+  const repeated = element("span", { className: "repeated", textContent: more });
+  repeated.setAttribute("aria-hidden", "true");
+  $("verdict").replaceChildren(words, repeated);
+}
+
+function report(correct) {
+  connection.outcome({ correct, seconds: clock.seconds(), level: task.level });
+}
+
+function hint() {
+  if (settled) return bit.say("This one is done. Let’s take the next.");
+  const all = hints(task);
+  bit.say(all[Math.min(told, all.length - 1)]);
+  told += 1;
+  $("hint").disabled = told >= all.length;
+  bit.feel("thinking");
+}
+
+// ---- how hard
+
+// The player's own word; without a server the game keeps it by itself.
+function override(change) {
+  if (change === null && !$("adapt").checked) {
+    setAdapt(true);
+    if (!connection.held) return;
+  }
+  if (connection.override(change)) return;
+  connection.held = change !== null;
+  const level = Math.min(LEVELS.length, Math.max(1, game.level + (change ?? 0)));
+  if (level !== game.level) moveTo(level, "You asked for it.", true);
+  else bit.say(change === null ? "I take it from here, once the server is back." : `We stay at level ${level}.`);
+  showDials();
+}
+
+function setAdapt(on) {
+  $("adapt").checked = on;
+  if (!connection.setAdapt(on)) bit.say(on ? "I may change the level again, once the server is back." : "I leave the level alone.");
+  if (!on) offers.close();
+  showDials();
+}
+
+function onDifficulty({ level, by, reason: why }) {
+  if (bounded(level) !== game.level) moveTo(bounded(level), why, by === "player");
+  else if (by !== "start") bit.say(why);
+  showDials();
+}
+
+// `now`: the task on the table is taken away, where it has not been tried.
+function moveTo(level, why, now) {
+  const before = game.level;
+  connection.level = game.level = level;
+  reason = why;
+  bit.say(why, { badge: `Level ${before} → ${level} · ${LEVELS[level - 1].name}` });
+  showLevel();
+  if (now && !settled && !tries) next();
+}
+
+function bounded(level) {
+  return Math.min(LEVELS.length, level);
+}
+
+// ---- how it goes for the player
+
+function onState(detail) {
+  state = detail;
+  if (!["cheer", "puzzled"].includes($("bit").dataset.mood)) bit.rest(mood());
+  if ($("adapt").checked && !settled && !$("bench").hidden) offers.look(detail);
+}
+
+function mood() {
+  if (!$("pause").hidden) return "asleep";
+  if (away) return "lost";
+  return $("adapt").checked ? ({ frustrated: "gentle", bored: "bright" }[state?.state] ?? "calm") : "calm";
+}
+
+function offer(kind) {
+  const no = { words: "No, thanks", take: () => (offers.decline(), settle()) };
+  const easier = { words: "An easier one", take: () => override(-1) };
+  const harder = { words: "A harder one", take: () => override(1) };
+  const other = { words: "Another kind", take: () => next() };
+  const few = kind === "frustrated" ? [{ words: "A hint", take: () => (hint(), settle()) }, easier, { words: "A short break", take: pause }] : [harder, other];
+  return bit.say(lines.get(kind === "frustrated" ? "offer" : "more"), { offers: [...few, no] });
+}
+
+function pause() {
+  clock.stop();
+  eyes.rest(true);
+  $("bench").hidden = true;
+  $("pause").hidden = false;
+  bit.rest("asleep");
+  $("pause-title").focus();
+}
+
+function back() {
+  $("pause").hidden = true;
+  $("bench").hidden = false;
+  eyes.rest(false);
+  clock.go();
+  bit.rest(mood());
+  bit.feel("wave");
+  if (settled) $("go").focus();
+  else settle();
+}
+
+// ---- talk
+
+const ANSWERS = {
+  stop: () => bit.say(stopWatching()),
+  watch: () => eyes.ask(),
+  seen: () => bit.say(seen()),
+  why: () => bit.say(why()),
+  hint,
+  easier: () => override(-1),
+  harder: () => override(1),
+  stay: () => override(0),
+  decide: () => override(null),
+  rest: pause,
+  skip: () => (settled ? next() : show()),
+  help: () => bit.say(HELP),
+  hello: () => (bit.say("Hello! Good to have you here."), bit.feel("wave")),
+  thanks: () => (bit.say("You are welcome."), bit.feel("cheer")),
+};
+
+function hear(text) {
+  bit.hear(text);
+  connection.text(text);
+  const meant = understand(text);
+  if (meant) ANSWERS[meant]();
+  else bit.say(connection.ready ? lines.get("talk") : "I hear you, though the server does not just now.");
+}
+
+function stopWatching() {
+  return eyes.stop()
+    ? "My lens is shut, the camera is off, and you no longer agree to anything. We go on without it."
+    : "I am not watching: the camera is off, and stays off.";
+}
+
+function seen() {
+  const guess = state && state.state !== "unknown" ? `My guess at how it goes: ${state.state}, ${percent(state.confidence)} sure.` : "How it goes for you, I do not know.";
+  const because = state?.reasons.length ? ` What I go by: ${state.reasons.join("; ")}.` : "";
+  return `${looked()} ${guess}${because} Guesses are often wrong; your word counts.`;
+}
+
+function looked() {
+  if (!eyes.on) return "I see nothing: the camera is off. I go by your answers and by what you type.";
+  const [face] = faces ?? [];
+  if (!face) return "I see no face just now.";
+  if (face.doubt) return `I see a face, but do not count it: ${face.doubt}.`;
+  const [name, share] = Object.entries(face.smoothed).sort(([, one], [, other]) => other - one)[0];
+  return `I see a face that the model calls ${name} (${percent(share)}).`;
+}
+
+function why() {
+  const holds = connection.held ? " You told me to stay, so I do." : "";
+  const off = $("adapt").checked ? "" : " And I may not change anything: the switch is off.";
+  return `Level ${game.level}, “${LEVELS[game.level - 1].name}”: ${reason || "this is where we began."}${holds}${off}`;
+}
+
+// ---- the server
+
+function onWelcome({ level, adapt }) {
+  $("trouble").hidden = true;
+  if (!game.begun) {
+    $("adapt").checked = adapt;
+    game.level = bounded(level);
+    begin();
+  }
+  if (away) {
+    away = false;
+    bit.rest(mood());
+    bit.say(`My line to the server is back. We go on at level ${game.level}.`);
+  }
+  showDials();
+}
+
+function onLost({ words, locked }) {
+  if (!game.begun) begin();
+  $("trouble-words").textContent = `${words} The game goes on; nothing is adapted, and nobody is watching.`;
+  $("retry").hidden = locked;
+  $("trouble").hidden = false;
+  state = faces = null;
+  if (away) return;
+  away = true;
+  bit.rest("lost");
+  bit.say(`I lost my line to the server. Let’s play on at level ${game.level} until it is back.`);
+}
+
+// Each thing once: a busy server says so again and again.
+function onNotice({ level, code, message }) {
+  if (level !== "info" && !noticed.has(code)) bit.say(message);
+  noticed.add(code);
+}
+
+function begin() {
+  if (game.begun) return;
+  game.begun = true;
+  connection.level = game.level;
+  $("game").hidden = false;
+  showLevel();
+  showScore();
+  bit.say("Hello, I am Bit. I hang lamps, and every lamp is a digit: on is 1, off is 0.");
+  bit.say("Answer at your own pace. Ask me for a hint whenever you like, or type “help”. I am not watching.");
+  bit.feel("wave", 3200);
+  next();
+}
+
+// ---- what is shown
+
+function showLevel() {
+  $("level-name").replaceChildren(element("strong", { textContent: `Level ${game.level}` }), ` ${LEVELS[game.level - 1].name}`);
+  const nodes = LEVELS.map((_, place) => {
+    const node = element("li", { className: place + 1 < game.level ? "done" : place + 1 === game.level ? "here" : "" });
+    node.textContent = place + 1;
+    return node;
+  });
+  $("track").replaceChildren(...nodes);
+}
+
+function showScore() {
+  const lit = (game.solved % 2 ** BULBS).toString(2).padStart(BULBS, "0");
+  const counter = $("counter");
+  if (!counter.children.length) for (const _ of lit) counter.append(element("span", { className: "lamp" }, hangingLamp()));
+  [...counter.children].forEach((lamp, place) => lamp.classList.toggle("on", lit[place] === "1"));
+  $("score").textContent = `${game.solved} solved${game.streak > 1 ? ` · ${game.streak} in a row` : ""}`;
+}
+
+function showDials() {
+  $("stay").setAttribute("aria-pressed", String(connection.held));
+  $("decide").setAttribute("aria-pressed", String(!connection.held && $("adapt").checked));
+  $("easier").disabled = game.level === 1;
+  $("harder").disabled = game.level === LEVELS.length;
+}
+
+function showKeys() {
+  $("keys").replaceChildren(...keys([...KEYS[task.kind === "missing" ? "gate" : form(task)], ["/", "talk to Bit"]]));
+}
+
+function keys(rows) {
+  return rows.flatMap((row) => [...row.slice(0, -1).map((key) => element("kbd", { textContent: key })), ` ${row.at(-1)}  `]);
+}
+
+function coarse() {
+  return matchMedia("(pointer: coarse)").matches;
+}
+
+// ---- beginning
+
+$("bench").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (settled) next();
+  else answer(board.answer());
+});
+$("bench").addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  const act = { h: () => !$("hint").disabled && !settled && hint(), "/": () => $("words").focus() }[event.key.toLowerCase()];
+  if (act) act();
+  else if (settled || event.target.tagName === "INPUT" || !board.press(event.key)) return;
+  event.preventDefault();
+});
+$("hint").addEventListener("click", hint);
+$("show").addEventListener("click", show);
+$("back").addEventListener("click", back);
+$("easier").addEventListener("click", () => override(-1));
+$("stay").addEventListener("click", () => override(connection.held ? null : 0));
+$("harder").addEventListener("click", () => override(1));
+$("decide").addEventListener("click", () => override(null));
+$("adapt").addEventListener("change", () => setAdapt($("adapt").checked));
+$("watch").addEventListener("click", () => (eyes.on ? bit.say(stopWatching()) : eyes.ask()));
+$("retry").addEventListener("click", () => connection.retry());
+$("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("words").value.trim();
+  $("words").value = "";
+  if (text) hear(text);
+});
+$("words").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  if (settled) $("go").focus();
+  else settle();
+});
+connection.addEventListener("welcome", ({ detail }) => onWelcome(detail));
+connection.addEventListener("difficulty", ({ detail }) => onDifficulty(detail));
+connection.addEventListener("state", ({ detail }) => onState(detail));
+connection.addEventListener("faces", ({ detail }) => (faces = detail.faces));
+connection.addEventListener("notice", ({ detail }) => onNotice(detail));
+connection.addEventListener("lost", ({ detail }) => onLost(detail));
+connection.open();
+setTimeout(begin, WAITING);

@@ -1,0 +1,40 @@
+// When Bit offers something: after the same impression for a while, seldom, and seldomer still after a no.
+
+const SURE = 0.5; // confidence from which a state counts
+const FOR = 3000; // milliseconds that it must hold
+const AGAIN = 60_000; // until the next offer
+const AFTER_NO = 180_000;
+const OFFERED = ["frustrated", "bored"];
+
+export class Offers {
+  #offer;
+  #kind = null;
+  #since = 0;
+  #until = 0; // nothing is offered before
+  #line = null;
+
+  // offer(kind) -> the line of the talk that holds the offer.
+  constructor(offer) {
+    this.#offer = offer;
+  }
+
+  // A new word of the server on how it goes.
+  look({ state, confidence }, now = performance.now()) {
+    const kind = OFFERED.includes(state) && confidence >= SURE ? state : null;
+    if (kind !== this.#kind) this.#since = now;
+    this.#kind = kind;
+    if (!kind || now - this.#since < FOR || now < this.#until) return;
+    this.#until = now + AGAIN;
+    this.#line = this.#offer(kind);
+  }
+
+  decline(now = performance.now()) {
+    this.#until = now + AFTER_NO;
+  }
+
+  // What was offered for a task that is over is offered no longer.
+  close() {
+    this.#line?.querySelector(".offers")?.remove();
+    this.#line = null;
+  }
+}
