@@ -83,8 +83,8 @@ class Visits:
 
     def _listen(self, socket: Any) -> None:
         self.requests.append(socket.url.replace("ws", "http", 1))
-        socket.on("framesent", self.sent.append)
-        socket.on("framereceived", self.received.append)
+        socket.on("framesent", lambda message: self.sent.append(message))
+        socket.on("framereceived", lambda message: self.received.append(message))
 
     def _hear(self, message: Any) -> None:
         if message.type in ("error", "warning") and not message.text.startswith(AWAY):
