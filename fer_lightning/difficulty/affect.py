@@ -25,9 +25,9 @@ class Affect:
 
     def __init__(
         self,
-        tasks: int = 6,
+        tasks: int = 10,
         target: float = 0.75,
-        margin: float = 0.12,
+        margin: float = 0.15,
         state_weight: float = 1.5,
         hold: float = 1.0,
     ) -> None:

@@ -3,13 +3,14 @@
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fer_lightning.difficulty.policy import Outcome, Policy
 from fer_lightning.live.state import PlayerState
 
 KEPT = 50  # outcomes; no policy looks further back
+UNKNOWN = (1 / 3, 1 / 3, 1 / 3)  # probabilities of a state of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Controller:
     stand_seconds     for which the policy must have proposed the same step, at each `update`, before it is taken
     reversal          how many times the cooldown and the tasks it takes to turn round: hysteresis against going to and
                       fro between a level that is too easy and one that is too hard
+    state_seconds     time constant with which the state that the policy is shown follows the player's, from unknown on
+                      each new level: a moment says little about a level
     adapt             the switch: False, and the policy is not even asked
 
     The policy moves one level at a time. The player's own word (`override`) counts at once, and holds until they give
@@ -48,17 +51,22 @@ class Controller:
         min_tasks: int = 3,
         stand_seconds: float = 2.0,
         reversal: float = 2.0,
+        state_seconds: float = 20.0,
         adapt: bool = True,
     ) -> None:
-        if levels < 1 or min_tasks < 0 or cooldown_seconds < 0 or stand_seconds < 0 or reversal < 1:
-            raise ValueError(
-                f"levels={levels}, min_tasks={min_tasks}, cooldown_seconds={cooldown_seconds}, "
-                f"stand_seconds={stand_seconds}, reversal={reversal}: expected levels and reversal of 1 or more, the "
-                "rest 0 or more"
-            )
+        for name, value, least in (
+            ("levels", levels, 1),
+            ("cooldown_seconds", cooldown_seconds, 0),
+            ("min_tasks", min_tasks, 0),
+            ("stand_seconds", stand_seconds, 0),
+            ("reversal", reversal, 1),
+            ("state_seconds", state_seconds, 0),
+        ):
+            if not value >= least:
+                raise ValueError(f"{name}={value}: expected {least} or more")
         self._policy, self.levels = policy, levels
         self._cooldown, self._min_tasks = cooldown_seconds, min_tasks
-        self._stand, self._reversal = stand_seconds, reversal
+        self._stand, self._reversal, self._state_seconds = stand_seconds, reversal, state_seconds
         self._adapt, self._held = adapt, False
         self._level = min(max(start, 1), levels)
         self._outcomes: deque[Outcome] = deque(maxlen=KEPT)
@@ -66,6 +74,7 @@ class Controller:
         self._direction = 0
         self._since: float | None = None  # the last change; None: the first update sets it
         self._standing: tuple[int, float] = (0, 0.0)
+        self._felt, self._felt_at = UNKNOWN, math.inf
 
     @property
     def level(self) -> int:
@@ -103,7 +112,8 @@ class Controller:
             return None
         if self._since is None or now < self._since:
             self._since, self._standing = now, (0, now)
-        proposal = self._policy.propose(now, state, tuple(self._outcomes))
+        self._feel(now, state)
+        proposal = self._policy.propose(now, replace(state, probabilities=self._felt), tuple(self._outcomes))
         change = (proposal.change > 0) - (proposal.change < 0)
         if change != self._standing[0] or now < self._standing[1]:
             self._standing = (change, now)
@@ -126,6 +136,12 @@ class Controller:
             self._move(moved)
         return Decision(self._level, moved, "player", _own_word(step, moved))
 
+    def _feel(self, now: float, state: PlayerState) -> None:
+        passed = max(now - self._felt_at, 0.0)
+        new = -math.expm1(-passed / self._state_seconds) if self._state_seconds else 1.0
+        self._felt = tuple(old + new * (one - old) for old, one in zip(self._felt, state.probabilities, strict=True))
+        self._felt_at = now
+
     def _may(self, change: int, now: float) -> bool:
         """Whether a step that the policy proposes may be taken."""
         factor = self._reversal if change == -self._direction else 1.0
@@ -144,6 +160,7 @@ class Controller:
         """Nothing that was seen before counts from here on."""
         self._outcomes.clear()
         self._tasks, self._since, self._standing, self._direction = 0, None, (0, 0.0), 0
+        self._felt, self._felt_at = UNKNOWN, math.inf
 
 
 def _own_word(wanted: int, moved: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fer_lightning.difficulty.policy import Outcome, Proposal
 from fer_lightning.live.state import PlayerState
 
-PRIOR = 2.0  # tasks at the wanted rate that every estimate starts from, so that one task decides nothing
+PRIOR = 4.0  # tasks at the wanted rate that every estimate starts from, so that one task decides nothing
 
 
 class Performance:
@@ -17,7 +17,7 @@ class Performance:
     margin  how far the estimated rate may be from the target before the level changes
     """
 
-    def __init__(self, tasks: int = 6, target: float = 0.75, margin: float = 0.12) -> None:
+    def __init__(self, tasks: int = 10, target: float = 0.75, margin: float = 0.15) -> None:
         if tasks < 1 or not 0 < target < 1 or not margin > 0:
             raise ValueError(
                 f"tasks={tasks}, target={target}, margin={margin}: expected tasks of 1 or more, a target between 0 "

@@ -26,5 +26,12 @@ class Proposal:
 
 
 class Policy(Protocol):
+    """Keeps nothing from one call to the next, so that all players can share one."""
+
     def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
-        """`now` in seconds; `outcomes`: the tasks since the last change of level, oldest first."""
+        """Both tell of this level alone.
+
+        now       in seconds
+        state     the player's, its `probabilities` averaged since the last change of level
+        outcomes  the tasks since then, oldest first
+        """

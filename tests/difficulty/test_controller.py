@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -151,6 +152,29 @@ def test_a_clock_that_goes_back_waits_anew_and_goes_on():
     seconds = [second for second, _ in played(controller, 100)]
     assert seconds
     assert seconds[0] >= 20
+
+
+def test_the_policy_is_shown_what_a_level_feels_like_and_each_level_anew():
+    class Shown:
+        def __init__(self):
+            self.states = []
+
+        def propose(self, now, state, outcomes):
+            self.states.append(state.probabilities)
+            return Proposal(0, "because")
+
+    policy = Shown()
+    controller = Controller(policy, state_seconds=10)
+    bored = replace(STATE, probabilities=(0.0, 1.0, 0.0))
+    for second in range(61):
+        controller.update(second, bored)
+    assert policy.states[0] == pytest.approx(STATE.probabilities)
+    assert policy.states[10][1] == pytest.approx(1 - math.exp(-1) * 2 / 3)
+    assert policy.states[-1] == pytest.approx(bored.probabilities, abs=0.01)
+    controller.override(1)
+    controller.override(None)
+    controller.update(61, bored)
+    assert policy.states[-1] == pytest.approx(STATE.probabilities)
 
 
 @pytest.mark.parametrize("wrong", [{"levels": 0}, {"reversal": 0.5}, {"cooldown_seconds": -1}, {"min_tasks": -1}])

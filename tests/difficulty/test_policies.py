@@ -63,7 +63,7 @@ def test_under_constant_input_no_policy_swings(path, results, state):
 
 @pytest.mark.parametrize(
     ("results", "change"),
-    [("", 0), ("+", 0), ("-", -1), ("++++", 1), ("---", -1), ("+++-", 0), ("+-+-", -1), ("---++++++", 1)],
+    [("", 0), ("+", 0), ("-", -1), ("++++++++", 1), ("---", -1), ("+++-", 0), ("+--+-", -1), ("---++++++++++", 1)],
 )
 def test_performance_follows_success(results, change):
     assert Performance().propose(0, player(UNKNOWN), tasks(results)).change == change
@@ -82,9 +82,9 @@ def test_an_unknown_state_leaves_performance(results, state):
     [
         ((0.9, 0.05, 0.05), "+++-", -1),  # frustrated at a fitting rate: easier
         ((0.05, 0.9, 0.05), "+++-", 1),  # bored at a fitting rate: harder
-        ((0.05, 0.9, 0.05), "+-+-", 0),  # bored and failing: success and state cancel
-        ((0.9, 0.05, 0.05), "+++++", 0),  # frustrated and solving
-        ((0.02, 0.02, 0.96), "+++++", 0),  # engaged and solving: what holds somebody is left alone
+        ((0.05, 0.9, 0.05), "+--+-", 0),  # bored and failing: success and state cancel
+        ((0.9, 0.05, 0.05), "++++++++", 0),  # frustrated and solving
+        ((0.02, 0.02, 0.96), "++++++++", 0),  # engaged and solving: what holds somebody is left alone
         ((0.02, 0.02, 0.96), "------", -1),  # but not where nothing works
     ],
 )
@@ -114,8 +114,8 @@ def test_performance_is_monotone_in_success(results, place):
 
 def test_reasons_say_what_counted():
     assert (
-        Performance().propose(0, player(UNKNOWN), tasks("+++++")).reason
-        == "You solved all of the last 5, so I made it a little harder."
+        Performance().propose(0, player(UNKNOWN), tasks("++++++++")).reason
+        == "You solved all of the last 8, so I made it a little harder."
     )
     by_state = Affect().propose(0, player((0.9, 0.05, 0.05)), tasks("+++-")).reason
     assert by_state == "This seemed to be hard going, so I made it a little easier. Say so if I got that wrong."
