@@ -123,15 +123,20 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
     Console().print(table)
     doubted = ", ".join(f"{count:,} {reason}" for reason, count in counts["doubts"].items())
     print(
-        f"\n{counts['faces']:,} faces in {counts['pictures']:,} pictures, {counts['without_a_face']:,} without a face"
+        f"\n{_counted(counts['faces'], 'face')} in {_counted(counts['pictures'], 'picture')}, "
+        f"{counts['without_a_face']:,} without a face"
         f"{f'; in doubt: {doubted}' if doubted else ''}"
     )
     if accuracy is not None:
         print(f"a label is a guess at an expression: of its test faces the model got {100 * accuracy:.1f} % right")
     print(f"predictions: {out}/predictions.csv{f'   pictures: {out}/annotated' if _annotated(summary) else ''}")
     if counts["unreadable"]:
-        missed = f"{counts['unreadable']:,} of {counts['files']:,} files"
+        missed = f"{counts['unreadable']:,} of {_counted(counts['files'], 'file')}"
         print(f"{missed} could not be read, or not to the end: {out}/unreadable.csv")
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _annotated(summary: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from fer_lightning.collect.decoding_process import TURNS
 FORMS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 # The last three are listed so that they are told of: Pillow reads none of them everywhere.
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 120_000_000  # those of medium format have 102 million
 
 
 class Unreadable(Exception):
