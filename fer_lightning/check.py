@@ -80,8 +80,11 @@ METRICS = tuple(
 )
 
 
-def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
-    """Raise UserError where the config cannot run; return warnings for what can run but may not be meant."""
+def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -> list[str]:
+    """Raise UserError where the config cannot run; return warnings for what can run but may not be meant.
+
+    with_faces  whether its faces must be there
+    """
     OmegaConf.resolve(cfg)  # in place: what is checked here is what build.py makes
     config = OmegaConf.to_container(cfg, throw_on_missing=True, enum_to_str=True)
     refuse_wrong_root_keys(config)
@@ -96,6 +99,8 @@ def check(cfg: DictConfig, *, multirun: bool = False) -> list[str]:
     if config["logger"]:
         check_node("logger", config["logger"], SUPPLIED["logger"])
     _check_between_fields(config)
+    if with_faces:
+        _check_data(config)
     if multirun and "ddp" in str(config["trainer"].get("strategy")):
         raise UserError(
             f"trainer.strategy={config['trainer']['strategy']} with hydra/launcher=basic: each process would start the "
@@ -233,7 +238,6 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
-    _check_data(config)
 
 
 def _value_at(config: dict[str, Any], key: str) -> Any:

@@ -11,17 +11,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check import nearest
 from fer_lightning.collect.settings import CollectSettings
+from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.predict.settings import PredictSettings
 from fer_lightning.schema import EvaluateConfig, TrainConfig
+from fer_lightning.simulate.settings import SimulateSettings
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 # Whose keys a schema's are, and the file that sets them.
 COMMANDS = {
     TrainConfig: ("python train.py", CONF / "train.yaml"),
     EvaluateConfig: ("python -m fer_lightning.evaluate", CONF / "evaluate.yaml"),
+    ExportFileSettings: ("python -m fer_lightning.export", CONF / "export.yaml"),
     CollectSettings: ("python -m fer_lightning.collect", CONF / "collect" / "collect.yaml"),
     LiveSettings: ("python -m fer_lightning.live", CONF / "live" / "live.yaml"),
+    SimulateSettings: ("python -m fer_lightning.simulate", CONF / "live" / "simulate.yaml"),
     PredictSettings: ("python -m fer_lightning.predict", CONF / "predict" / "predict.yaml"),
 }
 # Folders of conf/ that hold no group of train.py.

@@ -65,10 +65,11 @@ class TrainedRun:
         return network.eval()
 
 
-def open_run(path: Path, *, data_root: str | None = None) -> TrainedRun:
+def open_run(path: Path, *, data_root: str | None = None, with_faces: bool = True) -> TrainedRun:
     """Lock a run's folder and read what was trained. UserError where there is no such run, or one still going on.
 
-    data_root  the store of faces, instead of the one that the run was trained on
+    data_root   the store of faces, instead of the one that the run was trained on
+    with_faces  whether a UserError says already here that the faces are missing; else `TrainedRun.faces` does
     """
     folder = RunFolder(path)
     _refuse_no_run(folder)
@@ -82,7 +83,7 @@ def open_run(path: Path, *, data_root: str | None = None) -> TrainedRun:
     summary = folder.summary()
     if not summary.get("split"):
         raise UserError(f"run={path}: its summary.json names no split, so it never began to train. {_go_on(folder)}")
-    return TrainedRun(folder, _config(path, data_root), summary)
+    return TrainedRun(folder, _config(path, data_root, with_faces), summary)
 
 
 def _refuse_no_run(folder: RunFolder) -> None:
@@ -108,7 +109,7 @@ def _go_on(folder: RunFolder) -> str:
     return f"Its own command goes on with it: {command}" if command else "Its own command goes on with it."
 
 
-def _config(path: Path, data_root: str | None) -> DictConfig:
+def _config(path: Path, data_root: str | None, with_faces: bool) -> DictConfig:
     """The run's config as today's train.py would have it; what only training needs is left out."""
     try:
         written = yaml.safe_load((path / "config.yaml").read_text())
@@ -126,7 +127,7 @@ def _config(path: Path, data_root: str | None) -> DictConfig:
             raise UserError(f"data_root={data_root}: the faces of run={path} come from {_named(config.data)}. Drop it.")
         config.data.root = data_root
     try:
-        check(config)
+        check(config, with_faces=with_faces)
     except UserError as error:
         raise UserError(f"run={path}, its config.yaml: {error}\n{_other_data(config.data)}".strip()) from None
     return config

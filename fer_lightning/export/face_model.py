@@ -15,7 +15,7 @@ from fer_lightning.export.metadata import CROP, KEY, Metadata
 from fer_lightning.files import in_words
 
 INPUT, OUTPUT = "faces", "probabilities"
-MAKE = "python -m fer_lightning.export run=PATH makes one"
+MAKE = "make one: python -m fer_lightning.export run=PATH"
 FATAL = 4  # onnxruntime's severity: what fails is told by exceptions, in this house's words
 
 
@@ -72,7 +72,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"model={path}: no such file. {MAKE[0].upper()}{MAKE[1:]}.") from None
+        raise UserError(f"model={path}: no such file. Make one: python -m fer_lightning.export run=PATH.") from None
     except OSError as error:
         raise UserError(f"model={path}: cannot be read ({in_words(error)}).") from None
 

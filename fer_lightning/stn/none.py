@@ -12,5 +12,5 @@ class Identity(nn.Module):
         self.register_buffer("identity", torch.eye(2, 3), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.theta = self.identity.expand(len(x), 2, 3)
+        self.theta = self.identity.expand(x.shape[0], 2, 3)
         return x

@@ -1,0 +1,101 @@
+"""What a run says about itself, and the faces on which its file is held against it. No test row is looked at here."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.errors import UserError
+from fer_lightning.export.metadata import CROP, Metadata
+from fer_lightning.labels import TAXONOMIES, Taxonomy
+from fer_lightning.metrics import per_class
+from fer_lightning.refusals import CONF
+from fer_lightning.runs import git_state, now
+from fer_lightning.trained import TrainedRun
+
+FIGURES = ("acc", "f1_macro", "recall_mean")
+FACES = 1000
+
+
+def describe(run: TrainedRun) -> Metadata:
+    """From the run's summary and predictions.csv; UserError where these are damaged or of other classes."""
+    summary, taxonomy = run.summary, taxonomy_of(run)
+    confusion = _confusion(run, taxonomy)
+    recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
+    return Metadata(
+        name=f"{summary['name']}/{summary['job']}",
+        taxonomy=taxonomy.name,
+        classes=taxonomy.classes,
+        crop=CROP,
+        network=_network(run),
+        data={
+            "name": summary["data"]["name"],
+            "checksum": summary["data"]["checksum"],
+            "split": summary["split"]["name"],
+            "split_checksum": summary["split"]["checksum"],
+        },
+        metrics=_metrics(summary),
+        recall={
+            name: None if math.isnan(share) else share for name, share in zip(taxonomy.classes, recall, strict=True)
+        },
+        confusion=None if confusion is None else tuple(tuple(row) for row in confusion.tolist()),
+        commit=git_state(CONF.parent)["commit"] or "unknown",
+        exported=now(),
+    )
+
+
+def taxonomy_of(run: TrainedRun) -> Taxonomy:
+    return TAXONOMIES[run.config.data.taxonomy]
+
+
+def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> tuple[np.ndarray, str]:
+    """uint8 (N, 48, 48) and what they are, in words: the run's validation rows, and then training rows, up to 1,000.
+
+    or_drawn  where the run's faces are not here, or are others now, take drawn ones instead of a UserError
+    """
+    try:
+        table, split = run.faces()
+    except UserError:
+        if not or_drawn:
+            raise
+        from fer_lightning.data import synthetic
+
+        drawn = synthetic.load(rows=FACES, taxonomy=taxonomy_of(run).name)
+        return drawn.pixels, "drawn faces, since the run's own are not here (data_root=PATH names their store)"
+    rows = np.concatenate([split.val, split.train])[:FACES]
+    return table.pixels[np.sort(rows)], "validation rows" if len(split.val) >= FACES else "validation and training rows"
+
+
+def _network(run: TrainedRun) -> dict[str, Any]:
+    config, choices = run.config, run.summary["choices"]
+    return {
+        "model": choices["model"] or config.model._target_.rpartition(".")[2],
+        "stn": choices["stn"] or config.stn._target_.rpartition(".")[2],
+        "input_size": config.model.input_size,
+        "parameters": run.summary["parameters"]["total"],
+    }
+
+
+def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
+    """Counts int64 (K, K) of the run's own look at its test rows; None where it had not come to that."""
+    from fer_lightning.report.predictions import read_predictions
+
+    path = run.path / "predictions.csv"
+    if not path.is_file():
+        return None
+    predictions = read_predictions(path)
+    if predictions.classes != taxonomy.classes:
+        raise UserError(f"{path}: its classes are {', '.join(predictions.classes)}, and the run's are others.")
+    return predictions.confusion()
+
+
+def _metrics(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
+    test, best = summary.get("test") or {}, summary.get("best") or {}
+    clean = {name: (test.get("clean", {}).get(name) or {}).get("value") for name in FIGURES}
+    found = {
+        "test": {name: test.get(f"test/{name}") for name in FIGURES},
+        "test_clean": clean,
+        "val": {name: best.get(f"val/{name}") for name in FIGURES},
+    }
+    known = {rows: {name: value for name, value in some.items() if value is not None} for rows, some in found.items()}
+    return {rows: some for rows, some in known.items() if some}
