@@ -10,8 +10,6 @@ from fer_lightning.export.metadata import Metadata
 
 Z = 1.959964  # of a 95 % interval
 CLEAN = "*Clean* rows are no copies, exact or near, of rows that it was trained or chosen on, and they show a face."
-    "*Clean* rows are no exact or near copies of rows that it was trained or chosen on, are not blank and show a face."
-)
 OFFICIAL = " Of all of them, FER2013's PrivateTest, 8 % are such copies."
 
 UNMEASURED = (
