@@ -66,7 +66,8 @@ def predict(
     summary |= {"status": "done", "counts": counts, "seconds": round(time.monotonic() - begun, 2)}
     write_summary(out, summary)
     if not tables.counts["pictures"]:
-        raise UserError(f"input={source}: nothing of it can be read; {out}/unreadable.csv says why.")
+        count = f"none of {len(pictures):,} files can be read" if len(pictures) > 1 else "it cannot be read"
+        raise UserError(f"input={source}: {count}. {tables.missed}. See {out}/unreadable.csv.")
     return summary
 
 

@@ -99,6 +99,7 @@ class Tables:
 
     counts   pictures, faces, without a face, doubtful, unreadable
     labels   how many faces have which label; `doubts`: how many are doubted for which reason
+    missed   "file: why" of the first that cannot be read
     """
 
     def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
@@ -107,6 +108,7 @@ class Tables:
         self.counts = Counter(pictures=0, faces=0, without_a_face=0, doubtful=0, unreadable=0)
         self.labels = Counter(dict.fromkeys(classes, 0))
         self.doubts: Counter[str] = Counter()
+        self.missed: str | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -138,6 +140,7 @@ class Tables:
     def add_unreadable(self, file: str, why: str) -> None:
         _write_line(self._unreadable, [file, why])
         self.counts["unreadable"] += 1
+        self.missed = self.missed or f"{file}: {why}"
 
     def _of_face(self, seen: Seen) -> dict[str, Any]:
         box = (round(number, 1) for number in seen.face.box)

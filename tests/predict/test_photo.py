@@ -109,6 +109,7 @@ def test_what_is_no_whole_picture_is_told(data, words, tmp_path):
         read_photo(tmp_path / "a.jpg")
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow has its say about damaged files
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
 @given(data=st.data())
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -161,9 +161,12 @@ def test_what_cannot_be_read_is_listed_and_the_rest_goes_on(model, folder):
 
 def test_where_nothing_can_be_read_that_is_said(model, folder):
     (folder / "text.jpg").write_text("no picture")
-    with pytest.raises(UserError, match=r"nothing of it can be read; .*unreadable\.csv says why"):
+    with pytest.raises(UserError, match=r"input=.*: it cannot be read\. text\.jpg: not one of JPEG.*unreadable\.csv"):
+        predicted(model, folder / "text.jpg", out=folder.parent / "one")
+    (folder / "text.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"input=.*: none of 2 files can be read\. text\.jpg: not one of JPEG"):
         predicted(model, folder)
-    assert list(unreadable(folder.parent / "out")) == ["text.jpg"]
+    assert list(unreadable(folder.parent / "out")) == ["text.jpg", "text.png"]
 
 
 def test_names_are_harmless_in_a_spreadsheet_and_may_hold_any_byte(model, folder):
