@@ -18,10 +18,16 @@ WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 # What the browser itself says of a server that is away is no error of the page.
 AWAY = ("Failed to load resource", "WebSocket connection to")
-# How often a page has asked for the camera, and the tracks that it was given.
+# How often a page has asked for the camera, the tracks that it was given, and the pictures that it has sent.
 WATCH = """
 window.asked = 0;
 window.tracks = [];
+window.pictures = [];
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (data) {
+  if (typeof data !== "string") window.pictures.push(data);
+  return send.call(this, data);
+};
 const original = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
 if (original) navigator.mediaDevices.getUserMedia = async (...what) => {
   window.asked += 1;
@@ -53,7 +59,7 @@ class Visits:
     def __init__(self, browser: Any) -> None:
         self.browser, self.origins = browser, set()
         self.contexts, self.requests, self.errors = [], [], []
-        self.sent, self.received = [], []  # what went over WebSockets: str or bytes
+        self.sent, self.received = [], []  # over WebSockets: str, or bytes; Chromium tells no Blob that is sent
 
     def __call__(
         self,
@@ -103,6 +109,11 @@ def visits(browser: Any) -> Iterator[Visits]:
     made = Visits(browser)
     yield made
     made.close()
+
+
+def pictures(page: Any) -> int:
+    """How many pictures the page has sent."""
+    return page.evaluate("window.pictures.length")
 
 
 def camera_on(page: Any) -> bool:

@@ -45,7 +45,7 @@ function points(camera) {
   const server = element("strong", { textContent: location.host });
   const source =
     camera === "server"
-      ? "The camera or video is the server's own: it is looked at there, and shown on this page."
+      ? "The camera or video is the server’s own: it is looked at there, and shown on this page."
       : "About five small pictures a second leave this page.";
   return [
     point("What is looked at", [
