@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
     cfg = command.settings("export", ExportFileSettings, overrides, texts=("run", "out", "data_root"))
-    if OmegaConf.is_missing(cfg, "run"):
+    if OmegaConf.is_missing(cfg, "run") or not cfg.run:
         raise UserError(f"run is not set: the folder of a trained run. E.g. {PROGRAM} run=outputs/train/seed-0")
     if cfg.out is None:
         cfg.out = str(Path(cfg.run, f"face{SUFFIX}"))

@@ -1,0 +1,87 @@
+"""One run, exported by the command and looked at in full: what is in the file, and that it says what the run says."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from export_runs import untrained_run
+
+import fer_lightning
+from fer_lightning.export import __main__ as command
+from fer_lightning.export.face_model import FaceModel
+from fer_lightning.export.network import greatest_difference
+from fer_lightning.predictor import Predictor
+from fer_lightning.report.predictions import read_predictions
+from fer_lightning.trained import open_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return untrained_run(tmp_path_factory.mktemp("runs") / "untrained" / "seed-0")
+
+
+@pytest.fixture(scope="module")
+def folder(run, tmp_path_factory):
+    """Where the file and its card lie."""
+    out = tmp_path_factory.mktemp("out") / "new" / "mine.onnx"
+    command.main([f"run={run}", f"out={out}"])
+    return out.parent
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return FaceModel(folder / "mine.onnx")
+
+
+@pytest.fixture(scope="module")
+def opened(run, folder):
+    return open_run(run)
+
+
+@pytest.fixture(scope="module")
+def predictor(opened):
+    model = opened.config.model
+    how = {"input_size": model.input_size, "mean": model.mean, "std": model.std}
+    return Predictor(opened.network(7), [None], device=torch.device("cpu"), **how)
+
+
+@pytest.fixture(scope="module")
+def faces(opened):
+    return opened.faces()[0].pixels[:33]
+
+
+def test_there_is_a_file_and_a_card(folder):
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.onnx", "mine_card.md"]
+    assert "# Model card: untrained/seed-0" in (folder / "mine_card.md").read_text()
+
+
+def test_the_metadata_is_what_the_run_has_measured_and_no_new_look(run, model):
+    predictions = read_predictions(run / "predictions.csv")
+    assert model.metadata.name == "untrained/seed-0"
+    np.testing.assert_array_equal(model.metadata.confusion, predictions.confusion())
+    assert model.metadata.metrics["test"]["acc"] == pytest.approx((predictions.predicted == predictions.labels).mean())
+    assert model.metadata.network["stn"] == "affine"
+    assert not (run / "test_reads.csv").exists()
+
+
+def test_probabilities_are_the_checkpoints(model, predictor, faces):
+    assert model(faces).std(axis=0).mean() > 0.02  # the comparison could fail
+    assert greatest_difference(model, predictor, faces) < command.MOST_APART / 2
+    assert greatest_difference(model, predictor, faces[:1]) < command.MOST_APART / 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 48), (64, 64), (200, 200), (31, 77)])
+def test_crops_of_any_size_are_cut_down_as_opencv_does(model, predictor, faces, height, width):
+    rgb = np.stack([cv2.applyColorMap(cv2.resize(face, (width, height)), cv2.COLORMAP_JET) for face in faces])
+    grey = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in rgb])
+    small = np.stack([cv2.resize(crop, (48, 48), interpolation=cv2.INTER_AREA) for crop in grey])
+    expected = predictor(torch.from_numpy(small)).numpy()
+    tolerance = command.MOST_APART / 2 if min(height, width) >= 48 else 0.05  # within one grey level where a side grows
+    np.testing.assert_allclose(model(rgb), expected, atol=tolerance, rtol=0)
+    np.testing.assert_allclose(model(grey), expected, atol=tolerance, rtol=0)
+
+
+def test_the_file_holds_no_trace_of_the_machine(model):
+    content = model.path.read_bytes()
+    assert str(fer_lightning.__path__[0]).encode() not in content
+    assert b"site-packages" not in content

@@ -1,0 +1,49 @@
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+from fer_lightning.export.graph import grey_faces
+
+
+@pytest.fixture(scope="module")
+def levels():
+    session = onnxruntime.InferenceSession(grey_faces().SerializeToString())
+    return lambda crops: session.run(None, {"faces": crops})[0]
+
+
+def crops(height: int, width: int) -> np.ndarray:
+    """RGB, noise and smooth ones: uint8 (4, height, width, 3)."""
+    noise = np.random.default_rng(0).integers(0, 256, (4, height, width, 3), np.uint8)
+    return np.stack([noise[0], noise[1], *(cv2.GaussianBlur(crop, (0, 0), 3) for crop in noise[2:])])
+
+
+def as_opencv(crop: np.ndarray) -> np.ndarray:
+    """As `faces.crop` does it."""
+    return cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (48, 48), interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(48, 48), (49, 49), (64, 64), (96, 96), (144, 144), (192, 96), (200, 200), (333, 251)]
+)
+def test_grey_levels_are_opencvs_where_a_crop_is_large_enough(levels, height, width):
+    pictures = crops(height, width)
+    np.testing.assert_array_equal(levels(pictures), [as_opencv(crop) for crop in pictures])
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (24, 24), (47, 47), (31, 77), (77, 31), (20, 400)])
+def test_they_are_within_one_level_where_a_side_grows(levels, height, width):
+    pictures = crops(height, width)
+    expected = np.array([as_opencv(crop) for crop in pictures], int)
+    assert np.abs(levels(pictures) - expected).max() <= 1
+
+
+def test_grey_crops_stay_as_they_are(levels):
+    grey = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), np.uint8)
+    np.testing.assert_array_equal(levels(grey), grey[..., 0])
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_channels_are_an_error_and_no_grey(levels, channels):
+    with pytest.raises(Exception, match="MatMul"):
+        levels(np.zeros((1, 60, 60, channels), np.uint8))

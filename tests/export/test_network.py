@@ -1,0 +1,84 @@
+"""Every network and transformer becomes a file that says what it says; test_export.py looks at one in full."""
+
+import onnx
+import pytest
+import torch
+from conftest import composed
+from export_runs import distinct
+from face_models import drawn_metadata
+
+from fer_lightning import build
+from fer_lightning.data import synthetic
+from fer_lightning.export.__main__ import MOST_APART
+from fer_lightning.export.face_model import FaceModel
+from fer_lightning.export.metadata import embed
+from fer_lightning.export.network import Recogniser, greatest_difference, resize_matrices, to_onnx
+from fer_lightning.predictor import Predictor
+
+NETWORKS = {
+    "resemotenet": ("model=resemotenet", "stn=none", "model.width=0.0625"),
+    "se_resnet, emonext's transformer": (
+        "model=se_resnet",
+        "stn=emonext",
+        "model.channels=[4,8]",
+        "model.blocks=[1,1]",
+    ),
+    "emonext": ("model=emonext", "model.input_size=64"),
+    "emonext with tokens": ("model=emonext", "stn=none", "model.input_size=64", "model.attention=tokens"),
+    "emonext without attention": ("model=emonext", "stn=none", "model.input_size=64", "model.attention='off'"),
+    "timm": ("model=timm", "stn=affine", "model.name=test_resnet", "model.input_size=75"),
+    "timm vit": ("model=timm", "stn=none", "model.name=test_vit", "model.input_size=64"),
+}
+
+
+class Spread(torch.nn.Module):
+    """A backbone whose logits differ from face to face, as those of a trained one do."""
+
+    def __init__(self, backbone, example):
+        super().__init__()
+        self.backbone = backbone
+        with torch.no_grad():
+            logits = backbone(example)
+        self.register_buffer("middle", logits.mean(0))
+        self.register_buffer("width", logits.std(0) / 2)
+
+    def forward(self, x):
+        return (self.backbone(x) - self.middle) / self.width
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return synthetic.load(rows=100).pixels[:33]
+
+
+def predictor_of(overrides, faces):
+    """An untrained network, as a run evaluates faces with it."""
+    config = composed("data=synthetic", *overrides)
+    network = distinct(build.build_network(config, 7)).eval()
+    how = {"input_size": config.model.input_size, "mean": config.model.mean, "std": config.model.std}
+    predictor = Predictor(network, [None], device=torch.device("cpu"), **how)
+    image = predictor.transform.evaluate(torch.from_numpy(faces)).expand(-1, network.in_channels, -1, -1)
+    with torch.no_grad():
+        network.backbone = Spread(network.backbone, network.stn(image))
+    return predictor, Recogniser(network, **how)
+
+
+@pytest.mark.parametrize("size", [32, 40, 47, 64, 75, 96, 100, 128, 224, 299])
+def test_faces_are_resized_to_the_same_grey_levels(faces, size):
+    down, across = resize_matrices(size)
+    resized = torch.floor(down @ torch.from_numpy(faces).float() @ across.T + 0.5)
+    evaluated = Predictor(torch.nn.Identity(), [], input_size=size, mean=0.0, std=1 / 255, device=torch.device("cpu"))
+    torch.testing.assert_close(resized, evaluated.transform.evaluate(torch.from_numpy(faces))[:, 0], atol=1e-3, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_and_transformer(tmp_path, faces, name):
+    predictor, recogniser = predictor_of(NETWORKS[name], faces)
+    graph = to_onnx(recogniser)
+    embed(graph, drawn_metadata())
+    onnx.save(graph, tmp_path / "face.onnx")
+    model = FaceModel(tmp_path / "face.onnx")
+    assert model(faces).std(axis=0).mean() > 0.02  # the comparison could fail
+    assert greatest_difference(model, predictor, faces) < MOST_APART / 2
+    assert greatest_difference(model, predictor, faces[:1]) < MOST_APART / 2
