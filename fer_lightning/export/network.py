@@ -91,7 +91,7 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def greatest_difference(model: FaceModel, predictor: Predictor, faces: np.ndarray) -> float:
-    """The farthest that a probability of the file is from the checkpoint's, over faces uint8 (N, 48, 48); NaN counts."""
+    """The farthest that a probability of the file is from the checkpoint's, over faces uint8 (N, 48, 48); or NaN."""
     farthest = [0.0]
     for start in range(0, len(faces), BATCH):
         part = np.ascontiguousarray(faces[start : start + BATCH])
