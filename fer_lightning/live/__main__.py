@@ -40,12 +40,13 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     os.umask(0o077)  # the secret of the address is for this account alone
     try:
         with command.failures_in_words(program, "Nothing of a game is kept"):
-            _serve([f"page={page}", *given] if page else given)
+            run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)
 
 
-def _serve(words: list[str]) -> None:
+def run(words: list[str]) -> None:
+    """Serve as the typed words say, until the end; UserError where they cannot be meant."""
     cfg = command.settings("live", LiveSettings, words, folder=CONF / "live", texts=TEXTS)
     settings = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     from fer_lightning.difficulty.chosen import policy

@@ -1,6 +1,9 @@
 """How much of the server one connection may take, and how many there may be: nobody slows another player down."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
+
+from fer_lightning.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Caps:
     hello_seconds: float = 10.0
     idle_seconds: float = 1800.0
     send_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (value > 0 and math.isfinite(value)):
+                raise UserError(f"caps.{field.name}={value}: more than 0; the default is {field.default}")
 
 
 class Bucket:

@@ -81,9 +81,10 @@ def serve(
         engine = stack.enter_context(_engine(model, threads, detection or {}, caps)) if model else None
         camera = ("server" if source else "client") if engine else "none"
         hub = Hub(engine, caps, camera, policy, policy_name, difficulty or {}, state or {})
+        _try_a_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
-        print(_introduction(hub, host, f"http://{host}:{port}/?token={token}", page), flush=True)
+        print(introduction(hub, host, f"http://{host}:{port}/?token={token}", page), flush=True)
         quiet()
         uvicorn.Server(_config(app, caps)).run(sockets=[listening])
 
@@ -121,6 +122,14 @@ def _check(*, model: Path | None, source: str | None, port: int, threads: int | 
         )
 
 
+def _try_a_session(hub: Hub) -> None:
+    """What no session can be made of is refused before the first player comes."""
+    try:
+        hub.session(protocol.Hello(protocol=protocol.VERSION, client="trial"), now=0.0)
+    except ValueError as error:
+        raise UserError(f"state or difficulty: {error}") from None
+
+
 def _secret(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     return kept_secret(folder / "token")
@@ -131,6 +140,9 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
     cv2.setNumThreads(1)  # the threads of the engine share the cores
     options = dict(detection)
     limits = {"long_side": options.pop("long_side", 320), "most_faces": options.pop("most", 8)}
+    for name, value, least in (("long_side", limits["long_side"], 64), ("most", limits["most_faces"], 1)):
+        if value < least:
+            raise UserError(f"faces.{name}={value}: {least} or more")
     kind, file = options.pop("kind", "auto"), options.pop("model", None)
     detectors = [open_detector(file, kind=kind) for _ in range(threads)]
     return Engine(
@@ -143,7 +155,8 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
     )
 
 
-def _introduction(hub: Hub, host: str, address: str, page: str) -> str:
+def introduction(hub: Hub, host: str, address: str, page: str) -> str:
+    """What the terminal says before the first player comes."""
     model = hub.metadata
     eyes = (
         f"Faces are judged by {model.name} ({len(model.classes)} classes), on the {hub.camera}'s camera, once a player "
