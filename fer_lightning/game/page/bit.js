@@ -5,6 +5,8 @@ import { element } from "/shared/elements.js";
 const MOST_LINES = 80; // of the talk that stays on the page
 const TALKS = 1300; // milliseconds that the mouth moves
 const CHEERS = 2600;
+const BLINKS = [2500, 6500]; // milliseconds between two, at least and at most
+const BLINK = 140;
 
 export class Bit {
   #figure;
@@ -19,6 +21,7 @@ export class Bit {
     this.#log = log;
     this.#scroller = log.parentElement;
     this.rest("calm");
+    this.#blink();
   }
 
   // The mood that stays: calm, thinking, gentle, bright, asleep or lost.
@@ -45,12 +48,19 @@ export class Bit {
     const line = element("li", { className: "from-bit" });
     if (badge) line.append(element("span", { className: "badge", textContent: badge }));
     line.append(element("p", { textContent: words }));
-    if (offers.length) line.append(this.#offers(offers));
+    if (offers.length) {
+      this.withdraw();
+      line.append(this.#offers(offers));
+    }
     this.#append(line);
     this.#figure.dataset.talking = "true";
     clearTimeout(this.#talk);
     this.#talk = setTimeout(() => delete this.#figure.dataset.talking, TALKS);
-    return line;
+  }
+
+  // What was offered is offered no longer.
+  withdraw() {
+    for (const row of this.#log.querySelectorAll(".offers")) row.remove();
   }
 
   // What the player has typed.
@@ -62,18 +72,27 @@ export class Bit {
     const buttons = offers.map(({ words, take }) => {
       const button = element("button", { type: "button", textContent: words });
       button.addEventListener("click", () => {
-        row.remove();
+        this.withdraw();
         take();
       });
       return button;
     });
-    const row = element("div", { className: "offers" }, ...buttons);
-    return row;
+    return element("div", { className: "offers" }, ...buttons);
+  }
+
+  #blink() {
+    const [least, most] = BLINKS;
+    setTimeout(() => {
+      this.#figure.dataset.blinking = "";
+      setTimeout(() => delete this.#figure.dataset.blinking, BLINK);
+      this.#blink();
+    }, least + (most - least) * Math.random());
   }
 
   #append(line) {
     this.#log.append(line);
     while (this.#log.children.length > MOST_LINES) this.#log.firstChild.remove();
-    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    // Of a line that is higher than its place the beginning is shown.
+    this.#scroller.scrollTop = Math.min(this.#scroller.scrollHeight, line.offsetTop - this.#log.offsetTop);
   }
 }

@@ -41,7 +41,7 @@ export class CircuitView {
     const width = last.x + WIDTH + 112;
     const height = this.#names.length * ROW;
     const lamp = this.#lamp(last.x + WIDTH + 62, last.y);
-    this.element = svg("svg", { viewBox: `0 0 ${width} ${Math.max(height, 124)}`, class: "circuit", role: "group", "aria-label": this.words() });
+    this.element = svg("svg", { viewBox: `0 0 ${width} ${Math.max(height, 124)}`, class: "circuit", role: "group" });
     this.element.style.setProperty("--width", width);
     const inner = svg("g", { transform: `translate(0 ${Math.max(0, 124 - height) / 2})` });
     inner.append(...this.#wiring(circuit, last), ...this.#gates(circuit), ...this.#inputs(changed), lamp);
@@ -169,6 +169,7 @@ export class CircuitView {
 
   // Wires of the inputs show what the switches say; the others only once the power is on.
   #paint() {
+    this.element.setAttribute("aria-label", this.words());
     const powered = this.element.classList.contains("powered");
     for (const { path, part } of this.#wires) {
       const known = this.bits !== null && (part.input || powered);

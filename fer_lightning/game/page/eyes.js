@@ -13,20 +13,23 @@ const $ = (id) => document.getElementById(id);
 export class Eyes {
   #connection;
   #said;
+  #changed;
   #camera;
   #sender = null;
   #mode = "off"; // off, starting, on or resting
+  #about = null; // the model and the camera of the last welcome
 
-  // said(words): what the player should hear; changed(on): the light went on or off.
+  // said(words): what the player should hear; changed(watches): whether anything is looked at.
   constructor(connection, { said, changed }) {
     this.#connection = connection;
     this.#said = said;
-    this.changed = changed;
+    this.#changed = changed;
     this.#camera = new Camera($("video"), ({ title, message }) => this.#fail(title, message));
     connection.addEventListener("welcome", () => this.#welcomed());
     connection.addEventListener("lost", () => this.#lost());
     connection.addEventListener("faces", ({ detail }) => this.#sender?.answered(detail.frame));
     connection.addEventListener("picture", ({ detail }) => this.#paint(detail));
+    $("consent").addEventListener("close", () => $("consent").replaceChildren());
     addEventListener("pagehide", () => this.#camera.stop());
   }
 
@@ -97,7 +100,7 @@ export class Eyes {
     if (camera !== "client" || !this.#connection.ready || this.#mode !== "on") return;
     this.#sender ??= new Sender({
       take: () => this.#camera.jpeg(Math.min(LONGEST_SIDE, limits.frame_side)),
-      send: (jpeg) => this.#connection.frame(jpeg) > 0,
+      send: (jpeg) => this.#connection.frame(jpeg),
       perSecond: Math.min(FRAMES_PER_SECOND, limits.frames_per_second),
     });
     this.#sender.start();
@@ -107,9 +110,8 @@ export class Eyes {
   #welcomed() {
     const { model, camera } = this.#connection.welcome;
     const about = JSON.stringify([model, camera]);
-    const same = about === this.about;
-    this.about = about;
-    this.#sender?.renew();
+    const same = about === this.#about;
+    this.#about = about;
     if (!this.on) return;
     if (!same) {
       this.stop();
@@ -148,6 +150,8 @@ export class Eyes {
     $("view").hidden = !this.on;
     $("video").hidden = server;
     $("picture").hidden = !server;
-    this.changed(this.on);
+    $("view").classList.toggle("resting", !sends);
+    $("view").querySelector("figcaption").textContent = sends ? "What Bit sees" : "Nothing is sent";
+    this.#changed(sends);
   }
 }

@@ -30,7 +30,7 @@ const lines = new Lines(new Random(seed));
 const clock = new Clock();
 const connection = new Connection({ client: "Bit by Bit" });
 const bit = new Bit($("bit"), $("log"));
-const eyes = new Eyes(connection, { said: (words) => bit.say(words), changed: (on) => bit.watch(on) });
+const eyes = new Eyes(connection, { said: (words) => bit.say(words), changed: (watches) => bit.watch(watches) });
 const offers = new Offers(offer);
 
 const game = { level: 1, number: 0, solved: 0, streak: 0, begun: false };
@@ -48,6 +48,8 @@ const noticed = new Set();
 // ---- tasks
 
 function next() {
+  if (!$("pause").hidden) back();
+  bit.withdraw();
   const unlike = task?.kind;
   task = makeTask(seed, game.number++, game.level, unlike);
   tries = told = 0;
@@ -66,7 +68,7 @@ function next() {
   showKeys();
   clock.restart();
   bit.rest(mood());
-  if (!coarse()) settle();
+  if (!coarse() && document.activeElement !== $("words")) settle();
 }
 
 // The keyboard goes to the answer, a reader to the question.
@@ -123,14 +125,14 @@ function show() {
 
 function finish(outcome, given, words, more) {
   settled = true;
-  offers.close();
+  bit.withdraw();
   board.settle(given);
   mark(outcome, words, more);
   $("go").hidden = false;
   $("go").textContent = "Next";
   $("hint").hidden = $("show").hidden = true;
   $("keys").replaceChildren(...keys([["Enter", "next"]]));
-  $("go").focus({ preventScroll: true });
+  if (document.activeElement !== $("words")) $("go").focus({ preventScroll: true });
 }
 
 // `more`: what Bit says, too; on a phone Bit may be out of sight.
@@ -148,7 +150,7 @@ function report(correct) {
 }
 
 function hint() {
-  if (settled) return bit.say("This one is done. Let’s take the next.");
+  if (settled) return bit.say(method(task));
   const all = hints(task);
   bit.say(all[Math.min(told, all.length - 1)]);
   told += 1;
@@ -175,7 +177,7 @@ function override(change) {
 function setAdapt(on) {
   $("adapt").checked = on;
   if (!connection.setAdapt(on)) bit.say(on ? "I may change the level again, once the server is back." : "I leave the level alone.");
-  if (!on) offers.close();
+  if (!on) bit.withdraw();
   showDials();
 }
 
@@ -219,7 +221,7 @@ function offer(kind) {
   const harder = { words: "A harder one", take: () => override(1) };
   const other = { words: "Another kind", take: () => next() };
   const few = kind === "frustrated" ? [{ words: "A hint", take: () => (hint(), settle()) }, easier, { words: "A short break", take: pause }] : [harder, other];
-  return bit.say(lines.get(kind === "frustrated" ? "offer" : "more"), { offers: [...few, no] });
+  bit.say(lines.get(kind === "frustrated" ? "offer" : "more"), { offers: [...few, no] });
 }
 
 function pause() {
@@ -250,6 +252,8 @@ const ANSWERS = {
   seen: () => bit.say(seen()),
   why: () => bit.say(why()),
   hint,
+  hard: () => offer("frustrated"),
+  easy: () => offer("bored"),
   easier: () => override(-1),
   harder: () => override(1),
   stay: () => override(0),

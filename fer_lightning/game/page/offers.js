@@ -11,9 +11,8 @@ export class Offers {
   #kind = null;
   #since = 0;
   #until = 0; // nothing is offered before
-  #line = null;
 
-  // offer(kind) -> the line of the talk that holds the offer.
+  // offer(kind): make one.
   constructor(offer) {
     this.#offer = offer;
   }
@@ -25,16 +24,10 @@ export class Offers {
     this.#kind = kind;
     if (!kind || now - this.#since < FOR || now < this.#until) return;
     this.#until = now + AGAIN;
-    this.#line = this.#offer(kind);
+    this.#offer(kind);
   }
 
   decline(now = performance.now()) {
     this.#until = now + AFTER_NO;
-  }
-
-  // What was offered for a task that is over is offered no longer.
-  close() {
-    this.#line?.querySelector(".offers")?.remove();
-    this.#line = null;
   }
 }

@@ -1,0 +1,347 @@
+"""The game in headless Chromium: played through, eased, watched and no longer watched, and left alone by its server."""
+
+import json
+import re
+
+import face_video
+import pytest
+from collect_portraits import needs_model
+from face_models import drawn_model
+from live_pages import NARROW, camera_on, chromium, needs_browser, visits
+from live_server import LiveServer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+# A change of level as soon as anything speaks for it.
+SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=2", "difficulty.stand_seconds=0")
+LEVELS = 10
+ASK = """async ([task, what]) => (await import("/game/tasks.js"))[what](task)"""
+OVERFLOW = """() => {
+  const board = document.querySelector("#board").getBoundingClientRect();
+  const parts = [...document.querySelectorAll("#board :is(.board, .lamp, table, .circuit, .choices)")];
+  const boxes = parts.map((part) => part.getBoundingClientRect());
+  const out = boxes.some(({ left, right }) => left < board.left - 1 || right > board.right + 1);
+  return out || document.documentElement.scrollWidth > innerWidth;
+}"""
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory):
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    face_video.write_mjpeg(path, [face_video.frame(1 / 12)], fps=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(camera):
+    with chromium(camera) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Without a model: nobody can be looked at."""
+    with LiveServer(page="game", words=SWIFT, policy="performance") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def watching(tmp_path_factory):
+    with LiveServer(drawn_model(tmp_path_factory.mktemp("model") / "face.onnx"), page="game", words=SWIFT) as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser):
+    with visits(browser) as opened:
+        yield opened
+
+
+class Player:
+    """Plays by reading the task that the page holds, with the keyboard alone."""
+
+    def __init__(self, visit, server, *, seed=5, motion=False, **options):
+        self.page = visit(server.address, reduced_motion="no-preference" if motion else "reduce", **options)
+        self.page.goto(f"{server.origin}/game?seed={seed}")
+        self.page.wait_for_selector("#bench[data-task]")
+        expect(self.page.locator("#track .here")).to_have_count(1)
+
+    @property
+    def task(self):
+        return json.loads(self.page.get_attribute("#bench", "data-task"))
+
+    @property
+    def level(self):
+        return int(self.page.locator("#level-name strong").inner_text().split()[1])
+
+    def ask(self, what):
+        return self.page.evaluate(ASK, [self.task, what])
+
+    def answer(self, answer):
+        form = self.ask("form")
+        if form == "choice":
+            choices = self.ask("choices")
+            self.page.keyboard.press(answer if answer in "01" else str(choices.index(answer) + 1))
+        elif form == "bits":
+            self.page.keyboard.press("Home")
+            self.page.keyboard.type(answer)
+            self.page.keyboard.press("Enter")
+        else:
+            self.page.keyboard.press("Control+a")
+            self.page.keyboard.type(answer)
+            self.page.keyboard.press("Enter")
+
+    def solve(self):
+        self.answer(self.ask("solve"))
+        expect(self.page.locator("#bench")).to_have_class(re.compile("right"))
+
+    def miss(self):
+        """A wrong answer; -> what Bit says to it."""
+        right = self.ask("solve")
+        match self.ask("form"):
+            case "choice":
+                wrong = next(choice for choice in self.ask("choices") if choice != right)
+            case "number":
+                wrong = str(int(right) + 1)
+            case "hex":
+                wrong = "1" * len(right)
+            case "bits":
+                flipped = [right[:place] + "01"[bit == "0"] + right[place + 1 :] for place, bit in enumerate(right)]
+                wrong = next(bits for bits in flipped if not self.page.evaluate(CHECK, [self.task, bits]))
+        self.answer(wrong)
+        expect(self.page.locator("#bench")).to_have_class(re.compile("wrong"))
+        return self.said()
+
+    def next(self):
+        self.page.keyboard.press("Enter")
+        expect(self.page.locator("#go")).not_to_have_text("Next")
+
+    def to_the_task(self):
+        """From wherever the focus is, by the key that leads from the talk to the answer."""
+        self.page.locator("#words").focus()
+        self.page.keyboard.press("Escape")
+
+    def say(self, words):
+        self.page.keyboard.press("/")
+        expect(self.page.locator("#words")).to_be_focused()
+        self.page.keyboard.type(words)
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("Escape")
+
+    def said(self):
+        return self.page.locator("#log .from-bit").last.inner_text()
+
+    def hears(self, words):
+        expect(self.page.locator("#log .from-bit").filter(has_text=re.compile(words)).last).to_be_visible()
+
+
+CHECK = """async ([task, answer]) => (await import("/game/tasks.js")).check(task, answer)"""
+
+
+def agree(page):
+    page.get_by_role("checkbox", name="I am an adult").check()
+    page.get_by_role("button", name="Switch the camera on").click()
+    expect(page.locator("#light")).to_have_text("Camera on")
+
+
+def told(visit, kind):
+    said = [json.loads(message) for message in visit.sent if isinstance(message, str)]
+    return [message for message in said if message["type"] == kind]
+
+
+def test_who_solves_everything_rises_and_hears_why(visit, server):
+    player = Player(visit, server)
+    began = player.level
+    for _ in range(9):
+        player.solve()
+        player.next()
+    expect(player.page.locator("#score")).to_have_text("9 solved · 9 in a row")
+    assert "".join(str(int("on" in lamp)) for lamp in classes(player.page, "#counter .lamp")) == "00001001"
+    assert player.level > began
+    player.hears(r"Level \d → \d")
+    player.say("why?")
+    player.hears(rf"Level {player.level}, .*You solved")
+    outcomes = told(visit, "outcome")
+    assert len(outcomes) == 9
+    assert all(outcome["correct"] and outcome["seconds"] < 60 for outcome in outcomes)
+
+
+def classes(page, selector):
+    return page.eval_on_selector_all(selector, "found => found.map((one) => [...one.classList])")
+
+
+def test_every_level_is_playable_by_keyboard_on_a_phone_and_nothing_sticks_out(visit, server):
+    player = Player(visit, server, seed=9, viewport=NARROW)
+    kinds = set()
+    for left in (2, 1):
+        player.say("easier")
+        expect(player.page.locator("#level-name strong")).to_have_text(f"Level {left}")
+    for level in range(1, LEVELS + 1):
+        expect(player.page.locator("#level-name strong")).to_have_text(f"Level {level}")
+        for _ in range(3):
+            kinds.add(player.task["kind"])
+            assert not player.page.evaluate(OVERFLOW), player.task
+            player.solve()
+            player.next()
+        player.say("harder")
+    assert len(kinds) >= 10
+    expect(player.page.locator("#harder")).to_be_disabled()
+
+
+def test_mistakes_are_explained_and_the_game_eases_with_a_reason(visit, server):
+    player = Player(visit, server)
+    began = player.level
+    for _ in range(4):
+        assert len(player.miss()) > 10
+        player.solve()
+        player.next()
+    player.hears(rf"Level {began} → {began - 1}")
+    player.hears("easier")
+    assert player.level < began
+    assert [outcome["correct"] for outcome in told(visit, "outcome")] == [False] * 4
+
+
+def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server):
+    player = Player(visit, server)
+    player.page.keyboard.press("h")
+    assert player.said() == player.ask("hints")[0]
+    player.say("I’m stuck")
+    assert player.said() == player.ask("hints")[1]
+    method = player.ask("method")
+    player.say("I give up")
+    assert player.said() == method
+    expect(player.page.locator("#go")).to_have_text("Next")
+    assert not told(visit, "outcome")[0]["correct"]
+    expect(player.page.locator("#score")).to_have_text("0 solved")
+
+
+def test_off_means_off_and_the_players_word_counts(visit, server):
+    player = Player(visit, server)
+    began = player.level
+    player.page.get_by_role("switch", name="Bit may change the level").press("Space")
+    player.hears("leave the level alone")
+    player.to_the_task()
+    for _ in range(6):
+        player.miss()
+        player.solve()
+        player.next()
+    assert player.level == began
+    player.say("harder")
+    expect(player.page.locator("#level-name strong")).to_have_text(f"Level {began + 1}")
+    expect(player.page.locator("#stay")).to_have_attribute("aria-pressed", "true")
+    player.say("you decide")
+    expect(player.page.locator("#decide")).to_have_attribute("aria-pressed", "true")
+    expect(player.page.get_by_role("switch", name="Bit may change the level")).to_be_checked()
+
+
+def test_typed_frustration_is_answered_by_an_offer_and_never_named(visit, server):
+    player = Player(visit, server)
+    for words in ("ugh, I hate this", "UGH!! this is so frustrating", "argh, again?!"):
+        player.say(words)
+    page = player.page
+    expect(page.get_by_role("button", name="A short break")).to_be_visible()
+    expect(page.locator("#bit")).to_have_attribute("data-mood", "gentle")
+    for line in page.locator("#log .from-bit").all_inner_texts():
+        assert not re.search("frustrat|angry|you (look|seem)", line)
+    page.get_by_role("button", name="A short break").click()
+    expect(page.locator("#pause")).to_be_visible()
+    expect(page.locator("#bit")).to_have_attribute("data-mood", "asleep")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#bench")).to_be_visible()
+    player.solve()
+
+
+def test_without_a_model_nobody_can_watch(visit, server):
+    player = Player(visit, server)
+    player.page.get_by_role("button", name="Let Bit watch").click()
+    player.hears("without a model")
+    assert player.page.evaluate("window.asked") == 0
+    player.to_the_task()
+    player.say("what do you see?")
+    player.hears("I see nothing: the camera is off")
+
+
+@needs_model
+def test_bit_watches_after_consent_alone_and_stops_at_a_word(visit, watching):
+    player = Player(visit, watching)
+    page = player.page
+    expect(page.locator("#light")).to_have_text("Camera off")
+    page.get_by_role("button", name="Let Bit watch").click()
+    expect(page.locator("#consent")).to_contain_text("5(1)(f)")
+    page.get_by_role("button", name="Keep it off").click()
+    assert page.evaluate("window.asked") == 0
+    assert told(visit, "consent") == []
+    page.get_by_role("button", name="Let Bit watch").click()
+    agree(page)
+    assert page.title().startswith("●")
+    expect(page.locator("#bit")).to_have_attribute("data-watching", "true")
+    page.wait_for_function("() => document.querySelector('#video').videoWidth > 0")
+    while not any('"faces":[{' in message.replace(" ", "") for message in visit.received if isinstance(message, str)):
+        page.wait_for_timeout(100)
+    player.to_the_task()
+    player.say("what do you see?")
+    player.hears("I see a face that the model calls")
+    player.say("stop watching")
+    player.hears("My lens is shut")
+    expect(page.locator("#light")).to_have_text("Camera off")
+    expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
+    assert not camera_on(page)
+    assert [message["camera"] for message in told(visit, "consent")] == [True, False]
+    sent = len(visit.sent)
+    page.wait_for_timeout(700)
+    assert not [message for message in visit.sent[sent:] if isinstance(message, bytes)]
+
+
+@needs_model
+def test_in_a_break_nothing_is_looked_at(visit, watching):
+    player = Player(visit, watching)
+    page = player.page
+    page.get_by_role("button", name="Let Bit watch").click()
+    agree(page)
+    player.to_the_task()
+    player.say("break")
+    expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
+    expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
+    page.get_by_role("button", name="Back").click()
+    expect(page.locator("#light")).to_have_text("Camera on")
+    assert [message["camera"] for message in told(visit, "consent")] == [True, False, True]
+
+
+@needs_model
+def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp_path):
+    with LiveServer(drawn_model(tmp_path / "face.onnx"), page="game", words=SWIFT) as server:
+        player = Player(visit, server, motion=True)
+        page = player.page
+        page.get_by_role("button", name="Let Bit watch").click()
+        agree(page)
+        player.to_the_task()
+        began = player.level
+        server.kill()
+        expect(page.locator("#trouble")).to_contain_text("The server is gone")
+        expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
+        player.to_the_task()
+        player.solve()
+        player.next()
+        player.say("harder")
+        player.say("harder")
+        assert player.level == began + 2
+        server.start()
+        expect(page.locator("#trouble")).to_be_hidden()
+        player.hears(f"line to the server is back. We go on at level {began + 2}")
+        expect(page.locator("#light")).to_have_text("Camera on")
+        assert told(visit, "hello")[-1]["level"] == began + 2
+        expect(page.locator("#stay")).to_have_attribute("aria-pressed", "true")
+        player.solve()
+        assert player.level == began + 2
+
+
+def test_who_wants_no_motion_sees_none(visit, server):
+    player = Player(visit, server, motion=False)
+    player.solve()
+    assert (
+        player.page.evaluate("() => document.getAnimations().filter((one) => one.playState === 'running').length") == 0
+    )

@@ -1,0 +1,80 @@
+"""What Bit makes of typed words, and when Bit offers something."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from game_modules import needs_node, run
+
+pytestmark = needs_node
+
+MEANT = {
+    "stop watching": "stop",
+    "Please STOP watching me!": "stop",
+    "don’t look at me": "stop",
+    "camera off": "stop",
+    "you may watch": "watch",
+    "look, this is odd": None,
+    "what do you see?": "seen",
+    "Why?": "why",
+    "why did you make it easier": "why",
+    "why is that wrong": "hint",
+    "a hint please": "hint",
+    "I’m stuck": "hint",
+    "easier": "easier",
+    "make it harder!": "harder",
+    "this is too hard": "hard",
+    "way too easy": "easy",
+    "stay": "stay",
+    "you decide": "decide",
+    "I need a break": "rest",
+    "I give up": "skip",
+    "next": "skip",
+    "help": "help",
+    "?": "help",
+    "thanks!": "thanks",
+    "hello Bit": "hello",
+    "ugh": None,
+    "": None,
+    "<b>gg</b>": None,
+    "watch " * 83: None,
+}
+
+
+# (state, confidence, until in milliseconds, whether the player has just said no)
+COURSES = {
+    "lasting": [("frustrated", 0.8, 130_000, False)],
+    "unsure": [("frustrated", 0.3, 120_000, False)],
+    "engaged": [("engaged", 1.0, 120_000, False)],
+    "unknown": [("unknown", 0.0, 120_000, False)],
+    "moments": [(("bored", "engaged")[turn % 2], 0.9, 2000 * (turn + 1), False) for turn in range(20)],
+    "declined": [("bored", 0.9, 10_000, False), ("bored", 0.9, 180_000, True)],
+}
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("talk")
+    given = f"export const WORDS = {json.dumps([*MEANT])};\nexport const COURSES = {json.dumps(COURSES)};\n"
+    (folder / "given.js").write_text(given)
+    return run(folder, Path(__file__).with_name("hear_and_offer.js").read_text())
+
+
+def test_words_are_understood(heard):
+    assert dict(zip(MEANT, heard["meant"], strict=True)) == MEANT
+
+
+def test_an_impression_that_lasts_is_answered_once_a_minute(heard):
+    made = heard["offers"]["lasting"]
+    assert [kind for kind, _ in made] == ["frustrated"] * 3
+    assert all(later - sooner >= 60_000 for (_, sooner), (_, later) in itertools.pairwise(made))
+
+
+@pytest.mark.parametrize("course", ["unsure", "engaged", "unknown", "moments"])
+def test_nothing_is_offered_without_a_clear_reason(heard, course):
+    assert heard["offers"][course] == []
+
+
+def test_a_no_is_respected_for_long(heard):
+    assert len(heard["offers"]["declined"]) == 1
