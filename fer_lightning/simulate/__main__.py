@@ -10,7 +10,7 @@ seed           of everything that is drawn
 workers        processes (default: 2)
 out            folder of the results (default: outputs/simulation); the same command again replaces them
 people.*       what is assumed about the players: see conf/live/simulate.yaml
-sensitivity    other assumptions, each of which is tried too
+sensitivity    false: only as assumed, without what others= tries
 
 It writes simulation.png, index.html, table.md, table.csv and summary.json. No torch is needed.
 """
@@ -80,10 +80,10 @@ def config(overrides: list[str]) -> DictConfig:
             raise UserError(f"{key}={cfg[key]}: expected 1 or more")
     people = OmegaConf.to_container(cfg.people)
     _check_people("people", people)
-    for name, changed in OmegaConf.to_container(cfg.sensitivity).items():
+    for name, changed in OmegaConf.to_container(cfg.others).items():
         if not isinstance(changed, dict):
-            raise UserError(f"sensitivity.{name}={changed!r}: expected assumptions such as {{expressivity: 0.2}}")
-        _check_people(f"sensitivity.{name}", changed)
+            raise UserError(f"others.{name}={changed!r}: expected assumptions such as {{expressivity: 0.2}}")
+        _check_people(f"others.{name}", changed)
     return cfg
 
 
@@ -95,10 +95,11 @@ def run(cfg: DictConfig, typed: str) -> None:
 
     model = _model(cfg.model)
     people = OmegaConf.to_container(cfg.people)
+    others = OmegaConf.to_container(cfg.others) if cfg.sensitivity else {}
     began = time.monotonic()
     with _bar() as progress:
         results = simulate(
-            scenarios(People(**people), OmegaConf.to_container(cfg.sensitivity)),
+            scenarios(People(**people), others),
             arms(_policies(), faces=model is not None),
             confusion=(model.metadata.classes, model.metadata.confusion) if model else None,
             players=cfg.players,
@@ -115,7 +116,7 @@ def run(cfg: DictConfig, typed: str) -> None:
         "model": _about(model),
         "seconds": round(time.monotonic() - began),
         "people": people,
-        "sensitivity": OmegaConf.to_container(cfg.sensitivity),
+        "others": others,
         "shows": report.SHOWS,
         "cannot": report.CANNOT,
     }

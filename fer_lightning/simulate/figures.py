@@ -65,7 +65,7 @@ def _minutes(axes: Axes, results: Sequence[Result]) -> None:
 
 def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
     """Of time in flow, against performance alone, in every world."""
-    style(axes, "Time in flow against performance alone, points: as assumed, and if not")
+    style(axes, "Time in flow against performance alone, points")
     _listed(axes, list(results))
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color=GRID, linewidth=0.8)
@@ -78,6 +78,7 @@ def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
                 shift = 0.22 * (shown.index(result.arm.name) - (len(shown) - 1) / 2)
                 _point(axes, row + shift, result.differences["flow"], COLORS[result.arm.name], small=True)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+    axes.get_yticklabels()[0].set(weight="bold", color=INK)
 
 
 def _point(axes: Axes, row: float, figure: Figure, color: str, *, scale: float = 100, small: bool = False) -> None:

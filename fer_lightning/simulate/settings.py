@@ -48,4 +48,5 @@ class SimulateSettings:
     workers: int = MISSING  # processes
     out: str = MISSING  # folder of the results
     people: PeopleSettings = field(default_factory=PeopleSettings)  # assumptions
-    sensitivity: dict[str, Any] = MISSING  # name -> assumptions that are other than those
+    sensitivity: bool = MISSING  # whether other assumptions are tried too
+    others: dict[str, Any] = MISSING  # name -> assumptions that are other than those

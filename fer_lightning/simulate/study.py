@@ -96,7 +96,8 @@ def arms(policies: Mapping[str, dict[str, Any]], *, faces: bool) -> tuple[Arm, .
 
 def scenarios(people: People, others: Mapping[str, Mapping[str, float]]) -> dict[str, People]:
     """The assumptions, under "as assumed", and what else is tried."""
-    return {"as assumed": people} | {name: replace(people, **changed) for name, changed in others.items()}
+    changed = {name.replace("_", " "): replace(people, **values) for name, values in others.items()}
+    return {"as assumed": people} | changed
 
 
 def simulate(
@@ -172,6 +173,12 @@ def _in_processes(jobs: Sequence[Job], workers: int, progress: Callable[[int, in
     total, done = sum(len(job.numbers) for job in jobs), 0
     results: list[Any] = [None] * len(jobs)
     progress(0, total)
+    if workers == 1:
+        for place, job in enumerate(jobs):
+            results[place] = job.run()
+            done += len(job.numbers)
+            progress(done, total)
+        return results
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as pool:
         places = {pool.submit(job.run): place for place, job in enumerate(jobs)}
