@@ -1,7 +1,7 @@
 // A card for each face: its number, what it shows or why it does not count, and every class's probability.
 
 import { bar, element, percent } from "/shared/elements.js";
-import { best } from "./looks.js";
+import { best, bySize } from "./looks.js";
 
 const MOST = 4; // cards; more faces are counted
 
@@ -15,10 +15,9 @@ export class Faces {
     this.#more = more;
   }
 
-  // In the order of their numbers, so that cards keep their places.
+  // The largest, in the order of their numbers, so that cards keep their places.
   show(faces, classes) {
-    const ordered = [...faces].sort((one, other) => one.id - other.id);
-    const first = ordered.slice(0, MOST);
+    const first = bySize(faces).slice(0, MOST).sort((one, other) => one.id - other.id);
     const ids = new Set(first.map(({ id }) => id));
     for (const [id, { card }] of this.#shown) if (!ids.has(id)) this.#drop(id, card);
     for (const face of first) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id, classes));
@@ -35,7 +34,8 @@ export class Faces {
     card.dataset.face = id;
     const made = { card, words, rows };
     this.#shown.set(id, made);
-    this.#list.append(card);
+    const after = [...this.#list.children].find(({ dataset }) => Number(dataset.face) > id);
+    this.#list.insertBefore(card, after ?? null);
     return made;
   }
 

@@ -6,6 +6,7 @@ import { bar, element, percent } from "/shared/elements.js";
 import { Boxes } from "./boxes.js";
 import { Camera, NoCamera } from "./camera.js";
 import { Faces } from "./faces.js";
+import { bySize } from "./looks.js";
 import { Meters } from "./meters.js";
 import { Notices } from "./notices.js";
 import { Sender } from "./sender.js";
@@ -25,10 +26,10 @@ const NO_MODEL = {
   command: EXPORT,
 };
 const UNKNOWN = { state: "unknown", confidence: 0, probabilities: {}, reasons: ["the server is gone"] };
+// What the light says, by whose camera it is.
 const LIGHTS = {
-  on: "Camera on",
-  rests: "Camera on, nothing is sent",
-  off: "Camera off",
+  client: { on: "Camera on", paused: "Camera on, nothing is sent", off: "Camera off" },
+  server: { on: "Server’s camera on", paused: "Server’s camera, paused", off: "Camera off" },
 };
 
 const $ = (id) => document.getElementById(id);
@@ -67,6 +68,7 @@ function begin() {
   const perSecond = Math.min(FRAMES_PER_SECOND, limits.frames_per_second);
   const side = Math.min(LONGEST_SIDE, limits.frame_side);
   sender = new Sender({ take: () => camera.jpeg(side), send: (frame) => connection.frame(frame), perSecond });
+  $("live").classList.toggle("blind", about.camera === "none");
   if (about.camera === "none") showLive(NO_MODEL);
   else ask();
 }
@@ -182,13 +184,9 @@ function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
   $("absent").hidden = faces.length > 0;
   $("nobody").textContent = "No face in the picture.";
   showOver();
-  const [largest] = faces.filter(({ doubt }) => !doubt).sort((one, other) => area(other) - area(one));
+  const [largest] = bySize(faces.filter(({ doubt }) => !doubt));
   timeline.look(largest?.smoothed ?? null);
   meters.answered(latency, milliseconds, dropped);
-}
-
-function area({ box: [, , width, height] }) {
-  return width * height;
 }
 
 // A frame of the server's camera; its faces follow.
@@ -214,7 +212,7 @@ function onState({ state, confidence, probabilities, reasons }) {
   $("confidence").textContent = state === "unknown" ? "" : `confidence ${percent(confidence)}`;
   for (const [name, { track, number }] of states) {
     track.style.setProperty("--share", probabilities[name] ?? 0);
-    number.textContent = percent(probabilities[name] ?? 0);
+    number.textContent = name in probabilities ? percent(probabilities[name]) : "–";
   }
   $("reasons").replaceChildren(...reasons.map((words) => element("li", { textContent: words })));
   timeline.state(state, confidence);
@@ -224,11 +222,11 @@ function onState({ state, confidence, probabilities, reasons }) {
 
 function showLight() {
   const on = mode === "on" || mode === "paused";
-  const sends = mode === "on" && connection.ready;
-  const light = $("light");
-  light.dataset.camera = !on ? "off" : sends ? "on" : "paused";
-  light.textContent = !on ? LIGHTS.off : sends ? LIGHTS.on : LIGHTS.rests;
-  document.title = on ? `${sends ? "●" : "◐"} ${light.textContent} · Live` : "Live";
+  const light = !on ? "off" : mode === "on" && connection.ready ? "on" : "paused";
+  const words = (LIGHTS[about?.camera] ?? LIGHTS.client)[light];
+  $("light").dataset.camera = light;
+  $("light").textContent = words;
+  document.title = on ? `${light === "on" ? "●" : "◐"} ${words} · Live` : "Live";
   $("pause").hidden = !on;
   $("pause").setAttribute("aria-pressed", String(mode === "paused"));
   $("pause").textContent = mode === "paused" ? "Go on" : "Pause";

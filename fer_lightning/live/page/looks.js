@@ -5,6 +5,11 @@ export function best(shares) {
   return { name, share };
 }
 
+// Faces of the server's message, the largest first.
+export function bySize(faces) {
+  return [...faces].sort(({ box: one }, { box: other }) => other[2] * other[3] - one[2] * one[3]);
+}
+
 // Black or white, whichever is easier to read on a colour "#rrggbb" (relative luminance of WCAG 2).
 export function inkOn(color) {
   const [red, green, blue] = [1, 3, 5].map((place) => linear(parseInt(color.slice(place, place + 2), 16) / 255));
