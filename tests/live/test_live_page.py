@@ -4,6 +4,7 @@ import json
 import re
 
 import face_video
+import numpy as np
 import pytest
 from collect_portraits import needs_model
 from face_models import drawn_model
@@ -122,6 +123,17 @@ def test_a_face_that_goes_leaves_no_label_behind(visit, server, camera):
     expect(page.locator(".box")).to_have_count(0)
     expect(page.locator("#nobody")).to_have_text("No face in the picture.")
     running(page)
+
+
+def test_faces_in_doubt_get_no_label(visit, server, camera):
+    half = face_video.frame(0)[:, 160:480]
+    face_video.write_mjpeg(camera, [np.hstack([half, half])], fps=1)
+    page = visit(server.address)
+    agree(page)
+    expect(page.locator(".box.doubtful")).to_have_count(2)
+    expect(page.locator("#faces .doubtful")).to_have_count(2)
+    expect(page.locator("#boxes")).not_to_contain_text("%")
+    expect(page.locator("#faces .words").first).to_contain_text("does not count")
 
 
 def test_an_empty_room_is_unknown(visit, server, camera):

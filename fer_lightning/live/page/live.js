@@ -68,7 +68,6 @@ function begin() {
   const perSecond = Math.min(FRAMES_PER_SECOND, limits.frames_per_second);
   const side = Math.min(LONGEST_SIDE, limits.frame_side);
   sender = new Sender({ take: () => camera.jpeg(side), send: (frame) => connection.frame(frame), perSecond });
-  $("live").classList.toggle("blind", about.camera === "none");
   if (about.camera === "none") showLive(NO_MODEL);
   else ask();
 }
@@ -231,6 +230,7 @@ function showLight() {
   $("pause").setAttribute("aria-pressed", String(mode === "paused"));
   $("pause").textContent = mode === "paused" ? "Go on" : "Pause";
   $("stop").hidden = mode === "off";
+  $("live").classList.toggle("blind", mode === "off");
   showOver();
 }
 

@@ -74,18 +74,19 @@ function points(camera) {
 }
 
 function limits(model) {
+  const measured = model.classes.some(({ name }) => typeof model.recall[name] === "number");
   const bars = model.classes.map(({ name, color }) => recall(name, color, model.recall[name] ?? null));
   return element(
     "section",
     { className: "limits" },
     element("h3", { textContent: "What the model cannot do" }),
     accuracy(model.accuracy),
-    element("p", { className: "small", textContent: "Of each expression’s test faces it finds:" }),
-    element("ul", { className: "recall" }, ...bars),
+    measured ? element("p", { className: "small", textContent: "Of each expression’s test faces it finds:" }) : null,
+    measured ? element("ul", { className: "recall" }, ...bars) : null,
     element(
       "p",
       {},
-      "These faces were mostly posed, found by web searches and labelled by others: ten people’s ",
+      "The faces that it learnt from were mostly posed, found by web searches and labelled by others: ten people’s ",
       link(FERPLUS, "second look"),
       " agrees with 62\u202f% of FER2013’s test labels. On your face, in your light, with glasses, a beard or a hand before the mouth it ",
       "may be wrong far more often, and how often differs between people, ages and cultures.",
