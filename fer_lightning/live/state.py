@@ -6,7 +6,7 @@ speaks for less and less, and silence ends in "unknown", never in "neutral".
 A look at a face with the model's probabilities q(c) of its classes c, whose shares among the faces that it learned from
 were pi(c):
 
-    l(s) = log sum_c P(c | s) q(c) / pi(c)                 the soft evidence of q (Pearl 1988, section 2.2.2)
+    l(s) = log sum_c P(c | s) q(c) / pi(c)                 q as virtual evidence (Pearl 1988, Probabilistic Reasoning)
     m_face <- m_face e^(-dt/tau) + (1 - e^(-d/tau)) g l    d = min(dt, LOOK), g: quality of the look, 0 to 1
 
 l is centred (its mean over s is subtracted) and clipped to +-CLIP. m_face is thus the mean of l over about tau seconds:
@@ -40,6 +40,7 @@ from fer_lightning.live.text import reader
 
 Name = Literal["frustrated", "bored", "engaged", "unknown"]
 LEAST = 1e-6  # no likelihood is taken for smaller
+RAREST = 0.005  # nor the share of a class: its every mention would count as proof
 FADED = 0.1  # below it a channel, or a text, is no reason any more
 
 
@@ -229,7 +230,7 @@ def _ratios(
     if len(counts) != len(classes) or not all(math.isfinite(count) and count >= 0 for count in counts):
         raise ValueError(f"{len(classes)} classes with shares {class_shares}: expected one of each, 0 or more")
     total = sum(counts)
-    shares = [max(count / total, LEAST) if total else 1 / len(counts) for count in counts]
+    shares = [max(count / total, RAREST) if total else 1 / len(counts) for count in counts]
     return [tuple(rows[state][place] / share for state in STATES) for place, share in enumerate(shares)]
 
 

@@ -77,7 +77,7 @@ def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
             if result.arm.name in shown:
                 shift = 0.22 * (shown.index(result.arm.name) - (len(shown) - 1) / 2)
                 _point(axes, row + shift, result.differences["flow"], COLORS[result.arm.name], small=True)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0"))
     axes.get_yticklabels()[0].set(weight="bold", color=INK)
 
 

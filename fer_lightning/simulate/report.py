@@ -13,7 +13,7 @@ from typing import Any
 from fer_lightning.files import write_atomically
 from fer_lightning.report.pages import environment
 from fer_lightning.simulate.figures import COLORS, draw
-from fer_lightning.simulate.study import COMPARED, FIGURES, Figure, Result
+from fer_lightning.simulate.study import BASELINE, COMPARED, FIGURES, Figure, Result
 
 SHOWS = (
     "It shows whether sensing, policy and controller work together, how much a policy could gain if it knew the "
@@ -36,7 +36,7 @@ COLUMNS = {
 }
 WORDS = {
     "fixed": "the level stays where it began",
-    "performance": "the share of solved tasks alone",
+    BASELINE: "the share of solved tasks alone",
     "affect": "solved tasks, face and texts",
     "affect, camera off": "solved tasks and texts",
     "oracle": "as affect, but told the true state at every moment",
@@ -56,12 +56,12 @@ def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any])
 
 
 def verdicts(results: dict[str, list[Result]]) -> list[str]:
-    """What the first world says of each policy that senses the player, in sentences."""
+    """What the first world says of each policy against performance alone, in sentences."""
     found = {result.arm.name: result for result in next(iter(results.values()))}
     sentences = []
-    for name in ("affect", "affect, camera off", "oracle"):
-        if name in found:
-            one = found[name].differences["flow"]
+    for name, result in found.items():
+        if name != BASELINE:
+            one = result.differences["flow"]
             verdict = ("a gain" if one.value > 0 else "a loss") if one.shown else "no difference is shown"
             sentences.append(f"{name}: {difference(one)} points of time in flow against performance alone: {verdict}.")
     return sentences
@@ -76,7 +76,7 @@ def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
         f"{about['seed']}. {face_words(about)} Mean, in brackets the 95 % interval over players.",
         _table(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
         *verdicts(results),
-        f"Against {first[1].arm.name} alone, in points; turns per 10 min:",
+        f"Against {BASELINE} alone, in points; turns per 10 min:",
         _table(["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
         "Time in flow against performance alone, in points, if the players were others "
         "(each with a quarter of the players):",
@@ -131,12 +131,12 @@ def _difference_rows(results: Sequence[Result]) -> list[list[str]]:
     return [
         [result.arm.name, *(difference(result.differences[name], *COLUMNS[name][1:]) for name in COMPARED)]
         for result in results
-        if result.arm.name != "performance"
+        if result.arm.name != BASELINE
     ]
 
 
 def _sensing(results: Sequence[Result]) -> list[str]:
-    return [result.arm.name for result in results if result.arm.name not in ("fixed", "performance")]
+    return [result.arm.name for result in results if result.arm.name not in ("fixed", BASELINE)]
 
 
 def _world_rows(results: dict[str, list[Result]]) -> list[list[str]]:
@@ -144,7 +144,7 @@ def _world_rows(results: dict[str, list[Result]]) -> list[list[str]]:
     for world, found in results.items():
         by_name = {result.arm.name: result for result in found}
         cells = [difference(by_name[name].differences["flow"]) for name in _sensing(found)]
-        rows.append([world, f"{100 * by_name['performance'].figures['flow'].value:.1f}", *cells])
+        rows.append([world, f"{100 * by_name[BASELINE].figures['flow'].value:.1f}", *cells])
     return rows
 
 

@@ -197,6 +197,13 @@ def test_what_the_model_says_of_any_face_is_no_evidence():
     assert estimator.estimate(10).probabilities == pytest.approx(EVEN)
 
 
+def test_a_class_without_rows_is_no_proof_of_anything():
+    estimator = StateEstimator(FER2013, class_shares=[100, 0, 100, 100, 100, 100, 100])
+    for frame in range(50):
+        estimator.see(frame / 5, [0.165, 0.01, 0.165, 0.165, 0.165, 0.165, 0.165])
+    assert estimator.estimate(10).name == "unknown"
+
+
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=lambda taxonomy: taxonomy.name)
 def test_assumed_expressions_are_shares_of_every_taxonomy(taxonomy):
     rows = expression_shares(taxonomy.classes, assumed_expressions())
