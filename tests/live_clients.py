@@ -61,7 +61,7 @@ class Plain:
             self.heard.append(json.loads(data))
             if self.heard[-1]["type"] == type_ and such(self.heard[-1]):
                 return self.heard[-1]
-        raise AssertionError(f"no such {type_} in {seconds} s; the last: {self.heard[-3:]}")
+        raise AssertionError(f"no such {type_}; the last: {self.heard[-3:]}")
 
     def ended(self, seconds: float = PATIENCE) -> tuple[int, list[dict]]:
         """Read to the connection's end; -> its close code and all notices."""

@@ -87,8 +87,12 @@ class Client:
         until = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             left = until - time.monotonic()
-            if not self.connected and not self._reconnected(left):
-                return None
+            if not self.connected:
+                if self._reconnected(left):
+                    return self.welcome
+                if time.monotonic() >= until:
+                    return None
+                continue
             try:
                 data = self._socket.recv(timeout=None if left == float("inf") else max(0.0, left))
             except TimeoutError:

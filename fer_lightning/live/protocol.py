@@ -13,11 +13,16 @@ Every message is checked against these classes, unknown keys are refused, and `d
 Schema. Numbers are finite, positions are shares of the frame's width and height, times are milliseconds unless named.
 """
 
-from typing import Annotated, Literal
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from fer_lightning.files import write_atomically
+
 VERSION = 1
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "protocol.json"
 TEXT = 500  # letters of one text of the player
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=1, le=100)]
@@ -196,3 +201,33 @@ FromServer = Annotated[Welcome | Faces | State | Difficulty | Notice, Field(disc
 
 from_client: TypeAdapter[FromClient] = TypeAdapter(FromClient)
 from_server: TypeAdapter[FromServer] = TypeAdapter(FromServer)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of all messages: `$defs` has FromClient, FromServer and each message by its name."""
+    parts = {"FromClient": from_client, "FromServer": from_server}
+    _, found = TypeAdapter.json_schemas([(name, "validation", part) for name, part in parts.items()])
+    definitions = found["$defs"]
+    for definition in definitions.values():
+        kind = definition["properties"].get("type", {})
+        if kind.pop("default", None):  # for Python's convenience: on the line it is always there
+            definition["required"] = ["type", *definition.get("required", [])]
+    for name, part in parts.items():
+        union = part.json_schema()
+        definitions[name] = {"title": name, "oneOf": union["oneOf"], "discriminator": union["discriminator"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"fer_lightning's live protocol, version {VERSION}",
+        "description": "Texts of one WebSocket: from the client FromClient, from the server FromServer.",
+        "$defs": definitions,
+    }
+
+
+def main() -> None:
+    """Write docs/protocol.json."""
+    write_atomically(SCHEMA, json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
+    print(f"{SCHEMA.name}: {len(schema()['$defs'])} definitions")
+
+
+if __name__ == "__main__":
+    main()

@@ -264,13 +264,14 @@ class _Site:
 @asynccontextmanager
 async def _tasks(_: Starlette, *, hub: Hub, source: str | None) -> AsyncIterator[None]:
     """What goes on beside the connections."""
-    watching = asyncio.create_task(_watch_model(hub))
+    watching = asyncio.create_task(watch_model(hub))
     with _source(source, hub, asyncio.get_running_loop()) if source else nullcontext():
         yield
     watching.cancel()
 
 
-async def _watch_model(hub: Hub) -> None:
+async def watch_model(hub: Hub) -> None:
+    """Tell everybody, once, that the model's file is another one by now."""
     while hub.engine:
         await asyncio.sleep(MODEL_SECONDS)
         if "model_replaced" not in hub.standing and await asyncio.to_thread(hub.engine.model.replaced):

@@ -31,6 +31,10 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
 
+# What uvicorn says of each client that sends what is no text, or that is not let in.
+_CLIENTS_DOING = ("Invalid UTF-8", "ASGI callable returned without completing handshake")
+
+
 def quiet() -> None:
-    """uvicorn tells what is wrong with the server, and nothing of what clients send."""
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith("Invalid UTF-8"))
+    """uvicorn tells what is wrong with the server, and not what clients do."""
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith(_CLIENTS_DOING))

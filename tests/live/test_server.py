@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -302,21 +303,18 @@ def test_a_frame_that_may_not_be_is_refused_and_the_connection_lives(server, nei
 
 
 def test_a_message_beyond_all_bounds_ends_its_connection(server, neighbour):
-    with Plain(server, camera=True) as player, pytest.raises((ConnectionClosed, OSError)):
-        player.say(bytes(3_000_000))
-        player.ended()
-        raise player.socket.protocol.close_exc
+    with Plain(server, camera=True) as player:
+        with suppress(ConnectionClosed):
+            player.say(bytes(3_000_000))
+        assert player.ended()[0] in (1006, 1009)
 
 
 def test_a_flood_of_messages_ends_its_connection(server, neighbour):
     with Plain(server) as player:
-        try:
+        with suppress(ConnectionClosed):
             for _ in range(2000):
                 player.say({"type": "text", "text": "flood"})
-        except ConnectionClosed:
-            pass
-        code, notices = player.ended()
-    assert code in (1006, 1008)
+        assert player.ended()[0] in (1006, 1008)
     assert len(player.heard) < 1000
 
 
@@ -335,21 +333,19 @@ def test_a_flood_of_messages_ends_its_connection(server, neighbour):
 )
 def test_half_messages_and_silence_end(server, neighbour, sent):
     bare = handshake(server)
-    try:
+    with suppress(OSError):
         bare.sendall(sent)
-    except OSError:
-        pass
     assert closed_by_server(bare)
 
 
 def test_who_never_reads_is_left_within_seconds(server, neighbour):
     bare = handshake(server, receive_buffer=4096)
     bare.sendall(part(1, json.dumps(HELLO).encode()) + part(1, b'{"type": "consent", "camera": true}'))
-    begun = time.monotonic()
-    with pytest.raises(OSError):
-        while time.monotonic() - begun < 30:
+    with suppress(OSError):
+        for _ in range(100):
             bare.sendall(part(2, jpeg()))
             time.sleep(0.2)
+        raise AssertionError("still open after 20 s")
     until(lambda: health(server)["players"] == 1)
 
 

@@ -1,0 +1,129 @@
+"""The Python client against a real server, and every message of both held against docs/protocol.json."""
+
+import json
+import time
+
+import jsonschema
+import pytest
+from conftest import ROOT
+from face_models import drawn_model
+from live_clients import Plain
+from live_frames import jpeg, level_of
+from live_server import LiveServer
+
+from fer_lightning.errors import UserError
+from fer_lightning.labels import TAXONOMIES
+from fer_lightning.live import protocol
+from fer_lightning.live.client import Client
+
+CLIENT = ("hello", "consent", "text", "outcome", "override", "adapt")
+CLASSES = TAXONOMIES["fer2013"].classes
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return drawn_model(tmp_path_factory.mktemp("model") / "face.onnx")
+
+
+def wait(client: Client, kind: type, such=lambda message: True):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        message = client.receive(timeout=1.0)
+        if isinstance(message, kind) and such(message):
+            return message
+    raise AssertionError(f"no such {kind.__name__}")
+
+
+def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
+    with (
+        LiveServer(model, words=("faces.kind=whole",)) as server,
+        Client(server.address, name="test 1.0", level=6) as client,
+    ):
+        assert (client.welcome.level, client.welcome.model.accuracy) == (6, 0.7)
+        client.override(1)
+        assert wait(client, protocol.Difficulty, lambda message: message.by == "player").level == 7
+        client.consent(True)
+        assert client.frame(jpeg(level_of("sad", CLASSES))) == 1
+        assert wait(client, protocol.Faces).faces[0].probabilities["sad"] > 0.9
+        server.kill()
+        assert wait(client, protocol.Notice).code == "lost"
+        assert not client.text("nobody hears this")
+        assert client.frame(jpeg()) == 0
+        server.start()
+        back = wait(client, protocol.Welcome)
+        assert back.level == client.level == 7
+        held = wait(client, protocol.Difficulty, lambda message: message.by == "player")
+        assert (held.level, held.held) == (7, True), "the player's word still stands"
+        assert client.frame(jpeg(level_of("happy", CLASSES))) == 1, "and so does their consent"
+        assert wait(client, protocol.Faces).faces[0].probabilities["happy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:8767", "expected the address that the server printed"),
+        ("http://127.0.0.1:8767/", "with|expected the address"),
+        ("http://127.0.0.1:1/?token=x", "no live server answers there .*python -m fer_lightning.live"),
+    ],
+)
+def test_an_address_of_no_server(address, words):
+    with pytest.raises(UserError, match=words), Client(address, name="test"):
+        pass
+
+
+# the schema
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return json.loads((ROOT / "docs" / "protocol.json").read_text())
+
+
+def test_the_schema_is_that_of_the_code(schema):
+    assert schema == protocol.schema(), "python -m fer_lightning.live.protocol writes it anew"
+
+
+def test_a_whole_session_is_as_the_schema_says(model, schema):
+    said = [
+        {"type": "hello", "protocol": 1, "client": "test"},
+        {"type": "consent", "camera": True},
+        {"type": "text", "text": "this is boring"},
+        {"type": "outcome", "correct": True, "seconds": 3.5, "level": 3},
+        {"type": "override", "change": -1},
+        {"type": "override", "change": None},
+        {"type": "adapt", "on": False},
+    ]
+    with LiveServer(model, words=("faces.kind=whole",)) as server, Plain(server, hello=False) as player:
+        for message in said:
+            player.say(message)
+        player.say(jpeg())
+        player.wait("faces")
+        player.say("{")
+        player.wait("notice")
+    assert {message["type"] for message in player.heard} == {"welcome", "difficulty", "state", "faces", "notice"}
+    for message in said:
+        jsonschema.validate(message, schema | {"$ref": "#/$defs/FromClient"})
+    for message in player.heard:
+        jsonschema.validate(message, schema | {"$ref": "#/$defs/FromServer"})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"type": "hello"}, {"type": "text", "text": "x" * 501}, {"type": "consent", "camera": True, "more": 1}, {}, []],
+    ids=str,
+)
+def test_the_schema_refuses_what_the_server_refuses(schema, message):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(message, schema | {"$ref": "#/$defs/FromClient"})
+    with pytest.raises(ValueError, match="validation error"):
+        protocol.from_client.validate_json(json.dumps(message))
+
+
+def test_the_examples_of_the_documentation_are_messages():
+    blocks = (ROOT / "docs" / "protocol.md").read_text().split("```json\n")[1:]
+    examples = [json.loads(line) for block in blocks for line in block.partition("```")[0].splitlines()]
+    kinds = {example["type"] for example in examples}
+    assert kinds == set(CLIENT) | {"welcome", "faces", "state", "difficulty", "notice"}
+    for example in examples:
+        client = example["type"] in CLIENT
+        (protocol.from_client if client else protocol.from_server).validate_json(json.dumps(example))
