@@ -35,12 +35,16 @@ class TrainedRun:
 
     def faces(self) -> "tuple[FaceTable, Split]":
         """The run's faces, split as they were. UserError where they are others now."""
+        from hydra.errors import InstantiationException
         from hydra.utils import instantiate
 
         from fer_lightning.data.splits import make_split
 
         data = self.config.data
-        table = instantiate(OmegaConf.masked_copy(data, [key for key in data if key not in FEED_KEYS]))
+        try:
+            table = instantiate(OmegaConf.masked_copy(data, [key for key in data if key not in FEED_KEYS]))
+        except InstantiationException as error:
+            raise (error.__cause__ or error) from None
         dealt = {key: data[key] for key in ("fold", "folds") if key in data}
         split = make_split(table, data.split, data.split_seed, **dealt)
         began = self.summary["split"]["checksum"]

@@ -81,7 +81,7 @@ def export(cfg: DictConfig) -> None:
 
     out, metadata = Path(cfg.out), describe(run)
     faces, whose = comparison_faces(run, or_drawn=cfg.data_root is None)
-    print(f"exporting {metadata.name}: about half a minute", flush=True)
+    print(f"exporting {metadata.name}: half a minute or more", flush=True)
     graph, predictor = graph_and_predictor(run, len(metadata.classes))
     embed(graph, metadata)
     with replacing(out) as file:

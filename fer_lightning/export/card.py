@@ -47,16 +47,14 @@ def _what(metadata: Metadata) -> str:
 def _training(metadata: Metadata) -> str:
     network, data = metadata.network, metadata.data
     transformer = "no spatial transformer" if network["stn"] == "none" else f"spatial transformer `{network['stn']}`"
-    return _table(
-        ("", ""),
-        [
-            ("run", f"`{metadata.name}`"),
-            ("network", f"`{network['model']}`, {transformer}, {network['parameters']:,} weights"),
-            ("input", f"a grey face of 48 x 48 pixels, seen at {network['input_size']} x {network['input_size']}"),
-            ("data", f"`{data['name']}`, checksum `{data['checksum'][:12]}`"),
-            ("split", f"`{data['split']}`, checksum `{data['split_checksum'][:12]}`"),
-            ("exported", f"{metadata.exported}, by the code of commit `{metadata.commit[:12]}`"),
-        ],
+    return "\n".join(
+        (
+            f"- Run `{metadata.name}`, network `{network['model']}`, {transformer}, {network['parameters']:,} weights.",
+            f"- It sees a grey face of 48 x 48 pixels, scaled to {network['input_size']} x {network['input_size']}.",
+            f"- Data `{data['name']}` (checksum `{data['checksum'][:12]}`), split `{data['split']}` (checksum "
+            f"`{data['split_checksum'][:12]}`).",
+            f"- Exported {metadata.exported} by the code of commit `{metadata.commit[:12]}`.",
+        )
     )
 
 
@@ -134,7 +132,7 @@ def _use(metadata: Metadata, file: str) -> str:
         "import numpy as np\n"
         "import onnxruntime\n\n"
         f'session = onnxruntime.InferenceSession("{file}")\n'
-        "faces = np.zeros((1, 96, 96, 3), np.uint8)  # crops (N, H, W, C): any size, RGB (not BGR) or grey with C = 1\n"
+        "faces = np.zeros((1, 96, 96, 3), np.uint8)  # N crops of any size: RGB, not BGR; or grey, C = 1\n"
         '(probabilities,) = session.run(["probabilities"], {"faces": faces})\n'
         "```\n\n"
         "With this project's own detector and crop:\n\n"
@@ -184,8 +182,7 @@ OUT_OF_SCOPE = """\
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    numbers = ["---" if place == 0 else "---:" for place in range(len(head))]
-    align = numbers if any(head) else ["---"] * len(head)
+    align = ["---" if place == 0 else "---:" for place in range(len(head))]
     return "\n".join(["| " + " | ".join(head) + " |", "| " + " | ".join(align) + " |", *lines])
 
 

@@ -88,14 +88,30 @@ def test_an_interrupted_run_has_no_test_figures(tmp_path):
     assert metadata.classes == drawn_metadata().classes
 
 
-def test_drawn_faces_stand_in_for_a_store_that_is_not_here(tmp_path):
-    run = open_run(untrained_run(tmp_path / "run"), with_faces=False)
-    run.summary["split"]["checksum"] = "0" * 64
-    faces, whose = comparison_faces(run, or_drawn=True)
+@pytest.fixture
+def without_store(run, tmp_path):
+    """A run whose faces lay in a store that is not here."""
+    opened = open_run(run, with_faces=False)
+    opened.config.data = {"_target_": "fer_lightning.data.fer2013.load", "root": str(tmp_path), "taxonomy": "fer2013"}
+    return opened
+
+
+def test_drawn_faces_stand_in_for_a_store_that_is_not_here(without_store):
+    faces, whose = comparison_faces(without_store, or_drawn=True)
     assert faces.shape == (1000, 48, 48)
     assert "drawn faces, since the run's own are not here" in whose
+
+
+def test_a_store_that_is_named_must_be_there(without_store, tmp_path):
+    with pytest.raises(UserError, match=f"data.root={tmp_path}: there is no store of faces"):
+        comparison_faces(without_store, or_drawn=False)
+
+
+def test_other_faces_than_the_runs_are_refused(run):
+    opened = open_run(run, with_faces=False)
+    opened.summary["split"]["checksum"] = "0" * 64
     with pytest.raises(UserError, match="other faces or other labels"):
-        comparison_faces(run, or_drawn=False)
+        comparison_faces(opened, or_drawn=False)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +129,7 @@ def test_mistakes_are_told_in_words(capsys, words, message):
     assert message in refusal(capsys, *words)
 
 
-def test_a_store_that_is_named_must_be_there(run, tmp_path, capsys):
+def test_a_store_for_drawn_faces_is_refused(run, tmp_path, capsys):
     message = refusal(capsys, f"run={run}", f"data_root={tmp_path}")
     assert (
         f"data_root={tmp_path}: the faces of run={run} come from fer_lightning.data.synthetic.load. Drop it" in message
