@@ -16,14 +16,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import Look
 from fer_lightning.live.hub import Hub
-from fer_lightning.live.limits import Bucket
+from fer_lightning.live.limits import Bucket, Busyness
 from fer_lightning.live.session import Session
 
 TICK = 0.25  # seconds
 MOST_UNSENT = 64  # messages that none of their kind replaces
 AGAIN = 10.0  # seconds until a notice of the same code may come again
-BUSY_SECONDS = 3.0  # of dropped frames before it is said
-BUSY_SHARE = 0.2  # of the frames of that time
 FORGIVEN = 1 / 30  # mistakes a second
 ENDING_SECONDS = 2.0  # that a client has to read why it ends
 NORMAL, POLICY, BROKEN, TRY_LATER = 1000, 1008, 1011, 1013  # close codes of RFC 6455
@@ -72,7 +70,7 @@ class Connection:
         self._frames = self._looks = self._too_fast = 0
         self._heard = time.perf_counter()
         self._noticed: dict[str, float] = {}
-        self._past: deque[tuple[float, int, int]] = deque()
+        self._busyness = Busyness()
         caps, every = self._caps, self._caps.frames_per_second + self._caps.texts_per_second
         self._frame_bucket = Bucket(caps.frames_per_second, 2 * caps.frames_per_second)
         self._text_bucket = Bucket(caps.texts_per_second, 10 * caps.texts_per_second)
@@ -93,14 +91,18 @@ class Connection:
                 task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-                LOG.error("a connection was given up: %s", type(outcome).__name__)
-                self._end(BROKEN, _notice("error", "broken", "Something is wrong with this server."))
+                self._give_up(outcome)
         if self._over.done():
             await self._say_why(*self._over.result())
 
     def _end(self, code: int, notice: protocol.Notice | None = None) -> None:
         if not self._over.done():
             self._over.set_result((code, notice))
+
+    def _give_up(self, error: Exception) -> None:
+        """A mistake of ours. Its message may hold what the player sent: only its kind is written down."""
+        LOG.error("a connection was given up: %s", type(error).__name__)
+        self._end(BROKEN, _notice("error", "broken", "Something is wrong with this server."))
 
     async def _say_why(self, code: int, notice: protocol.Notice | None) -> None:
         """The last notice and the close; who reads neither is left."""
@@ -224,7 +226,10 @@ class Connection:
         if look.problem:
             self._mistake("bad_frame", f"Frame {look.number} was refused: {look.problem}.")
             return
-        self._post(self._session.look(time.perf_counter(), look, dropped=self._dropped), look)
+        try:
+            self._post(self._session.look(time.perf_counter(), look, dropped=self._dropped), look)
+        except Exception as error:
+            self._give_up(error)
 
     @property
     def _dropped(self) -> int:
@@ -285,15 +290,9 @@ class Connection:
                 self._say_when_busy(now)
 
     def _say_when_busy(self, now: float) -> None:
-        """Once frames were displaced for a while: how many are looked at."""
-        self._past.append((now, self._looks, self._dropped))
-        while now - self._past[0][0] > BUSY_SECONDS:
-            began, looks, dropped = self._past.popleft()
-            looked, lost = self._looks - looks, self._dropped - dropped
-            if lost > BUSY_SHARE * (looked + lost):
-                rate = looked / (now - began)
-                words = f"The server is busy: it looks at {rate:.1f} frames a second of yours, and drops the rest."
-                self.notice("warning", "busy", words)
+        if (rate := self._busyness.rate(now, self._looks, self._dropped)) is not None:
+            words = f"The server is busy: it looks at {rate:.1f} frames a second of yours, and drops the rest."
+            self.notice("warning", "busy", words)
 
 
 _NOT_UNDERSTOOD = {

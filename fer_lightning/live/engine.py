@@ -186,7 +186,7 @@ class Engine:
         crops = [face.crop for _, _, look in batch for face in look.faces]
         try:
             found = self.model(np.stack(crops)) if crops else np.zeros((0, len(self.model.metadata.classes)))
-            problem = None
+            problem = None if np.isfinite(found).all() else "the model says what is no number"
         except Exception as error:
             LOG.warning("the model failed: %s", type(error).__name__)
             found, problem = np.zeros((len(crops), 0)), "the model failed"

@@ -1,6 +1,7 @@
 """How much of the server one connection may take, and how many there may be: nobody slows another player down."""
 
 import math
+from collections import deque
 from dataclasses import dataclass, fields
 
 from fer_lightning.errors import UserError
@@ -59,3 +60,25 @@ class Bucket:
             return False
         self._left -= 1
         return True
+
+
+class Busyness:
+    """Whether frames of a connection are dropped for a while, rather than now and then."""
+
+    SECONDS = 3.0  # that are looked back
+    SHARE = 0.2  # of the frames of that time that must have been dropped
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[float, int, int]] = deque()
+
+    def rate(self, now: float, looked: int, dropped: int) -> float | None:
+        """Frames a second that are looked at, where that is less than what comes; else None.
+
+        looked, dropped  frames of the connection so far; to be asked several times a second
+        """
+        self._past.append((now, looked, dropped))
+        if now - self._past[0][0] < self.SECONDS:
+            return None
+        began, looked_then, dropped_then = self._past.popleft()
+        seen, lost = looked - looked_then, dropped - dropped_then
+        return seen / (now - began) if lost > self.SHARE * (seen + lost) else None

@@ -136,7 +136,7 @@ def _secret(folder: Path) -> str:
 
 
 def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) -> Engine:
-    threads = threads or os.cpu_count() or 1
+    threads = threads or _cores()
     cv2.setNumThreads(1)  # the threads of the engine share the cores
     options = dict(detection)
     limits = {"long_side": options.pop("long_side", 320), "most_faces": options.pop("most", 8)}
@@ -153,6 +153,11 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
         frame_side=caps.frame_side,
         **limits,
     )
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def introduction(hub: Hub, host: str, address: str, page: str) -> str:

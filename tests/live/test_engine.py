@@ -183,6 +183,14 @@ def test_a_bad_frame_and_a_failing_model_are_told_in_words_without_what_they_hol
     assert "secret" not in caplog.text
 
 
+def test_a_model_that_says_what_is_no_number_is_told(model):
+    told = Told()
+    model.__class__ = type("Broken", (Model,), {"__call__": lambda self, crops: np.full((len(crops), 2), np.nan)})
+    with engine(model) as looking:
+        looking.seat(told).put(1, jpeg())
+        assert "no number" in told.wait_for(1)[0].problem
+
+
 def test_frames_without_a_face_need_no_model(model):
     told = Told()
     nobody = WholePicture()

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import cv2
+import face_video
 import numpy as np
 import pytest
+from collect_portraits import needs_model
 from conftest import ROOT
 from face_models import drawn_model
 from live_clients import Plain
@@ -16,6 +18,7 @@ from live_server import LiveServer
 
 from fer_lightning.difficulty.fixed import Fixed
 from fer_lightning.export.face_model import FaceModel
+from fer_lightning.faces.tracks import overlap
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import server as live_server_module
 from fer_lightning.live.engine import Engine
@@ -103,3 +106,19 @@ def test_the_game_in_a_terminal_plays_itself():
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
     assert "no live server answers there" in refused.stderr
+
+
+@needs_model
+def test_a_real_face_is_found_in_its_place_and_nobody_where_there_is_nobody(model):
+    with LiveServer(model) as server, Plain(server, camera=True) as player:
+        for number, share in enumerate((0.0, 0.2, 0.4, 0.7, 0.9), start=1):
+            frame = cv2.cvtColor(face_video.frame(share), cv2.COLOR_RGB2BGR)
+            player.say(cv2.imencode(".jpg", frame)[1].tobytes())
+            faces = player.wait("faces", lambda message, number=number: message["frame"] == number)["faces"]
+            place = face_video.face_box(share)
+            assert len(faces) == (place is not None)
+            if place:
+                x, y, width, height = faces[0]["box"]
+                seen = (640 * x, 480 * y, 640 * width, 480 * height)
+                assert overlap(seen, place) > 0.5
+                assert faces[0]["doubt"] is None

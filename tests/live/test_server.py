@@ -86,6 +86,11 @@ def test_without_the_token_the_page_says_where_it_is(server, path):
     assert "The terminal" in body
 
 
+def test_a_slash_behind_a_page_s_name_leads_to_it(server):
+    status, _, headers = visit(server, "/live/")
+    assert (status, headers["location"]) == (307, f"{server.origin}/live")
+
+
 def test_the_chosen_page_is_the_first(server):
     status, _, headers = visit(server, f"/?token={server.token}")
     assert (status, headers["location"]) == (303, "/live")
@@ -447,6 +452,13 @@ def test_a_refused_command_ends_with_status_2(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("live: model=nothing.onnx: no such file")
+
+
+def test_nothing_of_it_needs_torch():
+    blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'lightning', 'timm')));"
+    rooms = "server, __main__, client".replace(", ", ", fer_lightning.live.")
+    code = f"{blocked} import fer_lightning.live.{rooms}, fer_lightning.difficulty.chosen"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
 def test_another_host_is_warned_about():

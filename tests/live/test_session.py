@@ -16,7 +16,7 @@ from fer_lightning.live import protocol
 from fer_lightning.live.connection import Outbox
 from fer_lightning.live.engine import Look
 from fer_lightning.live.hub import model_words
-from fer_lightning.live.limits import Bucket
+from fer_lightning.live.limits import Bucket, Busyness
 from fer_lightning.live.session import WHOSE, Session
 from fer_lightning.live.state import StateEstimator
 
@@ -160,3 +160,16 @@ def test_a_bucket_lets_bursts_through_and_no_more_than_its_rate():
     assert sum(bucket.take(0.0) for _ in range(100)) == 10
     assert sum(bucket.take(now) for now in np.arange(0.01, 10, 0.01)) in (49, 50)
     assert not bucket.take(1.0), "a clock that goes back fills nothing"
+
+
+def test_it_is_busy_once_frames_are_dropped_for_seconds_on_end():
+    busyness, told = Busyness(), []
+    for tick in range(120):
+        now = tick / 4
+        dropped = max(0, min(tick, 60) - 20)  # from second 5 to 15
+        told.append((now, busyness.rate(now, tick, dropped)))
+    busy = [now for now, rate in told if rate is not None]
+    assert 5 < busy[0] < 8
+    assert busy[-1] < 18
+    assert all(rate == pytest.approx(4) for _, rate in told if rate is not None)
+    assert Busyness().rate(0.0, 0, 100) is None
