@@ -312,6 +312,22 @@ def test_in_a_break_nothing_is_looked_at(visit, watching):
 
 
 @needs_model
+def test_the_servers_own_camera_is_shown_after_consent_alone(visit, tmp_path):
+    video = tmp_path / "video.avi"
+    face_video.write_video(video, [face_video.frame(1 / 12)] * 10, fps=5)
+    model = drawn_model(tmp_path / "face.onnx")
+    with LiveServer(model, page="game", source=video) as server:
+        page = Player(visit, server).page
+        page.wait_for_timeout(1000)
+        assert not [message for message in visit.received if isinstance(message, bytes)]
+        page.get_by_role("button", name="Let Bit watch").click()
+        agree(page)
+        expect(page.get_by_role("img", name="What Bit sees: the server's camera")).to_be_visible()
+        page.wait_for_function("() => document.querySelector('#picture').width === 640")
+        assert page.evaluate("window.asked") == 0
+
+
+@needs_model
 def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp_path):
     with LiveServer(drawn_model(tmp_path / "face.onnx"), page="game", words=SWIFT) as server:
         player = Player(visit, server, motion=True)

@@ -12,7 +12,7 @@ export class Bit {
   #figure;
   #log;
   #scroller;
-  #resting = "calm";
+  #resting = "";
   #mood = 0;
   #talk = 0;
 
@@ -24,14 +24,15 @@ export class Bit {
     this.#blink();
   }
 
-  // The mood that stays: calm, thinking, gentle, bright, asleep or lost.
+  // The mood that stays: calm, gentle, bright, asleep or lost.
   rest(mood) {
+    if (mood === this.#resting) return;
     this.#resting = mood;
     clearTimeout(this.#mood);
     this.#figure.dataset.mood = mood;
   }
 
-  // A mood for a moment: cheer, puzzled, wave.
+  // A mood for a moment: cheer, puzzled, thinking or wave.
   feel(mood, milliseconds = CHEERS) {
     clearTimeout(this.#mood);
     this.#figure.dataset.mood = mood;

@@ -203,7 +203,8 @@ export class Board {
   #key(event, place) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const go = (to) => this.#switches[Math.max(0, Math.min(this.#switches.length - 1, to))].focus({ preventScroll: true });
-    if (event.key === "Enter") this.#submit(this.#bits);
+    if (event.key === "Enter" && !event.repeat) this.#submit(this.#bits);
+    else if (event.key === "Enter") return;
     else if (event.key === " ") this.#toggle(place);
     else if (event.key === "0" || event.key === "1") {
       this.#change(place, event.key);

@@ -68,6 +68,7 @@ function next() {
   showKeys();
   clock.restart();
   bit.rest(mood());
+  scrollTo({ top: 0 }); // on a phone Bit's last words stand above the task
   if (!coarse() && document.activeElement !== $("words")) settle();
 }
 
@@ -205,7 +206,7 @@ function bounded(level) {
 
 function onState(detail) {
   state = detail;
-  if (!["cheer", "puzzled"].includes($("bit").dataset.mood)) bit.rest(mood());
+  bit.rest(mood());
   if ($("adapt").checked && !settled && !$("bench").hidden) offers.look(detail);
 }
 
@@ -396,6 +397,7 @@ $("bench").addEventListener("submit", (event) => {
 });
 $("bench").addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "Enter" && event.repeat) return event.preventDefault();
   const act = { h: () => !$("hint").disabled && !settled && hint(), "/": () => $("words").focus() }[event.key.toLowerCase()];
   if (act) act();
   else if (settled || event.target.tagName === "INPUT" || !board.press(event.key)) return;
