@@ -17,13 +17,14 @@ It writes simulation.png, index.html, table.md, table.csv and summary.json. No t
 
 import argparse
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
     overrides = parser.parse_args(arguments).overrides
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         with command.failures_in_words("simulate", "No file is half written"):
             run(config(overrides), f"{PROGRAM} {shlex.join(overrides)}".strip())
@@ -198,6 +200,10 @@ def _tell(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) 
     console.print(table, highlight=False)
     console.print("", report.face_words(about), *report.verdicts(results), "", report.CANNOT, sep="\n", highlight=False)
     print(f"\nresults: {out}/index.html   picture: {out}/simulation.png")
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ assumptions hold.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ from fer_lightning.simulate.play import Arm, Session, play
 from fer_lightning.simulate.sensors import recognition
 
 BASELINE = "performance"
-PART = 10  # players of one job
+PART = 2  # players of one job
 LEAST_SHARE = 4  # of the players, one in so many plays under other assumptions
 REVERSALS = 600  # seconds
 # name -> (numerator, denominator) as fields of Session; None: planned seconds, 1: players
@@ -180,7 +182,7 @@ def _in_processes(jobs: Sequence[Job], workers: int, progress: Callable[[int, in
             progress(done, total)
         return results
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
         places = {pool.submit(job.run): place for place, job in enumerate(jobs)}
         try:
             for future in as_completed(places):
@@ -194,6 +196,12 @@ def _in_processes(jobs: Sequence[Job], workers: int, progress: Callable[[int, in
     return results
 
 
-def _quiet() -> None:
-    """Ctrl-C is the parent's to answer."""
+def _follow_parent() -> None:
+    """Ctrl-C is the parent's to answer; where it is killed, so is this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

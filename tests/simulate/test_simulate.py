@@ -4,14 +4,17 @@ import csv
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from conftest import ROOT
 from face_models import drawn_model
 from PIL import Image
+from smoke_processes import await_end, children
 
 from fer_lightning.errors import UserError
 from fer_lightning.simulate import __main__ as command
@@ -161,3 +164,28 @@ def test_a_verdict_follows_from_the_interval(figure, words):
     found = summarised([[Session(played=60, by_minute=(0,))] * 2] * 3, ARMS, 1, 0)
     found[1].differences["flow"] = figure
     assert report.verdicts({"as assumed": found})[0].endswith(words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_stopped_or_killed_it_leaves_no_process_and_no_file(how, tmp_path):
+    line = [
+        sys.executable,
+        "-m",
+        "fer_lightning.simulate",
+        "players=500",
+        "sensitivity=false",
+        f"out={tmp_path / 'out'}",
+    ]
+    with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 120
+        while len(workers := children(process.pid)) < 3 and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(2)
+        process.send_signal(how)
+        assert process.wait(timeout=120) == (130 if how == signal.SIGTERM else -how)
+        for worker in workers:
+            await_end(worker)
+        if how == signal.SIGTERM:
+            assert "No file is half written; the same command begins anew." in process.stderr.read()
+    assert not (tmp_path / "out").exists()
