@@ -6,7 +6,7 @@ import { inputsOf, settingsOf } from "./circuits.js";
 import { hangingLamp } from "./shapes.js";
 import { choices, form, typed } from "./tasks.js";
 
-const NAMES = { 0: "No, it stays dark", 1: "Yes, it is on" };
+const NAMES = { 0: "No, it stays dark", 1: "Yes, it lights up" };
 const NEXT = ["ArrowRight", "ArrowDown"];
 const BEFORE = ["ArrowLeft", "ArrowUp"];
 

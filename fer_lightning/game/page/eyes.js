@@ -6,7 +6,7 @@ import { consentForm } from "/shared/consent.js";
 
 const FRAMES_PER_SECOND = 5;
 const LONGEST_SIDE = 640;
-const WITHOUT = "The game works without the camera, and nothing is kept from you.";
+const WITHOUT = "The game works just as well without the camera.";
 
 const $ = (id) => document.getElementById(id);
 

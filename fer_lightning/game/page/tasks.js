@@ -301,7 +301,7 @@ const glow = {
     const circuit = makeCircuit(random, shape, ops);
     return { circuit, inputs: random.pick(settingsOf(circuit)) };
   },
-  question: () => "Is the lamp on?",
+  question: () => "Will the lamp light up?",
   solve: ({ circuit, inputs }) => String(valueOf(circuit, inputs)),
   method: ({ circuit, inputs }) => `${rules(circuit)} Here ${stepsOf(circuit, inputs).join("; then ")}.`,
   mistake: () => "",
