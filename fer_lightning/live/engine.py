@@ -22,6 +22,7 @@ from fer_lightning.faces.find import Found, find_faces
 from fer_lightning.faces.quality import Rules
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size
 
+BATCH = 4  # frames for which a call of the model is worth while when others still wait to be looked at
 MOST_READY = 8  # frames that wait for the model before no further one is decoded
 LOG = logging.getLogger(__name__)
 
@@ -145,10 +146,11 @@ class Engine:
                 self._find(*job, detector)
 
     def _next(self) -> Job | list[Job] | None:
-        """What is ready comes before what only waits; None: it is over."""
+        """A batch that is worth a call comes first, then who waits for their turn; None: it is over."""
         with self._change:
             while not self._closed:
-                if self._ready and not self._recognising:
+                worth = len(self._ready) >= BATCH or (self._ready and not self._queue)
+                if worth and not self._recognising:
                     batch, self._ready, self._recognising = self._ready, [], True
                     return batch
                 if self._queue and len(self._ready) < MOST_READY:
