@@ -1,36 +1,58 @@
-"""Take the pictures of docs/ anew: the review page over faces that a program draws, in Debian's chromium.
+"""Take the pictures of docs/ anew, in Debian's chromium.
 
-python scripts/docs_pictures.py
+    python scripts/docs_pictures.py              the review page and the game
+    python scripts/docs_pictures.py face.onnx    the live page too, with this model and a portrait for a camera
+
+The faces of the review page are drawn by a program. The portrait is scikit-image's astronaut: Eileen Collins, NASA,
+in the public domain.
 """
 
 import io
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+from skimage import data
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from collect_review import Server, collection_for_review  # noqa: E402
+from face_video import write_mjpeg  # noqa: E402
+from game_player import Player  # noqa: E402
+from live_pages import chromium  # noqa: E402
+from live_server import LiveServer  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 KEYS = "aaxa3aauaaadaxama3ai7a8"
+LEVEL = 6  # of the game's picture
+# A change of level as soon as anything speaks for it.
+SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=3", "difficulty.stand_seconds=0")
 
 
-def main() -> None:
+def main(model: Path | None) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        root = Path(folder, "collection")
-        collection_for_review(root, 120).close()
-        server = Server(root, Path(folder, "log"))
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        review(Path(folder))
+        game()
+        if model:
+            live(model, Path(folder))
+
+
+def review(folder: Path) -> None:
+    root = folder / "collection"
+    collection_for_review(root, 120).close()
+    server = Server(root, folder / "log")
+    with chromium() as browser:
         try:
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page = browser.new_page(viewport=WIDE)
             page.goto(server.start())
             page.locator("#faces .tile").first.wait_for()
             for key in KEYS:
@@ -38,11 +60,55 @@ def main() -> None:
             page.keyboard.press("ArrowUp")
             page.locator("#unsaved").wait_for(state="hidden")
             take(page, "review.png")
-            page.set_viewport_size({"width": 390, "height": 800})
+            page.set_viewport_size(NARROW)
             take(page, "review_phone.png")
         finally:
-            browser.close()
             server.kill()
+
+
+@contextmanager
+def live_page(camera: Path | None = None, **options: object) -> Iterator[Page]:
+    with LiveServer(**options) as server, chromium(camera) as browser:
+        context = browser.new_context(viewport=WIDE)
+        context.grant_permissions(["camera"], origin=server.origin)
+        page = context.new_page()
+        page.goto(server.address)
+        yield page
+
+
+def live(model: Path, folder: Path) -> None:
+    """A portrait that turns before the camera for half a minute, then the page."""
+    camera = folder / "camera.mjpeg"
+    write_mjpeg(camera, portrait(12.0, 10), 10)
+    with live_page(camera, model=model, threads=2) as page:
+        page.locator("input[type=checkbox]").first.check()
+        page.get_by_role("button", name="camera").first.click()
+        page.wait_for_timeout(30_000)
+        take(page, "live.png")
+        page.set_viewport_size(NARROW)
+        take(page, "live_phone.png")
+
+
+def portrait(seconds: float, fps: int) -> Iterator[np.ndarray]:
+    """RGB (480, 640, 3): the astronaut before a wall, nodding and coming nearer."""
+    face = data.astronaut()[:, :420]
+    for number in range(int(seconds * fps)):
+        phase = 2 * np.pi * number / (seconds * fps)
+        turn = cv2.getRotationMatrix2D((224, 120), 6 * np.sin(phase), 0.95 + 0.1 * np.cos(phase))
+        turn[:, 2] += (96 + 20 * np.sin(phase), 60)
+        yield cv2.warpAffine(face, turn, (640, 480), borderMode=cv2.BORDER_CONSTANT, borderValue=(96, 104, 112))
+
+
+def game() -> None:
+    """Some tasks solved, until there is a circuit to switch on."""
+    with live_page(page="game", words=SWIFT) as page:
+        player = Player(page, f"{page.url}?seed=5")
+        while player.level < LEVEL or player.task["kind"] != "light":
+            player.solve()
+            player.next()
+        take(page, "game.png")
+        page.set_viewport_size(NARROW)
+        take(page, "game_phone.png")
 
 
 def take(page: Page, name: str) -> None:
@@ -52,4 +118,4 @@ def take(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

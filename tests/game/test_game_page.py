@@ -7,6 +7,7 @@ import face_video
 import pytest
 from collect_portraits import needs_model
 from face_models import drawn_model
+from game_player import Player
 from live_pages import NARROW, camera_on, chromium, needs_browser, visits
 from live_server import LiveServer
 
@@ -18,7 +19,6 @@ pytestmark = [pytest.mark.slow, needs_browser]
 # A change of level as soon as anything speaks for it.
 SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=2", "difficulty.stand_seconds=0")
 LEVELS = 10
-ASK = """async ([task, what]) => (await import("/game/tasks.js"))[what](task)"""
 OVERFLOW = """() => {
   const board = document.querySelector("#board").getBoundingClientRect();
   const parts = [...document.querySelectorAll("#board :is(.board, .lamp, table, .circuit, .choices)")];
@@ -60,85 +60,9 @@ def visit(browser):
         yield opened
 
 
-class Player:
-    """Plays by reading the task that the page holds, with the keyboard alone."""
-
-    def __init__(self, visit, server, *, seed=5, motion=False, **options):
-        self.page = visit(server.address, reduced_motion="no-preference" if motion else "reduce", **options)
-        self.page.goto(f"{server.origin}/game?seed={seed}")
-        self.page.wait_for_selector("#bench[data-task]")
-        expect(self.page.locator("#track .here")).to_have_count(1)
-
-    @property
-    def task(self):
-        return json.loads(self.page.get_attribute("#bench", "data-task"))
-
-    @property
-    def level(self):
-        return int(self.page.locator("#level-name strong").inner_text().split()[1])
-
-    def ask(self, what):
-        return self.page.evaluate(ASK, [self.task, what])
-
-    def answer(self, answer):
-        form = self.ask("form")
-        if form == "choice":
-            choices = self.ask("choices")
-            self.page.keyboard.press(answer if answer in "01" else str(choices.index(answer) + 1))
-        elif form == "bits":
-            self.page.keyboard.press("Home")
-            self.page.keyboard.type(answer)
-            self.page.keyboard.press("Enter")
-        else:
-            self.page.keyboard.press("Control+a")
-            self.page.keyboard.type(answer)
-            self.page.keyboard.press("Enter")
-
-    def solve(self):
-        self.answer(self.ask("solve"))
-        expect(self.page.locator("#bench")).to_have_class(re.compile("right"))
-
-    def miss(self):
-        """A wrong answer; -> what Bit says to it."""
-        right = self.ask("solve")
-        match self.ask("form"):
-            case "choice":
-                wrong = next(choice for choice in self.ask("choices") if choice != right)
-            case "number":
-                wrong = str(int(right) + 1)
-            case "hex":
-                wrong = "1" * len(right)
-            case "bits":
-                flipped = [right[:place] + "01"[bit == "0"] + right[place + 1 :] for place, bit in enumerate(right)]
-                wrong = next(bits for bits in flipped if not self.page.evaluate(CHECK, [self.task, bits]))
-        self.answer(wrong)
-        expect(self.page.locator("#bench")).to_have_class(re.compile("wrong"))
-        return self.said()
-
-    def next(self):
-        self.page.keyboard.press("Enter")
-        expect(self.page.locator("#go")).not_to_have_text("Next")
-
-    def to_the_task(self):
-        """From wherever the focus is, by the key that leads from the talk to the answer."""
-        self.page.locator("#words").focus()
-        self.page.keyboard.press("Escape")
-
-    def say(self, words):
-        self.page.keyboard.press("/")
-        expect(self.page.locator("#words")).to_be_focused()
-        self.page.keyboard.type(words)
-        self.page.keyboard.press("Enter")
-        self.page.keyboard.press("Escape")
-
-    def said(self):
-        return self.page.locator("#log .from-bit").last.inner_text()
-
-    def hears(self, words):
-        expect(self.page.locator("#log .from-bit").filter(has_text=re.compile(words)).last).to_be_visible()
-
-
-CHECK = """async ([task, answer]) => (await import("/game/tasks.js")).check(task, answer)"""
+def playing(visit, server, *, seed=5, motion=False, **options):
+    page = visit(server.address, reduced_motion="no-preference" if motion else "reduce", **options)
+    return Player(page, f"{server.origin}/game?seed={seed}")
 
 
 def agree(page):
@@ -153,7 +77,7 @@ def told(visit, kind):
 
 
 def test_who_solves_everything_rises_and_hears_why(visit, server):
-    player = Player(visit, server)
+    player = playing(visit, server)
     began = player.level
     for _ in range(9):
         player.solve()
@@ -174,7 +98,7 @@ def classes(page, selector):
 
 
 def test_every_level_is_playable_by_keyboard_on_a_phone_and_nothing_sticks_out(visit, server):
-    player = Player(visit, server, seed=9, viewport=NARROW)
+    player = playing(visit, server, seed=9, viewport=NARROW)
     kinds = set()
     for left in (2, 1):
         player.say("easier")
@@ -192,7 +116,7 @@ def test_every_level_is_playable_by_keyboard_on_a_phone_and_nothing_sticks_out(v
 
 
 def test_mistakes_are_explained_and_the_game_eases_with_a_reason(visit, server):
-    player = Player(visit, server)
+    player = playing(visit, server)
     began = player.level
     for _ in range(4):
         assert len(player.miss()) > 10
@@ -205,7 +129,7 @@ def test_mistakes_are_explained_and_the_game_eases_with_a_reason(visit, server):
 
 
 def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server):
-    player = Player(visit, server)
+    player = playing(visit, server)
     player.page.keyboard.press("h")
     assert player.said() == player.ask("hints")[0]
     player.say("I’m stuck")
@@ -219,7 +143,7 @@ def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server)
 
 
 def test_off_means_off_and_the_players_word_counts(visit, server):
-    player = Player(visit, server)
+    player = playing(visit, server)
     began = player.level
     player.page.get_by_role("switch", name="Bit may change the level").press("Space")
     player.hears("leave the level alone")
@@ -238,7 +162,7 @@ def test_off_means_off_and_the_players_word_counts(visit, server):
 
 
 def test_typed_frustration_is_answered_by_an_offer_and_never_named(visit, server):
-    player = Player(visit, server)
+    player = playing(visit, server)
     for words in ("ugh, I hate this", "UGH!! this is so frustrating", "argh, again?!"):
         player.say(words)
     page = player.page
@@ -256,7 +180,7 @@ def test_typed_frustration_is_answered_by_an_offer_and_never_named(visit, server
 
 
 def test_without_a_model_nobody_can_watch(visit, server):
-    player = Player(visit, server)
+    player = playing(visit, server)
     player.page.get_by_role("button", name="Let Bit watch").click()
     player.hears("without a model")
     assert player.page.evaluate("window.asked") == 0
@@ -267,7 +191,7 @@ def test_without_a_model_nobody_can_watch(visit, server):
 
 @needs_model
 def test_bit_watches_after_consent_alone_and_stops_at_a_word(visit, watching):
-    player = Player(visit, watching)
+    player = playing(visit, watching)
     page = player.page
     expect(page.locator("#light")).to_have_text("Camera off")
     page.get_by_role("button", name="Let Bit watch").click()
@@ -298,7 +222,7 @@ def test_bit_watches_after_consent_alone_and_stops_at_a_word(visit, watching):
 
 @needs_model
 def test_in_a_break_nothing_is_looked_at(visit, watching):
-    player = Player(visit, watching)
+    player = playing(visit, watching)
     page = player.page
     page.get_by_role("button", name="Let Bit watch").click()
     agree(page)
@@ -317,7 +241,7 @@ def test_the_servers_own_camera_is_shown_after_consent_alone(visit, tmp_path):
     face_video.write_video(video, [face_video.frame(1 / 12)] * 10, fps=5)
     model = drawn_model(tmp_path / "face.onnx")
     with LiveServer(model, page="game", source=video) as server:
-        page = Player(visit, server).page
+        page = playing(visit, server).page
         page.wait_for_timeout(1000)
         assert not [message for message in visit.received if isinstance(message, bytes)]
         page.get_by_role("button", name="Let Bit watch").click()
@@ -330,7 +254,7 @@ def test_the_servers_own_camera_is_shown_after_consent_alone(visit, tmp_path):
 @needs_model
 def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp_path):
     with LiveServer(drawn_model(tmp_path / "face.onnx"), page="game", words=SWIFT) as server:
-        player = Player(visit, server, motion=True)
+        player = playing(visit, server, motion=True)
         page = player.page
         page.get_by_role("button", name="Let Bit watch").click()
         agree(page)
@@ -356,7 +280,7 @@ def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp
 
 
 def test_who_wants_no_motion_sees_none(visit, server):
-    player = Player(visit, server, motion=False)
+    player = playing(visit, server, motion=False)
     player.solve()
     assert (
         player.page.evaluate("() => document.getAnimations().filter((one) => one.playState === 'running').length") == 0
