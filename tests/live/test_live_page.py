@@ -172,7 +172,7 @@ def test_one_frame_is_on_its_way_at_a_time(visit, server):
     page = visit(server.address)
     found = page.evaluate(
         """async () => {
-          const { Sender } = await import("/live/sender.js");
+          const { Sender } = await import("/shared/sender.js");
           let number = 0, waiting = 0, most = 0;
           const sender = new Sender({ take: async () => new Blob(), perSecond: 50, send: () => {
             number += 1;

@@ -1,7 +1,7 @@
 // Whether Bit may watch: the consent, the camera and the light. Off until the player agrees, and again after a stop.
 
-import { Camera, NoCamera } from "/live/camera.js";
-import { Sender } from "/live/sender.js";
+import { Camera, NoCamera } from "/shared/camera.js";
+import { Sender } from "/shared/sender.js";
 import { consentForm } from "/shared/consent.js";
 
 const FRAMES_PER_SECOND = 5;

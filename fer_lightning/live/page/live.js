@@ -1,15 +1,15 @@
 // The live page: consent, the camera, and what the server makes of its frames.
 
+import { Camera, NoCamera } from "/shared/camera.js";
 import { Connection } from "/shared/connection.js";
 import { consentForm } from "/shared/consent.js";
 import { bar, element, percent } from "/shared/elements.js";
+import { Sender } from "/shared/sender.js";
 import { Boxes } from "./boxes.js";
-import { Camera, NoCamera } from "./camera.js";
 import { Faces } from "./faces.js";
 import { bySize } from "./looks.js";
 import { Meters } from "./meters.js";
 import { Notices } from "./notices.js";
-import { Sender } from "./sender.js";
 import { Timeline } from "./timeline.js";
 
 const FRAMES_PER_SECOND = 5;
