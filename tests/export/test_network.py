@@ -17,17 +17,17 @@ from fer_lightning.predictor import Predictor
 
 NETWORKS = {
     "resemotenet": ("model=resemotenet", "stn=none", "model.width=0.0625"),
-    "se_resnet, emonext's transformer": (
+    "se_resnet": (
         "model=se_resnet",
         "stn=emonext",
         "model.channels=[4,8]",
         "model.blocks=[1,1]",
+        "model.input_size=75",
     ),
     "emonext": ("model=emonext", "model.input_size=64"),
-    "emonext with tokens": ("model=emonext", "stn=none", "model.input_size=64", "model.attention=tokens"),
+    "emonext with tokens": ("model=emonext", "stn=affine", "model.input_size=64", "model.attention=tokens"),
     "emonext without attention": ("model=emonext", "stn=none", "model.input_size=64", "model.attention='off'"),
-    "timm": ("model=timm", "stn=affine", "model.name=test_resnet", "model.input_size=75"),
-    "timm vit": ("model=timm", "stn=none", "model.name=test_vit", "model.input_size=64"),
+    "timm": ("model=timm", "stn=none", "model.name=test_vit", "model.input_size=64"),
 }
 
 
