@@ -38,6 +38,7 @@ def draw(results: dict[str, list[Result]], path: Path, title: str) -> None:
         style(axes, words)
         axes.grid(visible=False, axis="y")
         axes.grid(axis="x", color=GRID, linewidth=0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         for row, result in enumerate(first):
             _point(axes, row, result.figures[name], COLORS[result.arm.name], scale=scale)
     left, right = bottom.subplots(1, 2, width_ratios=[1, 1.15])
@@ -77,6 +78,7 @@ def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
             if result.arm.name in shown:
                 shift = 0.22 * (shown.index(result.arm.name) - (len(shown) - 1) / 2)
                 _point(axes, row + shift, result.differences["flow"], COLORS[result.arm.name], small=True)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0"))
     axes.get_yticklabels()[0].set(weight="bold", color=INK)
 

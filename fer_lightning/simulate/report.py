@@ -13,7 +13,7 @@ from typing import Any
 from fer_lightning.files import write_atomically
 from fer_lightning.report.pages import environment
 from fer_lightning.simulate.figures import COLORS, draw
-from fer_lightning.simulate.study import BASELINE, COMPARED, FIGURES, Figure, Result
+from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, FIGURES, Figure, Result
 
 SHOWS = (
     "It shows whether sensing, policy and controller work together, how much a policy could gain if it knew the "
@@ -56,15 +56,20 @@ def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any])
 
 
 def verdicts(results: dict[str, list[Result]]) -> list[str]:
-    """What the first world says of each policy against performance alone, in sentences."""
+    """What the first world says of each policy against performance alone, and of the camera, in sentences."""
     found = {result.arm.name: result for result in next(iter(results.values()))}
     sentences = []
     for name, result in found.items():
         if name != BASELINE:
-            one = result.differences["flow"]
-            verdict = ("a gain" if one.value > 0 else "a loss") if one.shown else "no difference is shown"
-            sentences.append(f"{name}: {difference(one)} points of time in flow against performance alone: {verdict}.")
+            sentences.append(_verdict(name, result.differences["flow"], "performance alone"))
+        if result.by_camera:
+            sentences.append(_verdict("the camera", result.by_camera["flow"], BLIND))
     return sentences
+
+
+def _verdict(name: str, one: Figure, other: str) -> str:
+    verdict = ("a gain" if one.value > 0 else "a loss") if one.shown else "no difference is shown"
+    return f"{name}: {difference(one)} points of time in flow against {other}: {verdict}."
 
 
 def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
@@ -161,7 +166,8 @@ def _csv(results: dict[str, list[Result]]) -> str:
     for world, found in results.items():
         for result in found:
             named = {name: result.figures[name] for name in FIGURES}
-            named |= {f"{name} against performance": result.differences[name] for name in COMPARED}
+            named |= {f"{name} against performance": figure for name, figure in result.differences.items()}
+            named |= {f"{name} by the camera": figure for name, figure in result.by_camera.items()}
             for name, figure in named.items():
                 table.writerow([world, result.arm.name, name, *(f"{end:.6g}" for end in asdict(figure).values())])
     return text.getvalue()
@@ -169,13 +175,19 @@ def _csv(results: dict[str, list[Result]]) -> str:
 
 def _plain(result: Result) -> dict[str, Any]:
     """For JSON, which has no NaN."""
-    figures, differences = (
+    figures, differences, by_camera = (
         {name: {end: None if math.isnan(value) else round(value, 6) for end, value in asdict(figure).items()}
          for name, figure in part.items()}
-        for part in (result.figures, result.differences)
+        for part in (result.figures, result.differences, result.by_camera)
     )  # fmt: skip
     by_minute = [round(share, 4) for share in result.by_minute]
-    return {"policy": result.arm.name, "figures": figures, "differences": differences, "flow_by_minute": by_minute}
+    return {
+        "policy": result.arm.name,
+        "figures": figures,
+        "differences": differences,
+        "by_camera": by_camera,
+        "flow_by_minute": by_minute,
+    }
 
 
 def _page(folder: Path, results: dict[str, list[Result]], about: dict[str, Any]) -> str:

@@ -71,6 +71,7 @@ def test_it_writes_what_it_says(with_model):
         assert "cannot show that any of this helps people" in text
     assert "<script" not in page
     assert "performance alone" in said
+    assert "the camera:" in said
 
 
 def test_neither_the_number_of_processes_nor_another_run_changes_it(with_model):
