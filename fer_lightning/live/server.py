@@ -216,7 +216,7 @@ def application(
 
 
 def _loopback_names(host: str) -> tuple[str, ...]:
-    return (LOOPBACK, "localhost") if host in (LOOPBACK, "localhost", "0.0.0.0") else ()
+    return (LOOPBACK, "localhost") if host in (LOOPBACK, "localhost") else ()
 
 
 def _public(path: str) -> bool:

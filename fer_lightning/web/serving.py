@@ -10,13 +10,18 @@ from pathlib import Path
 from fer_lightning.errors import UserError
 
 LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("", "0.0.0.0")  # which no browser sends as the Host of its requests
 
 
 def listen(host: str, port: int, *, key: str) -> socket.socket:
     """A socket that connections already queue at, so that the printed address works at once; 0: a free port.
 
-    UserError, naming the setting `key`, where the port cannot be had.
+    UserError, naming the setting `key`, where the port cannot be had, and where the host is none of this machine's.
     """
+    if host in EVERYWHERE:
+        raise UserError(
+            f"host={host}: name the one address of this machine that it listens at; the default is {LOOPBACK}"
+        )
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -25,7 +30,8 @@ def listen(host: str, port: int, *, key: str) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
+            words = f"host={host}: {error.strerror}; an address of this machine is expected, the default is {LOOPBACK}"
+            raise UserError(words) from error
         raise UserError(
             f"{key}={port}: {os.strerror(error.errno)}; end the program that listens there, or name another port "
             f"({key}=0 takes a free one, but a page that is open finds the server again only at the same port)"

@@ -435,6 +435,8 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
         (["page=life"], "page='life': expected one of"),
         (["threads=0"], "threads=0: choose 1 or more"),
         (["port={taken}"], "Address already in use; end the program that listens there, or name another port"),
+        (["host=0.0.0.0"], "host=0.0.0.0: name the one address"),
+        (["host=203.0.113.7"], "host=203.0.113.7: "),
         (["caps.connections=0"], "caps.connections=0: more than 0; the default is 64"),
         (["difficulty.levels=0"], "levels=0"),
         (["state.face_seconds=0"], "0.0 s: expected more than 0"),
