@@ -1,4 +1,4 @@
-"""The game's modules without a browser: node runs them, and prints what a test asks for as JSON."""
+"""The pages' modules without a browser: node runs them, and prints what a test asks for as JSON."""
 
 import json
 import shutil
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="node runs the game's modules")
+needs_node = pytest.mark.skipif(NODE is None, reason="node runs the pages' modules")
 
 
-def run(folder: Path, script: str) -> Any:
-    """What `script`, a module beside the game's own ones, gives as its default export."""
-    page = Path(str(files("fer_lightning.game"))) / "page"
+def run(folder: Path, script: str, room: str = "game") -> Any:
+    """What `script`, a module beside those of fer_lightning/ROOM/page, gives as its default export."""
+    page = Path(str(files(f"fer_lightning.{room}"))) / "page"
     for path in page.glob("*.js"):
         shutil.copy(path, folder)
     (folder / "package.json").write_text('{"type": "module"}')

@@ -119,3 +119,8 @@ def pictures(page: Any) -> int:
 def camera_on(page: Any) -> bool:
     """Whether the page holds a camera that is running."""
     return page.evaluate("() => window.tracks.some((track) => track.readyState === 'live')")
+
+
+def again(page: Any) -> None:
+    """The page tries its server at once, as when the browser is back on the net."""
+    page.evaluate("() => dispatchEvent(new Event('online'))")

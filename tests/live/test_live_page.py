@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from collect_portraits import needs_model
 from face_models import drawn_model
-from live_pages import NARROW, camera_on, chromium, needs_browser, pictures, visits
+from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -18,7 +18,6 @@ pytestmark = [pytest.mark.slow, needs_browser, needs_model]
 
 ASIDE = 1 / 12  # the video's share of time at which the face is farthest to the right
 AWAY = 0.65  # and at which it is absent
-SECONDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def running(page) -> None:
     expect(page.locator("#light")).to_have_text(re.compile("[Cc]amera on$"))
 
 
-def test_nothing_starts_before_the_player_agrees_and_declining_is_as_easy(visit, server):
+def test_nothing_starts_before_the_player_agrees_and_what_is_typed_is_read_without_a_camera(visit, server):
     page = visit(server.address)
     words = page.locator(".consent")
     for fact in (r"\d+\s%of its test faces", r"62\s% of FER2013", r"5\(1\)\(f\)", "keeps no picture", "posed"):
@@ -78,20 +77,15 @@ def test_nothing_starts_before_the_player_agrees_and_declining_is_as_easy(visit,
     expect(page.locator("#instead")).to_contain_text("The camera is off")
     expect(page.locator("#light")).to_have_text("Camera off")
     assert page.evaluate("window.asked") == 0
-    assert True not in consents(visit)
-    assert pictures(page) == 0
-
-
-def test_what_is_typed_is_read_without_a_camera(visit, server):
-    page = visit(server.address)
-    page.get_by_role("button", name="Keep it off").click()
     page.get_by_label("Type what a player would say").fill("ugh, I give up")
     page.keyboard.press("Enter")
     expect(page.locator("#state")).to_have_text("frustrated")
     expect(page.locator("#reasons")).to_contain_text("give up")
+    assert True not in consents(visit)
+    assert pictures(page) == 0
 
 
-def test_boxes_lie_on_the_face_and_every_class_has_its_bar(visit, server):
+def test_boxes_lie_on_the_face_pause_sends_nothing_and_stop_releases_the_camera(visit, server):
     page = visit(server.address)
     agree(page)
     running(page)
@@ -113,47 +107,12 @@ def test_boxes_lie_on_the_face_and_every_class_has_its_bar(visit, server):
     )
     assert page.evaluate(size) == [640, 480]
 
-
-def test_a_face_that_goes_leaves_no_label_behind(visit, server, camera):
-    face_video.write_mjpeg(camera, face_video.frames(SECONDS, fps=5), fps=5)
-    page = visit(server.address)
-    agree(page)
-    running(page)
-    expect(page.locator("#absent")).to_be_visible()
-    expect(page.locator(".box")).to_have_count(0)
-    expect(page.locator("#nobody")).to_have_text("No face in the picture.")
-    running(page)
-
-
-def test_faces_in_doubt_get_no_label(visit, server, camera):
-    half = face_video.frame(0)[:, 160:480]
-    face_video.write_mjpeg(camera, [np.hstack([half, half])], fps=1)
-    page = visit(server.address)
-    agree(page)
-    expect(page.locator(".box.doubtful")).to_have_count(2)
-    expect(page.locator("#faces .doubtful")).to_have_count(2)
-    expect(page.locator("#boxes")).not_to_contain_text("%")
-    expect(page.locator("#faces .words").first).to_contain_text("does not count")
-
-
-def test_an_empty_room_is_unknown(visit, server, camera):
-    face_video.write_mjpeg(camera, [face_video.frame(AWAY)], fps=1)
-    page = visit(server.address)
-    agree(page)
-    expect(page.locator("#absent")).to_be_visible()
-    expect(page.locator("#state")).to_have_text("unknown")
-
-
-def test_pause_sends_nothing_and_stop_releases_the_camera(visit, server):
-    page = visit(server.address)
-    agree(page)
-    running(page)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
     expect(page.locator(".box")).to_have_count(0)
     page.wait_for_timeout(300)
     sent = pictures(page)
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(1200)
     assert pictures(page) == sent > 0
     page.get_by_role("button", name="Go on").click()
     running(page)
@@ -166,6 +125,29 @@ def test_pause_sends_nothing_and_stop_releases_the_camera(visit, server):
     assert consents(visit) == [True, False]
     page.get_by_role("button", name="Read about the camera again").click()
     expect(page.get_by_role("checkbox", name="I am an adult")).not_to_be_checked()
+
+
+def test_an_empty_room_is_unknown_and_a_face_that_goes_leaves_no_label_behind(visit, server, camera):
+    face_video.write_mjpeg(camera, [face_video.frame(AWAY)] * 4 + [face_video.frame(ASIDE)] * 4, fps=2)
+    page = visit(server.address)
+    agree(page)
+    expect(page.locator("#absent")).to_be_visible()
+    expect(page.locator("#state")).to_have_text("unknown")
+    running(page)
+    expect(page.locator("#absent")).to_be_visible()
+    expect(page.locator(".box")).to_have_count(0)
+    expect(page.locator("#nobody")).to_have_text("No face in the picture.")
+
+
+def test_faces_in_doubt_get_no_label(visit, server, camera):
+    half = face_video.frame(0)[:, 160:480]
+    face_video.write_mjpeg(camera, [np.hstack([half, half])], fps=1)
+    page = visit(server.address)
+    agree(page)
+    expect(page.locator(".box.doubtful")).to_have_count(2)
+    expect(page.locator("#faces .doubtful")).to_have_count(2)
+    expect(page.locator("#boxes")).not_to_contain_text("%")
+    expect(page.locator("#faces .words").first).to_contain_text("does not count")
 
 
 def test_one_frame_is_on_its_way_at_a_time(visit, server):
@@ -191,8 +173,8 @@ def test_one_frame_is_on_its_way_at_a_time(visit, server):
     assert found == {"most": 2, "late": 0}  # the fifth was given up, as no answer came
 
 
-def test_a_server_that_dies_and_comes_back_finds_the_camera_as_it_was(visit, model):
-    with LiveServer(model) as server:
+def test_a_server_that_comes_back_finds_the_camera_as_it_was_but_another_model_is_agreed_to_anew(visit, tmp_path):
+    with LiveServer(drawn_model(tmp_path / "face.onnx")) as server:
         page = visit(server.address)
         agree(page)
         running(page)
@@ -202,29 +184,26 @@ def test_a_server_that_dies_and_comes_back_finds_the_camera_as_it_was(visit, mod
         expect(page.locator(".box")).to_have_count(0)
         expect(page.locator("#state")).to_have_text("unknown")
         server.start()
-        page.get_by_role("button", name="Try now").click()
+        again(page)
         running(page)
         expect(page.locator("#notices .notice")).to_have_count(0)
         assert page.evaluate("window.asked") == 1
-
-
-def test_another_model_is_agreed_to_anew(visit, tmp_path):
-    with LiveServer(drawn_model(tmp_path / "face.onnx")) as server:
-        page = visit(server.address)
-        agree(page)
-        running(page)
         server.kill()
         drawn_model(tmp_path / "face.onnx", "learning_game")
         server.start()
         expect(page.locator(".recall")).to_contain_text("boredom")
         assert not camera_on(page)
-        assert consents(visit)[-1] is False
+        assert consents(visit) == [True, True]
 
 
-def test_a_camera_that_is_denied_or_unplugged_is_told_in_words(visit, server):
+def test_no_camera_is_told_in_words(visit, server):
     page = visit(server.address, camera=False)
     agree(page)
     expect(page.locator("#instead")).to_contain_text("was not allowed to use the camera")
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    page.get_by_role("button", name="Read, agree and try again").click()
+    agree(page)
+    expect(page.locator("#instead")).to_contain_text("ssh -L")
     page = visit(server.address)
     agree(page)
     running(page)
@@ -232,13 +211,6 @@ def test_a_camera_that_is_denied_or_unplugged_is_told_in_words(visit, server):
     expect(page.locator("#instead")).to_contain_text("The camera is gone")
     expect(page.locator("#light")).to_have_text("Camera off")
     assert consents(visit)[-1] is False
-
-
-def test_an_address_to_which_browsers_give_no_camera_names_the_tunnel(visit, server):
-    page = visit(server.address)
-    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
-    agree(page)
-    expect(page.locator("#instead")).to_contain_text("ssh -L")
 
 
 def test_without_a_model_the_page_names_the_export_and_reads_text(visit):

@@ -16,7 +16,8 @@ export class Eyes {
   #changed;
   #camera;
   #sender = null;
-  #mode = "off"; // off, starting, on or resting
+  #mode = "off"; // off, starting or on
+  #resting = false; // in a break nothing is looked at
   #about = null; // the model and the camera of the last welcome
 
   // said(words): what the player should hear; changed(watches): whether anything is looked at.
@@ -30,11 +31,11 @@ export class Eyes {
     connection.addEventListener("faces", ({ detail }) => this.#sender?.answered(detail.frame));
     connection.addEventListener("picture", ({ detail }) => this.#paint(detail));
     $("consent").addEventListener("close", () => $("consent").replaceChildren());
-    addEventListener("pagehide", () => this.#camera.stop());
+    addEventListener("pagehide", () => this.stop());
   }
 
   get on() {
-    return this.#mode === "on" || this.#mode === "resting";
+    return this.#mode === "on";
   }
 
   // Ask for consent; nothing is looked at before it is given.
@@ -68,15 +69,9 @@ export class Eyes {
     return before !== "off";
   }
 
-  // In a break nothing is looked at.
   rest(resting) {
-    if (!this.on) return;
-    this.#mode = resting ? "resting" : "on";
-    this.#camera.rest(resting);
-    if (resting) this.#sender?.stop();
-    this.#connection.consent(!resting);
-    if (!resting) this.#send();
-    this.#show();
+    this.#resting = resting;
+    if (this.on) this.#look();
   }
 
   async #agreed() {
@@ -89,15 +84,22 @@ export class Eyes {
       return this.#fail(error.title, error.message);
     }
     this.#mode = "on";
-    this.#connection.consent(true);
-    this.#send();
+    this.#look();
+    const open = this.#resting ? "My lens opens after the break." : "My lens is open.";
+    this.#said(`${open} Say “stop watching” whenever you like, and it shuts at once.`);
+  }
+
+  #look() {
+    this.#camera.rest(this.#resting);
+    this.#connection.consent(!this.#resting);
+    if (this.#resting) this.#sender?.stop();
+    else this.#send();
     this.#show();
-    this.#said("My lens is open. Say “stop watching” whenever you like, and it shuts at once.");
   }
 
   #send() {
     const { camera, limits } = this.#connection.welcome;
-    if (camera !== "client" || !this.#connection.ready || this.#mode !== "on") return;
+    if (camera !== "client" || !this.#connection.ready || this.#resting) return;
     this.#sender ??= new Sender({
       take: () => this.#camera.jpeg(Math.min(LONGEST_SIDE, limits.frame_side)),
       send: (jpeg) => this.#connection.frame(jpeg),
@@ -112,13 +114,18 @@ export class Eyes {
     const about = JSON.stringify([model, camera]);
     const same = about === this.#about;
     this.#about = about;
+    if (!same) return this.#forgo();
     if (!this.on) return;
-    if (!same) {
-      this.stop();
-      return this.#said("The server came back with another model or camera, so I shut my lens. Ask me to watch again if you like.");
-    }
     this.#send();
     this.#show();
+  }
+
+  #forgo() {
+    const asking = $("consent").open;
+    if (asking) $("consent").close();
+    if (this.#mode === "off" && !asking) return;
+    this.stop();
+    this.#said("The server came back with another model or camera, so my lens is shut. Ask me to watch again if you like.");
   }
 
   #lost() {
@@ -132,7 +139,7 @@ export class Eyes {
   }
 
   async #paint(jpeg) {
-    if (this.#mode !== "on") return;
+    if (!this.on || this.#resting) return;
     const picture = await createImageBitmap(jpeg).catch(() => null);
     if (!picture) return;
     Object.assign($("picture"), { width: picture.width, height: picture.height });
@@ -141,7 +148,7 @@ export class Eyes {
   }
 
   #show() {
-    const sends = this.#mode === "on" && this.#connection.ready;
+    const sends = this.on && !this.#resting && this.#connection.ready;
     const server = this.#connection.welcome?.camera === "server";
     $("light").dataset.camera = !this.on ? "off" : sends ? "on" : "paused";
     $("light").textContent = !this.on ? "Camera off" : sends ? "Camera on" : "Camera on, nothing is sent";

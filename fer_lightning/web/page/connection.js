@@ -9,16 +9,21 @@
 // Events, each with what it tells in `detail`:
 //   welcome, faces, state, difficulty, notice   the server's message of that type, as parsed JSON
 //   picture   a Blob: a JPEG of the server's own camera; the `faces` that come next were seen in it
-//   lost      {words, seconds, locked}: the server is gone, and is tried again in so many seconds; `locked`: it is there,
-//             but this browser must open the address that the terminal printed
+//   lost      {words, seconds, locked}: the server is gone, or silent, and is tried again in so many seconds; may come
+//             again; `locked`: it is there, but this browser must open the address that the terminal printed
 //
 // The server keeps nothing of a connection that has ended. This class keeps what a reconnect needs: the level, the switch,
-// whether the player's own word holds the level, and whether the player agreed to the camera. What is said while the server
-// is gone is not sent later: a game goes on without it.
+// whether the player's own word holds the level, and whether the player agreed to the camera: to this model and this camera
+// alone, with others `agreed` is false again. What is said while the server is gone is not sent later: a game goes on
+// without it.
 
 const FIRST_WAIT = 500; // milliseconds
 const LONGEST_WAIT = 10_000;
-const PATIENCE = 10_000; // for a welcome
+const PATIENCE = 10_000; // without a word of a server, which speaks every second
+const ASKING = 2000; // to learn why a server is gone
+const MOST_LETTERS = 500; // of a text
+const GONE = "The server is gone. It is tried again until it is back.";
+const LOCKED = "The server no longer knows this browser: open the address that its terminal printed.";
 
 export class Connection extends EventTarget {
   #client;
@@ -27,6 +32,7 @@ export class Connection extends EventTarget {
   #failures = 0;
   #frames = 0;
   #wanted = false;
+  #agreedTo = ""; // the model and the camera
   welcome = null; // the server's last welcome, also while it is gone
   ready = false; // whether the server listens now
   level; // of the game; null lets the server choose
@@ -66,11 +72,12 @@ export class Connection extends EventTarget {
   // The player agrees, or no longer does; from the answer's receipt on no frame is looked at.
   consent(camera) {
     this.agreed = camera;
+    this.#agreedTo = about(this.welcome);
     return this.#say({ type: "consent", camera });
   }
 
   text(text) {
-    return this.#say({ type: "text", text: text.slice(0, 500) });
+    return this.#say({ type: "text", text: [...text].slice(0, MOST_LETTERS).join("") });
   }
 
   outcome({ correct, seconds, level }) {
@@ -108,21 +115,27 @@ export class Connection extends EventTarget {
     socket.binaryType = "blob";
     this.#socket = socket;
     this.#frames = 0;
-    const patience = setTimeout(() => socket.close(), PATIENCE);
+    const lose = () => {
+      clearTimeout(patience);
+      if (socket === this.#socket) this.#lost();
+    };
+    const giveUp = () => {
+      socket.close();
+      lose(); // a server that is silent does not answer a close either
+    };
+    let patience = setTimeout(giveUp, PATIENCE);
     socket.addEventListener("open", () => {
       const { level, adapt } = this;
       socket.send(JSON.stringify({ type: "hello", protocol: 1, client: this.#client, level, adapt }));
     });
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this.#socket) return;
-      if (data instanceof Blob) return this.#tell("picture", data);
       clearTimeout(patience);
+      patience = setTimeout(giveUp, PATIENCE);
+      if (data instanceof Blob) return this.#tell("picture", data);
       this.#heard(JSON.parse(data));
     });
-    socket.addEventListener("close", () => {
-      clearTimeout(patience);
-      if (socket === this.#socket) this.#lost();
-    });
+    socket.addEventListener("close", lose);
   }
 
   #heard(message) {
@@ -140,6 +153,7 @@ export class Connection extends EventTarget {
     this.welcome = message;
     this.ready = true;
     if (this.held) this.override(0);
+    if (about(message) !== this.#agreedTo) this.agreed = false;
     if (this.agreed) this.consent(true);
   }
 
@@ -150,15 +164,18 @@ export class Connection extends EventTarget {
     const wait = Math.min(FIRST_WAIT * 2 ** this.#failures, LONGEST_WAIT) * (0.75 + Math.random() / 2);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#connect(), wait);
-    const locked = await fetch("/health").then((answer) => answer.status === 401, () => false);
-    if (this.ready) return;
-    const words = locked
-      ? "The server no longer knows this browser: open the address that its terminal printed."
-      : "The server is gone. It is tried again until it is back.";
-    this.#tell("lost", { words, seconds: wait / 1000, locked });
+    const tell = (locked) => this.#tell("lost", { words: locked ? LOCKED : GONE, seconds: wait / 1000, locked });
+    if (this.#failures === 1) tell(false); // at once: to learn why takes a moment
+    const locked = await fetch("/health", { signal: AbortSignal.timeout(ASKING) }).then((answer) => answer.status === 401, () => false);
+    if (!this.ready && (locked || this.#failures > 1)) tell(locked);
   }
 
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+// What a player agrees to.
+function about(welcome) {
+  return JSON.stringify([welcome?.model, welcome?.camera]);
 }

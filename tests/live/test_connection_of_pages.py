@@ -1,0 +1,27 @@
+"""The pages' connection without a browser: silence, and to whom a consent holds."""
+
+from pathlib import Path
+
+import pytest
+from game_modules import needs_node, run
+
+pytestmark = needs_node
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    script = Path(__file__).with_name("lose_and_find.js").read_text()
+    return run(tmp_path_factory.mktemp("connection"), script, room="web")
+
+
+def test_a_server_that_is_silent_for_ten_seconds_is_gone(course):
+    assert course["silent"] == {"before": 0, "lost": [False], "ready": False, "frame": 0, "told": [False, True]}
+
+
+def test_a_consent_holds_for_the_same_model_and_camera_alone(course):
+    assert course["same"] == {"agreed": True, "consents": [True]}
+    assert course["other"] == {"agreed": False, "consents": []}
+
+
+def test_a_long_text_is_cut_between_its_letters(course):
+    assert course["text"] == "\U0001f600" * 500
