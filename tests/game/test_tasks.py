@@ -77,6 +77,12 @@ def test_other_answers_are_right_only_where_they_are(game):
             assert not wanted or one["task"]["kind"] == "light"
 
 
+def test_a_lamp_that_is_to_be_switched_on_is_off_at_first(game):
+    for one in game["tasks"]:
+        if one["task"]["kind"] == "light":
+            assert not lamp(one["task"]["circuit"], "0" * len(one["answer"])), one["task"]
+
+
 def test_what_bit_says_is_words(game):
     for one in game["tasks"]:
         said = [*one["words"], *(words for other in one["others"] for words in other["words"] if not other["right"])]

@@ -73,8 +73,9 @@ export class Board {
     const task = this.#task;
     switch (task.kind) {
       case "read":
-      case "signed":
         return [this.#string(task.bits), this.#field("The number", "numeric")];
+      case "signed":
+        return [this.#string(task.bits), this.#field("The number", "text")]; // a phone's pad of digits has no minus
       case "toHex":
         return [this.#string(task.bits), this.#field("In hexadecimal", "text")];
       case "hexNumber":
@@ -162,7 +163,6 @@ export class Board {
   #field(label, mode) {
     this.#input = element("input", { type: "text", inputMode: mode, autocomplete: "off", spellcheck: false, maxLength: 8 });
     this.#input.setAttribute("autocapitalize", "characters");
-    this.#input.id = "number";
     return element("label", { className: "field" }, element("span", { textContent: label }), this.#input);
   }
 

@@ -138,8 +138,9 @@ export function partsOf(bits) {
 const number = (bits) => parseInt(bits, 2);
 const inBits = (value, places) => value.toString(2).padStart(places, "0");
 const inHex = (value, digits) => value.toString(16).toUpperCase().padStart(digits, "0");
-const sum = (parts) => (parts.length > 1 ? `${parts.join(" + ")} = ${parts.reduce((a, b) => a + b)}` : `${parts[0] ?? 0}`);
+const sum = (parts) => `${parts.join(" + ")} = ${parts.reduce((a, b) => a + b)}`;
 const backwards = (bits) => [...bits].reverse().join("");
+const opposite = (bits) => [...bits].map((bit) => 1 - bit).join("");
 const counted = (bits) => [...bits].filter((bit) => bit === "1").length;
 const nibbles = (bits) => bits.match(/.{4}/g);
 
@@ -168,7 +169,7 @@ const read = {
     const missing = number(bits) - Number(answer);
     if (Number(answer) === number(backwards(bits))) return "That is the row read from the other side: the place worth 1 is on the right.";
     if (partsOf(bits).includes(missing)) return `Close: the lamp worth ${missing} is on, too.`;
-    if (missing < 0 && counted(inBits(-missing, bits.length)) === 1) return `That is ${-missing} too much: a lamp that is off counts nothing.`;
+    if (partsOf(opposite(bits)).includes(-missing)) return `That is ${-missing} too much: a lamp that is off counts nothing.`;
     if (Number(answer) === counted(bits)) return "That is how many lamps are on, but each place counts twice its right neighbour.";
     return `The places count, from the right, ${places(bits.length)}.`;
   },
@@ -192,11 +193,10 @@ const write = {
   },
   hints({ target, length }) {
     const [first] = partsOf(inBits(target, length));
-    const left = target - first;
     return [
       `The places count, from the right: ${places(length)}.`,
       `The largest place that fits into ${target} is ${first}.`,
-      left ? `After ${first}, ${left} is left to show.` : `${first} alone is enough.`,
+      `After ${first}, ${target - first} is left to show.`,
     ];
   },
 };
@@ -237,6 +237,7 @@ const toHex = {
   method: ({ bits }) => `Four lamps make one digit: ${nibbles(bits).map((four) => `${four} is ${number(four)}${number(four) > 9 ? `, written ${inHex(number(four), 1)}` : ""}`).join("; ")}.`,
   mistake({ bits, digits }, answer) {
     if (answer === String(number(bits)).padStart(digits, "0")) return "That is the decimal number; in hexadecimal 10 to 15 are the letters A to F.";
+    if (answer.length > digits) return `Four lamps make one digit, so there ${digits > 1 ? `are ${digits}` : "is one"}.`;
     const wrong = [...answer].findIndex((digit, place) => digit !== inHex(number(bits), digits)[place]);
     return digits > 1 ? `Look at the ${wrong ? "right" : "left"} four lamps.` : "";
   },
@@ -310,13 +311,17 @@ const glow = {
 
 const light = {
   form: "bits",
-  make: (random, { shape, ops }) => ({ circuit: makeCircuit(random, shape, ops) }),
+  make(random, { shape, ops }) {
+    const circuit = makeCircuit(random, shape, ops);
+    const [off] = settingsOf(circuit);
+    return valueOf(circuit, off) ? light.make(random, { shape, ops }) : { circuit }; // there is something to switch
+  },
   question: () => "Switch the lamp on.",
   solve: ({ circuit }) => settingsOf(circuit).find((bits) => valueOf(circuit, bits)),
   right: ({ circuit }, answer) => settingsOf(circuit).includes(answer) && valueOf(circuit, answer) === 1,
   method: ({ circuit }) => `Start at the lamp and go back: ${rule(circuit.op)}. One way is ${named(circuit, light.solve({ circuit }))}.`,
   mistake: ({ circuit }, answer) => `Your switches: ${stepsOf(circuit, answer).join("; then ")}.`,
-  hints: ({ circuit }) => [`Start at the lamp and go back. ${rule(circuit.op)}.`, rules(circuit), `Try ${named(circuit, light.solve({ circuit }))}.`],
+  hints: ({ circuit }) => ["Start at the lamp and go back: what must its gate get?", rules(circuit), `Try ${named(circuit, light.solve({ circuit }))}.`],
 };
 
 const table = {
@@ -362,7 +367,7 @@ const missing = {
   },
   hints: (task) => [
     "Take one row of the table and see which gates fit it. Then another row.",
-    task.circuit.op === UNKNOWN ? `The table has ${counted(task.output)} ones among ${task.output.length} rows.` : `The last gate: ${rule(task.circuit.op)}.`,
+    task.circuit.op === UNKNOWN ? `The lamp is on in ${counted(task.output)} of ${task.output.length} rows.` : `The last gate: ${rule(task.circuit.op)}.`,
     `It is ${["OR", "NOR"].includes(missing.solve(task)) ? "OR or NOR" : ["AND", "NAND"].includes(missing.solve(task)) ? "AND or NAND" : "neither AND nor OR"}.`,
   ],
 };
