@@ -35,12 +35,3 @@ def test_its_address_opens_the_game_and_ctrl_c_ends_it(tmp_path):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)
     assert "Traceback" not in said
-
-
-@pytest.mark.slow
-def test_a_mistake_is_told_in_the_games_own_name(tmp_path):
-    process = start("model=nowhere.onnx", f"folder={tmp_path}")
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert said.startswith("game: ")
-    assert "nowhere.onnx" in said

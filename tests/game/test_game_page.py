@@ -8,7 +8,7 @@ import pytest
 from collect_portraits import needs_model
 from face_models import drawn_model
 from game_player import Player
-from live_pages import NARROW, camera_on, chromium, needs_browser, visits
+from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -130,6 +130,7 @@ def test_mistakes_are_explained_and_the_game_eases_with_a_reason(visit, server):
 
 def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server):
     player = playing(visit, server)
+    player.page.locator("body").click(position={"x": 5, "y": 880})
     player.page.keyboard.press("h")
     assert player.said() == player.ask("hints")[0]
     player.say("I’m stuck")
@@ -140,6 +141,33 @@ def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server)
     expect(player.page.locator("#go")).to_have_text("Next")
     assert not told(visit, "outcome")[0]["correct"]
     expect(player.page.locator("#score")).to_have_text("0 solved")
+    assert not player.page.evaluate(
+        "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+    )
+
+
+def test_a_double_click_is_one(visit, server):
+    player = playing(visit, server)
+    while player.task["kind"] != "glow":
+        player.page.locator("#show").click()
+        player.next()
+    choices = player.page.locator(".choice")
+    right = "Yes" if player.ask("solve") == "1" else "No"
+    choices.filter(has_not_text=right).dblclick()
+    expect(player.page.get_by_role("button", name="Show me how")).to_have_count(0)
+    choices.filter(has_text=right).dblclick()
+    expect(player.page.locator("#score")).to_have_text("1 solved")
+    expect(player.page.locator("#go")).to_have_text("Next")
+
+
+def test_without_a_model_nobody_can_watch(visit, server):
+    player = playing(visit, server)
+    player.page.get_by_role("button", name="Let Bit watch").click()
+    player.hears("without a model")
+    assert player.page.evaluate("window.asked") == 0
+    player.to_the_task()
+    player.say("what do you see?")
+    player.hears("I see nothing: the camera is off")
 
 
 def test_off_means_off_and_the_players_word_counts(visit, server):
@@ -179,18 +207,8 @@ def test_typed_frustration_is_answered_by_an_offer_and_never_named(visit, server
     player.solve()
 
 
-def test_without_a_model_nobody_can_watch(visit, server):
-    player = playing(visit, server)
-    player.page.get_by_role("button", name="Let Bit watch").click()
-    player.hears("without a model")
-    assert player.page.evaluate("window.asked") == 0
-    player.to_the_task()
-    player.say("what do you see?")
-    player.hears("I see nothing: the camera is off")
-
-
 @needs_model
-def test_bit_watches_after_consent_alone_and_stops_at_a_word(visit, watching):
+def test_bit_watches_after_consent_alone_but_not_in_a_break_and_stops_at_a_word(visit, watching):
     player = playing(visit, watching)
     page = player.page
     expect(page.locator("#light")).to_have_text("Camera off")
@@ -209,55 +227,35 @@ def test_bit_watches_after_consent_alone_and_stops_at_a_word(visit, watching):
     player.to_the_task()
     player.say("what do you see?")
     player.hears("I see a face that the model calls")
-    player.say("stop watching")
-    player.hears("My lens is shut")
-    expect(page.locator("#light")).to_have_text("Camera off")
-    expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
-    assert not camera_on(page)
-    assert [message["camera"] for message in told(visit, "consent")] == [True, False]
-    sent = len(visit.sent)
-    page.wait_for_timeout(700)
-    assert not [message for message in visit.sent[sent:] if isinstance(message, bytes)]
-
-
-@needs_model
-def test_in_a_break_nothing_is_looked_at(visit, watching):
-    player = playing(visit, watching)
-    page = player.page
-    page.get_by_role("button", name="Let Bit watch").click()
-    agree(page)
-    player.to_the_task()
     player.say("break")
     expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
     expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
     page.get_by_role("button", name="Back").click()
     expect(page.locator("#light")).to_have_text("Camera on")
-    assert [message["camera"] for message in told(visit, "consent")] == [True, False, True]
+    player.say("stop watching")
+    player.hears("My lens is shut")
+    expect(page.locator("#light")).to_have_text("Camera off")
+    expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
+    assert not camera_on(page)
+    assert [message["camera"] for message in told(visit, "consent")] == [True, False, True, False]
+    sent = pictures(page)
+    page.wait_for_timeout(700)
+    assert pictures(page) == sent > 0
 
 
 @needs_model
-def test_the_servers_own_camera_is_shown_after_consent_alone(visit, tmp_path):
-    video = tmp_path / "video.avi"
-    face_video.write_video(video, [face_video.frame(1 / 12)] * 10, fps=5)
-    model = drawn_model(tmp_path / "face.onnx")
-    with LiveServer(model, page="game", source=video) as server:
-        page = playing(visit, server).page
-        page.wait_for_timeout(1000)
+def test_the_server_with_its_own_camera_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp_path):
+    video = face_video.write_video(tmp_path / "video.avi", [face_video.frame(1 / 12)] * 10, fps=5)
+    with LiveServer(drawn_model(tmp_path / "face.onnx"), page="game", source=video, words=SWIFT) as server:
+        player = playing(visit, server, motion=True)
+        page = player.page
+        page.wait_for_timeout(500)
         assert not [message for message in visit.received if isinstance(message, bytes)]
         page.get_by_role("button", name="Let Bit watch").click()
         agree(page)
         expect(page.get_by_role("img", name="What Bit sees: the server's camera")).to_be_visible()
         page.wait_for_function("() => document.querySelector('#picture').width === 640")
         assert page.evaluate("window.asked") == 0
-
-
-@needs_model
-def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp_path):
-    with LiveServer(drawn_model(tmp_path / "face.onnx"), page="game", words=SWIFT) as server:
-        player = playing(visit, server, motion=True)
-        page = player.page
-        page.get_by_role("button", name="Let Bit watch").click()
-        agree(page)
         player.to_the_task()
         began = player.level
         server.kill()
@@ -270,6 +268,7 @@ def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp
         player.say("harder")
         assert player.level == began + 2
         server.start()
+        again(page)
         expect(page.locator("#trouble")).to_be_hidden()
         player.hears(f"line to the server is back. We go on at level {began + 2}")
         expect(page.locator("#light")).to_have_text("Camera on")
@@ -277,11 +276,3 @@ def test_the_server_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp
         expect(page.locator("#stay")).to_have_attribute("aria-pressed", "true")
         player.solve()
         assert player.level == began + 2
-
-
-def test_who_wants_no_motion_sees_none(visit, server):
-    player = playing(visit, server, motion=False)
-    player.solve()
-    assert (
-        player.page.evaluate("() => document.getAnimations().filter((one) => one.playState === 'running').length") == 0
-    )

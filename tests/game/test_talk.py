@@ -14,6 +14,12 @@ MEANT = {
     "Please STOP watching me!": "stop",
     "don’t look at me": "stop",
     "camera off": "stop",
+    "turn off the camera": "stop",
+    "switch the webcam off, please": "stop",
+    "shut your lens": "stop",
+    "stop it": "stop",
+    "turn on the camera": "watch",
+    "is the camera on?": "seen",
     "you may watch": "watch",
     "look, this is odd": None,
     "what do you see?": "seen",
@@ -24,6 +30,14 @@ MEANT = {
     "I’m stuck": "hint",
     "easier": "easier",
     "make it harder!": "harder",
+    "something a bit easier please": "easier",
+    "this is harder than before": None,
+    "that one was easier": None,
+    "please don’t make it harder": "stay",
+    "not too hard": None,
+    "the rest was clear": None,
+    "next time I get it": None,
+    "how are you": None,
     "this is too hard": "hard",
     "way too easy": "easy",
     "stay": "stay",
@@ -44,7 +58,7 @@ MEANT = {
 
 # (state, confidence, until in milliseconds, whether the player has just said no)
 COURSES = {
-    "lasting": [("frustrated", 0.8, 130_000, False)],
+    "lasting": [("frustrated", 0.8, 300_000, False)],
     "unsure": [("frustrated", 0.3, 120_000, False)],
     "engaged": [("engaged", 1.0, 120_000, False)],
     "unknown": [("unknown", 0.0, 120_000, False)],
@@ -65,10 +79,10 @@ def test_words_are_understood(heard):
     assert dict(zip(MEANT, heard["meant"], strict=True)) == MEANT
 
 
-def test_an_impression_that_lasts_is_answered_once_a_minute(heard):
+def test_an_impression_that_lasts_is_answered_seldomer_each_time(heard):
     made = heard["offers"]["lasting"]
     assert [kind for kind, _ in made] == ["frustrated"] * 3
-    assert all(later - sooner >= 60_000 for (_, sooner), (_, later) in itertools.pairwise(made))
+    assert [later - sooner for (_, sooner), (_, later) in itertools.pairwise(made)] == [60_000, 120_000]
 
 
 @pytest.mark.parametrize("course", ["unsure", "engaged", "unknown", "moments"])

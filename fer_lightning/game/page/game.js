@@ -78,6 +78,12 @@ function settle() {
   else board.focus();
 }
 
+// Where the keyboard goes on.
+function onward() {
+  if (settled) $("go").focus();
+  else settle();
+}
+
 function answer(given) {
   if (settled) return next();
   if (given === null) return refuse();
@@ -207,7 +213,7 @@ function bounded(level) {
 function onState(detail) {
   state = detail;
   bit.rest(mood());
-  if ($("adapt").checked && !settled && !$("bench").hidden) offers.look(detail);
+  if ($("adapt").checked && !settled && !$("bench").hidden && !document.hidden) offers.look(detail);
 }
 
 function mood() {
@@ -217,11 +223,15 @@ function mood() {
 }
 
 function offer(kind) {
-  const no = { words: "No, thanks", take: () => (offers.decline(), settle()) };
-  const easier = { words: "An easier one", take: () => override(-1) };
-  const harder = { words: "A harder one", take: () => override(1) };
-  const other = { words: "Another kind", take: () => next() };
-  const few = kind === "frustrated" ? [{ words: "A hint", take: () => (hint(), settle()) }, easier, { words: "A short break", take: pause }] : [harder, other];
+  const yes = (words, act, makesSense = true) => (makesSense ? [{ words, take: () => (offers.take(), act()) }] : []);
+  const eased = () => [
+    ...yes("A hint", () => (hint(), settle()), !settled && !$("hint").disabled),
+    ...yes("An easier one", () => override(-1), game.level > 1),
+    ...yes("A short break", pause),
+  ];
+  const sharpened = () => [...yes("A harder one", () => override(1), game.level < LEVELS.length), ...yes("Another kind", next)];
+  const few = kind === "frustrated" ? eased() : sharpened();
+  const no = { words: "No, thanks", take: () => (offers.decline(), onward()) };
   bit.say(lines.get(kind === "frustrated" ? "offer" : "more"), { offers: [...few, no] });
 }
 
@@ -241,8 +251,7 @@ function back() {
   clock.go();
   bit.rest(mood());
   bit.feel("wave");
-  if (settled) $("go").focus();
-  else settle();
+  onward();
 }
 
 // ---- talk
@@ -281,9 +290,10 @@ function stopWatching() {
 }
 
 function seen() {
-  const guess = state && state.state !== "unknown" ? `My guess at how it goes: ${state.state}, ${percent(state.confidence)} sure.` : "How it goes for you, I do not know.";
-  const because = state?.reasons.length ? ` What I go by: ${state.reasons.join("; ")}.` : "";
-  return `${looked()} ${guess}${because} Guesses are often wrong; your word counts.`;
+  const known = state && state.state !== "unknown";
+  const guess = known ? `My guess at how it goes: ${state.state}, ${percent(state.confidence)} sure` : "How it goes for you, I cannot tell";
+  const because = state?.reasons.length ? ` by this: ${state.reasons.join("; ")}` : "";
+  return `${looked()} ${guess}${because}. Guesses are often wrong; your word counts.`;
 }
 
 function looked() {
@@ -395,8 +405,19 @@ $("bench").addEventListener("submit", (event) => {
   if (settled) next();
   else answer(board.answer());
 });
-$("bench").addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+// The second click of a double click is none: it would answer again, or skip what Bit says to the first.
+$("bench").addEventListener(
+  "click",
+  (event) => {
+    if (event.detail < 2 || !event.target.closest("#go, #hint, .choice")) return;
+    event.preventDefault();
+    event.stopPropagation();
+  },
+  { capture: true },
+);
+document.addEventListener("keydown", (event) => {
+  const nowhere = event.target === document.body && !$("bench").hidden && !$("consent").open;
+  if (!task || !(nowhere || $("bench").contains(event.target)) || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "Enter" && event.repeat) return event.preventDefault();
   const act = { h: () => !$("hint").disabled && !settled && hint(), "/": () => $("words").focus() }[event.key.toLowerCase()];
   if (act) act();
@@ -420,9 +441,7 @@ $("say").addEventListener("submit", (event) => {
   if (text) hear(text);
 });
 $("words").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  if (settled) $("go").focus();
-  else settle();
+  if (event.key === "Escape") onward();
 });
 connection.addEventListener("welcome", ({ detail }) => onWelcome(detail));
 connection.addEventListener("difficulty", ({ detail }) => onDifficulty(detail));

@@ -1,20 +1,31 @@
 // What Bit understands of what is typed, and what Bit says. Never that somebody looks this way or that.
 
+// A wish, "easier" or "make it a bit easier", and not what was noticed, "easier than before".
+function wish(words) {
+  const alone = `^((an?|one|much|bit|little|something|slightly|go|please) )*(${words})\\b(?! (than|now))`;
+  return new RegExp(`${alone}|\\b(make|give|want|like|need|try|can|could)\\b.*\\b(${words})\\b(?! than)`);
+}
+
+const CAMERA = String.raw`\b((web)?cam(era)?|lens|eyes?)\b`;
+
 // The first that fits counts; what fits none is only talk. All are tried on lower-case words with plain quotes.
 const INTENTS = [
-  ["stop", /\b(stop|quit|don't|do not|no more)\b.*\b(watch|look|film|record|spy)(ing)?\b|\bcam(era)? off\b|^stop\W*$|\bturn (it|that|the cam(era)?) off\b/],
-  ["watch", /^(please )?(start|you (may|can)|go ahead and) (to )?(watch|look)(ing)?\b|^(watch|look at) me\b|\bcam(era)? on\b/],
+  ["seen", new RegExp(`^(is|are) .*${CAMERA} (on|off|open|shut|closed)\\b`)],
+  ["stop", /\b(stop|quit|don't|do not|no more)\b.*\b(watch|look|film|record|spy|star)(e|ing|ring)?\b|\blook away\b|\bturn (it|that) off\b/],
+  ["stop", new RegExp(`${CAMERA}.* off\\b|\\boff .*${CAMERA}|\\b(stop|end|close|shut|cover|disable|no|without)\\b.*${CAMERA}`)],
+  ["stop", /^(please )?(stop|enough)( it| that| this| now| please)*\W*$/],
+  ["watch", /^(please )?(start|you (may|can)|go ahead and) (to )?(watch|look)(ing)?\b|^(watch|look at) me\b|\bcam(era)? on\b|\b(turn|switch) on\b.*\bcam/],
   ["seen", /\bwhat (do|can|did) you (see|know|think)\b|\bdo you see me\b|\bare you (watching|looking)\b|\bhow do i (look|seem)\b/],
   ["why", /^(but )?why\W*$|^(but )?why\b.*\b(level|easier|harder|easy|hard|difficult|change[ds]?)\b/],
-  ["hard", /\btoo (hard|difficult|much)\b/],
-  ["easy", /\btoo (easy|simple)\b|\bchallenge me\b/],
-  ["easier", /\beasier\b|\bslow(er)? down\b|\bless (hard|difficult)\b/],
-  ["harder", /\bharder\b|\bmore difficult\b/],
-  ["stay", /\bstay\b|\bkeep (it|this|the level)\b|\bjust right\b/],
+  ["hard", /^(?!.*(not|n't) too\b).*\btoo (hard|difficult|much)\b/],
+  ["easy", /^(?!.*(not|n't) too\b).*\btoo (easy|simple)\b|\bchallenge me\b/],
+  ["stay", /^stay\b|\bstay (here|at|on)\b|\bkeep (it|this|the level)\b|\bjust right\b|\b(don't|do not)\b.*\b(easier|harder|change)\b|^(not|no) (easier|harder)\b/],
+  ["easier", wish("easier|slow(er)? down|less (hard|difficult)")],
+  ["harder", wish("harder|more difficult")],
   ["decide", /\b(you|bit) decides?\b|\byour (call|choice)\b/],
-  ["rest", /\b(break|pause|rest)\b/],
-  ["skip", /^(skip|next|another( one)?|pass)\b|\bskip (it|this)\b|\bshow me\b|\bi give up\b/],
-  ["hint", /\b(hint|clue|tip)s?\b|\bstuck\b|^(how|why)\b|\bno idea\b|\bi don't (get|understand|know)\b|\bhelp (me|with)\b/],
+  ["rest", /^(break|pause|rest)( time| now| please)*\W*$|\b(an?|short|long|quick|little|take|need|want) (break|pause|rest)\b/],
+  ["skip", /^(skip|next|pass|another( one)?)( one| task| please)*\W*$|\bskip (it|this|that)\b|\bshow me( how| it| the (answer|solution|way))*( please)?\W*$|\bi give up\b/],
+  ["hint", /\b(hint|clue|tip)s?\b|\bstuck\b|^how\W*$|^(how|why) (do|does|did|can|should|to|would|is|isn't|not|many|much)\b|\bno idea\b|\bi don't (get|understand|know)\b|\bhelp (me|with)\b/],
   ["help", /^(help|\?|commands?)\W*$|\bwhat can (you do|i (say|type|ask))\b/],
   ["hello", /^(hi|hello|hey|hallo|good (morning|evening|day))\b/],
   ["thanks", /\b(thanks|thank you|thx|cheers)\b/],
