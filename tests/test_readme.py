@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,10 @@ PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT /
 BLOCKS = [block for page in PAGES.values() for block in FENCE.findall(page)]
 PROSE = "\n".join(FENCE.sub("", page) for page in PAGES.values())
 SHELL = "\n".join(body for language, body in BLOCKS if language in ("bash", "console"))
-EXAMPLE = {body.split()[1]: body for language, body in BLOCKS if language in ("python", "yaml")}
+EXAMPLE = {body.split()[1]: body for language, body in FENCE.findall(TEXT) if language in ("python", "yaml")}
 CODE = [*SHELL.splitlines(), *re.findall(r"`([^`\n]+)`", PROSE)]
 COMMANDS = [line for line in CODE if line.startswith("python train.py")]
+MODULES = [line for line in CODE if line.startswith("python -m fer_lightning.")]
 
 
 @pytest.fixture
@@ -89,9 +91,9 @@ def test_command_composes_and_passes_the_check(command, example):
         assert check(from_example(example, *overrides)) == []
 
 
-@pytest.mark.parametrize("command", [line for line in CODE if line.startswith("python -m fer_lightning.")])
+@pytest.mark.parametrize("command", [line for line in MODULES if " " in line.removeprefix("python -m ")])
 def test_module_understands_its_command(command, tmp_path):
-    """In an empty folder: the run is not there, which is said after all else has been understood."""
+    """In an empty folder: the run or the file is not there, which is said after all else has been understood."""
     result = subprocess.run(
         [sys.executable, *shlex.split(command, comments=True)[1:]],
         cwd=tmp_path,
@@ -99,9 +101,16 @@ def test_module_understands_its_command(command, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert result.returncode == 2
-    assert re.search(r"no such folder|no collection in this folder", result.stderr), result.stderr
+    missing = r"no such (folder|file|photo)|no collection in this folder"
+    assert re.search(missing, result.stderr), result.stderr
+
+
+def test_modules_that_are_named_exist():
+    for name in {line.split()[2] for line in MODULES}:
+        assert find_spec(name), name
 
 
 @pytest.mark.parametrize("command", [line for line in CODE if line.startswith("make ")])
@@ -183,4 +192,4 @@ def test_a_wrong_type_in_the_example_is_refused(example):
 
 
 def test_no_placeholder_is_left():
-    assert not re.search(r"\b(RESULTS_ROW|MODELS_ROW|SPEED_TABLE)\b", TEXT)
+    assert not re.search(r"\b(RESULTS_ROW|MODELS_ROW|SPEED_TABLE)\b|@[A-Z]+@", "\n".join(PAGES.values()))

@@ -136,6 +136,10 @@ class Controller:
             self._move(moved)
         return Decision(self._level, moved, "player", _own_word(step, moved))
 
+    def forget_state(self) -> None:
+        """What the player has seemed to feel on this level no longer counts; the tasks still do."""
+        self._felt, self._felt_at, self._standing = UNKNOWN, math.inf, (0, math.inf)
+
     def _feel(self, now: float, state: PlayerState) -> None:
         passed = max(now - self._felt_at, 0.0)
         new = -math.expm1(-passed / self._state_seconds) if self._state_seconds else 1.0

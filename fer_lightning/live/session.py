@@ -82,6 +82,7 @@ class Session:
     def forget_faces(self, now: float) -> list[protocol.Message]:
         """The player no longer agrees to be looked at: nothing that was seen counts any more."""
         self._estimator.forget_faces()
+        self.controller.forget_state()
         self._tracks = Tracks()
         self._due = True
         return self.tick(now)

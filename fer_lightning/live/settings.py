@@ -48,6 +48,7 @@ class DifficultySettings:
     min_tasks: int = MISSING
     stand_seconds: float = MISSING
     reversal: float = MISSING
+    state_seconds: float = MISSING
 
 
 @dataclass

@@ -181,3 +181,22 @@ def test_the_policy_is_shown_what_a_level_feels_like_and_each_level_anew():
 def test_settings_that_cannot_be_meant_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         Controller(Always(0), **wrong)
+
+
+def test_what_was_felt_is_forgotten_when_asked_and_a_proposal_must_stand_anew():
+    felt = []
+
+    class Listens(Always):
+        def propose(self, now, state, outcomes):
+            felt.append(state.probabilities)
+            return super().propose(now, state, outcomes)
+
+    controller = Controller(Listens(-1), cooldown_seconds=0, min_tasks=0, stand_seconds=5)
+    sad = replace(STATE, name="frustrated", probabilities=(0.9, 0.05, 0.05))
+    decisions = [controller.update(now, sad) for now in range(5)]
+    assert felt[-1][0] > 0.4
+    controller.forget_state()
+    decisions += [controller.update(now, STATE) for now in range(5, 10)]
+    assert felt[5] == pytest.approx(STATE.probabilities)
+    assert decisions == [None] * 10
+    assert controller.update(10, STATE)
