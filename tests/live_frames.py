@@ -35,6 +35,13 @@ def claims(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def two_sizes(width: int, height: int) -> bytes:
+    """A small JPEG with a second header that says another size: Pillow believes the last."""
+    data, other = jpeg(), claims(width, height)
+    place = data.index(b"\xff\xc0")
+    return data[: place + 19] + other[place:]
+
+
 def many_scans(count: int) -> bytes:
     """A progressive JPEG that goes over its pixels again and again."""
     data = jpeg(progressive=True)

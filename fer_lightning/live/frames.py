@@ -7,12 +7,13 @@ import numpy as np
 from PIL import Image
 
 SCANS = 30  # of a progressive JPEG: each is a pass over all pixels, and thousands fit into few bytes
+PARTS = 100  # of a header: cameras write about ten, and each of many takes its time, however short it is
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _SCAN = 0xDA
 # Frame headers (ITU-T T.81, table B.1) of the processes that cameras and browsers use: baseline, extended, progressive.
 _FRAME_HEADERS = (0xC0, 0xC1, 0xC2)
 _OTHER_FRAME_HEADERS = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
-_ALONE = (0x01, *range(0xD0, 0xD8))  # markers without a length
+_TABLES = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)  # all else that may stand before a picture
 
 
 class BadFrame(ValueError):
@@ -46,26 +47,29 @@ def decode_frame(data: bytes) -> np.ndarray:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """From the frame header, which comes before the first scan."""
-    place = len(_START)
-    while place + 4 <= len(data):
-        if data[place] != 0xFF:
-            raise BadFrame("a damaged JPEG: no marker where one is due")
-        marker = data[place + 1]
-        if marker == 0xFF:  # fill byte
-            place += 1
-            continue
-        if marker in _ALONE:
-            place += 2
-            continue
-        if marker in _OTHER_FRAME_HEADERS:
-            raise BadFrame("a JPEG of a rare kind; send a baseline JPEG")
-        if marker in (_SCAN, _END[1]):
+    """From the one frame header before the first scan.
+
+    Of two headers, or of what some readers skip and others read, nobody knows which size a decoder believes.
+    """
+    place, size = len(_START), None
+    for _ in range(PARTS):
+        if place + 4 > len(data) or (data[place] == 0xFF and data[place + 1] in (_SCAN, _END[1])):
             break
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        if data[place] == 0xFF and marker in _OTHER_FRAME_HEADERS:
+            raise BadFrame("a JPEG of a rare kind; send a baseline JPEG")
+        if data[place] != 0xFF or marker not in (*_TABLES, *_FRAME_HEADERS) or length < 2:
+            raise BadFrame("a damaged JPEG: no marker where one is due")
         if marker in _FRAME_HEADERS:
-            return _read_frame_header(data[place + 4 : place + 10])
-        place += 2 + int.from_bytes(data[place + 2 : place + 4])
-    raise BadFrame("a damaged JPEG: it never says its size")
+            if size:
+                raise BadFrame("a damaged JPEG: it says its size twice")
+            size = _read_frame_header(data[place + 4 : place + 10])
+        place += 2 + length
+    else:
+        raise BadFrame(f"a JPEG with more than {PARTS} parts before its picture; send a plain one")
+    if size is None:
+        raise BadFrame("a damaged JPEG: it never says its size")
+    return size
 
 
 def _read_frame_header(header: bytes) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_frames import busy_jpeg, claims, jpeg, many_scans
+from live_frames import busy_jpeg, claims, jpeg, many_scans, two_sizes
 from PIL import Image
 
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size
@@ -49,6 +49,9 @@ def test_colours_are_rgb():
         (jpeg().replace(b"\xff\xc0", b"\xff\xc9"), "rare kind"),
         (b"\xff\xd8" + bytes(50) + b"\xff\xd9", "no marker"),
         (b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xd9", "cut off"),
+        (two_sizes(13_000, 13_000), "its size twice"),
+        (jpeg()[:2] + b"\xff\x00" + (19).to_bytes(2) + bytes(17) + jpeg()[2:], "no marker"),
+        (jpeg()[:2] + b"\xff\xe5\x00\x02" * 100_000 + jpeg()[2:], "more than 100 parts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
