@@ -68,7 +68,8 @@ class Connection:
         self._consented = False
         self._seat = hub.engine.seat(self._seen_elsewhere) if hub.engine else None
         self._frames = self._looks = self._too_fast = 0
-        self._heard = time.perf_counter()
+        self._forgotten = 0  # the last frame before the player said that nothing seen counts
+        self._began = self._heard = time.perf_counter()
         self._noticed: dict[str, float] = {}
         self._busyness = Busyness()
         caps, every = self._caps, self._caps.frames_per_second + self._caps.texts_per_second
@@ -133,10 +134,10 @@ class Connection:
             self._frames += 1
         if data is not None and self._session:
             self._frame(data, now)
-        elif text is not None and len(text) <= self._caps.message_bytes:
-            self._hear(text, now)
+        elif text is not None and (size := len(text.encode())) > self._caps.message_bytes:
+            self._mistake("bad_message", f"A message of {size:,} bytes: at most {self._caps.message_bytes:,}.")
         elif text is not None:
-            self._mistake("bad_message", f"A message of {len(text):,} letters: at most {self._caps.message_bytes:,}.")
+            self._hear(text, now)
         else:
             self._mistake("no_hello", "The first message is hello.")
 
@@ -180,6 +181,7 @@ class Connection:
         self._consented = camera
         (self._hub.watching.add if camera else self._hub.watching.discard)(self)
         if not camera:
+            self._forgotten = self._frames
             if self._seat:
                 self._seat.clear()
             self._post(self._session.forget_faces(now))
@@ -220,9 +222,12 @@ class Connection:
             self._loop.call_soon_threadsafe(self._seen, look)
 
     def _seen(self, look: Look) -> None:
-        if not self._consented or self._over.done():
+        if not self._consented or look.number <= self._forgotten or self._over.done():
             return
         self._looks += 1
+        if look.ours or (look.problem and self._hub.camera == "server"):
+            self.notice("warning", "failed", f"Frame {look.number} could not be looked at: {look.problem}.")
+            return
         if look.problem:
             self._mistake("bad_frame", f"Frame {look.number} was refused: {look.problem}.")
             return
@@ -281,7 +286,7 @@ class Connection:
         while True:
             await asyncio.sleep(TICK)
             now = time.perf_counter()
-            if not self._session and now - self._heard > self._caps.hello_seconds:
+            if not self._session and now - self._began > self._caps.hello_seconds:
                 self._end(POLICY, _notice("error", "no_hello", "No hello came."))
             elif now - self._heard > self._caps.idle_seconds:
                 self._end(NORMAL, _notice("error", "idle", "Nothing came for a long time."))

@@ -37,7 +37,7 @@ class Look:
     width, height  of the frame, in pixels
     faces          the largest first
     probabilities  float32 (faces, K)
-    problem        why nothing was seen, in words for whoever sent it
+    problem        why nothing was seen, in words for whoever sent it; `ours`: who sent it can do nothing about it
     seconds        {"waiting", "decode", "detect", "recognise"}
     """
 
@@ -49,6 +49,7 @@ class Look:
     faces: tuple[Found, ...] = ()
     probabilities: np.ndarray | None = None
     problem: str | None = None
+    ours: bool = False
     seconds: dict[str, float] | None = None
 
 
@@ -188,21 +189,22 @@ class Engine:
         crops = [face.crop for _, _, look in batch for face in look.faces]
         try:
             found = self.model(np.stack(crops)) if crops else np.zeros((0, len(self.model.metadata.classes)))
-            problem = None if np.isfinite(found).all() else "the model says what is no number"
+            failed = None
         except Exception as error:
             LOG.warning("the model failed: %s", type(error).__name__)
-            found, problem = np.zeros((len(crops), 0)), "the model failed"
+            found, failed = np.zeros((len(crops), 0)), "the model failed"
         taken = time.perf_counter() - begun
         with self._change:
             self._recognising = False
             self.looks, self.calls = self.looks + len(batch), self.calls + bool(crops)
-            self._change.notify()
+            self._change.notify_all()
         first = 0
         for seat, era, look in batch:
             rows = found[first : first + len(look.faces)]
             first += len(look.faces)
-            seconds = look.seconds | {"recognise": taken}
-            self._tell(seat, era, replace(look, probabilities=rows, problem=problem, seconds=seconds))
+            problem = failed or (None if np.isfinite(rows).all() else "the model says what is no number")
+            seen = {"probabilities": rows, "seconds": look.seconds | {"recognise": taken}}
+            self._tell(seat, era, replace(look, problem=problem, ours=problem is not None, **seen))
 
     def _tell(self, seat: Seat, era: int, look: Look) -> None:
         with self._change:

@@ -19,7 +19,7 @@ class Caps:
     frames_per_second       of one connection; a burst of twice as many is let through, and what comes faster is dropped
     texts_per_second        of one connection, texts and other messages but frames alike; bursts of ten times as many
     mistakes                refused messages after which a connection ends; one is forgiven each half minute
-    hello_seconds           until the first message
+    hello_seconds           until hello; within three times as long a connection must have become a WebSocket
     idle_seconds            without any message
     send_seconds            a client may take to read what is sent, and to answer a ping
     """

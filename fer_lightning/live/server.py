@@ -5,8 +5,8 @@ Frames are looked at in memory and forgotten; nothing about a player is written 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Caps
 from fer_lightning.live.source import Source, check_source
-from fer_lightning.live.websocket import WebSocket, quiet
+from fer_lightning.live.websocket import Http, WebSocket, quiet
 from fer_lightning.web.files import Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
@@ -39,6 +39,7 @@ from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 PACKAGE = Path(__file__).resolve().parent.parent
 PAGES = {"live": PACKAGE / "live" / "page", "game": PACKAGE / "game" / "page", "shared": PACKAGE / "web" / "page"}
 ENDING_SECONDS = 3
+ROOM = 64  # connections for pages and handshakes, besides two for each player
 MODEL_SECONDS = 5.0  # between two looks at whether the model's file was replaced
 SOURCE_FPS = 5.0
 
@@ -97,7 +98,8 @@ def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="on",
-        http="h11",
+        http=partial(Http, seconds=3 * caps.hello_seconds),
+        limit_concurrency=2 * caps.connections + ROOM,
         loop="asyncio",
         ws=WebSocket,
         ws_max_size=2 * max(caps.frame_bytes, caps.message_bytes),  # up to here it is refused in words
@@ -297,11 +299,15 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> Source:
         hub.standing.pop("camera_lost", None)
         hub.notify(protocol.Notice(level="info", code="camera_back", message="The server's camera is back."))
 
+    def later(call: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):  # a camera that hung may come to itself after the end
+            loop.call_soon_threadsafe(call, *arguments)
+
     return Source(
         name,
         wanted=lambda: bool(hub.watching),
-        show=lambda jpeg: loop.call_soon_threadsafe(show, jpeg),
-        lost=lambda: loop.call_soon_threadsafe(lost),
-        back=lambda: loop.call_soon_threadsafe(back),
+        show=partial(later, show),
+        lost=partial(later, lost),
+        back=partial(later, back),
         fps=SOURCE_FPS,
     )

@@ -13,6 +13,8 @@ from fer_lightning.errors import UserError
 LONG_SIDE = 640  # of the pictures that go to the page
 QUALITY = 80  # of the JPEGs
 RETRY_SECONDS = 2.0
+ENDING_SECONDS = 2.0
+USUAL_FPS, MOST_FPS = 30.0, 1000.0  # of what does not say its own, or says what cannot be
 IDLE_SECONDS = 0.1  # between two looks at whether pictures are wanted
 
 
@@ -35,7 +37,7 @@ class Source:
         fps: float = 5.0,
     ) -> None:
         check_source(name)
-        self._opened, self._video = (int(name), False) if name.isdigit() else (name, True)
+        self._opened, self._video = (int(name), False) if name.isdecimal() else (name, True)
         self._fps = fps
         self._is_wanted, self._show, self._lost, self._back = wanted, show, lost, back
         self._closed = threading.Event()
@@ -48,7 +50,7 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._thread.join()
+        self._thread.join(ENDING_SECONDS)  # a camera that hangs holds up nobody
 
     def _run(self) -> None:
         while not self._closed.wait(IDLE_SECONDS):
@@ -67,7 +69,8 @@ class Source:
     def _play(self) -> int:
         """Show pictures until there are none, or none are wanted; how many these were."""
         capture = cv2.VideoCapture(self._opened)
-        step = max(1, round((capture.get(cv2.CAP_PROP_FPS) or 30.0) / self._fps))
+        said = capture.get(cv2.CAP_PROP_FPS)
+        step = max(1, round((said if 0 < said <= MOST_FPS else USUAL_FPS) / self._fps))
         shown, begun = 0, time.monotonic()
         try:
             while self._goes_on() and all(capture.grab() for _ in range(step if shown else 1)):
@@ -87,7 +90,7 @@ class Source:
 
 def check_source(name: str) -> None:
     """UserError for what is neither a camera's number nor a file."""
-    if not name.isdigit() and not Path(name).is_file():
+    if not name.isdecimal() and not Path(name).is_file():
         raise UserError(f"source={name}: no such video file. Name one, or a camera's number: source=0")
 
 
@@ -96,5 +99,6 @@ def _jpeg(picture: np.ndarray) -> bytes:
     height, width = picture.shape[:2]
     scale = LONG_SIDE / max(height, width)
     if scale < 1:
-        picture = cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()

@@ -178,17 +178,36 @@ def test_a_bad_frame_and_a_failing_model_are_told_in_words_without_what_they_hol
         seat.put(3, jpeg())
         told.wait_for(3)
     assert "no JPEG" in told.looks[0].problem
+    assert [look.ours for look in told.looks] == [False, True, False]
     assert told.looks[1].problem == "the model failed"
     assert told.looks[2].problem is None
     assert "secret" not in caplog.text
 
 
-def test_a_model_that_says_what_is_no_number_is_told(model):
-    told = Told()
-    model.__class__ = type("Broken", (Model,), {"__call__": lambda self, crops: np.full((len(crops), 2), np.nan)})
-    with engine(model) as looking:
-        looking.seat(told).put(1, jpeg())
-        assert "no number" in told.wait_for(1)[0].problem
+def test_a_model_that_says_what_is_no_number_is_told_to_whose_face_it_is_alone(model):
+    class Broken(Model):
+        def __call__(self, crops: np.ndarray) -> np.ndarray:
+            found = super().__call__(crops)
+            found[found[:, 1] > 0.5] = np.nan
+            return found
+
+    model.__class__ = Broken
+    model.gate.clear()
+    first, bright, dark = Told(), Told(), Told()
+    with engine(model, threads=2) as looking:
+        looking.seat(first).put(1, jpeg(0))
+        assert model.entered.acquire(timeout=PATIENCE)
+        looking.seat(bright).put(1, jpeg(255))
+        looking.seat(dark).put(1, jpeg(0))
+        deadline = time.monotonic() + PATIENCE
+        while len(looking._ready) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        model.gate.set()
+        look = bright.wait_for(1)[0]
+        assert dark.wait_for(1)[0].problem is None
+    assert "no number" in look.problem
+    assert look.ours, "whoever sent the frame did nothing wrong"
+    assert model.calls == [1, 2]
 
 
 def test_frames_without_a_face_need_no_model(model):

@@ -48,21 +48,21 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def neighbour(server):
-    """A player who behaves: before the test and after it they are seen, heard and answered."""
+    """A player who behaves: before the test and after it they are seen, and after it they are heard and answered."""
     with Plain(server, camera=True) as player:
         player.sent = 0
-        serves(player)
+        seen(player)
         yield player
-        serves(player)
+        player.say({"type": "text", "text": "ugh, this is too hard"})
+        player.wait("state", lambda message: message["channels"]["text"] > 0.5)
+        seen(player)
 
 
-def serves(player: Plain) -> None:
+def seen(player: Plain) -> None:
     player.sent += 1
     player.say(jpeg(level_of("happy", CLASSES)))
     faces = player.wait("faces", lambda message: message["frame"] == player.sent)["faces"]
     assert max(faces[0]["probabilities"], key=faces[0]["probabilities"].get) == "happy"
-    player.say({"type": "text", "text": "ugh, this is too hard"})
-    player.wait("state", lambda message: message["channels"]["text"] > 0.5)
 
 
 # who is let in
@@ -326,21 +326,56 @@ def test_a_flood_of_messages_ends_its_connection(server, neighbour):
 @pytest.mark.parametrize(
     "sent",
     [
-        b"",
-        part(2, b"x" * 100)[:50],
-        part(1, b"{", final=False),
         part(1, b"", final=False) + part(0, b"", final=False) * 50_000,
         b"\xff" * 64,
         part(1, b"\xff\xfe"),
         part(9, b"ping" * 40),
+        part(9, b"") * 5_000,
+        part(10, b"") * 5_000,
     ],
-    ids=["silence", "half a frame", "half a message", "endless parts", "no frame", "no UTF-8", "a long ping"],
+    ids=["endless parts", "no frame", "no UTF-8", "a long ping", "pings", "pongs"],
 )
-def test_half_messages_and_silence_end(server, neighbour, sent):
+def test_what_is_no_message_ends_its_connection(server, neighbour, sent):
     bare = handshake(server)
     with suppress(OSError):
         bare.sendall(sent)
-    assert closed_by_server(bare)
+    assert closed_by_server(bare, seconds=5)
+
+
+def test_silence_and_what_never_ends_end(server, neighbour):
+    """Six at once, for each is waited for: three WebSockets, and three that never become one."""
+    silent, half, parts = (handshake(server) for _ in range(3))
+    half.sendall(part(2, b"x" * 100)[:50])
+    parts.sendall(part(1, b"{", final=False))
+    bare = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+    bare[1].sendall(b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-More: ")
+    bare[2].sendall(f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\nGET /live HTTP/1.1\r\n".encode())
+    assert all(closed_by_server(one) for one in (silent, half, parts, *bare))
+
+
+def test_rubbish_does_not_stand_for_a_hello(server, neighbour):
+    with Plain(server, hello=False) as player:
+        with suppress(ConnectionClosed):
+            for _ in range(4):
+                player.say("{")
+                time.sleep(0.45)
+        notices = player.ended()[1]
+    assert notices[-1]["code"] == "no_hello"
+    assert notices[-1]["level"] == "error"
+
+
+def test_of_connections_that_say_nothing_only_so_many_are_kept(server, neighbour):
+    """76 for 6 players: two for each, and some more."""
+    bare = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(120)]
+    assert all(closed_by_server(one, seconds=1) for one in bare[80:])
+    for one in bare:
+        one.close()
+    until(lambda: health_or_none(server))
+
+
+def health_or_none(server: LiveServer) -> dict | None:
+    with suppress(OSError):
+        return health(server)
 
 
 def test_who_never_reads_is_left_within_seconds(server, neighbour):
@@ -445,12 +480,12 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
 )
 def test_commands_that_cannot_be_meant_are_refused_in_words(words, expected, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(UserError) as refused:
-        run([f"folder={tmp_path}", *(word.format(taken=other.getsockname()[1]) for word in words)])
+        run([f"folder={tmp_path}", "port=0", *(word.format(taken=other.getsockname()[1]) for word in words)])
     assert expected in str(refused.value)
 
 
 def test_a_refused_command_ends_with_status_2(tmp_path):
-    command = [sys.executable, "-m", "fer_lightning.live", f"folder={tmp_path}", "model=nothing.onnx"]
+    command = [sys.executable, "-m", "fer_lightning.live", f"folder={tmp_path}", "port=0", "model=nothing.onnx"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("live: model=nothing.onnx: no such file")
