@@ -58,7 +58,7 @@ def asked(client: Client) -> int | None:
     """The player's number; whatever else they type goes to the server. None: they stop."""
     while True:
         typed = input("> ").strip()
-        if typed.isdigit():
+        if typed.isdecimal():
             return int(typed)
         if typed == "quit":
             return None

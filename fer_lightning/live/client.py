@@ -12,10 +12,11 @@ It needs websockets and this file's neighbour protocol.py, and is for one thread
 
 import random
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
@@ -61,7 +62,10 @@ class Client:
     def __enter__(self) -> "Client":
         try:
             self._connect()
-        except AWAY as error:
+        except UserError:
+            self.close()
+            raise
+        except (*AWAY, ValidationError) as error:
             self.close()
             raise UserError(
                 f"{self._socket_address}: no live server answers there ({type(error).__name__}: {error}). Start one, "
@@ -99,7 +103,10 @@ class Client:
                 return None
             except AWAY:
                 return self._lost()
-            return data if isinstance(data, bytes) else self._known(protocol.from_server.validate_json(data))
+            if isinstance(data, bytes):
+                return data
+            with suppress(ValidationError):  # what a newer server says besides
+                return self._known(protocol.from_server.validate_json(data))
 
     def text(self, text: str) -> bool:
         """What the player typed; False: the server is gone, here and below."""
@@ -146,7 +153,10 @@ class Client:
         self._frames = 0
         hello = protocol.Hello(protocol=protocol.VERSION, client=self._name, level=self.level, adapt=self.adapt)
         self._socket.send(hello.model_dump_json())
-        self.welcome = protocol.Welcome.model_validate_json(self._socket.recv(timeout=PATIENCE))
+        answer = protocol.from_server.validate_json(self._socket.recv(timeout=PATIENCE))
+        if not isinstance(answer, protocol.Welcome):
+            raise UserError(f"{self._socket_address}: {getattr(answer, 'message', 'no welcome came')}")
+        self.welcome = answer
         self.level, self._failures = self.welcome.level, 0
         if self.held:
             self.override(0)
