@@ -1,5 +1,7 @@
 """The annotated copies of photos and videos, one after the other, in a folder like the one that they come from."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +18,8 @@ from fer_lightning.predict.video import VideoCopy
 
 KEPT = (".jpg", ".jpeg", ".png")  # a copy has the form of its picture where it is one of these, else JPEG
 QUALITY = 92
+LONGEST_JPEG = 65_500  # pixels of a side; a larger picture's copy is a PNG
+LONGEST_NAME = 200  # bytes: file systems take 255, some of which are for endings
 
 
 class Copies:
@@ -38,10 +42,10 @@ class Copies:
             self._file = look.file
         copy = annotated(look.pixels, self._marks(look, seen))
         if look.frame is None:
-            _write_photo(self._folder / look.file, copy)
+            _write_photo(_place(self._folder, look.file), copy)
             return
         if self._video is None:
-            path = self._folder / look.file
+            path = _place(self._folder, look.file)
             place = path.with_suffix("") if path.suffix.lower() == ".mp4" else path
             self._video = VideoCopy(place, look.fps, copy.shape[1::-1])
         self._video.add(copy)
@@ -62,10 +66,24 @@ class Copies:
         self._video = None
 
 
+def _place(folder: Path, file: str) -> Path:
+    """As the file lies in the input; what of a name is too long becomes a checksum."""
+    return folder.joinpath(*(_shortened(part) for part in Path(file).parts))
+
+
+def _shortened(name: str) -> str:
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return name
+    start = os.fsencode(name)[: LONGEST_NAME - 20].decode(errors="ignore")
+    return f"{start}~{hashlib.sha256(name.encode()).hexdigest()[:8]}{Path(name).suffix[:10]}"
+
+
 def _write_photo(path: Path, picture: np.ndarray) -> None:
     ending = path.suffix.lower()
-    if ending not in KEPT:
-        path, ending = path.with_name(path.name + ".jpg"), ".jpg"
+    too_large = max(picture.shape) > LONGEST_JPEG and ending != ".png"
+    if ending not in KEPT or too_large:
+        ending = ".png" if too_large else ".jpg"
+        path = path.with_name(path.name + ending)
     colours = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(ending, colours, [] if ending == ".png" else [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     write_atomically(path, data.tobytes())

@@ -48,6 +48,8 @@ class Source:
         self._every = every
         self._closed: list[OSError] = []
         self._files = self._listed(source, out.resolve()) if source.is_dir() else [source]
+        if not self._files and self._closed:
+            raise self._closed[0]
         if not self._files:
             raise UserError(f"input={source}: no pictures or videos in it; looked for {', '.join((*PHOTOS, *VIDEOS))}.")
 

@@ -117,7 +117,10 @@ def _recognised(model: FaceModel, waiting: list[Waiting], batch_size: int) -> np
     crops = [face.crop for _, found in waiting for face in found]
     parts = [np.stack(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
     classes = len(model.metadata.classes)
-    return np.concatenate([model(part) for part in parts]) if parts else np.empty((0, classes), np.float32)
+    found = np.concatenate([model(part) for part in parts]) if parts else np.empty((0, classes), np.float32)
+    if not np.isfinite(found).all():
+        raise UserError(f"model={model.path}: for one of these faces it gives what is no number. Export it again.")
+    return found
 
 
 class _Numbering:

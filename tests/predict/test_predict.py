@@ -360,3 +360,21 @@ def test_a_full_disk_is_told_and_leaves_no_half_table(model, folder, tmp_path):
         with pytest.raises(OSError, match=r"could not be written|No space left"):
             predicted(model, folder, out=out)
         assert not (out / "predictions.csv").exists()
+
+
+def test_a_copy_whose_name_or_side_is_too_long_stops_nothing(model, folder):
+    for name in ("n" * 247, "m" * 247):
+        put(folder / f"{name}.jpg", whole("happy"), "JPEG")
+    put(folder / "wide.tiff", np.zeros((40, 70_000, 3), np.uint8), "TIFF")
+    summary, _ = predicted(model, folder, detector=WholePicture())
+    assert (summary["counts"]["pictures"], unreadable(folder.parent / "out")) == (3, {})
+    copies = sorted(path.name for path in (folder.parent / "out" / "annotated").iterdir())
+    assert len(copies) == 3
+    assert copies[-1] == "wide.tiff.png"
+
+
+def test_a_model_that_says_what_is_no_number_is_told(model, folder, monkeypatch):
+    put(folder / "one.png", whole("happy"))
+    monkeypatch.setattr(FaceModel, "__call__", lambda self, crops: np.full((len(crops), 7), np.nan))
+    with pytest.raises(UserError, match="what is no number"):
+        predicted(model, folder, detector=WholePicture())
