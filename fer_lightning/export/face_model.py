@@ -16,6 +16,7 @@ from fer_lightning.files import in_words
 
 INPUT, OUTPUT = "faces", "probabilities"
 MAKE = "make one: python -m fer_lightning.export run=PATH"
+LARGEST = 2**31 - 1  # bytes of an ONNX file, which protobuf takes
 FATAL = 4  # onnxruntime's severity: what fails is told by exceptions, in this house's words
 
 
@@ -50,7 +51,10 @@ class FaceModel:
             raise ValueError(f"crops are {crops.shape}: expected H and W of 1 or more, and C of 1 (grey) or 3 (RGB)")
         if not len(faces):
             return np.zeros((0, len(self.metadata.classes)), np.float32)
-        return self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(faces)})[0]
+        found = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(faces)})[0]
+        if len(found) != len(faces):
+            raise ValueError(f"{self.path}: gives {len(found)} rows for {len(faces)} crops")
+        return found
 
     def replaced(self) -> bool:
         """Whether the file on the disk is another one by now, or gone; this one goes on as it was read."""
@@ -70,6 +74,10 @@ def _read(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"model={path}: a folder. Name the .onnx file in it; {MAKE}.")
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"model={path}: a device or pipe, and no file; {MAKE}.")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"model={path}: more than {LARGEST:,} bytes, which no ONNX file has; {MAKE}.")
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"model={path}: no such file. Make one: python -m fer_lightning.export run=PATH.") from None

@@ -1,7 +1,6 @@
 """What an exported file says about itself: enough to cut out, label and judge faces without the run behind it."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KEY = "fer_lightning"  # of the ONNX file's metadata
+MOST_ROWS = 10**9  # that a count can mean
 CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey": "BT.601"}
 
 
@@ -54,7 +54,7 @@ class Metadata:
         """ValueError where this is none of ours, or of another format, in words that follow 'its metadata ...'."""
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("cannot be read as JSON") from None
         if not isinstance(found, dict):
             raise ValueError("is no JSON object")
@@ -97,15 +97,16 @@ def _rows(confusion: list[list[int]] | None) -> tuple[tuple[int, ...], ...] | No
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    """It is shown on terminals: no control characters."""
+    return isinstance(value, str) and value.isprintable()
 
 
 def _is_share(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= MOST_ROWS
 
 
 def _is_object(value: Any, fits: Callable[[Any], bool] = lambda value: True) -> bool:

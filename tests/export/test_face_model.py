@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,11 @@ def empty(path):
     path.write_bytes(b"")
 
 
+def too_large(path):
+    with open(path, "wb") as file:
+        file.truncate(2**31)
+
+
 def unlabelled(path):
     model = onnx.load(drawn_model(path))
     del model.metadata_props[:]
@@ -131,6 +137,8 @@ def of_an_unknown_operator(path):
     [
         (lambda path: None, "no such file. Make one: python -m fer_lightning.export run=PATH"),
         (lambda path: path.mkdir(), "a folder. Name the .onnx file in it"),
+        (os.mkfifo, "a device or pipe, and no file"),
+        (too_large, "more than 2,147,483,647 bytes"),
         (empty, r"no ONNX file, or a damaged one \(0 bytes\)"),
         (damaged, "no ONNX file, or a damaged one"),
         (unlabelled, "an ONNX file of another program.*which classes it has.*make one: python -m fer_lightning.export"),

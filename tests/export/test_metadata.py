@@ -19,6 +19,7 @@ def test_what_is_written_is_read(taxonomy):
     [
         ("{", "cannot be read as JSON"),
         ("[1]", "is no JSON object"),
+        ("[" * 100_000, "cannot be read as JSON"),
         ("{}", "has format None, and this version reads format 1"),
     ],
 )
@@ -39,6 +40,9 @@ def test_what_is_none_of_ours_is_refused(text, message):
         ({"confusion": [[1, 2], [3, 4]]}, "'confusion': expected a row and a column for each class"),
         ({"confusion": [[0.5]]}, "has an odd value at 'confusion'"),
         ({"metrics": {"test": {"acc": "high"}}}, "has an odd value at 'metrics'"),
+        ({"metrics": {"test": {"acc": 10**400}}}, "has an odd value at 'metrics'"),
+        ({"confusion": [[10**400]]}, "has an odd value at 'confusion'"),
+        ({"name": "\x1b[2J"}, "has an odd value at 'name'"),
         ({"surplus": 1}, "lacks or adds keys: surplus"),
     ],
 )
