@@ -8,7 +8,7 @@ import pytest
 from collect_portraits import needs_model
 from face_models import drawn_model
 from game_player import Player
-from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
+from live_pages import again, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, needs_browser]
 # A change of level as soon as anything speaks for it.
 SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=2", "difficulty.stand_seconds=0")
 LEVELS = 10
+SMALLEST = {"width": 320, "height": 640}
 OVERFLOW = """() => {
   const board = document.querySelector("#board").getBoundingClientRect();
   const parts = [...document.querySelectorAll("#board :is(.board, .lamp, table, .circuit, .choices)")];
@@ -98,7 +99,7 @@ def classes(page, selector):
 
 
 def test_every_level_is_playable_by_keyboard_on_a_phone_and_nothing_sticks_out(visit, server):
-    player = playing(visit, server, seed=9, viewport=NARROW)
+    player = playing(visit, server, seed=9, viewport=SMALLEST)
     kinds = set()
     for left in (2, 1):
         player.say("easier")
