@@ -30,7 +30,7 @@ const lines = new Lines(new Random(seed));
 const clock = new Clock();
 const connection = new Connection({ client: "Bit by Bit" });
 const bit = new Bit($("bit"), $("log"));
-const eyes = new Eyes(connection, { said: (words) => bit.say(words), changed: (watches) => bit.watch(watches) });
+const eyes = new Eyes(connection, { said: (words) => bit.say(words), changed: onWatching });
 const offers = new Offers(offer);
 
 const game = { level: 1, number: 0, solved: 0, streak: 0, begun: false };
@@ -281,6 +281,11 @@ function hear(text) {
   const meant = understand(text);
   if (meant) ANSWERS[meant]();
   else bit.say(connection.ready ? lines.get("talk") : "I hear you, though the server does not just now.");
+}
+
+function onWatching(watches) {
+  bit.watch(watches);
+  if (!watches) faces = null;
 }
 
 function stopWatching() {

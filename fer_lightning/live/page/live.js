@@ -52,7 +52,7 @@ let states = new Map();
 function onWelcome(welcome) {
   const before = about;
   about = welcome;
-  notices.drop("server_away");
+  notices.clear();
   if (!before) return begin();
   if (JSON.stringify(before.model) !== JSON.stringify(about.model) || before.camera !== about.camera) return beginAgain();
   resume();

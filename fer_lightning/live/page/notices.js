@@ -34,6 +34,10 @@ export class Notices {
     this.#shown.delete(code);
   }
 
+  clear() {
+    for (const code of [...this.#shown.keys()]) this.drop(code);
+  }
+
   #make(code, level, message, action) {
     const words = element("p", { textContent: message });
     const button = element("button", { type: "button", textContent: action ? action.words : "Dismiss" });

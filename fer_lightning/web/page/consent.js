@@ -36,7 +36,9 @@ export function consentForm({ model, camera, heading = "h1", without, onAgree, o
   form.setAttribute("aria-labelledby", "consent-title");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (box.checked) onAgree();
+    if (!box.checked) return;
+    box.checked = false; // once
+    onAgree();
   });
   return form;
 }
