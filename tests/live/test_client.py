@@ -1,7 +1,9 @@
 """The Python client against a real server, and every message of both held against docs/protocol.json."""
 
 import json
+import threading
 import time
+from contextlib import suppress
 
 import jsonschema
 import pytest
@@ -10,6 +12,8 @@ from face_models import drawn_model
 from live_clients import Plain
 from live_frames import jpeg, level_of
 from live_server import LiveServer
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
 
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
@@ -68,6 +72,42 @@ def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
 )
 def test_an_address_of_no_server(address, words):
     with pytest.raises(UserError, match=words), Client(address, name="test"):
+        pass
+
+
+def answering(*messages: dict):
+    """A server that says these, whatever it hears; -> the address for a client."""
+
+    def answer(connection):
+        connection.recv()
+        for message in messages:
+            connection.send(json.dumps(message))
+        with suppress(ConnectionClosed):
+            connection.recv()
+
+    server = serve(answer, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.socket.getsockname()[1]}/?token=x"
+
+
+WELCOME = next(
+    json.loads(line)
+    for line in (ROOT / "docs" / "protocol.md").read_text().splitlines()
+    if line.startswith('{"type": "welcome"')
+)
+
+
+def test_what_a_newer_server_says_besides_is_passed_over():
+    notice = {"type": "notice", "level": "info", "code": "news", "message": "of a kind that nobody knew"}
+    server, address = answering(WELCOME, {"type": "weather"}, WELCOME | {"more": 1}, notice)
+    with server, Client(address, name="test") as client:
+        assert client.receive(timeout=10).code == "news"
+
+
+def test_why_a_client_is_not_welcome_is_told():
+    words = "This server speaks version 2 of the protocol."
+    server, address = answering({"type": "notice", "level": "error", "code": "protocol", "message": words})
+    with server, pytest.raises(UserError, match=words), Client(address, name="test"):
         pass
 
 

@@ -92,7 +92,7 @@ def test_the_game_in_a_terminal_plays_itself():
             "scripts/game_client.py",
             server.address,
             "--bot",
-            "20",
+            "10",
             "--skill",
             "9",
             "--seed",
@@ -100,7 +100,7 @@ def test_the_game_in_a_terminal_plays_itself():
         ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.count("Which number is") == 20
+        assert done.stdout.count("Which number is") == 10
         assert "* This is where we start. (level 3)" in done.stdout
         assert "(level 4)" in done.stdout, "a player who solves nearly all of it meets harder tasks"
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
