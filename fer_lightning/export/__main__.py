@@ -13,6 +13,7 @@ not looked at: what the card says of them, the run has measured.
 """
 
 import argparse
+import shlex
 import statistics
 import sys
 import time
@@ -139,7 +140,7 @@ def tell(model: "FaceModel", out: Path, apart: float, faces: np.ndarray, whose: 
     ):
         table.add_row(*line)
     Console(soft_wrap=True).print(table, highlight=False)
-    print(f"try it: python -m fer_lightning.predict model={out} input=photographs")
+    print(f"try it: python -m fer_lightning.predict {shlex.quote(f'model={out}')} input=photographs")
 
 
 def _milliseconds(call: Callable[[], object]) -> float:
