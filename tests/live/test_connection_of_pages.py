@@ -1,5 +1,6 @@
-"""The pages' connection without a browser: silence, and to whom a consent holds."""
+"""The pages' line to the server without a browser: silence, to whom a consent holds, when frames leave."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,12 @@ def test_a_consent_holds_for_the_same_model_and_camera_alone(course):
 
 def test_a_long_text_is_cut_between_its_letters(course):
     assert course["text"] == "\U0001f600" * 500
+
+
+def test_one_frame_is_on_its_way_at_a_time_and_none_after_a_stop(tmp_path):
+    sent = run(tmp_path, Path(__file__).with_name("send_frames.js").read_text(), room="web")
+    waits = [later - sooner for sooner, later in itertools.pairwise(sent["left"])]
+    assert all(60 <= wait <= 80 for wait in waits[:4])
+    assert all(1000 <= wait <= 1020 for wait in waits[4:])  # given up, as no answer came
+    assert len(waits) == 6
+    assert sent["late"] == 0

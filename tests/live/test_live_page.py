@@ -150,29 +150,6 @@ def test_faces_in_doubt_get_no_label(visit, server, camera):
     expect(page.locator("#faces .words").first).to_contain_text("does not count")
 
 
-def test_one_frame_is_on_its_way_at_a_time(visit, server):
-    page = visit(server.address)
-    found = page.evaluate(
-        """async () => {
-          const { Sender } = await import("/shared/sender.js");
-          let number = 0, waiting = 0, most = 0;
-          const sender = new Sender({ take: async () => new Blob(), perSecond: 50, send: () => {
-            number += 1;
-            most = Math.max(most, ++waiting);
-            if (number < 5) setTimeout((one) => { waiting -= 1; sender.answered(one); }, 60, number);
-            return number;
-          } });
-          sender.start();
-          while (number < 6) await new Promise((resolve) => setTimeout(resolve, 20));
-          sender.stop();
-          const stopped = number;
-          await new Promise((resolve) => setTimeout(resolve, 1300));
-          return { most, late: number - stopped };
-        }"""
-    )
-    assert found == {"most": 2, "late": 0}  # the fifth was given up, as no answer came
-
-
 def test_a_server_that_comes_back_finds_the_camera_as_it_was_but_another_model_is_agreed_to_anew(visit, tmp_path):
     with LiveServer(drawn_model(tmp_path / "face.onnx")) as server:
         page = visit(server.address)
