@@ -37,8 +37,9 @@ class Look:
     width, height  of the frame, in pixels
     faces          the largest first
     probabilities  float32 (faces, K)
-    problem        why nothing was seen, in words for whoever sent it; `ours`: who sent it can do nothing about it
+    problem        why nothing was seen, in words for whoever sent it
     seconds        {"waiting", "decode", "detect", "recognise"}
+    ours           whether the problem is one of this server, and no mistake of whoever sent it
     """
 
     number: int
@@ -49,8 +50,8 @@ class Look:
     faces: tuple[Found, ...] = ()
     probabilities: np.ndarray | None = None
     problem: str | None = None
-    ours: bool = False
     seconds: dict[str, float] | None = None
+    ours: bool = False
 
 
 class Seat:
