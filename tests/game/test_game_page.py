@@ -129,7 +129,7 @@ def test_mistakes_are_explained_and_the_game_eases_with_a_reason(visit, server):
     assert [outcome["correct"] for outcome in told(visit, "outcome")] == [False] * 4
 
 
-def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server):
+def test_hints_and_answers_are_there_for_the_asking_but_without_a_model_nobody_can_watch(visit, server):
     player = playing(visit, server)
     player.page.locator("body").click(position={"x": 5, "y": 880})
     player.page.keyboard.press("h")
@@ -142,9 +142,14 @@ def test_hints_and_the_way_to_the_answer_are_there_for_the_asking(visit, server)
     expect(player.page.locator("#go")).to_have_text("Next")
     assert not told(visit, "outcome")[0]["correct"]
     expect(player.page.locator("#score")).to_have_text("0 solved")
-    assert not player.page.evaluate(
-        "() => document.getAnimations().filter((one) => one.playState === 'running').length"
-    )
+    moving = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+    assert player.page.evaluate(moving) == 0
+    player.page.get_by_role("button", name="Let Bit watch").click()
+    player.hears("without a model")
+    assert player.page.evaluate("window.asked") == 0
+    player.to_the_task()
+    player.say("what do you see?")
+    player.hears("I see nothing: the camera is off")
 
 
 def test_a_double_click_is_one(visit, server):
@@ -159,16 +164,6 @@ def test_a_double_click_is_one(visit, server):
     choices.filter(has_text=right).dblclick()
     expect(player.page.locator("#score")).to_have_text("1 solved")
     expect(player.page.locator("#go")).to_have_text("Next")
-
-
-def test_without_a_model_nobody_can_watch(visit, server):
-    player = playing(visit, server)
-    player.page.get_by_role("button", name="Let Bit watch").click()
-    player.hears("without a model")
-    assert player.page.evaluate("window.asked") == 0
-    player.to_the_task()
-    player.say("what do you see?")
-    player.hears("I see nothing: the camera is off")
 
 
 def test_off_means_off_and_the_players_word_counts(visit, server):
