@@ -172,7 +172,7 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
         else "There is no model: nobody is looked at, and the game goes by texts and solved tasks. "
         "With a camera: model=face.onnx"
     )
-    warning = "" if host == LOOPBACK else f"\n\n{_EXPOSED.format(host=host)}"
+    warning = "" if _is_loopback(host) else f"\n\n{_EXPOSED.format(host=host)}"
     return f"{eyes}\nOpen in a browser ({page}):\n\n  {address}\n\nCtrl-C ends it.{warning}"
 
 
@@ -201,7 +201,8 @@ def application(
         Route("/health", site.health),
         WebSocketRoute("/ws", site.talk),
     ]
-    hosts = frozenset(f"{name}:{port}" for name in {host, *_loopback_names(host)})
+    names = {host.lower(), *((LOOPBACK, "localhost") if _is_loopback(host) else ())}
+    hosts = frozenset(f"{name}:{port}" for name in names)
     sockets = " ".join(f"ws://{name}" for name in sorted(hosts))  # older browsers do not take them for 'self'
     policy = content_security_policy(images="'self' blob:", connections=f"'self' {sockets}")
     guard = Middleware(
@@ -217,8 +218,8 @@ def application(
     return Starlette(routes=routes, middleware=[guard], lifespan=partial(_tasks, hub=hub, source=source))
 
 
-def _loopback_names(host: str) -> tuple[str, ...]:
-    return (LOOPBACK, "localhost") if host in (LOOPBACK, "localhost") else ()
+def _is_loopback(host: str) -> bool:
+    return host.lower() == "localhost" or host.startswith("127.")
 
 
 def _public(path: str) -> bool:

@@ -65,13 +65,19 @@ class Http(H11Protocol):
     def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         if len(self.connections) >= self.limit_concurrency:
             transport.abort()
         else:
-            self.loop.call_later(self._seconds, self._end)
+            self._timer = self.loop.call_later(self._seconds, self._end)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        if self._timer:
+            self._timer.cancel()
 
     def _end(self) -> None:
         if self in self.connections:  # a WebSocket takes the place of what it was opened on

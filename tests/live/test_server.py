@@ -501,4 +501,5 @@ def test_nothing_of_it_needs_torch():
 def test_another_host_is_warned_about():
     hub = Hub(None, Caps(), "none", Fixed(), "fixed")
     assert "other machines can reach this server" in introduction(hub, "10.0.0.7", "http://10.0.0.7:1/?token=x", "live")
-    assert "other machines" not in introduction(hub, "127.0.0.1", "http://127.0.0.1:1/?token=x", "live")
+    for own in ("127.0.0.1", "localhost"):
+        assert "other machines" not in introduction(hub, own, f"http://{own}:1/?token=x", "live")
