@@ -33,6 +33,8 @@ PICTURES = ROOT / "docs" / "pictures"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 KEYS = "aaxa3aauaaadaxama3ai7a8"
 LEVEL = 6  # of the game's picture
+AWAY = 2  # seconds of every turn of the portrait
+WALL = (96, 104, 112)
 # A change of level as soon as anything speaks for it.
 SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=3", "difficulty.stand_seconds=0")
 
@@ -77,13 +79,16 @@ def live_page(camera: Path | None = None, **options: object) -> Iterator[Page]:
 
 
 def live(model: Path, folder: Path) -> None:
-    """A portrait that turns before the camera for half a minute, then the page."""
+    """A portrait that turns before the camera for a minute, goes away at times, and types; then the page."""
     camera = folder / "camera.mjpeg"
-    write_mjpeg(camera, portrait(12.0, 10), 10)
+    write_mjpeg(camera, portrait(17.0, 10), 10)
     with live_page(camera, model=model, threads=2) as page:
         page.locator("input[type=checkbox]").first.check()
         page.get_by_role("button", name="camera").first.click()
-        page.wait_for_timeout(30_000)
+        page.wait_for_timeout(58_000)
+        page.get_by_placeholder("Type as a player").fill("nice, one more")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(2_500)
         take(page, "live.png")
         page.set_viewport_size(NARROW)
         take(page, "live_phone.png")
@@ -94,9 +99,12 @@ def portrait(seconds: float, fps: int) -> Iterator[np.ndarray]:
     face = data.astronaut()[:, :420]
     for number in range(int(seconds * fps)):
         phase = 2 * np.pi * number / (seconds * fps)
+        if number < AWAY * fps:
+            yield np.full((480, 640, 3), WALL, np.uint8)
+            continue
         turn = cv2.getRotationMatrix2D((224, 120), 6 * np.sin(phase), 0.95 + 0.1 * np.cos(phase))
         turn[:, 2] += (96 + 20 * np.sin(phase), 60)
-        yield cv2.warpAffine(face, turn, (640, 480), borderMode=cv2.BORDER_CONSTANT, borderValue=(96, 104, 112))
+        yield cv2.warpAffine(face, turn, (640, 480), borderMode=cv2.BORDER_CONSTANT, borderValue=WALL)
 
 
 def game() -> None:
