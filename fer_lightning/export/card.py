@@ -129,11 +129,15 @@ def _use(metadata: Metadata, file: str) -> str:
         f"{metadata.crop['side_of_height']} times the box's height. Grey, scale and normalisation are part of the "
         "file. The order of the probabilities is the order of the words above.\n\n"
         "```python\n"
-        "import numpy as np\n"
+        "import json\n"
+        "import os\n\n"
+        "import numpy as np\n\n"
+        'os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, or onnxruntime may tell its maker of its use\n'
         "import onnxruntime\n\n"
         f'session = onnxruntime.InferenceSession("{file}")\n'
         "faces = np.zeros((1, 96, 96, 3), np.uint8)  # N crops of any size: RGB, not BGR; or grey, C = 1\n"
         '(probabilities,) = session.run(["probabilities"], {"faces": faces})\n'
+        'words = json.loads(session.get_modelmeta().custom_metadata_map["fer_lightning"])["classes"]\n'
         "```\n\n"
         "With this project's own detector and crop:\n\n"
         "```bash\n"

@@ -1,18 +1,21 @@
 """An exported file in use: uint8 faces in, probabilities out, without torch and without the run behind it."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
 from fer_lightning.errors import UserError
 from fer_lightning.export.metadata import CROP, KEY, Metadata
 from fer_lightning.files import in_words
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 tells its maker of each process
+import onnxruntime
 
 INPUT, OUTPUT = "faces", "probabilities"
 MAKE = "make one: python -m fer_lightning.export run=PATH"
@@ -146,7 +149,6 @@ def _tensors_of_attributes(attributes: Iterable[AttributeProto]) -> Iterator[Ten
 
 
 def _session(path: Path, content: bytes, threads: int | None) -> onnxruntime.InferenceSession:
-    onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(FATAL)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL

@@ -35,7 +35,7 @@ class Rules:
         for field in fields(self):
             value, (low, high) = getattr(self, field.name), limits[field.name]
             if not low <= value <= high:
-                raise UserError(f"{field.name}={value}: allowed are {low} to {high}; the default is {field.default}")
+                raise UserError(f"{field.name}={value}: allowed are {low} to {high}")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from fer_lightning.faces.quality import Rules
 from fer_lightning.faces.tracks import Tracks
 from fer_lightning.predict.copies import Copies
 from fer_lightning.predict.looks import Look, Progress, Source
-from fer_lightning.predict.results import ANNOTATED, Seen, Tables, claim, write_summary
+from fer_lightning.predict.results import ANNOTATED, NOTHING_READ, Seen, Tables, claim, write_summary
 from fer_lightning.runs import command_line, now
 
 HELD = 100_000_000  # bytes of pictures that wait for their faces to be recognised together
@@ -63,7 +63,8 @@ def predict(
                 if annotate:
                     copies.add(look, seen)
     counts = {**tables.counts, "files": len(pictures), "labels": dict(tables.labels), "doubts": dict(tables.doubts)}
-    summary |= {"status": "done", "counts": counts, "seconds": round(time.monotonic() - begun, 2)}
+    status = "done" if tables.counts["pictures"] else NOTHING_READ
+    summary |= {"status": status, "counts": counts, "seconds": round(time.monotonic() - begun, 2)}
     write_summary(out, summary)
     if not tables.counts["pictures"]:
         count = f"none of {len(pictures):,} files can be read" if len(pictures) > 1 else "it cannot be read"

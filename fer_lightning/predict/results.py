@@ -32,6 +32,7 @@ from fer_lightning.files import replacing, write_atomically
 from fer_lightning.predict.looks import Look
 
 PROGRAM = "fer_lightning.predict"
+NOTHING_READ = "nothing could be read"  # a status that no later run has to respect
 CSV, JSONL, UNREADABLE, SUMMARY, ANNOTATED = (
     "predictions.csv",
     "predictions.jsonl",
@@ -75,7 +76,8 @@ def claim(folder: Path, about: dict[str, Any]) -> None:
 
 
 def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
-    elsewhere = "name another folder with out=..., or delete this one"
+    elsewhere = "name another folder with out=..."
+    own = f"{elsewhere}, or delete this one"
     try:
         old = json.loads((folder / SUMMARY).read_text())
         program, model, source = old["program"], old["model"]["sha256"], old["input"]
@@ -84,9 +86,9 @@ def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
     if program != PROGRAM:
         raise UserError(f"out={folder}: holds something else than results of this command; {elsewhere}.")
     if model != about["model"]["sha256"]:
-        raise UserError(f"out={folder}: holds the results of another model, {old['model'].get('file')}; {elsewhere}.")
-    if source != about["input"]:
-        raise UserError(f"out={folder}: holds the results of another input, {source}; {elsewhere}.")
+        raise UserError(f"out={folder}: holds the results of another model, {old['model'].get('file')}; {own}.")
+    if source != about["input"] and old.get("status") != NOTHING_READ:
+        raise UserError(f"out={folder}: holds the results of another input, {source}; {own}.")
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:

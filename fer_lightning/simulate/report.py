@@ -15,6 +15,7 @@ from fer_lightning.report.pages import environment
 from fer_lightning.simulate.figures import COLORS, draw
 from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, FIGURES, Figure, Result
 
+LEAST_PLAYERS = 30  # for an interval by resampling them
 SHOWS = (
     "It shows whether sensing, policy and controller work together, how much a policy could gain if it knew the "
     "player's true state (the oracle), how much of that the sensors lose, and which assumptions matter."
@@ -55,8 +56,12 @@ def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any])
     write_atomically(folder / "index.html", _page(folder, results, about))
 
 
-def verdicts(results: dict[str, list[Result]]) -> list[str]:
+def verdicts(results: dict[str, list[Result]], players: int) -> list[str]:
     """What the first world says of each policy against performance alone, and of the camera, in sentences."""
+    if players < LEAST_PLAYERS:
+        return [
+            f"From {players:,} of them nothing follows: it takes {LEAST_PLAYERS} and, for small differences, 1,000."
+        ]
     found = {result.arm.name: result for result in next(iter(results.values()))}
     sentences = []
     for name, result in found.items():
@@ -80,7 +85,7 @@ def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
         f"{about['players']:,} players of {about['minutes']} minutes under each policy, the same ones, seed "
         f"{about['seed']}. {face_words(about)} Mean, in brackets the 95 % interval over players.",
         _table(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
-        *verdicts(results),
+        *verdicts(results, about["players"]),
         f"Against {BASELINE} alone, in points; turns per 10 min:",
         _table(["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
         "Time in flow against performance alone, in points, if the players were others "
@@ -201,7 +206,7 @@ def _page(folder: Path, results: dict[str, list[Result]], about: dict[str, Any])
             faces=face_words(about),
             picture=f"data:image/png;base64,{picture}",
             policies=[(result.arm.name, COLORS[result.arm.name], WORDS[result.arm.name]) for result in first],
-            verdicts=verdicts(results),
+            verdicts=verdicts(results, about["players"]),
             figures=(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
             differences=(["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
             worlds=(["assumption", "performance, %", *_sensing(first)], _world_rows(results)),

@@ -173,3 +173,17 @@ def test_it_needs_no_torch_and_is_quiet(tmp_path):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.stdout, done.stderr) == ("(1, 7) # Model\n", "")
+
+
+def test_onnxruntime_tells_nobody_and_leaves_nothing_in_the_home_folder(tmp_path):
+    """Version 1.32 writes a device's id there, and sends what it knows of the process."""
+    model, home = drawn_model(tmp_path / "face.onnx"), tmp_path / "home"
+    home.mkdir()
+    code = (
+        "import sys; from pathlib import Path; import numpy as np; "
+        "from fer_lightning.export.face_model import FaceModel; "
+        "FaceModel(Path(sys.argv[1]))(np.zeros((1, 48, 48), np.uint8))"
+    )
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
+    subprocess.run([sys.executable, "-c", code, str(model)], env=outside | {"HOME": str(home)}, check=True, cwd=ROOT)
+    assert not list(home.rglob("*"))

@@ -247,7 +247,7 @@ def test_a_head_may_lean_as_far_as_the_rules_say(roll, reason):
     [("min_score", 1.1), ("min_face_px", 40), ("max_roll_deg", -1), ("ambiguous_area", float("nan"))],
 )
 def test_rules_that_make_no_sense_are_refused(name, value):
-    with pytest.raises(UserError, match=rf"{name}={value}: allowed are .* the default is"):
+    with pytest.raises(UserError, match=rf"{name}={value}: allowed are "):
         Rules(**{name: value})
 
 

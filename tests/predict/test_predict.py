@@ -282,6 +282,15 @@ def test_the_same_command_replaces_and_other_results_are_left_alone(model, folde
     assert (tmp_path / "out" / "predictions.csv").read_bytes() == before
 
 
+def test_where_nothing_could_be_read_the_next_input_may_take_the_folder(model, folder, tmp_path):
+    (folder / "a.jpg").write_text("no picture")
+    put(folder / "b.png", drawn_picture(1))
+    with pytest.raises(UserError, match="it cannot be read"):
+        predicted(model, folder / "a.jpg")
+    _, rows = predicted(model, folder / "b.png")
+    assert [row["file"] for row in rows] == ["b.png"]
+
+
 @pytest.mark.parametrize("content", ["diary.txt", "summary.json"])
 def test_a_folder_with_other_things_is_not_written_to(content, model, folder, tmp_path):
     put(folder / "a.png", drawn_picture(0))

@@ -23,7 +23,7 @@ from fer_lightning.simulate.people import People
 from fer_lightning.simulate.play import Arm, Session
 from fer_lightning.simulate.study import Figure, arms, scenarios, simulate, summarised
 
-TINY = ("players=4", "minutes=2", "sensitivity=false")
+TINY = ("players=4", "minutes=2", "sensitivity=false")  # too few for a verdict
 ARMS = (Arm("performance", {}), Arm("affect", {}, faces=True))
 
 
@@ -70,8 +70,7 @@ def test_it_writes_what_it_says(with_model):
         assert "drawn/seed-0" in text
         assert "cannot show that any of this helps people" in text
     assert "<script" not in page
-    assert "performance alone" in said
-    assert "the camera:" in said
+    assert "From 4 of them nothing follows" in said
 
 
 def test_neither_the_number_of_processes_nor_another_run_changes_it(with_model):
@@ -164,7 +163,7 @@ def test_intervals_hold_the_mean_and_the_baseline_differs_from_itself_by_nothing
 def test_a_verdict_follows_from_the_interval(figure, words):
     found = summarised([[Session(played=60, by_minute=(0,))] * 2] * 3, ARMS, 1, 0)
     found[1].differences["flow"] = figure
-    assert report.verdicts({"as assumed": found})[0].endswith(words)
+    assert report.verdicts({"as assumed": found}, 1000)[0].endswith(words)
 
 
 @pytest.mark.slow
