@@ -117,6 +117,7 @@ class Hub:
 def model_words(metadata: Metadata) -> protocol.ModelWords:
     return protocol.ModelWords(
         name=metadata.name,
+        data=str(metadata.data.get("name", "unknown")),
         taxonomy=metadata.taxonomy,
         classes=[protocol.ClassOfFace(name=name, color=COLORS.get(name, "#777777")) for name in metadata.classes],
         accuracy=metadata.metrics.get("test", {}).get("acc"),

@@ -94,9 +94,14 @@ class ClassOfFace(Message):
 
 
 class ModelWords(Message):
-    """What the page shows about the model before anybody agrees. `accuracy` and `recall`: measured on test rows."""
+    """What the page shows about the model before anybody agrees. `accuracy` and `recall`: measured on test rows.
+
+    `data`: what it learnt from: fer2013, or learning_game and learning_game_distracted, which are FER2013 and faces of
+    one's own; synthetic: faces that a program drew.
+    """
 
     name: str
+    data: str
     taxonomy: str
     classes: list[ClassOfFace]
     accuracy: Share | None

@@ -135,7 +135,7 @@ def test_the_player_s_word_and_the_switch():
 
 def test_what_is_said_about_the_model_is_what_its_file_says():
     words = model_words(drawn_metadata())
-    assert words.accuracy == 0.7
+    assert (words.accuracy, words.data) == (0.7, "drawn")
     assert [one.name for one in words.classes] == list(CLASSES)
     assert words.recall["fear"] == 0.7
 

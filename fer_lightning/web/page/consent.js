@@ -4,6 +4,7 @@ import { bar, element, percent } from "/shared/elements.js";
 
 const LAW = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj#art_5";
 const FERPLUS = "https://github.com/microsoft/FERPlus";
+const WITH_FER2013 = new Set(["fer2013", "learning_game", "learning_game_distracted"]); // names of data
 const GREY = "#777777";
 
 // A form with the facts and two buttons of the same size. Put it into a page or a dialog.
@@ -47,11 +48,11 @@ function points(camera) {
   const server = element("strong", { textContent: location.host });
   const source =
     camera === "server"
-      ? "The camera or video is the server’s own: it is looked at there, and shown on this page."
-      : "About five small pictures a second leave this page.";
+      ? "The camera or video is the server’s own: it is looked at there, and shown on this page. Faces are found in its pictures"
+      : "About five small pictures a second leave this page. Faces are found in each";
   return [
     point("What is looked at", [
-      `${source} Faces are found in each, cut out at 48\u00a0×\u00a048 grey pixels, and a network says which word people would put to the `,
+      `${source}, cut out at 48\u00a0×\u00a048 grey pixels, and a network says which word people would put to the `,
       "expression. Several faces are told apart by their place alone: nobody is recognised.",
     ]),
     point("Where it goes", [
@@ -88,13 +89,22 @@ function limits(model) {
     element(
       "p",
       {},
-      "The faces that it learnt from were mostly posed, found by web searches and labelled by others: ten people’s ",
-      link(FERPLUS, "second look"),
-      " agrees with 62\u202f% of FER2013’s test labels. On your face, in your light, with glasses, a beard or a hand before the mouth it ",
-      "may be wrong far more often, and how often differs between people, ages and cultures.",
+      ...learntFrom(model.data),
+      " On your face, in your light, with glasses, a beard or a hand before the mouth it may be wrong far more often, and how often ",
+      "differs between people, ages and cultures.",
     ),
     element("p", { className: "small" }, "Model: ", element("code", { textContent: model.name })),
   );
+}
+
+function learntFrom(data) {
+  if (data === "synthetic") return ["It learnt from faces that a program drew, and knows nothing of real ones."];
+  if (!WITH_FER2013.has(data)) return ["Who the faces that it learnt from belong to, and who labelled them, is not known here."];
+  return [
+    "The faces that it learnt from were mostly posed, found by web searches and labelled by others: ten people’s ",
+    link(FERPLUS, "second look"),
+    " agrees with 62\u202f% of FER2013’s test labels.",
+  ];
 }
 
 function accuracy(share) {
