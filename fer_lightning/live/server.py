@@ -5,6 +5,7 @@ Frames are looked at in memory and forgotten; nothing about a player is written 
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext, suppress
 from functools import partial
@@ -77,7 +78,7 @@ def serve(
     _check(model=model, source=source, port=port, threads=threads)
     caps = caps or Caps()
     with ExitStack() as stack:
-        listening = stack.enter_context(closing(listen(host, port, key="port")))
+        listening = stack.enter_context(closing(listen(host, port, key="port", free="port=0 or PORT=0")))
         token = _secret(folder)
         engine = stack.enter_context(_engine(model, threads, detection or {}, caps)) if model else None
         camera = ("server" if source else "client") if engine else "none"
@@ -166,16 +167,18 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
     """What the terminal says before the first player comes."""
     model = hub.metadata
     eyes = (
-        f"Faces are judged by {model.name} ({len(model.classes)} classes), on the {hub.camera}'s camera, once a player "
-        f"agrees."
+        f"Faces are judged by {model.name} ({len(model.classes)} classes), on the {_WHOSE[hub.camera]} camera, once a "
+        f"player agrees.{_DRAWN if model.data.get('name') == 'synthetic' else ''}"
         if model
         else "There is no model: nobody is looked at, and the game goes by texts and solved tasks. "
-        "With a camera: model=face.onnx"
+        "With a camera: make game MODEL=face.onnx, or model=face.onnx behind this command."
     )
     warning = "" if _is_loopback(host) else f"\n\n{_EXPOSED.format(host=host)}"
     return f"{eyes}\nOpen in a browser ({page}):\n\n  {address}\n\nCtrl-C ends it.{warning}"
 
 
+_WHOSE = {"client": "browser's", "server": "server's own"}
+_DRAWN = " It learnt from faces that a program drew, and knows nothing of real ones."
 _EXPOSED = (
     "host={host}: other machines can reach this server, and what goes over the line, the address's secret and pictures "
     "of players with it, can be read on the way. Browsers give no camera to such an address either. Better: leave "
@@ -294,9 +297,11 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> Source:
 
     def lost() -> None:
         words = f"The server's camera or video {name!r} gives no pictures; it is tried again every 2 s."
+        print(words, file=sys.stderr, flush=True)
         hub.notify(protocol.Notice(level="warning", code="camera_lost", message=words), stands=True)
 
     def back() -> None:
+        print(f"The server's camera or video {name!r} is back.", file=sys.stderr, flush=True)
         hub.standing.pop("camera_lost", None)
         hub.notify(protocol.Notice(level="info", code="camera_back", message="The server's camera is back."))
 

@@ -1,5 +1,6 @@
 """A camera or video of the server, for players who have agreed; it is open only while somebody has."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ IDLE_SECONDS = 0.1  # between two looks at whether pictures are wanted
 class Source:
     """A context manager; its thread calls `show` with JPEGs, `lost` when there are none, `back` when there are again.
 
-    name    a camera's number, or a video file, which begins again at its end. UserError where there is no such file
+    name    a camera's number, or a video file, which begins again at its end. UserError where it is none
     wanted  whether anybody has agreed to be looked at
     fps     pictures a second that are shown; of a video the same moments as at its own rate
     """
@@ -68,7 +69,7 @@ class Source:
 
     def _play(self) -> int:
         """Show pictures until there are none, or none are wanted; how many these were."""
-        capture = cv2.VideoCapture(self._opened)
+        capture = _capture(self._opened)
         said = capture.get(cv2.CAP_PROP_FPS)
         step = max(1, round((said if 0 < said <= MOST_FPS else USUAL_FPS) / self._fps))
         shown, begun = 0, time.monotonic()
@@ -89,9 +90,26 @@ class Source:
 
 
 def check_source(name: str) -> None:
-    """UserError for what is neither a camera's number nor a file."""
-    if not name.isdecimal() and not Path(name).is_file():
-        raise UserError(f"source={name}: no such video file. Name one, or a camera's number: source=0")
+    """UserError for what is neither a camera's number nor a video. A camera may be plugged in later."""
+    if name.isdecimal():
+        return
+    if not Path(name).is_file():
+        raise UserError(f"source={name}: no such video file. Name one, or a camera's number: source=0 (make: SOURCE=0)")
+    capture = _capture(name)
+    plays = capture.grab()
+    capture.release()
+    if not plays:
+        raise UserError(
+            f"source={name}: OpenCV finds no picture in this file. Name a video, one made by "
+            f"ffmpeg -i {Path(name).name} -c:v libx264 video.mp4 say, or a camera's number: source=0 (make: SOURCE=0)"
+        )
+
+
+def _capture(source: int | str) -> cv2.VideoCapture:
+    """Without what OpenCV and FFmpeg print about a source that gives nothing: `lost` says it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2.VideoCapture(source)
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

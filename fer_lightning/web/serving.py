@@ -13,10 +13,11 @@ LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("", "0.0.0.0")  # which no browser sends as the Host of its requests
 
 
-def listen(host: str, port: int, *, key: str) -> socket.socket:
+def listen(host: str, port: int, *, key: str, free: str | None = None) -> socket.socket:
     """A socket that connections already queue at, so that the printed address works at once; 0: a free port.
 
     UserError, naming the setting `key`, where the port cannot be had, and where the host is none of this machine's.
+    `free`: how the user asks for a free port; None: `key`=0.
     """
     if host in EVERYWHERE:
         raise UserError(
@@ -32,9 +33,10 @@ def listen(host: str, port: int, *, key: str) -> socket.socket:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             words = f"host={host}: {error.strerror}; an address of this machine is expected, the default is {LOOPBACK}"
             raise UserError(words) from error
+        free = free or f"{key}=0"
         raise UserError(
             f"{key}={port}: {os.strerror(error.errno)}; end the program that listens there, or name another port "
-            f"({key}=0 takes a free one, but a page that is open finds the server again only at the same port)"
+            f"({free} takes a free one, but a page that is open finds the server again only at the same port)"
         ) from error
     return listening
 

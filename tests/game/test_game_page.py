@@ -272,3 +272,4 @@ def test_the_server_with_its_own_camera_dies_in_the_middle_of_a_game_and_the_gam
         expect(page.locator("#stay")).to_have_attribute("aria-pressed", "true")
         player.solve()
         assert player.level == began + 2
+        expect(page.locator("#log")).not_to_contain_text("The level stays")

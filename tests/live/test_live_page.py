@@ -7,7 +7,7 @@ import face_video
 import numpy as np
 import pytest
 from collect_portraits import needs_model
-from face_models import drawn_model
+from face_models import drawn_metadata, drawn_model
 from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
 
@@ -22,7 +22,8 @@ AWAY = 0.65  # and at which it is absent
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return drawn_model(tmp_path_factory.mktemp("model") / "face.onnx")
+    learnt = drawn_metadata().data | {"name": "fer2013"}
+    return drawn_model(tmp_path_factory.mktemp("model") / "face.onnx", data=learnt)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,23 @@ def test_without_a_model_the_page_names_the_export_and_reads_text(visit):
         page.keyboard.press("Enter")
         expect(page.locator("#state")).to_have_text("bored")
         assert page.evaluate("window.asked") == 0
+
+
+def test_a_model_that_learnt_from_drawn_faces_claims_no_others_and_a_lost_camera_is_no_light(visit, tmp_path):
+    model = drawn_model(tmp_path / "face.onnx", data=drawn_metadata().data | {"name": "synthetic"})
+    video = face_video.write_video(tmp_path / "video.avi", [face_video.frame(ASIDE)] * 10, fps=5)
+    with LiveServer(model, source=video) as server:
+        page = visit(server.address)
+        expect(page.locator(".consent")).to_contain_text("faces that a program drew, and knows nothing of real ones")
+        expect(page.locator(".consent")).not_to_contain_text("FER2013")
+        expect(page.locator(".consent")).to_contain_text("Faces are found in its pictures")
+        agree(page)
+        running(page)
+        away = video.rename(tmp_path / "unplugged.avi")
+        expect(page.locator("#light")).to_have_text("Server’s camera: no picture", timeout=15_000)
+        expect(page.locator("#light")).to_have_attribute("data-camera", "paused")
+        away.rename(video)
+        running(page)
 
 
 def test_the_servers_own_camera_is_shown_after_consent_alone(visit, model, tmp_path):

@@ -17,6 +17,7 @@ export class Eyes {
   #camera;
   #sender = null;
   #mode = "off"; // off, starting or on
+  #lost = false; // the server's own camera gives no pictures
   #resting = false; // in a break nothing is looked at
   #about = null; // the model and the camera of the last welcome
 
@@ -30,6 +31,7 @@ export class Eyes {
     connection.addEventListener("lost", () => this.#lost());
     connection.addEventListener("faces", ({ detail }) => this.#sender?.answered(detail.frame));
     connection.addEventListener("picture", ({ detail }) => this.#paint(detail));
+    connection.addEventListener("notice", ({ detail }) => this.#noticed(detail.code));
     $("consent").addEventListener("close", () => $("consent").replaceChildren());
     addEventListener("pagehide", () => this.stop());
   }
@@ -111,12 +113,19 @@ export class Eyes {
   // What was agreed to holds for the same model and the same camera alone.
   #welcomed() {
     const { model, camera } = this.#connection.welcome;
+    this.#lost = false; // else a notice follows
     const about = JSON.stringify([model, camera]);
     const same = about === this.#about;
     this.#about = about;
     if (!same) return this.#forgo();
     if (!this.on) return;
     this.#send();
+    this.#show();
+  }
+
+  #noticed(code) {
+    if (code !== "camera_lost" && code !== "camera_back") return;
+    this.#lost = code === "camera_lost";
     this.#show();
   }
 
@@ -150,15 +159,16 @@ export class Eyes {
   #show() {
     const sends = this.on && !this.#resting && this.#connection.ready;
     const server = this.#connection.welcome?.camera === "server";
-    $("light").dataset.camera = !this.on ? "off" : sends ? "on" : "paused";
-    $("light").textContent = !this.on ? "Camera off" : sends ? "Camera on" : "Camera on, nothing is sent";
+    const blind = sends && this.#lost;
+    $("light").dataset.camera = !this.on ? "off" : sends && !blind ? "on" : "paused";
+    $("light").textContent = !this.on ? "Camera off" : blind ? "Server’s camera: no picture" : sends ? "Camera on" : "Camera on, nothing is sent";
     $("watch").textContent = this.on ? "Stop watching" : "Let Bit watch …";
     document.title = `${this.on ? (sends ? "● " : "◐ ") : ""}Bit by Bit`;
     $("view").hidden = !this.on;
     $("video").hidden = server;
     $("picture").hidden = !server;
-    $("view").classList.toggle("resting", !sends);
-    $("view").querySelector("figcaption").textContent = sends ? "What Bit sees" : "Nothing is sent";
+    $("view").classList.toggle("resting", !sends || blind);
+    $("view").querySelector("figcaption").textContent = blind ? "No picture" : sends ? "What Bit sees" : "Nothing is sent";
     this.#changed(sends);
   }
 }

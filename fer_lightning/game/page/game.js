@@ -43,6 +43,7 @@ let reason = "";
 let state = null; // the server's last word on how it goes for the player
 let faces = null;
 let away = false;
+let restoring = false; // after a reconnect the player's word is given to the server again, and its answer is no news
 const noticed = new Set();
 
 // ---- tasks
@@ -190,7 +191,8 @@ function setAdapt(on) {
 
 function onDifficulty({ level, by, reason: why }) {
   if (bounded(level) !== game.level) moveTo(bounded(level), why, by === "player");
-  else if (by !== "start") bit.say(why);
+  else if (by !== "start" && !(by === "player" && restoring)) bit.say(why);
+  if (by === "player") restoring = false;
   showDials();
 }
 
@@ -311,7 +313,7 @@ function looked() {
 }
 
 function why() {
-  const holds = connection.held ? " You told me to stay, so I do." : "";
+  const holds = connection.held ? " You chose it, so I leave it there." : "";
   const off = $("adapt").checked ? "" : " And I may not change anything: the switch is off.";
   return `Level ${game.level}, “${LEVELS[game.level - 1].name}”: ${reason || "this is where we began."}${holds}${off}`;
 }
@@ -320,6 +322,7 @@ function why() {
 
 function onWelcome({ level, adapt }) {
   $("trouble").hidden = true;
+  restoring = connection.held;
   if (!game.begun) {
     $("adapt").checked = adapt;
     game.level = bounded(level);

@@ -29,7 +29,7 @@ const UNKNOWN = { state: "unknown", confidence: 0, probabilities: {}, reasons: [
 // What the light says, by whose camera it is.
 const LIGHTS = {
   client: { on: "Camera on", paused: "Camera on, nothing is sent", off: "Camera off" },
-  server: { on: "Server’s camera on", paused: "Server’s camera, paused", off: "Camera off" },
+  server: { on: "Server’s camera on", lost: "Server’s camera: no picture", paused: "Server’s camera, paused", off: "Camera off" },
 };
 
 const $ = (id) => document.getElementById(id);
@@ -44,6 +44,7 @@ let about = null; // the server's welcome
 let colors = new Map();
 let mode = "off"; // off, starting, on or paused
 let sender = null;
+let lost = false; // the server's camera gives no pictures
 let lastAnswer = 0;
 let states = new Map();
 
@@ -52,6 +53,7 @@ let states = new Map();
 function onWelcome(welcome) {
   const before = about;
   about = welcome;
+  lost = false; // else a notice follows
   notices.clear();
   if (!before) return begin();
   if (JSON.stringify(before.model) !== JSON.stringify(about.model) || before.camera !== about.camera) return beginAgain();
@@ -175,7 +177,6 @@ function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
   const latency = about.camera === "client" ? sender.answered(frame) : milliseconds.total;
   if (mode !== "on") return;
   lastAnswer = performance.now();
-  notices.drop("camera_lost");
   fit(width, height);
   boxes.show(faces, colors, about.camera === "client");
   cards.show(faces, about.model.classes);
@@ -186,6 +187,20 @@ function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
   const [largest] = bySize(faces.filter(({ doubt }) => !doubt));
   timeline.look(largest?.smoothed ?? null);
   meters.answered(latency, milliseconds, dropped);
+}
+
+function onNotice(notice) {
+  notices.show(notice);
+  if (notice.code === "camera_lost") onSource(true);
+  if (notice.code === "camera_back") onSource(false);
+}
+
+// Whether the server's camera is lost, or is back.
+function onSource(isLost) {
+  lost = isLost;
+  if (lost) forget();
+  else notices.drop("camera_lost");
+  showLight();
 }
 
 // A frame of the server's camera; its faces follow.
@@ -221,8 +236,8 @@ function onState({ state, confidence, probabilities, reasons }) {
 
 function showLight() {
   const on = mode === "on" || mode === "paused";
-  const light = !on ? "off" : mode === "on" && connection.ready ? "on" : "paused";
-  const words = (LIGHTS[about?.camera] ?? LIGHTS.client)[light];
+  const light = !on ? "off" : mode === "on" && connection.ready && !lost ? "on" : "paused";
+  const words = (LIGHTS[about?.camera] ?? LIGHTS.client)[light === "paused" && mode === "on" && connection.ready ? "lost" : light];
   $("light").dataset.camera = light;
   $("light").textContent = words;
   document.title = on ? `${light === "on" ? "●" : "◐"} ${words} · Live` : "Live";
@@ -235,7 +250,7 @@ function showLight() {
 }
 
 function showOver() {
-  const words = mode === "paused" ? "Paused" : connection.ready ? "" : "Waiting for the server";
+  const words = mode === "paused" ? "Paused" : !connection.ready ? "Waiting for the server" : lost ? "No picture" : "";
   $("over").hidden = !words;
   $("over").textContent = words;
 }
@@ -294,6 +309,6 @@ connection.addEventListener("welcome", ({ detail }) => onWelcome(detail));
 connection.addEventListener("faces", ({ detail }) => onFaces(detail));
 connection.addEventListener("state", ({ detail }) => onState(detail));
 connection.addEventListener("picture", ({ detail }) => onPicture(detail));
-connection.addEventListener("notice", ({ detail }) => notices.show(detail));
+connection.addEventListener("notice", ({ detail }) => onNotice(detail));
 connection.addEventListener("lost", ({ detail }) => onLost(detail));
 connection.open();

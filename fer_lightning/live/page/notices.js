@@ -3,7 +3,7 @@
 import { element } from "/shared/elements.js";
 
 const SECONDS = 15; // that a notice stays which is not renewed
-const STAYING = new Set(["server_away", "model_replaced"]);
+const STAYING = new Set(["server_away", "model_replaced", "camera_lost"]);
 
 export class Notices {
   #place;
