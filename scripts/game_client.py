@@ -3,7 +3,8 @@
     python scripts/game_client.py "http://127.0.0.1:8767/?token=..."          what the server prints
     python scripts/game_client.py ADDRESS --bot 20                            plays 20 tasks by itself
 
-Type the number; or words, to which the server listens too; or: easier, harder, stay, decide, quit. No camera is used.
+Type the number; or words, to which the server listens too; or: easier, harder, stay, decide, help, quit. No camera is
+used.
 """
 
 import argparse
@@ -12,9 +13,15 @@ import sys
 import time
 
 from fer_lightning.errors import UserError
+from fer_lightning.live import protocol
 from fer_lightning.live.client import Client
 
 WORDS = {"easier": -1, "stay": 0, "harder": 1, "decide": None}
+HELP = (
+    "Type the number in decimal, or: easier, harder (one level), stay (at this one), decide (the server does), quit.\n"
+    "Whatever else you type the server reads, to learn how it goes for you."
+)
+ANSWER_SECONDS = 1.5  # the server speaks every second
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,11 +69,29 @@ def asked(client: Client) -> int | None:
             return int(typed)
         if typed == "quit":
             return None
-        if typed in WORDS:
+        if typed == "help":
+            print(HELP)
+        elif typed in WORDS:
             client.override(WORDS[typed])
         elif typed:
-            client.text(typed)
+            listen(client)  # what was said before is no answer
+            print(f"(the server: {answer_to(client, typed)})")
         listen(client)
+
+
+def answer_to(client: Client, words: str) -> str:
+    """What the server makes of the player's words, by the state that it tells next."""
+    if not client.text(words):
+        return "gone, it is tried again"
+    until = time.monotonic() + ANSWER_SECONDS
+    while (left := until - time.monotonic()) > 0:
+        message = client.receive(timeout=left)
+        if message is not None and not isinstance(message, bytes):
+            if message.type == "state":
+                sure = "" if message.state == "unknown" else f" {message.confidence:.0%}".replace("%", " %")
+                return "; ".join([message.state + sure, *message.reasons])
+            say(message)
+    return "no answer"
 
 
 def bot_answer(random_: random.Random, number: int, ahead: float) -> int:
@@ -82,12 +107,15 @@ def sum_in_words(number: int) -> str:
 def listen(client: Client) -> None:
     """Say what the server has said since."""
     while message := client.receive(timeout=0.05):
-        if isinstance(message, bytes):
-            continue
-        if message.type == "difficulty":
-            print(f"* {message.reason} (level {message.level})")
-        elif message.type == "notice":
-            print(f"* {message.message}")
+        if not isinstance(message, bytes):
+            say(message)
+
+
+def say(message: protocol.FromServer) -> None:
+    if message.type == "difficulty":
+        print(f"* {message.reason} (level {message.level})")
+    elif message.type == "notice":
+        print(f"* {message.message}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from fer_lightning.errors import UserError
@@ -27,6 +27,12 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two tries
 PATIENCE = 10.0  # seconds for a handshake and for the welcome
 LARGEST = 1 << 20  # bytes of a message of the server
 AWAY = (OSError, TimeoutError, EOFError, InvalidHandshake, ConnectionClosed)
+REFUSALS = {  # statuses of HTTP, as docs/protocol.md has them
+    400: "a server answers there, but not to this name: take host and port as it printed them",
+    401: "a server answers there, but this token is not its own: take the address that it printed last",
+    403: "a server answers there, but refuses what comes from a page of another origin: send no Origin header",
+    503: "a server answers there, but it is full: try again in some seconds, or raise its caps.connections",
+}
 
 
 class Client:
@@ -65,6 +71,11 @@ class Client:
         except UserError:
             self.close()
             raise
+        except InvalidStatus as error:
+            self.close()
+            status = error.response.status_code
+            words = REFUSALS.get(status, f"what answers there is no live server: HTTP status {status}")
+            raise UserError(f"{self._socket_address}: {words}") from None
         except (*AWAY, ValidationError) as error:
             self.close()
             raise UserError(

@@ -6,6 +6,7 @@ worst. Nothing of what it sends is written down anywhere, not even in an error's
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from contextlib import suppress
@@ -159,11 +160,19 @@ class Connection:
             self._mistake("too_fast", f"More than {self._caps.texts_per_second:g} messages a second; this one is lost.")
 
     def _not_understood(self, error: ValidationError) -> None:
-        """Told in words that hold nothing of what was sent."""
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["loc"] == ("hello", "protocol"):
+        """Told in words that hold nothing of what was sent but a key's or a type's name."""
+        found = error.errors(include_url=False, include_input=False)
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a misspelt key lacks, too
+        if found[0]["loc"] == ("hello", "protocol"):
             words = f"This server speaks version {protocol.VERSION} of the protocol."
             self._end(POLICY, _notice("error", "protocol", words))
+        elif first["type"] == "union_tag_invalid":
+            words = f"There is no type{_name(first['ctx']['tag'])} of message: {', '.join(_KEYS)} are known."
+            self._mistake("bad_message", words)
+        elif first["type"] == "extra_forbidden":
+            kind, key = first["loc"][0], first["loc"][-1]
+            words = f"There is no key{_name(key)} in a message {kind}: {', '.join(_KEYS[kind])} are known."
+            self._mistake("bad_message", words)
         elif first["type"] in _NOT_UNDERSTOOD:
             self._mistake("bad_message", _NOT_UNDERSTOOD[first["type"]])
         else:
@@ -302,11 +311,26 @@ class Connection:
 
 _NOT_UNDERSTOOD = {
     "json_invalid": "This is no JSON.",
-    "union_tag_invalid": "There is no such type of message.",
     "union_tag_not_found": "A message is an object with a type.",
     "model_attributes_type": "A message is an object with a type.",
-    "extra_forbidden": "There is a key that this type of message does not have.",
 }
+_KEYS = {
+    kind.model_fields["type"].default: tuple(kind.model_fields)
+    for kind in (
+        protocol.Hello,
+        protocol.Consent,
+        protocol.Text,
+        protocol.Outcome,
+        protocol.Override,
+        protocol.Adapt,
+    )
+}
+
+
+def _name(sent: object) -> str:
+    """What a client called something, where it is a short plain name: else it could be words of the player."""
+    plain = isinstance(sent, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,39}", sent)
+    return f" {sent!r}" if plain else ""
 
 
 def _notice(level: str, code: str, words: str) -> protocol.Notice:

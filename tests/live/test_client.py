@@ -75,6 +75,27 @@ def test_an_address_of_no_server(address, words):
         pass
 
 
+def test_another_s_token_is_told_from_no_server():
+    with LiveServer() as server:
+        address = server.address.replace(server.token, "8" * 32)
+        with (
+            pytest.raises(UserError, match="this token is not its own: take the address"),
+            Client(address, name="test"),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(("status", "words"), [(503, "it is full"), (403, "another origin"), (418, "HTTP status 418")])
+def test_why_a_handshake_is_refused_is_told(status, words):
+    refuse = {"process_request": lambda connection, _: connection.respond(status, "")}
+    with serve(lambda _: None, "127.0.0.1", 0, **refuse) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.socket.getsockname()[1]}/?token=x"
+        with pytest.raises(UserError, match=words), Client(address, name="test"):
+            pass
+        server.shutdown()
+
+
 def answering(*messages: dict):
     """A server that says these, whatever it hears; -> the address for a client."""
 

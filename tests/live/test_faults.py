@@ -1,6 +1,7 @@
 """What breaks while players play: the server's camera, the model's file, the game in a terminal."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,9 @@ def test_the_server_s_own_camera_is_shown_to_who_agrees_lost_and_found_again(mod
             undecided.say({"type": "adapt", "on": False})
             undecided.wait("difficulty", lambda message: not message["adapt"])
             assert not undecided.pictures, "nothing is shown to who has not agreed"
-        assert "Traceback" not in server.log.read_text()
+        told = server.log.read_text()
+        assert (told.count("gives no pictures"), told.count("is back"), told.count("Traceback")) == (1, 1, 0)
+        assert "[" not in told.partition("Ctrl-C ends it.")[2], "OpenCV and FFmpeg say nothing themselves"
 
 
 def test_a_replaced_model_is_told_to_all_and_the_old_one_goes_on(model, tmp_path, monkeypatch):
@@ -103,6 +106,17 @@ def test_the_game_in_a_terminal_plays_itself():
         assert done.stdout.count("Which number is") == 10
         assert "* This is where we start. (level 3)" in done.stdout
         assert "(level 4)" in done.stdout, "a player who solves nearly all of it meets harder tasks"
+        told = subprocess.run(
+            [*command[:3], "--seed", "1"],
+            cwd=ROOT,
+            input="help\nugh\nquit\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "easier, harder" in told.stdout
+        assert re.search(r"\(the server: \w+.*you wrote “ugh”", told.stdout)
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
     assert "no live server answers there" in refused.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from face_models import drawn_model
+from face_models import drawn_metadata, drawn_model
 from live_clients import HELLO, Plain, closed_by_server, handshake, health, part, visit
 from live_frames import busy_jpeg, claims, jpeg, level_of, many_scans
 from live_server import LiveServer
@@ -23,8 +23,11 @@ from websockets.sync.client import connect
 
 from fer_lightning.difficulty.fixed import Fixed
 from fer_lightning.errors import UserError
+from fer_lightning.export.face_model import FaceModel
+from fer_lightning.faces.quality import Rules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live.__main__ import run
+from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Caps
 from fer_lightning.live.server import introduction
@@ -277,6 +280,25 @@ def test_values_that_cannot_be_are_refused(server, message):
         assert player.wait("difficulty")["level"] == 2
 
 
+@pytest.mark.parametrize(
+    ("message", "named", "unsaid"),
+    [
+        ({"type": "outcome", "sorrect": True}, ["sorrect", "correct, seconds, level"], "nobody"),
+        ({"type": "wether"}, ["wether", "hello, consent, text, outcome, override, adapt"], "nobody"),
+        ({"type": "text", "text": "x", "I am so sad": 1}, ["text: type, text are known"], "sad"),
+        ({"type": "text", "text": "x", "a" * 41: 1}, ["type, text are known"], "aaa"),
+        ({"type": "I am so sad"}, ["hello, consent"], "sad"),
+    ],
+    ids=str,
+)
+def test_what_is_not_known_is_named_with_what_is_unless_it_may_be_the_player_s_words(server, message, named, unsaid):
+    with Plain(server) as player:
+        player.say(message)
+        words = player.wait("notice")["message"]
+    assert all(one in words for one in named)
+    assert unsaid not in words
+
+
 def test_another_version_is_told_and_left(server):
     with Plain(server, hello=False) as player:
         player.say(HELLO | {"protocol": 2})
@@ -463,13 +485,17 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
         (["model=nothing.onnx"], "model=nothing.onnx: no such file"),
         (["source=0"], "there is no model to look with"),
         (["source=nothing.mp4", "model=x"], "source=nothing.mp4: no such video file"),
+        (["source=README.md", "model=x"], "source=README.md: OpenCV finds no picture in this file"),
         (["prot=1"], "prot: no such key. Did you mean port?"),
         (["caps.conections=1"], "Did you mean caps.connections?"),
         (["policy=afect"], "policy=afect: no such option"),
         (["port=99999"], "port=99999: a port from 1 to 65535"),
         (["page=life"], "page='life': expected one of"),
         (["threads=0"], "threads=0: choose 1 or more"),
-        (["port={taken}"], "Address already in use; end the program that listens there, or name another port"),
+        (
+            ["port={taken}"],
+            "Address already in use; end the program that listens there, or name another port (port=0 or PORT=0",
+        ),
         (["host=0.0.0.0"], "host=0.0.0.0: name the one address"),
         (["host=203.0.113.7"], "host=203.0.113.7: "),
         (["caps.connections=0"], "caps.connections=0: more than 0; the default is 64"),
@@ -496,6 +522,15 @@ def test_nothing_of_it_needs_torch():
     rooms = "server, __main__, client".replace(", ", ", fer_lightning.live.")
     code = f"{blocked} import fer_lightning.live.{rooms}, fer_lightning.difficulty.chosen"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_a_model_that_learnt_from_drawn_faces_says_so(tmp_path):
+    for name in ("synthetic", "fer2013"):
+        file = drawn_model(tmp_path / f"{name}.onnx", data=drawn_metadata().data | {"name": name})
+        hub = Hub(Engine(FaceModel(file), [], Rules()), Caps(), "client", Fixed(), "fixed")
+        words = introduction(hub, "127.0.0.1", "http://127.0.0.1:1/?token=x", "live")
+        assert ("faces that a program drew" in words) == (name == "synthetic")
+        assert "on the browser's camera" in words
 
 
 def test_another_host_is_warned_about():
