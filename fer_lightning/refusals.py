@@ -28,6 +28,8 @@ COMMANDS = {
     SimulateSettings: ("python -m fer_lightning.simulate", CONF / "live" / "simulate.yaml"),
     PredictSettings: ("python -m fer_lightning.predict", CONF / "predict" / "predict.yaml"),
 }
+# OmegaConf's words for a type, and ours.
+TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 # Folders of conf/ that hold no group of train.py.
 NO_GROUPS = ("hydra", "collect", "live", "predict")
 
@@ -94,7 +96,7 @@ def _no_key_of(schema: type, found: re.Match[str], text: str) -> str:
 
 def _wrong_type(found: re.Match[str], text: str) -> str:
     full = re.search(r"full_key: (\S+)", text)
-    return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected {found[2]}."
+    return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected {TYPES.get(found[2], found[2])}."
 
 
 def _wrong_choice(found: re.Match[str], text: str) -> str:
@@ -137,7 +139,7 @@ def _keys_below(parent: str, root: Path = CONF / "train.yaml") -> list[str]:
 
 
 _KNOWN: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
-    (r"Could not find '([\w/]+/[\w.-]+)'", _no_option),
+    (r"Could not find '([\w/]+/[^'\n]+)'", _no_option),
     (r"Could not override '([^']+)'\.\s+No match in the defaults list", _no_key),
     (r"Invalid value '([^']*)', expected one of (\[[^\]]*\])", _wrong_choice),
     (r"Value '(.*?)' of type '\w+' could not be converted to (\w+)", _wrong_type),

@@ -77,7 +77,7 @@ def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsy
         (["modle=face.onnx"], "modle: no such key. Did you mean model?"),
         (["faces.min_scor=0.5"], "faces.min_scor: no such key. Did you mean faces.min_score?"),
         (["faces.kind=mtcnn"], "faces.kind='mtcnn': expected one of [auto, yunet, haar, whole]"),
-        (["every=often"], "every='often': expected Integer"),
+        (["every=often"], "every='often': expected a whole number"),
         (["model=nowhere.onnx", "input=."], "model=nowhere.onnx: no such file. Make one"),
         (["face.onnx"], "'face.onnx': expected key=value"),
     ],
