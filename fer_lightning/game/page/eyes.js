@@ -17,7 +17,7 @@ export class Eyes {
   #camera;
   #sender = null;
   #mode = "off"; // off, starting or on
-  #lost = false; // the server's own camera gives no pictures
+  #blind = false; // the server's own camera gives no pictures
   #resting = false; // in a break nothing is looked at
   #about = null; // the model and the camera of the last welcome
 
@@ -113,7 +113,7 @@ export class Eyes {
   // What was agreed to holds for the same model and the same camera alone.
   #welcomed() {
     const { model, camera } = this.#connection.welcome;
-    this.#lost = false; // else a notice follows
+    this.#blind = false; // else a notice follows
     const about = JSON.stringify([model, camera]);
     const same = about === this.#about;
     this.#about = about;
@@ -125,7 +125,7 @@ export class Eyes {
 
   #noticed(code) {
     if (code !== "camera_lost" && code !== "camera_back") return;
-    this.#lost = code === "camera_lost";
+    this.#blind = code === "camera_lost";
     this.#show();
   }
 
@@ -159,7 +159,7 @@ export class Eyes {
   #show() {
     const sends = this.on && !this.#resting && this.#connection.ready;
     const server = this.#connection.welcome?.camera === "server";
-    const blind = sends && this.#lost;
+    const blind = sends && this.#blind;
     $("light").dataset.camera = !this.on ? "off" : sends && !blind ? "on" : "paused";
     $("light").textContent = !this.on ? "Camera off" : blind ? "Server’s camera: no picture" : sends ? "Camera on" : "Camera on, nothing is sent";
     $("watch").textContent = this.on ? "Stop watching" : "Let Bit watch …";
