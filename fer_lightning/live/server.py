@@ -146,10 +146,11 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
     for name, value, least in (("long_side", limits["long_side"], 64), ("most", limits["most_faces"], 1)):
         if value < least:
             raise UserError(f"faces.{name}={value}: {least} or more")
+    recogniser = FaceModel(model, threads=1)
     kind, file = options.pop("kind", "auto"), options.pop("model", None)
     detectors = [open_detector(file, kind=kind) for _ in range(threads)]
     return Engine(
-        FaceModel(model, threads=1),
+        recogniser,
         detectors,
         Rules(**options),
         frame_bytes=caps.frame_bytes,

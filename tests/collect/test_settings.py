@@ -13,7 +13,6 @@ REFUSED = {
     "emotion=boredm": "emotion=boredm: no such option. Did you mean emotion=boredom?",
     "provider=bing": "Allowed: commons, google, local, openverse.",
     "target=ten": "target='ten': expected a whole number.",
-    "emotion=very bored": "emotion=very bored: no such option. Did you mean emotion=boredom? Allowed: boredom, distracted, frustration.",
     "target=0": "target=0: how many faces are wanted, 1 or more",
     "oversample=0.5": "oversample=0.5",
     "targt=3": "targt: no such key. Did you mean target?",

@@ -10,11 +10,12 @@ SYNTHETIC = "data=synthetic"
 
 REFUSALS = [
     (["modle=emonext"], ["modle", "Did you mean model?"]),
+    (["model=emo next"], ["model=emo next: no such option", "Did you mean model=emonext?"]),
     (["model=emonet"], ["model=emonet: no such option", "Did you mean model=emonext?", "resemotenet"]),
     ([SYNTHETIC, "model.widht=3"], ["model.widht", "Did you mean model.width?"]),
     ([SYNTHETIC, "+model.widht=3"], ["model.widht", "Did you mean model.width?", "ResEmoteNet"]),
     ([SYNTHETIC, "seeed=1"], ["seeed", "Did you mean seed?"]),
-    (["seed=abc"], ["seed", "'abc'", "Integer"]),
+    (["seed=abc"], ["seed", "'abc'", "a whole number"]),
     (["resume=sometimes"], ["resume", "'sometimes'", "auto", "never"]),
     ([SYNTHETIC, "model.width=wide"], ["model.width='wide'", "expected float"]),
     ([SYNTHETIC, "data.batch_size=3.5"], ["data.batch_size=3.5", "expected int"]),
