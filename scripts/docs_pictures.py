@@ -83,7 +83,9 @@ def live(model: Path, folder: Path) -> None:
     camera = folder / "camera.mjpeg"
     write_mjpeg(camera, portrait(17.0, 10), 10)
     with live_page(camera, model=model, threads=2) as page:
-        page.locator("input[type=checkbox]").first.check()
+        page.get_by_role("checkbox").first.wait_for()
+        take(page, "consent.png")
+        page.get_by_role("checkbox").first.check()
         page.get_by_role("button", name="camera").first.click()
         page.wait_for_timeout(58_000)
         page.get_by_placeholder("Type as a player").fill("nice, one more")
