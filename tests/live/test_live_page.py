@@ -3,6 +3,7 @@
 import json
 import re
 
+import cv2
 import face_video
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from collect_portraits import needs_model
 from face_models import drawn_metadata, drawn_model
 from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
+
+from fer_lightning.data.synthetic import load
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
@@ -138,6 +141,25 @@ def test_an_empty_room_is_unknown_and_a_face_that_goes_leaves_no_label_behind(vi
     expect(page.locator("#absent")).to_be_visible()
     expect(page.locator(".box")).to_have_count(0)
     expect(page.locator("#nobody")).to_have_text("No face in the picture.")
+
+
+def test_drawn_faces_get_a_label_each_in_their_own_place(visit, server, camera):
+    """A pale, large one is the player, a dark one beside it somebody else: see face_models.drawn_model."""
+    picture = np.full((480, 640, 3), 110, np.uint8)
+    faces = load(rows=100, seed=1).pixels
+    for row, left, side, light in ((12, 20, 340, 1.25), (20, 430, 180, 0.45)):
+        face = cv2.resize(faces[row], (side, side), interpolation=cv2.INTER_CUBIC)
+        picture[60 : 60 + side, left : left + side] = np.clip(light * face, 0, 255)[..., None]
+    face_video.write_mjpeg(camera, [picture], fps=1)
+    page = visit(server.address)
+    agree(page)
+    expect(page.locator(".box")).to_have_count(2)
+    player, other = (page.locator(".box").filter(has_text=label) for label in ("sad", "disgust"))
+    expect(player).to_be_visible()
+    expect(other).to_be_visible()
+    assert player.bounding_box()["width"] > other.bounding_box()["width"]
+    assert player.bounding_box()["x"] > other.bounding_box()["x"]  # as in a mirror
+    expect(page.locator("#reasons")).to_contain_text("sad")
 
 
 def test_faces_in_doubt_get_no_label(visit, server, camera):
