@@ -142,7 +142,7 @@ def test_loopback_alone_is_opened_for_tests(allow_loopback, image_host):
         "http://",
         "http:///1.jpg",
         "http://[::1/1.jpg",
-        "http://user:word@pictures.example/1.jpg",
+        "http://user:word@pictures.example/1.jpg",  # pragma: allowlist secret
         "http://pictures.example:99999/1.jpg",
         "http://\x00/1.jpg",
     ],

@@ -142,7 +142,7 @@ def test_texts_are_one_line_short_and_without_tricks():
     [
         "javascript:alert(1)",
         "file:///etc/passwd",
-        "https://user:pass@host.org/",
+        "https://user:pass@host.org/",  # pragma: allowlist secret
         "https:///nohost",
         "https://a b.org/",
         "https://a.org/\u202e",
