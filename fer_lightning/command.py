@@ -1,8 +1,9 @@
 """What the command lines share: key=value words composed by Hydra, and mistakes told in words, without a traceback."""
 
+import argparse
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -34,11 +35,27 @@ def settings(
         raise UserError(explain(error, schema)) from None
 
 
+def typed(program: str, description: str | None, usage: str = "", arguments: Sequence[str] | None = None) -> list[str]:
+    """The key=value words of a command line that takes nothing else but --help, which prints `description`.
+
+    usage  what follows the program's name in its usage; arguments: instead of the process's own
+    """
+    parser = argparse.ArgumentParser(
+        program,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{program} {usage}".strip(),
+    )
+    parser.add_argument("words", nargs="*", metavar="key=value", help="see above")
+    return parser.parse_args(arguments).words
+
+
 @contextmanager
-def failures_in_words(program: str, kept: str) -> Iterator[None]:
+def failures_in_words(program: str, kept: str, *, again: str | None = None) -> Iterator[None]:
     """Ends the process with status 2 and `program: what is wrong` for what a user can mend.
 
-    kept  what became of the work after an error of the system: "Nothing is half written"
+    kept   what became of the work after an error of the system: "Nothing is half written"
+    again  what the same command does after Ctrl-C, which then ends the process with status 130: "begins anew"
     """
     try:
         yield
@@ -46,6 +63,11 @@ def failures_in_words(program: str, kept: str) -> Iterator[None]:
         refuse(program, str(error))
     except OSError as error:
         refuse(program, f"{in_words(error)}. {kept}: mend that and give the same command again.")
+    except KeyboardInterrupt:
+        if again is None:
+            raise
+        print(f"\nStopped. {kept}; the same command {again}.", file=sys.stderr)
+        sys.exit(130)
 
 
 def refuse(program: str, message: str) -> NoReturn:

@@ -17,7 +17,6 @@ same machine writes the same bytes; what cannot be the same stands under `call` 
 latency and the count of looks at the test rows.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,12 +41,9 @@ PROGRAM = "python -m fer_lightning.evaluate"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=f"{PROGRAM} run=PATH"
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
-    with command.failures_in_words("evaluate", "Nothing is half written"):
-        evaluate(config(parser.parse_args().overrides))
+    overrides = command.typed(PROGRAM, __doc__, "run=PATH [key=value ...]")
+    with command.failures_in_words("evaluate", "Nothing is half written", again="begins anew"):
+        evaluate(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:

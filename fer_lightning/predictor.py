@@ -1,8 +1,6 @@
 """Probabilities of a trained network for faces as they are stored, and how long they take."""
 
-import statistics
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,9 @@ from fer_lightning.data.loader import Batch, EvalLoader, FaceDataset
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.network import Network
+from fer_lightning.stopwatch import median_seconds
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-SECONDS = 2.0  # about as long is measured for each latency
-REPEATS = (2, 100)
 
 
 def device_of(name: str) -> torch.device:
@@ -94,19 +91,8 @@ def latency(predictor: Predictor, images: Tensor, batch_size: int) -> dict[str, 
     """
     batch = images.repeat(-(-batch_size // len(images)), 1, 1)[:batch_size]
     return {
-        "milliseconds_of_one_image": round(1000 * _median_seconds(lambda: predictor(images[:1])), 3),
-        "images_per_second": round(batch_size / _median_seconds(lambda: predictor(batch)), 1),
+        "milliseconds_of_one_image": round(1000 * median_seconds(lambda: predictor(images[:1])), 3),
+        "images_per_second": round(batch_size / median_seconds(lambda: predictor(batch)), 1),
         "batch_size": batch_size,
         **predictor.facts(),
     }
-
-
-def _median_seconds(call: Callable[[], Any]) -> float:
-    """After one call to warm up; the results' way to the CPU makes a GPU finish its work."""
-    call()
-    times: list[float] = []
-    while len(times) < REPEATS[0] or (sum(times) < SECONDS and len(times) < REPEATS[1]):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)

@@ -40,7 +40,7 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _brief_latency(monkeypatch):
-    monkeypatch.setattr("fer_lightning.predictor.REPEATS", (1, 1))
+    monkeypatch.setattr("fer_lightning.stopwatch.REPEATS", (1, 1))
 
 
 @pytest.fixture

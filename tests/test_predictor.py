@@ -76,7 +76,7 @@ def test_each_row_is_predicted_once_and_in_order():
 
 
 def test_latency_names_what_it_was_measured_on(monkeypatch):
-    monkeypatch.setattr(predictor, "REPEATS", (1, 1))
+    monkeypatch.setattr("fer_lightning.stopwatch.REPEATS", (1, 1))
     seen = []
     one = made("flip")
     monkeypatch.setattr(one.network.stn, "forward", lambda x: seen.append(len(x)) or x)

@@ -1,19 +1,11 @@
 """The root keys of a collection, typed: a wrong key or type is refused while the config is composed."""
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from omegaconf import MISSING
 
-
-class DetectorKind(Enum):
-    """What finds faces: see faces/detector.py."""
-
-    auto = "auto"
-    yunet = "yunet"
-    haar = "haar"
-    whole = "whole"
+from fer_lightning.faces.settings import DetectorKind
 
 
 @dataclass

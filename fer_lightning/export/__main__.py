@@ -12,12 +12,7 @@ Before the file takes its place, its probabilities are held against the checkpoi
 not looked at: what the card says of them, the run has measured.
 """
 
-import argparse
 import shlex
-import statistics
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +23,7 @@ from fer_lightning import command
 from fer_lightning.errors import UserError
 from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.files import replacing, write_atomically
+from fer_lightning.stopwatch import median_seconds
 from fer_lightning.trained import TrainedRun, open_run
 
 if TYPE_CHECKING:
@@ -40,21 +36,12 @@ PROGRAM = "python -m fer_lightning.export"
 SUFFIX = ".onnx"
 MOST_APART = 1e-4  # between a probability of the file and the checkpoint's
 BATCH = 32  # crops in the second measurement of time
-SECONDS, CALLS = 1.0, (2, 30)  # about as long is measured, and how many calls
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=f"{PROGRAM} run=PATH"
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
-    overrides = parser.parse_args(arguments).overrides
-    try:
-        with command.failures_in_words("export", "Nothing is half written"):
-            export(config(overrides))
-    except KeyboardInterrupt:
-        print("\nStopped. Nothing is half written; the same command begins anew.", file=sys.stderr)
-        sys.exit(130)
+    overrides = command.typed(PROGRAM, __doc__, "run=PATH [key=value ...]", arguments)
+    with command.failures_in_words("export", "Nothing is half written", again="begins anew"):
+        export(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:
@@ -135,23 +122,12 @@ def tell(model: "FaceModel", out: Path, apart: float, faces: np.ndarray, whose: 
         ("model card", str(card_path(out))),
         ("classes", ", ".join(model.metadata.classes)),
         ("equality", f"within {apart:.1g} of the checkpoint's probabilities on {len(faces):,} {whose}"),
-        ("1 crop", f"{_milliseconds(lambda: model(crops[:1])):.1f} ms"),
-        (f"{BATCH} crops", f"{_milliseconds(lambda: model(crops)):.1f} ms"),
+        ("1 crop", f"{1000 * median_seconds(lambda: model(crops[:1])):.1f} ms"),
+        (f"{BATCH} crops", f"{1000 * median_seconds(lambda: model(crops)):.1f} ms"),
     ):
         table.add_row(*line)
     Console(soft_wrap=True).print(table, highlight=False)
     print(f"try it: python -m fer_lightning.predict {shlex.quote(f'model={out}')} input=photographs")
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    """The median of some calls, after one to warm up."""
-    call()
-    times: list[float] = []
-    while len(times) < CALLS[0] or (sum(times) < SECONDS and len(times) < CALLS[1]):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return 1000 * statistics.median(times)
 
 
 if __name__ == "__main__":

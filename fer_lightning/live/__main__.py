@@ -8,7 +8,6 @@ It prints the address to open. Every setting, with its comment, stands in conf/l
 docs/protocol.md says how other games talk to it.
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -27,13 +26,7 @@ TEXTS = ("model", "source", "folder", "faces.model")
 
 def main(words: list[str] | None = None, *, program: str = "live", page: str | None = None, about: str = "") -> None:
     """`page`: what the address opens where the command line does not say; `about`: the help of another program."""
-    parser = argparse.ArgumentParser(
-        f"python -m fer_lightning.{program}",
-        description=about or __doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", nargs="*", metavar="key=value", help="see above")
-    given = parser.parse_args(words).words
+    given = command.typed(f"python -m fer_lightning.{program}", about or __doc__, "[key=value ...]", words)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)

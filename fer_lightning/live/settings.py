@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from fer_lightning.collect.settings import DetectorKind
+from fer_lightning.faces.settings import DetectorKind
 
 
 class Page(Enum):

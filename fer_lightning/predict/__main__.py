@@ -17,9 +17,7 @@ It writes predictions.csv and predictions.jsonl (a row for each face), annotated
 OUT. What cannot be read is listed there, and the rest goes on. No torch is needed.
 """
 
-import argparse
 import signal
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,23 +39,12 @@ TEXTS = ("model", "input", "out", "faces.model")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        PROGRAM,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"{PROGRAM} model=FILE input=PATH [key=value ...]",
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
-    overrides = parser.parse_args(arguments).overrides
+    overrides = command.typed(PROGRAM, __doc__, "model=FILE input=PATH [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # a picture that can be read has no faults worth a word
-    try:
-        with command.failures_in_words("predict", "No table is half written"):
-            run(config(overrides))
-    except KeyboardInterrupt:
-        print("\nStopped. No table is half written; the same command begins anew.", file=sys.stderr)
-        sys.exit(130)
+    with command.failures_in_words("predict", "No table is half written", again="begins anew"):
+        run(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from fer_lightning.collect.settings import DetectorKind
+from fer_lightning.faces.settings import DetectorKind
 
 
 @dataclass

@@ -15,7 +15,6 @@ sensitivity    false: only as assumed, without what others= tries
 It writes simulation.png, index.html, table.md, table.csv and summary.json. No torch is needed.
 """
 
-import argparse
 import shlex
 import signal
 import sys
@@ -70,21 +69,10 @@ ABOVE_0 = ("likeness", "state_seconds", "task_seconds", "expression_seconds", "m
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        PROGRAM,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"{PROGRAM} [model=FILE] [key=value ...]",
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see above")
-    overrides = parser.parse_args(arguments).overrides
+    overrides = command.typed(PROGRAM, __doc__, "[model=FILE] [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with command.failures_in_words("simulate", "No file is half written"):
-            run(config(overrides), f"{PROGRAM} {shlex.join(overrides)}".strip())
-    except KeyboardInterrupt:
-        print("\nStopped. No file is half written; the same command begins anew.", file=sys.stderr)
-        sys.exit(130)
+    with command.failures_in_words("simulate", "No file is half written", again="begins anew"):
+        run(config(overrides), f"{PROGRAM} {shlex.join(overrides)}".strip())
 
 
 def config(overrides: list[str]) -> DictConfig:

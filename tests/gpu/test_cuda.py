@@ -121,7 +121,7 @@ def test_a_run_that_was_cut_off_ends_near_the_undisturbed_one(tmp_path, monkeypa
 
 
 def test_evaluation_on_the_gpu_is_that_on_the_cpu_but_for_rounding(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_lightning.predictor.REPEATS", (1, 1))
+    monkeypatch.setattr("fer_lightning.stopwatch.REPEATS", (1, 1))
     run(tmp_path, *SMALL, "trainer.precision=32-true")
     for device in ("cuda", "cpu"):
         evaluate.evaluate(evaluate.config([f"run={tmp_path}", f"device={device}", "tta=ten_crop"]))
