@@ -119,10 +119,15 @@ def build_data(cfg: DictConfig) -> FERDataModule:
     )
 
 
-def build_network(cfg: DictConfig, num_classes: int) -> Network:
-    """Weights depend on the seed alone, whatever was drawn before."""
+def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tensor | None = None) -> Network:
+    """Build the network; its weights depend only on the seed and on `training_faces`.
+
+    training_faces  normalised images (N, 1, S, S) for backbones that compute initial weights from them; None if all
+                    weights will come from a checkpoint
+    """
     torch.manual_seed(derive_seed(cfg.seed, "weights"))
-    backbone = make(_without(cfg.model, MODEL_KEYS), num_classes=num_classes)
+    node = _without(cfg.model, MODEL_KEYS)
+    backbone = make(node, num_classes=num_classes, **_asked_for(node, training_faces=training_faces))
     stn = make(cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
     if cfg.model.weights:
         from fer_lightning.models.published import load_published  # and with it timm, a second's import
@@ -140,7 +145,7 @@ def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
 def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
     num_classes = len(data.table.classes)
     return FERClassifier(
-        network=build_network(cfg, num_classes),
+        network=build_network(cfg, num_classes, data.sample_faces()),
         loss=build_loss(cfg, data.class_counts),
         optimizer=make(cfg.optim, _partial_=True),
         schedule=make(cfg.schedule),
@@ -175,6 +180,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
     callbacks = build_callbacks(cfg, folder)
     trainer = _make_trainer(
         cfg.trainer,
+        **_precision(cfg.trainer),
         callbacks=callbacks,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         logger=build_logger(cfg, folder),
@@ -193,6 +199,23 @@ def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
             "Choose trainer.precision=bf16-mixed or 32-true."
         )
     return trainer
+
+
+def _precision(node: DictConfig) -> dict[str, str]:
+    """Replace precision=auto by the fastest precision of the device that still trains like float32."""
+    if node.get("precision") != "auto":
+        return {}
+    on_gpu = node.accelerator in ("gpu", "cuda") or (node.accelerator == "auto" and torch.cuda.is_available())
+    return {"precision": "bf16-mixed" if on_gpu or cpu_computes_in_bfloat16() else "32-true"}
+
+
+def cpu_computes_in_bfloat16() -> bool:
+    """Return True if this CPU has units for bfloat16; without them it is about ten times slower than float32.
+
+    torch versions that cannot tell count as having none.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def _make_trainer(node: DictConfig, **supplied: Any) -> pl.Trainer:

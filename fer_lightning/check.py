@@ -35,7 +35,7 @@ MODEL_KEYS = ("mean", "std", "weights")
 
 # What only the run knows, and build.py supplies.
 SUPPLIED = {
-    "model": {"num_classes"},
+    "model": {"num_classes", "training_faces"},
     "stn": {"in_channels", "input_size"},
     "loss": {"class_counts", "num_classes"},
     "sampler": {"labels", "seed", "rank", "world_size"},
@@ -56,7 +56,7 @@ TRAINER_REFUSALS = {
     "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; callbacks.best and callbacks.last set them",
 }
 PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
 # The least value of a number, by its key.
@@ -68,6 +68,8 @@ AT_LEAST = {
     "data.train_eval_rows": 1,
     "model.width": 0.01,
     "optim.lr": 0,
+    "optim.rest_lr": 0,
+    "optim.steps": 1,
     "optim.weight_decay": 0,
     "trainer.accumulate_grad_batches": 1,
     "callbacks.last.every_n_steps": 1,

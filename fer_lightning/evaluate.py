@@ -109,7 +109,7 @@ def build_predictor(cfg: DictConfig, run: TrainedRun, num_classes: int) -> "Pred
         mean=model.mean,
         std=model.std,
         device=device_of(cfg.device.value),
-        precision=run.config.trainer.get("precision", "32-true"),
+        precision=run.summary.get("precision", "32-true"),
     )
 
 

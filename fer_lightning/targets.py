@@ -19,7 +19,7 @@ ROOMS = {
     "augment": ("fer_lightning.augment.*",),
     "loss": ("fer_lightning.losses.*",),
     "sampler": ("fer_lightning.samplers.*",),
-    "optim": ("torch.optim.*",),
+    "optim": ("torch.optim.*", "fer_lightning.optimizers.*"),
     "schedule": ("fer_lightning.schedules.*",),
     "trainer": (
         "lightning.pytorch.trainer.trainer.Trainer",

@@ -77,6 +77,10 @@ class FERDataModule(pl.LightningDataModule):
         counts = np.bincount(self.table.labels[self.train_rows], minlength=len(self.table.classes))
         return counts.tolist()
 
+    def sample_faces(self) -> torch.Tensor:
+        """The train_eval rows as the network sees them: normalised, not augmented, float (N, 1, S, S)."""
+        return self.transform.evaluate(self.pixels[_positions(self.train_eval_rows)])
+
     def test_rows(self) -> TestRows:
         """The test rows, and which of them show nothing that training or validation could have seen."""
         return judge_test_rows(self.table, self.split)

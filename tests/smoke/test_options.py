@@ -28,6 +28,7 @@ SMALL = {
     "resemotenet": ("model.width=0.0625", "model.input_size=48"),
     "emonext": ("model.input_size=64", "data.batch_size=4"),
     "timm": ("model.input_size=48",),
+    "whitened_cnn": ("model.channels=[8,16]",),
     "se_resnet": ("model.blocks=[1,1]", "model.channels=[4,8]"),
 }
 

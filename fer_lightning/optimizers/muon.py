@@ -1,0 +1,98 @@
+"""Muon, an optimizer that orthogonalises the updates of convolutions (Jordan et al. 2024)."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from timm.optim.muon import zeropower_via_newtonschulz
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fer_lightning.errors import UserError
+
+COEFFICIENTS = [(3.4445, -4.7750, 2.0315)]  # Jordan's quintic: singular values end between 0.7 and 1.2
+
+
+class Muon(Optimizer):
+    """Momentum, orthogonalised, for convolutions; SGD with Nesterov momentum for all other parameters.
+
+    The update of a convolution (out, in, h, w), read as a matrix (out, in h w), is replaced by the nearest matrix whose
+    singular values are about 1 (https://kellerjordan.github.io/posts/muon/). Before it, the weight is rescaled to the
+    Frobenius norm sqrt(out), as in airbench (https://github.com/KellerJordan/cifar10-airbench). So `lr` is relative to
+    the weight, and a normalisation must follow each convolution. Depthwise convolutions and linear layers go to SGD.
+
+    timm's class of this name always orthogonalises in bfloat16, which is slower than float32 on CPUs without bfloat16
+    units, and its other parameters get AdamW. Its Newton-Schulz iteration is used here.
+
+    lr             step size of convolutions, relative to their norm
+    momentum       share of the last update that is kept
+    steps          Newton-Schulz iterations; each costs three products of matrices
+    rest_lr        learning rate of all other parameters
+    rest_momentum  their Nesterov momentum
+    weight_decay   their L2 penalty, added to the gradient
+
+    Raises UserError if there is no convolution to orthogonalise.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 0.12,
+        momentum: float = 0.6,
+        steps: int = 3,
+        rest_lr: float = 0.05,
+        rest_momentum: float = 0.85,
+        weight_decay: float = 5e-4,
+    ) -> None:
+        params = list(params)
+        convolutions = [p for p in params if p.ndim == 4 and p.shape[1] > 1]
+        rest = [p for p in params if not (p.ndim == 4 and p.shape[1] > 1)]
+        if not convolutions:
+            raise UserError(
+                "optim=muon: the network has no convolution over several channels, which Muon needs. Use optim=adamw."
+            )
+        groups = [{"params": convolutions, "lr": lr, "momentum": momentum, "weight_decay": 0.0, "steps": steps}]
+        if rest:
+            groups.append({"params": rest, "lr": rest_lr, "momentum": rest_momentum, "steps": 0})
+        super().__init__(groups, {"weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Update all parameters that have a gradient; return the closure's loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            update = _orthogonal_step if group["steps"] else _sgd_step
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    update(parameter, self._look_ahead(parameter, group), group)
+        return loss
+
+    def _look_ahead(self, parameter: nn.Parameter, group: dict) -> Tensor:
+        """Add the gradient to the momentum and return the Nesterov update."""
+        gradient = parameter.grad.add(parameter, alpha=group["weight_decay"])
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(parameter)
+        velocity = state["momentum"].mul_(group["momentum"]).add_(gradient)
+        return gradient.add_(velocity, alpha=group["momentum"])
+
+
+def _sgd_step(parameter: Tensor, update: Tensor, group: dict) -> None:
+    parameter.sub_(update, alpha=group["lr"])
+
+
+def _orthogonal_step(parameter: Tensor, update: Tensor, group: dict) -> None:
+    parameter.mul_(len(parameter) ** 0.5 / parameter.norm().clamp(min=1e-7))
+    parameter.sub_(orthogonalised(update, group["steps"]), alpha=group["lr"])
+
+
+def orthogonalised(update: Tensor, steps: int) -> Tensor:
+    """Return the update (out, in, h, w) with the singular values of its matrix (out, in h w) moved towards 1.
+
+    bfloat16 on a GPU, float32 on a CPU.
+    """
+    dtype = torch.bfloat16 if update.is_cuda else torch.float32
+    matrix = zeropower_via_newtonschulz(update.flatten(1), steps, COEFFICIENTS, dtype=dtype)
+    return matrix.to(update.dtype).view(update.shape)
