@@ -144,8 +144,11 @@ def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
 
 def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
     num_classes = len(data.table.classes)
+    network = build_network(cfg, num_classes, data.sample_faces())
+    if data.start_size != cfg.model.input_size:
+        _try_size(network, data.start_size, cfg)
     return FERClassifier(
-        network=build_network(cfg, num_classes, data.sample_faces()),
+        network=network,
         loss=build_loss(cfg, data.class_counts),
         optimizer=make(cfg.optim, _partial_=True),
         schedule=make(cfg.schedule),
@@ -154,6 +157,19 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
         seed=cfg.seed,
         compile=cfg.compile,
     )
+
+
+@torch.no_grad()
+def _try_size(network: Network, size: int, cfg: DictConfig) -> None:
+    """Raise UserError if the network cannot take images of this side."""
+    try:
+        network.eval()(torch.zeros(1, 1, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"data.start_size={size}: {cfg.model._target_.rpartition('.')[2]} takes only images of "
+            f"model.input_size={cfg.model.input_size} ({error}). Use data.start_size=null."
+        ) from None
+    network.train()
 
 
 def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:

@@ -30,6 +30,7 @@ FEED_KEYS = (
     "eval_batch_size",
     "train_eval_rows",
     "train_rows",
+    "start_size",
 )
 MODEL_KEYS = ("mean", "std", "weights")
 
@@ -240,6 +241,23 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
+    _check_start_size(config["data"].get("start_size"), config)
+
+
+def _check_start_size(start: int | None, config: dict[str, Any]) -> None:
+    final = config["model"]["input_size"]
+    if start is None:
+        return
+    if not 32 <= start < final or (final - start) % 8:
+        raise UserError(
+            f"data.start_size={start}: must be 32 or more and a multiple of 8 below model.input_size={final}. "
+            "Use null to train on images of one size."
+        )
+    if config["compile"]:
+        raise UserError(
+            f"data.start_size={start} with compile=true: each size would be compiled while training. Use "
+            "compile=false or data.start_size=null."
+        )
 
 
 def _value_at(config: dict[str, Any], key: str) -> Any:

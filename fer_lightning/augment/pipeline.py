@@ -75,14 +75,19 @@ class BatchTransform:
         self.std = std
         self.num_classes = num_classes
 
-    def train(self, images: Tensor, target: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """-> x, and target int64 (B,) as it came or, after mixing, float (B, K)."""
+    def train(
+        self, images: Tensor, target: Tensor, generator: Generator, size: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return augmented x, and target int64 (B,) as it came or, after mixing, float (B, K).
+
+        size  side of x in pixels; None: input_size
+        """
         augmentation = self.augmentation
         theta = augmentation.theta(len(images), generator)
         # Only pixel operations need [0, 1]: without them the warp normalises. Mixing, a weighted mean,
         # gives the same before and after the normalisation.
         mean, std = (0.0, 1.0) if augmentation.pixel else (self.mean, self.std)
-        x = warp(images, theta, self.input_size, augmentation.padding, mean, std)
+        x = warp(images, theta, size or self.input_size, augmentation.padding, mean, std)
         for operation in augmentation.pixel:
             x = operation(x, generator)
         if augmentation.pixel:

@@ -18,6 +18,8 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.seeding import derive_seed
 
+GROWTH = 0.6  # share of the epochs during which training images grow
+SIZE_STEP = 8  # pixels by which they grow
 GPU_SHARE = 0.25  # of the free memory of a GPU, which the faces may take
 
 
@@ -36,6 +38,9 @@ class FERDataModule(pl.LightningDataModule):
     eval_batch_size  rows a step in evaluation; has no effect on any figure
     train_eval_rows  fixed training rows that are also evaluated, to measure overfitting like with like
     train_rows     train on a random subset of this many rows; None: on all
+    start_size     side in pixels of training images at first; they grow to the network's input size in steps of 8 px
+                   over the first 60 % of the epochs, and small images train faster (Tan and Le 2021, arXiv:2104.00298,
+                   section 4). None: always the input size. Evaluation always uses the input size.
     track_test     give the test rows to each validation as well, as its third set
     """
 
@@ -54,11 +59,13 @@ class FERDataModule(pl.LightningDataModule):
         eval_batch_size: int = 256,
         train_eval_rows: int = 3589,
         train_rows: int | None = None,
+        start_size: int | None = None,
         track_test: bool = False,
     ) -> None:
         super().__init__()
         self.table, self.transform, self.sampler, self.seed = table, transform, sampler, seed
         self.batch_size, self.eval_batch_size, self.track_test = batch_size, eval_batch_size, track_test
+        self.start_size = start_size or transform.input_size
         self.split = make_split(table, split, split_seed, fold, folds)
         self.train_rows = _subset(self.split.train, train_rows, split_seed, "data.train_rows")
         self.train_eval_rows = _subset(
@@ -129,12 +136,21 @@ class FERDataModule(pl.LightningDataModule):
         size = self.transform.input_size
         return torch.zeros(self.batch_size, 1, size, size, device=self.trainer.strategy.root_device)
 
+    def training_size(self, progress: float) -> int:
+        """Return the side in pixels of training images when this share of the epochs is done, 0 to 1."""
+        final = self.transform.input_size
+        if progress >= GROWTH:
+            return final
+        levels = (final - self.start_size) // SIZE_STEP
+        return self.start_size + SIZE_STEP * int(levels * progress / GROWTH)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (in training alone), resize and normalise; image becomes float (B, 1, S, S)."""
         if self.trainer.training:
             seed = derive_seed(self.seed, "augment", *batch["key"], self.trainer.global_rank)
             generator = torch.Generator().manual_seed(seed)
-            image, target = self.transform.train(batch["image"], batch["target"], generator)
+            size = self.training_size(batch["key"][0] / self.trainer.max_epochs)
+            image, target = self.transform.train(batch["image"], batch["target"], generator, size)
         else:
             image, target = self.transform.evaluate(batch["image"]), batch["target"]
         return {**batch, "image": image, "target": target}

@@ -71,6 +71,24 @@ def module(table, **options) -> FERDataModule:
     return data
 
 
+@pytest.mark.parametrize(
+    ("start", "sizes"),
+    [(32, [32, 32, 32, 40, 40, 40, 48, 48, 48, 48]), (40, [40] * 6 + [48] * 4), (None, [48] * 10)],
+)
+def test_training_images_grow_to_the_input_size(table, start, sizes):
+    data = module(table, start_size=start)
+    assert [data.training_size(epoch / 10) for epoch in range(10)] == sizes
+
+
+def test_only_training_images_are_small(table):
+    data = module(table, start_size=32)
+    data.trainer.max_epochs = 10
+    images = {"image": data.pixels[:4], "target": data.labels[:4], "key": (0, 0)}
+    assert data.on_after_batch_transfer(images, 0)["image"].shape == (4, 1, 32, 32)
+    data.trainer.training = False
+    assert data.on_after_batch_transfer(images, 0)["image"].shape == (4, 1, 48, 48)
+
+
 def test_no_training_row_is_validated_or_tested(table):
     data = module(table)
     train, val, test = (set(rows.tolist()) for rows in (data.split.train, data.split.val, data.split.test))

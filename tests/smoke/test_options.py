@@ -9,6 +9,7 @@ import yaml
 from conftest import ROOT, TINY, composed
 
 import train
+from fer_lightning.errors import UserError
 from fer_lightning.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -58,6 +59,7 @@ COMBINATIONS = [
     ("trainer.precision=32-true", "channels_last=false", "trainer.accumulate_grad_batches=2"),
     ("trainer.precision=bf16-mixed", "trainer.gradient_clip_val=0.5"),
     ("data.split=stratified", "data.train_rows=60"),
+    ("model=whitened_cnn", "optim=muon", "data.start_size=32", "stn=affine", "trainer.max_epochs=3"),
     ("data.taxonomy=learning_game",),
 ]
 
@@ -78,6 +80,11 @@ def shallow_convnext(monkeypatch):
 @pytest.mark.parametrize("overrides", COMBINATIONS, ids=" ".join)
 def test_combination_takes_real_steps(overrides, shallow_convnext, tmp_path):
     assert run(tmp_path, *overrides)["status"] == "done"
+
+
+def test_a_network_of_fixed_size_rejects_growing_images(tmp_path):
+    with pytest.raises(UserError, match=r"data\.start_size=32: TimmBackbone takes only images of model\.input_size=48"):
+        run(tmp_path, "model=timm", "model.name=vit_tiny_patch16_224", "data.start_size=32")
 
 
 def test_the_networks_auxiliary_loss_is_logged_and_added(shallow_convnext, tmp_path):
