@@ -22,11 +22,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer_lightning import runs, schema, slurm
-from fer_lightning.check import check
+from fer_lightning.config import schema
+from fer_lightning.config.check import check
+from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
-from fer_lightning.interruption import Interrupted, follow_parent, follow_sweep, is_child, signals
-from fer_lightning.refusals import explain
+from fer_lightning.runs import run_folder, slurm
+from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, is_child, signals
 
 schema.register()
 
@@ -45,49 +46,51 @@ def run(cfg: DictConfig) -> float | None:
 def train(cfg: DictConfig) -> float | None:
     signals.install()
     overrides = list(HydraConfig.get().overrides.task)
-    folder = runs.RunFolder(Path(cfg.output_dir, cfg.name, runs.job_name(overrides, cfg.seed)))
+    folder = run_folder.RunFolder(Path(cfg.output_dir, cfg.name, run_folder.job_name(overrides, cfg.seed)))
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     with folder.failures_in_words():
-        if runs.is_main_process():
+        if run_folder.is_main_process():
             folder.claim(config, start_over=config["resume"] == "never")
             slurm.tell_other_tasks(folder.path)
         else:
             slurm.await_first_task(folder.path)
         if folder.is_done():
-            if runs.is_main_process():
+            if run_folder.is_main_process():
                 print(f"{folder.path} is done; resume=never would start it over.\n{folder.headline()}")
             return folder.summary()["best_value"]
-        if runs.is_main_process():
+        if run_folder.is_main_process():
             folder.write_provenance(overrides)
-        runs.log_to(folder.path / "train.log")
+        run_folder.log_to(folder.path / "train.log")
         for warning in warnings:
-            runs.log.warning("warning: %s", warning)
+            run_folder.log.warning("warning: %s", warning)
         try:
             return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
         except Interrupted as error:
-            if error.signum == signal.SIGUSR1 and runs.is_main_process():
+            if error.signum == signal.SIGUSR1 and run_folder.is_main_process():
                 slurm.requeue()
             raise
 
 
-def combine(cfg: DictConfig, folder: runs.RunFolder, overrides: list[str]) -> float | None:
+def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str]) -> float | None:
     """Nothing is trained: the mean of what finished runs have predicted."""
-    from fer_lightning import ensemble
+    from fer_lightning.evaluation import ensemble
 
     with folder.failures_in_words():
         start_over = cfg.resume == schema.Resume.never
         return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed, start_over=start_over)
 
 
-def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any]) -> float | None:
-    from fer_lightning import build, checkpoints, distributed
-    from fer_lightning.report import reads
-    from fer_lightning.report import run as report
+def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any]) -> float | None:
+    from fer_lightning.evaluation import after_training
+    from fer_lightning.models import checkpoints
+    from fer_lightning.runs import test_set_reads
+    from fer_lightning.runs.run_summary import recorded
+    from fer_lightning.training import build, distributed
 
-    with report.recorded(folder, build.identity(cfg, folder, choices)) as summary:
+    with recorded(folder, build.identity(cfg, folder, choices)) as summary:
         build.quiet()
         build.set_threads(cfg)
         data = build.build_data(cfg)
@@ -96,8 +99,8 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
         resumed = checkpoints.resumable(folder.last_checkpoint, folder.best_checkpoint, model)
         summary |= build.facts(data, model, trainer)
         for note in (*data.table.notes, *data.split.notes):
-            runs.log.info("note: %s", note)
-        runs.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
+            run_folder.log.info("note: %s", note)
+        run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
 
         def lost(reason: str) -> None:
             folder.write_summary(summary | {"status": "failed", "error": reason})
@@ -106,16 +109,16 @@ def fit_and_test(cfg: DictConfig, folder: runs.RunFolder, choices: dict[str, Any
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
             summary["compile_seconds"] = model.compile_seconds
             best = checkpoints.fitting(folder.best_checkpoint, model)
-            looks = reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
+            looks = test_set_reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             predictions = model.gathered_predictions()
 
         if trainer.is_global_zero:
-            scores = report.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
+            scores = after_training.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
             summary["test"] = {**model.test_row, **scores, "reads": looks}
     if trainer.is_global_zero:
         build.publish(trainer, folder.path, summary)
-        report.closing_table(summary)
+        after_training.closing_table(summary)
         print(f"run folder: {folder.path}")
     return summary.get("best_value")
 
@@ -138,14 +141,14 @@ def main() -> None:
 
 
 def refuse(message: str) -> NoReturn:
-    if not runs.is_main_process():
+    if not run_folder.is_main_process():
         time.sleep(5)  # the first process, which mostly meets the same, tells it and ends this one
     print(f"train.py: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def stop(interruption: Interrupted) -> NoReturn:
-    if not runs.is_main_process():  # with another status srun would end the first, which still has work to do
+    if not run_folder.is_main_process():  # with another status srun would end the first, which still has work to do
         sys.exit(0)
     name = signal.Signals(interruption.signum).name
     print(f"train.py: ended by {name}. The same command goes on where this one stopped.", file=sys.stderr)

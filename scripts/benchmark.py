@@ -41,24 +41,24 @@ from torchvision.datasets import ImageFolder
 
 from fer_lightning.augment.geometric import Crop, Flip, Rotate
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
-from fer_lightning.build import quiet
-from fer_lightning.classifier import FERClassifier
-from fer_lightning.data.clean import judge_test_rows
-from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest, write_store
-from fer_lightning.data.loader import FaceDataset, TrainLoader
+from fer_lightning.data.judged_rows import judge_test_rows
 from fer_lightning.data.readers.faces import Faces
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
+from fer_lightning.evaluation.predictions import Predictions, write_predictions
 from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
+from fer_lightning.models.network import Network
 from fer_lightning.models.resemotenet import ResEmoteNet
-from fer_lightning.network import Network
-from fer_lightning.report.predictions import Predictions, write_predictions
 from fer_lightning.samplers.shuffle import Shuffle
 from fer_lightning.schedules.constant import Constant
 from fer_lightning.stn.none import Identity
+from fer_lightning.training.build import quiet
+from fer_lightning.training.classifier import FERClassifier
+from fer_lightning.training.datamodule import FERDataModule
+from fer_lightning.training.loader import FaceDataset, TrainLoader
 
 ROOT = Path(__file__).resolve().parent.parent
 

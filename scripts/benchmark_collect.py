@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 from timing import bounded, compare, measured, megabytes, seconds
 
-from fer_lightning.collect.database import Collection, now
-from fer_lightning.collect.dedupe import Fer2013, dedupe
-from fer_lightning.collect.hashes import as_signed, both_hashes, phash
+from fer_lightning.collect.images.hashes import as_signed, both_hashes, phash
+from fer_lightning.collect.steps.dedupe import Fer2013, dedupe
+from fer_lightning.collect.store.collection import Collection, now
 from fer_lightning.faces.crop import SIDE
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face
@@ -146,7 +146,7 @@ def add_review(commands) -> None:
 
 
 def review(arguments: argparse.Namespace) -> None:
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from collect_review import Server, collection_for_review
 
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ import websockets
 from timing import bounded, measured, megabytes
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 RATE = 5.0  # frames a second of a player
 LIMIT = 200.0  # milliseconds
@@ -125,7 +125,7 @@ def search(name: str, server: "Server", frames: Path, arguments: argparse.Namesp
 
 
 def write_frames(path: Path, size: tuple[int, int]) -> Path:
-    """Ten seconds of tests/face_video.py as JPEGs."""
+    """Ten seconds of tests/helpers/face_video.py as JPEGs."""
     import face_video
 
     jpegs = [

@@ -124,7 +124,7 @@ finished() { mkdir -p $DONE && touch "$DONE/$1" && say "$1: finished"; }
 phase_tests() {
     mkdir -p $DONE
     within $PYTHON -m pytest -p no:cacheprovider -m "" -rs tests/gpu tests/augment/test_warp.py \
-        tests/augment/test_pipeline.py tests/test_predictor.py > $DONE/tests.log 2>&1 && tail -5 $DONE/tests.log && return
+        tests/augment/test_pipeline.py tests/evaluation/test_predictor.py > $DONE/tests.log 2>&1 && tail -5 $DONE/tests.log && return
     tail -40 $DONE/tests.log
     return 1
 }

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
-from fer_lightning.runs import RunFolder, without_nan
+from fer_lightning.runs.run_folder import RunFolder, without_nan
 
 SAME = ("device", "precision", "commit", "world_size")
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from fer_lightning import schema
+from fer_lightning.config import schema
 from fer_lightning.labels import USAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +43,7 @@ def image_host() -> Iterator[ImageHost]:
 def no_pictures():
     """They take half of a short run's time; for tests that do not look at them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fer_lightning.report.plots._save", lambda figure, path: Path(path))
+        patch.setattr("fer_lightning.pages.plots._save", lambda figure, path: Path(path))
         yield
 
 

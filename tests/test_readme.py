@@ -16,11 +16,11 @@ from conftest import ROOT, composed, pretend_store
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fer_lightning import signatures
-from fer_lightning.check import check
+from fer_lightning.config import annotations
+from fer_lightning.config.check import check
+from fer_lightning.config.messages import groups, options
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
-from fer_lightning.refusals import groups, options
 
 TEXT = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -42,19 +42,19 @@ def example(tmp_path, monkeypatch):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(body)
-    known = signatures.source_file
+    known = annotations.source_file
 
     def source_file(module_name: str) -> Path:
         own = tmp_path / (module_name.replace(".", "/") + ".py")
         return own if own.exists() else known(module_name)
 
-    monkeypatch.setattr(signatures, "source_file", source_file)
+    monkeypatch.setattr(annotations, "source_file", source_file)
     pretend_store(monkeypatch)
-    monkeypatch.setattr("fer_lightning.models.pretrained.locate", lambda size, tag: None)
+    monkeypatch.setattr("fer_lightning.models.imagenet_weights.locate", lambda size, tag: None)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    signatures.signature.cache_clear()
-    signatures._syntax.cache_clear()
+    annotations.signature.cache_clear()
+    annotations._syntax.cache_clear()
 
 
 def runs_of(command: str) -> list[list[str]]:

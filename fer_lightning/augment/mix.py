@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import chance, require
 from fer_lightning.augment.pixel import box_mask
-from fer_lightning.transfer import send
+from fer_lightning.data.transfer import send
 
 
 class Mixing:

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import chance, require, uniform
-from fer_lightning.transfer import send
+from fer_lightning.data.transfer import send
 
 
 class Pixel:

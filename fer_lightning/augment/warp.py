@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_lightning.transfer import send
+from fer_lightning.data.transfer import send
 
 Padding = Literal["zeros", "border", "reflect"]
 

@@ -30,13 +30,13 @@ from typing import NoReturn
 from dotenv import load_dotenv
 from omegaconf import DictConfig, OmegaConf
 
-from fer_lightning import command
-from fer_lightning.check import nearest
 from fer_lightning.collect.settings import CollectSettings
+from fer_lightning.config import command
+from fer_lightning.config.check import nearest
+from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
-from fer_lightning.refusals import CONF
+from fer_lightning.paths import CONF, ROOT
 
-PROGRAM = "python -m fer_lightning.collect"
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
 ALONE = ("purge", "verify")
 # Settings that hold a path or somebody's name.
@@ -50,6 +50,7 @@ TEXTS = (
     "review.annotator",
     "export.folder",
 )
+COMMAND = Command("python -m fer_lightning.collect", CollectSettings, CONF / "collect" / "collect.yaml", TEXTS)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with command.failures_in_words("collect", "What was done is kept"):
             _refuse_steps(steps, options)
-            load_dotenv(CONF.parent / ".env")
+            load_dotenv(ROOT / ".env")
             cfg = config(overrides)
             from fer_lightning.collect.session import Session
 
@@ -82,15 +83,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    return command.settings("collect", CollectSettings, overrides, folder=CONF / "collect", texts=TEXTS)
+    return command.settings(COMMAND, overrides)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        PROGRAM,
+        COMMAND.program,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"{PROGRAM} [step ...] [key=value ...]",
+        usage=f"{COMMAND.program} [step ...] [key=value ...]",
     )
     parser.add_argument("words", nargs="*", metavar="step or key=value", help="see above")
     purged = parser.add_argument_group("what `purge` removes")
@@ -112,9 +113,11 @@ def _refuse_steps(steps: list[str], options: argparse.Namespace) -> None:
             )
     named = [name for name in ("id", "creator", "url") if getattr(options, name) is not None]
     if "purge" in steps and (len(steps) > 1 or len(named) != 1):
-        raise UserError(f"purge runs alone and takes one of --id, --creator, --url. E.g. {PROGRAM} purge --id 3f0dfb3d")
+        raise UserError(
+            f"purge runs alone and takes one of --id, --creator, --url. E.g. {COMMAND.program} purge --id 3f0dfb3d"
+        )
     if named and "purge" not in steps:
-        raise UserError(f"--{named[0]} belongs to purge: {PROGRAM} purge --{named[0]} ...")
+        raise UserError(f"--{named[0]} belongs to purge: {COMMAND.program} purge --{named[0]} ...")
 
 
 def _terminate(*_: object) -> NoReturn:

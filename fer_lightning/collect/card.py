@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from sqlite3 import Row
 
-from fer_lightning.collect.database import Collection, now
-from fer_lightning.collect.funnel import STAGES, funnels, total
 from fer_lightning.collect.review.agreement import agreement
 from fer_lightning.collect.review.decisions import current
+from fer_lightning.collect.store.collection import Collection, now
+from fer_lightning.collect.store.funnel import STAGES, funnels, total
 from fer_lightning.labels import USAGES
 
 

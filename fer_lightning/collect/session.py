@@ -17,19 +17,19 @@ from hydra.utils import get_class
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-from fer_lightning.check import check_node
-from fer_lightning.collect import tally
-from fer_lightning.collect.database import FILE, Collection, Progress
-from fer_lightning.collect.export import CSV, NothingToExport, export
-from fer_lightning.collect.funnel import funnels, lost, total
 from fer_lightning.collect.review.server import check_options, serve, undecided
+from fer_lightning.collect.steps import tally
+from fer_lightning.collect.steps.export import CSV, NothingToExport, export
+from fer_lightning.collect.store.collection import FILE, Collection, Progress
+from fer_lightning.collect.store.funnel import funnels, lost, total
+from fer_lightning.config.allowed_targets import refuse_foreign_targets
+from fer_lightning.config.check import check_node
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.faces.quality import Rules
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
-from fer_lightning.refusals import CONF
-from fer_lightning.targets import refuse_foreign_targets
+from fer_lightning.paths import CONF
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # What every label of the review page may be: the classes that one can train on together.
@@ -81,8 +81,8 @@ class Session:
     # -- gathering
 
     def search(self) -> None:
-        from fer_lightning.collect.queries import queries
-        from fer_lightning.collect.search import search
+        from fer_lightning.collect.steps.queries import queries
+        from fer_lightning.collect.steps.search import search
 
         provider = self.provider
         provider.ready()
@@ -109,7 +109,7 @@ class Session:
             raise UserError(f"{provider.name} gave nothing, and there is nothing else to go on with; see above")
 
     def fetch(self) -> None:
-        from fer_lightning.collect.fetch import fetch
+        from fer_lightning.collect.steps.fetch import fetch
 
         with self.watched("fetching") as progress:
             result = fetch(
@@ -125,7 +125,7 @@ class Session:
         )
 
     def detect(self) -> None:
-        from fer_lightning.collect.detect import detect
+        from fer_lightning.collect.steps.detect import detect
         from fer_lightning.faces.detector import open_detector
 
         faces = self.settings["faces"]
@@ -136,7 +136,7 @@ class Session:
         self.say("detect", f"{result.faces:,} faces in {looked_at:,} new pictures, by {detector.name}")
 
     def dedupe(self) -> None:
-        from fer_lightning.collect.dedupe import dedupe, fer2013_of
+        from fer_lightning.collect.steps.dedupe import dedupe, fer2013_of
 
         root = self.settings["fer2013"]
         problem = store_problem(root)
@@ -166,7 +166,7 @@ class Session:
         serve(self.collection, port=review["port"], definitions=definitions, **whose)
 
     def merge(self) -> None:
-        from fer_lightning.collect.merge import merge
+        from fer_lightning.collect.steps.merge import merge
 
         with self.watched("merging"):
             result = merge(self.collection, seed=self.settings["seed"])
@@ -195,7 +195,7 @@ class Session:
 
     def export(self) -> None:
         """After a merge, for what somebody has decided since the last one counts."""
-        from fer_lightning.collect.merge import merge
+        from fer_lightning.collect.steps.merge import merge
 
         options = self.settings["export"]
         with self.watched("exporting"):
@@ -229,7 +229,7 @@ class Session:
     # -- keeping
 
     def purge(self, *, image: str | None, creator: str | None, url: str | None, reason: str) -> None:
-        from fer_lightning.collect.purge import purge, remove_stores
+        from fer_lightning.collect.steps.purge import purge, remove_stores
 
         with self.collection.locked("steps"), self.collection.locked("review"):
             result = purge(self.collection, image=image, creator=creator, url=url, reason=reason)
@@ -246,7 +246,7 @@ class Session:
                 self.say("", f"{folder} had some of them and is gone too; `export` and the next training write it anew")
 
     def verify(self) -> None:
-        from fer_lightning.collect.verify import verify
+        from fer_lightning.collect.steps.verify import verify
 
         with self.watched("verifying") as progress:
             result = verify(self.collection, progress=progress)
@@ -260,7 +260,7 @@ class Session:
             raise UserError(f"{self.collection.root}: {len(result.faults)} faults, see above")
 
     def _verify_pages(self) -> None:
-        from fer_lightning.collect.verify import pages_that_are_gone
+        from fer_lightning.collect.steps.verify import pages_that_are_gone
 
         with self.watched("asking for pages") as progress:
             gone = pages_that_are_gone(self.collection, client=self.client, progress=progress)
@@ -272,7 +272,7 @@ class Session:
 
     @cached_property
     def client(self):
-        from fer_lightning.collect.network import Client
+        from fer_lightning.collect.http.client import Client
 
         fetch = self.settings["fetch"]
         return Client(

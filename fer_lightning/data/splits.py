@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fer_lightning.data.copies import blank, copies_of, groups
+from fer_lightning.data.duplicates import blank, copies_of, groups
 from fer_lightning.data.ferplus import not_a_face
 from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.table import FaceTable

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fer_lightning.difficulty.performance import Performance, consequence
 from fer_lightning.difficulty.policy import Outcome, Proposal
-from fer_lightning.live.state import STATES, PlayerState
+from fer_lightning.player.state import STATES, PlayerState
 
 EVEN = 1 / len(STATES)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fer_lightning.difficulty.policy import Outcome, Policy
-from fer_lightning.live.state import PlayerState
+from fer_lightning.player.state import PlayerState
 
 KEPT = 50  # outcomes; no policy looks further back
 UNKNOWN = (1 / 3, 1 / 3, 1 / 3)  # probabilities of a state of which nothing is known

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fer_lightning.difficulty.policy import Outcome, Proposal
-from fer_lightning.live.state import PlayerState
+from fer_lightning.player.state import PlayerState
 
 
 class Fixed:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fer_lightning.difficulty.policy import Outcome, Proposal
-from fer_lightning.live.state import PlayerState
+from fer_lightning.player.state import PlayerState
 
 PRIOR = 4.0  # tasks at the wanted rate that every estimate starts from, so that one task decides nothing
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from fer_lightning.live.state import PlayerState
+from fer_lightning.player.state import PlayerState
 
 
 @dataclass(frozen=True)

@@ -19,36 +19,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from fer_lightning import command
+from fer_lightning.config import command
+from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.stopwatch import median_seconds
+from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.files import replacing, write_atomically
-from fer_lightning.stopwatch import median_seconds
-from fer_lightning.trained import TrainedRun, open_run
+from fer_lightning.paths import CONF
 
 if TYPE_CHECKING:
     import onnx
 
-    from fer_lightning.export.face_model import FaceModel
-    from fer_lightning.predictor import Predictor
+    from fer_lightning.evaluation.torch_predictor import Predictor
+    from fer_lightning.faces.face_model import FaceModel
 
-PROGRAM = "python -m fer_lightning.export"
+COMMAND = Command(
+    "python -m fer_lightning.export", ExportFileSettings, CONF / "export.yaml", texts=("run", "out", "data_root")
+)
 SUFFIX = ".onnx"
 MOST_APART = 1e-4  # between a probability of the file and the checkpoint's
 BATCH = 32  # crops in the second measurement of time
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(PROGRAM, __doc__, "run=PATH [key=value ...]", arguments)
+    overrides = command.typed(COMMAND.program, __doc__, "run=PATH [key=value ...]", arguments)
     with command.failures_in_words("export", "Nothing is half written", again="begins anew"):
         export(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    cfg = command.settings("export", ExportFileSettings, overrides, texts=("run", "out", "data_root"))
+    cfg = command.settings(COMMAND, overrides)
     if OmegaConf.is_missing(cfg, "run") or not cfg.run:
-        raise UserError(f"run is not set: the folder of a trained run. E.g. {PROGRAM} run=outputs/train/seed-0")
+        raise UserError(f"run is not set: the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0")
     if cfg.out is None:
         cfg.out = str(Path(cfg.run, f"face{SUFFIX}"))
     if Path(cfg.out).is_dir():
@@ -64,8 +68,8 @@ def export(cfg: DictConfig) -> None:
 
     from fer_lightning.export.card import card
     from fer_lightning.export.described import comparison_faces, describe
-    from fer_lightning.export.face_model import FaceModel
-    from fer_lightning.export.metadata import embed
+    from fer_lightning.faces.face_model import FaceModel
+    from fer_lightning.faces.metadata import embed
 
     out, metadata = Path(cfg.out), describe(run)
     faces, whose = comparison_faces(run, or_drawn=cfg.data_root is None)
@@ -89,8 +93,8 @@ def graph_and_predictor(run: TrainedRun, num_classes: int) -> "tuple[onnx.ModelP
     """The run's best.ckpt as a graph, and as it is, in 32-bit floats on the CPU."""
     import torch
 
-    from fer_lightning.export.network import Recogniser, to_onnx
-    from fer_lightning.predictor import Predictor
+    from fer_lightning.evaluation.torch_predictor import Predictor
+    from fer_lightning.export.recogniser import Recogniser, to_onnx
 
     network, model = run.network(num_classes), run.config.model
     how = {"input_size": model.input_size, "mean": model.mean, "std": model.std}
@@ -99,7 +103,7 @@ def graph_and_predictor(run: TrainedRun, num_classes: int) -> "tuple[onnx.ModelP
 
 def compared(model: "FaceModel", predictor: "Predictor", faces: np.ndarray) -> float:
     """How far apart the two are; UserError where that is too far."""
-    from fer_lightning.export.network import greatest_difference
+    from fer_lightning.export.recogniser import greatest_difference
 
     apart = greatest_difference(model, predictor, faces)
     if not apart <= MOST_APART:

@@ -6,7 +6,7 @@ After the sections of Mitchell et al. 2019, Model Cards for Model Reporting (arX
 import math
 from collections.abc import Iterable, Sequence
 
-from fer_lightning.export.metadata import Metadata
+from fer_lightning.faces.metadata import Metadata
 
 Z = 1.959964  # of a 95 % interval
 CLEAN = "*Clean* rows are no copies, exact or near, of rows that it was trained or chosen on, and they show a face."

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.export.metadata import CROP, Metadata
+from fer_lightning.evaluation.trained_run import TrainedRun
+from fer_lightning.faces.metadata import CROP, Metadata
 from fer_lightning.labels import TAXONOMIES, Taxonomy
-from fer_lightning.metrics import per_class
-from fer_lightning.refusals import CONF
-from fer_lightning.runs import git_state, now
-from fer_lightning.trained import TrainedRun
+from fer_lightning.paths import ROOT
+from fer_lightning.runs.run_folder import git_state, now
+from fer_lightning.statistics.metrics import per_class
 
 FIGURES = ("acc", "f1_macro", "recall_mean")
 FACES = 1000
@@ -39,7 +39,7 @@ def describe(run: TrainedRun) -> Metadata:
             name: None if math.isnan(share) else share for name, share in zip(taxonomy.classes, recall, strict=True)
         },
         confusion=None if confusion is None else tuple(tuple(row) for row in confusion.tolist()),
-        commit=git_state(CONF.parent)["commit"] or "unknown",
+        commit=git_state(ROOT)["commit"] or "unknown",
         exported=now(),
     )
 
@@ -78,7 +78,7 @@ def _network(run: TrainedRun) -> dict[str, Any]:
 
 def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
     """Counts int64 (K, K) of the run's own look at its test rows; None where it had not come to that."""
-    from fer_lightning.report.predictions import read_predictions
+    from fer_lightning.evaluation.predictions import read_predictions
 
     path = run.path / "predictions.csv"
     if not path.is_file():

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
+from fer_lightning.paths import DATA
 
 NAME = "face_detection_yunet_2023mar.onnx"
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"  # pragma: allowlist secret
@@ -28,7 +29,7 @@ MIRRORS = (
     f"https://huggingface.co/opencv/face_detection_yunet/resolve/main/{NAME}",
     "https://github.com/ShiqiYu/libfacedetection.train/raw/0047ac24a/onnx/yunet_s_640_640.onnx",
 )
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "models"
+FOLDER = DATA / "models"
 ENVIRONMENT = "FER_FACE_MODEL"
 
 SECONDS = 60.0  # for one mirror, from its name's resolution to the last byte

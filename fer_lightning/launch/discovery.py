@@ -30,8 +30,8 @@ from omegaconf import DictConfig
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.launch.plan import Job, conclude, plan, write_plan
-from fer_lightning.runs import RunFolder, command_line
-from fer_lightning.slurm import REQUEUE_ME, outside_of_a_job
+from fer_lightning.runs.run_folder import RunFolder, command_line
+from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
 
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
 ENDED |= {"REVOKED", "TIMEOUT"}

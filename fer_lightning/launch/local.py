@@ -20,9 +20,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
-from fer_lightning.interruption import SWEEP
 from fer_lightning.launch.plan import Job, conclude, plan, write_plan
-from fer_lightning.runs import RunFolder, command_line
+from fer_lightning.runs.interruption import SWEEP
+from fer_lightning.runs.run_folder import RunFolder, command_line
 
 LOOK_SECONDS = 0.5
 OUT_OF_MEMORY = "OutOfMemoryError"

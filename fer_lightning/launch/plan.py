@@ -19,11 +19,11 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from fer_lightning.check import check
+from fer_lightning.config.check import check
+from fer_lightning.config.schema import Resume
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
-from fer_lightning.runs import RunFolder, arm_name, job_name
-from fer_lightning.schema import Resume
+from fer_lightning.runs.run_folder import RunFolder, arm_name, job_name
 
 NAME = "sweep.json"
 

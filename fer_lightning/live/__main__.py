@@ -17,11 +17,17 @@ from typing import NoReturn
 
 from omegaconf import OmegaConf
 
-from fer_lightning import command
+from fer_lightning.config import command
+from fer_lightning.config.messages import Command
 from fer_lightning.live.settings import LiveSettings
-from fer_lightning.refusals import CONF
+from fer_lightning.paths import CONF
 
-TEXTS = ("model", "source", "folder", "faces.model")
+COMMAND = Command(
+    "python -m fer_lightning.live",
+    LiveSettings,
+    CONF / "live" / "live.yaml",
+    texts=("model", "source", "folder", "faces.model"),
+)
 
 
 def main(words: list[str] | None = None, *, program: str = "live", page: str | None = None, about: str = "") -> None:
@@ -40,7 +46,7 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
 
 def run(words: list[str]) -> None:
     """Serve as the typed words say, until the end; UserError where they cannot be meant."""
-    cfg = command.settings("live", LiveSettings, words, folder=CONF / "live", texts=TEXTS)
+    cfg = command.settings(COMMAND, words)
     settings = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     from fer_lightning.difficulty.chosen import policy
     from fer_lightning.live.limits import Caps

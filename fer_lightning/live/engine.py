@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from fer_lightning.export.face_model import FaceModel
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face import Face
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces
 from fer_lightning.faces.quality import Rules
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size

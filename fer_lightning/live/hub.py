@@ -9,13 +9,13 @@ import numpy as np
 
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.policy import Policy
-from fer_lightning.export.metadata import Metadata
+from fer_lightning.faces.metadata import Metadata
 from fer_lightning.labels import COLORS
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.limits import Bucket, Caps
 from fer_lightning.live.session import Session
-from fer_lightning.live.state import StateEstimator
+from fer_lightning.player.state import StateEstimator
 
 if TYPE_CHECKING:
     from fer_lightning.live.connection import Connection

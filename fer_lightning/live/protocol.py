@@ -14,15 +14,15 @@ Schema. Numbers are finite, positions are shares of the frame's width and height
 """
 
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fer_lightning.files import write_atomically
+from fer_lightning.paths import DOCS
 
 VERSION = 1
-SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "protocol.json"
+SCHEMA = DOCS / "protocol.json"
 TEXT = 500  # letters of one text of the player
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=1, le=100)]

@@ -23,8 +23,8 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
-from fer_lightning.export.face_model import FaceModel
 from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.quality import Rules
 from fer_lightning.live import protocol
 from fer_lightning.live.connection import Connection
@@ -33,11 +33,11 @@ from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Caps
 from fer_lightning.live.source import Source, check_source
 from fer_lightning.live.websocket import Http, WebSocket, quiet
+from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
-PACKAGE = Path(__file__).resolve().parent.parent
 PAGES = {"live": PACKAGE / "live" / "page", "game": PACKAGE / "game" / "page", "shared": PACKAGE / "web" / "page"}
 ENDING_SECONDS = 3
 ROOM = 64  # connections for pages and handshakes, besides two for each player

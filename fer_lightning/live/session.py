@@ -11,7 +11,7 @@ from fer_lightning.faces.find import Found
 from fer_lightning.faces.tracks import Track, Tracks
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import Look
-from fer_lightning.live.state import STATES, PlayerState, StateEstimator
+from fer_lightning.player.state import STATES, PlayerState, StateEstimator
 
 WHOSE = "two faces: whose?"
 LEAST_SECONDS = 0.1  # between two states

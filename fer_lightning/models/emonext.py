@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
 from fer_lightning.models.blocks import SqueezeExcitation, check_input_size
-from fer_lightning.models.pretrained import locate, timm_name
+from fer_lightning.models.imagenet_weights import locate, timm_name
 
 
 class EmoNeXt(nn.Module):

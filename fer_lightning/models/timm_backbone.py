@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
 from fer_lightning.models.blocks import check_input_size
-from fer_lightning.models.pretrained import weights_file
+from fer_lightning.models.imagenet_weights import weights_file
 
 
 class TimmBackbone(nn.Module):

@@ -26,20 +26,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from fer_lightning import command
+from fer_lightning.config import command
+from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
-from fer_lightning.refusals import CONF
 
 if TYPE_CHECKING:
     from fer_lightning.predict.looks import Progress
 
-PROGRAM = "python -m fer_lightning.predict"
-TEXTS = ("model", "input", "out", "faces.model")
+COMMAND = Command(
+    "python -m fer_lightning.predict",
+    PredictSettings,
+    CONF / "predict" / "predict.yaml",
+    texts=("model", "input", "out", "faces.model"),
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(PROGRAM, __doc__, "model=FILE input=PATH [key=value ...]", arguments)
+    overrides = command.typed(COMMAND.program, __doc__, "model=FILE input=PATH [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # a picture that can be read has no faults worth a word
@@ -49,10 +54,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    cfg = command.settings("predict", PredictSettings, overrides, folder=CONF / "predict", texts=TEXTS)
+    cfg = command.settings(COMMAND, overrides)
     for key, what in (("model", "a file of python -m fer_lightning.export"), ("input", "a photo, a video or a folder")):
         if OmegaConf.is_missing(cfg, key):
-            raise UserError(f"{key} is not set: {what}. E.g. {PROGRAM} model=face.onnx input=photographs")
+            raise UserError(f"{key} is not set: {what}. E.g. {COMMAND.program} model=face.onnx input=photographs")
     return cfg
 
 
@@ -60,8 +65,8 @@ def run(cfg: DictConfig) -> None:
     """Predict, with a bar on a terminal, and print what came out."""
     import cv2
 
-    from fer_lightning.export.face_model import FaceModel
     from fer_lightning.faces.detector import open_detector
+    from fer_lightning.faces.face_model import FaceModel
     from fer_lightning.faces.quality import Rules
     from fer_lightning.predict.predict import predict
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from fer_lightning.collect.decoding_process import TURNS
+from fer_lightning.faces.pixels import over_white, upright
 
 FORMS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 # The last three are listed so that they are told of: Pillow reads none of them everywhere.
@@ -47,11 +47,7 @@ def _too_many(found: str) -> str:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    image = image if turn is None else image.transpose(turn)
+    image = upright(image)
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
         image = image.point(lambda value: value / 256).convert("L")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return over_white(image).convert("RGB")

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.export.face_model import FaceModel
 from fer_lightning.faces.detector import Detector
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces, recipe
 from fer_lightning.faces.quality import Rules
 from fer_lightning.faces.tracks import Tracks
-from fer_lightning.predict.copies import Copies
+from fer_lightning.predict.annotated import Copies
 from fer_lightning.predict.looks import Look, Progress, Source
 from fer_lightning.predict.results import ANNOTATED, NOTHING_READ, Seen, Tables, claim, write_summary
-from fer_lightning.runs import command_line, now
+from fer_lightning.runs.run_folder import command_line, now
 
 HELD = 100_000_000  # bytes of pictures that wait for their faces to be recognised together
 

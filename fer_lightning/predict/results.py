@@ -24,12 +24,12 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from fer_lightning.collect.plain_text import harmless
 from fer_lightning.errors import UserError
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.quality import NO_FACE
 from fer_lightning.files import replacing, write_atomically
 from fer_lightning.predict.looks import Look
+from fer_lightning.wording import harmless
 
 PROGRAM = "fer_lightning.predict"
 NOTHING_READ = "nothing could be read"  # a status that no later run has to respect

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning import metrics
-from fer_lightning.bootstrap import interval
 from fer_lightning.errors import UserError
-from fer_lightning.report import statistics
-from fer_lightning.report.compare import mcnemar
-from fer_lightning.report.statistics import FEWEST_SEEDS, FIGURES, Difference, difference_of_means
+from fer_lightning.evaluation.paired import mcnemar
 from fer_lightning.report.sweep_runs import Run, Sweep, TestRows
+from fer_lightning.statistics import metrics, resampling
+from fer_lightning.statistics.bootstrap import interval
+from fer_lightning.statistics.resampling import FEWEST_SEEDS, FIGURES, Difference, difference_of_means
 
 SETS = ("all", "clean")
 JUDGED = ("acc", "recall_mean")  # by a verdict
@@ -197,14 +196,14 @@ class _Measured:
         predicted = np.array([run.answers.predicted[mask] for members in runs for run in members])
         ends = np.cumsum([len(members) for members in runs])
         self.places = [list(range(end - len(members), end)) for end, members in zip(ends, runs, strict=True)]
-        self.whole = statistics.figures(labels, predicted, classes)
-        matrices = statistics.confusions(labels, predicted, classes)
+        self.whole = resampling.figures(labels, predicted, classes)
+        matrices = resampling.confusions(labels, predicted, classes)
         self.whole["recall"] = metrics.per_class(matrices)["recall"]
         self.confusions = [matrices[places].sum(axis=0) for places in self.places]
         seeds = [[run.seed for run in members] for members in runs]
-        samples = statistics.resampled_figures(labels, predicted, classes, statistics.RESAMPLES)
+        samples = resampling.resampled_figures(labels, predicted, classes, resampling.RESAMPLES)
         self.samples = {
-            name: statistics.mean_over_seeds(values, self.places, seeds) for name, values in samples.items()
+            name: resampling.mean_over_seeds(values, self.places, seeds) for name, values in samples.items()
         }
 
     def mean(self, name: str, arm: int) -> Any:
@@ -256,14 +255,14 @@ def _differences(measured: dict[str, _Measured], arm: int) -> dict[str, dict[str
 
 
 def _difference(value: float, samples: np.ndarray) -> Difference:
-    return Difference(float(value), *interval(samples), statistics.two_sided_p(samples))
+    return Difference(float(value), *interval(samples), resampling.two_sided_p(samples))
 
 
 def _correct(differences: list[dict[str, dict[str, Difference]]]) -> None:
     """Put Holm's correction over the arms into the judged figures of all rows."""
     for figure in JUDGED:
         family = [of_arm["all"] for of_arm in differences if of_arm]
-        for of_arm, one in zip(family, statistics.corrected([f[figure] for f in family]), strict=True):
+        for of_arm, one in zip(family, resampling.corrected([f[figure] for f in family]), strict=True):
             of_arm[figure] = one
 
 
@@ -271,7 +270,7 @@ def _correct_by_seed(by_seed: list[dict[str, BySeed]]) -> None:
     """Likewise in what single seeds say."""
     for figure in JUDGED:
         family = [of_arm for of_arm in by_seed if of_arm]
-        for of_arm, one in zip(family, statistics.corrected([f[figure].overall for f in family]), strict=True):
+        for of_arm, one in zip(family, resampling.corrected([f[figure].overall for f in family]), strict=True):
             of_arm[figure] = BySeed(of_arm[figure].each, one)
 
 
@@ -318,7 +317,7 @@ def _fitting_differences(
 def _correct_fitting(differences: list[dict[str, Difference]]) -> None:
     for name in FITTING:
         family = [of_arm for of_arm in differences if of_arm]
-        for of_arm, one in zip(family, statistics.corrected([f[name] for f in family]), strict=True):
+        for of_arm, one in zip(family, resampling.corrected([f[name] for f in family]), strict=True):
             of_arm[name] = one
 
 
@@ -402,7 +401,7 @@ def _effects(measured: _Measured, runs: list[list[Run]]) -> list[Effect]:
     families = []
     for figure in JUDGED:
         means = np.array([measured.mean(figure, arm) for arm in range(len(runs))])
-        families.append(statistics.differences(weights @ means, measured.samples[figure] @ weights.T))
+        families.append(resampling.differences(weights @ means, measured.samples[figure] @ weights.T))
     return [
         Effect(factor, level, reference, int((w > 0).sum()), dict(zip(JUDGED, found, strict=True)))
         for (factor, level, reference, w), *found in zip(contrasts, *families, strict=True)

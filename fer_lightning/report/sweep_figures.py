@@ -20,8 +20,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer_lightning.files import replacing
+from fer_lightning.pages.plots import DPI, INK, MUTED, style
 from fer_lightning.report.ablation import Ablation, Arm, Difference, Effect
-from fer_lightning.report.plots import DPI, INK, MUTED, style
 from fer_lightning.report.sweep_runs import Run
 
 BASELINE = "#333333"

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.report.predictions import DAMAGED, Predictions, read_predictions
-from fer_lightning.runs import named_parts
+from fer_lightning.evaluation.predictions import DAMAGED, Predictions, read_predictions
+from fer_lightning.runs.run_folder import named_parts
 
 PLAN = "sweep.json"
 MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of them is a run's

@@ -5,7 +5,7 @@ import io
 from math import isnan
 
 from fer_lightning.report.ablation import Ablation, Arm, Estimate, verdict
-from fer_lightning.report.statistics import FIGURES
+from fer_lightning.statistics.resampling import FIGURES
 
 COLUMNS = (
     ("accuracy", "all", "acc"),

@@ -28,18 +28,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from fer_lightning import command
-from fer_lightning.check import nearest
+from fer_lightning.config import command
+from fer_lightning.config.check import nearest
+from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
-from fer_lightning.refusals import CONF
+from fer_lightning.paths import CONF
 from fer_lightning.simulate.settings import PeopleSettings, SimulateSettings
 
 if TYPE_CHECKING:
-    from fer_lightning.export.face_model import FaceModel
+    from fer_lightning.faces.face_model import FaceModel
     from fer_lightning.simulate.study import Result
 
-PROGRAM = "python -m fer_lightning.simulate"
-TEXTS = ("model", "out")
+COMMAND = Command(
+    "python -m fer_lightning.simulate", SimulateSettings, CONF / "live" / "simulate.yaml", texts=("model", "out")
+)
 SHARES = (
     "learning_outside",
     "leave_engaged",
@@ -69,15 +71,15 @@ ABOVE_0 = ("likeness", "state_seconds", "task_seconds", "expression_seconds", "m
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(PROGRAM, __doc__, "[model=FILE] [key=value ...]", arguments)
+    overrides = command.typed(COMMAND.program, __doc__, "[model=FILE] [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
     with command.failures_in_words("simulate", "No file is half written", again="begins anew"):
-        run(config(overrides), f"{PROGRAM} {shlex.join(overrides)}".strip())
+        run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
 
 
 def config(overrides: list[str]) -> DictConfig:
     """The typed command line; UserError where it cannot be meant."""
-    cfg = command.settings("simulate", SimulateSettings, overrides, folder=CONF / "live", texts=TEXTS)
+    cfg = command.settings(COMMAND, overrides)
     for key in ("players", "minutes", "workers"):
         if cfg[key] < 1:
             raise UserError(f"{key}={cfg[key]}: expected 1 or more")
@@ -151,7 +153,7 @@ def _model(path: str | None) -> "FaceModel | None":
     """UserError for a file that does not know its mistakes."""
     if path is None:
         return None
-    from fer_lightning.export.face_model import FaceModel
+    from fer_lightning.faces.face_model import FaceModel
 
     model = FaceModel(Path(path))
     if model.metadata.confusion is None or not sum(map(sum, model.metadata.confusion)):

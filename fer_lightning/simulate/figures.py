@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer_lightning.files import replacing
-from fer_lightning.report.plots import DPI, GRID, INK, MUTED, style
+from fer_lightning.pages.plots import DPI, GRID, INK, MUTED, style
 from fer_lightning.simulate.study import BASELINE, Figure, Result
 
 COLORS = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.live.evidence import STATES
-from fer_lightning.live.state import assumed_expressions, expression_shares
+from fer_lightning.player.evidence import STATES
+from fer_lightning.player.state import assumed_expressions, expression_shares
 
 # What is decided by a uniform number of each second.
 DRAWS = (

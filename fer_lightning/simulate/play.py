@@ -7,8 +7,8 @@ from typing import Any
 from fer_lightning.difficulty.chosen import policy
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.policy import Outcome
-from fer_lightning.live.evidence import STATES
-from fer_lightning.live.state import PlayerState, StateEstimator
+from fer_lightning.player.evidence import STATES
+from fer_lightning.player.state import PlayerState, StateEstimator
 from fer_lightning.simulate.people import People, Person, state_shares, success
 from fer_lightning.simulate.sensors import Camera, Recognition, written
 

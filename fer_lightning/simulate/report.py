@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_lightning.files import write_atomically
-from fer_lightning.report.pages import environment
+from fer_lightning.pages.templates import environment
 from fer_lightning.simulate.figures import COLORS, draw
 from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, FIGURES, Figure, Result
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from fer_lightning.live.evidence import STATES
+from fer_lightning.player.evidence import STATES
 from fer_lightning.simulate.people import People, Person
 
 

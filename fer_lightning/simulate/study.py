@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning.bootstrap import RESAMPLES, interval
 from fer_lightning.simulate.people import People, person
 from fer_lightning.simulate.play import Arm, Session, play
 from fer_lightning.simulate.sensors import recognition
+from fer_lightning.statistics.bootstrap import RESAMPLES, interval
 
 BASELINE, SEEING, BLIND = "performance", "affect", "affect, camera off"
 PART = 2  # players of one job

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from fer_lightning.models.blocks import check_input_size
 from fer_lightning.stn.sampling import resample
 
 
@@ -19,7 +18,6 @@ class AffineSTN(nn.Module):
 
     def __init__(self, in_channels: int = 3, input_size: int = 64, max_change: float = 0.5):
         super().__init__()
-        check_input_size(input_size)
         self.max_change = max_change
         self.localization = nn.Sequential(
             nn.Conv2d(in_channels, 16, 5, stride=2, padding=2, bias=False),

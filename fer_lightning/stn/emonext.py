@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from fer_lightning.models.blocks import check_input_size
+from fer_lightning.errors import UserError
 from fer_lightning.stn.sampling import resample
 
 
@@ -18,7 +18,6 @@ class EmoNeXtSTN(nn.Module):
 
     def __init__(self, in_channels: int = 3, input_size: int = 224):
         super().__init__()
-        check_input_size(input_size)
         self.localization = nn.Sequential(
             nn.Conv2d(in_channels, 8, 7),
             nn.BatchNorm2d(8),
@@ -30,6 +29,11 @@ class EmoNeXtSTN(nn.Module):
             nn.ReLU(),
         )
         side = ((input_size - 6) // 2 - 4) // 2
+        if side < 1:
+            raise UserError(
+                f"stn=emonext with model.input_size={input_size}: its two poolings need 18 pixels or more. "
+                "Use model.input_size=48, or stn=affine."
+            )
         self.fc_loc = nn.Sequential(nn.Linear(10 * side * side, 32), nn.ReLU(), nn.Linear(32, 6))
         nn.init.zeros_(self.fc_loc[2].weight)
         with torch.no_grad():

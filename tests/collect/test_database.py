@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 from collect_rows import add_candidate, add_page, decide
 
-from fer_lightning.collect.database import FACTS, Collection
+from fer_lightning.collect.store.collection import FACTS, Collection
 from fer_lightning.errors import UserError
 
 

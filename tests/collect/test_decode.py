@@ -13,9 +13,9 @@ import pytest
 from collect_server import BAD_PICTURES, GOOD, drawn, encoded, picture, png_header, with_place
 from PIL import Image
 
-from fer_lightning.collect import decoding_process
-from fer_lightning.collect.decode import Decoder, NotAPicture
-from fer_lightning.collect.decoding_process import MAX_PIXELS, MEMORY, Reason
+from fer_lightning.collect.images import decoding_process
+from fer_lightning.collect.images.decode import Decoder, NotAPicture
+from fer_lightning.collect.images.decoding_process import MAX_PIXELS, MEMORY, Reason
 from fer_lightning.errors import UserError
 
 SOON = 10.0

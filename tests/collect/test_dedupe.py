@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from collect_rows import add_face, add_page, decide, drawn
 
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.dedupe import dedupe, fer2013_of
-from fer_lightning.collect.hashes import as_hash, as_signed, both_hashes, distances, phash
+from fer_lightning.collect.images.hashes import as_hash, as_signed, both_hashes, distances, phash
+from fer_lightning.collect.steps.dedupe import dedupe, fer2013_of
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.ingest import ingest
 from fer_lightning.labels import USAGES
 
@@ -162,5 +162,5 @@ def test_faces_that_were_never_held_against_fer2013_are_once_it_is_there(collect
 
 def test_hashes_of_the_store_are_kept(collection, store, monkeypatch):
     first = fer2013_of(collection, store)
-    monkeypatch.setattr("fer_lightning.collect.dedupe.phash", None)
+    monkeypatch.setattr("fer_lightning.collect.steps.dedupe.phash", None)
     assert (fer2013_of(collection, store).hashes == first.hashes).all()

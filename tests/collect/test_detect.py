@@ -21,10 +21,10 @@ from collect_portraits import (
 from collect_rows import add_candidate, add_fetch, add_page, decide
 from PIL import Image
 
-from fer_lightning.collect import detect as detect_module
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.detect import detect
-from fer_lightning.collect.hashes import as_signed, both_hashes
+from fer_lightning.collect.images.hashes import as_signed, both_hashes
+from fer_lightning.collect.steps import detect as detect_module
+from fer_lightning.collect.steps.detect import detect
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.store import open_store

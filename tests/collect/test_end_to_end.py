@@ -10,7 +10,7 @@ from collect_rows import drawn
 from collect_runs import WHOLE, Reviewer, draw_pictures, run
 from conftest import run_train
 
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.ingest import ingest
 from fer_lightning.labels import TAXONOMIES, USAGES
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, drawn
 
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.export import PROVENANCE_COLUMNS, NothingToExport, export
-from fer_lightning.collect.merge import merge
-from fer_lightning.collect.plain_text import markdown
-from fer_lightning.collect.purge import purge
-from fer_lightning.collect.verify import verify
+from fer_lightning.collect.steps.dedupe import dedupe
+from fer_lightning.collect.steps.export import PROVENANCE_COLUMNS, NothingToExport, export
+from fer_lightning.collect.steps.merge import merge
+from fer_lightning.collect.steps.purge import purge
+from fer_lightning.collect.steps.verify import verify
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES, USAGES
+from fer_lightning.wording import markdown
 
 KNOWN = ("openverse", "local")
 

@@ -31,14 +31,14 @@ from collect_server import (
 from disks import small_disk
 from PIL import Image, JpegImagePlugin
 
-from fer_lightning.collect import fetch as fetch_module
-from fer_lightning.collect.attempts import ATTEMPTS
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.denied import creator_value, url_value
-from fer_lightning.collect.fetch import OFFLINE_AFTER, FetchResult, fetch
-from fer_lightning.collect.hashes import as_hash, both_hashes
-from fer_lightning.collect.network import Client
-from fer_lightning.collect.verify import verify
+from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.images.hashes import as_hash, both_hashes
+from fer_lightning.collect.steps import fetch as fetch_module
+from fer_lightning.collect.steps.fetch import OFFLINE_AFTER, FetchResult, fetch
+from fer_lightning.collect.steps.verify import verify
+from fer_lightning.collect.store.attempts import ATTEMPTS
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.denied import creator_value, url_value
 from fer_lightning.errors import UserError
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -203,7 +203,7 @@ def test_memory_stays_small_whatever_comes(tmp_path):
 
 
 def in_a_process(root: Path, deadline: float) -> dict:
-    command = [sys.executable, str(TESTS / "collect_fetch_process.py"), str(root), str(deadline)]
+    command = [sys.executable, str(TESTS / "helpers" / "collect_fetch_process.py"), str(root), str(deadline)]
     ended = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, timeout=200, env=environment())
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])
@@ -496,7 +496,7 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_picture(collection, im
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("fer_lightning.collect.fetch.write_atomically", full)
+        patch.setattr("fer_lightning.collect.steps.fetch.write_atomically", full)
         with pytest.raises(UserError, match=r"No space left on device.*same command again"):
             run(collection)
     assert collection.value("SELECT count(*) FROM fetch") == 0
@@ -568,7 +568,7 @@ def kill_and_go_on(root: Path, kills: int, pictures: int, seed: int) -> None:
         for number in range(pictures):
             host.add(f"/{number}.jpg", slowly(encoded(drawn(number, 160, 120))))
             offer(collection, host.url(f"/{number}.jpg"))
-        command = [sys.executable, str(TESTS / "collect_fetch_process.py"), str(root), "20"]
+        command = [sys.executable, str(TESTS / "helpers" / "collect_fetch_process.py"), str(root), "20"]
         done = 0
         for _ in range(kills):
             with subprocess.Popen(command, cwd=TESTS.parent, stdout=subprocess.PIPE, env=environment()) as process:

@@ -5,11 +5,11 @@ import pytest
 from collect_rows import add_candidate, add_detected, add_face, add_fetch, add_page, add_picture, decide, drawn
 from conftest import shown
 
-from fer_lightning.collect import tally
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.funnel import STAGES, funnels, lost, total
-from fer_lightning.collect.merge import merge
+from fer_lightning.collect.steps import tally
+from fer_lightning.collect.steps.dedupe import dedupe
+from fer_lightning.collect.steps.merge import merge
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.funnel import STAGES, funnels, lost, total
 
 
 @pytest.fixture

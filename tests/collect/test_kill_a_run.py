@@ -8,8 +8,8 @@ import time
 import pytest
 from collect_runs import WHOLE, draw_pictures, run, start
 
-from fer_lightning.collect.database import FACTS, FILE, Collection
-from fer_lightning.collect.verify import verify
+from fer_lightning.collect.steps.verify import verify
+from fer_lightning.collect.store.collection import FACTS, FILE, Collection
 
 STEPS = ("search", "fetch", "detect", "dedupe", "merge")
 # What tells two rows of the same fact apart, whatever the order in which they became known.

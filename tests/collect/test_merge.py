@@ -7,9 +7,9 @@ from collect_rows import add_detected, add_face, add_page, decide, drawn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.merge import Outcome, merge, most_wanted, settle
+from fer_lightning.collect.steps.dedupe import dedupe
+from fer_lightning.collect.steps.merge import Outcome, merge, most_wanted, settle
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.labels import USAGES
 
 

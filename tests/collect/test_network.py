@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from collect_server import ImageHost, in_turn, redirect, send, status
 
-from fer_lightning.collect.network import Client, Reason, Refused, Stopped, opt_out
+from fer_lightning.collect.http.client import Client, Reason, Refused, Stopped, opt_out
 from fer_lightning.errors import UserError
 
 OURS = ("127.0.0.1",)

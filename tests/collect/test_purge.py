@@ -1,15 +1,15 @@
 import pytest
 from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, drawn
 
-from fer_lightning.collect.database import FILE, Collection
-from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.denied import Denied
-from fer_lightning.collect.export import export
-from fer_lightning.collect.funnel import funnels, total
-from fer_lightning.collect.hashes import as_hash
-from fer_lightning.collect.merge import merge
-from fer_lightning.collect.purge import purge, remove_stores
-from fer_lightning.collect.verify import verify
+from fer_lightning.collect.images.hashes import as_hash
+from fer_lightning.collect.steps.dedupe import dedupe
+from fer_lightning.collect.steps.export import export
+from fer_lightning.collect.steps.merge import merge
+from fer_lightning.collect.steps.purge import purge, remove_stores
+from fer_lightning.collect.steps.verify import verify
+from fer_lightning.collect.store.collection import FILE, Collection
+from fer_lightning.collect.store.denied import Denied
+from fer_lightning.collect.store.funnel import funnels, total
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 
@@ -164,7 +164,9 @@ def test_the_same_purge_again_is_harmless(collection):
 
 def test_a_purge_that_was_stopped_behind_the_files_is_finished_by_the_same_command(collection, monkeypatch):
     third = images(collection)[2]
-    monkeypatch.setattr("fer_lightning.collect.purge._remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "fer_lightning.collect.steps.purge._remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         purge(collection, image=third)
     monkeypatch.undo()

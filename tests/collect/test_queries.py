@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from fer_lightning.collect.__main__ import config
 from fer_lightning.collect.providers.provider import Query
-from fer_lightning.collect.queries import LONGEST, queries
+from fer_lightning.collect.steps.queries import LONGEST, queries
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 
@@ -56,7 +56,7 @@ def test_the_seed_decides_the_order_and_nothing_else():
 
 def test_another_process_makes_the_same_list():
     script = (
-        "from fer_lightning.collect.queries import queries\n"
+        "from fer_lightning.collect.steps.queries import queries\n"
         f"print([query.text for query in queries({SMALL!r}, seed=5)])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from collect_review import CHROMIUM, CLASSES, Server, collection_for_review, event, look_again, needs_browser
 
-from fer_lightning.collect.database import Collection
 from fer_lightning.collect.review import decisions
+from fer_lightning.collect.store.collection import Collection
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect

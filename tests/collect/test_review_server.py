@@ -17,7 +17,6 @@ from collect_review import CLASSES, DEFINITIONS, Server, collection_for_review, 
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fer_lightning.collect.database import Collection, now
 from fer_lightning.collect.review import decisions
 from fer_lightning.collect.review.server import (
     MOST_BYTES,
@@ -27,6 +26,7 @@ from fer_lightning.collect.review.server import (
     summary_in_words,
     undecided,
 )
+from fer_lightning.collect.store.collection import Collection, now
 from fer_lightning.errors import UserError
 from fer_lightning.web.serving import kept_secret
 

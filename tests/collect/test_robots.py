@@ -1,6 +1,6 @@
 import pytest
 
-from fer_lightning.collect.robots import Robots, Rules
+from fer_lightning.collect.http.robots import Robots, Rules
 
 # RFC 9309, 5.1 and 5.2
 SIMPLE = """

@@ -11,16 +11,16 @@ import pytest
 from collect_provider_server import ENGINE, KEY, LOOPBACK, Fault, ProviderServer, Work
 from collect_rows import add_detected, add_fetch, add_picture, drawn
 
-from fer_lightning.collect import search as search_module
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.denied import creator_value, url_value
-from fer_lightning.collect.network import Client
+from fer_lightning.collect.http.client import Client
 from fer_lightning.collect.providers.commons import Commons
 from fer_lightning.collect.providers.google import Google
 from fer_lightning.collect.providers.local import Local
 from fer_lightning.collect.providers.openverse import Openverse
 from fer_lightning.collect.providers.provider import Query
-from fer_lightning.collect.search import search
+from fer_lightning.collect.steps import search as search_module
+from fer_lightning.collect.steps.search import search
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.denied import creator_value, url_value
 
 QUERIES = [Query("bored man", "en", "boredom"), Query("ennui", "fr", "boredom"), Query("noia", "it", "boredom")]
 

@@ -4,9 +4,9 @@ import pytest
 from conftest import ROOT
 
 from fer_lightning.collect.__main__ import ALONE, CHAIN, config, main
-from fer_lightning.collect.database import Collection
 from fer_lightning.collect.session import Session
-from fer_lightning.refusals import options
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.config.messages import options
 
 REFUSED = {
     "serch": "serch: no such step. Did you mean search?",

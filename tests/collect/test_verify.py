@@ -2,15 +2,15 @@ import pytest
 from collect_rows import add_candidate, add_face, add_page, decide, drawn
 from collect_runs import draw_pictures
 
-from fer_lightning.collect.database import Collection
-from fer_lightning.collect.dedupe import dedupe
-from fer_lightning.collect.detect import detect
-from fer_lightning.collect.fetch import fetch
-from fer_lightning.collect.merge import merge
-from fer_lightning.collect.network import Client
+from fer_lightning.collect.http.client import Client
 from fer_lightning.collect.providers.local import Local
-from fer_lightning.collect.search import search
-from fer_lightning.collect.verify import pages_that_are_gone, verify
+from fer_lightning.collect.steps.dedupe import dedupe
+from fer_lightning.collect.steps.detect import detect
+from fer_lightning.collect.steps.fetch import fetch
+from fer_lightning.collect.steps.merge import merge
+from fer_lightning.collect.steps.search import search
+from fer_lightning.collect.steps.verify import pages_that_are_gone, verify
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import WholePicture
 from fer_lightning.faces.quality import Rules

@@ -3,8 +3,8 @@
 import pytest
 from conftest import ROOT, composed, pretend_store
 
-from fer_lightning import check as checker
-from fer_lightning.refusals import options
+from fer_lightning.config import check as checker
+from fer_lightning.config.messages import options
 
 CONF = ROOT / "conf"
 GROUPS = (

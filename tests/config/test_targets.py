@@ -12,10 +12,10 @@ from conftest import ROOT, TINY, composed
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer_lightning.check import check
+from fer_lightning.config.allowed_targets import refuse_foreign_targets
+from fer_lightning.config.check import check
 from fer_lightning.errors import UserError
-from fer_lightning.targets import refuse_foreign_targets
-from fer_lightning.trained import open_run
+from fer_lightning.evaluation.trained_run import open_run
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda path: path.stem)
@@ -40,9 +40,9 @@ def without_interpolations(value):
         ("model", "os.system"),
         ("model", "builtins.eval"),
         ("model", "subprocess.run"),
-        ("model", "fer_lightning.runs.subprocess.run"),
+        ("model", "fer_lightning.runs.run_folder.subprocess.run"),
         ("model", "fer_lightning.files.write_atomically"),
-        ("model", "fer_lightning.models.published.checkpoints.read_checkpoint"),
+        ("model", "fer_lightning.models.author_checkpoints.checkpoints.read_checkpoint"),
         ("model", "fer_lightning.models.timm_backbone.timm.create_model"),
         ("model", "torch.load"),
         ("data", "fer_lightning.data.ingest.ingest"),

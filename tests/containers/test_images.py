@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from fer_lightning.runs import git_state
+from fer_lightning.runs.run_folder import git_state
 from scripts.lock import fits
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

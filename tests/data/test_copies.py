@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from blobs import blobs, noisy
 
-from fer_lightning.data import copies as copies_module
-from fer_lightning.data.clean import judge_test_rows
-from fer_lightning.data.copies import NEAR, blank, copies_of, groups
+from fer_lightning.data import duplicates as copies_module
+from fer_lightning.data.duplicates import NEAR, blank, copies_of, groups
 from fer_lightning.data.ferplus import COLUMNS
+from fer_lightning.data.judged_rows import judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 

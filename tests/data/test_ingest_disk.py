@@ -9,7 +9,7 @@ from fer_forms import Samples
 import train
 from fer_lightning.data.ingest import ingest, main
 from fer_lightning.data.store import open_store, store_problem
-from fer_lightning.runs import RunFolder
+from fer_lightning.runs.run_folder import RunFolder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -3,17 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
+from real_fer2013 import NEEDS_FER2013, SOURCE
 
-from fer_lightning.data.clean import judge_test_rows
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest
+from fer_lightning.data.judged_rows import judge_test_rows
 from fer_lightning.data.splits import make_split
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCE = Path(os.environ.get("FER2013_SOURCE", ROOT.parent / "shared" / "fer2013"))
 COUNTS = {
     "Training": [3995, 436, 4097, 7215, 4830, 3171, 4965],
     "PublicTest": [467, 56, 496, 895, 653, 415, 607],
@@ -28,14 +25,6 @@ SPLITS = {
     "stratified": ([25121, 5383, 5383], 4926, 4752, "31380647b6"),
 }
 
-NEEDS_FER2013 = [
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not (SOURCE / "materialize.py").exists(),
-        reason="no real FER2013: FER2013_SOURCE names no folder with materialize.py",
-    ),
-]
 pytestmark = NEEDS_FER2013
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from fer_forms import Samples
 
-from fer_lightning.data.clean import judge_test_rows
-from fer_lightning.data.copies import blank
+from fer_lightning.data.duplicates import blank
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest
+from fer_lightning.data.judged_rows import judge_test_rows
 from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.splits import deal, make_split
 from fer_lightning.data.table import FaceTable

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.policy import Outcome, Proposal
-from fer_lightning.live.state import PlayerState
+from fer_lightning.player.state import PlayerState
 
 STATE = PlayerState("unknown", 0.0, (1 / 3, 1 / 3, 1 / 3), {"face": 0.0, "text": 0.0}, ())
 

@@ -14,7 +14,7 @@ from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.performance import Performance
 from fer_lightning.difficulty.policy import Outcome
 from fer_lightning.errors import UserError
-from fer_lightning.live.state import STATES, PlayerState
+from fer_lightning.player.state import STATES, PlayerState
 
 OPTIONS = sorted((ROOT / "conf" / "live" / "policy").glob("*.yaml"))
 UNKNOWN = (1 / 3, 1 / 3, 1 / 3)

@@ -7,10 +7,10 @@ from export_runs import untrained_run
 from face_models import crop_of, drawn_metadata, drawn_model
 
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.export import __main__ as command
 from fer_lightning.export.described import comparison_faces, describe
-from fer_lightning.export.face_model import FaceModel
-from fer_lightning.trained import open_run
+from fer_lightning.faces.face_model import FaceModel
 
 
 def refusal(capsys, *words: str) -> str:

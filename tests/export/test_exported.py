@@ -7,12 +7,12 @@ import torch
 from export_runs import untrained_run
 
 import fer_lightning
+from fer_lightning.evaluation.predictions import read_predictions
+from fer_lightning.evaluation.torch_predictor import Predictor
+from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.export import __main__ as command
-from fer_lightning.export.face_model import FaceModel
-from fer_lightning.export.network import greatest_difference
-from fer_lightning.predictor import Predictor
-from fer_lightning.report.predictions import read_predictions
-from fer_lightning.trained import open_run
+from fer_lightning.export.recogniser import greatest_difference
+from fer_lightning.faces.face_model import FaceModel
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from conftest import composed
 from export_runs import distinct
 from face_models import drawn_metadata
 
-from fer_lightning import build
 from fer_lightning.data import synthetic
+from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export.__main__ import MOST_APART
-from fer_lightning.export.face_model import FaceModel
-from fer_lightning.export.metadata import embed
-from fer_lightning.export.network import Recogniser, greatest_difference, resize_matrices, to_onnx
-from fer_lightning.predictor import Predictor
+from fer_lightning.export.recogniser import Recogniser, greatest_difference, resize_matrices, to_onnx
+from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.metadata import embed
+from fer_lightning.training import build
 
 NETWORKS = {
     "resemotenet": ("model=resemotenet", "stn=none", "model.width=0.0625"),

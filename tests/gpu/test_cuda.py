@@ -12,10 +12,11 @@ from conftest import TINY, composed, run_train
 from omegaconf import OmegaConf
 
 import train
-from fer_lightning import build, evaluate
-from fer_lightning.classifier import FERClassifier
-from fer_lightning.report.predictions import read_predictions
-from fer_lightning.runs import RunFolder
+from fer_lightning.evaluation import evaluate
+from fer_lightning.evaluation.predictions import read_predictions
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.training import build
+from fer_lightning.training.classifier import FERClassifier
 
 pytestmark = [
     pytest.mark.cuda,
@@ -121,7 +122,7 @@ def test_a_run_that_was_cut_off_ends_near_the_undisturbed_one(tmp_path, monkeypa
 
 
 def test_evaluation_on_the_gpu_is_that_on_the_cpu_but_for_rounding(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_lightning.stopwatch.REPEATS", (1, 1))
+    monkeypatch.setattr("fer_lightning.evaluation.stopwatch.REPEATS", (1, 1))
     run(tmp_path, *SMALL, "trainer.precision=32-true")
     for device in ("cuda", "cpu"):
         evaluate.evaluate(evaluate.config([f"run={tmp_path}", f"device={device}", "tta=ten_crop"]))

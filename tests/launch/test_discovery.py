@@ -10,7 +10,7 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from fer_lightning import schema
+from fer_lightning.config import schema
 from fer_lightning.errors import UserError
 from fer_lightning.launch import discovery
 from fer_lightning.launch.discovery import DiscoveryLauncher

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from fer_lightning.errors import UserError
-from fer_lightning.interruption import SWEEP
 from fer_lightning.launch.local import LocalLauncher, Pool
 from fer_lightning.launch.plan import Job, failures_in_words
+from fer_lightning.runs.interruption import SWEEP
 
 # What stands in for train.py: `do=` says how it ends, `lasts=` after how long.
 PROGRAM = """
@@ -127,7 +127,7 @@ def test_an_interrupted_sweep_ends_its_runs_in_order(program, tmp_path, monkeypa
 ORPHAN = """
 import os, signal, subprocess, sys, time
 if len(sys.argv) > 1:
-    from fer_lightning.interruption import follow_sweep
+    from fer_lightning.runs.interruption import follow_sweep
     follow_sweep()
     print("up", os.getpid(), flush=True)
     time.sleep(60)

@@ -18,7 +18,7 @@ from live_frames import level_of
 from live_server import LiveServer
 
 from fer_lightning.difficulty.fixed import Fixed
-from fer_lightning.export.face_model import FaceModel
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.tracks import overlap
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import server as live_server_module

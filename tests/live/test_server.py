@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 
 from fer_lightning.difficulty.fixed import Fixed
 from fer_lightning.errors import UserError
-from fer_lightning.export.face_model import FaceModel
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.quality import Rules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live.__main__ import run

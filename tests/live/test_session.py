@@ -18,7 +18,7 @@ from fer_lightning.live.engine import Look
 from fer_lightning.live.hub import model_words
 from fer_lightning.live.limits import Bucket, Busyness
 from fer_lightning.live.session import WHOSE, Session
-from fer_lightning.live.state import StateEstimator
+from fer_lightning.player.state import StateEstimator
 
 CLASSES = TAXONOMIES["fer2013"].classes
 SECONDS = {"waiting": 0.001, "decode": 0.002, "detect": 0.003, "recognise": 0.004}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.pretrained import locate
+from fer_lightning.models.imagenet_weights import locate
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +100,6 @@ def test_xlarge_has_no_imagenet_1k_weights():
 
 
 def test_it_imports_no_torch():
-    code = "import sys, fer_lightning.models.pretrained; sys.exit('torch' in sys.modules)"
+    code = "import sys, fer_lightning.models.imagenet_weights; sys.exit('torch' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

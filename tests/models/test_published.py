@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from fer_lightning.errors import UserError
+from fer_lightning.models.author_checkpoints import fill_published, load_published
 from fer_lightning.models.emonext import EmoNeXt
-from fer_lightning.models.published import fill_published, load_published
 from fer_lightning.models.resemotenet import ResEmoteNet
 from fer_lightning.stn.affine import AffineSTN
 from fer_lightning.stn.emonext import EmoNeXtSTN

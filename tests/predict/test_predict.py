@@ -13,9 +13,9 @@ from face_models import crop_of, drawn_model
 from face_video import write_video
 
 from fer_lightning.errors import UserError
-from fer_lightning.export.face_model import FaceModel
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.detector import WholePicture
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.quality import Rules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.predict import predict as predict_module

@@ -7,19 +7,19 @@ import pytest
 from sweep_folders import write_run, write_sweep
 
 from fer_lightning.errors import UserError
-from fer_lightning.metrics import RowOutcomes
-from fer_lightning.report import statistics
+from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.report.ablation import Ablation, analyse, baseline_of, factors, verdict
-from fer_lightning.report.predictions import read_predictions
-from fer_lightning.report.statistics import Difference
 from fer_lightning.report.sweep_runs import read_sweep
+from fer_lightning.statistics import resampling
+from fer_lightning.statistics.metrics import RowOutcomes
+from fer_lightning.statistics.resampling import Difference
 
 SKILLS = {"plain": 0.0, "same": 0.0, "better": 0.5}
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(statistics, "RESAMPLES", 800)
+    monkeypatch.setattr(resampling, "RESAMPLES", 800)
 
 
 def analysed(folder, baseline: str | None = None) -> Ablation:

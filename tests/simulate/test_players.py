@@ -6,8 +6,8 @@ import yaml
 from conftest import ROOT
 from face_models import drawn_metadata
 
-from fer_lightning.live.evidence import STATES
-from fer_lightning.live.text import reader
+from fer_lightning.player.evidence import STATES
+from fer_lightning.player.text import reader
 from fer_lightning.simulate.people import People, person, state_shares, success
 from fer_lightning.simulate.play import Arm, play
 from fer_lightning.simulate.sensors import Camera, recognition, texts, written

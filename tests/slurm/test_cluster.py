@@ -15,9 +15,9 @@ from conftest import ROOT, TINY, composed, run_train
 from smoke_processes import EVERYTHING, start
 from smoke_tables import assert_same_outcome
 
-from fer_lightning.build import build_data
 from fer_lightning.samplers.weighted import Weighted
 from fer_lightning.seeding import derive_seed
+from fer_lightning.training.build import build_data
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800), pytest.mark.usefixtures("cluster")]
 

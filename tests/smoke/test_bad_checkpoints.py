@@ -9,9 +9,9 @@ import torch
 from conftest import TINY, composed
 
 import train
-from fer_lightning.classifier import FERClassifier
 from fer_lightning.errors import UserError
-from fer_lightning.runs import RunFolder
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.training.classifier import FERClassifier
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -8,7 +8,7 @@ import torch
 from conftest import TINY, composed
 
 import train
-from fer_lightning.runs import RunFolder
+from fer_lightning.runs.run_folder import RunFolder
 
 SMALL = (
     *(override for override in TINY if not override.startswith("model")),

@@ -11,13 +11,13 @@ from conftest import TINY, run_train
 from disks import enlarge, read_only, small_disk
 from smoke_processes import run_forked
 
-from fer_lightning import runs
-from fer_lightning.callbacks.checkpoint import AtomicCheckpointIO
-from fer_lightning.checkpoints import read_checkpoint
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
-from fer_lightning.report import run as report
-from fer_lightning.runs import RunFolder
+from fer_lightning.models.checkpoints import read_checkpoint
+from fer_lightning.runs import run_folder
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.runs.run_summary import recorded
+from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
 
 
 def fill(folder: Path) -> Path:
@@ -62,16 +62,16 @@ class Mistake(Exception):
 
 def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, capsys):
     def fail_on_a_full_disk(folder: RunFolder) -> None:
-        with folder.failures_in_words(), report.recorded(folder, {"monitor": "val/acc", "mode": "max"}) as summary:
+        with folder.failures_in_words(), recorded(folder, {"monitor": "val/acc", "mode": "max"}) as summary:
             fill(folder.path)
             summary["text"] = "x" * 10_000
-            runs.log.info("a long line %s", "x" * 10_000)
+            run_folder.log.info("a long line %s", "x" * 10_000)
             raise Mistake
 
     with small_disk(tmp_path / "disk", "100k") as disk:
         folder = RunFolder(disk / "run")
         folder.lock()
-        runs.log_to(folder.path / "train.log")
+        run_folder.log_to(folder.path / "train.log")
         with pytest.raises(Mistake):
             fail_on_a_full_disk(folder)
         folder.release()
@@ -82,8 +82,8 @@ def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, capsys):
 
 
 def close_logs() -> None:
-    for handler in list(runs.log.handlers):
-        runs.log.removeHandler(handler)
+    for handler in list(run_folder.log.handlers):
+        run_folder.log.removeHandler(handler)
         with suppress(OSError):  # what a log still held does not fit
             handler.close()
 

@@ -78,7 +78,7 @@ def test_ten_kills_at_random_moments_leave_no_trace(undisturbed, tmp_path):
 )
 def test_a_run_ended_in_order_says_so(moment, signum, tmp_path):
     command = (*OVERRIDES, "trainer.max_epochs=1", f"output_dir={tmp_path}")
-    process = start_forked(tmp_path / "log", "tests/smoke_kill.py", moment, "1", str(int(signum)), *command)
+    process = start_forked(tmp_path / "log", "tests/helpers/smoke_kill.py", moment, "1", str(int(signum)), *command)
     assert process.wait(timeout=PATIENCE) == ENDED_IN_ORDER[signum]
     log = (tmp_path / "log").read_text()
     assert f"ended by {signum.name}" in log
@@ -89,7 +89,9 @@ def test_a_run_ended_in_order_says_so(moment, signum, tmp_path):
 def test_kills_at_the_worst_moments_leave_no_trace(undisturbed, tmp_path):
     command = (*OVERRIDES, f"output_dir={tmp_path}")
     for moment, nth in MOMENTS:
-        process = start_forked(tmp_path / "log", "tests/smoke_kill.py", moment, str(nth), str(int(KILL)), *command)
+        process = start_forked(
+            tmp_path / "log", "tests/helpers/smoke_kill.py", moment, str(nth), str(int(KILL)), *command
+        )
         assert process.wait(timeout=PATIENCE) == -KILL, f"{moment}: {(tmp_path / 'log').read_text()[-3000:]}"
     finish(tmp_path / "log", "train.py", *command)
     assert_same_outcome(job_folder(tmp_path), undisturbed[0])
@@ -102,7 +104,7 @@ def test_kills_while_a_run_is_set_aside_lose_nothing(tmp_path):
     old = (job_folder(tmp_path) / "predictions.csv").read_bytes()
     again = (*command, "resume=never")
     for moment in ("before:~1", "after:~1", "before:config.yaml"):
-        process = start_forked(log, "tests/smoke_kill.py", moment, "1", str(int(KILL)), *again)
+        process = start_forked(log, "tests/helpers/smoke_kill.py", moment, "1", str(int(KILL)), *again)
         assert process.wait(timeout=PATIENCE) == -KILL, moment
     finish(log, "train.py", *again)
     (kept,) = (tmp_path / "train").glob("*~*")

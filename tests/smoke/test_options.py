@@ -10,7 +10,7 @@ from conftest import ROOT, TINY, composed
 
 import train
 from fer_lightning.errors import UserError
-from fer_lightning.runs import RunFolder
+from fer_lightning.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -13,13 +13,14 @@ from conftest import TINY, composed
 from smoke_tables import assert_same_outcome, table_without_timings
 
 import train
-from fer_lightning import distributed, interruption
-from fer_lightning.callbacks import checkpoint
-from fer_lightning.classifier import FERClassifier
 from fer_lightning.errors import UserError
-from fer_lightning.interruption import Interrupted, Signals
 from fer_lightning.losses.focal import Focal
-from fer_lightning.runs import RunFolder
+from fer_lightning.runs import interruption
+from fer_lightning.runs.interruption import Interrupted, Signals
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.training import distributed
+from fer_lightning.training.callbacks import checkpoint
+from fer_lightning.training.classifier import FERClassifier
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

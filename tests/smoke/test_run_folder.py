@@ -15,8 +15,8 @@ from conftest import ROOT, TINY, run_train
 
 from fer_lightning.data import synthetic
 from fer_lightning.errors import UserError
-from fer_lightning.report.predictions import read_predictions
-from fer_lightning.runs import RunFolder, job_name
+from fer_lightning.evaluation.predictions import read_predictions
+from fer_lightning.runs.run_folder import RunFolder, job_name
 
 FILES = {
     "summary.json",
@@ -207,7 +207,7 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(tmp_path):
 
 def test_one_process_at_a_time_holds_a_folder(tmp_path):
     holder = (
-        "import sys, pathlib; from fer_lightning.runs import RunFolder\n"
+        "import sys, pathlib; from fer_lightning.runs.run_folder import RunFolder\n"
         "folder = RunFolder(pathlib.Path(sys.argv[1])); folder.lock(); print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

@@ -6,9 +6,9 @@ import pytest
 from conftest import TINY, composed
 
 import train
-from fer_lightning.check import check
+from fer_lightning.config.check import check
 from fer_lightning.errors import UserError
-from fer_lightning.runs import RunFolder
+from fer_lightning.runs.run_folder import RunFolder
 
 FEW = ("data.rows=120", "data.batch_size=16", "trainer.limit_train_batches=2")
 MEASURED_TIMES = ("seconds", "images_per_second")

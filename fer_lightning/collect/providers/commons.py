@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fer_lightning.collect.network import Client
+from fer_lightning.collect.http.client import Client
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, first_link, plain, text, web_url, whole
 from fer_lightning.collect.providers.licences import licence_code, licence_page, unusable
 from fer_lightning.collect.providers.provider import (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from fer_lightning.collect.network import Client
+from fer_lightning.collect.http.client import Client
 from fer_lightning.collect.providers.fields import digest, text, web_url, whole
 from fer_lightning.collect.providers.provider import (
     DAY,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fer_lightning.collect.network import Client
+from fer_lightning.collect.http.client import Client
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url, whole
 from fer_lightning.collect.providers.licences import licence_code, unusable
 from fer_lightning.collect.providers.provider import (

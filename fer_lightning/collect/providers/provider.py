@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from fer_lightning.collect.network import Client, Refused
+from fer_lightning.collect.http.client import Client, Refused
 from fer_lightning.collect.providers.fields import text
 from fer_lightning.errors import UserError
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.bootstrap import RESAMPLES, SEED, interval
 from fer_lightning.collect.review.decisions import Decision
+from fer_lightning.statistics.bootstrap import RESAMPLES, SEED, interval
 
 UNSURE, LEFT_OUT = "unsure", "left out"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fer_lightning.collect.database import Collection, now
+from fer_lightning.collect.store.collection import Collection, now
 
 UNDO = "undo"
 ACTIONS = ("accept", "reject", "unsure", "duplicate", "minor", "illustration", UNDO)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from fer_lightning.collect.database import Collection
+from fer_lightning.collect.store.collection import Collection
 
 Details = dict[str, Any]
 

@@ -27,11 +27,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from fer_lightning.collect.database import Collection
 from fer_lightning.collect.review import decisions
 from fer_lightning.collect.review.agreement import Agreement, agreement
 from fer_lightning.collect.review.decisions import Decision, Waiting
 from fer_lightning.collect.review.details import details
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
 from fer_lightning.web.files import Files

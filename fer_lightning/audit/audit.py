@@ -1,0 +1,303 @@
+"""Audit a store of faces; what `make audit [ROOT=data/fer2013]` runs.
+
+Looks for copies, exact and near, mirrored too, within and across splits, for conflicting labels, blanks, pictures
+without a face, uneven classes, odd light and labels that nobody else would give. Writes into ROOT/audit:
+
+    index.html          counts, charts and pictures of the worst cases, for eyes in this house only
+    audit.json          the counts, the thresholds, and the row numbers of all cases
+    unseen_rows.csv, distinct_rows.csv, clean_rows.csv   test rows to be judged on, stricter from list to list
+    excluded_rows.csv   the other test rows, with the reasons
+    flagged_rows.csv    all rows about which something was found
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_lightning.data.store import notes_of, open_store, store_problem
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+
+if TYPE_CHECKING:
+    from fer_lightning.audit.findings import Findings
+    from fer_lightning.data.table import FaceTable
+
+VERSION = 1
+FOLDER = "audit"
+LISTS = {
+    "unseen": "test rows that are not blank and have no identical picture in Training or PublicTest",
+    "distinct": "those of them that have no nearly identical picture there either",
+    "clean": "those of them that show a face, as far as FER+ votes can tell: the rows of the clean score",
+}
+
+
+def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dict[str, Any]]:
+    """Audit the store at `root` and write ROOT/audit; the folder, and what stands in audit.json.
+
+    `progress` is called with images done and images in all. UserError where there is no store or no room to write.
+    """
+    from fer_lightning.audit.audit_page import render
+    from fer_lightning.audit.findings import facts, find
+
+    began = time.perf_counter()
+    table, folder = table_of(root), Path(root) / FOLDER
+    refuse_unwritable(root, folder)
+    findings = find(table, progress)
+    found = facts(findings)
+    lists = row_lists(findings)
+    files = {name: {"rows": len(rows), "holds": holds} for name, (holds, _, rows) in lists.items()}
+    files |= {"audit.json": {"rows": None, "holds": "all counts and thresholds, and the row numbers of all cases"}}
+    about = {
+        "version": VERSION,
+        "root": root,
+        "folder": str(folder),
+        "name": table.name,
+        "classes": list(table.classes),
+        "rows": len(table),
+        "checksum": table.checksum,
+        "notes": table.notes,
+        "command": command or f"python -m fer_lightning.data.audit {root}",
+        "files": files,
+        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    page = render(findings, found, about)
+    about["seconds"] = round(time.perf_counter() - began, 1)
+    record = {**about, "findings": found, "cases": cases(findings)}
+    try:
+        for name, (_, header, rows) in lists.items():
+            write_atomically(folder / name, _csv(header, rows))
+        for stale in (name for name in (*_names(), "excluded_rows.csv") if name not in lists):
+            (folder / stale).unlink(missing_ok=True)
+        write_atomically(folder / "index.html", page)
+        write_atomically(folder / "audit.json", _json(record))
+    except OSError as error:
+        raise UserError(f"ROOT={root}: {folder} cannot be written: {error.strerror or error}") from error
+    return folder, record
+
+
+def table_of(root: str) -> "FaceTable":
+    """All rows of the store at `root`, of whatever classes; UserError where there is none."""
+    from fer_lightning.data.table import FaceTable
+
+    if problem := store_problem(root):
+        raise UserError(problem)
+    store = open_store(Path(root))
+    return FaceTable(
+        name=store.manifest["taxonomy"],
+        pixels=store.pixels,
+        labels=store.labels,
+        usage=store.usage,
+        source=store.source,
+        classes=store.classes,
+        checksum=store.manifest["checksum"],
+        notes=notes_of(store.manifest),
+        digests=store.digests,
+        votes=store.votes,
+        cache=Path(root),
+    )
+
+
+def refuse_unwritable(root: str, folder: Path) -> None:
+    """UserError, before the work is done, where its result could not be written."""
+    try:
+        folder.mkdir(exist_ok=True)
+        probe = folder / f".{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"ROOT={root}: {folder} cannot be written ({error.strerror or error}). An audit writes there; make the "
+            f"folder writable, or copy the store to a place that is: cp -r {root} elsewhere"
+        ) from error
+
+
+def row_lists(findings: "Findings") -> dict[str, tuple[str, list[str], list[tuple]]]:
+    """For each CSV what it holds, its header and its rows; the test row lists only with an official split."""
+    from fer_lightning.audit.findings import exclusion_reasons
+
+    lists = {}
+    keys = ["sha256", "usage", "label", "source"]
+    if findings.test is not None:
+        for strictness, holds in LISTS.items():
+            rows = [_identity(findings, row) for row in findings.listed(strictness).tolist()]
+            lists[f"{strictness}_rows.csv"] = (holds, keys, rows)
+        reasons = zip(findings.test.rows.tolist(), exclusion_reasons(findings), strict=True)
+        excluded = [(*_identity(findings, row), "; ".join(why)) for row, why in reasons if why]
+        lists["excluded_rows.csv"] = (
+            "the test rows that are not clean, with all reasons",
+            [*keys, "reasons"],
+            excluded,
+        )
+    flagged = [(row, *_identity(findings, row), "; ".join(what)) for row, what in _flags(findings).items()]
+    holds = "all rows about which something was found; row is the number that audit.json and predictions.csv use"
+    lists["flagged_rows.csv"] = (holds, ["row", *keys, "findings"], flagged)
+    return lists
+
+
+def cases(findings: "Findings") -> dict[str, Any]:
+    """Row numbers of all cases; near pairs as row, row, correlation, mirrored."""
+    import numpy as np
+
+    labels, groups = findings.table.labels, findings.groups()
+    near = zip(findings.near.tolist(), findings.correlation.tolist(), findings.mirrored.tolist(), strict=True)
+    return {
+        "identical": [group.tolist() for group in groups],
+        "conflicting": [group.tolist() for group in groups if np.ptp(labels[group])],
+        "near": [[*pair, round(correlation, 4), mirrored] for pair, correlation, mirrored in near],
+        **{name: np.flatnonzero(which).tolist() for name, which in _kinds(findings).items()},
+    }
+
+
+def _kinds(findings: "Findings") -> dict[str, Any]:
+    """Findings about single rows, each bool (N,)."""
+    import numpy as np
+
+    from fer_lightning.audit.findings import OUTLYING
+
+    unvoted = np.zeros(len(findings.table), bool) if findings.own_votes is None else findings.own_votes == 0
+    return {
+        "blank": findings.blank,
+        "not_a_face": findings.not_face,
+        "too_dark": findings.brightness_z < -OUTLYING,
+        "too_bright": findings.brightness_z > OUTLYING,
+        "too_flat": findings.contrast_z < -OUTLYING,
+        "too_harsh": findings.contrast_z > OUTLYING,
+        "label_without_votes": unvoted,
+    }
+
+
+def _flags(findings: "Findings") -> dict[int, list[str]]:
+    """What was found about each row, in words, for rows about which anything was."""
+    import numpy as np
+
+    labels, found = findings.table.labels, {}
+    for group in findings.groups():
+        what = ["identical picture"] + (["identical picture with another label"] if np.ptp(labels[group]) else [])
+        for row in group.tolist():
+            found.setdefault(row, []).extend(what)
+    near: dict[int, set[str]] = {}
+    for a, b in findings.near.tolist():
+        what = {"near copy"} | ({"near copy with another label"} if labels[a] != labels[b] else set())
+        near.setdefault(a, set()).update(what)
+        near.setdefault(b, set()).update(what)
+    for row, what in near.items():
+        found.setdefault(row, []).extend(sorted(what))
+    for name, which in _kinds(findings).items():
+        for row in np.flatnonzero(which).tolist():
+            found.setdefault(row, []).append(name.replace("_", " "))
+    return dict(sorted(found.items()))
+
+
+def _identity(findings: "Findings", row: int) -> tuple[str, str, str, str]:
+    from fer_lightning.labels import USAGES
+
+    table = findings.table
+    digest = table.digests[row].tobytes().hex()
+    return digest, USAGES[table.usage[row]], table.classes[table.labels[row]], str(table.source[row])
+
+
+def _names() -> list[str]:
+    return [f"{strictness}_rows.csv" for strictness in LISTS]
+
+
+def _csv(header: list[str], rows: list[tuple]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _json(record: dict[str, Any]) -> str:
+    """Indented, but with lists of numbers on one line."""
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    numbers = r"\[\s+([^\[\]{}\"]*?)\s+\]"
+    return re.sub(numbers, lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m fer_lightning.data.audit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="the store (data/fer2013)")
+    options = parser.parse_args(arguments)
+    from fer_lightning.data.ingest import progress_bar
+
+    try:
+        with progress_bar("comparing pictures") as progress:
+            folder, record = audit(options.root, progress)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    _report(folder, record)
+    return 0
+
+
+def _report(folder: Path, record: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{record['rows']:,} faces of {record['name']}", title_justify="left", show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for count, what in summary_lines(record["findings"]):
+        table.add_row(count, Text(what))
+    Console().print(table)
+    root = record["root"]
+    at = "" if Path(root) == Path("data/fer2013") else f" data.root={root}"
+    print(f"page      {folder / 'index.html'} (shows people: do not publish it)")
+    print(f"lists     {folder}: {', '.join(record['files'])}")
+    print(f"checksum  {record['checksum']}")
+    print(f"seconds   {record['seconds']}")
+    for note in record["notes"]:
+        print(f"note      {note}")
+    if record["findings"]["clean_rows"]:
+        print("next      python -m fer_lightning.evaluate run=PATH   # a run's scores, official and on the clean rows")
+    elif record["name"] == "fer2013":
+        print(f"next      python train.py{at} data.split=clean   # copies never cross this split")
+
+
+def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The counts of a terminal's summary: number and what it counts."""
+    exact, near, conflicts = found["exact_copies"], found["near_copies"], found["label_conflicts"]
+    lines = [
+        (exact["redundant_rows"], "redundant rows"),
+        (exact["groups_blanks_apart"], "pictures in several rows"),
+        (conflicts["conflicting_groups"], "of them under several labels"),
+    ]
+    for usage, others in found["copies_across_usages"].items():
+        for other, counts in others.items():
+            if other == "Training" or (usage, other) == ("PrivateTest", "PublicTest"):
+                either = f" (or near: {counts['exact_or_near_or_mirrored']:,})" if near["looked_for"] else ""
+                lines.append((counts["exact"], f"{usage} rows with an exact copy in {other}{either}"))
+    if near["looked_for"]:
+        lines.append((near["image_pairs"]["as_it_is"], "pairs of pictures nearly the same"))
+        lines.append((near["image_pairs"]["mirrored"], "pairs nearly mirrored"))
+    lines.append((sum(found["blanks"].values()), "blank rows"))
+    lines.append((sum(found["light"]["outliers"].values()), "rows of odd brightness or contrast"))
+    shown = [(f"{count:,}", what) for count, what in lines]
+    if votes := found["votes"]:
+        shown.append((f"{sum(u['not_a_face'] for u in votes['by_usage'].values()):,}", "rows without a face (FER+)"))
+        shown += [
+            (f"{100 * counts['agreement']:.1f} %", f"of {usage} labels are what most FER+ voters saw")
+            for usage, counts in votes["by_usage"].items()
+            if counts["agreement"] is not None
+        ]
+    if clean := found["clean_rows"]:
+        shown += [(f"{clean[name]:,}", f"{name} test rows") for name in LISTS]
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())

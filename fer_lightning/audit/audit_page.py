@@ -1,0 +1,397 @@
+"""The audit as one self-contained page: counts, small charts and pictures of the worst cases. No script, no request.
+
+Every name of a class, a file or a person passes through Jinja's autoescape; no name stands in a style.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.audit.findings import OUTLYING, Findings
+from fer_lightning.data.ferplus import COLUMNS
+from fer_lightning.labels import COLORS, USAGES
+from fer_lightning.pages.templates import environment
+from fer_lightning.pages.thumbnails import address, own_column, tally
+
+GROUPS, PAIRS, CONFLICTS, FACES, EXTREMES, PER_CLASS = 24, 25, 60, 36, 12, 5  # pictures or cards of each kind at most
+ROWS_OF_GROUP = 4
+OTHER = "#8A8F98"
+REASONS = {
+    "training": "no exact copy in Training",
+    "unseen": "nor in PublicTest, not blank",
+    "distinct": "no near copy in either",
+    "clean": "a face",
+}
+
+
+@dataclass(frozen=True)
+class Face:
+    """One picture with what stands under it."""
+
+    source: str  # a data: address
+    label: str
+    usage: str
+    title: str
+    note: str = ""
+    votes: tuple[tuple[str, int, bool], ...] = ()  # option, votes, whether it is the label
+
+
+@dataclass(frozen=True)
+class Card:
+    """Pictures that belong together, and one line about them."""
+
+    faces: list[Face]
+    note: str = ""
+    conflict: bool = False  # marked as such; not where all cards are
+
+
+def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> str:
+    """The page; `about` is the head of audit.json: what was audited, and how."""
+    filters = {"n": _number, "pct": _percent, "color": lambda name: COLORS.get(name, OTHER)}
+    return (
+        environment(**filters)
+        .get_template("audit.html")
+        .render(
+            about=about,
+            facts=facts,
+            classes=findings.table.classes,
+            usages=[USAGES[code] for code in findings.usages],
+            rows=len(findings.table),
+            columns=COLUMNS,
+            own_column={name: own_column(name) for name in findings.table.classes},
+            words=in_words(facts, len(findings.table)),
+            tiles=tiles(facts, len(findings.table)),
+            steps=steps(facts),
+            score_rows=score_rows(facts),
+            near_chart=near_chart(findings),
+            light_charts=light_charts(findings, facts),
+            pictures=pictures(findings),
+            interval=_interval(facts),
+        )
+    )
+
+
+def in_words(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
+    """The findings for somebody who reads nothing else: a lead and a sentence or two, what matters to a score first."""
+    found = [
+        ("Copies in the test set.", _about_test_copies(facts)),
+        ("Where to judge.", _about_clean_rows(facts)),
+        ("Selection.", _about_selection(facts)),
+        ("Repetition.", _about_repetition(facts, rows)),
+        ("Contradictions.", _about_conflicts(facts)),
+        ("Labels.", _about_votes(facts)),
+    ]
+    told = [(lead, text) for lead, text in found if text]
+    return told or [("Sound.", "No copies and no conflicting labels: nothing here distorts a score.")]
+
+
+def _about_test_copies(facts: dict[str, Any]) -> str:
+    scores = facts["scores"]
+    if not scores:
+        return ""
+    copies, rows, same = (scores[key] for key in ("with_exact_training_copy", "test_rows", "with_the_same_label"))
+    text = (
+        f"{_number(copies)} of {_number(rows)} PrivateTest images ({_percent(copies / rows)}) are byte for byte also "
+        f"Training images, {_number(same)} of them under the same label."
+    )
+    after = scores["without_copies"].get("0.73")
+    if after is None:
+        return text
+    return (
+        f"{text} A network that knows them by heart and scores 73.0 % on all scores {_percent(after)} on the "
+        f"rest: {73 - 100 * after:.1f} points are memory."
+    )
+
+
+def _about_clean_rows(facts: dict[str, Any]) -> str:
+    if not facts["clean_rows"]:
+        return ""
+    near = facts["near_copies"]["looked_for"]
+    copies = "no identical or nearly identical picture" if near else "no identical picture"
+    face = ", not blank, and a face" if facts["votes"] else ", and not blank"
+    return (
+        f"{_number(facts['clean_rows']['clean'])} PrivateTest rows are clean: {copies} in Training or PublicTest"
+        f"{face}. Give the score on them beside the official one, each with its interval."
+    )
+
+
+def _about_selection(facts: dict[str, Any]) -> str:
+    across = facts["copies_across_usages"].get("PublicTest", {}).get("Training")
+    if not across or not across["exact"]:
+        return ""
+    rows = sum(facts["class_counts"]["PublicTest"].values())
+    return (
+        f"PublicTest, which selects the checkpoint, has the same fault: {_number(across['exact'])} of {_number(rows)} "
+        f"images ({_percent(across['exact'] / rows)}) stand in Training too."
+    )
+
+
+def _about_repetition(facts: dict[str, Any], rows: int) -> str:
+    redundant = facts["exact_copies"]["redundant_rows"]
+    if not redundant:
+        return ""
+    return (
+        f"{_number(redundant)} of {_number(rows)} rows ({_percent(redundant / rows)}) repeat the picture of another "
+        "row. A random split would scatter copies over training and test."
+    )
+
+
+def _about_conflicts(facts: dict[str, Any]) -> str:
+    conflicts, near = facts["label_conflicts"], facts["label_conflicts"]["near_pairs"]
+    if not conflicts["conflicting_groups"] and not near["disagree"]:
+        return ""
+    also = f"; so do {_percent(near['share'])} of the pairs of nearly identical ones" if near["pairs"] else ""
+    return (
+        f"{_number(conflicts['conflicting_groups'])} of {_number(facts['exact_copies']['groups_blanks_apart'])} groups "
+        f"of identical pictures carry different labels{also}. No network can be right on all of them."
+    )
+
+
+def _about_votes(facts: dict[str, Any]) -> str:
+    if not facts["votes"]:
+        return ""
+    by_usage = facts["votes"]["by_usage"]
+    usage = "PrivateTest" if "PrivateTest" in by_usage else next(iter(by_usage))
+    return (
+        f"When ten people (FER+) looked again, the option with most votes was the label in "
+        f"{_percent(by_usage[usage]['agreement'])} of {usage}; in {_percent(by_usage[usage]['label_without_votes'])} "
+        "nobody chose the label. A score far above that agrees with this data set's labelling rather than with people."
+    )
+
+
+def tiles(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
+    """The headline counts: number and what it counts."""
+    near, across = facts["near_copies"], facts["copies_across_usages"]
+    found = [
+        (rows, "rows"),
+        (facts["exact_copies"]["redundant_rows"], "redundant rows"),
+    ]
+    for usage in ("PublicTest", "PrivateTest"):
+        if "Training" in across.get(usage, {}):
+            found.append((across[usage]["Training"]["exact"], f"{usage} images with an exact copy in Training"))
+    if near["looked_for"]:
+        found.append((sum(near["image_pairs"].values()), "pairs of pictures nearly the same"))
+    found.append((facts["label_conflicts"]["conflicting_groups"], "groups of one picture under several labels"))
+    blanks, votes = sum(facts["blanks"].values()), facts["votes"]
+    if votes:
+        found.append((sum(usage["not_a_face"] for usage in votes["by_usage"].values()), "pictures of no face (FER+)"))
+    found.append((blanks, "blank pictures"))
+    found.append((sum(facts["light"]["outliers"].values()), "pictures of odd brightness or contrast"))
+    if facts["clean_rows"]:
+        found.append((facts["clean_rows"]["clean"], "clean PrivateTest rows"))
+    return [(_number(count), text) for count, text in found]
+
+
+def steps(facts: dict[str, Any]) -> list[tuple[str, int, float]]:
+    """What remains of PrivateTest as each rule is added: words, rows, share."""
+    clean = facts["clean_rows"]
+    if clean is None:
+        return []
+    total = clean["test_rows"]
+    across = facts["copies_across_usages"]["PrivateTest"]["Training"]
+    remaining = [("all of PrivateTest", total), (REASONS["training"], total - across["exact"])]
+    names = ["unseen", "distinct"] + (["clean"] if facts["votes"] else [])
+    remaining += [(REASONS[name], clean[name]) for name in names]
+    return [(text, count, count / total) for text, count in remaining]
+
+
+def score_rows(facts: dict[str, Any]) -> list[tuple[float, float]]:
+    scores = facts["scores"]
+    return [(float(score), value) for score, value in scores["without_copies"].items()] if scores else []
+
+
+def near_chart(findings: Findings) -> list[dict[str, Any]]:
+    """Near pairs of rows by correlation: bars of pairs with equal and with different labels."""
+    edges = np.linspace(0.95, 1.0, 11)
+    labels = findings.table.labels[findings.near]
+    differ = labels[:, 0] != labels[:, 1] if len(labels) else np.zeros(0, bool)
+    place = np.clip(np.digitize(findings.correlation, edges) - 1, 0, len(edges) - 2)
+    same, other = (np.bincount(place[which], minlength=len(edges) - 1) for which in (~differ, differ))
+    most = max(int((same + other).max()), 1)
+    return [
+        {
+            "from": f"{edges[i]:.3f}",
+            "same": int(same[i]),
+            "differ": int(other[i]),
+            "same_height": round(100 * same[i] / most, 2),
+            "differ_height": round(100 * other[i] / most, 2),
+        }
+        for i in range(len(edges) - 1)
+    ]
+
+
+def light_charts(findings: Findings, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Histograms of brightness and contrast over the rows that are not blank, with the limits of what is usual."""
+    charts = []
+    for name, top, width in (("brightness", 256, 8), ("contrast", 128, 4)):
+        values = getattr(findings, name)[~findings.blank]
+        counts = np.bincount(np.minimum(values // width, top // width - 1).astype(int), minlength=top // width)
+        limits = facts["light"][name]["limits"]
+        most = max(int(counts.max()), 1)
+        charts.append(
+            {
+                "name": name,
+                "what": "mean grey value" if name == "brightness" else "standard deviation of grey values",
+                "bars": [
+                    (int(count), round(100 * count / most, 2), f"{i * width} to {(i + 1) * width}")
+                    for i, count in enumerate(counts)
+                ],
+                "limits": [round(min(max(100 * limit / top, 0), 100), 2) for limit in limits] if limits else [],
+                "text": f"usual: {max(limits[0], 0):.1f} to {limits[1]:.1f}" if limits else "no spread",
+                "top": top,
+            }
+        )
+    return charts
+
+
+def pictures(findings: Findings) -> dict[str, Any]:
+    """The worst cases, each kind in a fixed order."""
+    blanks, no_faces = np.flatnonzero(findings.blank), np.flatnonzero(findings.not_face & ~findings.blank)
+    if findings.table.votes is not None:
+        strength = findings.table.votes[no_faces, COLUMNS.index("NF")].astype(int)
+        no_faces = no_faces[np.lexsort((-strength, -findings.table.usage[no_faces].astype(int)))]
+    return {
+        "across": across_cards(findings),
+        "conflicts": conflict_cards(findings),
+        "near": near_cards(findings, np.ones(len(findings.near), bool), 1),
+        "near_conflicts": near_cards(findings, _differ(findings), -1, mark=False),
+        "mirrored": near_cards(findings, findings.mirrored, 1),
+        "blanks": [_face(findings, row) for row in blanks[:FACES]],
+        "not_faces": [_face(findings, row, _nobody(findings, row)) for row in _once(findings, no_faces)[:FACES]],
+        "dark": _extremes(findings, "brightness", 1),
+        "bright": _extremes(findings, "brightness", -1),
+        "flat": _extremes(findings, "contrast", 1),
+        "harsh": _extremes(findings, "contrast", -1),
+        "contradicted": contradicted(findings),
+    }
+
+
+def across_cards(findings: Findings) -> list[Card]:
+    """Identical pictures in several usages, those in most usages and with most labels first."""
+    usage, labels = findings.table.usage, findings.table.labels
+    groups = [group for group in findings.groups() if np.ptp(usage[group])]
+    groups.sort(key=lambda g: (-len(np.unique(usage[g])), -len(np.unique(labels[g])), -len(g), int(g[0])))
+    cards = []
+    for group in groups[:GROUPS]:
+        order = sorted(group.tolist(), key=lambda row: (usage[row], row))
+        shown = _spread(order, usage)
+        more = len(group) - len(shown)
+        faces = [_face(findings, row) for row in shown]
+        cards.append(Card(faces, f"and {more} more" if more else "", bool(np.ptp(labels[group]))))
+    return cards
+
+
+def conflict_cards(findings: Findings) -> list[Card]:
+    """One picture under several labels: the picture once, its rows counted by label and usage."""
+    usage, labels = findings.table.usage, findings.table.labels
+    groups = [group for group in findings.groups() if np.ptp(labels[group])]
+    groups.sort(key=lambda g: (-len(np.unique(labels[g])), -len(g), int(g[0])))
+    cards = []
+    for group in groups[:CONFLICTS]:
+        counted: dict[tuple[int, int], int] = {}
+        for row in group.tolist():
+            key = int(labels[row]), int(usage[row])
+            counted[key] = counted.get(key, 0) + 1
+        faces = []
+        for (label, code), count in sorted(counted.items()):
+            row = next(r for r in group.tolist() if labels[r] == label and usage[r] == code)
+            faces.append(_face(findings, row, f"{count} rows" if count > 1 else ""))
+        cards.append(Card(faces))
+    return cards
+
+
+def near_cards(findings: Findings, among: np.ndarray, direction: int, mark: bool = True) -> list[Card]:
+    """Near pairs, each pair of pictures once, the least alike first (1) or last (-1); `mark` those under two labels."""
+    differ = _differ(findings) & mark
+    seen: set[tuple[int, int]] = set()
+    cards: list[Card] = []
+    places = np.flatnonzero(among)
+    for place in places[np.argsort(direction * findings.correlation[places].round(6), kind="stable")].tolist():
+        pair = findings.near[place]
+        key = tuple(sorted(findings.images[pair].tolist()))
+        if key in seen:
+            continue
+        seen.add(key)
+        note = f"r = {findings.correlation[place]:.3f}" + (", mirrored" if findings.mirrored[place] else "")
+        cards.append(Card([_face(findings, row) for row in pair.tolist()], note, bool(differ[place])))
+        if len(cards) == PAIRS:
+            break
+    return cards
+
+
+def contradicted(findings: Findings) -> list[tuple[str, list[Face]]]:
+    """By class the faces whose label nobody saw and where most people agree on something else; test rows first."""
+    if findings.own_votes is None:
+        return []
+    table = findings.table
+    most = table.votes.max(axis=1).astype(int)
+    candidates = np.flatnonzero((findings.own_votes == 0) & ~findings.not_face)
+    order = np.lexsort((candidates, -table.usage[candidates].astype(int), -most[candidates]))
+    found = []
+    for label, name in enumerate(table.classes):
+        rows = _once(findings, candidates[order][table.labels[candidates[order]] == label])[:PER_CLASS]
+        if len(rows):
+            found.append((name, [_face(findings, row, votes=True) for row in rows]))
+    return found
+
+
+def _differ(findings: Findings) -> np.ndarray:
+    labels = findings.table.labels[findings.near]
+    return labels[:, 0] != labels[:, 1] if len(labels) else np.zeros(0, bool)
+
+
+def _spread(rows: Sequence[int], usage: np.ndarray) -> list[int]:
+    """At most four of the rows, one of each usage first, in the order of usages."""
+    first = {int(usage[row]): row for row in reversed(rows)}
+    chosen = list(first.values())
+    chosen += [row for row in rows if row not in chosen][: ROWS_OF_GROUP - len(chosen)]
+    return sorted(chosen, key=lambda row: (usage[row], row))
+
+
+def _extremes(findings: Findings, name: str, direction: int) -> list[Face]:
+    """The pictures at one end, blanks apart, the farthest first; a note marks the outliers."""
+    values, z = getattr(findings, name), getattr(findings, f"{name}_z")
+    rows = np.flatnonzero(~findings.blank)
+    rows = _once(findings, rows[np.argsort(direction * values[rows], kind="stable")][: 4 * EXTREMES])[:EXTREMES]
+    return [_face(findings, row, f"{values[row]:.0f}" + (" *" if abs(z[row]) > OUTLYING else "")) for row in rows]
+
+
+def _once(findings: Findings, rows: np.ndarray) -> list[int]:
+    """The rows in their order, each picture once."""
+    _, first = np.unique(findings.images[rows], return_index=True)
+    return rows[np.sort(first)].tolist()
+
+
+def _nobody(findings: Findings, row: int) -> str:
+    return f"{findings.table.votes[row, COLUMNS.index('NF')]} of {findings.table.votes[row].sum()}"
+
+
+def _face(findings: Findings, row: int, note: str = "", votes: bool = False) -> Face:
+    table = findings.table
+    label, usage = table.classes[table.labels[row]], USAGES[table.usage[row]]
+    return Face(
+        source=address(table.pixels[row]),
+        label=label,
+        usage=usage,
+        title=f"row {row}, {usage}, {label}, source {table.source[row]}, {table.digests[row].tobytes().hex()[:12]}",
+        note=note,
+        votes=tally(table.votes[row], label) if votes else (),
+    )
+
+
+def _interval(facts: dict[str, Any]) -> float | None:
+    """Half the 95 % interval, in points, of a score of 73 % on the clean rows."""
+    if not facts["clean_rows"] or not facts["clean_rows"]["clean"]:
+        return None
+    return 100 * 1.959964 * math.sqrt(0.73 * 0.27 / facts["clean_rows"]["clean"])
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f} %"

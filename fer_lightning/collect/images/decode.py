@@ -1,0 +1,166 @@
+"""Strangers' pictures as pixels, decoded in a process of its own: see decoding_process.py for its rules and limits."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.collect.images import decoding_process
+from fer_lightning.collect.images.decoding_process import LENGTH, MAX_SIDE, READY, STORED_SIDE, Reason
+from fer_lightning.errors import UserError
+from fer_lightning.paths import ROOT
+
+FORMS = ("JPEG", "PNG", "WEBP")
+MAX_HEAD = 4096  # bytes of JSON
+# What an interpreter may need to find its libraries. Nothing else is passed on: not the keys of .env either.
+_INTERPRETERS_OWN = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
+
+
+def _environment() -> dict[str, str]:
+    """Return the child's environment: what its interpreter needs, and where this package is."""
+    kept = {name: os.environ[name] for name in _INTERPRETERS_OWN if name in os.environ}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))}
+
+
+class NotAPicture(Exception):
+    """final: whether another try is in vain."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+        self.final = reason not in (Reason.TOO_SLOW, Reason.DECODER_DIED)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as it is to be stored.
+
+    pixels         uint8 (H, W), or (H, W, 3) in the order RGB
+    format         JPEG, PNG or WEBP
+    width, height  of the file, before it was turned or made smaller
+    """
+
+    pixels: np.ndarray
+    format: str
+    width: int
+    height: int
+
+
+class Decoder:
+    """Decodes one picture at a time, whichever threads ask. Use it as a context manager.
+
+    seconds  for one picture; the process that takes longer is ended, and the next picture gets a new one
+    """
+
+    def __init__(self, seconds: float = 20.0) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def __enter__(self) -> "Decoder":
+        with self._lock:
+            self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """From any thread; what is being decoded is given up."""
+        self._closed = True
+        if process := self._process:
+            process.kill()
+        with self._lock:
+            self._end()
+
+    def decode(self, data: bytes) -> Decoded:
+        """Raises NotAPicture."""
+        with self._lock:
+            if self._process is None:
+                self._start()
+            overdue = threading.Event()
+            timer = threading.Timer(self._seconds, self._kill, args=(self._process, overdue))
+            timer.start()
+            failure = None
+            try:
+                return _ask(self._process, data)
+            except (OSError, ValueError, LookupError, TypeError) as error:  # a pipe closed, or an answer that is none
+                failure = f"{type(error).__name__}: {error}"
+            finally:
+                timer.cancel()
+                timer.join()
+                status = self._end() if failure or overdue.is_set() else None
+            if overdue.is_set() or status == -signal.SIGXCPU:
+                raise NotAPicture(Reason.TOO_SLOW, f"not done in {self._seconds:g} s")
+            raise NotAPicture(Reason.DECODER_DIED, f"{failure}; status {status}")
+
+    def _start(self) -> None:
+        if self._closed:
+            raise NotAPicture(Reason.DECODER_DIED, "closed")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", decoding_process.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C is for the parent
+        )
+        if self._process.stdout.read(len(READY)) != READY and not self._closed:
+            raise UserError(
+                f"the process that decodes pictures does not start (status {self._end()}); what it said stands above. "
+                f"It is {sys.executable} -P {decoding_process.__file__}"
+            )
+
+    @staticmethod
+    def _kill(process: "subprocess.Popen[bytes]", overdue: threading.Event) -> None:
+        overdue.set()
+        process.kill()
+
+    def _end(self) -> int | None:
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.kill()
+        with suppress(OSError):  # what it had not read yet
+            process.stdin.close()
+        process.stdout.close()
+        return process.wait()
+
+
+def _ask(process: "subprocess.Popen[bytes]", data: bytes) -> Decoded:
+    """Its answer. Whoever has taken the process over can answer what he likes: nothing of it is believed unseen."""
+    process.stdin.write(LENGTH.pack(len(data)))
+    process.stdin.write(data)
+    process.stdin.flush()
+    (length,) = LENGTH.unpack(_read(process, LENGTH.size))
+    if length > MAX_HEAD:
+        raise ValueError(f"{length:,} bytes before the pixels")
+    about = json.loads(_read(process, length))
+    if "reason" in about:
+        raise NotAPicture(Reason(about["reason"]), str(about["detail"]))
+    shape, sizes = tuple(about["shape"]), (about["width"], about["height"])
+    if about["format"] not in FORMS or not _plausible(shape, sizes):
+        raise ValueError(f"{about}")
+    pixels = np.frombuffer(_read(process, math.prod(shape)), np.uint8).reshape(shape)
+    return Decoded(pixels, about["format"], *sizes)
+
+
+def _plausible(shape: tuple[Any, ...], sizes: tuple[Any, Any]) -> bool:
+    if not all(type(number) is int and number > 0 for number in (*shape, *sizes)):
+        return False
+    return len(shape) >= 2 and shape[2:] in ((), (3,)) and max(shape) <= STORED_SIDE and max(sizes) <= MAX_SIDE
+
+
+def _read(process: "subprocess.Popen[bytes]", length: int) -> bytes:
+    data = process.stdout.read(length)
+    if len(data) < length:
+        raise ValueError("it ended")
+    return data

@@ -1,0 +1,291 @@
+"""The accepted faces as files: custom.csv to train on, provenance.csv, ATTRIBUTION.md and a dataset card.
+
+custom.csv has the columns emotion, pixels, Usage and source, which `data.extra=` reads. What may be published is
+another question than what may be trained on at home: the gate below answers it for each face, and with `release` only
+the faces that pass are exported.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from sqlite3 import Row
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.collect.card import card
+from fer_lightning.collect.providers.licences import FREE, NEED_CREDIT, NON_COMMERCIAL, licence_name
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+from fer_lightning.labels import TAXONOMIES
+from fer_lightning.wording import harmless, markdown
+
+FILES = CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
+
+PROVENANCE_COLUMNS = {
+    "identity": ("image_id", "crop_id", "phash_source", "phash_crop", "cluster"),
+    "discovery": (
+        "provider",
+        "provider_id",
+        "query",
+        "query_language",
+        "weak_label",
+        "rank",
+        "search_time",
+        "collector_version",
+        "config_hash",
+        "response_sha256",
+    ),
+    "source": (
+        "image_url",
+        "landing_url",
+        "title",
+        "creator",
+        "creator_url",
+        "licence",
+        "licence_version",
+        "licence_url",
+        "licence_source",
+        "licence_checked_at",
+        "attribution",
+        "restrictions",
+    ),
+    "fetch": (
+        "fetch_time",
+        "final_url",
+        "http_status",
+        "content_type",
+        "bytes",
+        "etag",
+        "last_modified",
+        "x_robots_tag",
+        "width",
+        "height",
+        "format",
+    ),
+    "face": (
+        "detector",
+        "model_sha256",
+        "opencv_version",
+        "box",
+        "landmarks",
+        "score",
+        "n_faces",
+        "roll_deg",
+        "crop_box",
+        "resize_filter",
+        "face_px",
+    ),
+    "review": ("label", "decisions"),
+    "lifecycle": ("split", "released", "not_released_because"),
+}
+
+
+class NothingToExport(UserError):
+    """No face is accepted, or all are left out."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """rows in custom.csv; accepted faces left out, by reason; how many of the rows may be published, and why the others
+    may not."""
+
+    folder: Path
+    rows: int
+    left_out: Counter[str]
+    releasable: int
+    withheld: Counter[str]
+    sha256: str
+
+
+def export(
+    collection: Collection,
+    *,
+    folder: Path,
+    taxonomy: str = "learning_game",
+    release: bool = False,
+    non_commercial: bool = False,
+    licence_known: Sequence[str] = (),
+) -> ExportResult:
+    """Write the four files into `folder`, in place of what an earlier call wrote there.
+
+    release         leave out what may not be published
+    non_commercial  whether the release itself forbids commercial use, so that NC licences may be in it
+    licence_known   the providers whose licences are stated with each picture
+    NothingToExport where no face is left; what an earlier call wrote is removed then.
+    """
+    left_out: Counter[str] = Counter()
+    rows = []
+    for sources in _sources_by_face(collection):
+        row, because = _judged(sources, non_commercial=non_commercial, licence_known=licence_known)
+        if row["label"] not in TAXONOMIES[taxonomy].classes:
+            left_out[f"{row['label']} is no class of {taxonomy}"] += 1
+        elif release and because:
+            left_out[because] += 1
+        else:
+            rows.append((row, because))
+    if not rows:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        raise NothingToExport(_why_nothing(left_out, taxonomy, release))
+    content = _faces_csv([row for row, _ in rows])
+    files = {
+        CSV: content,
+        PROVENANCE: _provenance_csv(collection, rows),
+        ATTRIBUTION: attribution([row for row, _ in rows]),
+        CARD: card(collection, [row for row, _ in rows], release=release, non_commercial=non_commercial),
+    }
+    for name, text in files.items():
+        write_atomically(folder / name, text)
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    withheld = Counter(because for _, because in rows if because)
+    releasable = len(rows) - withheld.total()
+    entry = {"folder": str(folder.absolute()), "rows": len(rows), "releasable": releasable, "sha256": sha256}
+    with collection.writing():
+        collection.add("export", entry)
+    return ExportResult(folder, len(rows), left_out, releasable, withheld, sha256)
+
+
+def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool) -> str:
+    if not left_out:
+        return (
+            "nothing to export: no face has been accepted yet. "
+            "Look at them: python -m fer_lightning.collect review merge export emotion=..."
+        )
+    ways = " or ".join(
+        way
+        for way, helps in (
+            (f"export.taxonomy=learning_game_distracted in the place of {taxonomy}", not release),
+            ("export.release=false, for training at home", release),
+        )
+        if helps
+    )
+    return f"nothing to export: {'; '.join(f'{n:,} left out: {why}' for why, n in left_out.items())}. Try {ways}."
+
+
+def _sources_by_face(collection: Collection) -> Iterator[list[Row]]:
+    """Of each accepted face all candidates that gave its picture, the one that was found first in front."""
+    return (list(rows) for _, rows in groupby(collection.rows(_ACCEPTED), key=lambda row: row["face"]))
+
+
+def _judged(sources: list[Row], *, non_commercial: bool, licence_known: Sequence[str]) -> tuple[Row, str | None]:
+    """The source to name, and why the face may not be published: whatever one source forbids is forbidden.
+
+    A source that knows no licence decides nothing where another one states it.
+    """
+    stated = [row for row in sources if row["provider"] in licence_known and row["licence"] not in (None, "unknown")]
+    reasons = {
+        row["candidate"]: not_released_because(row, non_commercial=non_commercial, licence_known=licence_known)
+        for row in stated or sources
+    }
+    restricted = (f"restricted: {row['restrictions']}" for row in sources if row["restrictions"])
+    because = next(filter(None, (*reasons.values(), *restricted)), None)
+    return (stated or sources)[0], because
+
+
+def not_released_because(row: Row, *, non_commercial: bool, licence_known: Sequence[str]) -> str | None:
+    """Why a picture from this source may not be published; None where it may.
+
+    Apparent minors are never accepted, and who has opted out or asked for removal is not in the collection: see
+    merge.py, fetch.py and purge.py. Licences that forbid changes are refused, for a crop is one.
+    """
+    if row["provider"] not in licence_known:
+        return f"{row['provider']} does not say the licence"
+    if row["licence"] not in FREE and not (non_commercial and row["licence"] in NON_COMMERCIAL):
+        return f"licence {row['licence'] or 'unknown'}"
+    if row["licence"] in NEED_CREDIT and not row["creator"]:
+        return "nobody to credit, as the licence demands"
+    return None
+
+
+_ACCEPTED = """
+SELECT accepted.face, accepted.label, accepted.usage, accepted.cluster, source.candidate,
+  face.image, face.crop, face.crop_id, face.phash AS phash_crop, face.detector, face.model_sha256, face.opencv_version,
+  face.box, face.landmarks, face.score, face.n_faces, face.roll_deg, face.crop_box, face.resize_filter, face.face_px,
+  picture.phash AS phash_source, picture.width, picture.height, picture.format,
+  fetch.time AS fetch_time, fetch.final_url, fetch.http_status, fetch.content_type, fetch.bytes, fetch.etag,
+  fetch.last_modified, fetch.x_robots_tag,
+  candidate.provider, candidate.provider_id, candidate.image_url, candidate.landing_url, candidate.title,
+  licence.licence, licence.licence_version, licence.licence_url, licence.licence_source,
+  licence.time AS licence_checked_at, licence.creator, licence.creator_url, licence.attribution, licence.restrictions,
+  page.query, page.language AS query_language, page.emotion AS weak_label, finding.rank,
+  page.time AS search_time, page.version AS collector_version, page.config_hash, page.response_sha256
+FROM accepted_face AS accepted JOIN face ON face.id = accepted.face JOIN picture USING (image)
+JOIN source USING (image) JOIN candidate ON candidate.id = source.candidate
+JOIN current_licence AS licence ON licence.candidate = candidate.id
+JOIN fetch ON fetch.id = (SELECT max(id) FROM fetch WHERE candidate = candidate.id AND status = 'stored')
+JOIN first_page ON first_page.candidate = candidate.id JOIN page ON page.id = first_page.page
+JOIN finding ON finding.page = page.id AND finding.candidate = candidate.id
+ORDER BY accepted.usage, accepted.label, face.crop_id, accepted.face, candidate.id
+"""
+
+
+def _faces_csv(rows: Iterable[Row]) -> str:
+    lines = ["emotion,pixels,Usage,source"]
+    for row in rows:
+        pixels = " ".join(map(str, np.frombuffer(row["crop"], np.uint8).tolist()))
+        lines.append(f"{row['label']},{pixels},{row['usage']},cluster-{row['cluster']}")
+    return "\n".join([*lines, ""])
+
+
+def _provenance_csv(collection: Collection, rows: Iterable[tuple[Row, str | None]]) -> str:
+    decisions = _decisions(collection)
+    columns = [name for group in PROVENANCE_COLUMNS.values() for name in group]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row, because in rows:
+        facts = dict(row) | {
+            "image_id": row["image"],
+            "split": row["usage"],
+            "decisions": json.dumps(decisions.get(row["face"], [])),
+            "released": "yes" if because is None else "no",
+            "not_released_because": because,
+        }
+        writer.writerow([harmless(_public(facts[name])) for name in columns])
+    return text.getvalue()
+
+
+def _decisions(collection: Collection) -> dict[int, list[dict[str, Any]]]:
+    """What stands of each face's decisions: pass, annotator, action, label, time, milliseconds, version of the page."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    names = ("pass", "annotator", "action", "label", "time", "ms_spent", "page_version")
+    for row in collection.rows("SELECT * FROM standing_decision ORDER BY id"):
+        found.setdefault(row["face"], []).append({name: row[name] for name in names})
+    return found
+
+
+def _public(value: Any) -> Any:
+    """Nothing of where files lie on the collector's machine."""
+    return None if isinstance(value, str) and value.startswith("file:") else value
+
+
+def attribution(rows: Sequence[Row]) -> str:
+    """Who made each picture, as the licences demand, with what was changed."""
+    lines = [
+        "# Attribution",
+        "",
+        f"{len(rows):,} pictures. From each one face was cut out, made grey and reduced to 48 x 48 pixels.",
+        "",
+    ]
+    for row in rows:
+        title, creator = markdown(row["title"] or "Untitled"), markdown(row["creator"] or "unknown")
+        licence = markdown(licence_name(row["licence"], row["licence_version"]))
+        work = _link(title, row["landing_url"] or row["image_url"])
+        by, under = _link(creator, row["creator_url"]), _link(licence, row["licence_url"])
+        lines.append(f"- {work} by {by}, {under} ({row['provider']}; crop `{row['crop_id'][:12]}`)")
+    return "\n".join([*lines, ""])
+
+
+def _link(text: str, url: str | None) -> str:
+    if not url or not url.startswith(("http://", "https://")):
+        return text
+    address = url.translate({ord(letter): f"%{ord(letter):02X}" for letter in "()<> "})
+    return f"[{text}]({address})"

@@ -1,0 +1,183 @@
+"""What the reviewers' decisions come to, and which split each face belongs to.
+
+Caution wins: a face is accepted only where every latest opinion accepts it with one and the same label. Whoever sees
+an apparent minor, a drawing, a copy or a wrong picture takes it out for all; whoever is unsure, or chooses another
+label, leaves it open.
+
+The split goes by clusters: faces whose pictures or crops are alike stand in one, and a cluster that is like a row of
+FER2013 takes that row's split. Where a face once stood in a split it stays when more are collected; where a new face
+joins two splits, all of them go to the one that is tested, so that a test row never becomes a training row.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.labels import USAGES
+
+# Of what takes a face out, the reason that is given where there are several.
+REASONS = {
+    "minor": "apparent minor",
+    "illustration": "illustration",
+    "reject": "rejected",
+    "duplicate": "duplicate",
+}
+SHARES = (0.7, 0.15, 0.15)  # of Training, PublicTest, PrivateTest
+# Held out first: who is tested on FER2013's PrivateTest must not have trained on its like.
+_STRICTEST = ("PrivateTest", "PublicTest", "Training")
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """How many faces are accepted, rejected and open now, and how many of them changed in this call."""
+
+    accepted: int
+    rejected: int
+    open: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one face: accepted (with its label), rejected or open (with the reason)."""
+
+    outcome: str
+    label: str | None = None
+    reason: str | None = None
+
+
+def merge(collection: Collection, *, seed: int = 0) -> MergeResult:
+    """Settle every face that somebody has decided about, and deal new clusters 70/15/15 per label."""
+    outcomes = {face: settle(opinions) for face, opinions in _opinions(collection).items()}
+    clusters = _clusters(collection)
+    usages = _usages(collection, outcomes, clusters, seed)
+    before = {row["face"]: row for row in collection.rows("SELECT * FROM current_settled")}
+    unique = {row["id"] for row in collection.rows("SELECT id FROM unique_face")}
+    changed = 0
+    with collection.writing():
+        for face in sorted(outcomes.keys() | before.keys()):
+            outcome = outcomes.get(face) or _withdrawn(face, unique)
+            row = {
+                "outcome": outcome.outcome,
+                "label": outcome.label,
+                "reason": outcome.reason,
+                "usage": usages.get(face),
+                "cluster": clusters.get(face, face),
+            }
+            if face not in before or any(before[face][name] != value for name, value in row.items()):
+                collection.add("settled", {"face": face, **row})
+                changed += 1
+    found = Counter(outcome.outcome for outcome in outcomes.values())
+    return MergeResult(found["accepted"], found["rejected"], found["open"], changed)
+
+
+def _withdrawn(face: int, unique: set[int]) -> Outcome:
+    """Of a face that was settled once, and about which no decision stands that counts."""
+    return Outcome("open", reason="undone") if face in unique else Outcome("rejected", reason="found to be a copy")
+
+
+def settle(opinions: list[tuple[str, str | None]]) -> Outcome:
+    """Of the latest (action, label) of each annotator and pass."""
+    actions = {action for action, _ in opinions}
+    for action, reason in REASONS.items():
+        if action in actions:
+            return Outcome("rejected", reason=reason)
+    if "unsure" in actions:
+        return Outcome("open", reason="unsure")
+    labels = {label for _, label in opinions}
+    if len(labels) > 1:
+        return Outcome("open", reason="disputed")
+    return Outcome("accepted", label=labels.pop())
+
+
+def _opinions(collection: Collection) -> dict[int, list[tuple[str, str | None]]]:
+    """Latest standing decision by face, pass and annotator, of the faces that are not known as copies."""
+    opinions = defaultdict(list)
+    for row in collection.rows(_STANDING):
+        opinions[row["face"]].append((row["action"], row["label"]))
+    return opinions
+
+
+_STANDING = """
+SELECT decision.* FROM standing_decision AS decision JOIN unique_face ON unique_face.id = decision.face
+ORDER BY decision.id
+"""
+
+
+def _clusters(collection: Collection) -> dict[int, int]:
+    """{face: the smallest face of its cluster}, of all faces that are alike, in one step or many."""
+    pairs = collection.rows("SELECT face, other_face FROM likeness WHERE other_face IS NOT NULL")
+    pairs += [(group[0], other) for group in _alike_by_fer2013(collection) for other in group[1:]]
+    if not pairs:
+        return {}
+    faces, places = np.unique(np.array([tuple(pair) for pair in pairs], np.int64), return_inverse=True)
+    starts, ends = places.reshape(-1, 2).T
+    links = coo_array((np.ones(len(starts), np.uint8), (starts, ends)), shape=(len(faces), len(faces)))
+    numbers = connected_components(links, directed=False)[1]
+    smallest: dict[int, int] = {}
+    for face, number in zip(faces.tolist(), numbers.tolist(), strict=True):
+        smallest.setdefault(number, face)
+    return {face: smallest[number] for face, number in zip(faces.tolist(), numbers.tolist(), strict=True)}
+
+
+def _alike_by_fer2013(collection: Collection) -> list[list[int]]:
+    """Faces that are like the same row of FER2013."""
+    groups = defaultdict(list)
+    for row in collection.rows("SELECT DISTINCT face, fer2013_digest FROM likeness WHERE fer2013_digest IS NOT NULL"):
+        groups[row["fer2013_digest"]].append(row["face"])
+    return list(groups.values())
+
+
+def _usages(
+    collection: Collection, outcomes: dict[int, Outcome], clusters: dict[int, int], seed: int
+) -> dict[int, str]:
+    """The split of each accepted face."""
+    members = defaultdict(list)
+    for face, outcome in outcomes.items():
+        if outcome.outcome == "accepted":
+            members[clusters.get(face, face)].append(face)
+    fixed = _fixed(collection, clusters)
+    counts = {outcome.label: Counter() for outcome in outcomes.values() if outcome.label}
+    usages: dict[int, str] = {}
+
+    def place(cluster: int, usage: str) -> None:
+        for face in members[cluster]:
+            usages[face] = usage
+            counts[outcomes[face].label][usage] += 1
+
+    for cluster in members.keys() & fixed.keys():
+        place(cluster, fixed[cluster])
+    crops = dict(collection.rows("SELECT id, crop_id FROM face WHERE status = 'face'"))
+    free = members.keys() - fixed.keys()
+    for cluster in sorted(free, key=lambda cluster: _draw(seed, [crops[face] for face in members[cluster]])):
+        label = Counter(outcomes[face].label for face in members[cluster]).most_common(1)[0][0]
+        place(cluster, most_wanted(counts[label]))
+    return usages
+
+
+def _fixed(collection: Collection, clusters: dict[int, int]) -> dict[int, str]:
+    """{cluster: split} where FER2013 or an earlier call has settled it: FER2013 first, and of several the strictest."""
+    fixed: dict[int, str] = {}
+    for query in (
+        "SELECT face, fer2013_usage FROM likeness WHERE fer2013_usage IS NOT NULL",
+        "SELECT face, usage FROM current_settled WHERE usage IS NOT NULL",
+    ):
+        for face, usage in sorted(map(tuple, collection.rows(query)), key=lambda pair: _STRICTEST.index(pair[1])):
+            fixed.setdefault(clusters.get(face, face), usage)
+    return fixed
+
+
+def most_wanted(counts: Counter) -> str:
+    """The split that falls short of its share the most, once one more face is there."""
+    total = counts.total() + 1
+    return max(USAGES, key=lambda usage: SHARES[USAGES.index(usage)] * total - counts[usage])
+
+
+def _draw(seed: int, crops: list[str]) -> str:
+    """A random order that depends on the faces and the seed alone."""
+    return hashlib.sha256(f"{seed} {min(crops)}".encode()).hexdigest()

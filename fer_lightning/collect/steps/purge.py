@@ -1,0 +1,236 @@
+"""Taking a picture, a creator's pictures or an address out for good, and keeping them out.
+
+First what must not come back is put on the list of `denied`, then files go, then rows: stopped at any moment, the same
+command finishes it.
+"""
+
+import csv
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer_lightning.collect.images.hashes import as_hash, same_picture
+from fer_lightning.collect.images.same_image import shows_the_same
+from fer_lightning.collect.steps.export import FILES, PROVENANCE
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.denied import creator_value, url_value
+from fer_lightning.data.store import read_manifest
+from fer_lightning.errors import UserError
+
+_ID = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True)
+class PurgeResult:
+    """What was there and is gone; `exports` are the folders whose files had some of it, and are gone with it."""
+
+    candidates: int
+    pictures: int
+    accepted: int
+    exports: list[Path]
+
+
+def purge(
+    collection: Collection,
+    *,
+    image: str | None = None,
+    creator: str | None = None,
+    url: str | None = None,
+    reason: str = "asked to be removed",
+) -> PurgeResult:
+    """Remove what one of these names, and every other copy of those pictures; never collect them again.
+
+    image    the SHA-256 of the picture's bytes, or its first 8 or more digits, as the review page shows it
+    creator  a name or the address of a creator's page
+    url      of the picture or of the page that shows it
+    UserError where an image is unknown, or its digits name several.
+    """
+    candidates, pictures = _with_copies(collection, _candidates(collection, image, creator, url))
+    accepted = sum(
+        _among(collection, "SELECT count(*) FROM accepted_face JOIN face ON face.id = face WHERE image IN", pictures)
+    )
+    _deny(collection, candidates, pictures, creator=creator, url=url, reason=reason)
+    exports = _remove_exports(collection, pictures)
+    for name in _among(collection, "SELECT file FROM picture WHERE image IN", pictures):
+        collection.file(name).unlink(missing_ok=True)
+    _remove(collection, candidates, pictures)
+    return PurgeResult(len(candidates), len(pictures), accepted, exports)
+
+
+def _candidates(collection: Collection, image: str | None, creator: str | None, url: str | None) -> set[int]:
+    if image is not None:
+        return _candidates_of(collection, _named(collection, image))
+    if creator is not None:
+        wanted = creator_value(creator)
+        rows = collection.rows("SELECT candidate, creator, creator_url FROM licence")
+        return {
+            row["candidate"] for row in rows if wanted in _values(creator_value, row["creator"], row["creator_url"])
+        }
+    rows = collection.rows(
+        "SELECT candidate.id, image_url, landing_url, final_url "
+        "FROM candidate LEFT JOIN fetch ON fetch.candidate = candidate.id"
+    )
+    wanted = url_value(url or "")
+    urls = ("image_url", "landing_url", "final_url")
+    return {row["id"] for row in rows if wanted in _values(url_value, *(row[name] for name in urls))}
+
+
+def _values(value, *texts: str | None) -> set[str]:
+    return {value(text) for text in texts if text}
+
+
+def _named(collection: Collection, image: str) -> set[str]:
+    """The one picture whose id begins so; none where it has been purged before."""
+    image = image.strip().lower()
+    if not _ID.fullmatch(image):
+        raise UserError(f"--id {image!r}: 8 to 64 digits of a picture's SHA-256, as the review page shows them")
+    found = [row["image"] for row in collection.rows("SELECT image FROM picture WHERE image GLOB ?", f"{image}*")]
+    if len(found) > 1 or not (found or any(known.startswith(image) for known in _denied_images(collection))):
+        raise UserError(
+            f"--id {image}: {len(found) or 'no'} picture{'s' * (len(found) != 1)} of {collection.root} begin so; "
+            f"the review page and provenance.csv have the whole image_id"
+        )
+    return set(found)
+
+
+def _pictures(collection: Collection, candidates: set[int]) -> set[str]:
+    found = _among(collection, "SELECT DISTINCT image FROM fetch WHERE image IS NOT NULL AND candidate IN", candidates)
+    return set(found)
+
+
+def _candidates_of(collection: Collection, pictures: set[str]) -> set[int]:
+    return set(_among(collection, "SELECT DISTINCT candidate FROM fetch WHERE image IN", pictures))
+
+
+def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int], set[str]]:
+    """The candidates and their pictures, with all that show the same, and all that offer those, in one step or many."""
+    known = collection.rows("SELECT image, phash, phash_mirrored FROM picture")
+    names = np.array([row["image"] for row in known])
+    hashes = np.array([as_hash(row["phash"]) for row in known], np.uint64)
+    mirrored = dict(zip(names.tolist(), (as_hash(row["phash_mirrored"]) for row in known), strict=True))
+    plain = dict(zip(names.tolist(), hashes.tolist(), strict=True))
+    pictures = _pictures(collection, candidates)
+    pictures.update(_among(collection, "SELECT image FROM picture WHERE image IN", _denied_images(collection)))
+    looked_at: set[str] = set()
+    while new := pictures - looked_at:
+        looked_at |= new
+        for image in new & plain.keys():
+            alike = set(names[same_picture(hashes, plain[image], mirrored[image])].tolist()) - pictures
+            pictures.update(other for other in alike if _same_face(collection, image, other, plain, mirrored))
+        pictures |= _set_aside_with(collection, new)
+        candidates = candidates | _candidates_of(collection, pictures)
+        pictures |= _pictures(collection, candidates)
+    return candidates, pictures
+
+
+def _denied_images(collection: Collection) -> list[str]:
+    """Those of an earlier purge too, which may have been stopped behind their files."""
+    return [row["value"] for row in collection.rows("SELECT value FROM denied WHERE kind = 'image'")]
+
+
+def _same_face(collection: Collection, image: str, other: str, plain: dict[str, int], mirrored: dict[str, int]) -> bool:
+    flipped = (mirrored[image] ^ plain[other]).bit_count() < (plain[image] ^ plain[other]).bit_count()
+    return shows_the_same(collection, image, other, mirrored=flipped)
+
+
+def _set_aside_with(collection: Collection, pictures: set[str]) -> set[str]:
+    """Pictures that `dedupe` took for copies of these, and those that these were taken for copies of."""
+    pairs = "FROM deduped JOIN face ON face.id = deduped.face JOIN face AS kept ON kept.id = kept_face WHERE"
+    copies = _among(collection, f"SELECT face.image {pairs} kept.image IN", pictures)
+    return {*copies, *_among(collection, f"SELECT kept.image {pairs} face.image IN", pictures)}
+
+
+def _remove_exports(collection: Collection, pictures: set[str]) -> list[Path]:
+    """Take away the files of each export that has one of the pictures."""
+    folders = [Path(row["folder"]) for row in collection.rows("SELECT DISTINCT folder FROM export")]
+    holding = [folder for folder in folders if _names_one_of(folder / PROVENANCE, pictures)]
+    for folder in holding:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+    return holding
+
+
+def _names_one_of(provenance: Path, pictures: set[str]) -> bool:
+    if not provenance.is_file():
+        return False
+    with open(provenance, newline="", encoding="utf-8") as handle:
+        return any(row["image_id"] in pictures for row in csv.DictReader(handle))
+
+
+def _deny(
+    collection: Collection,
+    candidates: set[int],
+    pictures: set[str],
+    *,
+    creator: str | None,
+    url: str | None,
+    reason: str,
+) -> None:
+    values = {("image", image) for image in pictures}
+    values |= {
+        ("picture", str(as_hash(phash)))
+        for phash in _among(collection, "SELECT phash FROM picture WHERE image IN", pictures)
+    }
+    texts = _among(collection, "SELECT image_url FROM candidate WHERE id IN", candidates)
+    values |= {("url", url_value(text)) for text in texts}
+    if creator:
+        values.add(("creator", creator_value(creator)))
+    if url:
+        values.add(("url", url_value(url)))
+    with collection.writing():
+        for kind, value in sorted(values):
+            collection.add("denied", {"kind": kind, "value": value, "reason": reason}, known="IGNORE")
+
+
+def _remove(collection: Collection, candidates: set[int], pictures: set[str]) -> None:
+    """Rows from the latest to the earliest, so that none refers to one that is gone."""
+    faces = set(_among(collection, "SELECT id FROM face WHERE image IN", pictures))
+    collection.database.execute("PRAGMA secure_delete = ON")
+    with collection.writing():
+        collection.database.execute("INSERT INTO purging VALUES (1)")
+        for table, column, values in (
+            ("settled", "face", faces),
+            ("decision", "face", faces),
+            ("deduped", "kept_face", faces),
+            ("deduped", "face", faces),
+            ("likeness", "other_face", faces),
+            ("likeness", "face", faces),
+            ("face", "id", faces),
+            ("picture", "image", pictures),
+            ("fetch", "candidate", candidates),
+            ("finding", "candidate", candidates),
+            ("licence", "candidate", candidates),
+            ("candidate", "id", candidates),
+        ):
+            for some in _chunks(values):
+                marks = ", ".join("?" * len(some))
+                collection.database.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", some)
+        collection.database.execute("DELETE FROM purging")
+    collection.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _among(collection: Collection, query: str, values: Iterable) -> list:
+    """The first column of `query (values)`, some values at a time."""
+    return [
+        row[0] for some in _chunks(values) for row in collection.rows(f"{query} ({', '.join('?' * len(some))})", *some)
+    ]
+
+
+def _chunks(values: Iterable, size: int = 500) -> Iterable[list]:
+    ordered = sorted(values)
+    return (ordered[start : start + size] for start in range(0, len(ordered), size))
+
+
+def remove_stores(root: Path, exports: list[Path]) -> list[Path]:
+    """Take away what trainings have kept of these exports beside FER2013, in stores of `data.extra`."""
+    removed = []
+    for folder in root.glob("extra-*"):
+        manifest = read_manifest(folder)
+        if manifest and Path(manifest["source"]["path"]).parent in exports:
+            shutil.rmtree(folder)
+            removed.append(folder)
+    return removed

@@ -1,0 +1,78 @@
+"""What the collection holds now, as tables for the terminal: classes by split, decisions, losses by query."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.funnel import STAGES, Funnel, total
+from fer_lightning.labels import USAGES
+from fer_lightning.wording import harmless
+
+
+def classes(collection: Collection) -> dict[str, Counter]:
+    """{label: {split: accepted faces}}, the most frequent label first."""
+    counts: dict[str, Counter] = {}
+    for row in collection.rows(_ACCEPTED):
+        counts.setdefault(row["label"], Counter())[row["usage"]] = row["count"]
+    return dict(sorted(counts.items(), key=lambda item: -item[1].total()))
+
+
+_ACCEPTED = "SELECT label, usage, count(*) AS count FROM accepted_face GROUP BY label, usage"
+
+
+def class_table(counts: dict[str, Counter]) -> Table:
+    table = Table("class", title="accepted faces", title_justify="left")
+    for usage in (*USAGES, "all"):
+        table.add_column(usage, justify="right")
+    for label, by_usage in counts.items():
+        table.add_row(label, *(f"{by_usage[usage]:,}" for usage in USAGES), f"{by_usage.total():,}")
+    return table
+
+
+def funnel_table(parts: Sequence[Funnel]) -> Table:
+    """A row for each query, and one for all."""
+    table = Table("query", title="how far the pictures came, by the query that found them first", title_justify="left")
+    for stage in STAGES:
+        table.add_column(stage, justify="right")
+    for part in parts:
+        name = part.query + (f" ({part.language})" if part.language not in ("", "und") else "")
+        table.add_row(escape(name), *(f"{part.reached[stage]:,}" for stage in STAGES))
+    if len(parts) > 1:
+        table.add_section()
+        table.add_row("all", *(f"{total(list(parts)).reached[stage]:,}" for stage in STAGES))
+    return table
+
+
+def loss_table(whole: Funnel) -> Table:
+    """Why pictures came no further, in the order of the stages and by number."""
+    table = Table("lost before", "because", title="losses", title_justify="left")
+    table.add_column("pictures", justify="right")
+    order = sorted(whole.losses.items(), key=lambda item: (STAGES.index(item[0][0]), -item[1]))
+    for (stage, reason), count in order:
+        table.add_row(stage, escape(reason), f"{count:,}")
+    return table
+
+
+def lost_csv(pictures: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("searched for", "query", "provider", "picture", "lost before", "because", "detail"))
+    writer.writerows(map(harmless, row) for row in pictures)
+    return text.getvalue()
+
+
+def funnel_csv(parts: Sequence[Funnel]) -> str:
+    """Of each query how far its pictures came, and below `lost before ...` why the others did not."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("query", "language", "stage", "because", "pictures"))
+    for part in parts:
+        query = (harmless(part.query), part.language)
+        writer.writerows((*query, stage, "", part.reached[stage]) for stage in STAGES)
+        writer.writerows((*query, f"lost before {stage}", why, count) for (stage, why), count in part.losses.items())
+    return text.getvalue()

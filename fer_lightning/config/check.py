@@ -1,0 +1,400 @@
+"""Refuses a bad config within a second, in words, before torch is imported.
+
+Three layers: Hydra and `schema.py` refuse unknown root keys and options while composing (`refusals.py` puts that into
+words); here every `_target_` is held against the signature in its source; then the rules between fields.
+"""
+
+import ast
+import dataclasses
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning.augment.order import check_names
+from fer_lightning.config.allowed_targets import refuse_foreign_targets
+from fer_lightning.config.annotations import Parameter, TargetNotFound, signature
+from fer_lightning.config.schema import TrainConfig
+from fer_lightning.errors import UserError
+
+DATAMODULE = "fer_lightning.training.datamodule.FERDataModule"
+FEED_KEYS = (
+    "split",
+    "split_seed",
+    "fold",
+    "folds",
+    "labels",
+    "batch_size",
+    "eval_batch_size",
+    "train_eval_rows",
+    "train_rows",
+    "start_size",
+)
+MODEL_KEYS = ("mean", "std", "weights")
+
+# What only the run knows, and build.py supplies.
+SUPPLIED = {
+    "model": {"num_classes", "training_faces"},
+    "stn": {"in_channels", "input_size"},
+    "loss": {"class_counts", "num_classes"},
+    "sampler": {"labels", "seed", "rank", "world_size"},
+    "optim": {"params"},
+    "trainer": {"callbacks", "logger", "plugins", "default_root_dir", "use_distributed_sampler"},
+    "callbacks": {"folder"},
+    "logger": {"folder", "run_config"},
+}
+SLOTS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer")
+
+TRAINER_REFUSALS = {
+    "max_steps": "a run is counted in epochs: trainer.max_epochs, with trainer.limit_train_batches for less than one",
+    "val_check_interval": "validation stands at the end of each epoch, where a run can be resumed exactly",
+    "check_val_every_n_epoch": "validation stands at the end of each epoch, where a run can be resumed exactly",
+    "overfit_batches": "use debug=overfit, or data.train_rows=64 augment=none",
+    "reload_dataloaders_every_n_epochs": "the faces are in memory and never reloaded",
+    "num_sanity_val_steps": "use debug=fdr to try every step of a run once",
+    "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; callbacks.best and callbacks.last set them",
+}
+PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
+# The least value of a number, by its key.
+AT_LEAST = {
+    "data.fold": 0,
+    "data.folds": 3,
+    "data.batch_size": 2,
+    "data.eval_batch_size": 1,
+    "data.train_eval_rows": 1,
+    "model.width": 0.01,
+    "optim.lr": 0,
+    "optim.rest_lr": 0,
+    "optim.steps": 1,
+    "optim.weight_decay": 0,
+    "trainer.accumulate_grad_batches": 1,
+    "callbacks.last.every_n_steps": 1,
+    "threads": 1,
+}
+METRICS = tuple(
+    f"{part}/{name}"
+    for part in ("val", "train_eval")
+    for name in ("acc", "f1_macro", "recall_mean", "loss", "ce", "ferplus_acc")
+)
+
+
+def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -> list[str]:
+    """Raise UserError where the config cannot run; return warnings for what can run but may not be meant.
+
+    with_faces  whether its faces must be there
+    """
+    OmegaConf.resolve(cfg)  # in place: what is checked here is what build.py makes
+    config = OmegaConf.to_container(cfg, throw_on_missing=True, enum_to_str=True)
+    refuse_wrong_root_keys(config)
+    refuse_foreign_targets(config)
+    for slot in SLOTS:
+        check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=_extra_keys(slot))
+    if not isinstance(config["callbacks"], dict):
+        raise UserError(f"callbacks={config['callbacks']!r}: expected {{name: node}}. See conf/callbacks/default.yaml.")
+    for name, node in config["callbacks"].items():
+        if node is not None:
+            check_node(f"callbacks.{name}", node, SUPPLIED["callbacks"])
+    if config["logger"]:
+        check_node("logger", config["logger"], SUPPLIED["logger"])
+    _check_between_fields(config)
+    if with_faces:
+        _check_data(config)
+    if multirun and "ddp" in str(config["trainer"].get("strategy")):
+        raise UserError(
+            f"trainer.strategy={config['trainer']['strategy']} with hydra/launcher=basic: each process would start the "
+            "sweep anew. Choose hydra/launcher=local or discovery."
+        )
+    return _warnings(config)
+
+
+def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
+    """Hydra has done so for what was composed; a config.yaml that was read from a run folder comes here unseen."""
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for key in config:
+        if key not in known:
+            raise UserError(f"{key}: no such key.{nearest(str(key), known)} Allowed: {', '.join(known)}.")
+    for key in known:
+        if key not in config:
+            raise UserError(f"{key}: the config does not set it.")
+
+
+def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Parameter] | None = None) -> None:
+    """Hold one `_target_` node, and those nested in it, against the signatures in their sources."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise UserError(f"{key}={node!r}: expected one of the options of its group. See: python train.py --help")
+    target = node["_target_"]
+    try:
+        accepted = signature(target)
+    except TargetNotFound as error:
+        raise UserError(f"{key}._target_={target}: {error}.") from None
+    allowed = {name: p for name, p in accepted.parameters.items() if name not in supplied} | (extra or {})
+    given = {name: value for name, value in node.items() if not name.startswith("_")}
+    for name, value in given.items():
+        if name in allowed:
+            check_type(f"{key}.{name}", value, allowed[name].annotation)
+        elif not accepted.open_ended or name in supplied:
+            raise UserError(unknown_key(key, name, target, list(allowed)))
+        if isinstance(value, dict) and "_target_" in value:
+            check_node(f"{key}.{name}", value, set())
+    missing = [name for name, p in allowed.items() if p.required and name not in given]
+    if missing:
+        raise UserError(f"{key}.{missing[0]} is not set, and {target.rpartition('.')[2]} needs it.")
+
+
+def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
+    return (
+        f"{key}.{name}: {target.rpartition('.')[2]} has no key {name!r}.{nearest(name, allowed, prefix=f'{key}.')} "
+        f"Allowed: {', '.join(sorted(allowed)) or 'none'}."
+    )
+
+
+def nearest(word: str, known: list[str], prefix: str = "") -> str:
+    """' Did you mean x?' for the nearest known word, or ''."""
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {prefix}{match[0]}?" if match else ""
+
+
+def check_type(key: str, value: Any, annotation: str) -> None:
+    """Refuse a value that its parameter's annotation does not admit; what cannot be read is let through."""
+    if annotation and not _fits(value, ast.parse(annotation, mode="eval").body):
+        raise UserError(f"{key}={value!r} ({type(value).__name__}): expected {_in_words(annotation)}.")
+
+
+def _fits(value: Any, kind: ast.expr) -> bool:
+    match kind:
+        case ast.BinOp(op=ast.BitOr()):
+            return _fits_any(value, _members(kind))
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Name(id="bool"):
+            return isinstance(value, bool)
+        case ast.Name(id="int"):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ast.Name(id="float"):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.Name(id="str"):
+            return isinstance(value, str)
+        case ast.Name(id="dict"):
+            return isinstance(value, dict)
+        case ast.Name(id="list" | "tuple"):
+            return isinstance(value, list)
+        case ast.Subscript(value=ast.Name(id="Literal")):
+            options = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
+            return value in [option.value for option in options]
+        case ast.Subscript(value=ast.Name(id="Optional")):
+            return value is None or _fits(value, kind.slice)
+        case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple()):
+            return _fits_any(value, kind.slice.elts)
+        case ast.Subscript(value=ast.Name(id="list" | "List")):
+            return isinstance(value, list) and all(_fits(item, kind.slice) for item in value)
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple()):
+            members = kind.slice.elts
+            return (
+                isinstance(value, list)
+                and len(value) == len(members)
+                and all(_fits(item, member) for item, member in zip(value, members, strict=True))
+            )
+    return True
+
+
+def _members(union: ast.expr) -> list[ast.expr]:
+    if isinstance(union, ast.BinOp):
+        return _members(union.left) + _members(union.right)
+    return [union]
+
+
+def _fits_any(value: Any, members: list[ast.expr]) -> bool:
+    """Members that no YAML can hold, as the Tensor of `float | Tensor`, do not let everything else through."""
+    known = [member for member in members if not (isinstance(member, ast.Name) and member.id not in PLAIN)]
+    return any(_fits(value, member) for member in known or members)
+
+
+def _in_words(annotation: str) -> str:
+    return annotation.replace("Literal[", "one of [").replace("Optional[", "optional [").replace(" | None", " or null")
+
+
+def _extra_keys(slot: str) -> dict[str, Parameter]:
+    if slot == "data":
+        feed = signature(DATAMODULE).parameters
+        return {key: feed[key] for key in FEED_KEYS}
+    if slot == "model":
+        return {
+            "mean": Parameter("mean", "float", True),
+            "std": Parameter("std", "float", True),
+            "weights": Parameter("weights", "str | None", True),
+        }
+    return {}
+
+
+def _check_between_fields(config: dict[str, Any]) -> None:
+    for key, least in AT_LEAST.items():
+        value = _value_at(config, key)
+        if isinstance(value, int | float) and value < least:
+            raise UserError(f"{key}={value}: choose {least} or more.")
+    _check_root(config)
+    check_names(config["augment"].get("order", []), _nodes(config["augment"]))
+    _check_trainer(config["trainer"])
+    _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
+    _check_model(config["model"])
+    _check_start_size(config["data"].get("start_size"), config)
+
+
+def _check_start_size(start: int | None, config: dict[str, Any]) -> None:
+    final = config["model"]["input_size"]
+    if start is None:
+        return
+    if not 32 <= start < final or (final - start) % 8:
+        raise UserError(
+            f"data.start_size={start}: must be 32 or more and a multiple of 8 below model.input_size={final}. "
+            "Use null to train on images of one size."
+        )
+    if config["compile"]:
+        raise UserError(
+            f"data.start_size={start} with compile=true: each size would be compiled while training. Use "
+            "compile=false or data.start_size=null."
+        )
+
+
+def _value_at(config: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
+def _nodes(augment: dict[str, Any]) -> list[str]:
+    return [name for name, value in augment.items() if value is None or isinstance(value, dict)]
+
+
+def _check_root(config: dict[str, Any]) -> None:
+    decay, expected = config["ema_decay"], config["expected"] or {}
+    if decay is not None and not (isinstance(decay, int | float) and 0 < decay < 1):
+        raise UserError(f"ema_decay={decay}: a decay per step lies between 0 and 1, e.g. 0.999; null: no average.")
+    for metric, span in expected.items() if isinstance(expected, dict) else [("", expected)]:
+        if metric not in TEST_METRICS or not (isinstance(span, list) and len(span) == 2):
+            key = f"expected.{metric}" if metric else "expected"
+            raise UserError(
+                f"{key}={span}: expected is {{metric: [low, high]}}, with one of {', '.join(TEST_METRICS)}."
+            )
+
+
+def _check_trainer(trainer: dict[str, Any]) -> None:
+    for key, reason in TRAINER_REFUSALS.items():
+        if key in trainer:
+            raise UserError(f"trainer.{key}={trainer[key]}: not used here: {reason}.")
+    for key, allowed in (("precision", PRECISIONS), ("accelerator", ACCELERATORS)):
+        value = trainer.get(key, allowed[0])
+        if value not in allowed:
+            raise UserError(f"trainer.{key}={value}: expected one of {', '.join(allowed)}.")
+    for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "devices"):
+        if trainer.get(key) == 0:
+            raise UserError(f"trainer.{key}=0: a run trains, validates and tests; choose more, or leave it out.")
+    epochs = trainer.get("max_epochs")
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(f"trainer.max_epochs={epochs}: choose 1 or more; the schedule's length depends on it.")
+    if trainer.get("accelerator") == "cpu" and str(trainer.get("precision")).startswith("16"):
+        raise UserError(
+            f"trainer.precision={trainer['precision']} with trainer.accelerator=cpu: 16-bit floats need a GPU. "
+            "Choose trainer.precision=bf16-mixed or 32-true."
+        )
+
+
+def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
+    for name in ("best", "last", "table"):
+        if callbacks.get(name) is None:
+            raise UserError(f"callbacks.{name} is not set: every run keeps best.ckpt, last.ckpt and metrics.csv.")
+    for name, node in callbacks.items():
+        monitor = (node or {}).get("monitor")
+        if monitor is not None and monitor not in METRICS:
+            raise UserError(
+                f"callbacks.{name}.monitor={monitor}: no such metric.{nearest(monitor, list(METRICS))} "
+                f"Allowed: {', '.join(METRICS)}."
+            )
+        if (node or {}).get("mode", "max") not in ("max", "min"):
+            raise UserError(f"callbacks.{name}.mode={node['mode']}: expected max or min.")
+    patience = (callbacks.get("early_stopping") or {}).get("patience")
+    if patience is not None and patience >= epochs:
+        raise UserError(
+            f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it could never "
+            f"stop a run. Choose a patience below {epochs}, or null."
+        )
+
+
+def _check_model(model: dict[str, Any]) -> None:
+    for key in ("input_size", "in_channels"):
+        if key not in model:
+            raise UserError(
+                f"model.{key} is not set: a model's YAML says what images it takes. See conf/model/timm.yaml."
+            )
+    if model["std"] <= 0:
+        raise UserError(f"model.std={model['std']}: a deviation is above 0.")
+    if model["input_size"] < 32:
+        raise UserError(f"model.input_size={model['input_size']}: the networks halve it five times; choose 32 or more.")
+    if model.get("attention") == "tokens" and model["input_size"] < 64:
+        raise UserError(
+            f"model.attention=tokens with model.input_size={model['input_size']}: the last map is a single token. "
+            "Choose model.input_size=64 or more, or model.attention=batch."
+        )
+    if model["weights"] and not Path(model["weights"]).is_file():
+        raise UserError(f"model.weights={model['weights']}: no such file.")
+    if model["_target_"] == "fer_lightning.models.emonext.EmoNeXt" and model.get("pretrained"):
+        from fer_lightning.models.imagenet_weights import locate
+
+        locate(model["size"], model["pretrained"])
+
+
+def _check_split(data: dict[str, Any]) -> None:
+    fold, folds = data.get("fold"), data.get("folds", 5)
+    if data.get("split") == "fold" and (fold is None or fold >= folds):
+        raise UserError(
+            f"data.split=fold with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
+            f"{folds - 1}, or all in turn: -m data.fold={','.join(map(str, range(folds)))}."
+        )
+    if data.get("split") != "fold" and fold is not None:
+        raise UserError(f"data.fold={fold} with data.split={data['split']}: only data.split=fold has folds.")
+
+
+def _check_votes(config: dict[str, Any], votes: bool) -> None:
+    from fer_lightning.data.store import HOW_TO_ADD_VOTES
+
+    wanted = {"data.labels": config["data"].get("labels")}
+    wanted |= {f"callbacks.{name}.monitor": (node or {}).get("monitor") for name, node in config["callbacks"].items()}
+    for key, value in wanted.items():
+        if not votes and "ferplus" in str(value):
+            raise UserError(f"{key}={value}: {config['data']['_target_']} gives no FER+ votes. {HOW_TO_ADD_VOTES}")
+
+
+def _check_data(config: dict[str, Any]) -> None:
+    data = config["data"]
+    _check_split(data)
+    if data["_target_"] != "fer_lightning.data.fer2013.load":
+        _check_votes(config, votes=False)
+        return
+    from fer_lightning.data.store import official_split_problem, read_manifest, store_problem
+
+    problem = store_problem(data["root"])
+    if problem:
+        raise UserError(problem)
+    manifest = read_manifest(Path(data["root"]))
+    if data["split"].startswith("official") and (problem := official_split_problem(manifest)):
+        raise UserError(f"data.split={data['split']}: {problem}")
+    _check_votes(config, votes=bool(manifest["votes"]))
+    if data.get("extra") and not os.path.exists(data["extra"]):
+        raise UserError(f"data.extra={data['extra']}: no such file or folder.")
+    if data.get("taxonomy") != "fer2013" and not data.get("extra"):
+        raise UserError(
+            f"data.taxonomy={data['taxonomy']} without data.extra: FER2013 has no frustration and no boredom, so two "
+            "classes would be empty. Give their faces: data.extra=custom.csv (emotion,pixels[,Usage]) or a folder."
+        )
+
+
+def _warnings(config: dict[str, Any]) -> list[str]:
+    warnings = []
+    weighted_loss = config["loss"]["_target_"].rpartition(".")[0].endswith(("weighted", "class_balanced"))
+    if weighted_loss and config["sampler"]["_target_"].rpartition(".")[0].endswith("weighted"):
+        warnings.append("a weighted sampler with a weighted loss corrects the imbalance twice")
+    return warnings

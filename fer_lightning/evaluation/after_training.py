@@ -1,0 +1,65 @@
+"""What a run leaves after its test: predictions, plots and the closing table. Imports no torch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from fer_lightning.evaluation.evaluation import evaluate, write_plots
+from fer_lightning.evaluation.predictions import JudgedRows, predictions_of, write_predictions
+from fer_lightning.evaluation.tables import class_table, set_table
+from fer_lightning.pages import plots
+from fer_lightning.runs import test_set_reads
+from fer_lightning.statistics.metrics import FIGURES
+
+
+def write_test(
+    folder: Path, judged: JudgedRows, predicted: tuple[np.ndarray, np.ndarray, np.ndarray], classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """Write predictions.csv and the plots; the figures of each set of rows, and those of all rows as `test/NAME`.
+
+    predicted  rows (M,), labels (M,) and probabilities (M, K) of the judged test rows, or of some of them
+    """
+    predictions = predictions_of(judged, *predicted, classes)
+    write_predictions(folder / "predictions.csv", predictions)
+    plots.curves(folder / "metrics.csv", folder / "plots" / "curves.png")
+    sets = evaluate(predictions)
+    write_plots(folder / "plots", predictions, sets["all"], title="Test rows, best epoch")
+    values = {f"test/{name}": figure["value"] for name in FIGURES if (figure := sets["all"][name])}
+    return {**values, **sets}
+
+
+def closing_table(summary: dict[str, Any]) -> None:
+    """Print the test figures by set and by class, the run's headline figures and how often the test rows were read."""
+    console, test = Console(), summary["test"]
+    everything = test["all"]
+    by_class = f"Test rows by class, all {everything['rows']:,}, in % with 95 % intervals"
+    console.print(class_table(everything, by_class), "")
+    console.print(set_table(test, f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"), "")
+    console.print(_headline_table(summary))
+    for metric, (low, high) in (summary.get("expected") or {}).items():
+        reached = test[metric]
+        word = "as expected" if low <= reached <= high else "NOT as expected"
+        console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {reached:.3f}: {word}")
+    console.print(test_set_reads.sentence(test["reads"], summary["split"]["name"]))
+
+
+def _headline_table(summary: dict[str, Any]) -> Table:
+    best = summary["best"]
+    table = Table(
+        title=f"{summary['name']}, seed {summary['seed']}",
+        title_justify="left",
+        show_header=False,
+        box=None,
+        pad_edge=False,
+    )
+    table.add_row("best epoch", f"{best['epoch']} of {summary['epochs']}")
+    table.add_row("validation accuracy", f"{100 * best['val/acc']:.2f} %")
+    table.add_row("validation cross-entropy", f"{best['val/ce']:.4f}")
+    table.add_row("overfitting gap, best epoch", f"{100 * summary['overfitting_gap']['best']:+.2f} points")
+    table.add_row("overfitting gap, last epoch", f"{100 * summary['overfitting_gap']['last']:+.2f} points")
+    table.add_row("parameters", f"{summary['parameters']['total']:,}")
+    table.add_row("training", f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s")
+    return table

@@ -1,0 +1,107 @@
+"""Is run B better than run A? A paired test over the same test rows, with a verdict in words.
+
+    python -m fer_lightning.compare outputs/train/seed-0 outputs/train/loss-focal_seed-0
+    python -m fer_lightning.compare A B --tta flip          what `python -m fer_lightning.evaluate` wrote for both
+
+Differences are B minus A, in points, on all test rows and on those that are clean for both.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import in_words, write_atomically
+
+if TYPE_CHECKING:
+    from fer_lightning.evaluation.predictions import Predictions
+
+PROGRAM = "python -m fer_lightning.compare"
+VIEWS = ("none", "flip", "ten_crop")
+EVALUATE = "python -m fer_lightning.evaluate"
+SEEDS = (
+    "One seed each compares two runs, not two methods: another seed moves a score by about as much as another method. "
+    "For a claim about methods train several seeds of each."
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", metavar="RUN_A", type=Path, help="folder of a finished run")
+    parser.add_argument("b", metavar="RUN_B", type=Path, help="folder of another, tested on the same rows")
+    parser.add_argument("--tta", choices=VIEWS, default="none", help="default: none")
+    parser.add_argument("--json", metavar="PATH", type=Path, help="write the comparison there too")
+    arguments = parser.parse_args()
+    try:
+        show(arguments.a, arguments.b, arguments.tta, arguments.json)
+    except UserError as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(in_words(error))
+
+
+def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
+    from rich.console import Console
+
+    from fer_lightning.evaluation.paired import compare, difference_table, set_in_words
+    from fer_lightning.runs.run_folder import without_nan
+
+    runs = {"A": a, "B": b}
+    entry = compare(*(predictions(name, run, tta) for name, run in runs.items()))
+    console = Console()
+    for name, run in runs.items():
+        console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
+    for name, compared in entry.items():
+        console.print(
+            "", difference_table(compared, f"{compared['rows']:,} {set_in_words(name)} rows, tta={tta}, in %"), sep="\n"
+        )
+    console.print()
+    for compared in entry.values():
+        console.print(f"{compared['verdict'][0].upper()}{compared['verdict'][1:]}", highlight=False)
+    for note in (*other_training(a, b), SEEDS):
+        console.print(note, highlight=False)
+    if path is not None:
+        content: dict[str, Any] = {"a": str(a), "b": str(b), "tta": tta, **entry}
+        write_atomically(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+
+
+def predictions(name: str, run: Path, tta: str) -> "Predictions":
+    """What a run predicted; UserError with the command that makes it."""
+    from fer_lightning.evaluation.predictions import read_predictions
+
+    if not run.is_dir():
+        raise UserError(f"RUN_{name}={run}: no such folder. Name two run folders, as outputs/NAME/JOB.")
+    found = [run / "evaluation" / tta / "predictions.csv"]
+    if tta == "none":
+        found.insert(0, run / "predictions.csv")
+    reason = f"there is no {found[-1].relative_to(run)} in it"
+    for path in filter(Path.is_file, found):
+        try:
+            return read_predictions(path)
+        except UserError as error:
+            reason = str(error)
+    raise UserError(f"RUN_{name}={run}: {reason}\nMake it: {EVALUATE} run={run} tta={tta}")
+
+
+def other_training(a: Path, b: Path) -> list[str]:
+    """A note where the runs were trained on different splits with the same test rows."""
+    from fer_lightning.runs.run_folder import RunFolder
+
+    first, second = ((RunFolder(run).summary() or {}).get("split") or {} for run in (a, b))
+    if first.get("checksum") == second.get("checksum"):
+        return []
+    return [
+        f"The test rows are the same, the training rows are not: A was trained on split {first.get('name')}, "
+        f"B on {second.get('name')}."
+    ]
+
+
+def refuse(message: str) -> NoReturn:
+    print(f"compare: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

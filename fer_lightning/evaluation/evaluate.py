@@ -1,0 +1,137 @@
+"""Evaluate a trained run on its test rows: all, unseen and clean ones, each figure with its 95 % interval.
+
+    python -m fer_lightning.evaluate run=outputs/train/seed-0
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
+
+run        folder of the run whose best.ckpt is evaluated
+tta        views of a face whose probabilities are averaged: none (default), flip, ten_crop
+rows       test (default), or val: the validation rows, by which views and members of an ensemble may be chosen
+data_root  folder of the store of faces; else the one that the run was trained on
+device     auto (default), cpu, cuda
+threads    CPU threads of torch; else as many as in the run
+
+It writes RUN/evaluation/TTA/, of validation rows RUN/evaluation/val_TTA/, with metrics.json, predictions.csv,
+confusion.png and per_class.png, and a line into test_reads.csv where test rows were looked at. The same command on the
+same machine writes the same bytes; what cannot be the same stands under `call` in metrics.json: time, command, commit,
+latency and the count of looks at the test rows.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning.config import command, schema
+from fer_lightning.config.messages import Command
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation.trained_run import TrainedRun, open_run
+from fer_lightning.paths import CONF, ROOT
+from fer_lightning.runs.run_folder import command_line, git_state, now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fer_lightning.data.splits import Split
+    from fer_lightning.data.table import FaceTable
+    from fer_lightning.evaluation.torch_predictor import Predictor
+    from fer_lightning.training.loader import Batch, EvalLoader
+
+COMMAND = Command("python -m fer_lightning.evaluate", schema.EvaluateConfig, CONF / "evaluate.yaml")
+
+
+def main() -> None:
+    overrides = command.typed(COMMAND.program, __doc__, "run=PATH [key=value ...]")
+    with command.failures_in_words("evaluate", "Nothing is half written", again="begins anew"):
+        evaluate(config(overrides))
+
+
+def config(overrides: list[str]) -> DictConfig:
+    """The typed command line; UserError where it cannot be meant."""
+    cfg = command.settings(COMMAND, overrides)
+    if OmegaConf.is_missing(cfg, "run"):
+        raise UserError(f"run is not set: the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0")
+    if cfg.threads is not None and cfg.threads < 1:
+        raise UserError(f"threads={cfg.threads}: choose 1 or more, or null for as many as in the run.")
+    return cfg
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Evaluate one run; write into its folder and print what came out."""
+    run = open_run(Path(cfg.run), data_root=cfg.data_root)
+    table, split = run.faces()
+    tta, of_test = cfg.tta.value, cfg.rows == schema.Rows.test
+    folder = run.path / "evaluation" / (tta if of_test else f"val_{tta}")
+    predict = build_predictor(cfg, run, len(table.classes))
+
+    from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
+    from fer_lightning.evaluation import evaluation, tables
+    from fer_lightning.evaluation.predictions import predictions_of
+    from fer_lightning.evaluation.torch_predictor import batches_of, latency, rows_and_probabilities
+    from fer_lightning.runs import test_set_reads
+
+    judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
+    looks = test_set_reads.record(run.path, table, split, tta) if of_test else None
+    size = run.config.data.eval_batch_size
+    batches = batches_of(table, judged.rows, size)
+    found = rows_and_probabilities(predict, watched(batches, f"tta={tta}"))
+    predictions = predictions_of(judged, *found, table.classes)
+    entry = {
+        "tta": tta,
+        "rows": cfg.rows.value,
+        **facts(run, table, split, predict),
+        "bootstrap": evaluation.bootstrap_facts(),
+        **evaluation.evaluate(predictions),
+        "call": {
+            "time": now(),
+            "command": command_line(),
+            **git_state(ROOT),
+            "reads": looks,
+            "latency": latency(predict, next(iter(batches))["image"], size),
+        },
+    }
+    evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows.value]}, tta={tta}")
+    tables.closing(run.summary, entry)
+    print(f"evaluation: {folder}")
+
+
+def build_predictor(cfg: DictConfig, run: TrainedRun, num_classes: int) -> "Predictor":
+    from fer_lightning.evaluation import tta
+    from fer_lightning.evaluation.torch_predictor import Predictor, device_of
+    from fer_lightning.training import build
+
+    if cfg.threads is not None:
+        run.config.threads = cfg.threads
+    build.set_threads(run.config)
+    model = run.config.model
+    return Predictor(
+        run.network(num_classes),
+        tta.views(cfg.tta.value, model.input_size),
+        input_size=model.input_size,
+        mean=model.mean,
+        std=model.std,
+        device=device_of(cfg.device.value),
+        precision=run.summary.get("precision", "32-true"),
+    )
+
+
+def facts(run: TrainedRun, table: "FaceTable", split: "Split", predict: "Predictor") -> dict[str, Any]:
+    """What was evaluated, on what."""
+    return {
+        "epoch": run.summary.get("best", {}).get("epoch"),
+        "split": {"name": split.name, "checksum": split.checksum},
+        "data": {"name": table.name, "checksum": table.checksum, "ferplus": table.votes is not None},
+        **predict.facts(),
+    }
+
+
+def watched(batches: "EvalLoader", title: str) -> "Iterable[Batch]":
+    """With a bar on a terminal."""
+    from rich.progress import track
+
+    return track(batches, title, total=len(batches), transient=True, disable=not sys.stdout.isatty())
+
+
+if __name__ == "__main__":
+    main()

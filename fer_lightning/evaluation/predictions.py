@@ -1,0 +1,164 @@
+"""predictions.csv: what a network says about each test row, and how far that row can be trusted. Imports no torch.
+
+    row, image (SHA-256 of the pixels), label, predicted, unseen, clean, [ferplus,] one probability per class
+
+It is what every later report is made from, so probabilities keep all digits of a 32-bit float.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import write_atomically
+from fer_lightning.statistics.metrics import confusion_matrix
+
+FIXED = ("row", "image", "label", "predicted", "unseen", "clean")
+FERPLUS = "ferplus"
+DAMAGED = "Write it again: python -m fer_lightning.evaluate run=PATH"
+BOOLEANS = {"false": False, "true": True}
+
+
+class JudgedRows(Protocol):
+    """The test rows of a split, as `data.clean.TestRows` has them; ascending."""
+
+    rows: np.ndarray
+    images: Sequence[str]
+    unseen: np.ndarray
+    clean: np.ndarray
+    plurality: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """N test rows, ascending.
+
+    rows           int64 (N,), row numbers of the face table
+    images         str (N,), SHA-256 of the pixels in hex
+    labels         int64 (N,), indices into `classes`
+    probabilities  float32 (N, K)
+    unseen         bool (N,): not blank, and no byte-identical image in training or validation
+    clean          bool (N,): unseen, and no near copy there either, and a face
+    plurality      int64 (N,), the class that most FER+ votes name, -1 where none does; None without votes
+    """
+
+    rows: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    unseen: np.ndarray
+    clean: np.ndarray
+    plurality: np.ndarray | None
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """int64 (N,): the likeliest class, the first of equal ones."""
+        return self.probabilities.argmax(axis=1)
+
+    def sets(self) -> dict[str, np.ndarray]:
+        """The rows (N,) bool that figures are given for: `all`, `unseen` and `clean`."""
+        return {"all": np.ones(len(self), bool), "unseen": self.unseen, "clean": self.clean}
+
+    def confusion(self) -> np.ndarray:
+        return confusion_matrix(self.labels, self.predicted, len(self.classes))
+
+
+def predictions_of(
+    judged: JudgedRows, rows: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
+) -> Predictions:
+    """Predictions for ascending `rows` (M,), which may be some of the judged ones."""
+    place = np.searchsorted(judged.rows, rows)
+    plurality = None if judged.plurality is None else judged.plurality[place]
+    images = np.array(judged.images)[place]
+    return Predictions(
+        rows, images, labels, probabilities, judged.unseen[place], judged.clean[place], plurality, tuple(classes)
+    )
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    voted = predictions.plurality is not None
+    classes = predictions.classes
+    names = np.array([*classes, ""])
+    columns = [
+        predictions.rows.tolist(),
+        predictions.images.tolist(),
+        names[predictions.labels].tolist(),
+        names[predictions.predicted].tolist(),
+        _words(predictions.unseen),
+        _words(predictions.clean),
+        *([names[predictions.plurality].tolist()] if voted else []),
+        *predictions.probabilities.T.astype(np.float32).astype(str).tolist(),
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIXED, *([FERPLUS] if voted else []), *classes])
+    writer.writerows(zip(*columns, strict=True))
+    write_atomically(path, text.getvalue())
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Raises UserError, naming the line, where the file is not as `write_predictions` leaves it."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from None
+    if tuple(header[: len(FIXED)]) != FIXED:
+        raise UserError(
+            f"{path}: its first columns are {', '.join(header[: len(FIXED)]) or 'none'} and not {', '.join(FIXED)}: "
+            "written by an older version, or by something else."
+        )
+    voted = header[len(FIXED) : len(FIXED) + 1] == [FERPLUS]
+    classes = tuple(header[len(FIXED) + voted :])
+    try:
+        return _of_columns(zip(*lines, strict=True) if lines else [()] * len(header), classes, voted)
+    except (KeyError, ValueError):
+        raise UserError(_first_fault(path, header, lines, classes, voted)) from None
+
+
+def _of_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...], voted: bool) -> Predictions:
+    """KeyError or ValueError where a field is not as it should be."""
+    row, image, label, _, unseen, clean, *rest = columns
+    codes = {name: code for code, name in enumerate(classes)}
+    plurality = None
+    if voted:
+        names, *rest = rest
+        plurality = np.array([codes[name] if name else -1 for name in names], np.int64)
+    probabilities = np.array([[float(value) for value in column] for column in rest], np.float32)
+    return Predictions(
+        np.array([int(number) for number in row], np.int64),
+        np.array(image, str),
+        np.array([codes[name] for name in label], np.int64),
+        probabilities.reshape(len(classes), -1).T,
+        np.array([BOOLEANS[word] for word in unseen], bool),
+        np.array([BOOLEANS[word] for word in clean], bool),
+        plurality,
+        classes,
+    )
+
+
+def _first_fault(path: Path, header: list[str], lines: list[list[str]], classes: tuple[str, ...], voted: bool) -> str:
+    """In words, with its line."""
+    for number, line in enumerate(lines, start=2):
+        try:
+            if len(line) != len(header):
+                raise ValueError(f"{len(line)} fields where the first line has {len(header)}")
+            _of_columns([(field,) for field in line], classes, voted)
+        except KeyError as error:
+            return f"{path}, line {number}: {error} is no class and no true or false. {DAMAGED}"
+        except ValueError as error:
+            return f"{path}, line {number}: {error}. {DAMAGED}"
+    return f"{path}: cannot be read. {DAMAGED}"
+
+
+def _words(flags: np.ndarray) -> list[str]:
+    return ["true" if flag else "false" for flag in flags]

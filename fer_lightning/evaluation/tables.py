@@ -1,0 +1,102 @@
+"""What a terminal shows of test figures: tables by class and by set of rows, within 80 characters. No torch."""
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fer_lightning.runs import test_set_reads
+from fer_lightning.statistics.metrics import CLASS_FIGURES
+
+SETS = ("all", "unseen", "clean")
+ROWS = {"test": "Test rows", "val": "Validation rows"}
+NAMES = {
+    "acc": "accuracy",
+    "f1_macro": "macro-F1",
+    "recall_mean": "mean recall",
+    "ece": "calibration error",
+    "ce": "cross-entropy, nats",
+    "ferplus_acc": "FER+ agreement",
+}
+NATS = ("ce",)  # all other figures are shares of 1, shown in %
+
+
+def set_table(sets: dict[str, Any], title: str) -> Table:
+    """One line per figure, one column per set of rows; in % but for cross-entropy."""
+    table = table_of_figures(title, *(f"{name}\n{sets[name]['rows']:,} rows" for name in SETS))
+    for key, label in NAMES.items():
+        figures = [sets[name][key] for name in SETS]
+        if any(figures):
+            table.add_row(label, *(_with_interval(figure, key) for figure in figures))
+    return table
+
+
+def class_table(entry: dict[str, Any], title: str) -> Table:
+    """One line per class of one set of rows, in %."""
+    table = table_of_figures(title, "rows", "recall", "precision", "F1")
+    for name, figures in entry["classes"].items():
+        shown = [_with_interval(figures[key], key) for key in CLASS_FIGURES]
+        table.add_row(name, f"{figures['rows']:,}", *shown)
+    return table
+
+
+def table_of_figures(title: str, *columns: str) -> Table:
+    """Figures in columns, within 80 characters."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
+    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read."""
+    console, everything, call, rows = Console(), entry["all"], entry["call"], ROWS[entry["rows"]]
+    by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
+    by_set = f"{rows}, split={entry['split']['name']}, tta={entry['tta']}, in % with 95 % intervals"
+    console.print(class_table(everything, by_class), "")
+    console.print(set_table(entry, by_set), "")
+    speed = call["latency"]
+    console.print(
+        f"One image takes {speed['milliseconds_of_one_image']:.1f} ms, batches of {speed['batch_size']} run at "
+        f"{speed['images_per_second']:,.0f} images/s ({entry['device']}, {_number(entry['threads'], 'thread')}, "
+        f"{entry['precision']}, {_number(entry['views'], 'view')})."
+    )
+    for note in _notes(summary, entry):
+        console.print(f"note: {note}")
+    if call["reads"]:
+        console.print(test_set_reads.sentence(call["reads"], entry["split"]["name"]))
+
+
+def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
+    """What a reader of the figures should know."""
+    notes = []
+    if summary["status"] != "done":
+        notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
+    reported = summary.get("test")
+    if entry["rows"] == "test" and entry["tta"] == "none" and reported:
+        rows = reported.get("all", reported)["rows"]
+        before, after = reported["test/acc"], entry["all"]["acc"]["value"]
+        if rows != entry["all"]["rows"]:
+            notes.append(f"the run itself tested {rows:,} of these rows")
+        elif abs(before - after) > 1e-6:
+            notes.append(
+                f"the run itself reported an accuracy of {100 * before:.2f} %; other hardware, libraries or numbers of "
+                "threads round otherwise"
+            )
+    return notes
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _with_interval(figure: dict[str, float] | None, key: str) -> str:
+    """`64.50 [62.9, 66.0]`, `0.977 [0.95, 1.00]` nats, or a dash."""
+    if not figure or figure["value"] is None or math.isnan(figure["value"]):
+        return "–"
+    value, low, high = (figure[end] for end in ("value", "low", "high"))
+    if key in NATS:
+        return f"{value:.3f} [{low:.2f}, {high:.2f}]"
+    return f"{100 * value:.2f} [{100 * low:.1f}, {100 * high:.1f}]"

@@ -1,0 +1,176 @@
+"""An exported file in use: uint8 faces in, probabilities out, without torch and without the run behind it."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, TensorProto
+
+from fer_lightning.errors import UserError
+from fer_lightning.faces.metadata import CROP, KEY, Metadata
+from fer_lightning.files import in_words
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 tells its maker of each process
+import onnxruntime
+
+INPUT, OUTPUT = "faces", "probabilities"
+MAKE = "make one: python -m fer_lightning.export run=PATH"
+LARGEST = 2**31 - 1  # bytes of an ONNX file, which protobuf takes
+FATAL = 4  # onnxruntime's severity: what fails is told by exceptions, in this house's words
+
+
+class FaceModel:
+    """Crops of faces, uint8 (N, H, W) grey or (N, H, W, C) with C 1 (grey) or 3 (RGB), to float32 (N, K).
+
+    Grey, scale, normalisation and spatial transformer are part of the file; each row of the result sums to 1. Several
+    threads may call it at once. The file is read once: what becomes of it on the disk changes nothing here.
+
+    path      of the file; UserError where it is missing, damaged, none of ours, or does not fit its own metadata
+    threads   CPU threads of one call; None: one for each core
+    metadata  the classes in their order, the crop rule, and how far the file can be trusted
+    sha256    of the file's bytes, in hex
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise UserError(f"threads={threads}: choose 1 or more, or null for one for each core.")
+        self.path = Path(path)
+        self._stamp = _stamp(self.path)  # before the bytes: whoever comes between is noticed
+        content = _read(self.path)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.metadata = _checked_metadata(self.path, content)
+        self._session = _session(self.path, content, threads)
+        _refuse_other_shapes(self.path, self._session, len(self.metadata.classes))
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        if crops.dtype != np.uint8 or crops.ndim not in (3, 4):
+            raise ValueError(f"crops are {crops.dtype} {crops.shape}: expected uint8 (N, H, W) or (N, H, W, C)")
+        faces = crops[..., None] if crops.ndim == 3 else crops
+        if faces.shape[3] not in (1, 3) or 0 in faces.shape[1:3]:
+            raise ValueError(f"crops are {crops.shape}: expected H and W of 1 or more, and C of 1 (grey) or 3 (RGB)")
+        if not len(faces):
+            return np.zeros((0, len(self.metadata.classes)), np.float32)
+        found = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(faces)})[0]
+        if len(found) != len(faces):
+            raise ValueError(f"{self.path}: gives {len(found)} rows for {len(faces)} crops")
+        return found
+
+    def replaced(self) -> bool:
+        """Whether the file on the disk is another one by now, or gone; this one goes on as it was read."""
+        stamp = _stamp(self.path)
+        if stamp == self._stamp:
+            return False
+        try:
+            same = hashlib.sha256(self.path.read_bytes()).hexdigest() == self.sha256
+        except OSError:
+            return True
+        if same:
+            self._stamp = stamp
+        return not same
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise UserError(f"model={path}: a folder. Name the .onnx file in it; {MAKE}.")
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"model={path}: a device or pipe, and no file; {MAKE}.")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"model={path}: more than {LARGEST:,} bytes, which no ONNX file has; {MAKE}.")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"model={path}: no such file. Make one: python -m fer_lightning.export run=PATH.") from None
+    except OSError as error:
+        raise UserError(f"model={path}: cannot be read ({in_words(error)}).") from None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _checked_metadata(path: Path, content: bytes) -> Metadata:
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError:
+        model = onnx.ModelProto()
+    if not model.graph.node:
+        raise UserError(f"model={path}: no ONNX file, or a damaged one ({len(content):,} bytes); {MAKE}.")
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
+        raise UserError(f"model={path}: its weights lie in other files beside it, which are never opened; {MAKE}.")
+    texts = [prop.value for prop in model.metadata_props if prop.key == KEY]
+    if not texts:
+        raise UserError(
+            f"model={path}: an ONNX file of another program, without this one's metadata: nobody could say which "
+            f"classes it has, in which order, and how its faces are cut; {MAKE}."
+        )
+    try:
+        metadata = Metadata.from_json(texts[0])
+    except ValueError as error:
+        raise UserError(f"model={path}: its metadata {error}. Export it again; {MAKE}.") from None
+    if metadata.crop != CROP:
+        raise UserError(
+            f"model={path}: its faces were cut by {metadata.crop}, and this version cuts by {CROP}. Use the version "
+            f"that it was exported with (commit {metadata.commit[:10]}), or export it again; {MAKE}."
+        )
+    return metadata
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every stored array of a model, in subgraphs and functions too."""
+    yield from _tensors_of_graph(model.graph)
+    for function in model.functions:
+        yield from _tensors_of_attributes(part for node in function.node for part in node.attribute)
+        yield from _tensors_of_attributes(function.attribute_proto)
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _tensors_of_attributes(part for node in graph.node for part in node.attribute)
+
+
+def _tensors_of_attributes(attributes: Iterable[AttributeProto]) -> Iterator[TensorProto]:
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors_of_graph(graph)
+
+
+def _session(path: Path, content: bytes, threads: int | None) -> onnxruntime.InferenceSession:
+    onnxruntime.set_default_logger_severity(FATAL)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    options.intra_op_num_threads, options.inter_op_num_threads = threads or 0, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores are shared with detection
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes have no common base but this
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"model={path}: onnxruntime {onnxruntime.__version__} cannot run it ({reason}).") from None
+
+
+def _refuse_other_shapes(path: Path, session: onnxruntime.InferenceSession, num_classes: int) -> None:
+    found = [(port.name, port.type, len(port.shape)) for port in (*session.get_inputs(), *session.get_outputs())]
+    if found != [(INPUT, "tensor(uint8)", 4), (OUTPUT, "tensor(float)", 2)]:
+        said = ", ".join(f"{name} {kind} of {size} dimensions" for name, kind, size in found)
+        raise UserError(
+            f"model={path}: takes and gives {said}; expected faces uint8 (N, H, W, C) to probabilities; {MAKE}."
+        )
+    width = session.get_outputs()[0].shape[1]
+    if width != num_classes:
+        raise UserError(
+            f"model={path}: gives {width} probabilities for a face, and its metadata names {num_classes} classes: one "
+            f"of the two was changed. Export it again; {MAKE}."
+        )

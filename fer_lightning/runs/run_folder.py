@@ -1,0 +1,308 @@
+"""A run's folder: its name, its lock, what may resume in it, and its summary.
+
+Imports no torch, so that a finished or refused run is told in a second.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import logging
+import math
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fer_lightning.compat.old_names import read_config
+from fer_lightning.errors import UserError
+from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, write_atomically
+
+log = logging.getLogger("fer_lightning")
+
+# What does not stand in a run's name.
+UNNAMED = ("name", "resume", "output_dir", "logger", "ensemble", "sweep", "debug", "local", "hydra", "threads")
+# What may differ between two calls of one run without making it another run.
+INCIDENTAL = (
+    "resume",
+    "output_dir",
+    "logger",
+    "callbacks.progress",
+    "callbacks.last",
+    "data.root",
+    "expected",
+)
+LONGEST_NAME = 120
+
+
+def job_name(overrides: list[str], seed: int) -> str:
+    """The folder of a run below outputs/<name>/: its arm and its seed."""
+    return "_".join(part for part in (arm_name(overrides), f"seed-{seed}") if part)
+
+
+def arm_name(overrides: list[str]) -> str:
+    """What the runs of several seeds have in common, from what was typed; "" where that was nothing.
+
+    Order does not matter; characters that a shell or Hydra would read otherwise become dashes.
+    """
+    name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in named_parts(overrides))
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: LONGEST_NAME - 20]}_{digest}"
+
+
+def named_parts(overrides: list[str]) -> list[str]:
+    """What of the typed overrides stands in an arm's name.
+
+    Outside a named sweep an experiment names the folder above; in one the experiments are arms, and the scale names
+    the folder.
+    """
+    typed = [override.lstrip("+~") for override in overrides]
+    in_sweep = any(_key(override) == "sweep" for override in typed)
+    experiments = [o.partition("=")[2].replace("/", "-") for o in typed if in_sweep and _key(o) == "experiment"]
+    others = sorted(o for o in typed if not _is_unnamed(o) and not (in_sweep and _key(o) == "scale"))
+    return [*experiments, *others]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].partition("@")[0]
+
+
+def _is_unnamed(override: str) -> bool:
+    key = _key(override)
+    first = re.split(r"[./]", key)[0]
+    return first in UNNAMED or key in ("seed", "experiment", "callbacks.progress.style", "data.root")
+
+
+class RunFolder:
+    """One run's files, held by one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: Any = None
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary on disk; None where there is none yet."""
+        path = self.path / "summary.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def lock(self, way_on: str = "Wait for it, or choose another folder with name=...") -> None:
+        """Hold this folder until the process ends. Raises UserError, ending in `way_on`, where another holds it."""
+        self._take_lock(way_on)
+        while not self._lock_stands_here():  # another process has set the folder aside in between
+            self.release()
+            self._take_lock(way_on)
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def _take_lock(self, way_on: str) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self.release()
+            raise UserError(f"{self.path} is being written by process {holder}. {way_on}") from None
+
+    def _lock_stands_here(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.stat(self.path / ".lock"))
+        except FileNotFoundError:
+            return False
+
+    def is_done(self) -> bool:
+        """Whether this folder's run came to its end, test included."""
+        summary = self.summary()
+        return summary is not None and summary["status"] == "done"
+
+    def headline(self) -> str:
+        """A finished run's figures in a line."""
+        summary = self.summary()
+        best, test = summary["best"], summary["test"]
+        clean = test.get("clean", {}).get("acc", {}).get("value")
+        return (
+            f"best epoch {best['epoch']} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
+            f"test/acc {test['test/acc']:.4f}{'' if clean is None else f' (clean rows {clean:.4f})'}, "
+            f"test/f1_macro {test['test/f1_macro']:.4f}"
+        )
+
+    @contextmanager
+    def failures_in_words(self) -> Iterator[None]:
+        """A full disk, and files that cannot be read or written, as UserErrors that say what stands and the way on."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in DISK_FULL and not error.filename:
+                raise
+            last = self.last_checkpoint
+            stands = f"The last checkpoint stands: {last}." if last.exists() else "There is no checkpoint yet."
+            if error.errno in DISK_FULL:
+                advice = "Make room, and give the same command again."
+            else:
+                advice = "Mend that and give the same command again, or choose another place with output_dir=..."
+            raise UserError(f"{self.path}: the run stopped: {in_words(error)}.\n{stands} {advice}") from error
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def claim(self, config: dict[str, Any], *, start_over: bool) -> None:
+        """Lock the folder and record the config, or refuse where another config's run stands in it."""
+        self.lock()
+        for half in self.path.rglob(f".*{TEMPORARY}"):  # what a killed process was writing
+            half.unlink()
+        known = self.path / "config.yaml"
+        if start_over and known.exists():
+            self._set_aside()
+        if not (self.last_checkpoint.exists() or self.is_done()):
+            self._clear_first_epoch()
+        elif known.exists():
+            try:
+                self._refuse_another_config(read_config(known.read_text()), config)
+            except UserError:
+                self.release()
+                raise
+        write_atomically(known, yaml.safe_dump(config, sort_keys=False))
+
+    def _clear_first_epoch(self) -> None:
+        """Remove what a run left that ended before its first last.ckpt: this one begins anew, perhaps otherwise."""
+        for path in (self.best_checkpoint, self.path / "metrics.csv", self.path / "plots" / "augmentation.png"):
+            path.unlink(missing_ok=True)
+
+    def write_provenance(self, overrides: list[str]) -> None:
+        """overrides.txt (what was typed, and the command that repeats it) and env.txt."""
+        typed = "\n".join(overrides) or "(nothing: the defaults)"
+        write_atomically(self.path / "overrides.txt", f"{typed}\n\nRepeat it with:\n{command_line()}\n")
+        packages = sorted({f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}, key=str.lower)
+        lines = [f"python {platform.python_version()}", platform.platform(), *packages]
+        write_atomically(self.path / "env.txt", "\n".join(lines) + "\n")
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        text = json.dumps(without_nan(summary), indent=2, allow_nan=False)
+        write_atomically(self.path / "summary.json", text + "\n")
+
+    def _set_aside(self) -> None:
+        """Rename this folder, which is locked, and lock a new one in its place."""
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}~{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        self.release()
+        self.lock()
+        print(f"resume=never: the run that stood here is kept as {aside}")
+
+    def _refuse_another_config(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        before, after = _flat(old), _flat(new)
+        keys = [k for k in sorted(before | after) if not _incidental(k) and before.get(k) != after.get(k)]
+        if keys:
+            changes = "\n".join(f"  {k}: {before.get(k)} -> {after.get(k)}" for k in keys[:8])
+            raise UserError(
+                f"{self.path} holds a run of another config:\n{changes}\n"
+                "Choose another folder with name=..., or resume=never to start over (the old folder is kept)."
+            )
+
+
+def is_main_process() -> bool:
+    """False in the processes that a distributed run starts beside the first."""
+    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
+
+
+def command_line() -> str:
+    """The command that was typed, as one would type it again."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", module.name.removesuffix(".__main__")] if module else sys.argv[:1]
+    return shlex.join(["python", *program, *sys.argv[1:]])
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and whether the work tree differs from it; in an image those of its build, elsewhere null."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {
+            "commit": commit,
+            "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        commit, _, dirty = os.environ.get("FER_COMMIT", "").partition("-")
+        return {"commit": commit or None, "dirty": bool(dirty) if commit else None}
+
+
+class LossyFileHandler(logging.FileHandler):
+    """Leaves out what a full disk does not take: a run's own error is told, not that of its log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+def log_to(path: Path) -> None:
+    """Send the house's log to the console and to a run's train.log; of a distributed run only the first process's."""
+    if not is_main_process():
+        log.setLevel(logging.ERROR)
+        return
+    formatter = logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    console.addFilter(lambda record: record.name == "fer_lightning")
+    log.addHandler(console)
+    file = LossyFileHandler(path)
+    file.setFormatter(formatter)
+    log.addHandler(file)
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def without_nan(value: Any) -> Any:
+    """Not-a-number becomes null: JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
+def _incidental(key: str) -> bool:
+    return any(key == prefix or key.startswith(prefix + ".") for prefix in INCIDENTAL)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves

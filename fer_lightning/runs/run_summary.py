@@ -1,0 +1,122 @@
+"""The record of a run in summary.json: status, time, machine, history. Imports no torch."""
+
+import csv
+import importlib.metadata
+import logging
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fer_lightning.paths import ROOT
+from fer_lightning.runs import slurm
+from fer_lightning.runs.run_folder import RunFolder, command_line, git_state, is_main_process, now
+
+log = logging.getLogger("fer_lightning.file")  # train.log alone: the console is told by train.py
+
+
+@contextmanager
+def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Write summary.json whatever happens: running, then done, failed (with the error) or interrupted.
+
+    Of a distributed run's processes only the first writes.
+    """
+    if not is_main_process():
+        yield summary
+        return
+    began = time.perf_counter()
+    summary |= {
+        "status": "running",
+        "started": now(),
+        "command": command_line(),
+        **git_state(ROOT),
+        **_machine(),
+        "slurm": slurm.facts(),
+        "earlier": _earlier(folder),
+    }
+    folder.write_summary(summary)
+    try:
+        yield summary
+    except BaseException as error:
+        summary |= _failure(error)
+        with suppress(Exception):  # what went wrong is raised, whether or not a full disk takes the summary
+            _close(folder, summary, began)
+        raise
+    summary["status"] = "done"
+    _close(folder, summary, began)
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    if not isinstance(error, Exception):
+        log.info("interrupted; the same command goes on from the last checkpoint")
+        return {"status": "interrupted"}
+    log.info("failed: %s: %s", type(error).__name__, error)
+    return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+
+
+def _close(folder: RunFolder, summary: dict[str, Any], began: float) -> None:
+    summary |= {"finished": now(), "wall_seconds": round(time.perf_counter() - began, 1)}
+    summary |= history(folder.path / "metrics.csv", summary["monitor"], summary["mode"])
+    folder.write_summary(summary)
+
+
+def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
+    """Of each call that this one goes on from: when it started, on which commit and hardware, and how it ended."""
+    before = folder.summary() if folder.last_checkpoint.exists() else None
+    if before is None:
+        return []
+    keys = ("status", "started", "commit", "dirty", "hardware", "slurm")
+    return [*before.get("earlier", []), {key: before.get(key) for key in keys}]
+
+
+def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
+    """The best and last epoch of metrics.csv, the overfitting gap at both, and speed; {} before the first epoch."""
+    if not path.exists():
+        return {}
+    with open(path, newline="") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    if not rows:
+        return {}
+    pick = max if mode == "max" else min
+    known = [row for row in rows if not math.isnan(row[monitor])] or rows
+    best, last = pick(known, key=lambda row: row[monitor]), rows[-1]
+    seconds = sum(row["seconds"] for row in rows)
+    return {
+        "epochs": len(rows),
+        "best": {**best, "epoch": int(best["epoch"])},
+        "last": {**last, "epoch": int(last["epoch"])},
+        "best_value": best[monitor],
+        "overfitting_gap": {"best": _gap(best), "last": _gap(last)},
+        "seconds": round(seconds, 1),
+        "images_per_second": round(sum(r["images_per_second"] * r["seconds"] for r in rows) / max(seconds, 1e-9), 1),
+    }
+
+
+def _gap(row: dict[str, float]) -> float:
+    """Accuracy on seen rows minus accuracy on unseen ones, both in evaluation mode with the same weights."""
+    return row["train_eval/acc"] - row["val/acc"]
+
+
+def _machine() -> dict[str, Any]:
+    packages = ("torch", "lightning", "timm", "numpy", "opencv-python-headless")
+    return {
+        "hardware": f"{_processor()}, {_cores()} cores",
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
+    }
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system can tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

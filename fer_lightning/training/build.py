@@ -1,0 +1,251 @@
+"""The only place where objects are made from a config: one short function per slot.
+
+The package below takes plain keyword arguments. Where a constructor names something that only the run knows
+(`num_classes`, `class_counts`, `input_size`, `in_channels`, `folder`), it is supplied here.
+"""
+
+import inspect
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning.augment.pipeline import BatchTransform
+from fer_lightning.config.check import FEED_KEYS, MODEL_KEYS, SLOTS
+from fer_lightning.errors import UserError
+from fer_lightning.models.network import Network
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.seeding import derive_seed
+from fer_lightning.training import distributed
+from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
+from fer_lightning.training.callbacks.count_reads import CountReads
+from fer_lightning.training.classifier import FERClassifier
+from fer_lightning.training.datamodule import FERDataModule
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements and notes about itself out of the log; its warnings about a run stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    about_itself = (
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        "The `srun` command is available.*",
+        ".*sync_dist=True.*",  # what is logged here has been computed over all ranks
+    )
+    for message in about_itself:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def set_threads(cfg: DictConfig) -> None:
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+        os.environ["OMP_NUM_THREADS"] = str(cfg.threads)  # else Lightning deals out the cores to a run's processes
+
+
+def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dict[str, Any]:
+    """The summary's entries that are known before anything is built."""
+    return {
+        "status": "running",
+        "name": cfg.name,
+        "job": folder.path.name,
+        "arm": folder.path.name.removesuffix(f"seed-{cfg.seed}").removesuffix("_"),
+        "seed": cfg.seed,
+        "choices": {group: choices.get(group) for group in (*SLOTS, "callbacks", "logger", "experiment")},
+        "monitor": cfg.callbacks.best.monitor,
+        "mode": cfg.callbacks.best.mode,
+        "expected": OmegaConf.to_container(cfg.expected) if cfg.expected else None,
+    }
+
+
+def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dict[str, Any]:
+    """The summary's entries about what was built."""
+    parameters = list(model.network.parameters())
+    split, device = data.split, trainer.strategy.root_device
+    return {
+        "data": {
+            "name": data.table.name,
+            "checksum": data.table.checksum,
+            "ferplus": data.table.votes is not None,
+            "notes": data.table.notes,
+        },
+        "split": {
+            "name": split.name,
+            "checksum": split.checksum,
+            "rows": {"train": len(data.train_rows), "val": len(split.val), "test": len(split.test)},
+        },
+        "parameters": {
+            "total": sum(p.numel() for p in parameters),
+            "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        },
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "world_size": trainer.world_size,
+        "precision": trainer.precision,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def make(node: DictConfig, **supplied: Any) -> Any:
+    """Hydra's `instantiate`, but an error in a constructor comes out as it is, not wrapped in one of Hydra's."""
+    try:
+        return instantiate(node, **supplied)
+    except InstantiationException as error:
+        raise (error.__cause__ or error) from None
+
+
+def build_data(cfg: DictConfig) -> FERDataModule:
+    table = make(_without(cfg.data, FEED_KEYS))
+    feed = {key: cfg.data[key] for key in FEED_KEYS if key in cfg.data}
+    transform = BatchTransform(
+        augmentation=make(cfg.augment),
+        input_size=cfg.model.input_size,
+        mean=cfg.model.mean,
+        std=cfg.model.std,
+        num_classes=len(table.classes),
+    )
+    sampler = make(cfg.sampler, _partial_=True)
+    return FERDataModule(
+        table=table, transform=transform, sampler=sampler, seed=cfg.seed, track_test=cfg.track_test, **feed
+    )
+
+
+def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tensor | None = None) -> Network:
+    """Build the network; its weights depend only on the seed and on `training_faces`.
+
+    training_faces  normalised images (N, 1, S, S) for backbones that compute initial weights from them; None if all
+                    weights will come from a checkpoint
+    """
+    torch.manual_seed(derive_seed(cfg.seed, "weights"))
+    node = _without(cfg.model, MODEL_KEYS)
+    backbone = make(node, num_classes=num_classes, **_asked_for(node, training_faces=training_faces))
+    stn = make(cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
+    if cfg.model.weights:
+        from fer_lightning.models.author_checkpoints import load_published  # and with it timm, a second's import
+
+        load_published(cfg.model.weights, stn, backbone)
+    network = Network(stn, backbone, cfg.model.in_channels)
+    return network.to(memory_format=torch.channels_last) if cfg.channels_last else network
+
+
+def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
+    supplied = _asked_for(cfg.loss, class_counts=class_counts, num_classes=len(class_counts))
+    return make(cfg.loss, **supplied)
+
+
+def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
+    num_classes = len(data.table.classes)
+    network = build_network(cfg, num_classes, data.sample_faces())
+    if data.start_size != cfg.model.input_size:
+        _try_size(network, data.start_size, cfg)
+    return FERClassifier(
+        network=network,
+        loss=build_loss(cfg, data.class_counts),
+        optimizer=make(cfg.optim, _partial_=True),
+        schedule=make(cfg.schedule),
+        num_classes=num_classes,
+        ema_decay=cfg.ema_decay,
+        seed=cfg.seed,
+        compile=cfg.compile,
+    )
+
+
+@torch.no_grad()
+def _try_size(network: Network, size: int, cfg: DictConfig) -> None:
+    """Raise UserError if the network cannot take images of this side."""
+    try:
+        network.eval()(torch.zeros(1, 1, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"data.start_size={size}: {cfg.model._target_.rpartition('.')[2]} takes only images of "
+            f"model.input_size={cfg.model.input_size} ({error}). Use data.start_size=null."
+        ) from None
+    network.train()
+
+
+def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
+    nodes = [node for node in cfg.callbacks.values() if node is not None]
+    callbacks = [make(node, **_asked_for(node, folder=str(folder))) for node in nodes]
+    return [*callbacks, CountReads(str(folder))] if cfg.track_test else callbacks
+
+
+def build_logger(cfg: DictConfig, folder: Path) -> Logger | bool:
+    if not cfg.logger:
+        return False
+    config = OmegaConf.to_container(cfg, resolve=True)
+    return make(cfg.logger, _convert_="all", _recursive_=False, folder=str(folder), run_config=config)
+
+
+def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
+    """Hand a finished run to those loggers that can show one."""
+    for logger in trainer.loggers:
+        if hasattr(logger, "publish"):
+            logger.publish(folder, summary)
+
+
+def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
+    callbacks = build_callbacks(cfg, folder)
+    trainer = _make_trainer(
+        cfg.trainer,
+        **_precision(cfg.trainer),
+        callbacks=callbacks,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        logger=build_logger(cfg, folder),
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=str(folder),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+    distributed.take_over(trainer)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if on_cpu and str(cfg.trainer.get("precision")).startswith("16"):
+        raise UserError(
+            f"trainer.precision={cfg.trainer.precision} needs a GPU, and this machine offers none. "
+            "Choose trainer.precision=bf16-mixed or 32-true."
+        )
+    return trainer
+
+
+def _precision(node: DictConfig) -> dict[str, str]:
+    """Replace precision=auto by the fastest precision of the device that still trains like float32."""
+    if node.get("precision") != "auto":
+        return {}
+    on_gpu = node.accelerator in ("gpu", "cuda") or (node.accelerator == "auto" and torch.cuda.is_available())
+    return {"precision": "bf16-mixed" if on_gpu or cpu_computes_in_bfloat16() else "32-true"}
+
+
+def cpu_computes_in_bfloat16() -> bool:
+    """Return True if this CPU has units for bfloat16; without them it is about ten times slower than float32.
+
+    torch versions that cannot tell count as having none.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+def _make_trainer(node: DictConfig, **supplied: Any) -> pl.Trainer:
+    try:
+        return make(node, **supplied)
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {error} Without such a device choose trainer=cpu or trainer=auto.") from None
+
+
+def _without(node: DictConfig, keys: tuple[str, ...]) -> DictConfig:
+    return OmegaConf.masked_copy(node, [key for key in node if key not in keys])
+
+
+def _asked_for(node: DictConfig, **offers: Any) -> dict[str, Any]:
+    """Those of the offers that the node's constructor names and the config does not set."""
+    names = inspect.signature(get_object(node._target_)).parameters
+    return {key: value for key, value in offers.items() if key in names and key not in node}

@@ -1,0 +1,107 @@
+"""best.ckpt and last.ckpt, two files with two rules, each written whole or not at all."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from fer_lightning.files import replacing
+from fer_lightning.runs.interruption import Interrupted, signals
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary name, flushes to disk, renames: a kill at any moment leaves the old file or the new one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        with replacing(Path(path)) as file:
+            torch.save(checkpoint, file)
+
+
+class BestCheckpoint(Checkpoint):
+    """Keeps the weights of the earliest epoch with the best monitored value."""
+
+    def __init__(self, folder: str, monitor: str = "val/acc", mode: str = "max") -> None:
+        self.path = Path(folder, "checkpoints", "best.ckpt")
+        self.monitor, self.mode = monitor, mode
+        self.best_value: float | None = None
+        self.best_epoch: int | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        value = trainer.callback_metrics[self.monitor].item()
+        if self._improves(value):
+            self.best_value, self.best_epoch = value, trainer.current_epoch
+            trainer.save_checkpoint(self.path, weights_only=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
+
+    def _improves(self, value: float) -> bool:
+        """Anything improves on nothing and on not-a-number; not-a-number improves on nothing but nothing."""
+        if self.best_value is None or math.isnan(self.best_value):
+            return True
+        return value > self.best_value if self.mode == "max" else value < self.best_value
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps everything that a run needs to go on: every `every_n_steps` optimiser steps and after each epoch.
+
+    Written only where Lightning's loops resume exactly: behind an optimiser step inside an epoch, or behind a whole
+    epoch with its validation. A signal that comes in training is answered behind the step under way: the checkpoint is
+    written, and all ranks raise Interrupted. In validation the run ends at once and goes on from before it.
+    """
+
+    def __init__(self, folder: str, every_n_steps: int = 200) -> None:
+        self.path = Path(folder, "checkpoints", "last.ckpt")
+        self.every_n_steps = every_n_steps
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        signals.deferred = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        inside_epoch = batch_idx + 1 < trainer.num_training_batches
+        if not (stepped and inside_epoch):
+            return
+        signum = _received_by_any(trainer)
+        if signum or trainer.global_step % self.every_n_steps == 0:
+            trainer.save_checkpoint(self.path, weights_only=False)
+        if signum:
+            raise Interrupted(signum)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.deferred = False
+        signals.check()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.deferred = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self.path, weights_only=False)
+        if signum := _received_by_any(trainer):
+            raise Interrupted(signum)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.deferred = False
+        signals.check()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        signals.deferred = False
+
+
+def _received_by_any(trainer: pl.Trainer) -> int:
+    """The signal that some rank has received, the same on all ranks; 0: none."""
+    if trainer.world_size == 1:
+        return signals.received
+    received = torch.tensor(signals.received, device=trainer.strategy.root_device)
+    return int(trainer.strategy.reduce(received, reduce_op="max"))

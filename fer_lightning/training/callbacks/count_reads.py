@@ -1,0 +1,19 @@
+"""Counts each look at the test rows of a run that measures them after every epoch."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from fer_lightning.runs import test_set_reads
+
+
+class CountReads(Callback):
+    """A line of test_reads.csv before each validation that includes the test rows."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            test_set_reads.record(self.folder, trainer.datamodule.table, trainer.datamodule.split)

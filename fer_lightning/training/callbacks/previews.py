@@ -1,0 +1,66 @@
+"""Pictures of what the network is really shown: augmented views before training, the STN's crops after it."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from fer_lightning.pages.plots import face_grid
+from fer_lightning.seeding import derive_seed
+
+VIEWS = 7
+
+
+class Previews(Callback):
+    """plots/augmentation.png (one training face of each class, original and augmented) and plots/stn.png."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder, "plots")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        path = self.folder / "augmentation.png"
+        if not trainer.is_global_zero or path.exists():
+            return
+        data = trainer.datamodule
+        rows, names = self._one_of_each_class(data, data.train_rows)
+        faces = data.pixels[torch.from_numpy(rows).to(data.pixels.device)]
+        columns = [data.transform.evaluate(faces)]
+        labels = data.labels[torch.from_numpy(rows)].to(faces.device)
+        for view in range(VIEWS):
+            generator = torch.Generator().manual_seed(derive_seed(data.seed, "preview", view))
+            columns.append(data.transform.train(faces, labels, generator)[0])
+        header = ["original", *(f"view {view + 1}" for view in range(VIEWS))]
+        face_grid(self._pictures(data, columns), names, header, path, title="What the network is trained on")
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Also where a resumed run finds nothing left to train."""
+        network = pl_module.network if pl_module.ema is None else pl_module.ema.module
+        if not trainer.is_global_zero or not any(True for _ in network.stn.parameters()):
+            return
+        data = trainer.datamodule
+        rows, names = self._one_of_each_class(data, data.split.val)
+        faces = data.transform.evaluate(data.pixels[torch.from_numpy(rows).to(data.pixels.device)].to(pl_module.device))
+        was_training = network.training
+        network.eval()
+        with torch.no_grad():
+            warped = network.stn(faces.expand(-1, network.in_channels, -1, -1))[:, :1]
+        network.train(was_training)
+        pictures = self._pictures(data, [faces, warped])
+        face_grid(pictures, names, ["input", "after STN"], self.folder / "stn.png", title="What the STN makes of it")
+
+    @staticmethod
+    def _one_of_each_class(data: pl.LightningDataModule, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        labels = data.table.labels[rows]
+        present = np.unique(labels)
+        chosen = np.array([rows[np.flatnonzero(labels == label)[0]] for label in present], dtype=np.int64)
+        return chosen, [data.table.classes[label] for label in present]
+
+    @staticmethod
+    def _pictures(data: pl.LightningDataModule, columns: list[Tensor]) -> list[list[np.ndarray]]:
+        """Undo the normalisation: rows of float pictures (S, S) in [0, 1]."""
+        mean, std = data.transform.mean, data.transform.std
+        grid = [(column.float() * std + mean).clamp(0, 1)[:, 0].cpu().numpy() for column in columns]
+        return [list(row) for row in zip(*grid, strict=True)]

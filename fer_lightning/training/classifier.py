@@ -1,0 +1,332 @@
+"""The LightningModule: the system around a network, from batch to metrics."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torchmetrics import Metric, MetricCollection
+
+from fer_lightning.errors import UserError
+from fer_lightning.models.network import Network
+from fer_lightning.schedules.base import Schedule
+from fer_lightning.seeding import derive_seed
+from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
+from fer_lightning.training.averaging import AveragedWeights
+from fer_lightning.training.loader import Batch
+
+EVAL_SETS = ("val", "train_eval", "test")  # the last by epoch only where a curve of it is asked for
+NEVER = 2**62  # the number of a training batch that never comes
+
+
+class FERClassifier(pl.LightningModule):
+    """Trains a network and measures it.
+
+    loss       (logits, target) -> scalar; what training minimises, plus the network's auxiliary terms
+    optimizer  called with the parameters
+    schedule   factor of the optimiser's learning rate by step
+    ema_decay  decay of the averaged weights that every evaluation uses; None: evaluate the raw weights
+    seed       of dropout; each step's depends on (seed, epoch, step, rank) alone
+    compile    let torch.compile fuse the training step's forward and backward pass; done before the first epoch's
+               clock starts, in `compile_seconds`. Evaluation, a small share of the work, stays as it is.
+
+    Where a training loss or a weight is no longer a finite number, the run ends with a UserError before anything is
+    measured or saved with it.
+
+    Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
+    evaluation mode with the same weights, and `test/*` likewise where the data module tracks it. `*/loss` is the
+    configured loss, in training with the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is
+    plain cross-entropy, which alone compares runs of different losses; `*/ferplus_acc`, where batches carry FER+
+    pluralities, is the share of rows with one on which the prediction equals it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Schedule,
+        num_classes: int,
+        ema_decay: float | None = None,
+        seed: int = 0,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
+        self.make_optimizer, self.num_classes = optimizer, num_classes
+        self.ema = None if ema_decay is None else AveragedWeights(network, ema_decay)
+        self.compiled = torch.compile(network.forward, dynamic=False) if compile else None
+        self.compile_seconds: float | None = None
+        self.train_metrics = _metrics(num_classes, "loss")
+        self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in EVAL_SETS})
+        self.epoch_row: dict[str, float] = {}
+        self._earlier_seconds, self._images = 0.0, 0
+        self._first_bad = torch.tensor(NEVER)
+        self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, K) of the weights that are evaluated: the averaged ones where they are kept."""
+        return self.network(image) if self.ema is None else self.ema.module(image)
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer = self.make_optimizer([p for p in self.network.parameters() if p.requires_grad])
+        for group in optimizer.param_groups:
+            group["base_lr"] = group["lr"]
+        return optimizer
+
+    def on_train_start(self) -> None:
+        if self.compiled is not None:
+            self._warm_up()
+        self._clock_started = time.perf_counter()
+        self._first_bad = torch.tensor(NEVER, device=self.device)
+        steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
+        self.schedule.bind(total_steps=steps * self.trainer.max_epochs, steps_per_epoch=steps)
+
+    def on_train_epoch_start(self) -> None:
+        self.train_metrics.reset()
+        self._clock_started, self._earlier_seconds, self._images = time.perf_counter(), 0.0, 0
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
+        factor = self.schedule.factor(self.global_step)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits, target = (self.compiled or self.network)(batch["image"]), batch["target"]
+        self._images += len(target) * self.trainer.world_size
+        loss = self.loss(logits, target)
+        for name, term in self.network.auxiliary.items():
+            loss = loss + term
+            _mean(self.train_metrics, name, self.device).update(term.detach(), len(target))
+        hard = target if target.ndim == 1 else target.argmax(dim=1)
+        self.train_metrics["loss"].update(loss.detach(), len(target))
+        self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
+        self._note_if_not_finite(loss.detach(), batch)
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update(self.network, self.global_step)
+
+    def on_validation_start(self) -> None:
+        """All ranks measure with the buffers that are saved, which are the first rank's."""
+        self.require_finite()
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+    def on_validation_epoch_start(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self._epoch_seconds = self._seconds()
+        for name in self._measured_by_epoch():
+            self.eval_metrics[name].reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(batch, EVAL_SETS[dataloader_idx])
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the epoch's row before the callbacks that select and stop look at it."""
+        row = {"lr": self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]}
+        row |= _summary("train", self.train_metrics)
+        for name in self._measured_by_epoch():
+            row |= _summary(name, self.eval_metrics[name])
+        row["seconds"] = self._epoch_seconds
+        row["images_per_second"] = self._images / self._epoch_seconds
+        self.epoch_row = row
+        self.log_dict(row, logger=False)
+        self.schedule.observe(row["val/acc"])
+
+    def on_test_epoch_start(self) -> None:
+        self.eval_metrics["test"].reset()
+        self.predictions = []
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        logits = self._evaluate(batch, "test")
+        self.predictions.append((batch["row"].cpu(), batch["target"].cpu(), logits.float().softmax(dim=1).cpu()))
+
+    def on_test_epoch_end(self) -> None:
+        self.test_row = _summary("test", self.eval_metrics["test"])
+
+    def require_finite(self) -> None:
+        """Raise UserError, on all ranks alike, where a loss of this call or a weight is not a finite number.
+
+        Losses are noted on the device; here, and not at each step, the host waits for it.
+        """
+        statistics = (value for name, value in self.named_buffers() if "running_" in name)
+        finite = torch.stack([value.isfinite().all() for value in (*self.parameters(), *statistics)]).all()
+        batch = self.trainer.fit_loop.total_batch_idx
+        first = torch.where(finite, self._first_bad, self._first_bad.clamp(max=batch))
+        first = int(self.trainer.strategy.reduce(first, reduce_op="min"))
+        if first < NEVER:
+            raise UserError(self._divergence(first))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.require_finite()
+        checkpoint["schedule"] = self.schedule.state_dict()
+        checkpoint["partial_epoch"] = {
+            "metrics": self._of_each_rank({name: _state(metric) for name, metric in self.train_metrics.items()}),
+            "seconds": self._seconds(),
+            "images": self._images,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        self.schedule.load_state_dict(checkpoint["schedule"])
+        partial_epoch = checkpoint["partial_epoch"]
+        self.train_metrics.reset()
+        states = partial_epoch["metrics"]
+        if len(states) != self.trainer.world_size:  # begun on another number of devices: the first one takes all
+            states = [_sum_of_states(states)] + [{}] * (self.trainer.world_size - 1)
+        for name, state in states[self.global_rank].items():
+            metric = _mean(self.train_metrics, name, self.device)
+            for key, value in state.items():
+                setattr(metric, key, value.to(self.device))
+            metric._update_count = 1
+        self._earlier_seconds, self._images = partial_epoch["seconds"], partial_epoch["images"]
+
+    def gathered_predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows (N,), labels (N,) and probabilities (N, K) of the test set from all ranks, sorted by row."""
+        parts = [part for rank in self._of_each_rank(self.predictions) for part in rank]
+        rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        order = np.argsort(rows, kind="stable")
+        return rows[order], labels[order], probabilities[order]
+
+    def _measured_by_epoch(self) -> tuple[str, ...]:
+        return EVAL_SETS[: len(self.trainer.val_dataloaders)]
+
+    def _evaluate(self, batch: Batch, name: str) -> Tensor:
+        logits, target = self(batch["image"]), batch["target"]
+        metrics, rows = self.eval_metrics[name], len(target)
+        metrics["loss"].update(self.loss(logits, target), rows)
+        metrics["ce"].update(F.cross_entropy(logits.float(), target), rows)
+        metrics["confusion"].update(logits.argmax(dim=1), target)
+        if "plurality" in batch:
+            known = batch["plurality"] >= 0
+            agree = (logits.argmax(dim=1) == batch["plurality"]) & known
+            _mean(metrics, "ferplus_acc", self.device).update(agree.sum() / known.sum().clamp(min=1), known.sum())
+        return logits
+
+    def _warm_up(self) -> None:
+        """Compile on a blank batch; weights, statistics and gradients stay as they were."""
+        began = time.perf_counter()
+        kept = [buffer.clone() for buffer in self.network.buffers()]
+        with self.trainer.precision_plugin.train_step_context():
+            logits = self.compiled(self.trainer.datamodule.blank_batch())
+        logits.float().sum().backward()
+        self.zero_grad()
+        for buffer, value in zip(self.network.buffers(), kept, strict=True):
+            buffer.copy_(value)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.compile_seconds = time.perf_counter() - began
+
+    def _seconds(self) -> float:
+        """Wall time of this training epoch, feed and augmentation included, over all calls that it took."""
+        return self._earlier_seconds + time.perf_counter() - self._clock_started
+
+    def _of_each_rank(self, value: Any) -> list[Any]:
+        """What each rank passes here, in rank order."""
+        everyone = [value] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(everyone, value)
+        return everyone
+
+    def _note_if_not_finite(self, loss: Tensor, batch: Batch) -> None:
+        epoch, step = batch["key"]
+        number = epoch * self.trainer.num_training_batches + step
+        self._first_bad = torch.where(loss.isfinite(), self._first_bad, self._first_bad.clamp(max=number))
+
+    def _divergence(self, number: int) -> str:
+        """What to tell of training batch `number`, counted from 0 over all epochs."""
+        trainer, batches = self.trainer, self.trainer.num_training_batches
+        epoch, batch = divmod(number, batches)
+        steps = -(-batches // trainer.accumulate_grad_batches)
+        step = epoch * steps + batch // trainer.accumulate_grad_batches + 1
+        rates = sorted({group["base_lr"] for group in self.optimizers(use_pl_optimizer=False).param_groups})
+        clip = trainer.gradient_clip_val
+        return (
+            f"Training has diverged: at step {step} (epoch {epoch + 1}, batch {batch + 1} of {batches}) the loss or a "
+            "weight is not a finite number. Nothing was saved from there on: best.ckpt and last.ckpt, where they "
+            f"stand, are from before. Try a lower optim.lr (now {', '.join(f'{rate:g}' for rate in rates)}) or "
+            f"{'a lower ' if clip else ''}trainer.gradient_clip_val{f' (now {clip:g})' if clip else '=1 (now null)'}, "
+            "in another folder (name=...) or with resume=never, which keeps this one."
+        )
+
+
+class RowMean(Metric):
+    """Mean over rows of a value that arrives as means over batches of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("rows", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, rows: int | Tensor) -> None:
+        self.total += mean * rows
+        self.rows += rows
+
+    def compute(self) -> Tensor:
+        return self.total / self.rows
+
+
+class ConfusionMatrix(Metric):
+    """Rows by class and prediction, int64 (K, K).
+
+    As torchmetrics', whose count by torch.bincount makes the host wait for a GPU at each step.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("confmat", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        cells = target * self.num_classes + predicted
+        self.confmat.view(-1).scatter_add_(0, cells, torch.ones_like(cells))
+
+    def compute(self) -> Tensor:
+        return self.confmat
+
+
+def _state(metric: Metric) -> dict[str, Tensor]:
+    """A metric's accumulated state, copied to the CPU."""
+    return {key: value.detach().to("cpu", copy=True) for key, value in metric.metric_state.items()}
+
+
+def _sum_of_states(states: list[dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:
+    """The states of one set of metrics on several ranks, added up."""
+    names = states[0]
+    return {name: {key: sum(state[name][key] for state in states) for key in names[name]} for name in names}
+
+
+def _metrics(num_classes: int, *means: str) -> MetricCollection:
+    """A confusion matrix, from which every share follows, and means over rows."""
+    averages = {name: RowMean() for name in means}
+    return MetricCollection({**averages, "confusion": ConfusionMatrix(num_classes)}, compute_groups=False)
+
+
+def _mean(metrics: MetricCollection, name: str, device: torch.device) -> Metric:
+    """The collection's mean of this name; auxiliary terms and FER+ agreement get theirs when they first appear."""
+    if name not in metrics:
+        metrics.add_metrics({name: RowMean().to(device)})
+    return metrics[name]
+
+
+def _summary(name: str, metrics: MetricCollection) -> dict[str, float]:
+    """The scalars of one set, each computed once over all its rows."""
+    confusion = metrics["confusion"].compute().cpu().numpy()
+    row = {f"{name}/{key}": metrics[key].compute().item() for key in metrics if key != "confusion"}
+    row[f"{name}/acc"] = accuracy(confusion)
+    row[f"{name}/f1_macro"] = f1_macro(confusion)
+    row[f"{name}/recall_mean"] = recall_mean(confusion)
+    return row

@@ -1,0 +1,187 @@
+"""The LightningDataModule: one face table, its split, and everything that happens to a batch before the network."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from fer_lightning.augment.pipeline import BatchTransform
+from fer_lightning.data.ferplus import plurality, soft_targets, votes_checksum
+from fer_lightning.data.judged_rows import TestRows, judge_test_rows
+from fer_lightning.data.splits import make_split
+from fer_lightning.data.store import HOW_TO_ADD_VOTES
+from fer_lightning.data.table import FaceTable
+from fer_lightning.errors import UserError
+from fer_lightning.seeding import derive_seed
+from fer_lightning.training.loader import Batch, EvalLoader, FaceDataset, TrainLoader
+
+GROWTH = 0.6  # share of the epochs during which training images grow
+SIZE_STEP = 8  # pixels by which they grow
+GPU_SHARE = 0.25  # of the free memory of a GPU, which the faces may take
+
+
+class FERDataModule(pl.LightningDataModule):
+    """Feeds train, val, train_eval and test rows of one table.
+
+    table          the faces
+    transform      augmentation, resizing and normalisation, applied on the training device
+    sampler        called with labels, seed, rank and world_size; gives the order of the training rows
+    split          official | official_dedup | clean | fold | stratified
+    split_seed     of the splits that are dealt, of the training subset and of the train_eval rows
+    fold, folds    which fold of how many is tested, with split=fold
+    labels         what training aims at: hard, the data set's labels; or ferplus_soft, the shares of the FER+ votes.
+                   Every figure is measured against the data set's labels.
+    batch_size     training rows a step and device
+    eval_batch_size  rows a step in evaluation; has no effect on any figure
+    train_eval_rows  fixed training rows that are also evaluated, to measure overfitting like with like
+    train_rows     train on a random subset of this many rows; None: on all
+    start_size     side in pixels of training images at first; they grow to the network's input size in steps of 8 px
+                   over the first 60 % of the epochs, and small images train faster (Tan and Le 2021, arXiv:2104.00298,
+                   section 4). None: always the input size. Evaluation always uses the input size.
+    track_test     give the test rows to each validation as well, as its third set
+    """
+
+    def __init__(
+        self,
+        table: FaceTable,
+        transform: BatchTransform,
+        sampler: Callable[..., Sampler],
+        seed: int = 0,
+        split: Literal["official", "official_dedup", "clean", "fold", "stratified"] = "official",
+        split_seed: int = 0,
+        fold: int | None = None,
+        folds: int = 5,
+        labels: Literal["hard", "ferplus_soft"] = "hard",
+        batch_size: int = 64,
+        eval_batch_size: int = 256,
+        train_eval_rows: int = 3589,
+        train_rows: int | None = None,
+        start_size: int | None = None,
+        track_test: bool = False,
+    ) -> None:
+        super().__init__()
+        self.table, self.transform, self.sampler, self.seed = table, transform, sampler, seed
+        self.batch_size, self.eval_batch_size, self.track_test = batch_size, eval_batch_size, track_test
+        self.start_size = start_size or transform.input_size
+        self.split = make_split(table, split, split_seed, fold, folds)
+        self.train_rows = _subset(self.split.train, train_rows, split_seed, "data.train_rows")
+        self.train_eval_rows = _subset(
+            self.train_rows, min(train_eval_rows, len(self.train_rows)), split_seed, "data.train_eval_rows"
+        )
+        self.pixels = torch.from_numpy(table.pixels)
+        self.labels = torch.from_numpy(np.array(table.labels, dtype=np.int64))
+        self.targets = self.labels if labels == "hard" else torch.from_numpy(_soft_targets(table))
+        self.plurality = None
+        if table.votes is not None:
+            self.plurality = torch.from_numpy(plurality(table.votes, table.classes))
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training rows of each class, in label order."""
+        counts = np.bincount(self.table.labels[self.train_rows], minlength=len(self.table.classes))
+        return counts.tolist()
+
+    def sample_faces(self) -> torch.Tensor:
+        """The train_eval rows as the network sees them: normalised, not augmented, float (N, 1, S, S)."""
+        return self.transform.evaluate(self.pixels[_positions(self.train_eval_rows)])
+
+    def test_rows(self) -> TestRows:
+        """The test rows, and which of them show nothing that training or validation could have seen."""
+        return judge_test_rows(self.table, self.split)
+
+    def setup(self, stage: str) -> None:
+        share = len(self.train_rows) // self.trainer.world_size
+        if share < self.batch_size:
+            raise UserError(
+                f"data.batch_size={self.batch_size} exceeds the {share} training rows of a device: no full batch. "
+                f"Choose data.batch_size={share} or less."
+            )
+
+    def state_dict(self) -> dict[str, str]:
+        soft = {} if self.targets is self.labels else {"votes": votes_checksum(self.table.votes)}
+        return {"split": self.split.checksum} | soft
+
+    def load_state_dict(self, state_dict: dict[str, str]) -> None:
+        """Raise UserError where a run would go on with other rows than it began with."""
+        for what, now in self.state_dict().items():
+            began = state_dict[what]
+            if began != now:
+                raise UserError(
+                    f"this run began on {what} {began[:12]}, and the data now gives {now[:12]}. "
+                    "Choose another folder with name=..., or resume=never to start over."
+                )
+
+    def train_dataloader(self) -> TrainLoader:
+        dataset = FaceDataset(self._placed_pixels(), self.targets, _positions(self.train_rows))
+        sampler = self.sampler(
+            labels=self.table.labels[self.train_rows],
+            seed=derive_seed(self.seed, "order"),
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        return TrainLoader(dataset, sampler, self.batch_size)
+
+    def val_dataloader(self) -> list[EvalLoader]:
+        rows = [self.split.val, self.train_eval_rows, *([self.split.test] if self.track_test else [])]
+        return [self._eval_loader(part) for part in rows]
+
+    def test_dataloader(self) -> EvalLoader:
+        return self._eval_loader(self.split.test)
+
+    def blank_batch(self) -> torch.Tensor:
+        """What a network is trained on, in shape, type and place: zeros (batch_size, 1, S, S)."""
+        size = self.transform.input_size
+        return torch.zeros(self.batch_size, 1, size, size, device=self.trainer.strategy.root_device)
+
+    def training_size(self, progress: float) -> int:
+        """Return the side in pixels of training images when this share of the epochs is done, 0 to 1."""
+        final = self.transform.input_size
+        if progress >= GROWTH:
+            return final
+        levels = (final - self.start_size) // SIZE_STEP
+        return self.start_size + SIZE_STEP * int(levels * progress / GROWTH)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment (in training alone), resize and normalise; image becomes float (B, 1, S, S)."""
+        if self.trainer.training:
+            seed = derive_seed(self.seed, "augment", *batch["key"], self.trainer.global_rank)
+            generator = torch.Generator().manual_seed(seed)
+            size = self.training_size(batch["key"][0] / self.trainer.max_epochs)
+            image, target = self.transform.train(batch["image"], batch["target"], generator, size)
+        else:
+            image, target = self.transform.evaluate(batch["image"]), batch["target"]
+        return {**batch, "image": image, "target": target}
+
+    def _eval_loader(self, rows: np.ndarray) -> EvalLoader:
+        dataset = FaceDataset(self._placed_pixels(), self.labels, _positions(rows), self.plurality)
+        return EvalLoader(dataset, self.eval_batch_size, self.trainer.global_rank, self.trainer.world_size)
+
+    def _placed_pixels(self) -> torch.Tensor:
+        """All faces: on the training device where they leave most of its memory free, else where they are."""
+        device = self.trainer.strategy.root_device
+        if device.type != "cuda" or self.pixels.nbytes <= torch.cuda.mem_get_info(device)[0] * GPU_SHARE:
+            self.pixels = self.pixels.to(device)
+        return self.pixels
+
+
+def _positions(rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(rows, dtype=np.int64))
+
+
+def _soft_targets(table: FaceTable) -> np.ndarray:
+    if table.votes is None:
+        raise UserError(f"data.labels=ferplus_soft: {table.name} has no FER+ votes. {HOW_TO_ADD_VOTES}")
+    return soft_targets(table.votes, np.asarray(table.labels), table.classes)
+
+
+def _subset(rows: np.ndarray, size: int | None, seed: int, key: str) -> np.ndarray:
+    """`size` of the rows, drawn without replacement and kept in order."""
+    if size is None or size == len(rows):
+        return rows
+    if not 0 < size <= len(rows):
+        raise UserError(f"{key}={size}: the split has {len(rows)} training rows; choose 1 to {len(rows)}.")
+    rng = np.random.default_rng(derive_seed(seed, key))
+    return np.sort(rng.choice(rows, size, replace=False))

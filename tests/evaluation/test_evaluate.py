@@ -1,0 +1,324 @@
+"""Evaluating a finished run: it reproduces what the run reported, repeats itself, and refuses in words."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import ROOT, TINY, composed
+from disks import read_only
+from omegaconf import OmegaConf
+
+import train
+from fer_lightning.data.ingest import ingest
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation import evaluate
+from fer_lightning.evaluation.predictions import read_predictions
+from fer_lightning.evaluation.trained_run import open_run
+from fer_lightning.runs.run_folder import RunFolder
+
+RUN = (*TINY, "ema_decay=0.9", "stn=affine", "augment=mix", "model.input_size=56", "data.eval_batch_size=8")
+FILES = {"metrics.json", "predictions.csv", "confusion.png", "per_class.png"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The folder of a finished run; bfloat16, averaged weights, several test batches."""
+    folder = RunFolder(tmp_path_factory.mktemp("outputs") / "run")
+    cfg = composed(*RUN)
+    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    train.fit_and_test(cfg, folder, {})
+    folder.release()
+    return folder.path
+
+
+@pytest.fixture(autouse=True)
+def _brief_latency(monkeypatch):
+    monkeypatch.setattr("fer_lightning.evaluation.stopwatch.REPEATS", (1, 1))
+
+
+@pytest.fixture
+def run(trained, tmp_path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def evaluated(run: Path, *overrides: str) -> dict:
+    evaluate.evaluate(evaluate.config([f"run={run}", *overrides]))
+    tta = next((o.partition("=")[2] for o in overrides if o.startswith("tta=")), "none")
+    return json.loads((run / "evaluation" / tta / "metrics.json").read_text())
+
+
+def test_without_views_it_reproduces_what_the_run_reported(run):
+    entry = evaluated(run)
+    assert {path.name for path in (run / "evaluation" / "none").iterdir()} == FILES
+    assert (run / "evaluation/none/predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
+    reported = RunFolder(run).summary()["test"]
+    for name in ("all", "unseen", "clean"):
+        assert entry[name] == reported[name]
+    assert entry["split"]["checksum"] == RunFolder(run).summary()["split"]["checksum"]
+
+
+def test_validation_rows_are_those_that_selected_and_are_no_look_at_the_test_rows(run):
+    reads = (run / "test_reads.csv").read_bytes()
+    evaluate.evaluate(evaluate.config([f"run={run}", "rows=val"]))
+    entry = json.loads((run / "evaluation" / "val_none" / "metrics.json").read_text())
+    summary = RunFolder(run).summary()
+    assert entry["all"]["acc"]["value"] == pytest.approx(summary["best"]["val/acc"])
+    assert entry["all"]["rows"] == summary["split"]["rows"]["val"]
+    assert entry["call"]["reads"] is None
+    assert (run / "test_reads.csv").read_bytes() == reads
+
+
+def test_raw_weights_would_have_scored_otherwise(run):
+    """So that the test above knows which weights were loaded."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"ema_decay": None}))
+    evaluated(run)
+    raw, averaged = (read_predictions(run / path) for path in ("evaluation/none/predictions.csv", "predictions.csv"))
+    assert np.abs(raw.probabilities - averaged.probabilities).max() > 1e-3
+
+
+@pytest.mark.parametrize("tta", ["none", "ten_crop"])
+def test_the_same_command_writes_the_same_bytes(tta, run):
+    folder = run / "evaluation" / tta
+    first, before = evaluated(run, f"tta={tta}"), {name: (folder / name).read_bytes() for name in FILES}
+    second = evaluated(run, f"tta={tta}")
+    for name in FILES - {"metrics.json"}:
+        assert (folder / name).read_bytes() == before[name], name
+    calls = [entry.pop("call") for entry in (first, second)]
+    assert first == second
+    assert all(call.keys() == {"time", "command", "commit", "dirty", "reads", "latency"} for call in calls)
+
+
+def test_views_average_probabilities_over_the_same_rows(run, capsys):
+    for tta, views in (("flip", 2), ("ten_crop", 10)):
+        entry = evaluated(run, f"tta={tta}")
+        plain, averaged = (
+            read_predictions(path) for path in (run / "predictions.csv", run / "evaluation" / tta / "predictions.csv")
+        )
+        assert entry["views"] == views
+        np.testing.assert_array_equal(plain.images, averaged.images)
+        np.testing.assert_allclose(averaged.probabilities.sum(axis=1), 1, atol=1e-5)
+        change = np.abs(plain.probabilities - averaged.probabilities)
+        assert 0 < change.max() < 0.5
+        latency = entry["call"]["latency"]
+        assert latency["milliseconds_of_one_image"] > 0
+        assert latency["images_per_second"] > 0
+        assert (latency["device"], latency["threads"], latency["batch_size"]) == ("cpu", 1, 8)
+        printed = capsys.readouterr().out
+        for words in ("all", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "PrivateTest was read"):
+            assert words in printed
+        assert printed.rstrip().endswith(str(run / "evaluation" / tta))
+
+
+def test_each_evaluation_is_counted(run):
+    assert RunFolder(run).summary()["test"]["reads"]["run"] == 1
+    assert evaluated(run)["call"]["reads"]["run"] == 2
+    assert evaluated(run, "tta=flip")["call"]["reads"]["run"] == 3
+    with open(run / "test_reads.csv", newline="") as file:
+        assert [line["tta"] for line in csv.DictReader(file)] == ["none", "none", "flip"]
+
+
+def test_a_config_of_an_older_version_will_do(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for key in ("labels", "fold", "folds"):
+        config["data"].pop(key, None)
+    for key in ("expected", "channels_last"):
+        config.pop(key)
+    config["model"]["weights"] = "a/file/that/is/gone.pth"  # its weights are in best.ckpt
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    evaluated(run)
+    assert (run / "evaluation/none/predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
+
+
+def test_a_run_that_was_interrupted_can_be_evaluated_and_says_so(run, capsys):
+    summary = json.loads((run / "summary.json").read_text())
+    del summary["test"]
+    (run / "summary.json").write_text(json.dumps(summary | {"status": "interrupted"}))
+    evaluated(run)
+    assert "has not ended (interrupted)" in capsys.readouterr().out
+
+
+def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
+    summary = json.loads((run / "summary.json").read_text())
+    summary["test"]["all"]["rows"] = 5
+    (run / "summary.json").write_text(json.dumps(summary))
+    evaluated(run)
+    assert "the run itself tested 5 of these rows" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_figures_that_the_run_did_not_report_are_pointed_out(run, capsys):
+    summary = json.loads((run / "summary.json").read_text())
+    summary["test"]["test/acc"] = 0.987
+    (run / "summary.json").write_text(json.dumps(summary))
+    evaluated(run)
+    assert "the run itself reported an accuracy of 98.70 %" in capsys.readouterr().out.replace("\n", " ")
+
+
+def edit_config(run: Path, **changes) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for key, value in changes.items():
+        group, _, leaf = key.partition("__")
+        config[group] = config[group] | {leaf: value} if leaf else value
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def edit_summary(run: Path, **changes) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | changes))
+
+
+HARMS = {
+    "no checkpoint": (
+        lambda run: (run / "checkpoints/best.ckpt").unlink(),
+        ["best.ckpt", "Its own command goes on with it: python"],
+    ),
+    "no summary": (lambda run: (run / "summary.json").unlink(), ["no run's folder", "summary.json"]),
+    "a summary without a split": (lambda run: edit_summary(run, split=None), ["names no split"]),
+    "a config that is no YAML": (lambda run: (run / "config.yaml").write_text("a: [1"), ["config.yaml"]),
+    "a key of nobody's": (lambda run: edit_config(run, modle=1), ["config.yaml", "modle"]),
+    "a wrong value": (lambda run: edit_config(run, model__width="wide"), ["config.yaml", "model.width='wide'"]),
+    "other faces": (lambda run: edit_config(run, data__seed=1), ["trained on split", "synthetic.load"]),
+    "another split": (lambda run: edit_config(run, data__split="stratified"), ["trained on split"]),
+}
+
+
+@pytest.mark.parametrize(("harm", "words"), HARMS.values(), ids=HARMS)
+def test_what_cannot_be_evaluated_is_told_in_words(harm, words, run):
+    harm(run)
+    with pytest.raises(UserError) as refusal:
+        evaluated(run)
+    for word in (f"run={run}", *words):
+        assert word in str(refusal.value)
+    assert not (run / "evaluation").exists()
+
+
+def test_a_checkpoint_of_another_network_is_told_in_words(run):
+    path = run / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"] = {key: value[:1] for key, value in checkpoint["state_dict"].items() if value.ndim}
+    torch.save(checkpoint, path)
+    with pytest.raises(UserError, match=r"best\.ckpt does not fit"):
+        evaluated(run)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_read(run):
+    with read_only(run), pytest.raises(UserError, match=r"cannot be written to.*cp -r"):
+        evaluated(run)
+
+
+def test_a_run_that_is_going_on_is_left_alone(run):
+    holder = (
+        "import sys, pathlib; from fer_lightning.runs.run_folder import RunFolder\n"
+        "folder = RunFolder(pathlib.Path(sys.argv[1])); folder.lock(); print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holder, str(run)]
+    other = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        other.stdout.readline()
+        with pytest.raises(UserError, match=rf"written by process {other.pid}\. Wait"):
+            open_run(run)
+    finally:
+        other.communicate(timeout=60)
+    open_run(run).folder.release()
+
+
+COMMAND_LINES = [
+    ([], ["run is not set", "run=outputs/"]),
+    (["rnu=x"], ["rnu", "Did you mean run?"]),
+    (["run=x", "model=emonext"], ["model", "Allowed: run, tta, rows, data_root"]),
+    (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, ten_crop"]),
+    (["run=x", "device=tpu"], ["device='tpu'", "auto, cpu, cuda"]),
+    (["run=x", "threads=0"], ["threads=0", "1 or more"]),
+    (["run=x", "threads=two"], ["threads='two'", "a whole number"]),
+    (["run=x", "tta"], ["'tta'", "key=value", "fer_lightning.evaluation.evaluate --help"]),
+    (["run=nowhere/to/be/found"], ["run=nowhere/to/be/found: no such folder", "python train.py"]),
+    (["run=tests"], ["run=tests: no run's folder", "config.yaml"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "words"), COMMAND_LINES, ids=lambda value: " ".join(value))
+def test_a_mistaken_command_is_told_in_words(overrides, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate", *overrides])
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("evaluate: ")
+    for word in words:
+        assert word in told
+
+
+def test_a_store_for_drawn_faces_is_refused(run):
+    with pytest.raises(UserError, match=r"data_root=elsewhere: the faces of run=.*synthetic.load"):
+        evaluated(run, "data_root=elsewhere")
+
+
+def test_a_gpu_that_is_not_there_is_told_in_words(run):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match=r"device=cuda: .* Choose device=cpu"):
+        evaluated(run, "device=cuda")
+
+
+def test_refusals_and_help_come_before_torch(run):
+    edit_config(run, data__seed=1)
+    script = (
+        "import runpy, sys\n"
+        "for arguments, code in ((['--help'], 0), (['run=x', 'tta=x'], 2), (['run=tests'], 2), (['run={RUN}'], 2)):\n"
+        "    sys.argv = ['evaluate', *arguments]\n"
+        "    try: runpy.run_module('fer_lightning.evaluation.evaluate', run_name='__main__')\n"
+        "    except SystemExit as end: assert end.code == code, end.code\n"
+        "    else: raise AssertionError\n"
+        "    assert 'torch' not in sys.modules and 'lightning' not in sys.modules, arguments\n"
+    ).replace("{RUN}", str(run))
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "trained on split" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "store"
+    ingest(str(write_csv(root.parent / "fer2013.csv", seed=0)), str(root))
+    return root
+
+
+def write_csv(path: Path, seed: int) -> Path:
+    """Four faces of noise for each class and usage."""
+    random = np.random.default_rng(seed)
+    lines = ["emotion,pixels,Usage"]
+    for usage in ("Training", "PublicTest", "PrivateTest"):
+        lines += [f"{code % 7},{' '.join(map(str, random.integers(256, size=48 * 48)))},{usage}" for code in range(28)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.slow
+def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
+    """And the data's folder counts the looks of every run."""
+    folder, overrides = RunFolder(tmp_path / "run"), [o for o in TINY if not o.startswith("data")]
+    cfg = composed(*overrides, f"data.root={store}", "data.batch_size=8", "data.train_eval_rows=8")
+    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    train.fit_and_test(cfg, folder, {})
+    folder.release()
+    assert folder.summary()["test"]["reads"] == {"run": 1, "data": 1, "note": None}
+
+    moved = Path(shutil.move(store, tmp_path / "elsewhere"))
+    with pytest.raises(UserError, match=r"(?s)there is no store of faces.*data_root=PATH"):
+        evaluated(folder.path)
+    entry = evaluated(folder.path, f"data_root={moved}", "tta=flip")
+    assert entry["call"]["reads"] == {"run": 2, "data": 2, "note": None}
+    assert "PrivateTest was read 2 times by this run, 2 times on this data." in capsys.readouterr().out
+
+    ingest(str(write_csv(tmp_path / "other.csv", seed=1)), str(tmp_path / "other"))
+    with pytest.raises(UserError, match=r"trained on split \w{12}, and data\.root=.*other now gives"):
+        evaluated(folder.path, f"data_root={tmp_path / 'other'}")

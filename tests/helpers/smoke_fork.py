@@ -1,0 +1,59 @@
+"""Scripts in processes that begin with the libraries imported, which takes longer than all that a short run does.
+
+Apart from that they are what `python SCRIPT ARGUMENTS` starts: a process and group of their own, signals as the system
+leaves them.
+"""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    ["fer_lightning.training.build", "fer_lightning.pages.plots", "fer_lightning.training.callbacks.previews"]
+)
+
+
+class Forked:
+    """A script that was started, to be used as a subprocess.Popen; what it prints goes to the ends of two files."""
+
+    def __init__(self, command: tuple[str, ...], stdout: Path, stderr: Path, environment: dict[str, str]) -> None:
+        self._process = CONTEXT.Process(target=_run, args=(command, stdout, stderr, environment), daemon=True)
+        self._process.start()
+        self.pid: int = self._process.pid
+        while self.poll() is None and not self._leads_a_group():
+            time.sleep(0.01)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        return self.returncode
+
+    def _leads_a_group(self) -> bool:
+        try:
+            return os.getpgid(self.pid) == self.pid
+        except ProcessLookupError:
+            return False
+
+
+def _run(command: tuple[str, ...], stdout: Path, stderr: Path, environment: dict[str, str]) -> None:
+    os.setsid()
+    for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
+    os.chdir(ROOT)
+    os.environ.update(environment)
+    sys.argv = list(command)
+    runpy.run_path(command[0], run_name="__main__")

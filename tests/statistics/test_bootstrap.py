@@ -1,0 +1,97 @@
+"""Intervals: against SciPy's bootstrap, by coverage, and the same resamples for whoever is compared."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fer_lightning.statistics.bootstrap import interval, resampled
+from fer_lightning.statistics.metrics import RowOutcomes, accuracy, confusion_matrix, f1_macro, recall_mean
+
+CLASSES = 4
+
+
+def network(seed: int, rows: int, right: float = 0.65) -> tuple[np.ndarray, np.ndarray]:
+    """Labels with a rare class, and probabilities whose largest is the label's in a share `right` of the rows."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(CLASSES, rows, p=[0.5, 0.3, 0.15, 0.05])
+    shown = np.where(rng.random(rows) < right, labels, rng.integers(CLASSES, size=rows))
+    probabilities = rng.dirichlet(np.ones(CLASSES), rows) + 1.5 * np.eye(CLASSES)[shown]
+    return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def outcomes(seed: int, rows: int, right: float = 0.65) -> RowOutcomes:
+    return RowOutcomes(*network(seed, rows, right))
+
+
+@pytest.mark.parametrize("figure", [accuracy, f1_macro, recall_mean])
+def test_interval_is_scipys_within_its_own_scatter(figure):
+    labels, probabilities = network(0, 600)
+    predicted = probabilities.argmax(axis=1)
+
+    def statistic(rows):
+        return figure(confusion_matrix(labels[rows], predicted[rows], CLASSES))
+
+    expected = stats.bootstrap(
+        (np.arange(600),), statistic, n_resamples=2000, method="percentile", vectorized=False, rng=1
+    ).confidence_interval
+    name = {accuracy: "acc", f1_macro: "f1_macro", recall_mean: "recall_mean"}[figure]
+    (samples,) = resampled(RowOutcomes(labels, probabilities))
+    low, high = interval(samples[name])
+    scatter = (expected.high - expected.low) / 12  # some four standard errors of a difference of ends
+    assert low == pytest.approx(expected.low, abs=scatter)
+    assert high == pytest.approx(expected.high, abs=scatter)
+
+
+def test_a_share_has_the_normal_interval_when_rows_are_many():
+    (samples,) = resampled(outcomes(1, 3589))
+    share = outcomes(1, 3589).tally().figures()["acc"]
+    half = 1.96 * np.sqrt(share * (1 - share) / 3589)
+    assert interval(samples["acc"]) == pytest.approx((share - half, share + half), abs=half / 10)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    truth = outcomes(99, 400_000).tally().figures()
+    covered = {"acc": 0, "f1_macro": 0, "recall_mean": 0, "ce": 0}
+    runs = 150
+    for seed in range(runs):
+        (samples,) = resampled(outcomes(seed, 300), resamples=200)
+        for name in covered:
+            low, high = interval(samples[name])
+            covered[name] += low <= truth[name] <= high
+    for name, count in covered.items():
+        assert 0.88 <= count / runs <= 0.99, name
+
+
+def test_a_seed_gives_the_same_resamples_and_another_seed_others():
+    first, again, other = (resampled(outcomes(2, 50), resamples=9, seed=seed)[0]["acc"] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_how_many_are_drawn_at_once_changes_nothing(monkeypatch):
+    (whole,) = resampled(outcomes(2, 50), resamples=9)
+    monkeypatch.setattr("fer_lightning.statistics.bootstrap.POSITIONS", 120)
+    (pieces,) = resampled(outcomes(2, 50), resamples=9)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, pieces[name])
+
+
+def test_two_networks_see_the_same_resamples():
+    first, second = resampled(outcomes(3, 80), outcomes(3, 80))
+    np.testing.assert_array_equal(first["acc"], second["acc"])
+
+
+def test_a_class_that_a_resample_lacks_is_left_out():
+    labels = np.array([0] * 20 + [1])
+    probabilities = np.tile([0.9, 0.1], (21, 1))
+    (samples,) = resampled(RowOutcomes(labels, probabilities))
+    without = np.isnan(samples["recall"][:, 1])
+    assert 0.25 < without.mean() < 0.5  # (20/21)**21 is 0.36
+    assert (samples["recall_mean"][without] == 1).all()
+    assert interval(samples["recall"][:, 1]) == (0, 0)
+    assert np.isnan(interval(samples["precision"][:, 1])).all()
+
+
+def test_without_rows_nothing_is_known():
+    (samples,) = resampled(RowOutcomes(np.zeros(0, int), np.zeros((0, 3))), resamples=5)
+    assert np.isnan(interval(samples["acc"])).all()

@@ -1,0 +1,206 @@
+"""Statistics of an ablation: by hand, against SciPy and scikit-learn, and by how often they err."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from fer_lightning.statistics import resampling
+from fer_lightning.statistics.resampling import (
+    Difference,
+    corrected,
+    difference_of_means,
+    differences,
+    figures,
+    holm,
+    mean_over_seeds,
+    resampled_figures,
+    two_sided_p,
+)
+
+CLASSES = 3
+
+
+def networks(random, rows: int, seeds: int, arms: int = 2, own: float = 0.8, seed_scatter: float = 0.0):
+    """Labels (N,) and answers (arms * seeds, N) of equally good networks; hard rows are hard for all of them."""
+    labels, ease = random.integers(CLASSES, size=rows), random.normal(1.2, 1.8, rows)
+    scatter = random.normal(0, own, (arms * seeds, rows)) + random.normal(0, seed_scatter, (arms * seeds, 1))
+    right = random.random(scatter.shape) < 1 / (1 + np.exp(-ease - scatter))
+    return labels, np.where(right, labels, (labels + 1) % CLASSES)
+
+
+def test_figures_are_scikit_learns():
+    labels, predicted = networks(np.random.default_rng(0), 200, 2)
+    found = figures(labels, predicted, CLASSES)
+    for place, answers in enumerate(predicted):
+        assert found["acc"][place] == pytest.approx((answers == labels).mean())
+        assert found["f1_macro"][place] == pytest.approx(f1_score(labels, answers, average="macro"))
+        assert found["recall_mean"][place] == pytest.approx(balanced_accuracy_score(labels, answers))
+
+
+def test_resampled_figures_are_those_of_the_resampled_rows(monkeypatch):
+    """Each resample's weights, written out as rows, give the same figures."""
+    labels, predicted = networks(np.random.default_rng(1), 60, 2)
+    drawn = []
+    weights = resampling._row_weights
+
+    def kept(*arguments):
+        for some in weights(*arguments):
+            drawn.append(some.astype(int))
+            yield some
+
+    monkeypatch.setattr(resampling, "_row_weights", kept)
+    monkeypatch.setattr(resampling, "AT_ONCE", 7)
+    found = resampled_figures(labels, predicted, CLASSES, resamples=20)
+    counts = np.concatenate(drawn)
+    assert counts.shape == (20, 60)
+    assert (counts.sum(axis=1) == 60).all()
+    for place, times in enumerate(counts):
+        rows = np.repeat(np.arange(60), times)
+        expected = figures(labels[rows], predicted[:, rows], CLASSES)
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name][place], values, rtol=1e-5, err_msg=name)
+
+
+def test_a_class_that_a_resample_lacks_is_left_out():
+    labels, predicted = np.array([0] * 20 + [1]), np.zeros((1, 21), int)
+    found = resampled_figures(labels, predicted, CLASSES, resamples=300)
+    without = np.isnan(found["recall"][:, 0, 1])
+    assert 0.25 < without.mean() < 0.5  # (20/21)**21 is 0.36
+    assert (found["recall_mean"][without] == 1).all()
+    assert (found["recall_mean"][~without] == 0.5).all()
+
+
+def test_the_bootstrap_has_the_variance_of_a_mean():
+    """Over rows that of a mean of paired differences, whatever the seeds."""
+    labels, predicted = networks(np.random.default_rng(2), 500, 3)
+    samples = resampled_figures(labels, predicted, CLASSES, resamples=4000)["acc"]
+    means = mean_over_seeds(samples, [[0, 1, 2], [3, 4, 5]], [(0, 1, 2)] * 2)
+    right = predicted == labels
+    each = right[3:].mean(axis=0) - right[:3].mean(axis=0)
+    assert (means[:, 1] - means[:, 0]).std() == pytest.approx(each.std() / math.sqrt(500), rel=0.05)
+
+
+def test_seeds_have_the_unbiased_variance_of_a_mean():
+    samples = np.tile(np.array([0.60, 0.62, 0.65, 0.61, 0.69], np.float32), (20_000, 1))
+    means = mean_over_seeds(samples, [range(5)], [range(5)])[:, 0]
+    assert means.mean() == pytest.approx(0.634, abs=1e-3)
+    assert means.std() == pytest.approx(samples[0].std(ddof=1) / math.sqrt(5), rel=0.03)
+
+
+def test_arms_with_the_same_seeds_are_paired_by_seed():
+    scatter = np.array([0.0, 0.05, -0.05, 0.1, -0.1])
+    samples = np.tile(np.concatenate([0.6 + scatter, 0.62 + scatter]), (500, 1))
+    places = [range(5), range(5, 10)]
+    paired = mean_over_seeds(samples, places, [range(5)] * 2)
+    np.testing.assert_allclose(paired[:, 1] - paired[:, 0], 0.02, atol=1e-6)
+    other = mean_over_seeds(samples, places, [range(5), range(5, 10)])
+    assert (other[:, 1] - other[:, 0]).std() > 0.03
+
+
+def test_fewer_than_five_seeds_are_not_resampled():
+    samples = np.tile(np.array([0.5, 0.6, 0.7, 0.8]), (50, 1))
+    np.testing.assert_allclose(mean_over_seeds(samples, [range(4)], [range(4)]), 0.65, atol=1e-6)
+
+
+def test_p_by_hand():
+    assert two_sided_p(np.array([1.0] * 98 + [-1.0])) == pytest.approx(2 * 2 / 100)
+    assert two_sided_p(np.array([-1.0] * 99)) == pytest.approx(2 * 1 / 100)
+    assert two_sided_p(np.array([0.0] * 99)) == 1  # 0 counts on both sides
+    assert two_sided_p(np.array([1e-8, -1e-8] * 50)) == 1  # and so does what rounding makes of it
+
+
+def test_p_is_below_5_percent_where_the_interval_leaves_out_0():
+    random = np.random.default_rng(3)
+    for shift in (0.5, 1.0, 1.9, 2.02, 2.5):
+        samples = random.normal(shift, 1, 9999)
+        ((low, high, p),) = [(d.low, d.high, d.p) for d in differences(np.array([shift]), samples[:, None])]
+        assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_holm_by_hand():
+    """0.01 * 4, 0.02 * 3, then never below the one before: 0.03 * 2 = 0.06, 0.04 * 1 raised to 0.06."""
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.03]) == [0.03]
+    assert holm([]) == []
+
+
+def test_holm_rejects_as_defined():
+    """Holm 1979: go through the sorted p until one exceeds alpha / (m - rank)."""
+    random = np.random.default_rng(4)
+    for _ in range(200):
+        p = random.random(6) ** 4
+        rejected = set()
+        for rank, place in enumerate(np.argsort(p)):
+            if p[place] >= 0.05 / (6 - rank):
+                break
+            rejected.add(place)
+        assert {place for place, one in enumerate(holm(p)) if one < 0.05} == rejected
+
+
+def test_what_is_no_comparison_takes_no_part_in_the_correction():
+    first, second = corrected([Difference(0, 0, 0, math.nan), Difference(0.1, 0, 0.2, 0.04)])
+    assert math.isnan(first.corrected)
+    assert not first.shown
+    assert second.corrected == 0.04
+    assert second.shown
+
+
+def test_means_of_seeds_are_compared_by_students_t():
+    before, after = {0: 0.30, 1: 0.34, 2: 0.32}, {2: 0.25, 0: 0.21, 1: 0.27}
+    found = difference_of_means(before, after)
+    expected = stats.ttest_rel([0.21, 0.27, 0.25], [0.30, 0.34, 0.32])
+    assert found.value == pytest.approx(-0.0766667, abs=1e-6)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    welch = difference_of_means(before, {3: 0.21, 4: 0.27})
+    assert welch.p == pytest.approx(stats.ttest_ind([0.21, 0.27], [0.30, 0.34, 0.32], equal_var=False).pvalue)
+
+
+@pytest.mark.parametrize("after", [{0: 0.2}, {0: 0.4, 1: 0.5}], ids=["one seed", "no scatter"])
+def test_without_scatter_there_is_a_difference_and_no_interval(after):
+    found = difference_of_means({0: 0.3, 1: 0.4}, after)
+    assert math.isnan(found.p)
+    assert math.isnan(found.low)
+    assert not found.shown
+
+
+@pytest.mark.parametrize(
+    ("seeds", "seed_scatter"), [(1, 0.0), (3, 0.0), (5, 0.15)], ids=["one seed", "three seeds", "five seeds"]
+)
+def test_equal_arms_are_told_apart_in_about_one_of_twenty_cases_at_most(seeds, seed_scatter):
+    """Simulated under the null: rows shared by all networks, each network with its own scatter."""
+    random, cases, errors = np.random.default_rng(7), 250, 0
+    for case in range(cases):
+        labels, predicted = networks(random, 200, seeds, seed_scatter=seed_scatter)
+        samples = resampled_figures(labels, predicted, CLASSES, resamples=250, seed=case)["acc"]
+        means = mean_over_seeds(samples, [range(seeds), range(seeds, 2 * seeds)], [range(seeds)] * 2, seed=case)
+        errors += two_sided_p(means[:, 1] - means[:, 0]) < 0.05
+    assert errors / cases < 0.085  # 0.05 and 2.5 standard errors
+
+
+def test_a_family_of_equal_arms_errs_in_about_one_of_twenty_cases_at_most():
+    random, cases, errors = np.random.default_rng(8), 200, 0
+    for case in range(cases):
+        labels, predicted = networks(random, 150, 1, arms=6)
+        samples = resampled_figures(labels, predicted, CLASSES, resamples=600, seed=case)["acc"]
+        values = (predicted == labels).mean(axis=1)
+        family = differences(values[1:] - values[0], samples[:, 1:] - samples[:, :1])
+        errors += any(one.shown for one in family)
+    assert errors / cases < 0.09
+
+
+def test_a_real_difference_is_shown_with_three_seeds():
+    random = np.random.default_rng(9)
+    labels, predicted = networks(random, 1500, 3)
+    mended = random.random(predicted[3:].shape) < 0.15
+    predicted[3:][mended] = np.broadcast_to(labels, predicted[3:].shape)[mended]
+    samples = resampled_figures(labels, predicted, CLASSES, resamples=2000)["acc"]
+    means = mean_over_seeds(samples, [range(3), range(3, 6)], [range(3)] * 2)
+    right = (predicted == labels).mean(axis=1)
+    (found,) = differences(np.array([right[3:].mean() - right[:3].mean()]), means[:, 1:] - means[:, :1])
+    assert found.shown
+    assert 0 < found.low < found.value < found.high
