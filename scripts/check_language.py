@@ -1,0 +1,135 @@
+"""Check the mechanical rules of the project's English; what `make lint` runs.
+
+    python scripts/check_language.py              every tracked file
+    python scripts/check_language.py PATH ...     these files and folders
+
+Prints one line per fault, with the file, the line and the fix, and exits with status 1 if there is one:
+
+- A docstring begins with a verb or a noun phrase, not with "Of", "What", "Whether" or the like.
+- A YAML comment is a noun phrase, not the tail of a sentence whose subject is the key.
+- No sentence uses a word or a predicate of `BANNED`.
+
+`EXCEPTIONS` names the few lines that may break a rule, and why.
+"""
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXTS = {".py", ".yaml", ".yml", ".md", ".html", ".js", ".css", ".sh", ".toml", ".txt", ""}
+
+NO_HEAD = {
+    *("Of", "By", "Those", "As", "With", "Which", "What", "Who", "Where", "Until", "In", "Whether", "Why", "How"),
+    *("That", "Whose", "For", "From", "On", "At", "Behind", "Beside", "Because", "When", "While", "After", "Before"),
+}
+NO_YAML_HEAD = {
+    *("of", "by", "those", "as", "with", "which", "what", "who", "where", "until", "in", "whether", "that", "whose"),
+    *("for", "from", "on", "at", "to", "likewise", "because", "when", "while", "behind", "among", "between", "beside"),
+}
+# A pattern of running text and what to write instead.
+BANNED = {
+    r"\b(?:is|are|was|were) none\b": "a positive statement: 'is not a ...'",
+    r"\b(?:is|are) no (?!longer\b|more\b)[a-z]+": "'is not a ...' or 'there is no ...'",
+    r"\bway on\b|\bways on\b": "'fix' or 'what to do next'",
+    r"\banew\b": "'again'",
+    r"\bin words\b": "'as a message' or 'without a traceback'",
+    r"\bheld against\b": "'compared with'",
+    r"\b[Ww]hoever\b": "'anyone who' or 'if you'",
+    r"\bthis house\b|\bof the house\b|\bhouse's\b": "'this project'",
+    r"\bparted by\b": "'separated by'",
+    r"\bmend(?:s|ed|ing)?\b": "'fix'",
+    r"\bgo(?:es)? on\b|\bwent on\b|\bgoing on\b": "'continue' or 'resume'",
+    r"\bstands? (?:in|at|on|there|here|above|below|beside|behind|for)\b": "'is'",
+    r"\b(?:is|are|was|were|be|being) told\b|\btold of\b": "'is reported' or 'is printed'",
+    r"\balone\b": "'only'",
+    r"\bnot-a-number\b": "'NaN'",
+    r"\bit be\b|\bso it be\b": "'it is'",
+    r"\bbethink|\bwhither|\bthence\b|\bhence\b|\bthereof\b": "a plain word",
+    r"\b[Pp]ictures?\b": "'image' (pixels) or 'figure' (a plot)",
+}
+# (path, text of the line): why the line may break a rule.
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+SKIPPED = (
+    "docs/pictures/",
+    "results/",
+    "tests/",
+    "CHANGELOG.md",
+    "scripts/check_language.py",
+    "requirements",
+    "LICENSE",
+)
+
+
+def main() -> int:
+    paths = [Path(word) for word in sys.argv[1:]]
+    faults = [fault for path in tracked(paths) for fault in check(path)]
+    print("\n".join(faults) or "language: no fault")
+    return 1 if faults else 0
+
+
+def tracked(paths: list[Path]) -> list[Path]:
+    """Return the tracked text files, below `paths` if there are any."""
+    command = ["git", "ls-files", "--", *map(str, paths)]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    files = [ROOT / name for name in names if not name.startswith(SKIPPED)]
+    return [path for path in files if path.suffix in TEXTS and path.is_file()]
+
+
+def check(path: Path) -> list[str]:
+    """Return one message per fault of a file."""
+    text = path.read_text(encoding="utf-8", errors="ignore")
+    name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+    prose = python_prose(text) if path.suffix == ".py" else enumerate(text.splitlines(), start=1)
+    faults = [*banned(prose)]
+    if path.suffix == ".py":
+        faults += docstring_heads(text)
+    if path.suffix in (".yaml", ".yml"):
+        faults += comment_heads(text)
+    lines = text.splitlines()
+    shown = {(line, fault) for line, fault in faults if (name, lines[line - 1].strip()) not in EXCEPTIONS}
+    return [f"{name}:{line}: {fault}" for line, fault in sorted(shown)]
+
+
+def python_prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line number and text of each line of a comment or a string."""
+    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in kinds:
+            yield from enumerate(token.string.splitlines(), start=token.start[0])
+
+
+def banned(prose: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    for number, line in prose:
+        words = re.sub(r"`[^`]*`|https?://\S+|[\w./-]*/[\w./-]*|\w*_\w*", " ", line)  # code, addresses, paths, names
+        for pattern, instead in BANNED.items():
+            for match in re.finditer(pattern, words):
+                yield number, f"{match[0]!r}: write {instead}"
+
+
+def docstring_heads(text: str) -> Iterator[tuple[int, str]]:
+    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(text)):
+        docstring = ast.get_docstring(node) if isinstance(node, nodes) else None
+        head = re.match(r"[A-Za-z]+", docstring or "")
+        if head and head[0] in NO_HEAD:
+            yield node.body[0].lineno, f"docstring begins with {head[0]!r}: begin with a verb or a noun phrase"
+
+
+def comment_heads(text: str) -> Iterator[tuple[int, str]]:
+    before = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = re.search(r"(?:^|\s)# (\S+)", line)
+        continued = line.strip().startswith("#") and before.strip().startswith("#")
+        if found and found[1].rstrip(":,") in NO_YAML_HEAD and not continued:
+            yield number, f"comment begins with {found[1]!r}: begin with a noun phrase"
+        before = line
+
+
+if __name__ == "__main__":
+    sys.exit(main())
