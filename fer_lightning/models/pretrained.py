@@ -41,13 +41,18 @@ def locate(size: str, pretrained: str, folder: str | Path | None = None) -> Path
     return weights_file(name, f"timm/{name}", folder)
 
 
+def local_file(name: str, folder: str | Path | None = None) -> Path:
+    """Return where the weights of a timm network are looked for first: <folder>/<name>.safetensors."""
+    return Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
+
+
 def weights_file(name: str, repository: str, folder: str | Path | None = None) -> Path:
     """<folder>/<name>.safetensors, or the Hugging Face cache's copy, or a fresh download into the folder.
 
     The folder is FER_PRETRAINED or data/pretrained unless given. Without an answer from the hub within PROBE_SECONDS
     (or with HF_HUB_OFFLINE=1) a UserError says which file to put where.
     """
-    file = Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
+    file = local_file(name, folder)
     if file.is_file():
         return file
     cached = _in_hub_cache(repository)
