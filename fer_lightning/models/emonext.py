@@ -16,8 +16,9 @@ class EmoNeXt(nn.Module):
 
     El Boudouri and Bohi 2023, "EmoNeXt: an Adapted ConvNeXt for Facial Emotion Recognition" (MMSP); ConvNeXt: Liu et
     al. 2022 (arXiv:2201.03545). (B, in_channels, S, S) -> logits (B, num_classes). Its STN is `stn=emonext`: with that,
-    3 channels, 224 px and 7 classes, tiny has 30,564,331 weights.
+    3 channels, 224 px and 7 classes, tiny has 30,564,331 weights. The paper has tiny to xlarge.
 
+    size              of timm's ConvNeXt: atto, femto, pico and nano are smaller than tiny, for a CPU
     attention         batch: as published, softmax weights between the images of a batch, which reach nothing but the
                       auxiliary term; the value projection, which therefore never trained, is frozen.
                       tokens: between the places of each image's last map, added to it before the pooling.
@@ -28,12 +29,13 @@ class EmoNeXt(nn.Module):
     se_init           half: as published, each gate starts near sigmoid(0) = 0.5; identity: it starts at exactly 1;
                       off: no squeeze-excitation
     drop_path         stochastic depth of the last block; earlier ones less, in proportion
-    pretrained        ImageNet weights of the ConvNeXt part; the head is new
+    pretrained        ImageNet weights of the ConvNeXt part; the head is new. atto to nano have in1k, xlarge has in22k,
+                      the others have both
     """
 
     def __init__(
         self,
-        size: Literal["tiny", "small", "base", "large", "xlarge"] = "tiny",
+        size: Literal["atto", "femto", "pico", "nano", "tiny", "small", "base", "large", "xlarge"] = "tiny",
         num_classes: int = 7,
         in_channels: int = 3,
         input_size: int = 224,

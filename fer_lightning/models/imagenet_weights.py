@@ -6,31 +6,44 @@ import sys
 import threading
 import urllib.request
 from pathlib import Path
-from typing import Literal
 
 from fer_lightning.errors import UserError
 
 PROBE_SECONDS = 3.0
+# timm's tags of the ConvNeXts, by model.size and model.pretrained.
+TAGS = {
+    "atto": {"in1k": "d2_in1k"},
+    "femto": {"in1k": "d1_in1k"},
+    "pico": {"in1k": "d1_in1k"},
+    "nano": {"in1k": "d1h_in1k"},
+    "tiny": {"in1k": "fb_in1k", "in22k": "fb_in22k"},
+    "small": {"in1k": "fb_in1k", "in22k": "fb_in22k"},
+    "base": {"in1k": "fb_in1k", "in22k": "fb_in22k"},
+    "large": {"in1k": "fb_in1k", "in22k": "fb_in22k"},
+    "xlarge": {"in22k": "fb_in22k"},
+}
 
 
-def timm_name(size: str, tag: str) -> str:
-    """timm's name of a ConvNeXt with these weights, e.g. convnext_tiny.fb_in22k."""
-    if (size, tag) == ("xlarge", "in1k"):
+def timm_name(size: str, pretrained: str) -> str:
+    """Return timm's name of a ConvNeXt with these weights, e.g. convnext_tiny.fb_in22k."""
+    tags = TAGS[size]
+    if pretrained not in tags:
         raise UserError(
-            "model.pretrained=in1k: ConvNeXt-XLarge was never published with ImageNet-1k weights. "
-            "Set model.pretrained=in22k, or another model.size."
+            f"model.pretrained={pretrained}: ConvNeXt of model.size={size} was not published with these weights. "
+            f"Set model.pretrained={' or '.join(tags)}, or another model.size."
         )
-    return f"convnext_{size}.fb_{tag}"
+    return f"convnext_{size}.{tags[pretrained]}"
 
 
-def locate(
-    size: Literal["tiny", "small", "base", "large", "xlarge"],
-    tag: Literal["in1k", "in22k"],
-    folder: str | Path | None = None,
-) -> Path:
+def locate(size: str, pretrained: str, folder: str | Path | None = None) -> Path:
     """The weights file of a ConvNeXt, found or fetched; otherwise a UserError that says what to put where."""
-    name = timm_name(size, tag)
+    name = timm_name(size, pretrained)
     return weights_file(name, f"timm/{name}", folder)
+
+
+def local_file(name: str, folder: str | Path | None = None) -> Path:
+    """Return where the weights of a timm network are looked for first: <folder>/<name>.safetensors."""
+    return Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
 
 
 def weights_file(name: str, repository: str, folder: str | Path | None = None) -> Path:
@@ -39,7 +52,7 @@ def weights_file(name: str, repository: str, folder: str | Path | None = None) -
     The folder is FER_PRETRAINED or data/pretrained unless given. Without an answer from the hub within PROBE_SECONDS
     (or with HF_HUB_OFFLINE=1) a UserError says which file to put where.
     """
-    file = Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
+    file = local_file(name, folder)
     if file.is_file():
         return file
     cached = _in_hub_cache(repository)

@@ -7,9 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import timm
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.imagenet_weights import locate
+from fer_lightning.models.imagenet_weights import TAGS, locate, timm_name
 
 
 @pytest.fixture(autouse=True)
@@ -94,9 +95,22 @@ def test_a_broken_download_leaves_nothing(tmp_path, hub):
     assert list((tmp_path / "weights").iterdir()) == []
 
 
-def test_xlarge_has_no_imagenet_1k_weights():
-    with pytest.raises(UserError, match=r"model.pretrained=in22k, or another model.size"):
-        locate("xlarge", "in1k")
+@pytest.mark.parametrize(
+    ("size", "pretrained", "allowed"),
+    [("xlarge", "in1k", "in22k"), ("atto", "in22k", "in1k"), ("nano", "in22k", "in1k")],
+)
+def test_weights_that_were_not_published_are_rejected(size, pretrained, allowed):
+    with pytest.raises(
+        UserError, match=rf"model.size={size} was not published .*Set model.pretrained={allowed}, or another model.size"
+    ):
+        locate(size, pretrained)
+
+
+@pytest.mark.parametrize("size", TAGS)
+def test_timm_has_the_weights_of_each_size(size):
+    for pretrained in TAGS[size]:
+        name = timm_name(size, pretrained)
+        assert timm.get_pretrained_cfg(name).hf_hub_id == f"timm/{name}"
 
 
 def test_it_imports_no_torch():
