@@ -82,7 +82,7 @@ format: $(VENV)/.installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: install  ## speed as ratios against references measured in the same run
+benchmark: $(VENV)/.installed-dev  ## speed as ratios against references measured in the same run
 	$(BIN)/python scripts/benchmark.py feed
 	$(BIN)/python scripts/benchmark.py step
 	$(BIN)/python scripts/benchmark.py startup

@@ -13,6 +13,7 @@ One thread each.
 """
 
 import argparse
+import importlib
 import itertools
 import json
 import statistics
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import cv2
 import lightning.pytorch as pl
@@ -32,7 +33,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
-from timing import bounded, compare, megabytes, seconds
+from timing import bounded, compare, compare_with_each, megabytes, seconds
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -83,19 +84,22 @@ def main() -> None:
     arguments.run(arguments)
 
 
-# feed: augmented images a second, from the table in memory against PNG files read one by one
+# feed: augmented images a second, from the table in memory against PNG files, and against kornia on the same table
 
 
 def add_feed(commands) -> None:
-    parser = commands.add_parser("feed", help="augmented images/s against torchvision's ImageFolder on PNGs")
+    parser = commands.add_parser("feed", help="augmented images/s against torchvision and kornia")
     parser.add_argument("--repeats", type=int, default=11, help="timings of each, interleaved")
     parser.add_argument("--batch-size", type=int, default=64, help="images a batch")
     parser.add_argument("--images", type=int, default=3200, help="images our feed hands over in one timing")
-    parser.add_argument("--files", type=int, default=320, help="PNG files, read once in one timing of the reference")
+    parser.add_argument(
+        "--files", type=int, default=320, help="images in one timing of a reference: PNGs, or rows in memory"
+    )
     parser.set_defaults(run=feed)
 
 
 def feed(arguments: argparse.Namespace) -> None:
+    kornia = import_kornia()
     resize, crop = 236, 224
     ours = {
         64: Augmentation(["flip", "rotate"], flip=Flip(), rotate=Rotate(20)),
@@ -106,17 +110,34 @@ def feed(arguments: argparse.Namespace) -> None:
         64: [transforms.Resize(64), flip, rotate],
         crop: [flip, transforms.Resize(resize), rotate, transforms.RandomCrop(crop)],
     }
+    mirror, turn = kornia.RandomHorizontalFlip(), kornia.RandomRotation(20.0, p=1.0)
+    batched = {
+        64: [kornia.Resize((64, 64)), mirror, turn],
+        crop: [mirror, kornia.Resize((resize, resize)), turn, kornia.RandomCrop((crop, crop))],
+    }
     pixels, labels = random_faces(arguments.images)
+    few, batch_size = pixels[: arguments.files], arguments.batch_size
     with tempfile.TemporaryDirectory() as folder:
-        write_pngs(Path(folder), pixels[: arguments.files], labels)
+        write_pngs(Path(folder), few, labels)
         for size in ours:
-            compare(
-                f"feed_{size}px",
-                "images/s",
-                table_feed(pixels, labels, ours[size], size, arguments.batch_size),
-                folder_feed(folder, published[size], arguments.batch_size),
-                arguments.repeats,
-            )
+            references = {
+                f"feed_{size}px": folder_feed(folder, published[size], batch_size),
+                f"feed_{size}px_kornia": kornia_feed(
+                    few, kornia.AugmentationSequential(*batched[size]), size, batch_size
+                ),
+            }
+            own = table_feed(pixels, labels, ours[size], size, batch_size)
+            compare_with_each("images/s", own, references, arguments.repeats)
+
+
+def import_kornia() -> ModuleType:
+    """Return kornia.augmentation; end the process with the command that installs it if it is missing."""
+    try:
+        return importlib.import_module("kornia.augmentation")
+    except ModuleNotFoundError as error:
+        if not error.name.startswith("kornia"):
+            raise
+        sys.exit("benchmark feed: kornia, one of the two references, is not installed. Run: pip install kornia")
 
 
 def random_faces(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -162,6 +183,17 @@ def folder_feed(folder: str, augmentation: list, batch_size: int) -> Callable[[]
             yield images
 
     return lambda: rate(epoch(), None)
+
+
+def kornia_feed(pixels: np.ndarray, augmentation: nn.Module, size: int, batch_size: int) -> Callable[[], float]:
+    """Return the rate of an epoch of kornia on whole batches in memory: grey, float32 (B, 1, S, S)."""
+    faces = torch.from_numpy(pixels)[:, None]
+
+    def epoch():
+        for rows in torch.randperm(len(faces)).split(batch_size):
+            yield augmentation(faces[rows].float().div_(255)).sub_(MEAN).div_(STD)
+
+    return lambda: rate(epoch(), (1, size, size))
 
 
 def rate(batches, shape: tuple[int, ...] | None) -> float:

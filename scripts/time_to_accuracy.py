@@ -1,16 +1,20 @@
-"""Seconds of training until PublicTest is classified as well as asked, over the runs of a sweep.
+"""Training time until PublicTest is classified as well as asked: one row per folder, one column per target.
 
     python train.py sweep=speed
     python scripts/time_to_accuracy.py outputs/fer2013_speed
     python scripts/time_to_accuracy.py outputs/fer2013_speed --target 0.71 --out results/speed
+    python scripts/time_to_accuracy.py outputs/fer2013_cpu outputs/seed_plain --target 0.60 0.65
+    python scripts/time_to_accuracy.py outputs/fer2013_cpu outputs/seed_plain --extrapolate outputs/seed_plain=80
 
-DIR       folder of the finished runs, which must agree in all but the seed
---target  share of the validation rows (val/acc, a single view) to reach; default 0.72
---out     write time_to_accuracy.md and time_to_accuracy.json there; default: DIR
+DIR            folders of finished runs; the runs of one folder must agree in all but the seed
+--target       shares of the validation rows (val/acc, a single view) to reach; default: 0.72
+--out          folder for time_to_accuracy.md and time_to_accuracy.json; default: DIR if there is one, else none
+--extrapolate  DIR=EPOCHS: if no run of DIR reached a target, print how long its published number of epochs would
+               take: EPOCHS x training rows / measured images per second. That it would reach the target is not shown.
 
-Counted are the seconds of the training steps, feed and augmentation included, through the first epoch at the target.
-Not counted are the process's start, reading the store, compilation, which stands beside it, and evaluation.
-A first crossing flatters a curve that wavers, so the accuracy of the last epoch stands beside it too.
+The time is that of the training steps, feed and augmentation included, through the first epoch at the target: minutes
+on a CPU, seconds on a GPU. It excludes the start of the process, reading the store, compilation, which has its own
+column, and evaluation. A first crossing flatters a curve that wavers, so the table has the accuracy of the last epoch.
 """
 
 import argparse
@@ -27,98 +31,199 @@ from fer_lightning.files import in_words, write_atomically
 from fer_lightning.runs.run_folder import RunFolder, without_nan
 
 SAME = ("device", "precision", "commit", "world_size")
+SAME_ON_CPU = ("hardware", "threads")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="DIR", type=Path)
-    parser.add_argument("--target", type=float, default=0.72)
+    parser.add_argument("folders", metavar="DIR", type=Path, nargs="+")
+    parser.add_argument("--target", type=float, nargs="+", default=[0.72])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--extrapolate", metavar="DIR=EPOCHS", nargs="+", default=[])
     arguments = parser.parse_args()
     try:
-        entry = measure(finished(arguments.folder), arguments.target)
-        out = arguments.out or arguments.folder
-        write_atomically(out / "time_to_accuracy.json", json.dumps(without_nan(entry), indent=2) + "\n")
-        write_atomically(out / "time_to_accuracy.md", table(entry))
+        text = report(**vars(arguments))
     except UserError as error:
         refuse(str(error))
     except OSError as error:
         refuse(in_words(error))
-    print(table(entry), end="")
+    print(text, end="")
 
 
-def finished(folder: Path) -> list[dict[str, Any]]:
-    """Summaries of the finished runs right below the folder, each with its `history`; UserError where there is none."""
+def report(folders: list[Path], target: list[float], out: Path | None, extrapolate: list[str]) -> str:
+    """Measure the folders, write the files if they have a place, and return the table."""
+    check_targets(target)
+    recipes = published_epochs(extrapolate, folders)
+    entries = [measure(folder, target, recipes.get(folder)) for folder in folders]
+    text = table(entries)
+    out = out or (folders[0] if len(folders) == 1 else None)
+    if out is not None:
+        write_atomically(out / "time_to_accuracy.json", json.dumps(without_nan({"folders": entries}), indent=2) + "\n")
+        write_atomically(out / "time_to_accuracy.md", text)
+    return text
+
+
+def check_targets(targets: list[float]) -> None:
+    """Raise UserError for a target that is not a share."""
+    for target in targets:
+        if not 0 < target <= 1:
+            raise UserError(f"--target {target:g}: must be a share, above 0 and at most 1. Use --target 0.65 for 65 %.")
+
+
+def published_epochs(recipes: list[str], folders: list[Path]) -> dict[Path, int]:
+    """Return the number of epochs by folder from DIR=EPOCHS; UserError for any other form."""
+    epochs = {}
+    for recipe in recipes:
+        folder, _, number = recipe.rpartition("=")
+        if Path(folder) not in folders or not number.isdigit() or int(number) == 0:
+            raise UserError(
+                f"--extrapolate {recipe}: must be DIR=EPOCHS, with one of the folders and a number of epochs. "
+                f"Use --extrapolate {folders[0]}=80."
+            )
+        epochs[Path(folder)] = int(number)
+    return epochs
+
+
+def measure(folder: Path, targets: list[float], epochs: int | None = None) -> dict[str, Any]:
+    """Return mean and deviation over the finished runs of a folder.
+
+    epochs  number in the published recipe, to extrapolate a target that no run reached; None: no extrapolation
+    """
+    runs, unfinished = read_runs(folder)
+    return {
+        "folder": str(folder),
+        "runs": len(runs),
+        "unfinished": unfinished,
+        "targets": [measure_target(runs, target, epochs) for target in targets],
+        "last_val_acc": spread([run["history"][-1]["val/acc"] for run in runs]),
+        "seconds_in_all": spread([seconds_by_epoch(run)[-1] for run in runs]),
+        "compile_seconds": spread([run["compile_seconds"] for run in runs if run.get("compile_seconds") is not None]),
+        **{key: runs[0].get(key) for key in (*SAME, *SAME_ON_CPU)},
+    }
+
+
+def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the summaries of the finished runs in the folder, each with its `history`, and names of unfinished runs.
+
+    Raises UserError if there is none, or if they differ in more than the seed.
+    """
     paths = sorted(path.parent for path in folder.glob("*/summary.json") if "~" not in path.parent.name)
-    runs = []
-    for path in paths:
-        run = RunFolder(path)
-        if run.is_done():
-            with open(path / "metrics.csv", newline="") as file:
-                history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-            runs.append(run.summary() | {"history": history})
-    if not runs:
-        raise UserError(f"{folder}: no finished run in it. Train some: python train.py sweep=speed")
-    for key in SAME:
-        found = {str(run.get(key)) for run in runs}
-        if len(found) > 1:
-            raise UserError(f"{folder}: its runs differ in {key}: {', '.join(sorted(found))}. Time runs of one kind.")
-    return runs
+    done = [path for path in paths if RunFolder(path).is_done()]
+    unfinished = [path.name for path in paths if path not in done]
+    if not done:
+        found = f" Unfinished: {', '.join(unfinished)}." if unfinished else ""
+        raise UserError(f"{folder}: no finished run.{found} Train one, for example: python train.py sweep=speed")
+    runs = [RunFolder(path).summary() | {"history": read_history(path / "metrics.csv")} for path in done]
+    for key in (*SAME, *(SAME_ON_CPU if runs[0].get("device") == "cpu" else ())):
+        values = {str(run.get(key)) for run in runs}
+        if len(values) > 1:
+            raise UserError(
+                f"{folder}: its runs differ in {key}: {', '.join(sorted(values))}. Put the runs of each into its own "
+                "folder."
+            )
+    return runs, unfinished
 
 
-def measure(runs: list[dict[str, Any]], target: float) -> dict[str, Any]:
-    """What each run took, and mean and deviation over the runs."""
-    each = [of_run(run, target) for run in runs]
-    reached = [run for run in each if run["seconds"] is not None]
+def read_history(path: Path) -> list[dict[str, float]]:
+    with open(path, newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def seconds_by_epoch(run: dict[str, Any]) -> list[float]:
+    """Return the training seconds from the start of the run to the end of each epoch."""
+    return list(accumulate(row["seconds"] for row in run["history"]))
+
+
+def measure_target(runs: list[dict[str, Any]], target: float, epochs: int | None) -> dict[str, Any]:
+    """Return seconds and epochs until the target over the runs that reached it."""
+    firsts = [first_epoch(run, target) for run in runs]
+    reached = [(run, first) for run, first in zip(runs, firsts, strict=True) if first is not None]
     return {
         "target": target,
-        "runs": len(each),
         "reached": len(reached),
-        **{f"{key}_to_target": spread([run[key] for run in reached]) for key in ("seconds", "epochs")},
-        "last_val_acc": spread([run["last_val_acc"] for run in each]),
-        "seconds_in_all": spread([run["seconds_in_all"] for run in each]),
-        "compile_seconds": spread([run["compile_seconds"] for run in each if run["compile_seconds"] is not None]),
-        **{key: runs[0].get(key) for key in SAME},
-        "each": each,
+        "seconds": spread([seconds_by_epoch(run)[first] for run, first in reached]),
+        "epochs": spread([first + 1 for _, first in reached]),
+        "extrapolated": None if reached or epochs is None else extrapolated(runs, epochs),
+        "each": [
+            {"seed": run["seed"], "seconds": None if first is None else seconds_by_epoch(run)[first]}
+            for run, first in zip(runs, firsts, strict=True)
+        ],
     }
 
 
-def of_run(run: dict[str, Any], target: float) -> dict[str, Any]:
-    history = run["history"]
-    spent = list(accumulate(row["seconds"] for row in history))
-    first = next((epoch for epoch, row in enumerate(history) if row["val/acc"] >= target), None)
-    return {
-        "seed": run["seed"],
-        "seconds": None if first is None else spent[first],
-        "epochs": None if first is None else first + 1,
-        "last_val_acc": history[-1]["val/acc"],
-        "seconds_in_all": spent[-1],
-        "compile_seconds": run.get("compile_seconds"),
-    }
+def first_epoch(run: dict[str, Any], target: float) -> int | None:
+    """Return the index of the first epoch at the target; None if there is none."""
+    return next((epoch for epoch, row in enumerate(run["history"]) if row["val/acc"] >= target), None)
+
+
+def extrapolated(runs: list[dict[str, Any]], epochs: int) -> dict[str, float]:
+    """Return the hours of that many epochs over all training rows at the measured speed."""
+    rows = runs[0]["split"]["rows"]["train"]
+    speed = statistics.fmean(row["images_per_second"] for run in runs for row in run["history"])
+    return {"epochs": epochs, "rows": rows, "images_per_second": speed, "hours": epochs * rows / speed / 3600}
 
 
 def spread(values: list[float]) -> dict[str, float] | None:
-    """Mean and sample deviation; None of no values, and no deviation of one."""
+    """Return mean and sample deviation; None for no values, and deviation None for one."""
     if not values:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "deviation": deviation, "n": len(values)}
 
 
-def table(entry: dict[str, Any]) -> str:
-    target = f"{100 * entry['target']:g} %"
-    rows = [
-        (f"runs that reach {target} of the validation rows", f"{entry['reached']} of {entry['runs']}"),
-        ("training seconds until then", _spread(entry["seconds_to_target"], "{:.1f}")),
-        ("epochs until then", _spread(entry["epochs_to_target"], "{:.1f}")),
-        ("accuracy after the last epoch, %", _spread(entry["last_val_acc"], "{:.2f}", 100)),
-        ("training seconds of the whole run", _spread(entry["seconds_in_all"], "{:.1f}")),
-        ("seconds of compilation, not counted above", _spread(entry["compile_seconds"], "{:.1f}")),
-        ("device, precision", f"{entry['device']}, {entry['precision']}"),
-        ("commit", str(entry["commit"])[:10]),
+def table(entries: list[dict[str, Any]]) -> str:
+    """Return a Markdown table with one row per folder, and what its reader must know below it."""
+    targets = [f"time to {100 * entry['target']:g} %" for entry in entries[0]["targets"]]
+    header = ["folder", "n", *targets, "last epoch, %", "whole run", "compilation, s", "device, precision", "commit"]
+    rows = [header, ["---"] * len(header), *(table_row(entry) for entry in entries)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", "Mean ± standard deviation over n runs.", *notes(entries)]) + "\n"
+
+
+def table_row(entry: dict[str, Any]) -> list[str]:
+    on_cpu = entry["device"] == "cpu"
+    return [
+        Path(entry["folder"]).name,
+        str(entry["runs"]),
+        *(target_cell(target, entry["runs"], on_cpu) for target in entry["targets"]),
+        _spread(entry["last_val_acc"], "{:.2f}", 100),
+        _duration(entry["seconds_in_all"], on_cpu),
+        _spread(entry["compile_seconds"], "{:.1f}"),
+        f"{entry['hardware'] if on_cpu else entry['device']}, {entry['precision']}",
+        str(entry["commit"])[:10],
     ]
-    lines = ["| figure | mean ± deviation |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
-    return "\n".join(lines) + "\n"
+
+
+def target_cell(target: dict[str, Any], runs: int, on_cpu: bool) -> str:
+    reached = f"{target['reached']} of {runs} reached"
+    if target["extrapolated"] is not None:
+        return f"{reached}; extrapolated: {target['extrapolated']['hours']:.1f} h"
+    if target["seconds"] is None:
+        return reached
+    return f"{_duration(target['seconds'], on_cpu)} in {_spread(target['epochs'], '{:.1f}')} epochs, {reached}"
+
+
+def notes(entries: list[dict[str, Any]]) -> list[str]:
+    """Return sentences about what is extrapolated, left out, or not comparable."""
+    lines = []
+    for entry in entries:
+        recipe = next((target["extrapolated"] for target in entry["targets"] if target["extrapolated"]), None)
+        if recipe is not None:
+            lines.append(
+                f"{entry['folder']}, extrapolated: {recipe['epochs']} epochs x {recipe['rows']} rows / "
+                f"{recipe['images_per_second']:.2f} images/s. No run has shown that this reaches the target."
+            )
+        if entry["unfinished"]:
+            lines.append(f"{entry['folder']}: not counted, because unfinished: {', '.join(entry['unfinished'])}.")
+    for key in ("device", *SAME_ON_CPU, "precision", "commit"):
+        if len({str(entry[key]) for entry in entries}) > 1:
+            lines.append(f"The folders differ in {key}: {', '.join(str(entry[key]) for entry in entries)}.")
+    return lines
+
+
+def _duration(value: dict[str, float], on_cpu: bool) -> str:
+    """Return the seconds as minutes on a CPU, with the unit."""
+    return f"{_spread(value, '{:.1f}', 1 / 60)} min" if on_cpu else f"{_spread(value, '{:.1f}')} s"
 
 
 def _spread(value: dict[str, float] | None, form: str, factor: float = 1.0) -> str:

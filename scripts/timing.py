@@ -9,18 +9,26 @@ from collections.abc import Callable
 
 def compare(name: str, unit: str, ours: Callable[[], float], reference: Callable[[], float], repeats: int) -> None:
     """Print one figure; `ours` and `reference` each do the work once and return what they reached."""
-    ours(), reference()
-    pairs = [(ours(), reference()) for _ in range(repeats)]
-    reached, expected = (statistics.median(values) for values in zip(*pairs, strict=True))
-    figure = {
-        "name": name,
-        "ours": round(reached, 3),
-        "reference": round(expected, 3),
-        "unit": unit,
-        "ratio": round(reached / expected, 3),
-        "repeats": repeats,
-    }
-    print(json.dumps(figure), flush=True)
+    compare_with_each(unit, ours, {name: reference}, repeats)
+
+
+def compare_with_each(
+    unit: str, ours: Callable[[], float], references: dict[str, Callable[[], float]], repeats: int
+) -> None:
+    """Print one figure per reference, by its name; `ours` and all references take turns."""
+    works = [ours, *references.values()]
+    turns = [[work() for work in works] for _ in range(1 + repeats)][1:]  # the first turn warms up
+    reached, *others = (statistics.median(values) for values in zip(*turns, strict=True))
+    for name, expected in zip(references, others, strict=True):
+        figure = {
+            "name": name,
+            "ours": round(reached, 3),
+            "reference": round(expected, 3),
+            "unit": unit,
+            "ratio": round(reached / expected, 3),
+            "repeats": repeats,
+        }
+        print(json.dumps(figure), flush=True)
 
 
 def bounded(name: str, unit: str, reached: float, limit: float) -> None:

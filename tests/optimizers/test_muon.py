@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+from timm.optim.muon import zeropower_via_newtonschulz
 from torch import nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.optimizers.muon import Muon, orthogonalised
+from fer_lightning.optimizers.muon import COEFFICIENTS, Muon, newton_schulz_by_gram, orthogonalised
 
 
 def network() -> nn.Module:
@@ -39,6 +40,23 @@ def test_an_update_keeps_its_singular_vectors():
     rotated = left.T @ orthogonalised(update, steps=5).flatten(1) @ right.T
     off_diagonal = rotated - torch.diag(rotated.diag())
     assert off_diagonal.abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(96, 32, 3, 3), (96, 96, 3, 3), (64, 1, 3, 3), (40, 40, 1, 1)])
+@pytest.mark.parametrize("steps", [1, 3, 5, 8])
+def test_the_gram_form_equals_timms_iteration(shape, steps):
+    """The update is nearly singular, as gradients are, so that lost digits would show."""
+    generator = torch.Generator().manual_seed(2)
+    update = torch.randn(shape, generator=generator).flatten(1)
+    update = update * torch.logspace(0, -6, update.shape[1])
+    expected = zeropower_via_newtonschulz(update.double(), steps, COEFFICIENTS, dtype=torch.float64)
+    torch.testing.assert_close(newton_schulz_by_gram(update, steps).double(), expected, rtol=0, atol=1e-5)
+    ours = orthogonalised(update.view(shape).to(memory_format=torch.channels_last), steps)
+    torch.testing.assert_close(ours.flatten(1).double(), expected, rtol=0, atol=1e-5)
+
+
+def test_a_zero_update_stays_zero():
+    assert not orthogonalised(torch.zeros(4, 3, 3, 3), steps=3).any()
 
 
 def test_convolutions_keep_the_norm_that_the_step_is_relative_to():

@@ -1,5 +1,6 @@
 """The benchmarks run and print one JSON line per figure; their speed is not judged here."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -18,7 +19,10 @@ VALUE = {"name", "ours", "unit"}
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (["feed", "--repeats", "1", "--images", "128", "--files", "70"], ["feed_64px", "feed_224px"]),
+        (
+            ["feed", "--repeats", "1", "--images", "128", "--files", "70"],
+            ["feed_64px", "feed_64px_kornia", "feed_224px", "feed_224px_kornia"],
+        ),
         (["startup", "--repeats", "1"], ["startup_help", "startup_refusal"]),
         (["sweep", "--repeats", "1", "--runs", "1", "--epochs", "1", "--rows", "300"], ["sweep_two_at_a_time"]),
         (
@@ -73,3 +77,12 @@ def check(script, arguments, names):
         assert figure["ours"] >= 0
         if "ratio" in figure:
             assert figure["ratio"] == pytest.approx(figure["ours"] / figure["reference"], rel=0.05)
+
+
+def test_a_missing_kornia_is_refused_before_anything_is_measured(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    benchmark = importlib.import_module("benchmark")
+    monkeypatch.setitem(sys.modules, "kornia", None)
+    monkeypatch.delitem(sys.modules, "kornia.augmentation", raising=False)
+    with pytest.raises(SystemExit, match=r"benchmark feed: kornia.* is not installed. Run: pip install kornia$"):
+        benchmark.import_kornia()
