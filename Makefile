@@ -78,7 +78,7 @@ security: $(VENV)/.installed-dev  ## secrets in tracked files, known vulnerabili
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook -n
 	$(BIN)/python scripts/audit_packages.py
 
-format: $(VENV)/.installed-dev  ## let ruff mend what it can
+format: $(VENV)/.installed-dev  ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -151,7 +151,7 @@ def stop(interruption: Interrupted) -> NoReturn:
     if not run_folder.is_main_process():  # with another status srun would end the first, which still has work to do
         sys.exit(0)
     name = signal.Signals(interruption.signum).name
-    print(f"train.py: ended by {name}. The same command goes on where this one stopped.", file=sys.stderr)
+    print(f"train.py: ended by {name}. The same command resumes where this one stopped.", file=sys.stderr)
     sys.exit(interruption.code)
 
 

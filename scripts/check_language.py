@@ -35,7 +35,7 @@ NO_YAML_HEAD = {
 # A pattern of running text and what to write instead.
 BANNED = {
     r"\b(?:is|are|was|were) none\b": "a positive statement: 'is not a ...'",
-    r"\b(?:is|are) no (?!longer\b|more\b)[a-z]+": "'is not a ...' or 'there is no ...'",
+    r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]+": "'is not a ...' or 'there is no ...'",
     r"\bway on\b|\bways on\b": "'fix' or 'what to do next'",
     r"\banew\b": "'again'",
     r"\bin words\b": "'as a message' or 'without a traceback'",
