@@ -30,8 +30,8 @@ COMMANDS = {
 }
 # OmegaConf's words for a type, and ours.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
-# Folders of conf/ that hold no group of train.py.
-NO_GROUPS = ("hydra", "collect", "live", "predict")
+# Folders of conf/ from which no option of train.py is chosen.
+NO_GROUPS = ("hydra", "collect", "live", "predict", "scaled")
 
 
 def explain(error: HydraException | OmegaConfBaseException, schema: type = TrainConfig) -> str:
