@@ -34,8 +34,8 @@ class Command:
 TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
 # OmegaConf's words for a type, and ours.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
-# Folders of conf/ that hold no group of train.py.
-NO_GROUPS = ("hydra", "collect", "live", "predict")
+# Folders of conf/ from which no option of train.py is chosen.
+NO_GROUPS = ("hydra", "collect", "live", "predict", "scaled")
 
 
 def explain(error: HydraException | OmegaConfBaseException, command: Command = TRAIN) -> str:

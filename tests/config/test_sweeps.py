@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from fer_lightning.config import schema
 from fer_lightning.config.check import check
+from fer_lightning.config.messages import options
 from fer_lightning.launch.plan import Job, read_plan, write_plan
 from fer_lightning.runs.run_folder import arm_name, job_name
 
@@ -84,6 +85,46 @@ def test_the_plain_recipe_is_the_seed_projects():
 
 def test_factorial_has_all_sixteen_combinations():
     assert len({arm_name(overrides) for overrides in jobs_of("sweep=factorial")}) == 16
+
+
+def test_models_on_a_cpu_has_emonext_without_each_addition_at_size_atto():
+    jobs = jobs_of("sweep=models", "scale=cpu")
+    arms = ["emonext", "emonext_no_stn", "emonext_no_se", "emonext_no_attention", "convnext"]
+    assert [arm_name(overrides) for overrides in jobs[: len(arms)]] == [f"models-{arm}" for arm in arms]
+    assert len(jobs) == 3 * len(arms)
+    configs = {arm: composed(*overrides) for arm, overrides in zip(arms, jobs, strict=False)}
+    for config in configs.values():
+        check(config)
+        assert (config.name, config.model.size, config.model.input_size) == ("models-cpu", "atto", 64)
+        assert (config.trainer.accelerator, config.trainer.max_epochs, config.threads) == ("cpu", 6, 1)
+        assert config.data.train_rows is None
+    full = OmegaConf.to_container(configs["emonext"])
+    expected = {"emonext_no_stn": "stn", "emonext_no_se": "model", "emonext_no_attention": "model"}
+    for arm, group in expected.items():
+        config = OmegaConf.to_container(configs[arm])
+        assert {key for key in config if config[key] != full[key]} == {group}
+    assert (configs["emonext_no_se"].model.se_init, configs["emonext_no_attention"].model.attention) == ("off", "off")
+
+
+def test_models_without_a_scale_is_emonext_tiny_at_its_published_size():
+    jobs = jobs_of("sweep=models")
+    assert len(jobs) == 21
+    config = composed(*next(overrides for overrides in jobs if "experiment=models/emonext" in overrides))
+    assert (config.name, config.scale, config.model.size, config.model.input_size) == ("models", None, "tiny", 224)
+
+
+def test_scale_is_for_resemotenet_what_it_was():
+    config = composed("scale=cpu")
+    assert (config.model.width, config.model.lean, config.data.train_rows, config.optim.lr) == (0.125, True, 4000, 0.01)
+    assert (config.threads, config.trainer.precision, config.trainer.max_epochs) == (1, "32-true", 30)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "scaled").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_the_name_of_each_scaled_file_is_a_scale_and_an_option(path):
+    scale, _, option = path.stem.partition("_")
+    assert scale in options("scale")
+    assert option in options(path.parent.name)
+    assert composed(f"scale={scale}", f"{path.parent.name}={option}").scale == scale
 
 
 def test_a_sweep_is_extended_by_seeds():
