@@ -330,14 +330,17 @@ def _check_model(model: dict[str, Any]) -> None:
 
 
 def _check_split(data: dict[str, Any]) -> None:
-    fold, folds = data.get("fold"), data.get("folds", 5)
-    if data.get("split") == "fold" and (fold is None or fold >= folds):
+    split, fold, folds = data.get("split"), data.get("fold"), data.get("folds", 5)
+    has_folds = split in ("fold", "training_fold")
+    if has_folds and (fold is None or fold >= folds):
         raise UserError(
-            f"data.split=fold with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
+            f"data.split={split} with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
             f"{folds - 1}, or all in turn: -m data.fold={','.join(map(str, range(folds)))}."
         )
-    if data.get("split") != "fold" and fold is not None:
-        raise UserError(f"data.fold={fold} with data.split={data['split']}: only data.split=fold has folds.")
+    if not has_folds and fold is not None:
+        raise UserError(
+            f"data.fold={fold} with data.split={split}: only data.split=fold and data.split=training_fold have folds."
+        )
 
 
 def _check_votes(config: dict[str, Any], votes: bool) -> None:
@@ -362,7 +365,7 @@ def _check_data(config: dict[str, Any]) -> None:
     if problem:
         raise UserError(problem)
     manifest = read_manifest(Path(data["root"]))
-    if data["split"].startswith("official") and (problem := official_split_problem(manifest)):
+    if data["split"].startswith(("official", "training_fold")) and (problem := official_split_problem(manifest)):
         raise UserError(f"data.split={data['split']}: {problem}")
     _check_votes(config, votes=bool(manifest["votes"]))
     if data.get("extra") and not os.path.exists(data["extra"]):

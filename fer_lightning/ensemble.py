@@ -154,7 +154,8 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
             summary["val"] = evaluate(average([member.val for member in members]))
             summary["best"] = _values("val", summary["val"])
             summary["best_value"] = summary["best"]["val/acc"]
-        looks = reads.count(folder.path, _store(members[0].run), summary["split"]["checksum"])
+        split = summary["split"]
+        looks = reads.count(folder.path, _store(members[0].run), split["name"], split["checksum"])
         test = average([member.test for member in members])
         write_predictions(folder.path / "predictions.csv", test)
         sets = evaluate(test)

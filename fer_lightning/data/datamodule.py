@@ -27,9 +27,9 @@ class FERDataModule(pl.LightningDataModule):
     table          the faces
     transform      augmentation, resizing and normalisation, applied on the training device
     sampler        called with labels, seed, rank and world_size; gives the order of the training rows
-    split          official | official_dedup | clean | fold | stratified
+    split          official | official_dedup | clean | fold | training_fold | stratified
     split_seed     of the splits that are dealt, of the training subset and of the train_eval rows
-    fold, folds    which fold of how many is tested, with split=fold
+    fold, folds    which fold of how many is tested, with split=fold or training_fold
     labels         what training aims at: hard, the data set's labels; or ferplus_soft, the shares of the FER+ votes.
                    Every figure is measured against the data set's labels.
     batch_size     training rows a step and device
@@ -45,7 +45,7 @@ class FERDataModule(pl.LightningDataModule):
         transform: BatchTransform,
         sampler: Callable[..., Sampler],
         seed: int = 0,
-        split: Literal["official", "official_dedup", "clean", "fold", "stratified"] = "official",
+        split: Literal["official", "official_dedup", "clean", "fold", "training_fold", "stratified"] = "official",
         split_seed: int = 0,
         fold: int | None = None,
         folds: int = 5,
