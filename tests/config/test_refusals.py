@@ -58,6 +58,7 @@ REFUSALS = [
     ([SYNTHETIC, "data.fold=1"], ["data.fold=1 with data.split=official", "data.split=training_fold"]),
     ([SYNTHETIC, "data.folds=2"], ["data.folds=2", "3 or more"]),
     ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
+    ([SYNTHETIC, "data.labels=teacher"], ["data.labels=teacher with data.teacher=null", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),
 ]
