@@ -49,7 +49,7 @@ def no_pictures():
 
 def pretend_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the check find a store of FER2013, with all usages and FER+ votes, where there may be none."""
-    manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "notes": []}
+    manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "checksum": "da7a", "notes": []}
     monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
     monkeypatch.setattr("fer_lightning.data.store.read_manifest", lambda root: manifest)
 

@@ -29,6 +29,7 @@ ORDER = (
     "audit",
     "training",
     "evaluation",
+    "teach",
     "report",
     "launch",
     "export",

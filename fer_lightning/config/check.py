@@ -18,6 +18,7 @@ from fer_lightning.config.allowed_targets import refuse_foreign_targets
 from fer_lightning.config.annotations import Parameter, TargetNotFound, signature
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
+from fer_lightning.labels import TAXONOMIES
 
 DATAMODULE = "fer_lightning.training.datamodule.FERDataModule"
 FEED_KEYS = (
@@ -26,6 +27,9 @@ FEED_KEYS = (
     "fold",
     "folds",
     "labels",
+    "teacher",
+    "teacher_share",
+    "teacher_temperature",
     "batch_size",
     "eval_batch_size",
     "train_eval_rows",
@@ -60,6 +64,7 @@ PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
+TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are those that a teacher file has
 # The least value of a number, by its key.
 AT_LEAST = {
     "data.fold": 0,
@@ -237,6 +242,7 @@ def _check_between_fields(config: dict[str, Any]) -> None:
         if isinstance(value, int | float) and value < least:
             raise UserError(f"{key}={value}: choose {least} or more.")
     _check_root(config)
+    _check_teacher_values(config["data"])
     check_names(config["augment"].get("order", []), _nodes(config["augment"]))
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
@@ -280,6 +286,14 @@ def _check_root(config: dict[str, Any]) -> None:
             raise UserError(
                 f"{key}={span}: expected is {{metric: [low, high]}}, with one of {', '.join(TEST_METRICS)}."
             )
+
+
+def _check_teacher_values(data: dict[str, Any]) -> None:
+    share, temperature = data.get("teacher_share", 0.7), data.get("teacher_temperature", 1.0)
+    if not 0 <= share <= 1:
+        raise UserError(f"data.teacher_share={share}: must be from 0 (labels only) to 1 (teacher only). Use e.g. 0.7.")
+    if not temperature > 0:
+        raise UserError(f"data.teacher_temperature={temperature}: must be greater than 0. Use 1 for no change.")
 
 
 def _check_trainer(trainer: dict[str, Any]) -> None:
@@ -348,14 +362,41 @@ def _check_model(model: dict[str, Any]) -> None:
 
 
 def _check_split(data: dict[str, Any]) -> None:
-    fold, folds = data.get("fold"), data.get("folds", 5)
-    if data.get("split") == "fold" and (fold is None or fold >= folds):
+    split, fold, folds = data.get("split"), data.get("fold"), data.get("folds", 5)
+    has_folds = split in ("fold", "training_fold")
+    if has_folds and (fold is None or fold >= folds):
         raise UserError(
-            f"data.split=fold with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
+            f"data.split={split} with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
             f"{folds - 1}, or all in turn: -m data.fold={','.join(map(str, range(folds)))}."
         )
-    if data.get("split") != "fold" and fold is not None:
-        raise UserError(f"data.fold={fold} with data.split={data['split']}: only data.split=fold has folds.")
+    if not has_folds and fold is not None:
+        raise UserError(
+            f"data.fold={fold} with data.split={split}: only data.split=fold and data.split=training_fold have folds."
+        )
+
+
+def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
+    """Raise UserError if the teacher file cannot teach these rows.
+
+    checksum  of the faces; None: known only when they are read
+    """
+    path = data.get("teacher")
+    if data.get("labels") != "teacher":
+        if path is not None:
+            raise UserError(
+                f"data.teacher={path} with data.labels={data.get('labels')}: only data.labels=teacher uses the file. "
+                "Use data.labels=teacher, or data.teacher=null."
+            )
+        return
+    if data["split"] not in TEACHER_SPLITS:
+        raise UserError(
+            f"data.labels=teacher with data.split={data['split']}: must be one of {', '.join(TEACHER_SPLITS)}. In the "
+            "other splits rows are taught by networks that were trained on the test rows, or have no teacher."
+        )
+    from fer_lightning.data.teacher import read_teacher
+
+    taxonomy = TAXONOMIES.get(data.get("taxonomy"))
+    read_teacher(path, classes=taxonomy and taxonomy.classes, data=checksum)
 
 
 def _check_votes(config: dict[str, Any], votes: bool) -> None:
@@ -372,6 +413,7 @@ def _check_data(config: dict[str, Any]) -> None:
     data = config["data"]
     _check_split(data)
     if data["_target_"] != "fer_lightning.data.fer2013.load":
+        _check_teacher(data, None)
         _check_votes(config, votes=False)
         return
     from fer_lightning.data.store import official_split_problem, read_manifest, store_problem
@@ -380,7 +422,7 @@ def _check_data(config: dict[str, Any]) -> None:
     if problem:
         raise UserError(problem)
     manifest = read_manifest(Path(data["root"]))
-    if data["split"].startswith("official") and (problem := official_split_problem(manifest)):
+    if data["split"].startswith(("official", "training_fold")) and (problem := official_split_problem(manifest)):
         raise UserError(f"data.split={data['split']}: {problem}")
     _check_votes(config, votes=bool(manifest["votes"]))
     if data.get("extra") and not os.path.exists(data["extra"]):
@@ -390,6 +432,7 @@ def _check_data(config: dict[str, Any]) -> None:
             f"data.taxonomy={data['taxonomy']} without data.extra: FER2013 has no frustration and no boredom, so two "
             "classes would be empty. Give their faces: data.extra=custom.csv (emotion,pixels[,Usage]) or a folder."
         )
+    _check_teacher(data, None if data.get("extra") else manifest["checksum"])
 
 
 def _warnings(config: dict[str, Any]) -> list[str]:

@@ -7,6 +7,8 @@ clean           all rows dealt anew, 70/15/15 by class: each picture once, no bl
                 two labels; near copies and rows of one source stay on one side
 fold            k-fold cross-validation: fold k is tested, the next one selects, the others train; copies and rows of
                 one source stay in one fold
+training_fold   k-fold cross-validation within Training: fold k of it is tested, its other folds train, PublicTest
+                selects, PrivateTest is not used; copies and rows of one source stay in one fold
 stratified      the seed project's random 70/15/15, which puts copies of training images among its test rows: for
                 comparison with work that did so
 """
@@ -23,7 +25,7 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.labels import USAGES
 
-SPLITS = ("official", "official_dedup", "clean", "fold", "stratified")
+SPLITS = ("official", "official_dedup", "clean", "fold", "training_fold", "stratified")
 HELD_OUT = 0.15  # the share of validation, and of test
 SHARES = (1 - 2 * HELD_OUT, HELD_OUT, HELD_OUT)
 
@@ -45,21 +47,22 @@ class Split:
 def make_split(table: FaceTable, name: str, seed: int = 0, fold: int | None = None, folds: int = 5) -> Split:
     """The split `name` of `table`. UserError where it cannot be had.
 
-    seed  of `clean`, `fold` and `stratified`
-    fold  which of the `folds` is tested, from 0; for `fold` alone
+    seed  of `clean`, `fold`, `training_fold` and `stratified`
+    fold  which of the `folds` is tested, from 0; for `fold` and `training_fold` only
     """
     if name not in SPLITS:
         raise UserError(f"data.split={name}: unknown; allowed: {', '.join(SPLITS)}")
-    if name == "fold":
-        parts, notes = _fold(table, seed, fold, folds)
-        name = f"fold {fold} of {folds}"
+    if name in ("fold", "training_fold"):
+        _refuse_fold(name, fold, folds)
+        parts, notes = (_fold if name == "fold" else _training_fold)(table, seed, fold, folds)
+        name = f"{name} {fold} of {folds}"
     elif name == "clean":
         parts, notes = _clean(table, seed)
     elif name == "stratified":
         parts = _parts(deal(table.labels, np.arange(len(table)), seed))
         notes = [_crossing(table, parts, seed)]
     else:
-        parts, notes = _official(table), []
+        parts, notes = _official(table, name), []
         if name == "official_dedup":
             parts, notes = _dedup(table, parts)
     checksum = hashlib.sha256(f"{name} {table.checksum}".encode())
@@ -108,13 +111,13 @@ def _parts(dealt: np.ndarray) -> Parts:
     return tuple(np.flatnonzero(dealt == part) for part in range(3))
 
 
-def _official(table: FaceTable) -> Parts:
+def _official(table: FaceTable, name: str) -> Parts:
     parts = _parts(table.usage)
     missing = [usage for usage, rows in zip(USAGES, parts, strict=True) if not len(rows)]
     if missing:
         reasons = "".join(f"\n{note}" for note in table.notes if "official" in note)
         raise UserError(
-            f"data.split=official: {table.name} has no {' and no '.join(missing)} rows; "
+            f"data.split={name}: {table.name} has no {' and no '.join(missing)} rows; "
             f"use data.split=stratified, or ingest a form that has them{reasons}"
         )
     return parts
@@ -151,19 +154,34 @@ def _clean(table: FaceTable, seed: int) -> tuple[Parts, list[str]]:
     return _parts(dealt), [note]
 
 
-def _fold(table: FaceTable, seed: int, fold: int | None, folds: int) -> tuple[Parts, list[str]]:
+def _refuse_fold(name: str, fold: int | None, folds: int) -> None:
+    """Raise UserError if there is no such fold."""
     if folds < 3:
-        raise UserError(f"data.folds={folds}: one fold tests, one selects, the others train; choose 3 or more.")
+        raise UserError(f"data.folds={folds}: must be 3 or more, so that most folds train.")
     if fold is None or not 0 <= fold < folds:
         raise UserError(
-            f"data.split=fold needs data.fold=0 to {folds - 1}; it is {fold}. All of them: -m data.fold=0,1,..."
+            f"data.split={name} needs data.fold=0 to {folds - 1}; it is {fold}. All of them: -m data.fold=0,1,..."
         )
+
+
+def _fold(table: FaceTable, seed: int, fold: int, folds: int) -> tuple[Parts, list[str]]:
     dealt = deal_groups(table.labels, groups(table, copies_of(table)), (1 / folds,) * folds, seed)
     held = dealt == (fold + 1) % folds, dealt == fold
     note = (
         f"split=fold {fold} of {folds} (split_seed={seed}) tests on rows of all usages: report the mean over all folds"
     )
     return _parts(np.where(held[1], 2, held[0])), [note]
+
+
+def _training_fold(table: FaceTable, seed: int, fold: int, folds: int) -> tuple[Parts, list[str]]:
+    training, val, _ = _official(table, "training_fold")
+    joined = groups(table, copies_of(table))[training]
+    tested = deal_groups(table.labels[training], joined, (1 / folds,) * folds, seed) == fold
+    note = (
+        f"split=training_fold {fold} of {folds} (split_seed={seed}) tests on a fold of Training and does not use "
+        "PrivateTest: do not compare its scores with official ones"
+    )
+    return (training[~tested], val, training[tested]), [note]
 
 
 def _crossing(table: FaceTable, parts: Parts, seed: int) -> str:

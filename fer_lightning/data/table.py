@@ -18,7 +18,7 @@ class FaceTable:
     labels  int64 (N,), indices into `classes`
     usage   uint8 (N,), indices into `labels.USAGES`
     source  str (N,), where a row came from: a file's path, a row number, or the name of a picture or person.
-            Rows of one source never stand on both sides of the splits `clean` and `fold`.
+            Rows of one source never stand on both sides of the splits `clean`, `fold` and `training_fold`.
     checksum  of the rows as they stand, so that two runs can be known to have seen the same data
     digests uint8 (N, 32), SHA-256 of the pixels
     votes   uint8 (N, 10), FER+ votes in the order of `ferplus.COLUMNS`; zeros where a row has none; None without FER+

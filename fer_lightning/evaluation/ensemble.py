@@ -65,7 +65,7 @@ def run(
     members = [read_member(path) for path in expand(names)]
     refuse_unlike([(member.path, member.test) for member in members], "test")
     facts = [member.facts() for member in members]
-    folder.claim({"ensemble": facts, "data": _data(members[0].run)}, start_over=start_over)
+    folder.claim({"ensemble": facts, "data": data_config(members[0].run)}, start_over=start_over)
     if folder.is_done():
         print(f"{folder.path} is done; resume=never would start it over.")
     else:
@@ -77,32 +77,35 @@ def run(
     return summary["best_value"]
 
 
-def expand(names: Sequence[str]) -> list[Path]:
-    """The folders of the names and patterns, in order; UserError where there are fewer than two, or one twice."""
+def expand(names: Sequence[str], key: str = "ensemble") -> list[Path]:
+    """The folders of the names and patterns, in order; UserError where there are fewer than two, or one twice.
+
+    key  the setting that an error names
+    """
     paths = []
     for name in names:
         found = sorted(Path(path) for path in glob.glob(str(name)) if Path(path).is_dir())
         if not found:
-            raise UserError(f"ensemble: {name}: no such folder. {WHAT}")
+            raise UserError(f"{key}: {name}: no such folder. {WHAT}")
         paths.extend(found)
     twice = {path for path in paths if paths.count(path) > 1}
     if twice:
-        raise UserError(f"ensemble: {', '.join(map(str, sorted(twice)))} is named twice. Name each member once.")
+        raise UserError(f"{key}: {', '.join(map(str, sorted(twice)))} is named twice. Name each member once.")
     if len(paths) < 2:
-        raise UserError(f"ensemble={[str(path) for path in paths]}: an ensemble has two members or more. {WHAT}")
+        raise UserError(f"{key}={[str(path) for path in paths]}: an ensemble has two members or more. {WHAT}")
     return paths
 
 
-def read_member(path: Path) -> Member:
+def read_member(path: Path, key: str = "ensemble") -> Member:
     """UserError where `path` holds no predictions of a finished run."""
     of_evaluation = (path / "metrics.json").is_file() and path.parent.name == "evaluation"
     run, tta = (path.parents[1], path.name) if of_evaluation else (path, "none")
     summary = RunFolder(run).summary()
     if summary is None:
-        raise UserError(f"ensemble: {path} is no run's folder, for {run} has no summary.json. {WHAT}")
+        raise UserError(f"{key}: {path} is no run's folder, for {run} has no summary.json. {WHAT}")
     if summary["status"] != "done":
         command = summary.get("command", "its own command")
-        raise UserError(f"ensemble: {run} has not ended ({summary['status']}). Let it go on: {command}")
+        raise UserError(f"{key}: {run} has not ended ({summary['status']}). Let it go on: {command}")
     val = run / "evaluation" / f"val_{tta}" / "predictions.csv"
     return Member(
         path,
@@ -114,19 +117,19 @@ def read_member(path: Path) -> Member:
     )
 
 
-def refuse_unlike(members: Sequence[tuple[Path, Predictions]], what: str) -> None:
+def refuse_unlike(members: Sequence[tuple[Path, Predictions]], what: str, key: str = "ensemble") -> None:
     """UserError where members do not speak of the same rows and classes."""
     (first, expected), *others = members
     for path, found in others:
         if found.classes != expected.classes:
             raise UserError(
-                f"ensemble: {first} has the classes {', '.join(expected.classes)}, {path} {', '.join(found.classes)}. "
+                f"{key}: {first} has the classes {', '.join(expected.classes)}, {path} {', '.join(found.classes)}. "
                 "Members need the same classes."
             )
         if not np.array_equal(found.images, expected.images) or not np.array_equal(found.labels, expected.labels):
             common = len(np.intersect1d(found.images, expected.images))
             raise UserError(
-                f"ensemble: {first} has {len(expected):,} {what} rows and {path} {len(found):,}, with {common:,} "
+                f"{key}: {first} has {len(expected):,} {what} rows and {path} {len(found):,}, with {common:,} "
                 "images in common: another split, or other data. Members need the same rows; train them with the same "
                 "data and data.split."
             )
@@ -154,7 +157,8 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
             summary["val"] = evaluate(average([member.val for member in members]))
             summary["best"] = _values("val", summary["val"])
             summary["best_value"] = summary["best"]["val/acc"]
-        looks = test_set_reads.count(folder.path, _store(members[0].run), summary["split"]["checksum"])
+        split = summary["split"]
+        looks = test_set_reads.count(folder.path, _store(members[0].run), split["name"], split["checksum"])
         test = average([member.test for member in members])
         write_predictions(folder.path / "predictions.csv", test)
         sets = evaluate(test)
@@ -182,14 +186,14 @@ def _values(what: str, sets: dict[str, Any]) -> dict[str, float]:
     return {f"{what}/{name}": figure["value"] for name in FIGURES if (figure := sets["all"][name])}
 
 
-def _data(run: Path) -> Any:
-    """The `data` of a run's config."""
-    return yaml.safe_load((run / "config.yaml").read_text()).get("data")
+def data_config(run: Path) -> dict[str, Any]:
+    """The `data` of a run's config; {} where it has none."""
+    return yaml.safe_load((run / "config.yaml").read_text()).get("data") or {}
 
 
 def _store(run: Path) -> Path | None:
     """The folder of the faces that a run was tested on, where they have one and it is still there."""
-    root = (_data(run) or {}).get("root")
+    root = data_config(run).get("root")
     return Path(root) if root and Path(root).is_dir() else None
 
 
@@ -210,8 +214,8 @@ def show(summary: dict[str, Any]) -> None:
     console.print(set_table(test, title), "")
     table = table_of_figures("Members, accuracy in %", "views", "validation", "test")
     for member in summary["members"]:
-        table.add_row(member["run"], member["tta"], _percent(member["val/acc"]), _percent(member["test/acc"]))
-    table.add_row("their mean", "", _percent(summary["best_value"]), _percent(test["test/acc"]))
+        table.add_row(member["run"], member["tta"], percent(member["val/acc"]), percent(member["test/acc"]))
+    table.add_row("their mean", "", percent(summary["best_value"]), percent(test["test/acc"]))
     console.print(table, "")
     missing = [member for member in summary["members"] if member["val/acc"] is None]
     if missing:
@@ -221,5 +225,5 @@ def show(summary: dict[str, Any]) -> None:
     console.print(test_set_reads.sentence(test["reads"], summary["split"]["name"]))
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f}"

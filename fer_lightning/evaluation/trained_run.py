@@ -125,6 +125,7 @@ def _config(path: Path, data_root: str | None, with_faces: bool) -> DictConfig:
         raise UserError(f"run={path}: its config.yaml is none of this version's ({reason}).") from None
     OmegaConf.set_struct(config, False)
     config.logger = None
+    config.data.labels, config.data.teacher = "hard", None  # only training has soft targets
     config.model.weights = None  # all weights come from best.ckpt
     if config.model.get("pretrained"):
         config.model.pretrained = False if config.model.pretrained is True else None

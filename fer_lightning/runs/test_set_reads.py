@@ -25,16 +25,20 @@ FIELDS = ("time", "command", "tta", "commit", "split", "run")
 
 def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
     """A look at the test rows of `split`: see `count`."""
-    return count(run, table.cache, split.checksum, tta)
+    return count(run, table.cache, split.name, split.checksum, tta)
 
 
-def count(run: Path, data: Path | None, split: str, tta: str = "none") -> dict[str, Any]:
+def count(run: Path, data: Path | None, split: str, checksum: str, tta: str = "none") -> dict[str, Any]:
     """Append a line to the file in the run's folder and to that in the data's, where the faces have a folder.
+
+    The test rows of split=training_fold are rows of Training: nothing is counted and no file is written.
 
     Returns how many lines they now have, `run` and `data` (None where the faces have no folder), and a `note` or None:
     a data folder that cannot be written to is no error.
     """
-    line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", split, str(run.resolve()))
+    if _of_training(split):
+        return {"run": 0, "data": None, "note": None}
+    line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", checksum, str(run.resolve()))
     reads = {"run": append(run / NAME, line), "data": None, "note": None}
     if data is not None:
         path = data / NAME
@@ -67,11 +71,18 @@ def append(path: Path, line: tuple[str, ...]) -> int:
 
 def sentence(reads: dict[str, Any], split: str) -> str:
     """`PrivateTest was read 2 times by this run, 31 times on this data.`"""
+    if _of_training(split):
+        return "The test rows are a fold of Training; PrivateTest was not read."
     rows = "PrivateTest was" if split.startswith("official") else "The test rows were"
     text = f"{rows} read {_times(reads['run'])} by this run"
     if reads["data"] is not None:
         text += f", {_times(reads['data'])} on this data"
     return f"{text} ({reads['note']})." if reads["note"] else f"{text}."
+
+
+def _of_training(split: str) -> bool:
+    """Return True if the split named `split` tests on rows of Training."""
+    return split.startswith("training_fold")
 
 
 def _times(number: int) -> str:

@@ -77,6 +77,7 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
             "name": data.table.name,
             "checksum": data.table.checksum,
             "ferplus": data.table.votes is not None,
+            "teacher": data.teacher.facts() if data.teacher else None,
             "notes": data.table.notes,
         },
         "split": {

@@ -14,6 +14,7 @@ from fer_lightning.data.judged_rows import TestRows, judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.store import HOW_TO_ADD_VOTES
 from fer_lightning.data.table import FaceTable
+from fer_lightning.data.teacher import read_teacher, teacher_targets
 from fer_lightning.errors import UserError
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training.loader import Batch, EvalLoader, FaceDataset, TrainLoader
@@ -29,11 +30,15 @@ class FERDataModule(pl.LightningDataModule):
     table          the faces
     transform      augmentation, resizing and normalisation, applied on the training device
     sampler        called with labels, seed, rank and world_size; gives the order of the training rows
-    split          official | official_dedup | clean | fold | stratified
+    split          official | official_dedup | clean | fold | training_fold | stratified
     split_seed     of the splits that are dealt, of the training subset and of the train_eval rows
-    fold, folds    which fold of how many is tested, with split=fold
-    labels         what training aims at: hard, the data set's labels; or ferplus_soft, the shares of the FER+ votes.
-                   Every figure is measured against the data set's labels.
+    fold, folds    which fold of how many is tested, with split=fold or training_fold
+    labels         what training aims at: hard, the data set's labels; ferplus_soft, the shares of the FER+ votes; or
+                   teacher, a teacher's probabilities mixed with the labels. Every metric is measured against the data
+                   set's labels, except train/acc: against the class with the largest share of the target.
+    teacher        teacher file, with labels=teacher: see `data.teacher`
+    teacher_share  share of the teacher's probabilities in a target, 0 to 1; the label has the rest
+    teacher_temperature  above 1 flattens the teacher's probabilities
     batch_size     training rows a step and device
     eval_batch_size  rows a step in evaluation; has no effect on any figure
     train_eval_rows  fixed training rows that are also evaluated, to measure overfitting like with like
@@ -50,11 +55,14 @@ class FERDataModule(pl.LightningDataModule):
         transform: BatchTransform,
         sampler: Callable[..., Sampler],
         seed: int = 0,
-        split: Literal["official", "official_dedup", "clean", "fold", "stratified"] = "official",
+        split: Literal["official", "official_dedup", "clean", "fold", "training_fold", "stratified"] = "official",
         split_seed: int = 0,
         fold: int | None = None,
         folds: int = 5,
-        labels: Literal["hard", "ferplus_soft"] = "hard",
+        labels: Literal["hard", "ferplus_soft", "teacher"] = "hard",
+        teacher: str | None = None,
+        teacher_share: float = 0.7,
+        teacher_temperature: float = 1.0,
         batch_size: int = 64,
         eval_batch_size: int = 256,
         train_eval_rows: int = 3589,
@@ -73,7 +81,13 @@ class FERDataModule(pl.LightningDataModule):
         )
         self.pixels = torch.from_numpy(table.pixels)
         self.labels = torch.from_numpy(np.array(table.labels, dtype=np.int64))
-        self.targets = self.labels if labels == "hard" else torch.from_numpy(_soft_targets(table))
+        self.teacher, self.targets = None, self.labels
+        if labels == "ferplus_soft":
+            self.targets = torch.from_numpy(_votes_targets(table))
+        elif labels == "teacher":
+            self.teacher = read_teacher(teacher, classes=table.classes, data=table.checksum)
+            how = {"share": teacher_share, "temperature": teacher_temperature}
+            self.targets = torch.from_numpy(teacher_targets(self.teacher, table, self.train_rows, **how))
         self.plurality = None
         if table.votes is not None:
             self.plurality = torch.from_numpy(plurality(table.votes, table.classes))
@@ -101,6 +115,8 @@ class FERDataModule(pl.LightningDataModule):
             )
 
     def state_dict(self) -> dict[str, str]:
+        if self.teacher is not None:
+            return {"split": self.split.checksum, "teacher": self.teacher.checksum()}
         soft = {} if self.targets is self.labels else {"votes": votes_checksum(self.table.votes)}
         return {"split": self.split.checksum} | soft
 
@@ -171,7 +187,7 @@ def _positions(rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.int64))
 
 
-def _soft_targets(table: FaceTable) -> np.ndarray:
+def _votes_targets(table: FaceTable) -> np.ndarray:
     if table.votes is None:
         raise UserError(f"data.labels=ferplus_soft: {table.name} has no FER+ votes. {HOW_TO_ADD_VOTES}")
     return soft_targets(table.votes, np.asarray(table.labels), table.classes)

@@ -57,9 +57,11 @@ REFUSALS = [
     ([SYNTHETIC, "data.start_size=41"], ["data.start_size=41", "multiple of 8 below model.input_size=64"]),
     ([SYNTHETIC, "data.start_size=64"], ["data.start_size=64", "null"]),
     ([SYNTHETIC, "data.start_size=32", "compile=true"], ["data.start_size=32 with compile=true"]),
-    ([SYNTHETIC, "data.fold=1"], ["data.fold=1 with data.split=official"]),
+    ([SYNTHETIC, "data.split=training_fold"], ["data.split=training_fold with data.fold=None", "data.fold=0 to 4"]),
+    ([SYNTHETIC, "data.fold=1"], ["data.fold=1 with data.split=official", "data.split=training_fold"]),
     ([SYNTHETIC, "data.folds=2"], ["data.folds=2", "3 or more"]),
     ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
+    ([SYNTHETIC, "data.labels=teacher"], ["data.labels=teacher with data.teacher=null", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),
 ]

@@ -140,26 +140,50 @@ def test_folds_partition_all_rows_and_no_copy_crosses_them():
     assert sorted(tested) == list(range(len(faces)))
 
 
-@pytest.mark.parametrize("name", ["clean", "fold"])
+def test_training_folds_partition_training_and_no_copy_crosses_them():
+    faces = copied()
+    training, val = (np.flatnonzero(faces.usage == code) for code in range(2))
+    images, tested = image_numbers(faces.digests), []
+    for fold in range(4):
+        split = make_split(faces, "training_fold", seed=2, fold=fold, folds=4)
+        assert split.name == f"training_fold {fold} of 4"
+        assert sorted([*split.train, *split.test]) == training.tolist()
+        assert np.array_equal(split.val, val)
+        assert not np.isin(images[split.test], images[split.train]).any()
+        assert np.bincount(faces.labels[split.test]) == pytest.approx(np.bincount(faces.labels[training]) / 4, abs=8)
+        assert "does not use PrivateTest" in split.notes[0]
+        tested.extend(split.test)
+    assert sorted(tested) == training.tolist()
+
+
+def test_training_folds_need_the_official_split():
+    with pytest.raises(UserError, match=r"data.split=training_fold: test has no PublicTest"):
+        make_split(table(np.zeros(4, np.int64), np.array([0, 0, 0, 2])), "training_fold", fold=0)
+
+
+@pytest.mark.parametrize("name", ["clean", "fold", "training_fold"])
 def test_rows_of_one_source_stay_together(name):
     random = np.random.default_rng(0)
-    faces = table(random.integers(0, 3, 300), np.zeros(300))
-    faces.source = random.integers(0, 60, 300).astype(str)
+    sources = random.integers(0, 60, 300)
+    usage = np.repeat([0, 1, 2], [56, 2, 2])[sources] if name == "training_fold" else np.zeros(300)
+    faces = table(random.integers(0, 3, 300), usage)
+    faces.source = sources.astype(str)
     split = make_split(faces, name, fold=1)
     sources = [set(faces.source[part]) for part in (split.train, split.val, split.test)]
-    assert sum(map(len, sources)) == len(set.union(*sources)) == 60
+    assert sum(map(len, sources)) == len(set.union(*sources)) == (58 if name == "training_fold" else 60)
 
 
-@pytest.mark.parametrize("name", ["clean", "fold", "official_dedup"])
+@pytest.mark.parametrize("name", ["clean", "fold", "training_fold", "official_dedup"])
 def test_a_split_depends_on_data_and_seed_alone(name):
     first, again = (make_split(copied(), name, seed=5, fold=0) for _ in range(2))
     assert first.checksum == again.checksum
     assert (make_split(copied(), name, seed=6, fold=0).checksum == first.checksum) == (name == "official_dedup")
 
 
+@pytest.mark.parametrize("name", ["fold", "training_fold"])
 @pytest.mark.parametrize(
     ("fold", "folds", "key"), [(None, 5, "data.fold"), (5, 5, "data.fold"), (0, 2, "data.folds=2")]
 )
-def test_a_fold_that_is_not_there_is_refused(fold, folds, key):
+def test_a_fold_that_is_not_there_is_refused(name, fold, folds, key):
     with pytest.raises(UserError, match=key):
-        make_split(copied(60), "fold", fold=fold, folds=folds)
+        make_split(copied(60), name, fold=fold, folds=folds)

@@ -81,7 +81,7 @@ REFUSALS = {
     "no folder": (lambda a, b: (a, b.parent / "third"), ["RUN_B=", "no such folder"]),
     "no evaluation": (
         lambda a, b: (a, b, "--tta", "ten_crop"),
-        ["RUN_A=", "evaluation/ten_crop/predictions.csv", "fer_lightning.evaluation.evaluate run=", "tta=ten_crop"],
+        ["RUN_A=", "evaluation/ten_crop/predictions.csv", "fer_lightning.evaluate run=", "tta=ten_crop"],
     ),
     "other rows": (
         lambda a, b: (a, write(b.parent / "third" / "predictions.csv", 0.5, rows=500).parent),

@@ -238,7 +238,7 @@ COMMAND_LINES = [
     (["run=x", "device=tpu"], ["device='tpu'", "auto, cpu, cuda"]),
     (["run=x", "threads=0"], ["threads=0", "1 or more"]),
     (["run=x", "threads=two"], ["threads='two'", "a whole number"]),
-    (["run=x", "tta"], ["'tta'", "key=value", "fer_lightning.evaluation.evaluate --help"]),
+    (["run=x", "tta"], ["'tta'", "key=value", "fer_lightning.evaluate --help"]),
     (["run=nowhere/to/be/found"], ["run=nowhere/to/be/found: no such folder", "python train.py"]),
     (["run=tests"], ["run=tests: no run's folder", "config.yaml"]),
 ]

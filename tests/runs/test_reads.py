@@ -14,7 +14,7 @@ from fer_lightning.runs import test_set_reads
 
 def data(cache) -> tuple[SimpleNamespace, SimpleNamespace]:
     """A table and its split."""
-    return SimpleNamespace(cache=cache), SimpleNamespace(checksum="c0ffee")
+    return SimpleNamespace(cache=cache), SimpleNamespace(name="official", checksum="c0ffee")
 
 
 def lines(path) -> list[dict[str, str]]:
@@ -68,6 +68,16 @@ def test_the_sentence_says_which_rows_and_how_often():
         "PrivateTest was read 2 times by this run, 1,300 times on this data."
     )
     assert test_set_reads.sentence(found, "stratified").startswith("The test rows were read 2 times")
+
+
+def test_a_fold_of_training_is_no_look_at_the_test_rows(tmp_path):
+    split = SimpleNamespace(name="training_fold 0 of 5", checksum="c0ffee")
+    found = test_set_reads.record(tmp_path / "run", SimpleNamespace(cache=tmp_path / "store"), split)
+    assert found == {"run": 0, "data": None, "note": None}
+    assert not list(tmp_path.iterdir())
+    assert (
+        test_set_reads.sentence(found, split.name) == "The test rows are a fold of Training; PrivateTest was not read."
+    )
 
 
 def test_a_field_never_breaks_its_line(tmp_path):
