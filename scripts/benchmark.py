@@ -1,10 +1,10 @@
 """Speed, as ratios against a reference measured in the same run: one JSON line per figure.
 
 Ours and the reference take turns, so that a slow moment of the machine meets both; figures are medians.
-One thread each.
+One thread each. Single steps, without a trainer, are measured in CPU time.
 
     python scripts/benchmark.py feed       images/s from the store to the network's input; higher is better
-    python scripts/benchmark.py step       images/s of training; higher is better
+    python scripts/benchmark.py step       images/s of training, the parts of a step, memory formats; higher is better
     python scripts/benchmark.py startup    seconds until --help or a refusal; lower is better
     python scripts/benchmark.py sweep      seconds of a sweep, two runs at a time against one; lower is better
     python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
@@ -13,6 +13,7 @@ One thread each.
 """
 
 import argparse
+import functools
 import importlib
 import itertools
 import json
@@ -22,26 +23,32 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import cv2
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
-from timing import bounded, compare, compare_with_each, megabytes, seconds
+from timing import bounded, compare, compare_with_each, cpu_seconds, measured, megabytes, seconds
+from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from fer_lightning.augment.geometric import Crop, Flip, Rotate
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
+from fer_lightning.config import schema
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest, write_store
 from fer_lightning.data.judged_rows import judge_test_rows
@@ -51,12 +58,16 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.evaluation.predictions import Predictions, write_predictions
 from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
+from fer_lightning.models.emonext import EmoNeXt
 from fer_lightning.models.network import Network
 from fer_lightning.models.resemotenet import ResEmoteNet
+from fer_lightning.models.se_resnet import SEResNet
+from fer_lightning.models.whitened_cnn import WhitenedCNN
+from fer_lightning.optimizers.muon import COEFFICIENTS, Muon, newton_schulz_by_gram
 from fer_lightning.samplers.shuffle import Shuffle
 from fer_lightning.schedules.constant import Constant
 from fer_lightning.stn.none import Identity
-from fer_lightning.training.build import quiet
+from fer_lightning.training.build import build_classifier, cpu_computes_in_bfloat16, make, quiet
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.datamodule import FERDataModule
 from fer_lightning.training.loader import FaceDataset, TrainLoader
@@ -66,6 +77,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CLASSES = 7
 FER2013_ROWS = 35_887
 MEAN, STD = 0.5, 0.25
+WHITENED_CHANNELS = ([96, 192, 384], [48, 96, 192])
+AUTO_PRECISION = (
+    torch.bfloat16 if cpu_computes_in_bfloat16() else None
+)  # what trainer.precision=auto picks; None: float32
 
 
 def main() -> None:
@@ -206,19 +221,26 @@ def rate(batches, shape: tuple[int, ...] | None) -> float:
     return count / (time.perf_counter() - start)
 
 
-# step: images a second through forward, backward and optimiser
+# step: images a second through forward, backward and optimiser; where the time goes; memory formats
 
 
 def add_step(commands) -> None:
-    parser = commands.add_parser("step", help="trainer.fit against a bare loop; lean ResEmoteNet against the full one")
+    parser = commands.add_parser("step", help="training steps: trainer.fit, lean ResEmoteNet, parts, memory formats")
+    parser.add_argument("figures", nargs="*", choices=list(STEP_FIGURES), help="what to measure; default: all")
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
-    parser.add_argument("--width", type=float, default=1.0, help="of the two ResEmoteNets; 1 is the published one")
+    parser.add_argument("--width", type=float, default=1.0, help="of lean and full ResEmoteNet; 1 is the published one")
     parser.set_defaults(run=step)
 
 
 def step(arguments: argparse.Namespace) -> None:
     quiet()
+    for name in arguments.figures or STEP_FIGURES:
+        STEP_FIGURES[name](arguments)
+
+
+def step_fit(arguments: argparse.Namespace) -> None:
+    """Print `trainer.fit` against a bare loop."""
     batch_size, size = 64, 48
     pixels, labels = random_faces(batch_size * arguments.steps)
     compare(
@@ -228,17 +250,76 @@ def step(arguments: argparse.Namespace) -> None:
         lambda: loop_rate(small_network(size), pixels, labels, batch_size),
         arguments.repeats,
     )
+
+
+def step_lean(arguments: argparse.Namespace) -> None:
+    """Print lean against full ResEmoteNet, in float32 as published."""
     for batch_size in (16, 64):
-        images = torch.rand(batch_size, 3, 64, 64)
-        target = torch.arange(batch_size) % CLASSES
         lean, full = (ResEmoteNet(lean=lean, input_size=64, width=arguments.width) for lean in (True, False))
+        images = torch.rand(batch_size, 3, 64, 64)
         compare(
             f"step_lean_batch{batch_size}",
             "images/s",
-            step_rate(lean, images, target),
-            step_rate(full, images, target),
+            step_rate(lean, images, precision=None),
+            step_rate(full, images, precision=None),
             arguments.repeats,
         )
+
+
+def step_parts(arguments: argparse.Namespace) -> None:
+    """Print the share of each part of a whitened network's step, and its FLOP/s against a matrix product's."""
+    batch_size = 256
+    for channels in WHITENED_CHANNELS:
+        name = f"step_whitened{channels[0]}"
+        watch = PartsWatch()
+        data, module = whitened_training(channels, batch_size, arguments.steps)
+        watch.label_parts(data, module)
+        trainer_of_one_epoch(watch, limit_val_batches=0).fit(module, datamodule=data)
+        measured(f"{name}_fit", "images/s", watch.images / sum(watch.seconds.values()))
+        for part, share in watch.shares().items():
+            measured(f"{name}_{part}", "% of the step", 100 * share)
+        network, images = module.network, torch.rand(batch_size, 1, 48, 48)
+        work = step_flops(network, images) / batch_size / 1e9
+        rate = step_rate(network, images, AUTO_PRECISION, Muon)
+        compare(f"{name}_of_peak", "GFLOP/s", lambda: rate() * work, product_rate, arguments.repeats)  # noqa: B023
+
+
+def step_muon(arguments: argparse.Namespace) -> None:
+    """Print the seconds of Muon's orthogonalisation against timm's iteration, on a whitened network's weights."""
+    timms = functools.partial(zeropower_via_newtonschulz, coefficients=COEFFICIENTS, dtype=torch.float32)
+    for channels in WHITENED_CHANNELS:
+        weights = [parameter.detach() for parameter in WhitenedCNN(channels=channels).groups.parameters()]
+        updates = [torch.randn_like(weight).flatten(1) for weight in weights if weight.ndim == 4]
+        ours, reference = (iteration_time(iterate, updates) for iterate in (newton_schulz_by_gram, timms))
+        compare(f"step_muon_whitened{channels[0]}", "s", ours, reference, arguments.repeats)
+
+
+def iteration_time(iterate: Callable[[Tensor, int], Tensor], updates: list[Tensor]) -> Callable[[], float]:
+    """Return the CPU seconds of three iterations on each of the updates (m, n)."""
+    return lambda: cpu_seconds(lambda: [iterate(update, 3) for update in updates])
+
+
+def step_formats(arguments: argparse.Namespace) -> None:
+    """Print training with the memory format channels_last against the contiguous one, by network."""
+    batch_size = 32
+    backbones = {
+        "resemotenet": (48, functools.partial(ResEmoteNet, width=0.25, lean=True)),
+        "se_resnet": (48, SEResNet),
+        "whitened_cnn": (48, WhitenedCNN),
+        "emonext": (64, EmoNeXt),
+    }
+    for name, (size, make_backbone) in backbones.items():
+        images = torch.rand(batch_size, 1, size, size)
+        ours, reference = (
+            step_rate(
+                make_backbone(in_channels=1, input_size=size).to(memory_format=memory_format), images, AUTO_PRECISION
+            )
+            for memory_format in (torch.channels_last, torch.contiguous_format)
+        )
+        compare(f"step_channels_last_{name}", "images/s", ours, reference, arguments.repeats)
+
+
+STEP_FIGURES = {"fit": step_fit, "lean": step_lean, "parts": step_parts, "muon": step_muon, "formats": step_formats}
 
 
 def small_network(size: int) -> Network:
@@ -261,20 +342,112 @@ class Stopwatch(Callback):
         self.seconds, self.images = time.perf_counter() - self.start, batch_idx * len(batch["row"])
 
 
+PARTS = ("feed", "forward", "backward_convolution", "backward_other", "optimizer", "ema", "metrics", "rest")
+
+
+class PartsWatch(Callback):
+    """Seconds by part of a training step, from behind the first batch to behind the last.
+
+    A part inside another one counts only for itself. "rest" is what no part covers.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.parts = ["rest"]
+        self.profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+
+    def label_parts(self, data: FERDataModule, module: FERClassifier) -> None:
+        """Let the calls of each part be timed under its name."""
+        self._label(data, "on_after_batch_transfer", "feed")
+        self._label(module, "training_step", "forward")
+        self._label(module, "backward", "backward")
+        self._label(module, "optimizer_step", "optimizer")
+        self._label(module.ema, "update", "ema")
+        for metric in module.train_metrics.values():
+            self._label(metric, "update", "metrics")
+
+    def _label(self, owner: object, method: str, part: str) -> None:
+        original = getattr(owner, method)
+
+        @functools.wraps(original)
+        def timed(*args, **kwargs):
+            self._lap()
+            self.parts.append(part)
+            result = original(*args, **kwargs)
+            self._lap()
+            self.parts.pop()
+            return result
+
+        setattr(owner, method, timed)
+
+    def _lap(self) -> None:
+        now = time.perf_counter()
+        self.seconds[self.parts[-1]] += now - self.last
+        self.last = now
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.last = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs, batch, batch_idx: int
+    ) -> None:
+        self._lap()
+        if batch_idx == 0:
+            self.seconds.clear()
+            self.profiler.start()
+            self.last = time.perf_counter()
+        elif trainer.is_last_batch:
+            self.profiler.stop()
+            self.images = batch_idx * len(batch["row"])
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of each part; the backward pass is split into convolutions and all else."""
+        events = {event.key: event.cpu_time_total / 1e6 for event in self.profiler.key_averages()}
+        convolution = events["aten::convolution_backward"]
+        seconds = self.seconds | {
+            "backward_convolution": convolution,
+            "backward_other": self.seconds["backward"] - convolution,
+        }
+        return {part: seconds[part] / sum(self.seconds.values()) for part in PARTS}
+
+
+def whitened_training(channels: list[int], batch_size: int, steps: int) -> tuple[FERDataModule, FERClassifier]:
+    """Return what `train.py model=whitened_cnn optim=muon ema_decay=0.999` trains, on random faces."""
+    overrides = ["model=whitened_cnn", "optim=muon", f"model.channels={channels}", "ema_decay=0.999"]
+    schema.register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", [*overrides, "data=synthetic", f"data.batch_size={batch_size}"])
+    pixels, labels = random_faces(batch_size * steps + 2)  # with one row each for validation and test
+    transform = BatchTransform(make(config.augment), config.model.input_size, MEAN, STD, CLASSES)
+    data = FERDataModule(training_table(pixels, labels), transform, Shuffle, batch_size=batch_size)
+    return data, build_classifier(config, data)
+
+
 def fit_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_size: int, size: int) -> float:
     """`trainer.fit` with everything that a run does in a step: feed, metrics, learning rate, seeds."""
+    transform = BatchTransform(Augmentation([]), size, MEAN, STD, CLASSES)
+    data = FERDataModule(training_table(pixels, labels), transform, Shuffle, batch_size=batch_size, train_eval_rows=1)
+    module = FERClassifier(network, CrossEntropy(), sgd, Constant(), CLASSES)
+    watch = Stopwatch()
+    trainer_of_one_epoch(watch).fit(module, datamodule=data)
+    return watch.images / watch.seconds
+
+
+def training_table(pixels: np.ndarray, labels: np.ndarray) -> FaceTable:
+    """Return a table of training rows, but for one each of validation and test."""
     usage = np.zeros(len(labels), np.uint8)
     usage[:2] = 1, 2
     classes = TAXONOMIES["fer2013"].classes
-    table = FaceTable("random", pixels, labels.astype(np.int64), usage, np.arange(len(labels)).astype(str), classes, "")
-    transform = BatchTransform(Augmentation([]), size, MEAN, STD, CLASSES)
-    data = FERDataModule(table, transform, Shuffle, batch_size=batch_size, train_eval_rows=1)
-    module = FERClassifier(network, CrossEntropy(), sgd, Constant(), CLASSES)
-    watch = Stopwatch()
-    trainer = pl.Trainer(
+    rows = np.arange(len(labels)).astype(str)
+    return FaceTable("random", pixels, labels.astype(np.int64), usage, rows, classes, "")
+
+
+def trainer_of_one_epoch(watch: Callback, **settings: Any) -> pl.Trainer:
+    """Return a trainer that writes nothing, in the precision that trainer.precision=auto picks."""
+    return pl.Trainer(
         accelerator="cpu",
         max_epochs=1,
-        precision="bf16-mixed",
+        precision="32-true" if AUTO_PRECISION is None else "bf16-mixed",
         callbacks=[watch],
         logger=False,
         enable_checkpointing=False,
@@ -282,9 +455,8 @@ def fit_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_siz
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        **settings,
     )
-    trainer.fit(module, datamodule=data)
-    return watch.images / watch.seconds
 
 
 def loop_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
@@ -296,20 +468,34 @@ def loop_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_si
     for index in range(steps):
         if index == 1:
             start = time.perf_counter()
-        optimise(network, optimizer, images[index], targets[index], precision=torch.bfloat16)
+        optimise(network, optimizer, images[index], targets[index], AUTO_PRECISION)
     return (steps - 1) * batch_size / (time.perf_counter() - start)
 
 
-def step_rate(network: nn.Module, images: Tensor, target: Tensor) -> Callable[[], float]:
-    """One float32 training step on a fixed batch, as published."""
-    optimizer = sgd(network.parameters())
+def step_rate(
+    network: nn.Module,
+    images: Tensor,
+    precision: torch.dtype | None,
+    make_optimizer: Callable[..., torch.optim.Optimizer] = sgd,
+) -> Callable[[], float]:
+    """Return the rate of one training step on a fixed batch, per second of CPU time."""
+    optimizer = make_optimizer([p for p in network.parameters() if p.requires_grad])
+    target = torch.arange(len(images)) % CLASSES
 
-    def timed() -> float:
-        start = time.perf_counter()
-        optimise(network, optimizer, images, target, precision=None)
-        return len(images) / (time.perf_counter() - start)
+    return lambda: len(images) / cpu_seconds(lambda: optimise(network, optimizer, images, target, precision))
 
-    return timed
+
+def step_flops(network: nn.Module, images: Tensor) -> int:
+    """Return the floating-point operations of all products and convolutions of one training step with Muon."""
+    with FlopCounterMode(display=False) as counter:
+        step_rate(network, images, AUTO_PRECISION, Muon)()
+    return counter.get_total_flops()
+
+
+def product_rate(side: int = 2048) -> float:
+    """Return the GFLOP/s of a product of square matrices in the precision of training, the peak of one core."""
+    matrix = torch.ones(side, side, dtype=AUTO_PRECISION or torch.float32)
+    return 2 * side**3 / 1e9 / cpu_seconds(lambda: matrix @ matrix)
 
 
 def optimise(

@@ -97,7 +97,7 @@ def test_a_line_that_was_cut_off_does_not_swallow_the_next(tmp_path):
 
 def test_lines_of_two_processes_do_not_mix(tmp_path):
     script = (
-        "import sys, pathlib; from fer_lightning.report import reads\n"
+        "import sys, pathlib; from fer_lightning.runs import test_set_reads as reads\n"
         "for k in range(60):\n"
         "    reads.append(pathlib.Path(sys.argv[1]), (sys.argv[2], 'x' * 3000, 'none', '', 's', str(k)))"
     )

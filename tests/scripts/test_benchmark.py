@@ -15,6 +15,11 @@ LIMIT = {"name", "ours", "limit", "unit"}
 VALUE = {"name", "ours", "unit"}
 
 
+NETWORKS = ("resemotenet", "se_resnet", "whitened_cnn", "emonext")
+STEP = ("feed", "forward", "backward_convolution", "backward_other", "optimizer", "ema", "metrics", "rest")
+PARTS = [f"step_whitened{width}_{part}" for width in (96, 48) for part in ("fit", *STEP, "of_peak")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "names"),
@@ -26,9 +31,12 @@ VALUE = {"name", "ours", "unit"}
         (["startup", "--repeats", "1"], ["startup_help", "startup_refusal"]),
         (["sweep", "--repeats", "1", "--runs", "1", "--epochs", "1", "--rows", "300"], ["sweep_two_at_a_time"]),
         (
-            ["step", "--repeats", "1", "--steps", "4", "--width", "0.125"],
+            ["step", "fit", "lean", "--repeats", "1", "--steps", "4", "--width", "0.125"],
             ["step_fit", "step_lean_batch16", "step_lean_batch64"],
         ),
+        (["step", "parts", "--repeats", "1", "--steps", "2"], PARTS),
+        (["step", "muon", "--repeats", "1"], ["step_muon_whitened96", "step_muon_whitened48"]),
+        (["step", "formats", "--repeats", "1"], [f"step_channels_last_{network}" for network in NETWORKS]),
         (["ingest", "--repeats", "1", "--rows", "90"], ["ingest_csv", "ingest_memory", "store_open"]),
         (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
         (
@@ -36,7 +44,7 @@ VALUE = {"name", "ours", "unit"}
             ["scale_write_memory", "scale_feed_memory", "scale_feed", "scale_test_rows_memory"],
         ),
     ],
-    ids=lambda value: value[0],
+    ids=lambda value: "-".join(value[:2]) if value[0] == "step" else value[0],
 )
 def test_each_figure_of_training_is_one_json_line(arguments, names):
     check("benchmark.py", arguments, names)

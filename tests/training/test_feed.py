@@ -67,7 +67,7 @@ def module(table, **options) -> FERDataModule:
     augmentation = Augmentation(order=["flip", "rotate"], flip=Flip(p=0.5), rotate=Rotate(degrees=20.0))
     transform = BatchTransform(augmentation, 48, 0.5, 0.25, 7)
     data = FERDataModule(table, transform, Shuffle, batch_size=32, train_eval_rows=40, **options)
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=True, strategy=CPU)
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=True, max_epochs=1, strategy=CPU)
     return data
 
 
