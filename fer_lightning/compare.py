@@ -2,6 +2,11 @@
 
     python -m fer_lightning.compare outputs/train/seed-0 outputs/train/loss-focal_seed-0
     python -m fer_lightning.compare A B --tta flip          what `python -m fer_lightning.evaluate` wrote for both
+    python -m fer_lightning.compare outputs/train/seed-0/evaluation/face path/to/other.PrivateTest.npy
+
+A side is a run folder, the folder of an evaluation in it (RUN/evaluation/face, of an exported file), or a .npy file
+with the probabilities of another program: float32 (N, K), the test rows in the order of the store, the classes in the
+order of the run. One of the two sides must be a folder.
 
 Differences are B minus A, in points, on all test rows and on those that are clean for both.
 """
@@ -26,11 +31,18 @@ SEEDS = (
     "For a claim about methods train several seeds of each."
 )
 
+OTHER_PROGRAM = (
+    "The .npy file does not say which rows its model was trained and selected on. Rows are clean for the run only, and "
+    "a model that has seen test rows scores too high on them."
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("a", metavar="RUN_A", type=Path, help="folder of a finished run")
-    parser.add_argument("b", metavar="RUN_B", type=Path, help="folder of another, tested on the same rows")
+    parser.add_argument(
+        "a", metavar="RUN_A", type=Path, help="folder of a finished run or of an evaluation, or a .npy file"
+    )
+    parser.add_argument("b", metavar="RUN_B", type=Path, help="another, tested on the same rows")
     parser.add_argument("--tta", choices=VIEWS, default="none", help="default: none")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the comparison there too")
     arguments = parser.parse_args()
@@ -49,7 +61,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
     from fer_lightning.runs import without_nan
 
     runs = {"A": a, "B": b}
-    entry = compare(*(predictions(name, run, tta) for name, run in runs.items()))
+    entry = compare(*both_predictions(runs, tta))
     console = Console()
     for name, run in runs.items():
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
@@ -60,11 +72,31 @@ def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
     console.print()
     for compared in entry.values():
         console.print(f"{compared['verdict'][0].upper()}{compared['verdict'][1:]}", highlight=False)
-    for note in (*other_training(a, b), SEEDS):
+    for note in notes(a, b):
         console.print(note, highlight=False)
     if path is not None:
         content: dict[str, Any] = {"a": str(a), "b": str(b), "tta": tta, **entry}
         write_atomically(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+
+
+def both_predictions(runs: dict[str, Path], tta: str) -> "list[Predictions]":
+    """Return what both sides predicted; a file takes rows, labels and classes from the other side."""
+    from fer_lightning.report.predictions import read_probabilities
+
+    found = {name: predictions(name, path, tta) for name, path in runs.items() if not of_other_program(path)}
+    if not found:
+        raise UserError(
+            f"{' and '.join(map(str, runs.values()))}: both are .npy files, which hold no labels. Name a run folder as "
+            "one of the two."
+        )
+    like = next(iter(found.values()))
+    return [found[name] if name in found else read_probabilities(path, like) for name, path in runs.items()]
+
+
+def of_other_program(path: Path) -> bool:
+    from fer_lightning.report.predictions import PROBABILITIES
+
+    return path.suffix == PROBABILITIES
 
 
 def predictions(name: str, run: Path, tta: str) -> "Predictions":
@@ -85,11 +117,16 @@ def predictions(name: str, run: Path, tta: str) -> "Predictions":
     raise UserError(f"RUN_{name}={run}: {reason}\nMake it: {EVALUATE} run={run} tta={tta}")
 
 
+def notes(a: Path, b: Path) -> list[str]:
+    """Return what the figures do not say."""
+    return [OTHER_PROGRAM] if of_other_program(a) or of_other_program(b) else [*other_training(a, b), SEEDS]
+
+
 def other_training(a: Path, b: Path) -> list[str]:
     """A note where the runs were trained on different splits with the same test rows."""
-    from fer_lightning.runs import RunFolder
+    from fer_lightning.runs import RunFolder, run_of
 
-    first, second = ((RunFolder(run).summary() or {}).get("split") or {} for run in (a, b))
+    first, second = ((RunFolder(run_of(path)).summary() or {}).get("split") or {} for path in (a, b))
     if first.get("checksum") == second.get("checksum"):
         return []
     return [

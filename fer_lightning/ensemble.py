@@ -20,7 +20,7 @@ import yaml
 from fer_lightning.errors import UserError
 from fer_lightning.metrics import FIGURES
 from fer_lightning.report.predictions import Predictions, read_predictions
-from fer_lightning.runs import RunFolder, arm_name
+from fer_lightning.runs import RunFolder, arm_name, run_of
 
 WHAT = "Name folders of finished runs (outputs/NAME/JOB), or of evaluations in them (outputs/NAME/JOB/evaluation/TTA)."
 EVALUATE = "python -m fer_lightning.evaluate"
@@ -95,8 +95,8 @@ def expand(names: Sequence[str]) -> list[Path]:
 
 def read_member(path: Path) -> Member:
     """UserError where `path` holds no predictions of a finished run."""
-    of_evaluation = (path / "metrics.json").is_file() and path.parent.name == "evaluation"
-    run, tta = (path.parents[1], path.name) if of_evaluation else (path, "none")
+    run = run_of(path)
+    tta = "none" if run == path else path.name
     summary = RunFolder(run).summary()
     if summary is None:
         raise UserError(f"ensemble: {path} is no run's folder, for {run} has no summary.json. {WHAT}")

@@ -21,7 +21,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 # Whose keys a schema's are, and the file that sets them.
 COMMANDS = {
     TrainConfig: ("python train.py", CONF / "train.yaml"),
-    EvaluateConfig: ("python -m fer_lightning.evaluate", CONF / "evaluate.yaml"),
+    EvaluateConfig: ("python -m fer_lightning.evaluate", CONF / "evaluate" / "evaluate.yaml"),
     ExportFileSettings: ("python -m fer_lightning.export", CONF / "export.yaml"),
     CollectSettings: ("python -m fer_lightning.collect", CONF / "collect" / "collect.yaml"),
     LiveSettings: ("python -m fer_lightning.live", CONF / "live" / "live.yaml"),
@@ -31,7 +31,7 @@ COMMANDS = {
 # OmegaConf's words for a type, and ours.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 # Folders of conf/ that hold no group of train.py.
-NO_GROUPS = ("hydra", "collect", "live", "predict")
+NO_GROUPS = ("hydra", "collect", "evaluate", "live", "predict")
 
 
 def explain(error: HydraException | OmegaConfBaseException, schema: type = TrainConfig) -> str:

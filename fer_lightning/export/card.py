@@ -135,8 +135,8 @@ def _calibration(metadata: Metadata) -> str:
     return "\n\n".join(
         (
             f"The file divides the logits by {metadata.temperature:.3f}. This temperature has the smallest "
-            f"cross-entropy on the {entry['rows']:,} validation rows (Guo et al. 2017, arXiv:1706.04599). The same rows chose the "
-            "checkpoint and are measured here, so other faces can be a little worse:",
+            f"cross-entropy on the {entry['rows']:,} validation rows (Guo et al. 2017, arXiv:1706.04599). The same "
+            "rows chose the checkpoint and are measured here, so other faces can be a little worse:",
             _table(("validation rows", "accuracy", "calibration error", "cross-entropy, nats"), figures),
             "If faces whose highest probability is below a threshold are left unanswered:",
             _table(("threshold", "share of faces answered", "accuracy on these"), thresholds),

@@ -50,11 +50,14 @@ def table_of_figures(title: str, *columns: str) -> Table:
     return table
 
 
-def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
-    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read."""
+def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
+    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read.
+
+    title  the option that names the evaluation: `tta=none`, `model=face.onnx`
+    """
     console, everything, call, rows = Console(), entry["all"], entry["call"], ROWS[entry["rows"]]
     by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
-    by_set = f"{rows}, split={entry['split']['name']}, tta={entry['tta']}, in % with 95 % intervals"
+    by_set = f"{rows}, split={entry['split']['name']}, {title}, in % with 95 % intervals"
     console.print(class_table(everything, by_class), "")
     console.print(set_table(entry, by_set), "")
     speed = call["latency"]
@@ -75,7 +78,7 @@ def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     if summary["status"] != "done":
         notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
     reported = summary.get("test")
-    if entry["rows"] == "test" and entry["tta"] == "none" and reported:
+    if entry["rows"] == "test" and entry["tta"] == "none" and "model" not in entry and reported:
         rows = reported.get("all", reported)["rows"]
         before, after = reported["test/acc"], entry["all"]["acc"]["value"]
         if rows != entry["all"]["rows"]:
