@@ -7,6 +7,9 @@
     DIFFERENCE = {"a": 0.645, "b": 0.657, "difference": 0.012, "low": -0.001, "high": 0.024, "b_is": "no difference
                   shown"}, difference = b - a; `b_is` may also be "higher" or "lower", which for `ece` is better
 
+The calibration error of a resample is on average above that of its rows, and more so where it is small. An interval of
+its difference leans towards 0, and claims too little rather than too much.
+
 Both runs are resampled together, row by row (2,000 resamples, 95 % percentile interval), so that what is hard for both
 does not count as a difference. McNemar's test (1947, doi:10.1007/BF02295996) in its exact form asks whether the rows
 on which one alone is right could fall either way by chance.

@@ -74,11 +74,13 @@ def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     """What a reader of the figures should know."""
-    notes = []
+    notes: list[str] = []
+    if "model" in entry:
+        return notes
     if summary["status"] != "done":
         notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
     reported = summary.get("test")
-    if entry["rows"] == "test" and entry["tta"] == "none" and "model" not in entry and reported:
+    if entry["rows"] == "test" and entry["tta"] == "none" and reported:
         rows = reported.get("all", reported)["rows"]
         before, after = reported["test/acc"], entry["all"]["acc"]["value"]
         if rows != entry["all"]["rows"]:
