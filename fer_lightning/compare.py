@@ -6,7 +6,8 @@
 
 A side is a run folder, the folder of an evaluation in it (RUN/evaluation/face, of an exported file), or a .npy file
 with the probabilities of another program: float32 (N, K), the test rows in the order of the store, the classes in the
-order of the run. One of the two sides must be a folder.
+order of the run. One of the two sides must be a folder. A store sorts its rows. If the .npy file follows fer2013.csv
+instead, --csv-order names the store that was read from it.
 
 Differences are B minus A, in points, on all test rows and on those that are clean for both.
 """
@@ -21,6 +22,8 @@ from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fer_lightning.report.predictions import Predictions
 
 PROGRAM = "python -m fer_lightning.compare"
@@ -44,24 +47,25 @@ def main() -> None:
     )
     parser.add_argument("b", metavar="RUN_B", type=Path, help="another, tested on the same rows")
     parser.add_argument("--tta", choices=VIEWS, default="none", help="default: none")
+    parser.add_argument("--csv-order", metavar="STORE", type=Path, help="the .npy file follows the CSV of this store")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the comparison there too")
     arguments = parser.parse_args()
     try:
-        show(arguments.a, arguments.b, arguments.tta, arguments.json)
+        show(arguments.a, arguments.b, arguments.tta, arguments.json, arguments.csv_order)
     except UserError as error:
         refuse(str(error))
     except OSError as error:
         refuse(in_words(error))
 
 
-def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
+def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None = None) -> None:
     from rich.console import Console
 
     from fer_lightning.report.compare import compare, difference_table, set_in_words
     from fer_lightning.runs import without_nan
 
     runs = {"A": a, "B": b}
-    entry = compare(*both_predictions(runs, tta))
+    entry = compare(*both_predictions(runs, tta, csv_order))
     console = Console()
     for name, run in runs.items():
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
@@ -79,7 +83,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
         write_atomically(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
-def both_predictions(runs: dict[str, Path], tta: str) -> "list[Predictions]":
+def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) -> "list[Predictions]":
     """Return what both sides predicted; a file takes rows, labels and classes from the other side."""
     from fer_lightning.report.predictions import read_probabilities
 
@@ -90,7 +94,26 @@ def both_predictions(runs: dict[str, Path], tta: str) -> "list[Predictions]":
             "one of the two."
         )
     like = next(iter(found.values()))
-    return [found[name] if name in found else read_probabilities(path, like) for name, path in runs.items()]
+    places = None if csv_order is None else places_in_csv(csv_order, like)
+    return [found[name] if name in found else read_probabilities(path, like, places) for name, path in runs.items()]
+
+
+def places_in_csv(root: Path, like: "Predictions") -> "np.ndarray":
+    """Return the places int (N,) that the rows of a run have among each other in the CSV file behind a store."""
+    from fer_lightning.data.store import open_store, store_problem
+
+    if problem := store_problem(str(root)):
+        raise UserError(problem.replace("data.root=", "--csv-order ", 1))
+    store = open_store(root)
+    known = like.rows < len(store.digests)
+    if not known.all() or [digest.tobytes().hex() for digest in store.digests[like.rows]] != like.images.tolist():
+        raise UserError(
+            f"--csv-order {root}: holds other images than the run was tested on. Name the store of the run."
+        )
+    numbers = store.source[like.rows]
+    if store.manifest["source"]["form"] != "csv":
+        raise UserError(f"--csv-order {root}: must be a store that was read from a CSV file. Drop the option.")
+    return numbers.astype(int).argsort().argsort()
 
 
 def of_other_program(path: Path) -> bool:

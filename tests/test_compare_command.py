@@ -11,6 +11,8 @@ import pytest
 from conftest import ROOT
 
 from fer_lightning import compare
+from fer_lightning.data.ingest import ingest
+from fer_lightning.data.store import open_store
 from fer_lightning.report.predictions import Predictions, write_predictions
 
 
@@ -128,6 +130,46 @@ def test_a_file_of_another_program_takes_rows_and_labels_from_the_run(runs, tmp_
     assert "One seed each" not in printed
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A store of 30 test rows, which it sorts."""
+    random, folder = np.random.default_rng(0), tmp_path_factory.mktemp("data")
+    lines = [f"{code % 7},{' '.join(map(str, random.integers(256, size=2304)))},PrivateTest" for code in range(30)]
+    (folder / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
+    ingest(str(folder / "fer2013.csv"), str(folder / "store"))
+    return folder / "store"
+
+
+def run_on(root: Path, path: Path) -> Path:
+    """Write predictions.csv of a network that is always right on the rows of a store."""
+    opened = open_store(root)
+    images = np.array([digest.tobytes().hex() for digest in opened.digests])
+    labels, flags = np.array(opened.labels, np.int64), np.ones(30, bool)
+    right = (0.05 + 0.65 * np.eye(7)[labels]).astype(np.float32)
+    classes = tuple(opened.manifest["classes"])
+    write_predictions(
+        path / "predictions.csv", Predictions(np.arange(30), images, labels, right, flags, flags, None, classes)
+    )
+    return path
+
+
+def test_a_file_in_the_order_of_the_csv_is_sorted_like_its_store(store, tmp_path, monkeypatch):
+    run, file = run_on(store, tmp_path / "run"), tmp_path / "other.npy"
+    np.save(file, (0.05 + 0.65 * np.eye(7)[np.arange(30) % 7]).astype(np.float32))  # right, in the order of the CSV
+    called(run, file, "--csv-order", store, "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
+    assert json.loads((tmp_path / "c.json").read_text())["all"]["acc"]["b"] == 1
+    called(run, file, "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
+    assert json.loads((tmp_path / "c.json").read_text())["all"]["acc"]["b"] < 1
+
+
+def test_another_store_has_no_order_for_a_run(store, runs, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "other.npy", probabilities())
+    for root, words in ((store, "holds other images than the run"), (tmp_path, "there is no store of faces")):
+        with pytest.raises(SystemExit):
+            called(runs[0], tmp_path / "other.npy", "--csv-order", root, monkeypatch=monkeypatch)
+        assert f"--csv-order {root}: {words}" in capsys.readouterr().err
+
+
 def test_an_evaluation_in_a_run_is_a_side_and_knows_its_run(runs, monkeypatch, capsys):
     for run in runs:
         (run / "summary.json").write_text(json.dumps({"split": {"name": "official", "checksum": "one"}}))
@@ -160,7 +202,10 @@ FILES = {
     "several arrays": (lambda path: np.savez(path.open("wb"), a=probabilities()), ["several arrays"]),
     "cut off": (lambda path: path.write_bytes(cut_off()), ["cannot be read as a .npy file"]),
     "float64": (damaged(lambda values: values.astype(np.float64)), ["holds float64 (600, 3); must be float32"]),
-    "fewer rows": (damaged(lambda values: values[:-1]), ["holds float32 (599, 3); must be float32 (600, 3)", "store"]),
+    "fewer rows": (
+        damaged(lambda values: values[:-1]),
+        ["holds float32 (599, 3); must be float32 (600, 3)", "600 rows"],
+    ),
     "other classes": (damaged(lambda values: values[:, :2]), ["(600, 2)", "in this order: a, b, c."]),
     "logits": (damaged(first_row(-0.5, 1.2, 0.3)), ["row 7: holds -0.5, 1.2, 0.3", "not logits"]),
     "no number": (damaged(first_row(np.nan, 0, 1)), ["row 7: holds nan, 0, 1; each value must be from 0 to 1"]),

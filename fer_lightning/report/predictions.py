@@ -127,9 +127,10 @@ def read_predictions(path: Path) -> Predictions:
         raise UserError(_first_fault(path, header, lines, classes, voted)) from None
 
 
-def read_probabilities(path: Path, like: Predictions) -> Predictions:
+def read_probabilities(path: Path, like: Predictions, places: np.ndarray | None = None) -> Predictions:
     """Return `like` with probabilities that another program wrote to a .npy file, for the same rows and classes.
 
+    places  int (N,), the position in the file of each row of `like`; None: the same order
     Raises UserError if the file does not hold float32 (N, K), each row a distribution. Nothing in it is unpickled.
     """
     try:
@@ -144,11 +145,11 @@ def read_probabilities(path: Path, like: Predictions) -> Predictions:
     if found.dtype != np.float32 or found.shape != expected:
         raise UserError(
             f"{path}: holds {found.dtype} {found.shape}; must be float32 {expected}. Give the {len(like):,} rows of "
-            f"the run in the order of its store, and a column per class in this order: {', '.join(like.classes)}."
+            f"the run, and a column per class in this order: {', '.join(like.classes)}."
         )
     probabilities = np.array(found)
     _refuse_no_distributions(path, probabilities)
-    return replace(like, probabilities=probabilities)
+    return replace(like, probabilities=probabilities if places is None else probabilities[places])
 
 
 def _refuse_no_distributions(path: Path, probabilities: np.ndarray) -> None:
