@@ -35,7 +35,7 @@ TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
 # OmegaConf's words for a type, and ours.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 # Folders of conf/ from which no option of train.py is chosen.
-NO_GROUPS = ("hydra", "collect", "live", "predict", "scaled")
+NO_GROUPS = ("hydra", "collect", "evaluate", "live", "predict", "scaled")
 
 
 def explain(error: HydraException | OmegaConfBaseException, command: Command = TRAIN) -> str:

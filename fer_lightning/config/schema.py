@@ -74,6 +74,7 @@ class EvaluateConfig:
     """What `python -m fer_lightning.evaluate` takes."""
 
     run: str = MISSING  # folder of the run
+    model: str | None = None  # an exported file that is evaluated instead of best.ckpt
     tta: TTA = TTA.none
     rows: Rows = Rows.test
     data_root: str | None = None  # the store of faces; null: the one that the run was trained on

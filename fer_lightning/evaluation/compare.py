@@ -2,6 +2,12 @@
 
     python -m fer_lightning.compare outputs/train/seed-0 outputs/train/loss-focal_seed-0
     python -m fer_lightning.compare A B --tta flip          what `python -m fer_lightning.evaluate` wrote for both
+    python -m fer_lightning.compare outputs/train/seed-0/evaluation/face path/to/other.PrivateTest.npy
+
+A side is a run folder, the folder of an evaluation in it (RUN/evaluation/face, of an exported file), or a .npy file
+with the probabilities of another program: float32 (N, K), the test rows in the order of the store, the classes in the
+order of the run. One of the two sides must be a folder. A store sorts its rows. If the .npy file follows fer2013.csv
+instead, --csv-order names the store that was read from it.
 
 Differences are B minus A, in points, on all test rows and on those that are clean for both.
 """
@@ -16,6 +22,8 @@ from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fer_lightning.evaluation.predictions import Predictions
 
 PROGRAM = "python -m fer_lightning.compare"
@@ -26,30 +34,38 @@ SEEDS = (
     "For a claim about methods train several seeds of each."
 )
 
+OTHER_PROGRAM = (
+    "The .npy file does not say which rows its model was trained and selected on. Rows are clean for the run only, and "
+    "a model that has seen test rows scores too high on them."
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("a", metavar="RUN_A", type=Path, help="folder of a finished run")
-    parser.add_argument("b", metavar="RUN_B", type=Path, help="folder of another, tested on the same rows")
+    parser.add_argument(
+        "a", metavar="RUN_A", type=Path, help="folder of a finished run or of an evaluation, or a .npy file"
+    )
+    parser.add_argument("b", metavar="RUN_B", type=Path, help="another, tested on the same rows")
     parser.add_argument("--tta", choices=VIEWS, default="none", help="default: none")
+    parser.add_argument("--csv-order", metavar="STORE", type=Path, help="the .npy file follows the CSV of this store")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the comparison there too")
     arguments = parser.parse_args()
     try:
-        show(arguments.a, arguments.b, arguments.tta, arguments.json)
+        show(arguments.a, arguments.b, arguments.tta, arguments.json, arguments.csv_order)
     except UserError as error:
         refuse(str(error))
     except OSError as error:
         refuse(in_words(error))
 
 
-def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
+def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None = None) -> None:
     from rich.console import Console
 
     from fer_lightning.evaluation.paired import compare, difference_table, set_in_words
     from fer_lightning.runs.run_folder import without_nan
 
     runs = {"A": a, "B": b}
-    entry = compare(*(predictions(name, run, tta) for name, run in runs.items()))
+    entry = compare(*both_predictions(runs, tta, csv_order))
     console = Console()
     for name, run in runs.items():
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
@@ -60,11 +76,50 @@ def show(a: Path, b: Path, tta: str, path: Path | None) -> None:
     console.print()
     for compared in entry.values():
         console.print(f"{compared['verdict'][0].upper()}{compared['verdict'][1:]}", highlight=False)
-    for note in (*other_training(a, b), SEEDS):
+    for note in notes(a, b):
         console.print(note, highlight=False)
     if path is not None:
         content: dict[str, Any] = {"a": str(a), "b": str(b), "tta": tta, **entry}
         write_atomically(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+
+
+def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) -> "list[Predictions]":
+    """Return what both sides predicted; a file takes rows, labels and classes from the other side."""
+    from fer_lightning.evaluation.predictions import read_probabilities
+
+    found = {name: predictions(name, path, tta) for name, path in runs.items() if not of_other_program(path)}
+    if not found:
+        raise UserError(
+            f"{' and '.join(map(str, runs.values()))}: both are .npy files, which hold no labels. Name a run folder as "
+            "one of the two."
+        )
+    like = next(iter(found.values()))
+    places = None if csv_order is None else places_in_csv(csv_order, like)
+    return [found[name] if name in found else read_probabilities(path, like, places) for name, path in runs.items()]
+
+
+def places_in_csv(root: Path, like: "Predictions") -> "np.ndarray":
+    """Return the places int (N,) that the rows of a run have among each other in the CSV file behind a store."""
+    from fer_lightning.data.store import open_store, store_problem
+
+    if problem := store_problem(str(root)):
+        raise UserError(problem.replace("data.root=", "--csv-order ", 1))
+    store = open_store(root)
+    known = like.rows < len(store.digests)
+    if not known.all() or [digest.tobytes().hex() for digest in store.digests[like.rows]] != like.images.tolist():
+        raise UserError(
+            f"--csv-order {root}: holds other images than the run was tested on. Name the store of the run."
+        )
+    numbers = store.source[like.rows]
+    if store.manifest["source"]["form"] != "csv":
+        raise UserError(f"--csv-order {root}: must be a store that was read from a CSV file. Drop the option.")
+    return numbers.astype(int).argsort().argsort()
+
+
+def of_other_program(path: Path) -> bool:
+    from fer_lightning.evaluation.predictions import PROBABILITIES
+
+    return path.suffix == PROBABILITIES
 
 
 def predictions(name: str, run: Path, tta: str) -> "Predictions":
@@ -85,11 +140,16 @@ def predictions(name: str, run: Path, tta: str) -> "Predictions":
     raise UserError(f"RUN_{name}={run}: {reason}\nMake it: {EVALUATE} run={run} tta={tta}")
 
 
+def notes(a: Path, b: Path) -> list[str]:
+    """Return what the figures do not say."""
+    return [OTHER_PROGRAM] if of_other_program(a) or of_other_program(b) else [*other_training(a, b), SEEDS]
+
+
 def other_training(a: Path, b: Path) -> list[str]:
     """A note where the runs were trained on different splits with the same test rows."""
-    from fer_lightning.runs.run_folder import RunFolder
+    from fer_lightning.runs.run_folder import RunFolder, run_of
 
-    first, second = ((RunFolder(run).summary() or {}).get("split") or {} for run in (a, b))
+    first, second = ((RunFolder(run_of(path)).summary() or {}).get("split") or {} for path in (a, b))
     if first.get("checksum") == second.get("checksum"):
         return []
     return [

@@ -19,7 +19,7 @@ import yaml
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
-from fer_lightning.runs.run_folder import RunFolder, arm_name
+from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.statistics.metrics import FIGURES
 
 WHAT = "Name folders of finished runs (outputs/NAME/JOB), or of evaluations in them (outputs/NAME/JOB/evaluation/TTA)."
@@ -98,8 +98,8 @@ def expand(names: Sequence[str], key: str = "ensemble") -> list[Path]:
 
 def read_member(path: Path, key: str = "ensemble") -> Member:
     """UserError where `path` holds no predictions of a finished run."""
-    of_evaluation = (path / "metrics.json").is_file() and path.parent.name == "evaluation"
-    run, tta = (path.parents[1], path.name) if of_evaluation else (path, "none")
+    run = run_of(path)
+    tta = "none" if run == path else path.name
     summary = RunFolder(run).summary()
     if summary is None:
         raise UserError(f"{key}: {path} is no run's folder, for {run} has no summary.json. {WHAT}")

@@ -3,8 +3,10 @@
     python -m fer_lightning.evaluate run=outputs/train/seed-0
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx
 
 run        folder of the run whose best.ckpt is evaluated
+model      exported file that is evaluated on the rows of the run; else its best.ckpt
 tta        views of a face whose probabilities are averaged: none (default), flip, ten_crop
 rows       test (default), or val: the validation rows, by which views and members of an ensemble may be chosen
 data_root  folder of the store of faces; else the one that the run was trained on
@@ -12,9 +14,10 @@ device     auto (default), cpu, cuda
 threads    CPU threads of torch; else as many as in the run
 
 It writes RUN/evaluation/TTA/, of validation rows RUN/evaluation/val_TTA/, with metrics.json, predictions.csv,
-confusion.png and per_class.png, and a line into test_reads.csv where test rows were looked at. The same command on the
-same machine writes the same bytes; what cannot be the same stands under `call` in metrics.json: time, command, commit,
-latency and the count of looks at the test rows.
+confusion.png and per_class.png, and a line into test_reads.csv where test rows were looked at. For model=face.onnx the
+folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. The same command on the same machine writes the same
+bytes; what cannot be the same stands under `call` in metrics.json: time, command, commit, latency and the count of
+looks at the test rows.
 """
 
 import sys
@@ -35,10 +38,15 @@ if TYPE_CHECKING:
 
     from fer_lightning.data.splits import Split
     from fer_lightning.data.table import FaceTable
-    from fer_lightning.evaluation.torch_predictor import Predictor
+    from fer_lightning.evaluation.torch_predictor import FilePredictor, Predictor
     from fer_lightning.training.loader import Batch, EvalLoader
 
-COMMAND = Command("python -m fer_lightning.evaluate", schema.EvaluateConfig, CONF / "evaluate.yaml")
+COMMAND = Command(
+    "python -m fer_lightning.evaluate",
+    schema.EvaluateConfig,
+    CONF / "evaluate" / "evaluate.yaml",
+    texts=("run", "model", "data_root"),
+)
 
 
 def main() -> None:
@@ -52,18 +60,35 @@ def config(overrides: list[str]) -> DictConfig:
     cfg = command.settings(COMMAND, overrides)
     if OmegaConf.is_missing(cfg, "run"):
         raise UserError(f"run is not set: the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0")
+    if cfg.model is not None:
+        refuse_unfit_options(cfg)
     if cfg.threads is not None and cfg.threads < 1:
         raise UserError(f"threads={cfg.threads}: choose 1 or more, or null for as many as in the run.")
     return cfg
+
+
+def refuse_unfit_options(cfg: DictConfig) -> None:
+    """Raise UserError for options that do not go with an exported file."""
+    if cfg.tta != schema.TTA.none:
+        raise UserError(f"model={cfg.model}: a file has one view. Drop tta={cfg.tta.value}.")
+    if cfg.device == schema.Device.cuda:
+        raise UserError(f"model={cfg.model}: a file is evaluated on the CPU. Drop device=cuda.")
+    name = Path(cfg.model).stem
+    if name in schema.TTA.__members__ or name.startswith("val_"):
+        raise UserError(
+            f"model={cfg.model}: evaluation/{name}/ is the folder of another evaluation. Rename the file, e.g. to "
+            "face.onnx."
+        )
 
 
 def evaluate(cfg: DictConfig) -> None:
     """Evaluate one run; write into its folder and print what came out."""
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     table, split = run.faces()
-    tta, of_test = cfg.tta.value, cfg.rows == schema.Rows.test
-    folder = run.path / "evaluation" / (tta if of_test else f"val_{tta}")
-    predict = build_predictor(cfg, run, len(table.classes))
+    of_test = cfg.rows == schema.Rows.test
+    name, title = named(cfg)
+    folder = run.path / "evaluation" / (name if of_test else f"val_{name}")
+    predict = build_predictor(cfg, run, table.classes)
 
     from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
     from fer_lightning.evaluation import evaluation, tables
@@ -72,15 +97,16 @@ def evaluate(cfg: DictConfig) -> None:
     from fer_lightning.runs import test_set_reads
 
     judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
-    looks = test_set_reads.record(run.path, table, split, tta) if of_test else None
+    looks = test_set_reads.record(run.path, table, split, name) if of_test else None
     size = run.config.data.eval_batch_size
     batches = batches_of(table, judged.rows, size)
-    found = rows_and_probabilities(predict, watched(batches, f"tta={tta}"))
+    found = rows_and_probabilities(predict, watched(batches, title))
     predictions = predictions_of(judged, *found, table.classes)
     entry = {
-        "tta": tta,
+        "tta": cfg.tta.value,
         "rows": cfg.rows.value,
-        **facts(run, table, split, predict),
+        **source(run, predict),
+        **facts(table, split, predict),
         "bootstrap": evaluation.bootstrap_facts(),
         **evaluation.evaluate(predictions),
         "call": {
@@ -91,12 +117,19 @@ def evaluate(cfg: DictConfig) -> None:
             "latency": latency(predict, next(iter(batches))["image"], size),
         },
     }
-    evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows.value]}, tta={tta}")
-    tables.closing(run.summary, entry)
+    evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows.value]}, {title}")
+    tables.closing(run.summary, entry, title)
     print(f"evaluation: {folder}")
 
 
-def build_predictor(cfg: DictConfig, run: TrainedRun, num_classes: int) -> "Predictor":
+def named(cfg: DictConfig) -> tuple[str, str]:
+    """Return the name of the evaluation's folder, and the option that it comes from."""
+    if cfg.model is None:
+        return cfg.tta.value, f"tta={cfg.tta.value}"
+    return Path(cfg.model).stem, f"model={Path(cfg.model).name}"
+
+
+def build_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
     from fer_lightning.evaluation import tta
     from fer_lightning.evaluation.torch_predictor import Predictor, device_of
     from fer_lightning.training import build
@@ -104,9 +137,11 @@ def build_predictor(cfg: DictConfig, run: TrainedRun, num_classes: int) -> "Pred
     if cfg.threads is not None:
         run.config.threads = cfg.threads
     build.set_threads(run.config)
+    if cfg.model is not None:
+        return file_predictor(cfg, run, classes)
     model = run.config.model
     return Predictor(
-        run.network(num_classes),
+        run.network(len(classes)),
         tta.views(cfg.tta.value, model.input_size),
         input_size=model.input_size,
         mean=model.mean,
@@ -116,10 +151,41 @@ def build_predictor(cfg: DictConfig, run: TrainedRun, num_classes: int) -> "Pred
     )
 
 
-def facts(run: TrainedRun, table: "FaceTable", split: "Split", predict: "Predictor") -> dict[str, Any]:
-    """What was evaluated, on what."""
+def file_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -> "FilePredictor":
+    """Open the exported file; UserError if it has other classes, or was trained on another split."""
+    import torch
+
+    from fer_lightning.evaluation.torch_predictor import FilePredictor
+    from fer_lightning.faces.face_model import FaceModel
+
+    threads = torch.get_num_threads()
+    model = FaceModel(Path(cfg.model), threads=threads)
+    found, split, own = model.metadata.classes, model.metadata.data["split_checksum"], run.summary["split"]["checksum"]
+    if found != tuple(classes):
+        raise UserError(
+            f"model={cfg.model}: its classes are {', '.join(found)}, and those of run={cfg.run} are "
+            f"{', '.join(classes)}. Name a run with the same classes."
+        )
+    if split != own:
+        raise UserError(
+            f"model={cfg.model}: it was trained on split {split[:12]}, and run={cfg.run} on {own[:12]}, so test rows "
+            "of the run may be among its training rows. Name a run with the same split."
+        )
+    return FilePredictor(model, threads)
+
+
+def source(run: TrainedRun, predict: "Predictor | FilePredictor") -> dict[str, Any]:
+    """Return which weights were evaluated: the epoch of best.ckpt, or the exported file."""
+    from fer_lightning.evaluation.torch_predictor import FilePredictor
+
+    if isinstance(predict, FilePredictor):
+        return {"model": predict.identity()}
+    return {"epoch": run.summary.get("best", {}).get("epoch")}
+
+
+def facts(table: "FaceTable", split: "Split", predict: "Predictor | FilePredictor") -> dict[str, Any]:
+    """Return the rows that were evaluated, and how."""
     return {
-        "epoch": run.summary.get("best", {}).get("epoch"),
         "split": {"name": split.name, "checksum": split.checksum},
         "data": {"name": table.name, "checksum": table.checksum, "ferplus": table.votes is not None},
         **predict.facts(),

@@ -1,9 +1,14 @@
 """Two runs on the same test rows: paired differences with intervals, an exact test and a verdict in words. No torch.
 
     {"all": SET, "clean": SET}
-    SET = {"rows": 3589, "acc": DIFFERENCE, "f1_macro": DIFFERENCE, "recall_mean": DIFFERENCE, "only_a_right": 210,
-           "only_b_right": 252, "mcnemar_p": 0.056, "smallest_shown": 0.012, "better": None, "verdict": "..."}
-    DIFFERENCE = {"a": 0.645, "b": 0.657, "difference": 0.012, "low": -0.001, "high": 0.024}, difference = b - a
+    SET = {"rows": 3589, "acc": DIFFERENCE, "f1_macro": DIFFERENCE, "recall_mean": DIFFERENCE, "ece": DIFFERENCE,
+           "only_a_right": 210, "only_b_right": 252, "mcnemar_p": 0.056, "smallest_shown": 0.012, "better": None,
+           "verdict": "..."}
+    DIFFERENCE = {"a": 0.645, "b": 0.657, "difference": 0.012, "low": -0.001, "high": 0.024, "b_is": "no difference
+                  shown"}, difference = b - a; `b_is` may also be "higher" or "lower", which for `ece` is better
+
+The calibration error of a resample is on average above that of its rows, and more so where it is small. An interval of
+its difference leans towards 0, and claims too little rather than too much.
 
 Both runs are resampled together, row by row (2,000 resamples, 95 % percentile interval), so that what is hard for both
 does not count as a difference. McNemar's test (1947, doi:10.1007/BF02295996) in its exact form asks whether the rows
@@ -24,7 +29,8 @@ from fer_lightning.statistics.bootstrap import interval, resampled
 from fer_lightning.statistics.metrics import RowOutcomes
 
 SETS = ("all", "clean")
-FIGURES = ("acc", "f1_macro", "recall_mean")
+FIGURES = ("acc", "f1_macro", "recall_mean", "ece")
+UNDECIDED = "no difference shown"
 LEVEL = 0.05
 
 
@@ -58,11 +64,13 @@ def smallest_shown(discordant: int, rows: int) -> float | None:
 
 def difference_table(entry: dict[str, Any], title: str) -> Table:
     """Figures of both runs and their difference with its interval, in % and points."""
-    table = table_of_figures(title, "A", "B", "B − A, points")
+    table = table_of_figures(title, "A", "B", "B − A, points", "B is")
     for name in FIGURES:
         figure = entry[name]
         both = [_percent(figure[run]) for run in ("a", "b")]
-        table.add_row(NAMES[name], *both, _points(figure["difference"], figure["low"], figure["high"], unit=""))
+        table.add_row(
+            NAMES[name], *both, _points(figure["difference"], figure["low"], figure["high"], unit=""), figure["b_is"]
+        )
     return table
 
 
@@ -94,7 +102,8 @@ def _on_rows(name: str, a: Predictions, b: Predictions, rows: np.ndarray, resamp
     for figure in FIGURES:
         low, high = interval(samples[1][figure] - samples[0][figure])
         before, after = whole[0][figure], whole[1][figure]
-        entry[figure] = {"a": before, "b": after, "difference": after - before, "low": low, "high": high}
+        difference = {"a": before, "b": after, "difference": after - before, "low": low, "high": high}
+        entry[figure] = difference | {"b_is": _side(low, high)}
     entry |= {
         "only_a_right": only_a,
         "only_b_right": only_b,
@@ -102,15 +111,21 @@ def _on_rows(name: str, a: Predictions, b: Predictions, rows: np.ndarray, resamp
         "smallest_shown": smallest_shown(only_a + only_b, max(1, entry["rows"])),
     }
     entry["better"] = _better(entry)
+    if entry["better"] is None:
+        entry["acc"]["b_is"] = UNDECIDED
     return entry | {"verdict": _verdict(name, entry)}
+
+
+def _side(low: float, high: float) -> str:
+    """Return which side of 0 an interval lies on; NaN lies on none."""
+    return "higher" if low > 0 else "lower" if high < 0 else UNDECIDED
 
 
 def _better(entry: dict[str, Any]) -> str | None:
     """The run whose accuracy is higher, where both the interval and the exact test say so."""
-    low, high = entry["acc"]["low"], entry["acc"]["high"]
-    if entry["mcnemar_p"] >= LEVEL or not (low > 0 or high < 0):
+    if entry["mcnemar_p"] >= LEVEL:
         return None
-    return "B" if low > 0 else "A"
+    return {"higher": "B", "lower": "A"}.get(entry["acc"]["b_is"])
 
 
 def _verdict(name: str, entry: dict[str, Any]) -> str:
@@ -133,7 +148,7 @@ def _verdict(name: str, entry: dict[str, Any]) -> str:
         else "runs that differ in so few rows could not have been told apart"
     )
     return (
-        f"no difference shown {where}: B − A is {_points(difference, low, high)} ({counts}; exact McNemar test, "
+        f"{UNDECIDED} {where}: B − A is {_points(difference, low, high)} ({counts}; exact McNemar test, "
         f"p {_probability(entry['mcnemar_p'])}); {power}."
     )
 

@@ -8,7 +8,7 @@ It is what every later report is made from, so probabilities keep all digits of 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from fer_lightning.statistics.metrics import confusion_matrix
 FIXED = ("row", "image", "label", "predicted", "unseen", "clean")
 FERPLUS = "ferplus"
 DAMAGED = "Write it again: python -m fer_lightning.evaluate run=PATH"
+PROBABILITIES = ".npy"
+MOST_OFF = 1e-3  # distance of the sum of a row from 1, in a file of another program
 BOOLEANS = {"false": False, "true": True}
 
 
@@ -123,6 +125,52 @@ def read_predictions(path: Path) -> Predictions:
         return _of_columns(zip(*lines, strict=True) if lines else [()] * len(header), classes, voted)
     except (KeyError, ValueError):
         raise UserError(_first_fault(path, header, lines, classes, voted)) from None
+
+
+def read_probabilities(path: Path, like: Predictions, places: np.ndarray | None = None) -> Predictions:
+    """Return `like` with probabilities that another program wrote to a .npy file, for the same rows and classes.
+
+    places  int (N,), the position in the file of each row of `like`; None: the same order
+    Raises UserError if the file does not hold float32 (N, K), each row a distribution. Nothing in it is unpickled.
+    """
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as a .npy file ({error}). Write it with numpy.save.") from None
+    if not isinstance(found, np.ndarray):
+        raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")
+    expected = (len(like), len(like.classes))
+    if found.dtype != np.float32 or found.shape != expected:
+        raise UserError(
+            f"{path}: holds {found.dtype} {found.shape}; must be float32 {expected}. Give the {len(like):,} rows of "
+            f"the run, and a column per class in this order: {', '.join(like.classes)}."
+        )
+    probabilities = np.array(found)
+    _refuse_no_distributions(path, probabilities)
+    return replace(like, probabilities=probabilities if places is None else probabilities[places])
+
+
+def _refuse_no_distributions(path: Path, probabilities: np.ndarray) -> None:
+    outside = ~((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
+    if outside.any():
+        row = outside.argmax()
+        raise UserError(
+            f"{path}, row {row}: holds {_shown(probabilities[row])}; each value must be from 0 to 1. "
+            "Write probabilities, not logits."
+        )
+    off = np.abs(probabilities.sum(axis=1) - 1)
+    if (off > MOST_OFF).any():
+        row = off.argmax()
+        raise UserError(
+            f"{path}, row {row}: the values {_shown(probabilities[row])} add up to {probabilities[row].sum():.3g}; the "
+            "sum must be 1. Write the probabilities of all classes."
+        )
+
+
+def _shown(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)
 
 
 def _of_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...], voted: bool) -> Predictions:

@@ -50,11 +50,14 @@ def table_of_figures(title: str, *columns: str) -> Table:
     return table
 
 
-def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
-    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read."""
+def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
+    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read.
+
+    title  the option that names the evaluation: `tta=none`, `model=face.onnx`
+    """
     console, everything, call, rows = Console(), entry["all"], entry["call"], ROWS[entry["rows"]]
     by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
-    by_set = f"{rows}, split={entry['split']['name']}, tta={entry['tta']}, in % with 95 % intervals"
+    by_set = f"{rows}, split={entry['split']['name']}, {title}, in % with 95 % intervals"
     console.print(class_table(everything, by_class), "")
     console.print(set_table(entry, by_set), "")
     speed = call["latency"]
@@ -71,7 +74,9 @@ def closing(summary: dict[str, Any], entry: dict[str, Any]) -> None:
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     """What a reader of the figures should know."""
-    notes = []
+    notes: list[str] = []
+    if "model" in entry:
+        return notes
     if summary["status"] != "done":
         notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
     reported = summary.get("test")

@@ -1,7 +1,7 @@
 """Probabilities of a trained network for faces as they are stored, and how long they take."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.stopwatch import median_seconds
 from fer_lightning.models.network import Network
 from fer_lightning.training.loader import Batch, EvalLoader, FaceDataset
+
+if TYPE_CHECKING:
+    from fer_lightning.faces.face_model import FaceModel
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -70,13 +73,36 @@ class Predictor:
         }
 
 
+class FilePredictor:
+    """Exported file in place of a network: uint8 faces (B, 48, 48) -> probabilities float32 (B, K).
+
+    threads  CPU threads that the file was opened with
+    """
+
+    def __init__(self, model: "FaceModel", threads: int) -> None:
+        self.model, self.threads = model, threads
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return torch.from_numpy(self.model(images.numpy()))
+
+    def facts(self) -> dict[str, Any]:
+        weights = f"weights={self.model.metadata.weights['form']}"
+        return {"device": "cpu", "threads": self.threads, "precision": weights, "views": 1}
+
+    def identity(self) -> dict[str, Any]:
+        metadata = self.model.metadata
+        return {"name": metadata.name, "sha256": self.model.sha256, "temperature": metadata.temperature}
+
+
 def batches_of(table: FaceTable, rows: np.ndarray, batch_size: int) -> EvalLoader:
     """The batches in which a run on one device evaluates these rows."""
     pixels, labels = torch.from_numpy(table.pixels), torch.from_numpy(np.array(table.labels, np.int64))
     return EvalLoader(FaceDataset(pixels, labels, torch.from_numpy(np.array(rows, np.int64))), batch_size)
 
 
-def rows_and_probabilities(predictor: Predictor, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rows_and_probabilities(
+    predictor: Predictor | FilePredictor, batches: Iterable[Batch]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows (N,), labels (N,) and probabilities (N, K), ascending by row."""
     parts = [(batch["row"], batch["target"], predictor(batch["image"])) for batch in batches]
     rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
@@ -84,7 +110,7 @@ def rows_and_probabilities(predictor: Predictor, batches: Iterable[Batch]) -> tu
     return rows[order], labels[order], probabilities[order]
 
 
-def latency(predictor: Predictor, images: Tensor, batch_size: int) -> dict[str, Any]:
+def latency(predictor: Predictor | FilePredictor, images: Tensor, batch_size: int) -> dict[str, Any]:
     """Median milliseconds of one image alone, and images a second in batches, from stored face to probabilities.
 
     images  uint8 (B, 48, 48) to measure with, repeated up to `batch_size`

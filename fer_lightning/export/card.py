@@ -25,6 +25,8 @@ def card(metadata: Metadata, file: str) -> str:
         ("## How it was trained", _training(metadata)),
         ("## How often it is right", _accuracy(metadata)),
         ("## What it takes for what", _confusion(metadata)),
+        ("## How far to trust a probability", _calibration(metadata)),
+        ("## What the file stores", _file(metadata)),
         ("## Where the faces come from", _provenance(metadata)),
         ("## Limits", LIMITS),
         ("## The law", LAW),
@@ -115,6 +117,70 @@ def _confusion(metadata: Metadata) -> str:
     )
 
 
+def _calibration(metadata: Metadata) -> str:
+    entry = metadata.calibration
+    if entry is None:
+        return (
+            "Nobody has measured it: no validation rows were at hand when the file was exported. Its temperature is 1, "
+            "so a probability is what the network learned, which is often too high or too low."
+        )
+    figures = [
+        (name, *(_percent(entry[when][key]) for key in ("acc", "ece")), f"{entry[when]['ce']:.3f}")
+        for name, when in (("checkpoint, as trained", "before"), ("this file", "after"))
+    ]
+    thresholds = [
+        (f"{part['threshold']:.1f}", _percent(part["coverage"]), _percent(part["accuracy"]))
+        for part in entry["by_confidence"]
+    ]
+    return "\n\n".join(
+        (
+            f"The file divides the logits by {metadata.temperature:.3f}. This temperature has the smallest "
+            f"cross-entropy on the {entry['rows']:,} validation rows (Guo et al. 2017, arXiv:1706.04599). The same "
+            "rows chose the checkpoint and are measured here, so other faces can be a little worse:",
+            _table(("validation rows", "accuracy", "calibration error", "cross-entropy, nats"), figures),
+            "If faces whose highest probability is below a threshold are left unanswered:",
+            _table(("threshold", "share of faces answered", "accuracy on these"), thresholds),
+        )
+    )
+
+
+def _file(metadata: Metadata) -> str:
+    form, size = metadata.weights["form"], metadata.weights["bytes"]
+    return "\n".join(
+        (
+            f"- Weights as {form}, {size / 1e6:.2f} MB. All computation is in float32.",
+            f"- Compared with the checkpoint: {checked_in_words(metadata)}.",
+            "- The test figures above were measured with the checkpoint.",
+        )
+    )
+
+
+def checked_in_words(metadata: Metadata) -> str:
+    """Return how close the file is to its checkpoint; "not compared" if nobody has looked."""
+    entry = metadata.checked
+    if entry is None:
+        return "not compared"
+    return (
+        f"equal labels on {100 * entry['equal_labels']:.2f} % of {entry['faces']:,} {entry['words']}, and "
+        f"probabilities within {entry['difference']:.1g}"
+    )
+
+
+def calibration_in_words(metadata: Metadata) -> str:
+    """Return the temperature with the validation figures before and after."""
+    entry = metadata.calibration
+    if entry is None:
+        return "not calibrated, temperature 1: no validation rows at hand (data_root=PATH names the store)"
+    (acc, ece, ce), (new_acc, new_ece, new_ce) = (
+        [entry[when][key] for key in ("acc", "ece", "ce")] for when in ("before", "after")
+    )
+    return (
+        f"temperature {metadata.temperature:.3f}; on {entry['rows']:,} validation rows, checkpoint to file: accuracy "
+        f"{_percent(acc)} to {_percent(new_acc)}, calibration error {_percent(ece)} to {_percent(new_ece)}, "
+        f"cross-entropy {ce:.3f} to {new_ce:.3f}"
+    )
+
+
 def _provenance(metadata: Metadata) -> str:
     if metadata.data["name"] == "synthetic":
         return DRAWN
@@ -168,8 +234,8 @@ LIMITS = """\
 - **How a face is seen.** Tilted, turned, covered (hands, masks, hair, glasses) or badly lit faces are outside what it
   knows, and it answers all the same. It sees 48 x 48 grey pixels: no colour, no detail, no movement, no context.
 - **What it has no word for.** Every face gets one of its words, a face of concentration or pain as well.
-- **Probabilities.** They say how sure the network is, which is not how often it is right. Where the highest is low, the
-  honest answer is: unknown.
+- **Probabilities.** They say how sure the network is. That is how often it is right on faces like its validation rows
+  only. If the highest is low, the honest answer is: unknown.
 - **Rare classes.** Look at the recall by class above before you build on one of them."""
 
 LAW = """\

@@ -1,6 +1,7 @@
-"""What a run says about itself, and the faces on which its file is held against it. No test row is looked at here."""
+"""What a run reports about itself, and the faces on which its file is compared with it. No test row is read here."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,21 @@ from fer_lightning.runs.run_folder import git_state, now
 from fer_lightning.statistics.metrics import per_class
 
 FIGURES = ("acc", "f1_macro", "recall_mean")
-FACES = 1000
+FACES = 1000  # that are compared at least, if there are as many
+
+
+@dataclass(frozen=True)
+class ComparisonFaces:
+    """Faces on which a file is compared with its checkpoint.
+
+    pixels  uint8 (N, 48, 48); the validation rows come first
+    labels  int64 (V,), class indices of the validation rows; V = 0 if the run's own rows are not at hand
+    words   what the faces are
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    words: str
 
 
 def describe(run: TrainedRun) -> Metadata:
@@ -48,10 +63,10 @@ def taxonomy_of(run: TrainedRun) -> Taxonomy:
     return TAXONOMIES[run.config.data.taxonomy]
 
 
-def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> tuple[np.ndarray, str]:
-    """uint8 (N, 48, 48) and what they are, in words: the run's validation rows, and then training rows, up to 1,000.
+def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
+    """Return all validation rows of the run, and training rows if there are fewer than 1,000.
 
-    or_drawn  where the run's faces are not here, or are others now, take drawn ones instead of a UserError
+    or_drawn  if the run's faces are not here, or are others now, return drawn ones instead of raising UserError
     """
     try:
         table, split = run.faces()
@@ -61,9 +76,11 @@ def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> tuple[np.ndarray, st
         from fer_lightning.data import synthetic
 
         drawn = synthetic.load(rows=FACES, taxonomy=taxonomy_of(run).name)
-        return drawn.pixels, "drawn faces, since the run's own are not here (data_root=PATH names their store)"
-    rows = np.concatenate([split.val, split.train])[:FACES]
-    return table.pixels[np.sort(rows)], "validation rows" if len(split.val) >= FACES else "validation and training rows"
+        return ComparisonFaces(drawn.pixels, np.zeros(0, np.int64), "drawn faces")
+    more = max(0, FACES - len(split.val))
+    rows = np.concatenate([split.val, split.train[:more]])
+    words = "validation rows" if not more else "validation and training rows"
+    return ComparisonFaces(table.pixels[rows], np.asarray(table.labels[split.val], np.int64), words)
 
 
 def _network(run: TrainedRun) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def join(network: onnx.ModelProto) -> onnx.ModelProto:
     network.ir_version = IR_VERSION
     (grey,), (taken,) = crop.graph.output, network.graph.input
     model = compose.merge_models(crop, network, [(grey.name, taken.name)], name="faces")
+    del model.opset_import[:]
+    model.opset_import.extend(network.opset_import)  # merge_models repeats the domain ''
     model.producer_name = "fer_lightning"
     onnx.checker.check_model(model, full_check=True)
     return model

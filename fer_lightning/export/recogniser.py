@@ -1,4 +1,4 @@
-"""A trained network as a graph, and the proof that it says what the checkpoint says. The one room here with torch."""
+"""A trained network as an ONNX graph. The only module of this folder that imports torch at its top."""
 
 import logging
 import warnings
@@ -12,11 +12,28 @@ from torch import Tensor, nn
 from fer_lightning.augment.warp import identity, pixel_matrices
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export import graph
+from fer_lightning.export.weights import fold_batch_norms, store_weights
 from fer_lightning.faces.crop import SIDE
-from fer_lightning.faces.face_model import OUTPUT, FaceModel
+from fer_lightning.faces.face_model import OUTPUT
 from fer_lightning.models.network import Network
 
-BATCH = 100  # faces at once while the two are compared
+
+class Checkpoint:
+    """A run's network in float32 on the CPU: faces uint8 (N, 48, 48) -> probabilities float32 (N, K).
+
+    input_size, mean, std  of the run's model
+    """
+
+    def __init__(self, network: Network, input_size: int, mean: float, std: float) -> None:
+        self.network, self._how = network, {"input_size": input_size, "mean": mean, "std": std}
+        self._predictor = Predictor(network, [None], device=torch.device("cpu"), **self._how)
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self._predictor(torch.from_numpy(pixels)).numpy()
+
+    def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
+        """Return the graph that divides the logits by `temperature` and stores its weights in the form `weights`."""
+        return to_onnx(Recogniser(self.network, temperature=temperature, **self._how), weights)
 
 
 class Recogniser(nn.Module):
@@ -25,11 +42,12 @@ class Recogniser(nn.Module):
     The same as `Predictor` with a single view, in operations that ONNX has too.
 
     input_size, mean, std  of the run's model
+    temperature            number that divides the logits
     """
 
-    def __init__(self, network: Network, input_size: int, mean: float, std: float) -> None:
+    def __init__(self, network: Network, input_size: int, mean: float, std: float, temperature: float = 1.0) -> None:
         super().__init__()
-        self.network, self.mean, self.std = network, mean, std
+        self.network, self.mean, self.std, self.temperature = network, mean, std, temperature
         self.resized = input_size != SIDE
         if self.resized:
             down, across = resize_matrices(input_size)
@@ -40,7 +58,7 @@ class Recogniser(nn.Module):
         if self.resized:
             grey = torch.floor(self.down @ grey @ self.across.T + 0.5)
         image = (grey / 255 - self.mean) / self.std
-        return self.network(image[:, None]).softmax(dim=1)
+        return (self.network(image[:, None]) / self.temperature).softmax(dim=1)
 
 
 def resize_matrices(size: int) -> tuple[Tensor, Tensor]:
@@ -58,10 +76,11 @@ def resize_matrices(size: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(down.astype(np.float32)), torch.from_numpy(across.astype(np.float32))
 
 
-def to_onnx(recogniser: Recogniser) -> onnx.ModelProto:
+def to_onnx(recogniser: Recogniser, weights: str) -> onnx.ModelProto:
     """Crops uint8 (N, H, W, C) to probabilities float32 (N, K), for any N, H, W, and C 1 (grey) or 3 (RGB).
 
     recogniser  on the CPU, in evaluation mode
+    weights     form in which they are stored: float32, float16 or int8
     """
     faces = torch.zeros(2, SIDE, SIDE)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -78,7 +97,10 @@ def to_onnx(recogniser: Recogniser) -> onnx.ModelProto:
             external_data=False,
             verbose=False,
         )
-    return graph.join(_without_traces(program.model_proto))
+    model = _without_traces(program.model_proto)
+    fold_batch_norms(model)
+    store_weights(model, weights)
+    return graph.join(model)
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -88,12 +110,3 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
         del part.metadata_props[:]
         part.ClearField("doc_string")
     return model
-
-
-def greatest_difference(model: FaceModel, predictor: Predictor, faces: np.ndarray) -> float:
-    """The farthest that a probability of the file is from the checkpoint's, over faces uint8 (N, 48, 48); or NaN."""
-    farthest = [0.0]
-    for start in range(0, len(faces), BATCH):
-        part = np.ascontiguousarray(faces[start : start + BATCH])
-        farthest.append(np.abs(model(part) - predictor(torch.from_numpy(part)).numpy()).max())
-    return float(np.max(farthest))

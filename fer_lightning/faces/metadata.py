@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from fer_lightning.faces.crop import FILTER, SIDE, SIDE_OF_HEIGHT
 from fer_lightning.labels import TAXONOMIES
+from fer_lightning.statistics.calibration import TEMPERATURES
 
 if TYPE_CHECKING:
     import onnx
 
-FORMAT = 1
+FORMAT = 2  # 2: weights, temperature, checked, calibration
 KEY = "fer_lightning"  # of the ONNX file's metadata
 MOST_ROWS = 10**9  # that a count can mean
+MOST_NATS = 1000  # that a cross-entropy can mean
 CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey": "BT.601"}
 
 
@@ -31,6 +33,12 @@ class Metadata:
     recall        {class: share of its test rows that were found, or None}
     confusion     K x K counts of test rows, true class by predicted class; None where the run has no test rows
     commit        of the code that exported it; `exported`: when, ISO 8601
+    weights       {"form": float32, float16 or int8, "bytes": size of the stored arrays}; None until there is a graph
+    temperature   number by which the file divides the logits; 1 if no validation rows were at hand
+    checked       {"faces": number, "words": which faces, "difference": largest one between a probability of the file
+                  and of the checkpoint, "equal_labels": share}; None until the two are compared
+    calibration   {"rows": validation rows, "before" and "after": {"acc", "ece", "ce"}, "by_confidence": [{"threshold",
+                  "coverage", "accuracy"}]}; before: the checkpoint, after: the file; None without validation rows
     """
 
     name: str
@@ -44,6 +52,10 @@ class Metadata:
     confusion: tuple[tuple[int, ...], ...] | None
     commit: str
     exported: str
+    weights: dict[str, Any] | None = None
+    temperature: float = 1.0
+    checked: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -105,6 +117,10 @@ def _is_share(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= 1
 
 
+def _is_nats(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= MOST_NATS
+
+
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST_ROWS
 
@@ -113,8 +129,37 @@ def _is_object(value: Any, fits: Callable[[Any], bool] = lambda value: True) -> 
     return isinstance(value, dict) and all(fits(part) for part in value.values())
 
 
+def _has(value: Any, **fits: Callable[[Any], bool]) -> bool:
+    """Return True if `value` is an object with exactly these keys, whose values fit."""
+    return isinstance(value, dict) and value.keys() == fits.keys() and all(fits[key](value[key]) for key in fits)
+
+
 def _is_list(value: Any, fits: Callable[[Any], bool]) -> bool:
     return isinstance(value, list) and all(fits(part) for part in value)
+
+
+def _is_checked(value: Any) -> bool:
+    return _has(value, faces=_is_count, words=_is_text, difference=_is_share, equal_labels=_is_share)
+
+
+def _is_calibration(value: Any) -> bool:
+    return _has(
+        value,
+        rows=_is_count,
+        before=_are_figures,
+        after=_are_figures,
+        by_confidence=lambda entries: _is_list(entries, _is_threshold),
+    )
+
+
+def _are_figures(value: Any) -> bool:
+    return _has(value, acc=_is_share, ece=_is_share, ce=_is_nats)
+
+
+def _is_threshold(value: Any) -> bool:
+    return _has(
+        value, threshold=_is_share, coverage=_is_share, accuracy=lambda share: share is None or _is_share(share)
+    )
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
@@ -124,4 +169,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "metrics": lambda value: _is_object(value, lambda part: _is_object(part, _is_share)),
     "recall": lambda value: _is_object(value, lambda part: part is None or _is_share(part)),
     "confusion": lambda value: value is None or _is_list(value, lambda row: _is_list(row, _is_count)),
+    "weights": lambda value: _has(value, form=_is_text, bytes=_is_count),
+    "temperature": lambda value: type(value) in (int, float) and TEMPERATURES[0] <= value <= TEMPERATURES[1],
+    "checked": lambda value: value is None or _is_checked(value),
+    "calibration": lambda value: value is None or _is_calibration(value),
 }

@@ -44,6 +44,12 @@ INCIDENTAL = (
 LONGEST_NAME = 120
 
 
+def run_of(path: Path) -> Path:
+    """Return the run folder that an evaluation folder lies in; any other path is returned as it is."""
+    of_evaluation = path.parent.name == "evaluation" and (path / "metrics.json").is_file()
+    return path.parents[1] if of_evaluation else path
+
+
 def job_name(overrides: list[str], seed: int) -> str:
     """The folder of a run below outputs/<name>/: its arm and its seed."""
     return "_".join(part for part in (arm_name(overrides), f"seed-{seed}") if part)

@@ -95,6 +95,32 @@ def test_no_difference_is_told_with_what_could_have_been_seen():
     assert f"is about {100 * entry['smallest_shown']:.1f} points" in entry["verdict"]
 
 
+def test_each_figure_has_its_own_verdict():
+    """B is as often right as A, and far surer."""
+    a, _ = pair(2000, 0, 0)
+    sure = np.where(a.probabilities == a.probabilities.max(axis=1, keepdims=True), 0.98, 0.01).astype(np.float32)
+    entry = compare(a, dataclasses.replace(a, probabilities=sure), **FAST)["all"]
+    assert entry["ece"]["difference"] == pytest.approx(np.abs(0.98 - 0.6) - np.abs(0.6 - 0.6), abs=0.02)
+    assert {name: entry[name]["b_is"] for name in ("acc", "f1_macro", "recall_mean", "ece")} == {
+        "acc": "no difference shown",
+        "f1_macro": "no difference shown",
+        "recall_mean": "no difference shown",
+        "ece": "higher",
+    }
+    better = compare(*pair(2000, 40, 120), **FAST)["all"]
+    assert better["acc"]["b_is"] == better["f1_macro"]["b_is"] == "higher"
+    worse = compare(*pair(2000, 120, 40), **FAST)["all"]
+    assert worse["acc"]["b_is"] == "lower"
+
+
+def test_accuracy_is_undecided_if_either_test_is():
+    """An interval that just excludes 0 is no verdict without the exact test."""
+    entry = compare(*pair(60, 0, 5), **FAST)["all"]
+    assert entry["acc"]["low"] > 0
+    assert entry["mcnemar_p"] > 0.05
+    assert entry["acc"]["b_is"] == "no difference shown"
+
+
 def test_the_interval_is_paired():
     """Two runs that mostly fail on the same rows differ by less than the intervals of each would allow."""
     figure = compare(*pair(2000, 5, 15), **FAST)["all"]["acc"]
@@ -165,4 +191,4 @@ def test_the_table_fits_into_80_characters():
     lines = shown(difference_table(compare(*pair(2000, 40, 120), **FAST)["all"], "2,000 test rows, in %"))
     assert "B − A, points" in lines
     assert "…" not in lines
-    assert len(lines.splitlines()) == 5
+    assert len(lines.splitlines()) == 6

@@ -1,5 +1,6 @@
 """`python -m fer_lightning.compare`: what it prints, what it needs, and that it leaves nothing behind."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from fer_lightning.data.ingest import ingest
+from fer_lightning.data.store import open_store
 from fer_lightning.evaluation import compare
 from fer_lightning.evaluation.predictions import Predictions, write_predictions
 
@@ -100,6 +103,138 @@ def test_mistakes_are_told_in_words(arguments, words, runs, monkeypatch, capsys)
     told = capsys.readouterr().err
     for word in words:
         assert word in told
+
+
+def probabilities(rows: int = 600, share: float = 0.6, seed: int = 3) -> np.ndarray:
+    """float32 (rows, 3) of another program, right on about this share of the rows."""
+    random = np.random.default_rng(seed)
+    right = random.random(rows) < share
+    predicted = np.where(right, np.arange(rows) % 3, (np.arange(rows) + 1) % 3)
+    return (0.1 + 0.7 * np.eye(3)[predicted]).astype(np.float32)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_file_of_another_program_takes_rows_and_labels_from_the_run(runs, tmp_path, monkeypatch, capsys, swapped):
+    file = tmp_path / "other.PrivateTest.npy"
+    np.save(file, probabilities())
+    sides = (file, runs[1]) if swapped else (runs[1], file)
+    called(*sides, "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
+    entry = json.loads((tmp_path / "c.json").read_text())["all"]
+    own, other = ("b", "a") if swapped else ("a", "b")
+    assert entry["acc"][other] == pytest.approx((probabilities().argmax(axis=1) == np.arange(600) % 3).mean())
+    assert entry["acc"][own] == pytest.approx(0.8, abs=0.05)
+    assert entry["better"] == own.upper()
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "does not say which rows its model was trained and selected on" in printed
+    assert "calibration error" in printed
+    assert "One seed each" not in printed
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A store of 30 test rows, which it sorts."""
+    random, folder = np.random.default_rng(0), tmp_path_factory.mktemp("data")
+    lines = [f"{code % 7},{' '.join(map(str, random.integers(256, size=2304)))},PrivateTest" for code in range(30)]
+    (folder / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
+    ingest(str(folder / "fer2013.csv"), str(folder / "store"))
+    return folder / "store"
+
+
+def run_on(root: Path, path: Path) -> Path:
+    """Write predictions.csv of a network that is always right on the rows of a store."""
+    opened = open_store(root)
+    images = np.array([digest.tobytes().hex() for digest in opened.digests])
+    labels, flags = np.array(opened.labels, np.int64), np.ones(30, bool)
+    right = (0.05 + 0.65 * np.eye(7)[labels]).astype(np.float32)
+    classes = tuple(opened.manifest["classes"])
+    write_predictions(
+        path / "predictions.csv", Predictions(np.arange(30), images, labels, right, flags, flags, None, classes)
+    )
+    return path
+
+
+def test_a_file_in_the_order_of_the_csv_is_sorted_like_its_store(store, tmp_path, monkeypatch):
+    run, file = run_on(store, tmp_path / "run"), tmp_path / "other.npy"
+    np.save(file, (0.05 + 0.65 * np.eye(7)[np.arange(30) % 7]).astype(np.float32))  # right, in the order of the CSV
+    called(run, file, "--csv-order", store, "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
+    assert json.loads((tmp_path / "c.json").read_text())["all"]["acc"]["b"] == 1
+    called(run, file, "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
+    assert json.loads((tmp_path / "c.json").read_text())["all"]["acc"]["b"] < 1
+
+
+def test_another_store_has_no_order_for_a_run(store, runs, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "other.npy", probabilities())
+    for root, words in ((store, "holds other images than the run"), (tmp_path, "there is no store of faces")):
+        with pytest.raises(SystemExit):
+            called(runs[0], tmp_path / "other.npy", "--csv-order", root, monkeypatch=monkeypatch)
+        assert f"--csv-order {root}: {words}" in capsys.readouterr().err
+
+
+def test_an_evaluation_in_a_run_is_a_side_and_knows_its_run(runs, monkeypatch, capsys):
+    for run in runs:
+        (run / "summary.json").write_text(json.dumps({"split": {"name": "official", "checksum": "one"}}))
+    evaluation = write(runs[0] / "evaluation" / "face" / "predictions.csv", 0.7).parent
+    (evaluation / "metrics.json").write_text("{}")
+    called(evaluation, runs[1], monkeypatch=monkeypatch)
+    assert "was trained on split" not in capsys.readouterr().out
+
+
+def damaged(change):
+    def write_file(path: Path) -> None:
+        values = probabilities()
+        np.save(path, change(values), allow_pickle=True)
+
+    return write_file
+
+
+def first_row(*values: float):
+    def change(array: np.ndarray) -> np.ndarray:
+        array[7] = values
+        return array
+
+    return change
+
+
+FILES = {
+    "missing": (lambda path: None, ["no such file. Name a run folder, or a .npy file"]),
+    "text": (lambda path: path.write_text("0.1,0.2,0.7"), ["cannot be read as a .npy file", "numpy.save"]),
+    "objects": (damaged(lambda values: values.astype(object)), ["cannot be read as a .npy file"]),
+    "several arrays": (lambda path: np.savez(path.open("wb"), a=probabilities()), ["several arrays"]),
+    "cut off": (lambda path: path.write_bytes(cut_off()), ["cannot be read as a .npy file"]),
+    "float64": (damaged(lambda values: values.astype(np.float64)), ["holds float64 (600, 3); must be float32"]),
+    "fewer rows": (
+        damaged(lambda values: values[:-1]),
+        ["holds float32 (599, 3); must be float32 (600, 3)", "600 rows"],
+    ),
+    "other classes": (damaged(lambda values: values[:, :2]), ["(600, 2)", "in this order: a, b, c."]),
+    "logits": (damaged(first_row(-0.5, 1.2, 0.3)), ["row 7: holds -0.5, 1.2, 0.3", "not logits"]),
+    "no number": (damaged(first_row(np.nan, 0, 1)), ["row 7: holds nan, 0, 1; each value must be from 0 to 1"]),
+    "other sums": (damaged(first_row(0.2, 0.2, 0.2)), ["row 7: the values 0.2, 0.2, 0.2 add up to 0.6", "must be 1"]),
+}
+
+
+def cut_off() -> bytes:
+    file = io.BytesIO()
+    np.save(file, probabilities())
+    return file.getvalue()[:-100]
+
+
+@pytest.mark.parametrize(("make", "words"), FILES.values(), ids=FILES)
+def test_a_file_that_holds_no_probabilities_is_rejected(make, words, runs, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "other.npy"
+    make(file)
+    with pytest.raises(SystemExit) as ended:
+        called(runs[0], file, monkeypatch=monkeypatch)
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    for word in (str(file), *words):
+        assert word in shown
+
+
+def test_two_files_hold_no_labels(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        called(tmp_path / "a.npy", tmp_path / "b.npy", monkeypatch=monkeypatch)
+    assert "both are .npy files, which hold no labels. Name a run folder" in capsys.readouterr().err
 
 
 def test_no_torch_is_needed(runs):

@@ -13,6 +13,7 @@ import torch
 import yaml
 from conftest import ROOT, TINY, composed
 from disks import read_only
+from face_models import drawn_metadata, drawn_model
 from omegaconf import OmegaConf
 
 import train
@@ -21,6 +22,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation import evaluate
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.evaluation.trained_run import open_run
+from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.runs.run_folder import RunFolder
 
 RUN = (*TINY, "ema_decay=0.9", "stn=affine", "augment=mix", "model.input_size=56", "data.eval_batch_size=8")
@@ -116,6 +118,50 @@ def test_views_average_probabilities_over_the_same_rows(run, capsys):
         for words in ("all", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "PrivateTest was read"):
             assert words in printed
         assert printed.rstrip().endswith(str(run / "evaluation" / tta))
+
+
+@pytest.fixture
+def file(run, tmp_path) -> Path:
+    """An exported file whose metadata names the split of the run."""
+    split = RunFolder(run).summary()["split"]["checksum"]
+    data = drawn_metadata().data | {"split_checksum": split}
+    return drawn_model(tmp_path / "small face.onnx", temperature=3.0, data=data)
+
+
+def test_an_exported_file_is_evaluated_on_the_rows_of_the_run(run, file, capsys):
+    evaluate.evaluate(evaluate.config([f"run={run}", f"model={file}"]))
+    folder = run / "evaluation" / "small face"
+    assert {path.name for path in folder.iterdir()} == FILES
+    own, found = read_predictions(run / "predictions.csv"), read_predictions(folder / "predictions.csv")
+    np.testing.assert_array_equal(found.images, own.images)
+    pixels = open_run(run).faces()[0].pixels[found.rows]
+    np.testing.assert_allclose(found.probabilities, FaceModel(file)(pixels), atol=1e-6)
+    entry = json.loads((folder / "metrics.json").read_text())
+    assert entry["model"] == {"name": "drawn/seed-0", "sha256": FaceModel(file).sha256, "temperature": 3.0}
+    assert (entry["precision"], entry["views"], entry["device"]) == ("weights=float32", 1, "cpu")
+    assert "epoch" not in entry
+    with open(run / "test_reads.csv", newline="") as lines:
+        assert [line["tta"] for line in csv.DictReader(lines)] == ["none", "small face"]
+    printed = capsys.readouterr().out
+    assert "model=small face.onnx" in printed
+    assert "the run itself reported" not in printed
+
+
+def test_a_file_on_validation_rows_is_no_look_at_the_test_rows(run, file):
+    reads = (run / "test_reads.csv").read_bytes()
+    evaluate.evaluate(evaluate.config([f"run={run}", f"model={file}", "rows=val"]))
+    assert (run / "evaluation" / "val_small face" / "predictions.csv").is_file()
+    assert (run / "test_reads.csv").read_bytes() == reads
+
+
+@pytest.mark.parametrize(
+    ("taxonomy", "words"), [("fer2013", "trained on split 111111111111"), ("learning_game", "its classes are")]
+)
+def test_a_file_of_other_classes_or_another_split_is_rejected(run, tmp_path, taxonomy, words):
+    file = drawn_model(tmp_path / "face.onnx", taxonomy)
+    with pytest.raises(UserError, match=words):
+        evaluate.evaluate(evaluate.config([f"run={run}", f"model={file}"]))
+    assert not (run / "evaluation").exists()
 
 
 def test_each_evaluation_is_counted(run):
@@ -233,7 +279,10 @@ def test_a_run_that_is_going_on_is_left_alone(run):
 COMMAND_LINES = [
     ([], ["run is not set", "run=outputs/"]),
     (["rnu=x"], ["rnu", "Did you mean run?"]),
-    (["run=x", "model=emonext"], ["model", "Allowed: run, tta, rows, data_root"]),
+    (["run=x", "loss=focal"], ["loss", "Allowed: run, model, tta, rows, data_root"]),
+    (["run=x", "model=face.onnx", "tta=flip"], ["model=face.onnx: a file has one view. Drop tta=flip."]),
+    (["run=x", "model=face.onnx", "device=cuda"], ["evaluated on the CPU. Drop device=cuda."]),
+    (["run=x", "model=a/ten_crop.onnx"], ["evaluation/ten_crop/ is the folder of another evaluation. Rename the file"]),
     (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, ten_crop"]),
     (["run=x", "device=tpu"], ["device='tpu'", "auto, cpu, cuda"]),
     (["run=x", "threads=0"], ["threads=0", "1 or more"]),

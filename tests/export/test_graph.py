@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
-from fer_lightning.export.graph import grey_faces
+from fer_lightning.export.graph import OPSET, grey_faces, join
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,21 @@ def test_they_are_within_one_level_where_a_side_grows(levels, height, width):
 def test_grey_crops_stay_as_they_are(levels):
     grey = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), np.uint8)
     np.testing.assert_array_equal(levels(grey), grey[..., 0])
+
+
+def test_a_joined_graph_names_each_operator_set_once():
+    """onnxruntime.quantization refuses a file that names one twice."""
+    network = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["grey"], ["levels"]),
+            helper.make_node("Softmax", ["levels"], ["probabilities"], axis=1),
+        ],
+        "network",
+        [helper.make_tensor_value_info("grey", TensorProto.FLOAT, ["N", 48, 48])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 2304])],
+    )
+    model = join(helper.make_model(network, opset_imports=[helper.make_opsetid("", OPSET)]))
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
 
 
 @pytest.mark.parametrize("channels", [2, 4])

@@ -1,5 +1,6 @@
 """Every network and transformer becomes a file that says what it says; test_export.py looks at one in full."""
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -9,13 +10,14 @@ from face_models import drawn_metadata
 
 from fer_lightning.data import synthetic
 from fer_lightning.evaluation.torch_predictor import Predictor
-from fer_lightning.export.__main__ import MOST_APART
-from fer_lightning.export.recogniser import Recogniser, greatest_difference, resize_matrices, to_onnx
+from fer_lightning.export.comparison import LARGEST_DIFFERENCE
+from fer_lightning.export.recogniser import Checkpoint, resize_matrices
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.metadata import embed
 from fer_lightning.training import build
 
 NETWORKS = {
+    "whitened_cnn": ("model=whitened_cnn", "stn=none", "model.channels=[8,16,24]"),
     "resemotenet": ("model=resemotenet", "stn=none", "model.width=0.0625"),
     "se_resnet": (
         "model=se_resnet",
@@ -51,16 +53,16 @@ def faces():
     return synthetic.load(rows=100).pixels[:33]
 
 
-def predictor_of(overrides, faces):
-    """An untrained network, as a run evaluates faces with it."""
+def checkpoint_of(overrides, faces):
+    """An untrained network with other logits for each face."""
     config = composed("data=synthetic", *overrides)
     network = distinct(build.build_network(config, 7)).eval()
     how = {"input_size": config.model.input_size, "mean": config.model.mean, "std": config.model.std}
-    predictor = Predictor(network, [None], device=torch.device("cpu"), **how)
-    image = predictor.transform.evaluate(torch.from_numpy(faces)).expand(-1, network.in_channels, -1, -1)
+    evaluated = Predictor(network, [None], device=torch.device("cpu"), **how)
+    image = evaluated.transform.evaluate(torch.from_numpy(faces)).expand(-1, network.in_channels, -1, -1)
     with torch.no_grad():
         network.backbone = Spread(network.backbone, network.stn(image))
-    return predictor, Recogniser(network, **how)
+    return Checkpoint(network, **how)
 
 
 @pytest.mark.parametrize("size", [32, 40, 47, 64, 75, 96, 100, 128, 224, 299])
@@ -74,11 +76,11 @@ def test_faces_are_resized_to_the_same_grey_levels(faces, size):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_and_transformer(tmp_path, faces, name):
-    predictor, recogniser = predictor_of(NETWORKS[name], faces)
-    graph = to_onnx(recogniser)
+    checkpoint = checkpoint_of(NETWORKS[name], faces)
+    graph = checkpoint.to_onnx()
     embed(graph, drawn_metadata())
     onnx.save(graph, tmp_path / "face.onnx")
     model = FaceModel(tmp_path / "face.onnx")
     assert model(faces).std(axis=0).mean() > 0.02  # the comparison could fail
-    assert greatest_difference(model, predictor, faces) < MOST_APART / 2
-    assert greatest_difference(model, predictor, faces[:1]) < MOST_APART / 2
+    np.testing.assert_allclose(model(faces), checkpoint(faces), atol=LARGEST_DIFFERENCE / 2, rtol=0)
+    np.testing.assert_allclose(model(faces[:1]), checkpoint(faces[:1]), atol=LARGEST_DIFFERENCE / 2, rtol=0)

@@ -142,7 +142,7 @@ def of_an_unknown_operator(path):
         (empty, r"no ONNX file, or a damaged one \(0 bytes\)"),
         (damaged, "no ONNX file, or a damaged one"),
         (unlabelled, "an ONNX file of another program.*which classes it has.*make one: python -m fer_lightning.export"),
-        (lambda path: drawn_model(path, format=7), "its metadata has format 7, and this version reads format 1"),
+        (lambda path: drawn_model(path, format=7), "its metadata has format 7, and this version reads format 2"),
         (lambda path: drawn_model(path, crop=CROP | {"side_of_height": 1.3}), "its faces were cut by .*1.3.*export it"),
         (of_other_classes, "gives 7 probabilities for a face, and its metadata names 8 classes"),
         (with_weights_elsewhere, "its weights lie in other files beside it, which are never opened"),

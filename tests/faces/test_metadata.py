@@ -20,7 +20,7 @@ def test_what_is_written_is_read(taxonomy):
         ("{", "cannot be read as JSON"),
         ("[1]", "is no JSON object"),
         ("[" * 100_000, "cannot be read as JSON"),
-        ("{}", "has format None, and this version reads format 1"),
+        ("{}", "has format None, and this version reads format 2"),
     ],
 )
 def test_what_is_none_of_ours_is_refused(text, message):
@@ -31,7 +31,11 @@ def test_what_is_none_of_ours_is_refused(text, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "has format 2"),
+        ({"format": 1}, "has format 1, and this version reads format 2"),
+        ({"temperature": 0}, "has an odd value at 'temperature'"),
+        ({"weights": None}, "has an odd value at 'weights'"),
+        ({"checked": {"faces": 3}}, "has an odd value at 'checked'"),
+        ({"calibration": {"rows": 3, "before": {}, "after": {}, "by_confidence": []}}, "an odd value at 'calibration'"),
         ({"classes": ["sad", "angry"]}, "has the classes of fer2013 in another order, or others"),
         ({"classes": "angry"}, "has an odd value at 'classes'"),
         ({"taxonomy": "moods"}, "names the classes 'moods', and this version knows fer2013, learning_game"),

@@ -14,14 +14,15 @@ from fer_lightning.labels import TAXONOMIES
 ROWS = 100  # test rows of each class that its metadata claims
 
 
-def drawn_model(path: Path, taxonomy: str = "fer2013", **changes: Any) -> Path:
+def drawn_model(path: Path, taxonomy: str = "fer2013", *, temperature: float = 1.0, **changes: Any) -> Path:
     """Write a model of faces uint8 (N, H, W, C) whose probabilities follow from a crop's mean brightness; -> `path`.
 
     The grey levels fall into K equal bands, from dark to bright, one for each class in the taxonomy's order. A class's
     logit is -d^2 with d the distance of the mean from the middle of its band, in half bands: in the middle of a band
     its class has 0.96 and more, at an edge the two neighbours have 0.49 each. `crop_of` makes a crop for a class.
 
-    changes  fields of the metadata to be other than plausible
+    temperature  divides the logits
+    changes      fields of the metadata to be other than plausible
     """
     classes = TAXONOMIES[taxonomy].classes
     half_band = 255 / len(classes) / 2
@@ -33,7 +34,8 @@ def drawn_model(path: Path, taxonomy: str = "fer2013", **changes: Any) -> Path:
         helper.make_node("Sub", ["mean", "middles"], ["away"]),
         helper.make_node("Div", ["away", "half_band"], ["distance"]),
         helper.make_node("Mul", ["distance", "distance"], ["square"]),
-        helper.make_node("Neg", ["square"], ["logits"]),
+        helper.make_node("Neg", ["square"], ["sharp"]),
+        helper.make_node("Div", ["sharp", "temperature"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     constants = {
@@ -41,6 +43,7 @@ def drawn_model(path: Path, taxonomy: str = "fer2013", **changes: Any) -> Path:
         "last": np.array([1], np.int64),
         "middles": middles,
         "half_band": np.array(half_band, np.float32),
+        "temperature": np.array(temperature, np.float32),
     }
     graph = helper.make_graph(
         nodes,
@@ -50,7 +53,7 @@ def drawn_model(path: Path, taxonomy: str = "fer2013", **changes: Any) -> Path:
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    embed(model, replace(drawn_metadata(taxonomy), **changes))
+    embed(model, replace(drawn_metadata(taxonomy), temperature=temperature, **changes))
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
@@ -77,6 +80,18 @@ def drawn_metadata(taxonomy: str = "fer2013") -> Metadata:
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         commit="2" * 40,
         exported="2026-11-23T12:00:00+00:00",
+        weights={"form": "float32", "bytes": 52},
+        temperature=1.0,
+        checked={"faces": 1000, "words": "validation rows", "difference": 1e-6, "equal_labels": 1.0},
+        calibration={
+            "rows": 1000,
+            "before": {"acc": 0.7, "ece": 0.11, "ce": 1.05},
+            "after": {"acc": 0.7, "ece": 0.02, "ce": 0.95},
+            "by_confidence": [
+                {"threshold": 0.5, "coverage": 0.8, "accuracy": 0.79},
+                {"threshold": 0.9, "coverage": 0.0, "accuracy": None},
+            ],
+        },
     )
 
 

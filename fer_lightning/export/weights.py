@@ -1,0 +1,136 @@
+"""How an exported network stores its weights: as float32, float16 or int8. Imports no torch.
+
+All computation stays in float32. Cast and Mul behind a stored array have constant inputs, so onnxruntime computes them
+once, when it loads the file. DequantizeLinear stays in the loaded graph, and each call would pay for it again.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+WEIGHT = ".weight"  # end of the name that torch gives to the weights of a convolution or linear layer
+LEAST_SIZE = 1024  # elements; a smaller array stays float32
+LARGEST_INT8 = 127
+
+
+def fold_batch_norms(model: onnx.ModelProto) -> None:
+    """Move each BatchNormalization into the convolution before it, through a MaxPool too where all scales are positive.
+
+    A maximum commutes with an increasing function only.
+    """
+    graph = model.graph
+    arrays = {array.name: array for array in graph.initializer}
+    writers = {output: node for node in graph.node for output in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        chain = _chain_before(norm, writers, readers)
+        if not chain or not all(name in arrays for name in (*norm.input[1:], *chain[0].input[1:])):
+            continue
+        factor, shift = _affine(norm, arrays)
+        if len(chain) > 1 and not (factor > 0).all():
+            continue
+        _scale(chain[0], factor, shift, arrays, graph)
+        chain[-1].output[0] = norm.output[0]
+        graph.node.remove(norm)
+    _drop_unread(graph)
+
+
+def store_weights(model: onnx.ModelProto, form: str) -> None:
+    """Store the weights of convolutions and linear layers in `form`: float32, float16 or int8.
+
+    int8 is symmetric, with one scale per output channel. Biases and small arrays stay float32.
+    """
+    if form == "float32":
+        return
+    graph, convert = model.graph, {"float16": _as_float16, "int8": _as_int8}[form]
+    restoring: list[NodeProto] = []
+    for weight in [array for array in graph.initializer if _is_large_weight(array)]:
+        arrays, nodes = convert(weight.name, numpy_helper.to_array(weight))
+        graph.initializer.remove(weight)
+        graph.initializer.extend(arrays)
+        restoring.extend(nodes)
+    nodes = [*restoring, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def stored_bytes(model: onnx.ModelProto) -> int:
+    """Number of bytes that the stored arrays take."""
+    return sum(numpy_helper.to_array(array).nbytes for array in model.graph.initializer)
+
+
+def _chain_before(norm: NodeProto, writers: dict[str, NodeProto], readers: Counter[str]) -> list[NodeProto]:
+    """Return [convolution] or [convolution, MaxPool] if their results reach nothing but `norm`; else []."""
+    chain: list[NodeProto] = []
+    node: NodeProto | None = norm
+    for kind in ("MaxPool", "Conv"):
+        before = writers.get(node.input[0])
+        if before is not None and before.op_type == kind and readers[before.output[0]] == 1:
+            chain.insert(0, before)
+            node = before
+    return chain if chain and chain[0].op_type == "Conv" else []
+
+
+def _affine(norm: NodeProto, arrays: dict[str, TensorProto]) -> tuple[np.ndarray, np.ndarray]:
+    """Return factor and shift per channel, float64 (C,) each, that a BatchNormalization applies."""
+    scale, bias, mean, variance = (numpy_helper.to_array(arrays[name]).astype(np.float64) for name in norm.input[1:])
+    epsilon = next((part.f for part in norm.attribute if part.name == "epsilon"), 1e-5)
+    factor = scale / np.sqrt(variance + epsilon)
+    return factor, bias - mean * factor
+
+
+def _scale(
+    convolution: NodeProto,
+    factor: np.ndarray,
+    shift: np.ndarray,
+    arrays: dict[str, TensorProto],
+    graph: onnx.GraphProto,
+) -> None:
+    """Let a convolution give factor * result + shift. New arrays keep the weight's name with a suffix."""
+    weight, *bias = (numpy_helper.to_array(arrays[name]).astype(np.float64) for name in convolution.input[1:])
+    scaled = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    shifted = (bias[0] * factor if bias else 0) + shift
+    name = convolution.input[1]
+    names = [f"{name}.folded{WEIGHT}", f"{name}.folded.bias"]
+    for new, values in zip(names, (scaled, shifted), strict=True):
+        arrays[new] = numpy_helper.from_array(values.astype(np.float32), new)
+        graph.initializer.append(arrays[new])
+    del convolution.input[1:]
+    convolution.input.extend(names)
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Remove the arrays that no node reads any more."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [array for array in graph.initializer if array.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _is_large_weight(array: TensorProto) -> bool:
+    large = len(array.dims) >= 2 and np.prod(array.dims) >= LEAST_SIZE
+    return large and array.data_type == TensorProto.FLOAT and array.name.endswith(WEIGHT)
+
+
+def _as_float16(name: str, weight: np.ndarray) -> tuple[Sequence[TensorProto], Sequence[NodeProto]]:
+    stored = f"{name}.float16"
+    cast = helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT)
+    return [numpy_helper.from_array(weight.astype(np.float16), stored)], [cast]
+
+
+def _as_int8(name: str, weight: np.ndarray) -> tuple[Sequence[TensorProto], Sequence[NodeProto]]:
+    """Round weight / scale, with the scale of an output channel such that its largest weight becomes 127."""
+    stored, scale, cast = f"{name}.int8", f"{name}.scale", f"{name}.cast"
+    largest = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True)
+    scales = np.where(largest > 0, largest / LARGEST_INT8, 1).astype(np.float32)
+    integers = np.round(weight / scales).astype(np.int8)
+    return (
+        [numpy_helper.from_array(integers, stored), numpy_helper.from_array(scales, scale)],
+        [
+            helper.make_node("Cast", [stored], [cast], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [cast, scale], [name]),
+        ],
+    )

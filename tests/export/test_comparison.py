@@ -1,0 +1,64 @@
+"""What an exported file may differ by, and its calibration figures."""
+
+import numpy as np
+import pytest
+
+from fer_lightning.errors import UserError
+from fer_lightning.export.comparison import calibration, checked
+from fer_lightning.export.described import ComparisonFaces
+
+ROWS = 300
+
+
+@pytest.fixture
+def answers():
+    """Probabilities (300, 7) with one clearly largest class each."""
+    random = np.random.default_rng(0)
+    values = 0.3 * random.dirichlet(np.ones(7), ROWS) + 0.7 * np.eye(7)[random.integers(7, size=ROWS)]
+    return values.astype(np.float32)
+
+
+FACES = ComparisonFaces(np.zeros((ROWS, 48, 48), np.uint8), np.zeros(0, np.int64), "drawn faces")
+
+
+def with_other_labels(answers: np.ndarray, number: int) -> np.ndarray:
+    changed = answers.copy()
+    changed[:number] = np.roll(changed[:number], 1, axis=1)
+    return changed
+
+
+def test_equal_answers_pass_in_every_form(answers):
+    for form in ("float32", "float16", "int8"):
+        entry = checked(answers, answers, FACES, form)
+        assert entry == {"faces": ROWS, "words": "drawn faces", "difference": 0, "equal_labels": 1}
+
+
+def test_float32_may_differ_by_a_ten_thousandth(answers):
+    checked(answers + np.float32(0.9e-4), answers, FACES, "float32")
+    with pytest.raises(UserError, match=r"differ by up to 0.0011 .* 300 faces, and 0.0001 is allowed"):
+        checked(answers + np.float32(1.1e-3), answers, FACES, "float32")
+
+
+@pytest.mark.parametrize(("form", "other"), [("int8", "float16"), ("float16", "float32")])
+def test_small_weights_may_change_one_label_in_a_hundred(answers, form, other):
+    entry = checked(with_other_labels(answers, 3), answers, FACES, form)
+    assert entry["equal_labels"] == pytest.approx(0.99)
+    with pytest.raises(UserError, match=rf"weights={form}: .* 1.3 % of 300 faces, and 1 % is allowed.*weights={other}"):
+        checked(with_other_labels(answers, 4), answers, FACES, form)
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "int8"])
+def test_what_is_not_a_number_fails(answers, form):
+    with pytest.raises(UserError, match="was not kept"):
+        checked(answers * np.float32("nan"), answers, FACES, form)
+
+
+def test_calibration_is_of_both(answers):
+    labels = answers.argmax(axis=1)
+    entry = calibration(answers, with_other_labels(answers, 30), labels)
+    assert entry["rows"] == ROWS
+    assert entry["before"]["acc"] == pytest.approx(0.9)
+    assert entry["after"]["acc"] == 1
+    assert entry["after"]["ce"] < entry["before"]["ce"]
+    assert [part["threshold"] for part in entry["by_confidence"]] == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert calibration(answers, answers, labels[:0]) is None
