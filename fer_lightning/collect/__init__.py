@@ -1,1 +1,1 @@
-"""Gathering faces for emotions that no data set has: search, fetch, detect, dedupe, review, merge, export, purge."""
+"""Collection of faces for emotions that no data set has: from the search to the export, and `purge`."""

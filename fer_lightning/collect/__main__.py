@@ -1,22 +1,22 @@
-"""Gather faces for emotions that no data set has, look at them, and make a data set of them.
+"""Collect faces for emotions that no data set has, review them, and build a data set from them.
 
     python -m fer_lightning.collect emotion=frustration provider=openverse target=200
     python -m fer_lightning.collect provider=local provider.path=photographs
-    python -m fer_lightning.collect review merge export           single steps, in this order
+    python -m fer_lightning.collect review merge export           only these steps, in this order
     python -m fer_lightning.collect review review.second_pass=true review.annotator=second
-    python -m fer_lightning.collect purge --id 3f0dfb3d           take a picture out for good, with every copy of it
-    python -m fer_lightning.collect verify                        is everything there, and as it was?
+    python -m fer_lightning.collect purge --id 3f0dfb3d           remove an image and all its copies permanently
+    python -m fer_lightning.collect verify                        check that all files are present and unchanged
 
-Without a step all of these run, each of which does only what is missing:
+If no step is named, all of these steps run. Each step does only the work that is still missing:
 
-    search   ask the provider for pictures        merge    make labels and splits of the decisions
-    fetch    get them, decode them, keep them     tally    what there is now, and where the others were lost
-    detect   find the face and cut it out         export   custom.csv, provenance, attribution, dataset card
+    search   ask the provider for images          merge    turn decisions into labels and splits
+    fetch    download, decode and store them      tally    count the faces, and list why images were lost
+    detect   find the face and crop it            export   write custom.csv, provenance, attribution, dataset card
     dedupe   set copies aside
-    review   decide, on a page in the browser
+    review   decide about each face in the browser
 
-Keys and the address at which you can be reached are read from .env: see .env.example. Every setting, with its comment,
-stands in conf/collect/.
+API keys and your contact address are read from .env: see .env.example. conf/collect/ lists every setting with a
+comment.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from fer_lightning.paths import CONF, ROOT
 
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
 ALONE = ("purge", "verify")
-# Settings that hold a path or somebody's name.
+# Settings whose value is a path or a name.
 TEXTS = (
     "root",
     "fer2013",
@@ -59,9 +59,9 @@ def main(arguments: list[str] | None = None) -> None:
     overrides = [word for word in options.words if "=" in word]
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    os.umask(0o077)  # pictures of people are for this account alone
+    os.umask(0o077)  # images of people: only this account may read them
     try:
-        with command.failures_in_words("collect", "What was done is kept"):
+        with command.failures_in_words("collect", "Finished work is kept"):
             _refuse_steps(steps, options)
             load_dotenv(ROOT / ".env")
             cfg = config(overrides)
@@ -75,14 +75,14 @@ def main(arguments: list[str] | None = None) -> None:
                     session.run(chain, chained=not steps)
     except sqlite3.OperationalError as error:
         reason = f"the collection's database: {error}"
-        command.refuse("collect", f"{reason}. What was done is kept: mend that and give the same command again.")
+        command.refuse("collect", f"{reason}. Finished work is kept. Fix this and run the same command again.")
     except KeyboardInterrupt:
-        print("\nStopped. What was done is kept; the same command goes on.", file=sys.stderr)
+        print("\nStopped. Finished work is kept. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
 
 
 def config(overrides: list[str]) -> DictConfig:
-    """The typed command line; UserError where it cannot be meant."""
+    """Return the settings for the key=value words; raise UserError if a key or a value is not allowed."""
     return command.settings(COMMAND, overrides)
 
 
@@ -95,29 +95,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("words", nargs="*", metavar="step or key=value", help="see above")
     purged = parser.add_argument_group("what `purge` removes")
-    purged.add_argument("--id", help="a picture: its image_id, or the first 8 or more digits of it")
-    purged.add_argument("--creator", help="all pictures of a creator, by name or by the address of their page")
-    purged.add_argument("--url", help="the picture at an address, or those on the page at that address")
-    purged.add_argument("--reason", default="asked to be removed", help="kept on the list of what never comes back")
+    purged.add_argument("--id", help="one image: its image_id, or the first 8 or more digits of it")
+    purged.add_argument("--creator", help="all images of a creator: the name, or the URL of the creator's page")
+    purged.add_argument("--url", help="the image at this URL, or all images on the page at this URL")
+    purged.add_argument("--reason", default="asked to be removed", help="reason to store (default: %(default)s)")
     return parser
 
 
 def _refuse_steps(steps: list[str], options: argparse.Namespace) -> None:
-    """UserError for what is no step, and for a purge that names nothing or more than one thing."""
+    """Raise UserError for an unknown step, and for a purge that does not name exactly one thing."""
     known = (*CHAIN, *ALONE)
     for step in steps:
         if step not in known:
             raise UserError(
-                f"{step}: no such step.{nearest(step, list(known))} Steps: {', '.join(known)}; "
-                f"settings are written key=value."
+                f"{step}: no such step.{nearest(step, list(known))} Allowed steps: {', '.join(known)}. "
+                f"Write a setting as key=value."
             )
     named = [name for name in ("id", "creator", "url") if getattr(options, name) is not None]
     if "purge" in steps and (len(steps) > 1 or len(named) != 1):
         raise UserError(
-            f"purge runs alone and takes one of --id, --creator, --url. E.g. {COMMAND.program} purge --id 3f0dfb3d"
+            f"purge: must be the only step, with exactly one of --id, --creator, --url. "
+            f"Example: {COMMAND.program} purge --id 3f0dfb3d"
         )
     if named and "purge" not in steps:
-        raise UserError(f"--{named[0]} belongs to purge: {COMMAND.program} purge --{named[0]} ...")
+        raise UserError(f"--{named[0]}: only purge takes this option. Use {COMMAND.program} purge --{named[0]} ...")
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -1,5 +1,4 @@
-"""One call of `python -m fer_lightning.collect`: builds what the steps need from the settings, runs them, says what
-came out."""
+"""One call of `python -m fer_lightning.collect`: build what the steps need, run them and print their results."""
 
 import hashlib
 import json
@@ -32,23 +31,30 @@ from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
-# What every label of the review page may be: the classes that one can train on together.
+# Labels of the review page: all classes that can be trained together.
 LABELS = TAXONOMIES["learning_game_distracted"].classes
 
 FUNNEL, LOST = "funnel.csv", "lost.csv"
+# The keys of `fetch` that must be greater than 0.
+UNITS = {
+    "at_once": "simultaneous downloads",
+    "requests_per_second": "requests per second",
+    "deadline": "seconds",
+    "max_bytes": "bytes",
+}
 
 
 class Session:
-    """The steps over one collection. A context manager; all steps but `review` hold the collection for themselves."""
+    """All steps on one collection, as a context manager. Every step except `review` locks the collection."""
 
     def __init__(self, settings: dict[str, Any], *, begins: bool) -> None:
-        """`begins`: whether a collection that is not there yet is to be made."""
+        """Open the collection; if `begins` is true, create it if it does not exist."""
         self.settings = settings
         self.emotion = settings["emotion"]["name"]
         _check(settings)
         if not begins and not Path(settings["root"], FILE).exists():
             raise UserError(
-                f"root={settings['root']}: there is no collection in this folder. `search` begins one: make collect"
+                f"root={settings['root']}: this folder holds no collection. Start one with `search`: make collect"
             )
         self.collection = Collection(settings["root"])
         self.console = Console()
@@ -60,7 +66,7 @@ class Session:
         self.collection.close()
 
     def run(self, steps: Iterable[str], *, chained: bool) -> None:
-        """The steps in their order. In the chain a step that has nothing to do yet is passed over."""
+        """Run the steps in order. If `chained`, a step that has nothing to do is skipped."""
         for step in steps:
             if step == "review":
                 self.review(chained=chained)
@@ -74,7 +80,7 @@ class Session:
                     self.say("export", str(nothing))
 
     def say(self, step: str, text: str) -> None:
-        """A line, however long: a command that is shown can be copied."""
+        """Print one line without wrapping it, so that a command in it can be copied."""
         self.console.print(f"[bold]{step:8}[/] ", end="", highlight=False)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -86,7 +92,7 @@ class Session:
 
         provider = self.provider
         provider.ready()
-        with self.watched(f"searching {provider.name}") as progress:
+        with self.progress_bar(f"searching {provider.name}") as progress:
             result = search(
                 self.collection,
                 provider,
@@ -99,19 +105,23 @@ class Session:
                 progress=progress,
             )
         self.say(
-            "search", f"{result.new:,} new pictures of {self.emotion} from {provider.name}: {result.stopped_because}"
+            "search",
+            f"{counted(result.new, 'new image')} of {self.emotion} from {provider.name}: {result.stopped_because}",
         )
-        left_out = {**result.dropped, "asked to be left out": result.denied, "requests that failed": result.failed}
+        left_out = {**result.dropped, "blocked by an earlier purge": result.denied, "failed requests": result.failed}
         for reason, count in left_out.items():
             if count:
                 self.say("", f"{count:,} {reason}")
         if result.failed and not self.collection.value("SELECT 1 FROM candidate LIMIT 1"):
-            raise UserError(f"{provider.name} gave nothing, and there is nothing else to go on with; see above")
+            raise UserError(
+                f"provider={provider.name}: the search found nothing, and the collection holds no images yet. "
+                f"See the messages above for the reason."
+            )
 
     def fetch(self) -> None:
         from fer_lightning.collect.steps.fetch import fetch
 
-        with self.watched("fetching") as progress:
+        with self.progress_bar("fetching") as progress:
             result = fetch(
                 self.collection,
                 client=self.client,
@@ -121,7 +131,9 @@ class Session:
                 progress=progress,
             )
         self.say(
-            "fetch", f"{result.stored:,} pictures kept, {result.refused:,} refused, {result.failed:,} failed for now"
+            "fetch",
+            f"{counted(result.stored, 'image')} stored, {result.refused:,} rejected, "
+            f"{result.failed:,} failed and to be tried again",
         )
 
     def detect(self) -> None:
@@ -130,29 +142,35 @@ class Session:
 
         faces = self.settings["faces"]
         detector = open_detector(faces["model"], kind=faces["kind"])
-        with self.watched("finding faces") as progress:
+        with self.progress_bar("finding faces") as progress:
             result = detect(self.collection, detector=detector, rules=_rules(self.settings), progress=progress)
         looked_at = result.faces + result.refused.total()
-        self.say("detect", f"{result.faces:,} faces in {looked_at:,} new pictures, by {detector.name}")
+        self.say(
+            "detect", f"{counted(result.faces, 'face')} in {counted(looked_at, 'new image')}, found by {detector.name}"
+        )
 
     def dedupe(self) -> None:
         from fer_lightning.collect.steps.dedupe import dedupe, fer2013_of
 
         root = self.settings["fer2013"]
         problem = store_problem(root)
-        with self.watched("looking for copies") as progress:
+        with self.progress_bar("looking for copies") as progress:
             fer2013 = None if problem else fer2013_of(self.collection, Path(root), progress)
             result = dedupe(self.collection, fer2013=fer2013, progress=progress)
-        self.say("dedupe", f"{result.unique:,} faces kept, {result.copies:,} copies, {result.flagged:,} alike ones")
+        self.say(
+            "dedupe",
+            f"{counted(result.unique, 'face')} kept, {counted(result.copies, 'copy', 'copies')} set aside, "
+            f"{result.flagged:,} marked as similar",
+        )
         if problem:
-            self.say("", f"not held against FER2013: {problem.splitlines()[0].rstrip(';')}")
+            self.say("", f"not compared with FER2013: {problem.splitlines()[0].rstrip(';')}")
 
     # -- deciding
 
     def review(self, *, chained: bool = False) -> None:
         review = self.settings["review"]
         whose = {
-            "emotion": None if review["second_pass"] else self.emotion,  # a blind look must not know
+            "emotion": None if review["second_pass"] else self.emotion,  # hidden from a blind reviewer
             "annotator": review["annotator"],
             "pass_": 2 if review["second_pass"] else 1,
             "classes": LABELS,
@@ -160,7 +178,7 @@ class Session:
             "seed": self.settings["seed"],
         }
         if chained and not undecided(self.collection, **whose):
-            self.say("review", "no face waits for a decision")
+            self.say("review", "every face is decided")
             return
         definitions = _definitions() | {self.emotion: self.settings["emotion"]["definition"]}
         serve(self.collection, port=review["port"], definitions=definitions, **whose)
@@ -168,12 +186,12 @@ class Session:
     def merge(self) -> None:
         from fer_lightning.collect.steps.merge import merge
 
-        with self.watched("merging"):
+        with self.progress_bar("merging"):
             result = merge(self.collection, seed=self.settings["seed"])
         self.say(
             "merge",
-            f"{result.accepted:,} faces accepted, {result.rejected:,} rejected, {result.open:,} open; "
-            f"{result.changed:,} of them new or changed",
+            f"{counted(result.accepted, 'face')} accepted, {result.rejected:,} rejected, {result.open:,} open; "
+            f"{result.changed:,} of these are new or changed",
         )
 
     def tally(self) -> None:
@@ -186,19 +204,19 @@ class Session:
             self.console.print(tally.loss_table(total(parts)))
             write_atomically(self.collection.root / FUNNEL, tally.funnel_csv(parts))
             write_atomically(self.collection.root / LOST, tally.lost_csv(lost(self.collection)))
-            self.say("tally", f"each query's losses are in {self.collection.root / FUNNEL}, each picture's in {LOST}")
+            self.say("tally", f"wrote losses per query to {self.collection.root / FUNNEL}, losses per image to {LOST}")
         if counts := tally.classes(self.collection):
             self.console.print(tally.class_table(counts))
-        found = agreement(current(self.collection, pass_=1), current(self.collection, pass_=2))
-        if found.faces:
-            self.say("tally", found.in_words())
+        passes = agreement(current(self.collection, pass_=1), current(self.collection, pass_=2))
+        if passes.faces:
+            self.say("tally", passes.describe())
 
     def export(self) -> None:
-        """After a merge, for what somebody has decided since the last one counts."""
+        """Merge the latest decisions, then write the export."""
         from fer_lightning.collect.steps.merge import merge
 
         options = self.settings["export"]
-        with self.watched("exporting"):
+        with self.progress_bar("exporting"):
             merge(self.collection, seed=self.settings["seed"])
             result = export(
                 self.collection,
@@ -209,11 +227,11 @@ class Session:
                 licence_known=_providers_that_know_licences(),
             )
         path = result.folder / CSV
-        self.say("export", f"{result.rows:,} faces in {path}, {result.releasable:,} of which may be published")
+        self.say("export", f"{counted(result.rows, 'face')} in {path}; {result.releasable:,} may be published")
         for reason, count in result.withheld.items():
-            self.say("", f"{count:,} may not: {reason}")
+            self.say("", f"{count:,} may not be published: {reason}")
         for reason, count in result.left_out.items():
-            self.say("", f"{count:,} left out: {reason}")
+            self.say("", f"{count:,} not exported: {reason}")
         self._say_what_next(path, options["taxonomy"])
 
     def _say_what_next(self, path: Path, taxonomy: str) -> None:
@@ -221,7 +239,8 @@ class Session:
         own = [name for name in TAXONOMIES[taxonomy].classes if name not in TAXONOMIES["fer2013"].classes]
         if missing := [name for name in own if name not in there]:
             self.say(
-                "next", f"{taxonomy} needs {', '.join(missing)} too: collect in the same way with EMOTION={missing[0]}"
+                "next",
+                f"{taxonomy} also needs {', '.join(missing)}. Run the same make collect with EMOTION={missing[0]}",
             )
         else:
             self.say("next", f"python train.py data.taxonomy={taxonomy} data.extra={path}")
@@ -234,39 +253,44 @@ class Session:
         with self.collection.locked("steps"), self.collection.locked("review"):
             result = purge(self.collection, image=image, creator=creator, url=url, reason=reason)
             if not result.candidates:
-                self.say("purge", "nothing of it is here, so nothing is gone; it will not be collected")
+                self.say("purge", "the collection holds no such image. Nothing was removed, but it is blocked now")
                 return
             self.say(
                 "purge",
-                f"{result.pictures:,} pictures with {result.candidates:,} addresses are gone, {result.accepted:,} of "
-                f"them accepted faces; they will not be collected again",
+                f"removed {counted(result.images, 'image')} with {counted(result.candidates, 'URL')} and "
+                f"{counted(result.accepted, 'accepted face')}; they will not be collected again",
             )
             stores = remove_stores(Path(self.settings["fer2013"]), result.exports)
             for folder in (*result.exports, *stores):
-                self.say("", f"{folder} had some of them and is gone too; `export` and the next training write it anew")
+                self.say("", f"removed {folder}, which held some of them; `export` and the next training rebuild it")
 
     def verify(self) -> None:
         from fer_lightning.collect.steps.verify import verify
 
-        with self.watched("verifying") as progress:
+        with self.progress_bar("verifying") as progress:
             result = verify(self.collection, progress=progress)
         for fault in result.faults:
             self.say("", fault)
-        strays = f", {result.strays:,} unfinished files removed" if result.strays else ""
-        self.say("verify", f"{result.pictures:,} pictures, {len(result.faults):,} faults{strays}")
+        strays = f", {counted(result.strays, 'stray file')} removed" if result.strays else ""
+        self.say("verify", f"{counted(result.images, 'image')}, {counted(len(result.faults), 'fault')}{strays}")
         if self.settings["verify"]["online"]:
             self._verify_pages()
         if result.faults:
-            raise UserError(f"{self.collection.root}: {len(result.faults)} faults, see above")
+            raise UserError(
+                f"{self.collection.root}: {counted(len(result.faults), 'fault')} found; see the list above."
+            )
 
     def _verify_pages(self) -> None:
         from fer_lightning.collect.steps.verify import pages_that_are_gone
 
-        with self.watched("asking for pages") as progress:
+        with self.progress_bar("requesting pages") as progress:
             gone = pages_that_are_gone(self.collection, client=self.client, progress=progress)
         for image, page in gone:
-            self.say("", f"{page} is gone, and with it the proof of the licence; purge --id {image[:12]} lets it go")
-        self.say("verify", f"{len(gone):,} pages of accepted pictures are gone")
+            self.say(
+                "",
+                f"{page} no longer exists and cannot prove the licence. To remove it: purge --id {image[:12]}",
+            )
+        self.say("verify", f"{counted(len(gone), 'page')} of accepted images no longer exist{'s' * (len(gone) == 1)}")
 
     # -- parts
 
@@ -295,41 +319,48 @@ class Session:
 
     @property
     def config_hash(self) -> str:
-        """Of all that decides what is searched for."""
+        """Hash of all settings that decide what is searched for."""
         decisive = {name: self.settings[name] for name in ("emotion", "provider", "seed", "oversample")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
     @contextmanager
-    def watched(self, what: str) -> Iterator[Progress | None]:
-        """With a bar on a terminal."""
+    def progress_bar(self, title: str) -> Iterator[Progress | None]:
+        """Show a progress bar if stdout is a terminal; yield the function that updates it, or None."""
         if not sys.stdout.isatty():
             yield None
             return
         with Bars(console=self.console, transient=True) as bars:
-            task = bars.add_task(what, total=None)
+            task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return the count with its noun: "1 face", "2 faces"."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def user_agent(contact: str | None) -> str:
-    """Who asks, and whom to write to."""
+    """Return the User-Agent header: this program with its version, and the contact if there is one."""
     who = f"fer_lightning/{version('fer_lightning')}"
     return f"{who} ({contact}) requests/{version('requests')}" if contact else f"{who} requests/{version('requests')}"
 
 
 def _check(settings: dict[str, Any]) -> None:
-    """UserError for what the schema cannot see."""
+    """Raise UserError for values that the schema cannot check."""
     refuse_foreign_targets(settings)
     check_node("provider", settings["provider"], {"client", "keys"})
     if settings["target"] < 1:
-        raise UserError(f"target={settings['target']}: how many faces are wanted, 1 or more")
+        raise UserError(f"target={settings['target']}: must be 1 or more (number of faces wanted).")
     if not 1 <= settings["oversample"] <= 1000:
-        raise UserError(f"oversample={settings['oversample']}: candidates for each wanted face, 1 to 1000")
+        raise UserError(
+            f"oversample={settings['oversample']}: must be between 1 and 1000 (candidates for each wanted face)."
+        )
     if settings["export"]["taxonomy"] not in TAXONOMIES:
         allowed = ", ".join(TAXONOMIES)
         raise UserError(f"export.taxonomy={settings['export']['taxonomy']}: no such taxonomy. Allowed: {allowed}.")
-    for name in ("at_once", "requests_per_second", "deadline", "max_bytes"):
+    for name in UNITS:
         if not settings["fetch"][name] > 0:
-            raise UserError(f"fetch.{name}={settings['fetch'][name]}: more than 0")
+            raise UserError(f"fetch.{name}={settings['fetch'][name]}: must be greater than 0 ({UNITS[name]}).")
     _rules(settings)
     review = settings["review"]
     check_options(annotator=review["annotator"], share=review["share"], port=review["port"])
@@ -340,7 +371,7 @@ def _rules(settings: dict[str, Any]) -> Rules:
 
 
 def _definitions() -> dict[str, str]:
-    """Of every emotion that can be searched for, for those who look again without knowing which one it was."""
+    """Return the definition of every emotion in conf/collect/emotion/; a blind reviewer sees all of them."""
     return {node["name"]: node["definition"] for node in _options("emotion")}
 
 
@@ -350,5 +381,5 @@ def _providers_that_know_licences() -> list[str]:
 
 
 def _options(group: str) -> list[dict[str, Any]]:
-    """What the files of a group of conf/collect/ say."""
+    """Return the content of each YAML file in a group of conf/collect/."""
     return [yaml.safe_load(path.read_text()) for path in sorted((CONF / "collect" / group).glob("*.yaml"))]

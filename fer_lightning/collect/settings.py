@@ -1,4 +1,4 @@
-"""The root keys of a collection, typed: a wrong key or type is refused while the config is composed."""
+"""Types of the collector's settings: a wrong key or type is rejected while the config is composed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,55 +10,55 @@ from fer_lightning.faces.settings import DetectorKind
 
 @dataclass
 class FetchSettings:
-    at_once: int = MISSING  # pictures that are transferred at the same time, at most two from one host
-    requests_per_second: float = MISSING  # to one host
-    deadline: float = MISSING  # seconds for one picture, from the name's lookup to the last byte
-    max_bytes: int = MISSING  # of one picture
-    allow_loopback: bool = MISSING  # let a server on this machine be asked
+    at_once: int = MISSING  # simultaneous downloads; at most two from one host
+    requests_per_second: float = MISSING  # maximum requests per second to one host
+    deadline: float = MISSING  # seconds for one image, from DNS lookup to the last byte
+    max_bytes: int = MISSING  # maximum size of one image in bytes
+    allow_loopback: bool = MISSING  # true: requests to a server on this machine are allowed
 
 
 @dataclass
 class FaceSettings:
-    kind: DetectorKind = MISSING  # what finds faces
-    model: str | None = MISSING  # YuNet's file
-    min_score: float = MISSING  # detector's confidence, 0 to 1
-    min_face_px: float = MISSING  # side of the crop in the stored picture
-    max_roll_deg: float = MISSING  # tilt of the eyes' line against the horizontal
-    ambiguous_area: float = MISSING  # share of the chosen face's area from which a second face is mentioned
+    kind: DetectorKind = MISSING  # face detector
+    model: str | None = MISSING  # path of YuNet's model file
+    min_score: float = MISSING  # minimum confidence of the detector, 0 to 1
+    min_face_px: float = MISSING  # minimum side of the crop in the stored image, in pixels
+    max_roll_deg: float = MISSING  # maximum angle between the line of the eyes and the horizontal, in degrees
+    ambiguous_area: float = MISSING  # second face: minimum area, as a share of the first, to be shown in the review
 
 
 @dataclass
 class ReviewSettings:
-    annotator: str = MISSING  # pseudonym of who decides
-    second_pass: bool = MISSING  # look again, blind, at a sample of what was decided
-    share: float = MISSING  # of the decided faces in that sample
-    port: int = MISSING  # of the page on 127.0.0.1; 0 takes a free one
+    annotator: str = MISSING  # pseudonym of the reviewer
+    second_pass: bool = MISSING  # true: blind second review of a random share of the decided faces
+    share: float = MISSING  # share of the decided faces in the second pass
+    port: int = MISSING  # port of the page on 127.0.0.1; 0: a free port
 
 
 @dataclass
 class ExportSettings:
-    folder: str = MISSING  # where the files go
-    taxonomy: str = MISSING  # whose classes are exported
-    release: bool = MISSING  # only what may be published
-    non_commercial: bool = MISSING  # whether a release forbids commercial use
+    folder: str = MISSING  # output folder
+    taxonomy: str = MISSING  # taxonomy whose classes are exported
+    release: bool = MISSING  # true: only faces that may be published
+    non_commercial: bool = MISSING  # true: the release forbids commercial use
 
 
 @dataclass
 class VerifySettings:
-    online: bool = MISSING  # whether the pages of accepted pictures are asked for
+    online: bool = MISSING  # true: also request the web pages of accepted images
 
 
 @dataclass
 class CollectSettings:
-    """What `python -m fer_lightning.collect` takes."""
+    """Settings of `python -m fer_lightning.collect`."""
 
-    emotion: Any = MISSING  # what is searched for
-    provider: Any = MISSING  # where
+    emotion: Any = MISSING  # emotion to search for
+    provider: Any = MISSING  # source of the images
     root: str = MISSING  # folder of the collection
-    target: int = MISSING  # faces wanted
-    oversample: float = MISSING  # candidates wanted for each of them
-    seed: int = MISSING  # of the order of queries, the second pass and the splits
-    fer2013: str = MISSING  # store whose faces must not be collected again
+    target: int = MISSING  # number of accepted faces wanted
+    oversample: float = MISSING  # candidates to search for each wanted face
+    seed: int = MISSING  # random seed of the order of queries, the second pass and the splits
+    fer2013: str = MISSING  # folder of FER2013's store, whose faces must not be collected again
     fetch: FetchSettings = field(default_factory=FetchSettings)
     faces: FaceSettings = field(default_factory=FaceSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)

@@ -47,7 +47,7 @@ def test_one_category_throughout_has_no_kappa():
         found = between(["frustration"] * 5, ["frustration"] * 5)
     assert found.observed == 1
     assert all(math.isnan(value) for value in (found.kappa, found.low, found.high))
-    assert "not defined" in found.in_words()
+    assert "not defined" in found.describe()
 
 
 def test_nothing_decided_twice():
@@ -55,14 +55,14 @@ def test_nothing_decided_twice():
         found = between([], [])
     assert found.faces == 0
     assert math.isnan(found.kappa)
-    assert found.in_words() == "No face was decided in both passes by two people."
+    assert found.describe() == "No face was decided by two people in the two passes."
 
 
 def test_one_face_has_no_interval_but_words():
     found = between(["frustration"], ["boredom"])
     assert found.kappa == 0
-    assert "kappa 0.00" in found.in_words()
-    assert "nan" not in found.in_words()
+    assert "kappa 0.00" in found.describe()
+    assert "nan" not in found.describe()
 
 
 def test_many_tables_at_once_are_each_alone():

@@ -56,7 +56,10 @@ def test_a_second_run_adds_and_offers_of_the_same_are_one(tmp_path):
 
 def test_two_at_once_are_refused_with_the_process_to_wait_for(tmp_path):
     with Collection(tmp_path) as first, Collection(tmp_path) as second, first.locked("steps"):
-        with pytest.raises(UserError, match=rf"process {os.getpid()} is at work .*steps"), second.locked("steps"):
+        with (
+            pytest.raises(UserError, match=rf"process {os.getpid()} is using this collection .*steps"),
+            second.locked("steps"),
+        ):
             pass
         with second.locked("review"):
             pass
@@ -82,7 +85,7 @@ def test_a_killed_holder_leaves_neither_lock_nor_half_a_transaction(tmp_path):
 
 def test_what_is_no_collection_is_said(tmp_path):
     (tmp_path / "collection.sqlite3").write_text("not a database, but long enough to be read as one" * 40)
-    with pytest.raises(UserError, match="no collection of this program"):
+    with pytest.raises(UserError, match="not a collection of fer_lightning"):
         Collection(tmp_path)
 
 

@@ -14,7 +14,7 @@ from collect_server import BAD_PICTURES, GOOD, drawn, encoded, picture, png_head
 from PIL import Image
 
 from fer_lightning.collect.images import decoding_process
-from fer_lightning.collect.images.decode import Decoder, NotAPicture
+from fer_lightning.collect.images.decode import Decoder, NotAnImage
 from fer_lightning.collect.images.decoding_process import MAX_PIXELS, MEMORY, Reason
 from fer_lightning.errors import UserError
 
@@ -27,8 +27,8 @@ def decoder():
         yield decoder
 
 
-def refusal(decoder, data) -> NotAPicture:
-    with pytest.raises(NotAPicture) as caught:
+def refusal(decoder, data) -> NotAnImage:
+    with pytest.raises(NotAnImage) as caught:
         decoder.decode(data)
     return caught.value
 
@@ -132,12 +132,12 @@ def test_the_first_of_several_pictures_in_a_jpeg_is_taken(decoder):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/html.jpg", Reason.NOT_A_PICTURE),
-        ("/svg.jpg", Reason.NOT_A_PICTURE),
-        ("/eps.jpg", Reason.NOT_A_PICTURE),
-        ("/bmp.jpg", Reason.NOT_A_PICTURE),
-        ("/tiff.jpg", Reason.NOT_A_PICTURE),
-        ("/moving.gif", Reason.NOT_A_PICTURE),
+        ("/html.jpg", Reason.NOT_AN_IMAGE),
+        ("/svg.jpg", Reason.NOT_AN_IMAGE),
+        ("/eps.jpg", Reason.NOT_AN_IMAGE),
+        ("/bmp.jpg", Reason.NOT_AN_IMAGE),
+        ("/tiff.jpg", Reason.NOT_AN_IMAGE),
+        ("/moving.gif", Reason.NOT_AN_IMAGE),
         ("/moving.png", Reason.ANIMATED),
         ("/moving.webp", Reason.ANIMATED),
         ("/cut.jpg", Reason.TRUNCATED),
@@ -212,7 +212,7 @@ def test_damaged_pictures_end_in_a_picture_or_a_reason(seed, decoder):
             data[place] = random.integers(256)
         try:
             assert decoder.decode(bytes(data)).pixels.size
-        except NotAPicture as refused:
+        except NotAnImage as refused:
             reasons.add(refused.reason)
     assert reasons.isdisjoint({Reason.DECODER_DIED, Reason.TOO_SLOW})
     assert decoder.decode(encoded(drawn(1))).pixels.shape == (480, 640, 3)

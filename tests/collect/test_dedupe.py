@@ -66,8 +66,8 @@ def test_copies_and_mirror_images_are_set_aside(collection):
     result = dedupe(collection, fer2013=None)
     assert verdicts(collection) == {
         first: ("unique", None, None),
-        copy: ("copy", "same picture", first),
-        mirrored: ("copy", "same picture mirrored", first),
+        copy: ("copy", "same image", first),
+        mirrored: ("copy", "same image mirrored", first),
         other: ("unique", None, None),
     }
     assert (result.unique, result.copies, result.flagged) == (2, 2, 0)
@@ -79,7 +79,7 @@ def test_the_freer_and_then_the_larger_copy_is_kept(collection):
     free = add_face(collection, page, drawn(1), licence="cc0")
     dedupe(collection, fer2013=None)
     assert verdicts(collection)[free][0] == "unique"
-    assert verdicts(collection)[restricted] == ("copy", "same picture", free)
+    assert verdicts(collection)[restricted] == ("copy", "same image", free)
 
 
 def test_what_was_kept_stays_kept(collection):
@@ -90,7 +90,7 @@ def test_what_was_kept_stays_kept(collection):
     better = add_face(collection, page, drawn(1), licence="cc0")
     dedupe(collection, fer2013=None)
     assert verdicts(collection)[restricted][0] == "unique"
-    assert verdicts(collection)[better] == ("copy", "same picture", restricted)
+    assert verdicts(collection)[better] == ("copy", "same image", restricted)
 
 
 def test_alike_crops_of_different_pictures_are_flagged_not_dropped(collection):
@@ -125,7 +125,7 @@ def test_people_before_one_camera_are_no_copies_of_each_other(collection):
     assert distances(hashes[0], np.array(hashes, np.uint64)).max() <= 10
     dedupe(collection, fer2013=None)
     assert {face: verdicts(collection)[face][0] for face in made} == dict.fromkeys(made, "unique")
-    assert verdicts(collection)[again] == ("copy", "same picture", made[2])
+    assert verdicts(collection)[again] == ("copy", "same image", made[2])
     assert collection.value("SELECT count(*) FROM likeness WHERE kind = 'picture'") > 5
 
 

@@ -168,7 +168,7 @@ def test_a_damaged_file_is_told_at_the_end_and_the_others_are_looked_at(damage, 
     file = stored_file(collection, images[1])
     data = file.read_bytes()
     file.unlink() if damage == "missing" else file.write_bytes(data[:-9] if damage == "cut" else data + b"?")
-    with pytest.raises(UserError, match=rf"1 of 3 pictures .*such as {file}; .* verify .*`fetch`"):
+    with pytest.raises(UserError, match=rf"1 of 3 images .*such as {file}\. .* verify .*`fetch`"):
         detect(collection, detector=FakeDetector(), rules=RULES)
     assert collection.value("SELECT count(*) FROM face WHERE status = 'face'") == 2
     file.write_bytes(data)

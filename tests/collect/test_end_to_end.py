@@ -44,7 +44,7 @@ def test_from_the_provider_through_the_review_to_training(tmp_path, image_host):
                 "fetch.requests_per_second=1000",
             )
             said = run("search", "fetch", "detect", "dedupe", *words, *openverse)
-            assert "new pictures of" in said
+            assert "new images of" in said
             reviewer = Reviewer(*words)
             assert len(reviewer.faces) >= 20
             reviewer.decide(reviewer.faces[:18], "accept", emotion)
@@ -89,8 +89,8 @@ def test_a_folder_through_the_whole_chain_and_a_second_run_that_adds(tmp_path):
     folder = draw_pictures(tmp_path / "photographs", range(12))
     common = (*WHOLE, "provider=local", f"provider.path={folder}", f"root={tmp_path / 'c'}", f"fer2013={tmp_path}")
     said = run("search", "fetch", "detect", "dedupe", *common)
-    assert "12 new pictures of frustration" in said
-    assert "not held against FER2013" in said
+    assert "12 new images of frustration" in said
+    assert "not compared with FER2013" in said
     reviewer = Reviewer(*common)
     reviewer.decide(reviewer.faces[:10], "accept", "frustration")
     reviewer.decide(reviewer.faces[10:11], "minor")
@@ -99,13 +99,13 @@ def test_a_folder_through_the_whole_chain_and_a_second_run_that_adds(tmp_path):
 
     draw_pictures(folder, range(12, 15))
     said = run("search", "fetch", "detect", "dedupe", "merge", "tally", *common)
-    assert "3 new pictures of frustration" in said
-    assert "10 faces accepted, 1 rejected, 0 open; 0 of them new or changed" in said
-    assert "learning_game needs boredom too: collect in the same way with EMOTION=boredom" in run("export", *common)
+    assert "3 new images of frustration" in said
+    assert "10 faces accepted, 1 rejected, 0 open; 0 of these are new or changed" in said
+    assert "learning_game also needs boredom. Run the same make collect with EMOTION=boredom" in run("export", *common)
     with Collection(tmp_path / "c") as collection:
         gone = collection.value("SELECT image FROM current_face JOIN current_settled ON face = current_face.id "
                                 "WHERE outcome = 'accepted'")  # fmt: skip
-    assert "1 of them accepted" in run("purge", "--id", gone[:12], f"root={tmp_path / 'c'}").replace("\n", " ")
+    assert "1 accepted face;" in run("purge", "--id", gone[:12], f"root={tmp_path / 'c'}").replace("\n", " ")
     assert "0 faults" in run("verify", *common)
-    assert "0 new pictures" in run("search", *common)
+    assert "0 new images" in run("search", *common)
     assert "9 faces accepted" in run("fetch", "detect", "dedupe", "merge", *common)

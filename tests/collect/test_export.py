@@ -75,13 +75,16 @@ def test_export_is_read_as_extra_faces_and_keeps_its_splits(tmp_path):
 GATE = {
     "free": ({"licence": "cc0"}, None),
     "credited": ({"licence": "by-sa"}, None),
-    "nobody to credit": ({"licence": "by", "creator": None}, "nobody to credit, as the licence demands"),
+    "nobody to credit": (
+        {"licence": "by", "creator": None},
+        "the licence requires a credit, but the creator is unknown",
+    ),
     "non-commercial": ({"licence": "by-nc"}, "licence by-nc"),
     "no derivatives": ({"licence": "by-nd"}, "licence by-nd"),
     "unknown": ({"licence": "unknown"}, "licence unknown"),
     "none": ({"licence": None}, "licence unknown"),
     "restricted": ({"licence": "cc0", "restrictions": "personality"}, "restricted: personality"),
-    "open web": ({"provider": "google", "licence": "cc0"}, "google does not say the licence"),
+    "open web": ({"provider": "google", "licence": "cc0"}, "google does not state the licence"),
 }
 
 
@@ -209,7 +212,7 @@ def test_card_says_what_it_is_and_what_is_not_known(tmp_path):
         export(collection, folder=tmp_path / "out", licence_known=KNOWN)
         card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
         assert "Do not publish it" in card
-        assert "nothing is known about how reliable the labels are" in card
+        assert "the reliability of the labels is unknown" in card
         assert "| frustration |" in card
         assert "5(1)(f)" in card
         for face in collection.rows("SELECT face FROM current_settled"):
@@ -230,7 +233,7 @@ def test_only_the_classes_of_the_taxonomy_are_exported(tmp_path):
         decide(collection, face, label="distracted")
         merge(collection)
         result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
-        assert result.left_out == {"distracted is no class of learning_game": 1}
+        assert result.left_out == {"distracted is not a class of learning_game": 1}
         wider = export(collection, folder=tmp_path / "out", taxonomy="learning_game_distracted", licence_known=KNOWN)
         assert wider.rows == 2
 
@@ -238,7 +241,7 @@ def test_only_the_classes_of_the_taxonomy_are_exported(tmp_path):
 def test_nothing_accepted_is_said_with_the_way_on(tmp_path):
     with (
         Collection(tmp_path / "c") as collection,
-        pytest.raises(UserError, match=r"no face has been accepted yet.*review"),
+        pytest.raises(UserError, match=r"no face is accepted yet.*review"),
     ):
         export(collection, folder=tmp_path / "out")
     with (

@@ -51,7 +51,7 @@ def test_every_candidate_has_one_end_under_the_query_that_found_it_first(collect
         ("fetched", "opted out"): 1,
         ("decoded", "truncated"): 1,
         ("face", "waiting for detect"): 1,
-        ("unique", "same picture"): 1,
+        ("unique", "same image"): 1,
         ("accepted", "apparent minor"): 1,
         ("accepted", "unsure"): 1,
         ("accepted", "waiting for review"): 1,

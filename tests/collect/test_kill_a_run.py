@@ -77,4 +77,4 @@ def test_twenty_kills_at_random_moments_lose_nothing_and_double_nothing(tmp_path
             assert facts(found, table) == facts(wanted, table), table
         result = verify(found)
         assert result.faults == []
-        assert len(list((root / "files").glob("*/*"))) == result.pictures == 240
+        assert len(list((root / "files").glob("*/*"))) == result.images == 240

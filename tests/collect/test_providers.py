@@ -227,7 +227,7 @@ def test_openverse_works_on_other_hosts_come_as_its_own_rendition_or_not_at_all(
     assert [one.image_url for one in page.candidates] == [
         f"{server.url}/v1/images/00000000-0000-4000-8000-000000000001/thumb/"
     ]
-    assert page.dropped == {"no picture on a known host": 1}
+    assert page.dropped == {"no image on an allowed host": 1}
 
 
 def test_openverse_says_what_is_left(server):
@@ -346,8 +346,8 @@ def test_commons_offers_nothing_without_a_free_licence_or_from_another_host(serv
     assert page.dropped == {
         "licence forbids adaptations": 1,
         "licence unknown": 1,
-        "no rendition on a known host": 2,
-        "neither JPEG, PNG, WebP nor TIFF": 1,
+        "no rendition on an allowed host": 2,
+        "format is not JPEG, PNG, WebP or TIFF": 1,
     }
 
 
@@ -399,13 +399,13 @@ def test_commons_is_ready_with_a_contact(server, contact):
 
 @pytest.mark.parametrize("day", [date(2027, 1, 1), date(2030, 5, 5)])
 def test_google_is_refused_once_it_has_ended(server, day):
-    with pytest.raises(UserError, match=r"ended its Custom Search API on 2027-01-01.*provider=openverse"):
+    with pytest.raises(UserError, match=r"ended the Custom Search API on 2027-01-01.*provider=openverse"):
         google(server, today=lambda: day).ready()
 
 
 def test_google_warns_before(server, caplog):
     google(server, today=lambda: date(2026, 12, 31)).ready()
-    assert "until 2027-01-01" in caplog.text
+    assert "ends it on 2027-01-01" in caplog.text
 
 
 @pytest.mark.parametrize("missing", ["GOOGLE_API_KEY", "GOOGLE_CX"])
@@ -444,7 +444,7 @@ def test_google_that_finds_nothing_is_an_empty_page(server):
 @pytest.mark.parametrize(
     ("status", "message", "words"),
     [
-        (403, "This project does not have the access to Custom Search JSON API.", "lets in no new customers"),
+        (403, "This project does not have the access to Custom Search JSON API.", "accepts no new customers"),
         (400, "API key not valid.", "GOOGLE_API_KEY and GOOGLE_CX in .env"),
     ],
 )
@@ -491,8 +491,8 @@ WEB = {"openverse": openverse, "commons": commons, "google": google}
         (Fault(503, {"Retry-After": "1"}), "503"),
         (Fault(429, {"Retry-After": "30"}), "429"),
         (Fault(404), "404"),
-        (Fault(body=b'{"results": [{"id": '), "no JSON"),
-        (Fault(body=b"<html>busy</html>"), "no JSON"),
+        (Fault(body=b'{"results": [{"id": '), "not valid JSON"),
+        (Fault(body=b"<html>busy</html>"), "not valid JSON"),
         (Fault(body=b"[1, 2]"), "list"),
         (Fault(body=b"null"), "NoneType"),
         (Fault(body=b'{"results": 3, "items": 3, "query": 3}'), "no list"),
@@ -649,13 +649,13 @@ def test_the_licence_of_a_whole_folder_is_a_setting(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"path": None}, r"provider\.path: name a folder .* FROM=folder"),
+        ({"path": None}, r"provider\.path: not set\. Name a folder .* FROM=folder"),
         ({"path": "nowhere"}, r"provider\.path=.*nowhere: no such file or folder"),
-        ({"path": "empty"}, "holds no pictures"),
-        ({"path": "full/a.jpg"}, "is a picture; name the folder"),
-        ({"path": "full", "licence": "own"}, r"provider\.licence=own: say whom to name, with provider\.creator=NAME"),
-        ({"path": "full", "licence": "mine"}, r"provider\.licence=mine: allowed: cc0, pdm"),
-        ({"path": "full", "page_size": 0}, r"provider\.page_size=0: allowed: 1 to"),
+        ({"path": "empty"}, "holds no images"),
+        ({"path": "full/a.jpg"}, "is a single image. Name its folder"),
+        ({"path": "full", "licence": "own"}, r"provider\.licence=own: .* credit\. Add provider\.creator=NAME"),
+        ({"path": "full", "licence": "mine"}, r"provider\.licence=mine: unknown licence\. Allowed: cc0, pdm"),
+        ({"path": "full", "page_size": 0}, r"provider\.page_size=0: must be between 1 and"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(tmp_path, monkeypatch, options, words):
@@ -696,25 +696,28 @@ def test_a_manifest_from_a_spreadsheet_is_read(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "neither a column path nor url, but nothing"),
-        (b"file,licence\na.jpg,cc0\n", "neither a column path nor url, but file, licence"),
+        (b"", "has no column path or url. Its columns: none"),
+        (b"file,licence\na.jpg,cc0\n", "has no column path or url. Its columns: file, licence"),
         (b"path,licence\nb.jpg,cc0\n", r"line 2, path='b\.jpg': no such file"),
-        (b"path,licence\na.jpg,cc0\n../out.jpg,cc0\n", r"line 3, path='\.\./out\.jpg': lies outside"),
-        (b"path,licence\n/etc/hostname,cc0\n", r"line 2, path='/etc/hostname': lies outside"),
+        (b"path,licence\na.jpg,cc0\n../out.jpg,cc0\n", r"line 3, path='\.\./out\.jpg': is outside"),
+        (b"path,licence\n/etc/hostname,cc0\n", r"line 2, path='/etc/hostname': is outside"),
         (b"path,licence\na\x00.jpg,cc0\n", "line 2"),
         (b"path,licence\nloop.jpg,cc0\n", r"line 2, path='loop\.jpg': no such file"),
-        (b"path,licence\na.jpg,mine\n", r"line 2, licence='mine': allowed: cc0, pdm"),
-        (b"path,licence\na.jpg,CC BY 4.0\n", "line 2, licence=by: the column creator must say whom to name"),
+        (b"path,licence\na.jpg,mine\n", r"line 2, licence='mine': unknown licence\. Allowed: cc0, pdm"),
+        (
+            b"path,licence\na.jpg,CC BY 4.0\n",
+            "line 2, licence=by: this licence requires a credit. Fill the column creator",
+        ),
         (b"path,licence\na.jpg\n", "line 2: has more or fewer fields"),
         (b"path,licence\na.jpg,cc0,x\n", "line 2: has more or fewer fields"),
-        (b"path,url\n,\n", "line 2: give either a path or a url"),
-        (b"path,url\na.jpg,https://x.org/a.jpg\n", "line 2: give either a path or a url"),
-        (b"url\nfile:///etc/passwd\n", r"line 2, url='file:///etc/passwd': expected an address"),
+        (b"path,url\n,\n", "line 2: must have a path or a url"),
+        (b"path,url\na.jpg,https://x.org/a.jpg\n", "line 2: must have a path or a url"),
+        (b"url\nfile:///etc/passwd\n", r"line 2, url='file:///etc/passwd': must be a URL"),
         (b"path,landing_url\na.jpg,javascript:alert(1)\n", "line 2, landing_url='javascript"),
         (b"path,licence\n\xff\xfe,cc0\n", "is not UTF-8"),
         (b'path,licence\n"a.jpg,cc0\n', "line 2: unexpected end of data"),
         (b"path,licence\n" + b"a" * 200_000 + b",cc0\n", "line 2: field larger than"),
-        (b"path,licence\n", "holds no pictures"),
+        (b"path,licence\n", "holds no images"),
     ],
 )
 def test_a_manifest_is_refused_by_line(tmp_path, content, words):
@@ -761,9 +764,9 @@ def test_the_signature_and_the_yaml_agree(path):
     [
         (openverse, {"page_size": 0}, r"provider\.page_size=0"),
         (openverse, {"requests_per_minute": 0}, r"provider\.requests_per_minute=0"),
-        (commons, {"width": 1000}, r"provider\.width=1000: Wikimedia serves 250"),
-        (commons, {"page_size": 51}, r"provider\.page_size=51: allowed: 1 to 50"),
-        (google, {"page_size": 11}, r"provider\.page_size=11: allowed: 1 to 10"),
+        (commons, {"width": 1000}, r"provider\.width=1000: .* Allowed: 250"),
+        (commons, {"page_size": 51}, r"provider\.page_size=51: must be between 1 and 50"),
+        (google, {"page_size": 11}, r"provider\.page_size=11: must be between 1 and 10"),
         (google, {"requests_per_day": 0}, r"provider\.requests_per_day=0"),
     ],
 )

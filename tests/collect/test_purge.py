@@ -46,7 +46,7 @@ def files(collection: Collection) -> set[str]:
 def test_a_picture_goes_with_every_copy_of_it(collection):
     before, third = files(collection), images(collection)[2]
     result = purge(collection, image=third[:10])
-    assert (result.pictures, result.candidates, result.accepted) == (2, 2, 1)
+    assert (result.images, result.candidates, result.accepted) == (2, 2, 1)
     assert total(funnels(collection)).reached["found"] == 4
     assert files(collection) < before
     assert len(files(collection)) == 4
@@ -68,7 +68,7 @@ def test_what_was_purged_is_known_when_it_comes_back(collection):
 
 @pytest.mark.parametrize("creator", ["ann  SMITH", "https://people.example/ann"])
 def test_a_creator_goes_with_all_pictures(collection, creator):
-    assert purge(collection, creator=creator).pictures == 2
+    assert purge(collection, creator=creator).images == 2
     assert Denied.of(collection).creator(creator)
     assert total(funnels(collection)).reached["found"] == 4
 
@@ -84,7 +84,7 @@ def test_nothing_of_it_is_left_on_the_disk(collection):
 
 def test_who_is_not_here_yet_never_will_be(collection):
     result = purge(collection, creator="Zoe")
-    assert (result.pictures, result.candidates) == (0, 0)
+    assert (result.images, result.candidates) == (0, 0)
     assert Denied.of(collection).creator("zoe")
 
 
@@ -110,8 +110,8 @@ def test_copies_of_copies_go_too(tmp_path):
         copies = [add_face(chain, page, drawn(1)), add_face(chain, page, drawn(2))]
         dedupe(chain, fer2013=None)
         with chain.writing():
-            chain.add("deduped", {"face": copies[1], "status": "copy", "reason": "same picture", "kept_face": kept})
-        assert purge(chain, image=images(chain)[1]).pictures == 3
+            chain.add("deduped", {"face": copies[1], "status": "copy", "reason": "same image", "kept_face": kept})
+        assert purge(chain, image=images(chain)[1]).images == 3
         assert chain.value("SELECT count(*) FROM picture") == 0
 
 
@@ -137,7 +137,7 @@ def test_pictures_that_are_alike_in_steps_go_together(tmp_path):
             steps.database.execute("DELETE FROM purging")
             steps.add("picture", row | {"phash": value, "phash_mirrored": ~value & 0x7FFF_FFFF_FFFF_FFFF})
             steps.database.execute("PRAGMA foreign_keys = ON")
-        assert purge(steps, image=images(steps)[0]).pictures == 3
+        assert purge(steps, image=images(steps)[0]).images == 3
 
 
 def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
@@ -171,7 +171,7 @@ def test_a_purge_that_was_stopped_behind_the_files_is_finished_by_the_same_comma
         purge(collection, image=third)
     monkeypatch.undo()
     assert Denied.of(collection).image(third)
-    assert purge(collection, image=third).pictures == 2
+    assert purge(collection, image=third).images == 2
     assert verify(collection).faults == []
 
 
@@ -190,16 +190,16 @@ def test_ids_that_name_none_or_several_are_refused(collection):
             columns = {"format": "JPEG", "width": 1, "height": 1, "stored_width": 1, "stored_height": 1}
             collection.add("picture", {"image": digits, "file": f"{digits}.jpg", **columns, "phash": 1 << 40,
                                        "phash_mirrored": 5})  # fmt: skip
-    with pytest.raises(UserError, match="2 pictures"):
+    with pytest.raises(UserError, match="2 images"):
         purge(collection, image="abababab")
-    with pytest.raises(UserError, match="no pictures"):
+    with pytest.raises(UserError, match="no images"):
         purge(collection, image="00000000")
-    with pytest.raises(UserError, match="8 to 64 digits"):
+    with pytest.raises(UserError, match="8 to 64 hexadecimal digits"):
         purge(collection, image="*")
     assert collection.value("SELECT count(*) FROM denied") == 0
 
 
 def test_only_purge_may_take_rows_away(collection):
     purge(collection, creator="Ann Smith")
-    with pytest.raises(Exception, match="only purge takes rows away"):
+    with pytest.raises(Exception, match="only purge deletes rows"):
         collection.database.execute("DELETE FROM face")

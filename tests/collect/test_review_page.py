@@ -116,16 +116,16 @@ def test_120_faces_by_keyboard_through_a_killed_server(server, root, visit):
     assert "token" not in page.url
     ready(page)
     press(page, keys[:40])
-    expect(page.locator("#said")).to_contain_text("This sheet is decided. Enter: next sheet.")
+    expect(page.locator("#said")).to_contain_text("This sheet is decided. Press Enter for the next sheet.")
     press(page, ["x", "a"])  # resting: no key changes the last face
     press(page, ["Enter", *keys[40:50]])
     page.keyboard.press("z")
     page.keyboard.press("z")
-    expect(page.locator("#said")).to_contain_text("Taken back. Face 49")
+    expect(page.locator("#said")).to_contain_text("Undone. Face 49")
     saved(page)
     server.kill()
     press(page, keys[48:70])
-    expect(page.locator("#trouble")).to_contain_text("The server is away")
+    expect(page.locator("#trouble")).to_contain_text("The server does not answer")
     expect(page.locator("#unsaved")).to_have_text("22 unsaved")
     server.start()
     press(page, keys[70:80])
@@ -164,12 +164,12 @@ def test_what_was_unsent_is_sent_by_the_next_page_and_once(server, root, visit):
     expect(page.get_by_role("option", name="Face 3 of 120")).to_be_focused()
     assert outcomes(root) == {1: "frustration", 2: "reject"}
     press(page, "z")
-    expect(page.locator("#said")).to_have_text("Taken back. Face 2: undecided.")
+    expect(page.locator("#said")).to_have_text("Undone. Face 2: undecided.")
     page.reload()
     ready(page)
     saved(page)
     press(page, "zz")
-    expect(page.locator("#said")).to_have_text("Nothing of yours to take back.")
+    expect(page.locator("#said")).to_have_text("You have no decision to undo.")
     saved(page)
     assert outcomes(root) == {}
     assert rows(root, "action") == ["accept", "reject", "accept", "undo", "undo", "undo"]
@@ -235,7 +235,7 @@ def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, vis
             collection.database.execute(f"DELETE FROM {table} WHERE {column} = 2")
         collection.database.execute("DELETE FROM purging")
     press(page, "axa")
-    expect(page.locator("#refused")).to_have_text("Face 2, rejected: no such face in this collection")
+    expect(page.locator("#refused")).to_have_text("Face 2, rejected: the collection has no such face")
     expect(page.locator("#unsaved")).to_be_hidden()
     assert outcomes(root) == {1: "frustration", 3: "frustration"}
     expect(page.locator("#left")).to_have_text("117 undecided")  # of the 119 that are left
@@ -249,7 +249,7 @@ def test_a_face_that_was_cut_out_anew_is_decided_about_again(server, root, visit
     with Collection(root) as collection:
         newer = look_again(collection, 2)
     press(page, "axa")
-    expect(page.locator("#refused")).to_contain_text("Face 2, rejected: its picture was looked at anew")
+    expect(page.locator("#refused")).to_contain_text("Face 2, rejected: this face was replaced")
     expect(page.locator("#left")).to_have_text("118 undecided")
     page.locator("#refusals").get_by_role("button", name="Reload").click()
     ready(page)
@@ -295,7 +295,7 @@ def test_what_is_unsent_and_older_is_shown_beneath_what_is_newer(server, root, v
     expect(page.locator("#unsaved")).to_have_text("2 unsaved")
     expect(page.get_by_role("option", name="Face 1 of")).to_have_accessible_name("Face 1 of 120: rejected")
     press(page, "z")
-    expect(page.locator("#said")).to_have_text("Taken back. Face 1: accepted as frustration again.")
+    expect(page.locator("#said")).to_have_text("Undone. Face 1: accepted as frustration again.")
 
 
 def test_a_clock_that_was_set_back_does_not_bury_what_is_decided_now(server, root, visit):
@@ -323,7 +323,7 @@ def test_decisions_of_one_pass_are_not_sent_to_another(server, root, visit):
     server.kill()
     press(page, "ax")
     server.start(pass_=2, annotator="bob")
-    expect(page.locator("#trouble")).to_contain_text("pass 2 as bob. Reload this page to go on.")
+    expect(page.locator("#trouble")).to_contain_text("pass 2 as bob. Reload this page to continue.")
     page.reload()
     ready(page)
     expect(page.locator("#elsewhere")).to_contain_text("2 unsent decisions of another pass or annotator")
@@ -347,7 +347,7 @@ def test_another_collection_at_the_same_port_gets_nothing(server, root, visit):
     (root / "review.id").unlink()
     (root / "review.token").unlink()
     address = server.start()
-    expect(page.locator("#trouble")).to_contain_text("open the address that its terminal printed")
+    expect(page.locator("#trouble")).to_contain_text("Open the URL that its terminal printed")
     other = visit(address, context=page.context)
     ready(other)
     saved(other)
@@ -363,7 +363,7 @@ def test_a_new_token_lets_the_open_page_go_on(server, root, visit):
     (root / "review.token").unlink()
     address = server.start()
     expect(page.locator("#trouble")).to_contain_text("2 unsaved decisions are kept in this browser")
-    expect(page.locator("#trouble")).to_contain_text("open the address that its terminal printed")
+    expect(page.locator("#trouble")).to_contain_text("Open the URL that its terminal printed")
     ready(visit(address, context=page.context))
     saved(page)
     assert outcomes(root) == {1: "frustration", 2: "reject"}
@@ -393,7 +393,7 @@ def test_a_browser_that_keeps_nothing_says_so(server, root, visit):
     ready(page)
     server.kill()
     press(page, "ax")
-    expect(page.locator("#trouble")).to_contain_text("this browser keeps nothing: leave this page open")
+    expect(page.locator("#trouble")).to_contain_text("this browser cannot keep them. Leave this page open")
     server.start()
     saved(page)
     assert outcomes(root) == {1: "frustration", 2: "reject"}
@@ -415,7 +415,7 @@ def test_a_range_is_decided_and_taken_back_by_one_key(server, root, visit):
     page.reload()
     ready(page)
     page.keyboard.press("z")
-    expect(page.locator("#said")).to_have_text(f"Taken back. Faces 2 to {last}: undecided.")
+    expect(page.locator("#said")).to_have_text(f"Undone. Faces 2 to {last}: undecided.")
     saved(page)
     assert outcomes(root) == {}
 
@@ -428,7 +428,7 @@ def test_keys_that_must_not_decide(server, root, visit):
     dialog = page.get_by_role("dialog", name="Keys")
     expect(dialog).to_be_visible()
     press(page, "axu1")
-    dialog.get_by_label("Letters and digits decide").uncheck()
+    dialog.get_by_label("Letter and digit keys decide").uncheck()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     press(page, "axl")
@@ -436,7 +436,7 @@ def test_keys_that_must_not_decide(server, root, visit):
     page.reload()
     ready(page)
     press(page, ["a", "ArrowRight", "?"])
-    dialog.get_by_label("Letters and digits decide").check()
+    dialog.get_by_label("Letter and digit keys decide").check()
     page.keyboard.press("Escape")
     page.keyboard.down("x")
     for _ in range(5):
@@ -453,13 +453,13 @@ def test_flags_stand_beside_the_face(server, visit):
     flags = page.locator("#flags")
     expect(flags).to_be_empty()
     press(page, ["ArrowRight"] * 3)
-    expect(flags).to_have_text("Like a face of FER2013, PublicTest: crops differ in 5 of 64 bits.")
+    expect(flags).to_have_text("Similar to a face of FER2013, PublicTest: crops differ in 5 of 64 bits.")
     press(page, ["ArrowRight"] * 5)
-    expect(flags).to_contain_text("The picture has 2 faces of about the same size")
-    expect(flags).to_contain_text("Like face 10: undecided")
+    expect(flags).to_contain_text("The image has 2 faces of about the same size")
+    expect(flags).to_contain_text("Similar to face 10: undecided")
     press(page, "x")
-    expect(flags).to_contain_text("Like face 9: rejected")
-    image = flags.get_by_role("img", name="A face that is alike")
+    expect(flags).to_contain_text("Similar to face 9: rejected")
+    image = flags.get_by_role("img", name="A similar face")
     assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 48
 
 
@@ -480,7 +480,7 @@ def test_another_annotator_sees_what_was_decided_and_takes_back_only_their_own(s
     ready(page)
     expect(page.get_by_role("option", name="Face 2 of")).to_be_focused()
     press(page, "z")
-    expect(page.locator("#said")).to_have_text("Nothing of yours to take back.")
+    expect(page.locator("#said")).to_have_text("You have no decision to undo.")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#verdict")).to_contain_text("accepted as frustration by carl")
     expect(page.get_by_role("button", name="Accept as frustration")).to_have_attribute("aria-pressed", "false")
@@ -499,7 +499,7 @@ def test_the_second_pass_is_blind_and_ends_with_kappa(server, root, visit):
     accept = page.get_by_role("button", name="Accept", exact=True)
     expect(accept).to_be_disabled()
     page.keyboard.press("a")
-    expect(page.locator("#said")).to_contain_text("A is off in a second pass")
+    expect(page.locator("#said")).to_contain_text("A is not available in a second pass")
     expect(page.locator("#facts")).to_contain_text("Licence")
     seen = page.locator("body").inner_html()
     for telling in ("Drawn face", "example.org", "anna", "frustrated", "persona"):
@@ -509,7 +509,7 @@ def test_the_second_pass_is_blind_and_ends_with_kappa(server, root, visit):
     saved(page)
     page.get_by_role("button", name="Finish").click()
     page.get_by_role("dialog").get_by_role("button", name="Finish").click()
-    expect(page.locator("#end-agreement")).to_contain_text("50 faces were decided twice, 94 % the same way.")
+    expect(page.locator("#end-agreement")).to_contain_text("50 faces were decided twice, 94 % of them the same way.")
     assert server.process.wait(timeout=30) == 0
     assert "Cohen's kappa 0.00" in server.log.read_text()
 
@@ -521,7 +521,7 @@ def test_a_picture_that_is_gone_stops_nothing(server, root, visit):
     page = visit(server.start())
     ready(page)
     press(page, "a")
-    expect(page.get_by_role("img", name="Picture: Drawn face number 2, frustrated at a desk")).to_be_visible()
+    expect(page.get_by_role("img", name="Image: Drawn face number 2, frustrated at a desk")).to_be_visible()
     page.wait_for_timeout(1500)  # in which it would have been taken for a server that is away
     press(page, "xa")
     saved(page)
@@ -536,7 +536,7 @@ def test_while_the_server_is_away_boxes_are_empty_and_named(server, visit):
     page.get_by_role("button", name="Next sheet").click()
     page.keyboard.press("a")
     expect(page.locator("#trouble")).to_contain_text("1 unsaved decision is kept in this browser")
-    expect(page.get_by_role("img", name="The face as it is cut out")).to_be_visible()
+    expect(page.get_by_role("img", name="The cropped face")).to_be_visible()
     for image in page.locator("#faces img, #crop, #frame img").all():
         expect(image).to_have_css("opacity", "0")
     page.unroute("**/img/**")
@@ -571,7 +571,7 @@ def test_finish_waits_for_what_is_unsaved(server, root, visit):
     expect(dialog).to_contain_text("118 of 120 faces are undecided")
     expect(dialog).to_contain_text("2 decisions are not saved yet")
     dialog.get_by_role("button", name="Finish").click()
-    expect(dialog).to_contain_text("Nothing is lost")
+    expect(dialog).to_contain_text("Unsaved decisions are kept in this browser")
     assert server.process.poll() is None
     page.unroute("**/api/decisions")
     dialog.get_by_role("button", name="Finish").click()

@@ -22,8 +22,8 @@ from fer_lightning.collect.review.server import (
     MOST_BYTES,
     Review,
     application,
+    describe_review,
     serve,
-    summary_in_words,
     undecided,
 )
 from fer_lightning.collect.store.collection import Collection, now
@@ -230,7 +230,7 @@ def test_other_content_under_a_known_id_is_refused(collection, page, change):
     send(page, made)
     changed = made | change | {"crop": crops(collection)[change.get("face", 3)]}
     (refusal,) = send(page, changed)["refused"]
-    assert refusal == {"event": made["event"], "reason": "another event of the same id is stored already"}
+    assert refusal == {"event": made["event"], "reason": "another event with the same id is already stored"}
     assert collection.value("SELECT label FROM decision") == "frustration"
 
 
@@ -243,23 +243,26 @@ def test_an_id_of_another_annotator_is_not_taken_over(collection, page):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"face": 999}, "no such face in this collection"),
-        ({"face": 2**63}, "face: a number"),
-        ({"face": "1"}, "face: a number"),
-        ({"face": True}, "face: a number"),
-        ({"crop": "0" * 64}, "no such face in this collection"),
-        ({"crop": None}, "no such face in this collection"),
-        ({"pass": 2}, "pass 2: this is the review's pass 1"),
-        ({"action": "like"}, "action 'like': one of accept, reject"),
+        ({"face": 999}, "the collection has no such face"),
+        ({"face": 2**63}, "face: must be a whole number"),
+        ({"face": "1"}, "face: must be a whole number"),
+        ({"face": True}, "face: must be a whole number"),
+        ({"crop": "0" * 64}, "the collection has no such face"),
+        ({"crop": None}, "the collection has no such face"),
+        ({"pass": 2}, "pass 2: must be 1, the pass of this review"),
+        ({"action": "like"}, "action 'like': must be one of accept, reject"),
         ({"action": ["accept"]}, "action"),
-        ({"label": "bored stiff"}, "label 'bored stiff': one of angry"),
+        ({"label": "bored stiff"}, "label 'bored stiff': must be one of angry"),
         ({"label": None}, "label None"),
         ({"label": "\ud800"}, "label"),
         ({"label": {}}, "label"),
-        ({"action": "reject"}, "only an accepted face has one"),
-        ({"action": "undo", "label": None}, "undoes: the UUID"),
-        ({"action": "undo", "label": None, "undoes": "00000000-0000-4000-8000-ffffffffffff"}, "no decision of yours"),
-        ({"undoes": "00000000-0000-4000-8000-ffffffffffff"}, "only for the action undo"),
+        ({"action": "reject"}, "only the action accept has a label"),
+        ({"action": "undo", "label": None}, "undoes: must be the UUID"),
+        (
+            {"action": "undo", "label": None, "undoes": "00000000-0000-4000-8000-ffffffffffff"},
+            "not a decision of yours",
+        ),
+        ({"undoes": "00000000-0000-4000-8000-ffffffffffff"}, "only the action undo has this field"),
         ({"time": "yesterday"}, "time"),
         ({"time": "2026-02-30T12:00:00.000Z"}, "time"),
         ({"time": "2026-01-31T25:00:00.000Z"}, "time"),
@@ -270,7 +273,7 @@ def test_an_id_of_another_annotator_is_not_taken_over(collection, page):
         ({"ms_spent": -1}, "ms_spent"),
         ({"ms_spent": 1.5}, "ms_spent"),
         ({"page_version": "<script>"}, "page_version"),
-        ({"event": "not a uuid"}, "event: a UUID"),
+        ({"event": "not a uuid"}, "event: must be a UUID"),
     ],
     ids=str,
 )
@@ -301,7 +304,7 @@ def test_undo_goes_back_through_ones_own_decisions(collection, page):
     send(page, again)
     assert decisions.current(collection, pass_=1)[5].event == again["event"]
     undo_of_undo = send(page, event(5, crop, "undo", undoes=back["event"]))
-    assert "no decision of yours" in undo_of_undo["refused"][0]["reason"]
+    assert "not a decision of yours" in undo_of_undo["refused"][0]["reason"]
 
 
 def test_what_was_decided_later_stands_whatever_comes_last(collection, page):
@@ -342,8 +345,8 @@ def test_a_face_whose_picture_was_looked_at_anew_is_no_longer_decided_about(coll
     assert answer["acknowledged"] == [other["event"], stored["event"]]
     (refusal,) = answer["refused"]
     assert refusal["event"] == gone["event"]
-    assert "looked at anew" in refusal["reason"]
-    assert "reload the page" in refusal["reason"]
+    assert "this face was replaced" in refusal["reason"]
+    assert "Reload the page" in refusal["reason"]
     waiting = [face for face, _, _ in page.get("/api/state").json()["faces"]]
     assert 1 not in waiting
     assert (newer in waiting) == (status == "face")
@@ -435,7 +438,7 @@ def test_only_kept_faces_of_the_emotion_wait(collection):
     everything = decisions.worklist(collection, emotion=None)
     assert [one.emotion for one in everything[:3]] == ["frustration", "boredom", "frustration"]
     with collection.writing():
-        collection.add("deduped", {"face": 1, "status": "copy", "reason": "same picture", "kept_face": 3})
+        collection.add("deduped", {"face": 1, "status": "copy", "reason": "same image", "kept_face": 3})
         newer = dict(collection.rows("SELECT * FROM face WHERE id = 5")[0]) | {"rules": "newer", "status": "refused"}
         collection.add("face", {name: value for name, value in newer.items() if name not in ("id", "time")})
     waiting = [one.face for one in decisions.worklist(collection, emotion="frustration")]
@@ -562,7 +565,7 @@ def test_the_second_pass_takes_somebody_else(collection, page):
     crop = crops(collection)[1]
     made = event(1, crop)
     send(page, made)
-    with pytest.raises(UserError, match=r"annotator=anna has decided in the first pass.*review\.annotator=second"):
+    with pytest.raises(UserError, match=r"annotator=anna: has decided in the first pass.*review\.annotator=second"):
         site(collection, pass_=2, emotion=None)
     send(page, event(1, crop, "undo", undoes=made["event"]))
     assert site(collection, pass_=2, emotion=None)
@@ -618,7 +621,7 @@ def test_the_end_tells_counts_and_agreement(collection, page):
     send(second, *(event(face, crop, looks[face], **{"pass": 2}) for face, crop in again))
     answer = second.post("/api/finish", json={"session": second.get("/api/state").json()["session"]}).json()
     assert answer["counts"] == {"frustration": 20, "reject": 20, "undecided": 20}
-    assert answer["agreement"].startswith("40 faces were decided twice, 100 % the same way. Cohen's kappa 1.00")
+    assert answer["agreement"].startswith("40 faces were decided twice, 100 % of them the same way. Cohen's kappa 1.00")
     assert ended == [1]
 
 
@@ -631,11 +634,11 @@ def test_the_end_tells_counts_and_agreement(collection, page):
         ({"annotator": ""}, "review.annotator=''"),
         ({"annotator": "a" * 41}, "review.annotator"),
         ({"annotator": "a:b"}, "review.annotator"),
-        ({"emotion": "hungry"}, "emotion=hungry: no class of this review; one of angry, frustration"),
+        ({"emotion": "hungry"}, "emotion=hungry: not a class of this review. Allowed: angry, frustration"),
         ({"share": 0.0}, "review.share=0.0"),
         ({"port": 70_000}, "review.port=70000"),
-        ({"emotion": "sad"}, "no face of sad waits"),
-        ({"pass_": 2}, "no face was decided in a first pass"),
+        ({"emotion": "sad"}, "no face of sad is left to review"),
+        ({"pass_": 2}, "no face is decided in a first pass"),
     ],
     ids=str,
 )
@@ -723,14 +726,14 @@ def test_the_terminal_tells_how_it_ends_in_80_columns(server):
     server.start(annotator="a" * 40)
     words = server.log.read_text()
     assert max(map(len, words.splitlines())) <= 80
-    assert "Finish in the page ends the review and goes on with what follows; Ctrl-C stops" in words
+    assert "Click Finish on the page to end the review" in words
 
 
 def test_the_summary_has_the_page_s_words(collection, page):
     looks = dict(zip(crops(collection).items(), ["reject", "minor", "minor", "illustration"], strict=False))
     send(page, *(event(face, crop, look) for (face, crop), look in looks.items()))
     review = Review(collection, None, "anna", 1, CLASSES)
-    assert summary_in_words(review) == "Reviewed: 1 rejected, 2 may be under 18, 1 drawn or AI, 56 undecided."
+    assert describe_review(review) == "Reviewed: 1 rejected, 2 may be under 18, 1 drawn or AI, 56 undecided."
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -95,7 +95,7 @@ def test_the_next_run_goes_on_in_the_same_turn(server, collection):
 def test_exhausted_queries_are_not_asked_again(server, collection):
     first = run(collection, openverse(server))
     assert (first.pages, first.new) == (9, 135)
-    assert "all 3 queries are exhausted; more words in conf/collect/emotion/" in first.stopped_because
+    assert "all 3 queries are exhausted. To find more, add words in conf/collect/emotion/" in first.stopped_because
     again = run(collection, openverse(server))
     assert (again.pages, again.new, len(server.requests)) == (0, 0, 9)
 
@@ -122,7 +122,7 @@ def test_it_stops_once_there_is_enough(server, collection):
     seen = []
     result = run(collection, openverse(server), target=25, oversample=2, progress=lambda *at: seen.append(at))
     assert (result.pages, result.new) == (3, 60)
-    assert result.stopped_because == "enough for 25 faces of boredom: 0 are accepted, 60 pictures wait"
+    assert result.stopped_because == "enough for 25 faces of boredom: 0 accepted, 60 images undecided"
     assert seen == [(0, 50), (20, 50), (40, 50), (60, 60)]
     assert run(collection, openverse(server), target=25, oversample=2).pages == 0
 
@@ -191,7 +191,7 @@ def test_accepted_faces_need_no_more_pictures(server, collection):
     result = run(collection, openverse(server), target=15, oversample=3)
     assert (result.pages, result.stopped_because) == (
         0,
-        "enough for 15 faces of boredom: 15 are accepted, 0 pictures wait",
+        "enough for 15 faces of boredom: 15 accepted, 0 images undecided",
     )
     assert run(collection, openverse(server), target=20, oversample=3).new == 20
 
@@ -202,7 +202,7 @@ def test_faces_count_by_their_label_whatever_was_searched_for(server, collection
         settle(collection, faced(collection, candidate), "accepted", "sad" if candidate <= 20 else "boredom")
     sad = [Query("sad man", "en", "sad")]
     result = run(collection, openverse(server), queries=sad, emotion="sad", target=20)
-    assert (result.pages, result.stopped_because) == (0, "enough for 20 faces of sad: 20 are accepted, 0 pictures wait")
+    assert (result.pages, result.stopped_because) == (0, "enough for 20 faces of sad: 20 accepted, 0 images undecided")
     assert run(collection, openverse(server), target=41).pages == 1
 
 
@@ -251,7 +251,7 @@ def test_what_is_of_no_use_is_counted_with_its_page(server, collection):
     server.catalogue["bored man"] = [Work(1), Work(2, licence="by-nd"), Work(3, licence="by-nc-nd")]
     result = run(collection, openverse(server), queries=QUERIES[:1])
     assert (result.new, dict(result.dropped)) == (1, {"licence forbids adaptations": 2})
-    assert collection.value("SELECT reason FROM page") == "2 left out: licence forbids adaptations"
+    assert collection.value("SELECT reason FROM page") == "2 not usable: licence forbids adaptations"
 
 
 def test_what_is_denied_does_not_come_back(server, collection):
@@ -281,7 +281,7 @@ def test_a_licence_that_changes_is_told_and_added(server, collection, caplog):
     assert licences(collection) == found
     server.licences[1] = ("by-nc", "2.0")
     assert run(collection, openverse(server)).relicensed == 1  # offered by two more queries
-    assert "1 known pictures now have another licence or creator" in caplog.text
+    assert "the licence or creator of 1 known images has changed" in caplog.text
     assert licences(collection) == [*found, (1, "by-nc", "Creator 1")]
     assert {row["licence"] for row in collection.rows("SELECT licence FROM candidate")} == {"by"}
 
@@ -315,7 +315,7 @@ def test_a_spent_limit_ends_the_search_and_the_next_run_keeps_to_it(server, coll
     server.available["anon_sustained"] = 2
     result = run(collection, openverse(server))
     assert (result.pages, result.new) == (2, 40)
-    assert result.stopped_because.startswith("its limit is spent; the same command goes on from here, after 20")
+    assert result.stopped_because.startswith("its limit is used up. Run the same command again after 20")
     assert result.come_back_at > collection.value("SELECT max(time) FROM page")
 
     with Collection(collection.root) as anew:
@@ -367,7 +367,7 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_longer(server, collection, 
 def test_google_is_asked_no_more_than_its_requests_a_day(server, collection, monkeypatch):
     result = run(collection, google(server, requests_per_day=4))
     assert (result.pages, result.new) == (4, 40)
-    assert "its limit is spent" in result.stopped_because
+    assert "its limit is used up" in result.stopped_because
     again = run(collection, google(server, requests_per_day=4))
     assert (again.pages, len(server.requests)) == (0, 4)
     assert again.come_back_at[:15] == result.come_back_at[:15]
@@ -386,7 +386,7 @@ def test_a_failed_request_is_written_down_and_tried_again(server, collection):
     assert (result.failed, result.pages, result.new) == (1, 9, 135)
     (row,) = collection.rows("SELECT * FROM page WHERE status = 'failed'")
     assert (row["query"], row["cursor"], row["next_cursor"], row["found"]) == ("bored man", None, None, 0)
-    assert "no JSON" in row["reason"]
+    assert "not valid JSON" in row["reason"]
     assert asked(server)[:4] == [("bored man", 1), ("ennui", 1), ("noia", 1), ("bored man", 1)]
 
 
@@ -394,7 +394,10 @@ def test_three_failures_in_a_row_end_the_search(server, collection):
     server.faults += [None, Fault(body=b"{"), None, *[Fault(body=b"[]")] * 3]
     result = run(collection, openverse(server))
     assert (result.pages, result.failed) == (2, 4)
-    assert result.stopped_because == "3 requests in a row failed: Openverse sent a list where an object was expected"
+    assert (
+        result.stopped_because
+        == "3 requests in a row failed: Openverse sent JSON of the type list instead of an object"
+    )
     assert result.come_back_at is None
     assert run(collection, openverse(server)).new == 95
 
@@ -505,7 +508,7 @@ def test_a_folder_is_read_to_its_end_whatever_the_target(tmp_path, collection):
     provider = Local(path=str(folder), page_size=10)
     result = run(collection, provider, target=1)
     assert (result.new, result.pages) == (25, 3)
-    assert result.stopped_because == "all of photos was offered"
+    assert result.stopped_because == "read all of photos"
     assert {row["query"] for row in collection.rows("SELECT query FROM page")} == {"photos"}
 
 

@@ -13,28 +13,28 @@ REFUSED = {
     "emotion=boredm": "emotion=boredm: no such option. Did you mean emotion=boredom?",
     "provider=bing": "Allowed: commons, google, local, openverse.",
     "target=ten": "target='ten': expected a whole number.",
-    "target=0": "target=0: how many faces are wanted, 1 or more",
+    "target=0": "target=0: must be 1 or more (number of faces wanted)",
     "oversample=0.5": "oversample=0.5",
     "targt=3": "targt: no such key. Did you mean target?",
     "review.prt=3": "review.prt: no such key. Did you mean review.port? Allowed: annotator, second_pass, share, port.",
     "review.port=70000": "review.port=70000",
-    "review.annotator=": "review.annotator='': a pseudonym of at most 40",
+    "review.annotator=": "review.annotator='': must be a pseudonym of at most 40",
     "provider.page_sze=9": "provider.page_sze: no such key. Did you mean provider.page_size?",
     "emotion.langages=[en]": "Did you mean emotion.languages?",
     "faces.kind=mtcnn": "faces.kind='mtcnn': expected one of",
     "review.share=2": "review.share=2.0",
-    "fetch.at_once=0": "fetch.at_once=0: more than 0",
-    "fetch.requests_per_second=0": "fetch.requests_per_second=0.0: more than 0",
+    "fetch.at_once=0": "fetch.at_once=0: must be greater than 0 (simultaneous downloads).",
+    "fetch.requests_per_second=0": "fetch.requests_per_second=0.0: must be greater than 0 (requests per second).",
     "oversample=nan": "oversample=nan",
     "faces.min_score=2": "min_score=2.0",
     "export.taxonomy=fer": "export.taxonomy=fer: no such taxonomy. Allowed: fer2013, learning_game",
     "provider._target_=os.system": "provider._target_=os.system: not allowed here",
-    "purge": "purge runs alone and takes one of --id, --creator, --url",
-    "purge --id 12 --url x": "purge runs alone and takes one of --id, --creator, --url",
-    "purge merge --id 12": "purge runs alone",
-    "merge --id 12": "--id belongs to purge",
-    "export": "there is no collection in this folder. `search` begins one: make collect",
-    "purge --creator Ann": "there is no collection in this folder",
+    "purge": "purge: must be the only step, with exactly one of --id, --creator, --url",
+    "purge --id 12 --url x": "purge: must be the only step, with exactly one of --id, --creator, --url",
+    "purge merge --id 12": "purge: must be the only step",
+    "merge --id 12": "--id: only purge takes this option",
+    "export": "this folder holds no collection. Start one with `search`: make collect",
+    "purge --creator Ann": "this folder holds no collection",
 }
 
 
@@ -60,7 +60,7 @@ def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):
     Collection(tmp_path).close()
     with pytest.raises(SystemExit):
         main(["export", f"root={tmp_path}"])
-    assert "nothing to export: no face has been accepted yet. Look at them:" in capsys.readouterr().err
+    assert "nothing to export: no face is accepted yet. Review the faces:" in capsys.readouterr().err
 
 
 def test_every_step_has_its_method_and_its_place_in_the_help():

@@ -32,7 +32,7 @@ def paths(collection: Collection):
 def test_a_whole_collection_has_no_fault(collection):
     seen = []
     result = verify(collection, progress=lambda done, total: seen.append((done, total)))
-    assert (result.pictures, result.faults, result.strays) == (3, [], 0)
+    assert (result.images, result.faults, result.strays) == (3, [], 0)
     assert seen[-1] == (3, 3)
 
 
@@ -79,7 +79,7 @@ def test_what_was_lost_is_whole_again_after_the_next_fetch(offered, tmp_path, im
         lost, changed, *_ = paths(collection)
         lost.unlink()
         changed.write_bytes(b"?")
-        with pytest.raises(UserError, match=r"2 of 4 pictures .*the faces of the others are kept.*verify.*`fetch`"):
+        with pytest.raises(UserError, match=r"2 of 4 images .*The faces of the others are kept.*verify.*`fetch`"):
             look()
         assert len(verify(collection).faults) == 2
         assert look().faces == 0  # what is known to be lost is waited for

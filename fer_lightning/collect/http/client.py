@@ -1,10 +1,13 @@
-"""The collector's only way to the network: GET requests that no hostile or broken host can turn, stall or flood.
+"""HTTP client of the collector: GET requests that a hostile or broken host cannot redirect, stall or flood.
 
-Each request, and each redirect of it, goes to an http or https address of a host that the caller allows (or, without
-a list, of any public host whose robots.txt agrees), at the standard ports, at the address that was checked: see
-connection.py, which also ends everything at one deadline. Bytes are counted as they stand when unpacked. Nothing is
-taken from the environment and no cookies are kept. Keys, which stand in queries and headers, are in no message,
-exception or log of this module.
+Every network request of the collector passes through this module:
+
+- Each request and each redirect goes to an http or https URL of a host that the caller allows. If the caller gives no
+  list of hosts, any public host whose robots.txt agrees is allowed.
+- Only the standard ports are used, and only the IP address that was checked (see connection.py).
+- One deadline ends a request with all its redirects. Size limits count unpacked bytes.
+- No settings are read from the environment, and no cookies are kept.
+- API keys are sent in queries and headers. They never appear in a message, an exception or a log of this module.
 """
 
 import hashlib
@@ -28,16 +31,16 @@ from requests.structures import CaseInsensitiveDict
 from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import DecodeError, HTTPError
 
-from fer_lightning.collect.http.connection import Adapter, PortNotAllowed, Watch
+from fer_lightning.collect.http.connection import Adapter, Deadline, PortNotAllowed
 from fer_lightning.collect.http.robots import Robots
 from fer_lightning.errors import UserError
 
-LONGEST_WAIT = 60.0  # seconds; a host that asks for more is given up
+LONGEST_WAIT = 60.0  # maximum seconds to wait for a host; if it asks for more, its request fails
 API_BYTES = 8_000_000
 CHUNK = 1 << 16
 REDIRECTS = (301, 302, 303, 307, 308)
 RETRIED = (429, 500, 502, 503, 504)
-OVERLOADED = (429, 503)  # said of the host, not of the one address
+OVERLOADED = (429, 503)  # statuses that concern the whole host, not only one URL
 OPT_OUTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})  # none: noindex and nofollow
 SECRET_PARAMETERS = ("key", "cx", "api_key", "token")
 SECRET_HEADERS = ("x-subscription-token", "authorization")
@@ -49,9 +52,9 @@ _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview"
 
 
 class Reason(StrEnum):
-    """Why an address gave nothing."""
+    """Reasons why a request failed."""
 
-    BAD_ADDRESS = "bad address"  # not http(s), with a user name, at another port, or none at all
+    BAD_ADDRESS = "bad address"  # not http(s), with a user name, with another port, or not a valid URL
     HOST_NOT_ALLOWED = "host not allowed"
     PRIVATE_ADDRESS = "private address"
     DOWNGRADED = "downgraded"  # a redirect from https to http
@@ -64,14 +67,14 @@ class Reason(StrEnum):
     HTTP_ERROR = "http error"
     ROBOTS_TXT_UNKNOWN = "robots.txt unknown"
     TOO_SLOW = "too slow"
-    TRUNCATED = "truncated"  # fewer bytes than announced
+    TRUNCATED = "truncated"  # fewer bytes than the header announced
     CONNECTION_FAILED = "connection failed"
     TOO_MANY_REQUESTS = "too many requests"
     SERVER_ERROR = "server error"
-    BAD_ANSWER = "bad answer"  # not what its header or the API's rules say
+    BAD_ANSWER = "bad answer"  # the content contradicts its header or the API's rules
 
 
-# The others may have gone tomorrow.
+# Permanent reasons; all other reasons may be temporary.
 FINAL = frozenset(
     {
         Reason.BAD_ADDRESS,
@@ -91,11 +94,11 @@ FINAL = frozenset(
 
 @dataclass(eq=False)
 class Refused(Exception):
-    """Nothing came, or nothing that is wanted.
+    """A request failed, or its answer was rejected.
 
-    http_status, headers  of the answer, where there was one
-    body                  what an API said to an error, at most 64 KiB
-    retry_after           seconds for which the host asked to be left alone
+    http_status, headers  status and headers of the answer, if there was one
+    body                  an API's answer to a failed request, at most 64 KiB
+    retry_after           seconds that the host asked to wait before the next request
     """
 
     reason: Reason
@@ -108,7 +111,7 @@ class Refused(Exception):
 
     @property
     def final(self) -> bool:
-        """Whether another try is in vain."""
+        """True if another attempt cannot succeed."""
         return self.reason in FINAL
 
     def __str__(self) -> str:
@@ -116,12 +119,12 @@ class Refused(Exception):
 
 
 class Stopped(Exception):
-    """The client was told to stop."""
+    """The client was stopped with `stop()`."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """data are the unpacked bytes; the names of the headers are in any letter case."""
+    """A successful answer: unpacked bytes, final URL, status, and headers (names in any letter case)."""
 
     data: bytes
     final_url: str
@@ -130,8 +133,8 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """picture: opt-outs count, and an empty answer is a refusal."""
+class _Request:
+    """One request with its limits. If `picture` is true, opt-out headers apply and an empty answer is rejected."""
 
     url: str
     hosts: tuple[str, ...] | None
@@ -143,14 +146,18 @@ class _Wanted:
 
 
 class Client:
-    """Threads may share it. `stop()` ends what is under way; the client is of no use afterwards.
+    """HTTP client that threads may share. `stop()` ends all requests; the client cannot be used afterwards.
 
-    user_agent           name/version (contact) ...; the name before the slash is the one looked for in robots.txt
-    allow_loopback       whether 127.0.0.0/8 and ::1, at any port, count as public: for tests
-    timeout, deadline    seconds without a byte, and for a whole request with its redirects
-    requests_per_second  to each host
-    attempts             the most requests for one address, where a host is overloaded or does not answer
-    sleep                takes seconds; None: really waits
+    user_agent            name/version (contact) ...; robots.txt rules apply to the name before the slash
+    allow_loopback        True: 127.0.0.0/8 and ::1, at any port, count as public; for tests
+    timeout               maximum seconds without a byte
+    deadline              maximum seconds for a request with all its redirects
+    max_bytes             maximum size of an image in bytes
+    max_redirects         maximum redirects per request
+    requests_per_second   maximum requests per second to each host
+    connections_per_host  maximum simultaneous connections to each host
+    attempts              maximum requests for one URL if its host is overloaded or does not answer
+    sleep                 function that waits a number of seconds; None: a real wait
     """
 
     def __init__(
@@ -168,7 +175,10 @@ class Client:
         sleep: Callable[[float], Any] | None = None,
     ) -> None:
         if not (user_agent.isascii() and user_agent.isprintable()):
-            raise UserError(f"user agent {user_agent!r}: only printable ASCII is allowed; mend COLLECT_CONTACT in .env")
+            raise UserError(
+                f"user agent {user_agent!r}: contains letters that are not allowed. Only printable ASCII is allowed. "
+                f"Fix COLLECT_CONTACT in .env."
+            )
         self._user_agent = user_agent
         self._product = user_agent.partition("/")[0].strip().lower()
         self._allow_loopback = allow_loopback
@@ -181,7 +191,7 @@ class Client:
         self._sleep = self._stopped.wait if sleep is None else sleep
         self._new_pace = partial(_Pace, 1 / requests_per_second, connections_per_host)
         self._paces: dict[str, _Pace] = {}
-        self._watches: set[Watch] = set()
+        self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()
         self._robots = Robots(self._product, self._robots_txt)
 
@@ -193,10 +203,13 @@ class Client:
         *,
         hosts: tuple[str, ...],
     ) -> tuple[Any, CaseInsensitiveDict, str]:
-        """An API's answer, its headers, and the SHA-256 of its body. Raises Refused, its body that of the answer."""
+        """Return an API's JSON answer, its headers, and the SHA-256 of its body.
+
+        Raise Refused, with the body of the answer, if the request fails.
+        """
         params, headers = dict(params or {}), dict(headers or {})
         try:
-            fetched = self._get(_Wanted(url, hosts, params, {**_JSON, **headers}))
+            fetched = self._get(_Request(url, hosts, params, {**_JSON, **headers}))
         except Refused as refused:
             refused.body = _without(refused.body, params, headers)
             raise
@@ -204,25 +217,33 @@ class Client:
             data = json.loads(fetched.data)
         except (ValueError, RecursionError):
             host = _host(fetched.final_url)
-            raise Refused(Reason.BAD_ANSWER, f"{host}: no JSON", host, 200, fetched.headers) from None
+            raise Refused(
+                Reason.BAD_ANSWER, f"{host}: the answer is not valid JSON", host, 200, fetched.headers
+            ) from None
         return data, fetched.headers, hashlib.sha256(fetched.data).hexdigest()
 
     def get_bytes(self, url: str, *, hosts: tuple[str, ...] | None) -> Fetched:
-        """A picture from one of these hosts, or from any public host that its robots.txt opens. Raises Refused."""
-        return self._get(_Wanted(url, hosts, {}, _PICTURES, self._max_bytes, picture=True, ask_robots=hosts is None))
+        """Return an image from one of these hosts; None: from any public host whose robots.txt allows it.
+
+        Raise Refused if the request fails.
+        """
+        return self._get(_Request(url, hosts, {}, _PICTURES, self._max_bytes, picture=True, ask_robots=hosts is None))
 
     def stop(self) -> None:
-        """Let every request, now and from now on, end with Stopped."""
+        """End all running and future requests with Stopped."""
         self._stopped.set()
         with self._lock:
-            watches = list(self._watches)
-        for watch in watches:
-            watch.cut()
+            deadlines = list(self._deadlines)
+        for deadline in deadlines:
+            deadline.cut()
 
     def _robots_txt(self, url: str) -> str:
-        """RFC 9309, 2.3.1: a host that has none allows all; one that cannot be asked allows nothing, for now."""
+        """Return the text of a robots.txt (RFC 9309, 2.3.1).
+
+        A host without robots.txt allows everything. A host that cannot be reached allows nothing for now.
+        """
         try:
-            return self._get(_Wanted(url, None, headers={"Accept-Encoding": "gzip"})).data.decode(errors="replace")
+            return self._get(_Request(url, None, headers={"Accept-Encoding": "gzip"})).data.decode(errors="replace")
         except Refused as refused:
             if 400 <= (refused.http_status or 0) < 500 and refused.http_status != 429:
                 return ""
@@ -230,7 +251,7 @@ class Client:
                 raise
             raise Refused(Reason.ROBOTS_TXT_UNKNOWN, str(refused), refused.host) from None
 
-    def _get(self, wanted: _Wanted) -> Fetched:
+    def _get(self, wanted: _Request) -> Fetched:
         for attempt in range(1, self._attempts):
             try:
                 return self._follow(wanted)
@@ -241,23 +262,26 @@ class Client:
                 wait = wait if refused.retry_after is None else refused.retry_after
                 overloaded = refused.http_status in OVERLOADED
                 if overloaded:
-                    self._pace(refused.host).leave_alone(wait)
+                    self._pace(refused.host).pause(wait)
                 if wait > LONGEST_WAIT:
                     raise
-            self._rest(0 if overloaded else wait)
+            self._sleep_unless_stopped(0 if overloaded else wait)
         return self._follow(wanted)
 
-    def _follow(self, wanted: _Wanted) -> Fetched:
-        """One request and its redirects. The deadline holds for all of them, without the waiting for a turn."""
+    def _follow(self, wanted: _Request) -> Fetched:
+        """Send a request and follow its redirects.
+
+        One deadline holds for all of them. Time spent waiting for a host's slot does not count.
+        """
         url, params, headers = wanted.url, wanted.params, {**wanted.headers, "User-Agent": self._user_agent}
         left, secure, origin = self._deadline, False, None
         for _ in range(self._max_redirects + 1):
             request = _prepared(url, params, headers)
             self._check(request.url, wanted, secure)
             host, secure = _host(request.url), request.url.startswith("https:")
-            with self._turn(host), self._watch(left) as watch:
-                answer = self._transfer(request, wanted, watch)
-                left = watch.left()
+            with self._host_slot(host), self._open_deadline(left) as deadline:
+                answer = self._transfer(request, wanted, deadline)
+                left = deadline.left()
             if isinstance(answer, Fetched):
                 return answer
             url, params = answer, {}
@@ -266,40 +290,43 @@ class Client:
                 headers = {name: headers[name] for name in headers if name.lower() not in SECRET_HEADERS}
         raise Refused(Reason.TOO_MANY_REDIRECTS, f"{origin}: more than {self._max_redirects}", host)
 
-    def _check(self, url: str, wanted: _Wanted, secure: bool) -> None:
-        """What can be said of an address before its name is resolved. secure: it stands in an answer over https."""
+    def _check(self, url: str, wanted: _Request, secure: bool) -> None:
+        """Raise Refused for a URL that is not allowed, before its host name is resolved.
+
+        secure  the URL is a redirect in an answer over https
+        """
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
-            detail = f"{parts.scheme}://{host}: only http and https, without a user name"
+            detail = f"{parts.scheme}://{host}: only http and https URLs without a user name are allowed"
             raise Refused(Reason.BAD_ADDRESS, detail, host)
         if secure and parts.scheme == "http":
             raise Refused(Reason.DOWNGRADED, f"a redirect from https to http://{host}", host)
         if wanted.hosts is not None and host not in wanted.hosts:
-            raise Refused(Reason.HOST_NOT_ALLOWED, f"{host} is none of the provider's hosts", host)
+            raise Refused(Reason.HOST_NOT_ALLOWED, f"{host} is not one of the provider's hosts", host)
         if wanted.ask_robots and not self._robots.allow(url):
-            raise Refused(Reason.ROBOTS_TXT, f"{host} asks robots to leave it alone", host)
+            raise Refused(Reason.ROBOTS_TXT, f"robots.txt of {host} does not allow this URL", host)
 
-    def _transfer(self, request: requests.PreparedRequest, wanted: _Wanted, watch: Watch) -> Fetched | str:
-        """The answer, or where it redirects to."""
-        adapter = Adapter(request.url.startswith("https:"), self._allow_loopback, watch)
+    def _transfer(self, request: requests.PreparedRequest, wanted: _Request, deadline: Deadline) -> Fetched | str:
+        """Return the answer, or the URL that it redirects to."""
+        adapter = Adapter(request.url.startswith("https:"), self._allow_loopback, deadline)
         response = failure = None
         try:
-            response = adapter.send(request, stream=True, timeout=min(self._timeout, watch.left()))
+            response = adapter.send(request, stream=True, timeout=min(self._timeout, deadline.left()))
             if response.status_code in REDIRECTS and "Location" in response.headers:
                 return _target(response)
-            return self._read(response, wanted, watch)
+            return self._read(response, wanted, deadline)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            failure = _refusal(error, _host(request.url), response, watch)
+            failure = _refusal(error, _host(request.url), response, deadline)
         finally:
             if response is not None:
                 response.close()
             adapter.close()
         if self._stopped.is_set():
             raise Stopped
-        raise failure  # outside the handler: the libraries' exceptions quote addresses with their keys
+        raise failure  # outside the handler, because the libraries' exceptions quote URLs with their API keys
 
-    def _read(self, response: requests.Response, wanted: _Wanted, watch: Watch) -> Fetched:
+    def _read(self, response: requests.Response, wanted: _Request, deadline: Deadline) -> Fetched:
         host, status, headers = _host(response.url), response.status_code, response.headers
         refused = partial(Refused, host=host, http_status=status, headers=headers)
         if status != 200:
@@ -309,24 +336,24 @@ class Client:
             raise refused(Reason.OPTED_OUT, f"{host}: X-Robots-Tag {tag}")
         announced = headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) > wanted.max_bytes:
-            raise refused(Reason.TOO_LARGE, f"{host}: announces {int(announced):,} bytes")
+            raise refused(Reason.TOO_LARGE, f"{host}: the header announces {int(announced):,} bytes")
         body = _body(response, wanted.max_bytes)
-        if watch.over:
+        if deadline.over:
             raise TimeoutError
         if len(body) > wanted.max_bytes:
             raise refused(Reason.TOO_LARGE, f"{host}: more than {wanted.max_bytes:,} bytes")
         if wanted.picture and not body:
-            raise refused(Reason.TRUNCATED, f"{host}: an empty answer")
+            raise refused(Reason.TRUNCATED, f"{host}: the answer is empty")
         return Fetched(bytes(body), response.url, status, headers)
 
     @contextmanager
-    def _turn(self, host: str) -> Iterator[None]:
+    def _host_slot(self, host: str) -> Iterator[None]:
         pace = self._pace(host)
-        with pace.places:
-            self._rest(pace.take(host))
+        with pace.slots:
+            self._sleep_unless_stopped(pace.reserve_turn(host))
             yield
 
-    def _rest(self, seconds: float) -> None:
+    def _sleep_unless_stopped(self, seconds: float) -> None:
         if seconds > 0:
             self._sleep(seconds)
         if self._stopped.is_set():
@@ -337,53 +364,53 @@ class Client:
             return self._paces.setdefault(host, self._new_pace())
 
     @contextmanager
-    def _watch(self, seconds: float) -> Iterator[Watch]:
-        with Watch(seconds) as watch:
+    def _open_deadline(self, seconds: float) -> Iterator[Deadline]:
+        with Deadline(seconds) as deadline:
             with self._lock:
-                self._watches.add(watch)
+                self._deadlines.add(deadline)
             try:
                 if self._stopped.is_set():
                     raise Stopped
-                yield watch
+                yield deadline
             finally:
                 with self._lock:
-                    self._watches.discard(watch)
+                    self._deadlines.discard(deadline)
 
 
 class _Pace:
-    """One host: at most so many connections, a request every so many seconds, none while it asks to be left alone."""
+    """Rate limit of one host: connections, seconds between requests, and a pause while the host asks for one."""
 
     def __init__(self, spacing: float, connections: int) -> None:
-        self.places = threading.Semaphore(connections)
+        self.slots = threading.Semaphore(connections)
         self._spacing = spacing
         self._next = 0.0
-        self._alone_until = 0.0
+        self._paused_until = 0.0
         self._lock = threading.Lock()
 
-    def take(self, host: str) -> float:
-        """Take the next turn and return the seconds until it comes."""
+    def reserve_turn(self, host: str) -> float:
+        """Reserve the next turn and return the seconds until it starts."""
         with self._lock:
             now = time.monotonic()
-            alone = self._alone_until - now
-            if alone > LONGEST_WAIT:
-                detail = f"{host} asks to be left alone for {alone:.0f} s"
-                raise Refused(Reason.TOO_MANY_REQUESTS, detail, host, retry_after=alone)
-            turn = max(now, self._next, self._alone_until)
+            pause = self._paused_until - now
+            if pause > LONGEST_WAIT:
+                detail = f"{host} asks for a pause of {pause:.0f} s"
+                raise Refused(Reason.TOO_MANY_REQUESTS, detail, host, retry_after=pause)
+            turn = max(now, self._next, self._paused_until)
             self._next = turn + self._spacing
             return turn - now
 
-    def leave_alone(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         with self._lock:
-            self._alone_until = max(self._alone_until, time.monotonic() + seconds)
+            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
 
 def _prepared(url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> requests.PreparedRequest:
-    """Without a session: nothing from the environment, no cookies, no redirects followed by the library."""
+    """Return a request without a session, so that the library adds no settings or cookies and follows no redirects."""
     try:
         return requests.Request("GET", url, params=params, headers={**headers, "Connection": "close"}).prepare()
     except (requests.RequestException, ValueError) as error:
         what = type(error).__name__
-    raise Refused(Reason.BAD_ADDRESS, f"an address that is none ({what})")
+    raise Refused(Reason.BAD_ADDRESS, f"not a valid URL ({what})")
 
 
 def _host(url: str) -> str:
@@ -396,7 +423,7 @@ def _target(response: requests.Response) -> str:
 
 
 def _body(response: requests.Response, most: int) -> bytearray:
-    """The unpacked body, up to CHUNK - 1 bytes more than `most`."""
+    """Return the unpacked body, up to CHUNK - 1 bytes more than `most`."""
     body = bytearray()
     while len(body) <= most and (piece := response.raw.read1(CHUNK, decode_content=True)):
         body += piece
@@ -414,7 +441,7 @@ def _of_status(status: int) -> Reason:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds; the header has them, or a date."""
+    """Return the seconds of a Retry-After header, which holds seconds or a date; None if it is missing or invalid."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
@@ -425,9 +452,9 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def opt_out(tags: list[str], product: str) -> str | None:
-    """The first directive of X-Robots-Tag headers by which a host keeps its pictures from `product`, if there is one.
+    """Return the first opt-out directive for `product` in X-Robots-Tag headers; None if it has none.
 
-    tags  the headers' values; what follows `otherbot:` is for that robot
+    tags  values of the headers; directives after `otherbot:` apply only to that robot
     """
     for tag in tags:
         agent = "*"
@@ -440,15 +467,15 @@ def opt_out(tags: list[str], product: str) -> str | None:
     return None
 
 
-def _refusal(error: Exception, host: str, response: requests.Response | None, watch: Watch) -> Refused:
-    """What became of a transfer, without the text of the libraries' exceptions."""
+def _refusal(error: Exception, host: str, response: requests.Response | None, deadline: Deadline) -> Refused:
+    """Return the Refused for a failed transfer, without the text of the libraries' exceptions."""
     if isinstance(error, InvalidIPAddress):
-        return Refused(Reason.PRIVATE_ADDRESS, f"{host} is at {error}", host)
+        return Refused(Reason.PRIVATE_ADDRESS, f"{host} has the IP address {error}", host)
     if isinstance(error, PortNotAllowed):
         return Refused(Reason.BAD_ADDRESS, f"{host}: {error}", host)
     cause = _cause(error)
-    if watch.over or isinstance(cause, TimeoutError):
-        reason, words = Reason.TOO_SLOW, "not done in time"
+    if deadline.over or isinstance(cause, TimeoutError):
+        reason, words = Reason.TOO_SLOW, "not complete before the deadline"
     else:
         reason, words = _of_error(error, response), getattr(cause, "strerror", None) or type(cause).__name__
     known = {} if response is None else {"http_status": response.status_code, "headers": response.headers}
@@ -464,14 +491,14 @@ def _of_error(error: Exception, response: requests.Response | None) -> Reason:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The error at the bottom of the libraries' wrappings."""
+    """Return the innermost error of a chain of exceptions."""
     while below := error.__cause__ or error.__context__:
         error = below
     return error
 
 
 def _without(text: bytes, params: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
-    """An answer that may quote the question's keys."""
+    """Return an answer with the API keys of its request replaced by `...`."""
     named = [(params, SECRET_PARAMETERS), (headers, SECRET_HEADERS)]
     secrets = [str(value) for values, names in named for name, value in values.items() if name.lower() in names]
     for secret in filter(None, secrets):
@@ -480,7 +507,7 @@ def _without(text: bytes, params: Mapping[str, Any], headers: Mapping[str, str])
 
 
 class _WithoutKeys(logging.Filter):
-    """urllib3 logs each address that it asks for, where debugging is on."""
+    """Filter that removes API keys from the URLs that urllib3 logs at the level DEBUG."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = _SECRET.sub(r"\1=...", record.getMessage()), None

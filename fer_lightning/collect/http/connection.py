@@ -1,4 +1,4 @@
-"""Connections to public addresses alone, all of them ended at a deadline."""
+"""Connections only to public IP addresses, each of them ended at a deadline."""
 
 import logging
 import socket
@@ -17,22 +17,22 @@ from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 PORTS = (None, 80, 443)
-SHORTEST = 0.001  # seconds: a time limit of 0 would mean none
-# They warn of hosts' faults, the one of refused addresses, the other of damaged headers with all that stands in the
-# address; the collection has its own records, and no host is to write on the terminal.
-for _talkative in ("requests_hardened", "urllib3.connection"):
-    logging.getLogger(_talkative).setLevel(logging.ERROR)
+SHORTEST = 0.001  # minimum time limit in seconds; 0 would mean no limit
+# These loggers print warnings about rejected IP addresses and damaged headers, with text that a host controls. The
+# collection records such faults itself, and no host may write on the terminal.
+for _name in ("requests_hardened", "urllib3.connection"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class PortNotAllowed(requests.RequestException):
-    """Neither 80 nor 443."""
+    """The port is not 80 or 443."""
 
 
-class Watch:
-    """Ends what is done within it when its time is over, or at a call of `cut` from any thread.
+class Deadline:
+    """Context manager that ends all network work inside it after a number of seconds, or when a thread calls `cut`.
 
-    It shuts the sockets down, which wakes whoever waits for them. A time limit on a socket would hold for each wait
-    alone, and a server that sends a byte now and then would never reach it.
+    It shuts the sockets down, which wakes every thread that waits for them. A time limit on a socket holds only for
+    each single wait, so a server that sends one byte now and then would never reach it.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -43,7 +43,7 @@ class Watch:
         self._timer = threading.Timer(seconds, self.cut)
         self._timer.daemon = True
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "Deadline":
         self._timer.start()
         return self
 
@@ -55,7 +55,7 @@ class Watch:
             self._sockets.clear()
 
     def left(self) -> float:
-        """Seconds."""
+        """Return the seconds until the deadline."""
         return max(self._end - time.monotonic(), SHORTEST)
 
     def cut(self) -> None:
@@ -65,14 +65,17 @@ class Watch:
                 _shut(duplicate)
 
     def add(self, connected: socket.socket) -> None:
-        """A duplicate is kept: the socket itself changes hands when TLS begins."""
+        """Add a socket. A duplicate is stored, because TLS replaces the socket object."""
         with self._lock:
             self._sockets.append(connected.dup())
             if self.over:
                 _shut(connected)
 
     def run(self, function: Callable[[], Any]) -> Any:
-        """What a function returns that nothing can interrupt. One that takes too long is left alone: TimeoutError."""
+        """Return the result of a function that cannot be interrupted; raise TimeoutError at the deadline.
+
+        A function that takes too long continues in its own thread.
+        """
         future: Future[Any] = Future()
         threading.Thread(target=_settle, args=(future, function), daemon=True).start()
         while not wait([future], timeout=min(0.1, self.left())).done:
@@ -93,47 +96,47 @@ def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
         future.set_exception(error)
 
 
-class _Watched:
-    """A connection of urllib3 whose socket is watched from its first moment on."""
+class _Limited:
+    """A connection of urllib3 whose socket is added to a deadline as soon as it is connected."""
 
-    def __init__(self, *args: Any, watch: Watch, **options: Any) -> None:
+    def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._watch = watch
+        self._deadline = deadline
 
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
-        self._watch.add(connected)
+        self._deadline.add(connected)
         return connected
 
 
-class _WatchedHTTP(_Watched, HTTPConnection):
+class _LimitedHTTP(_Limited, HTTPConnection):
     pass
 
 
-class _WatchedHTTPS(_Watched, HTTPSConnection):
+class _LimitedHTTPS(_Limited, HTTPSConnection):
     pass
 
 
 class Adapter(IPFilterAdapter):
-    """One request's way to the network: the name is resolved once, and the connection made to the address found.
+    """Transport of one request: the host name is resolved once, and the connection goes to that IP address.
 
-    Raises InvalidIPAddress where that address is not public, PortNotAllowed at other ports than 80 and 443.
+    Raises InvalidIPAddress if the IP address is not public, and PortNotAllowed for ports other than 80 and 443.
 
-    secure          whether it is for https
-    allow_loopback  whether 127.0.0.0/8 and ::1, at any port, count as public
+    secure          True for https
+    allow_loopback  True: 127.0.0.0/8 and ::1, at any port, count as public
     """
 
-    def __init__(self, secure: bool, allow_loopback: bool, watch: Watch) -> None:
+    def __init__(self, secure: bool, allow_loopback: bool, deadline: Deadline) -> None:
         super().__init__(is_https_proto=secure, allow_loopback=allow_loopback)
-        self._watch = watch
-        self._connection = partial(_WatchedHTTPS if secure else _WatchedHTTP, watch=watch)
+        self._deadline = deadline
+        self._connection = partial(_LimitedHTTPS if secure else _LimitedHTTP, deadline=deadline)
 
     def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> tuple[dict, dict]:
-        where, pool = self._watch.run(partial(super().build_connection_pool_key_attributes, *args, **options))
+        where, pool = self._deadline.run(partial(super().build_connection_pool_key_attributes, *args, **options))
         address = ip_address(where["host"].strip("[]"))
         if self._allow_loopback and address.is_loopback:
             return where, pool
-        # Beyond requests-hardened: IPv4 addresses in reserved forms of IPv6, and its abandoned site-local ones.
+        # requests-hardened does not reject these: IPv4 addresses inside reserved IPv6 ranges, and site-local IPv6.
         if address.is_reserved or _site_local(address):
             raise InvalidIPAddress(address)
         if where["port"] not in PORTS:

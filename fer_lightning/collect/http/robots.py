@@ -1,6 +1,6 @@
-"""robots.txt as RFC 9309 has it: the longest rule that matches decides, with `*` and `$`.
+"""Parser for robots.txt as RFC 9309 defines it: the longest matching rule decides, with `*` and `$`.
 
-urllib.robotparser takes the first rule that matches and reads `*` and `$` as letters, so that it would pass over
+urllib.robotparser uses the first rule that matches, and treats `*` and `$` as plain letters. It would ignore
 `Disallow: /*.jpg$`.
 """
 
@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 
 from requests.utils import requote_uri
 
-MAX_LENGTH = 500 * 1024  # characters; the RFC's least limit for what has to be read
+MAX_LENGTH = 500 * 1024  # maximum characters that are read; the RFC demands at least 500 KiB
 _LINE = re.compile(r"\s*(user-agent|allow|disallow)\s*:([^#]*)", re.IGNORECASE)
 _PRODUCT = re.compile(r"[a-zA-Z_-]+|\*")
 
 
 class Rules:
-    """What a robots.txt says to one user agent.
+    """Rules of a robots.txt for one user agent.
 
-    agent  its product name without a version, in any letter case
+    agent  product name of the user agent, without a version, in any letter case
     """
 
     def __init__(self, text: str, agent: str) -> None:
@@ -28,17 +28,17 @@ class Rules:
         self._rules = groups.get(agent.lower(), groups.get("*", []))
 
     def allow(self, path: str) -> bool:
-        """Whether a path, with its query, may be fetched."""
+        """Return True if a path, with its query, may be fetched."""
         path = _normal(path)
         matching = [(len(pattern), allowed) for pattern, allowed in self._rules if _matches(pattern, path)]
         return max(matching)[1] if matching else True
 
 
 def _groups(text: str) -> dict[str, list[tuple[str, bool]]]:
-    """(pattern, allowed) by the user agent in lower case."""
+    """Return the rules (pattern, allowed) by user agent in lower case."""
     groups: dict[str, list[tuple[str, bool]]] = {}
     agents: list[str] = []
-    closed = True  # the group has rules: the next user-agent line opens another
+    closed = True  # the group has rules, so the next user-agent line starts a new group
     for line in text.splitlines():
         found = _LINE.match(line)
         if not found:
@@ -59,32 +59,35 @@ def _groups(text: str) -> dict[str, list[tuple[str, bool]]]:
 
 
 def _normal(path: str) -> str:
-    """In the one way of writing its octets that is compared."""
+    """Return a path in its normal form, with the same percent-encoding for the same bytes."""
     return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), requote_uri(path), flags=re.IGNORECASE)
 
 
 def _matches(pattern: str, path: str) -> bool:
-    """In a time that grows with the lengths alone: no regular expression is made of a stranger's text."""
+    """Return True if a pattern matches a path.
+
+    No regular expression is built from the pattern, because it comes from the host: the time depends only on lengths.
+    """
     first, *pieces = pattern.removesuffix("$").split("*")
     if not path.startswith(first):
         return False
-    place = len(first)
+    end = len(first)
     last = pieces.pop() if pieces and pattern.endswith("$") else None
     for piece in pieces:
-        place = path.find(piece, place)
-        if place < 0:
+        start = path.find(piece, end)
+        if start < 0:
             return False
-        place += len(piece)
+        end = start + len(piece)
     if last is not None:
-        return path.endswith(last) and len(path) - len(last) >= place
-    return place == len(path) or not pattern.endswith("$")
+        return path.endswith(last) and len(path) - len(last) >= end
+    return end == len(path) or not pattern.endswith("$")
 
 
 class Robots:
-    """The robots.txt of each host, asked for once. Threads may share it.
+    """Cache of the robots.txt of each host; each is requested once. Threads may share it.
 
-    agent  the product name it is read for
-    get    the text of a robots.txt by its address; what it raises is raised again for each address of that host
+    agent  product name whose rules apply
+    get    function that returns the text of a robots.txt by its URL; its exception is raised for every URL of the host
     """
 
     def __init__(self, agent: str, get: Callable[[str], str]) -> None:
@@ -106,6 +109,6 @@ class Robots:
             future = self._rules[origin] = Future()
         try:
             future.set_result(Rules(self._get(f"{origin}/robots.txt"), self._agent))
-        except BaseException as error:  # others wait for it
+        except BaseException as error:  # other threads wait for the result
             future.set_exception(error)
         return future

@@ -1,4 +1,4 @@
-"""Strangers' pictures as pixels, decoded in a process of its own: see decoding_process.py for its rules and limits."""
+"""Decoder that reads untrusted images in a separate process; see decoding_process.py for its rules and limits."""
 
 import json
 import math
@@ -19,8 +19,8 @@ from fer_lightning.errors import UserError
 from fer_lightning.paths import ROOT
 
 FORMS = ("JPEG", "PNG", "WEBP")
-MAX_HEAD = 4096  # bytes of JSON
-# What an interpreter may need to find its libraries. Nothing else is passed on: not the keys of .env either.
+MAX_HEAD = 4096  # maximum bytes of the JSON header
+# Variables that an interpreter may need to find its libraries. No other variable is passed on, and no key of .env.
 _INTERPRETERS_OWN = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
 
 
@@ -30,8 +30,8 @@ def _environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))}
 
 
-class NotAPicture(Exception):
-    """final: whether another try is in vain."""
+class NotAnImage(Exception):
+    """The bytes are not a usable image. `final` is True if another attempt cannot succeed."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -41,11 +41,11 @@ class NotAPicture(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture as it is to be stored.
+    """A decoded image, ready to be stored.
 
     pixels         uint8 (H, W), or (H, W, 3) in the order RGB
     format         JPEG, PNG or WEBP
-    width, height  of the file, before it was turned or made smaller
+    width, height  size of the original in pixels, before it was turned or reduced
     """
 
     pixels: np.ndarray
@@ -55,9 +55,9 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes one picture at a time, whichever threads ask. Use it as a context manager.
+    """Decoder of one image at a time; threads may share it. Use it as a context manager.
 
-    seconds  for one picture; the process that takes longer is ended, and the next picture gets a new one
+    seconds  maximum time for one image; a process that takes longer is killed, and the next image gets a new process
     """
 
     def __init__(self, seconds: float = 20.0) -> None:
@@ -75,7 +75,7 @@ class Decoder:
         self.close()
 
     def close(self) -> None:
-        """From any thread; what is being decoded is given up."""
+        """Stop the process. Any thread may call it; an image that is being decoded is dropped."""
         self._closed = True
         if process := self._process:
             process.kill()
@@ -83,7 +83,7 @@ class Decoder:
             self._end()
 
     def decode(self, data: bytes) -> Decoded:
-        """Raises NotAPicture."""
+        """Return the decoded image; raise NotAnImage if the bytes cannot be used."""
         with self._lock:
             if self._process is None:
                 self._start()
@@ -93,30 +93,30 @@ class Decoder:
             failure = None
             try:
                 return _ask(self._process, data)
-            except (OSError, ValueError, LookupError, TypeError) as error:  # a pipe closed, or an answer that is none
+            except (OSError, ValueError, LookupError, TypeError) as error:  # closed pipe or invalid answer
                 failure = f"{type(error).__name__}: {error}"
             finally:
                 timer.cancel()
                 timer.join()
                 status = self._end() if failure or overdue.is_set() else None
             if overdue.is_set() or status == -signal.SIGXCPU:
-                raise NotAPicture(Reason.TOO_SLOW, f"not done in {self._seconds:g} s")
-            raise NotAPicture(Reason.DECODER_DIED, f"{failure}; status {status}")
+                raise NotAnImage(Reason.TOO_SLOW, f"not decoded within {self._seconds:g} s")
+            raise NotAnImage(Reason.DECODER_DIED, f"{failure}; status {status}")
 
     def _start(self) -> None:
         if self._closed:
-            raise NotAPicture(Reason.DECODER_DIED, "closed")
+            raise NotAnImage(Reason.DECODER_DIED, "closed")
         self._process = subprocess.Popen(
             [sys.executable, "-P", decoding_process.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C is for the parent
+            start_new_session=True,  # Ctrl-C must reach only the parent
         )
         if self._process.stdout.read(len(READY)) != READY and not self._closed:
             raise UserError(
-                f"the process that decodes pictures does not start (status {self._end()}); what it said stands above. "
-                f"It is {sys.executable} -P {decoding_process.__file__}"
+                f"the process that decodes images does not start (status {self._end()}). See its error above. Its "
+                f"command: {sys.executable} -P {decoding_process.__file__}"
             )
 
     @staticmethod
@@ -129,23 +129,26 @@ class Decoder:
         if process is None:
             return None
         process.kill()
-        with suppress(OSError):  # what it had not read yet
+        with suppress(OSError):  # the pipe may hold unread bytes
             process.stdin.close()
         process.stdout.close()
         return process.wait()
 
 
 def _ask(process: "subprocess.Popen[bytes]", data: bytes) -> Decoded:
-    """Its answer. Whoever has taken the process over can answer what he likes: nothing of it is believed unseen."""
+    """Send an image to the process and return its answer.
+
+    A hostile image may control the process, so every field of the answer is checked.
+    """
     process.stdin.write(LENGTH.pack(len(data)))
     process.stdin.write(data)
     process.stdin.flush()
     (length,) = LENGTH.unpack(_read(process, LENGTH.size))
     if length > MAX_HEAD:
-        raise ValueError(f"{length:,} bytes before the pixels")
+        raise ValueError(f"a header of {length:,} bytes")
     about = json.loads(_read(process, length))
     if "reason" in about:
-        raise NotAPicture(Reason(about["reason"]), str(about["detail"]))
+        raise NotAnImage(Reason(about["reason"]), str(about["detail"]))
     shape, sizes = tuple(about["shape"]), (about["width"], about["height"])
     if about["format"] not in FORMS or not _plausible(shape, sizes):
         raise ValueError(f"{about}")
@@ -162,5 +165,5 @@ def _plausible(shape: tuple[Any, ...], sizes: tuple[Any, Any]) -> bool:
 def _read(process: "subprocess.Popen[bytes]", length: int) -> bytes:
     data = process.stdout.read(length)
     if len(data) < length:
-        raise ValueError("it ended")
+        raise ValueError("the process ended")
     return data

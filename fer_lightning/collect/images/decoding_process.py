@@ -1,13 +1,12 @@
-"""The process that decodes strangers' pictures: it can reach little and is ended when it takes too much.
+"""Process that decodes untrusted images, with limits on memory, time and files.
 
-decode.py starts it as a script, with an empty environment, and talks to it through its standard input and output:
+decode.py starts it as a script with a minimal environment, and uses its standard input and output:
 
-    question   4 bytes: the length of a file, then the file
-    answer     4 bytes: the length of a JSON object, then the object, then the pixels row by row, one byte a value
+    question   4 bytes: length of a file; then the file
+    answer     4 bytes: length of a JSON object; then the object; then the pixels row by row, one byte per value
                {"format": "JPEG", "width": W, "height": H, "shape": [h, w] or [h, w, 3]}, or {"reason": R, "detail": D}
 
-It imports nothing of this package and nothing but Pillow beside the standard library: what is not loaded cannot be
-attacked, nor count towards the memory it may have.
+It imports as little as possible: code that is not loaded cannot be attacked and takes no memory.
 """
 
 import io
@@ -25,22 +24,22 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError, 
 
 from fer_lightning.faces.pixels import over_white, upright
 
-MEMORY = 1 << 30  # bytes of address space; the largest picture allowed takes half of it
-SECONDS = 10  # of processor time for one picture
+MEMORY = 1 << 30  # bytes of address space; the largest image allowed takes half of it
+SECONDS = 10  # maximum CPU time in seconds for one image
 OPEN_FILES = 16
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 16_384
 STORED_SIDE = 1280
-MIN_SIDE = 48  # as stored: a face of fewer pixels is of no use
+MIN_SIDE = 48  # minimum side of the stored image in pixels; a smaller face cannot be used
 LENGTH = struct.Struct(">I")
 READY = b"ready"
 
 
 class Reason(StrEnum):
-    """Why a file is no picture that can be used."""
+    """Reasons why a file is not a usable image."""
 
-    NOT_A_PICTURE = "not a picture"  # neither JPEG, PNG nor WebP by its first bytes
-    ANIMATED = "animated"  # several frames of PNG or WebP; the other pictures of a JPEG are ignored
+    NOT_AN_IMAGE = "not an image"  # the first bytes are not those of JPEG, PNG or WebP
+    ANIMATED = "animated"  # PNG or WebP with several frames; of a JPEG with several images, the first is used
     TOO_MANY_PIXELS = "too many pixels"
     TOO_SMALL = "too small"
     TRUNCATED = "truncated"
@@ -57,7 +56,7 @@ class _Refused(Exception):
 
 
 def form_of(data: bytes) -> str | None:
-    """Pillow's name of a file's form by its magic number: JPEG, PNG or WEBP."""
+    """Return Pillow's name of a file's format by its first bytes: JPEG, PNG or WEBP; None for other formats."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -66,56 +65,60 @@ def form_of(data: bytes) -> str | None:
 
 
 def decode(data: bytes) -> tuple[Image.Image, str, tuple[int, int]]:
-    """The picture as it is to be stored, its form, and its (width, height) as it came.
+    """Return the image in its stored form, its format, and its original (width, height).
 
-    RGB or L: over white where it is see-through, turned as its EXIF says, the longer side at most STORED_SIDE. The
-    first picture of a JPEG that holds several. Values of 16 bits lose their lower 8.
+    The stored form has the mode RGB or L and a longer side of at most STORED_SIDE pixels. Transparent pixels become
+    white, and the image is turned as its EXIF says. Of a JPEG with several images the first one is used. Values of
+    16 bits lose their lower 8 bits.
     """
     form = form_of(data)
     if form is None:
-        raise _Refused(Reason.NOT_A_PICTURE, f"begins with {data[:8].hex()}")
+        raise _Refused(Reason.NOT_AN_IMAGE, f"begins with {data[:8].hex()}")
     if form == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
         raise _Refused(Reason.TRUNCATED, "shorter than its header says")
     try:
-        picture = Image.open(io.BytesIO(data), formats=(form,))
-        size = picture.size
-        _check(picture, form)
-        return _stored(picture), form, size
+        image = Image.open(io.BytesIO(data), formats=(form,))
+        size = image.size
+        _check(image, form)
+        return _stored(image), form, size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _Refused(Reason.TOO_MANY_PIXELS, f"more than {MAX_PIXELS:,}") from error
     except MemoryError as error:
         raise _Refused(Reason.TOO_MUCH_MEMORY, f"more than {MEMORY >> 20} MiB") from error
     except UnidentifiedImageError as error:
-        raise _Refused(Reason.UNREADABLE, f"no {form} beyond its first bytes") from error
+        raise _Refused(Reason.UNREADABLE, f"not {form} after its first bytes") from error
     except _Refused:
         raise
-    except Exception as error:  # Pillow raises whatever its plug-ins come upon
+    except Exception as error:  # Pillow's plug-ins raise any kind of exception
         reason = Reason.TRUNCATED if "truncated" in str(error) else Reason.UNREADABLE
         raise _Refused(reason, f"{type(error).__name__}: {error}") from error
 
 
-def _check(picture: Image.Image, form: str) -> None:
-    """Before a pixel is read. Image.open has compared their number with MAX_PIXELS."""
-    width, height = picture.size
+def _check(image: Image.Image, form: str) -> None:
+    """Raise _Refused for a size that is not allowed, before a pixel is read.
+
+    Image.open has already compared the number of pixels with MAX_PIXELS.
+    """
+    width, height = image.size
     if max(width, height) > MAX_SIDE:
         raise _Refused(Reason.TOO_MANY_PIXELS, f"{width} x {height}: a side of more than {MAX_SIDE}")
     if min(width, height) * min(1.0, STORED_SIDE / max(width, height)) < MIN_SIDE:
         raise _Refused(Reason.TOO_SMALL, f"{width} x {height}: a side of less than {MIN_SIDE} as stored")
-    if form != "JPEG" and getattr(picture, "is_animated", False):
-        raise _Refused(Reason.ANIMATED, f"{picture.n_frames} frames")
+    if form != "JPEG" and getattr(image, "is_animated", False):
+        raise _Refused(Reason.ANIMATED, f"{image.n_frames} frames")
 
 
-def _stored(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        picture = picture.point(lambda value: value / 256).convert("L")
-    elif picture.mode in ("P", "PA"):
-        picture = picture.convert("RGBA")
-    elif picture.mode == "1":
-        picture = picture.convert("L")
-    # A gap of 1 lets a large JPEG be decoded at a half, a quarter or an eighth, which takes half of the time.
-    picture.thumbnail((STORED_SIDE, STORED_SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    picture = over_white(upright(picture))
-    return picture if picture.mode == "L" else picture.convert("RGB")
+def _stored(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        image = image.point(lambda value: value / 256).convert("L")
+    elif image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    elif image.mode == "1":
+        image = image.convert("L")
+    # A gap of 1 decodes a large JPEG at a half, a quarter or an eighth of its size, which halves the time.
+    image.thumbnail((STORED_SIDE, STORED_SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
+    image = over_white(upright(image))
+    return image if image.mode == "L" else image.convert("RGB")
 
 
 def _limit() -> None:
@@ -131,12 +134,12 @@ def _limit() -> None:
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
     ):
-        with suppress(OSError, ValueError):  # macOS takes no limit of memory
+        with suppress(OSError, ValueError):  # macOS does not support the memory limit
             resource.setrlimit(limit, (most, most))
 
 
 def _limit_time() -> None:
-    """The system ends the process when it has worked so long from now on."""
+    """Limit the CPU time from now on; the operating system kills the process after SECONDS."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -144,11 +147,11 @@ def _limit_time() -> None:
 
 def _answer(data: bytes) -> tuple[dict[str, Any], bytes]:
     try:
-        picture, form, (width, height) = decode(data)
-        pixels = picture.tobytes()
+        image, form, (width, height) = decode(data)
+        pixels = image.tobytes()
     except _Refused as refused:
         return {"reason": refused.reason, "detail": refused.detail[:300]}, b""
-    shape = [picture.height, picture.width] + ([3] if picture.mode == "RGB" else [])
+    shape = [image.height, image.width] + ([3] if image.mode == "RGB" else [])
     return {"format": form, "width": width, "height": height, "shape": shape}, pixels
 
 

@@ -1,7 +1,7 @@
-"""Whether two pictures with nearly the same hash show the same face, or only the same place.
+"""Comparison of two images with nearly the same hash: do they show the same face, or only the same background?
 
-Who records people before one camera gets pictures whose hashes agree and whose faces do not: the background decides the
-hash. So of two such pictures the place of the face in one is looked at in the other.
+The background can decide the hash. Images of different people in front of one camera then have nearly the same hash.
+So the area of the face in one image is compared with the same area of the other image.
 """
 
 import json
@@ -15,9 +15,9 @@ from fer_lightning.data.table import SIDE
 
 
 def shows_the_same(collection: Collection, image: str, other: str, *, mirrored: bool) -> bool:
-    """Whether the pixels around the face of `image` stand at the same place of `other`: correlation 0.95 or more.
+    """Return True if the area of the face in `image` looks the same in `other`: a correlation of 0.95 or more.
 
-    Without a face the whole pictures are compared. False where a file is lost.
+    If `image` has no face, the whole images are compared. Return False if a file is missing.
     """
     box = collection.value("SELECT crop_box FROM current_face WHERE image = ?", image)
     pictures = [_grey(collection, name) for name in (image, other)]
@@ -30,7 +30,7 @@ def shows_the_same(collection: Collection, image: str, other: str, *, mirrored: 
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's, of the pixels; 0 where one of them is blank."""
+    """Return Pearson's correlation of the pixels; 0 if one image is blank."""
     one, other = one.astype(np.float64) - one.mean(), other.astype(np.float64) - other.mean()
     length = np.sqrt((one**2).sum() * (other**2).sum())
     return float((one * other).sum() / length) if length else 0.0
@@ -41,8 +41,8 @@ def _grey(collection: Collection, image: str) -> np.ndarray | None:
     return cv2.imread(str(collection.file(name)), cv2.IMREAD_GRAYSCALE)
 
 
-def _part(picture: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """uint8 (48, 48) of the rectangle whose corners (2, 2) are given as shares of the sides."""
-    (left, top), (right, bottom) = np.round(shares * picture.shape[::-1]).astype(int)
-    part = picture[top : max(bottom, top + 1), left : max(right, left + 1)]
+def _part(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return uint8 (48, 48) of a rectangle whose corners (2, 2) are given as shares of the image's sides."""
+    (left, top), (right, bottom) = np.round(shares * image.shape[::-1]).astype(int)
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
     return cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -1,1 +1,1 @@
-"""Where pictures come from, behind one interface: see `provider.py`."""
+"""Image providers with one interface; see `provider.py`."""

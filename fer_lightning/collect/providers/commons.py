@@ -1,7 +1,7 @@
-"""Wikimedia Commons: freely licensed files with the fullest account of licence, creator and other rights.
+"""Wikimedia Commons: freely licensed files with detailed statements of licence, creator and other rights.
 
-It answers only programs that say in their User-Agent how to reach whoever runs them. Pictures come as the rendition
-960 pixels wide that the answer names, never under an address that was put together here.
+It answers only programs whose User-Agent contains a contact address. Images are fetched as a rendition, by default
+960 pixels wide. The URL of the rendition is always taken from the answer and never built here.
 https://commons.wikimedia.org/w/api.php?action=help&modules=query+imageinfo
 """
 
@@ -27,22 +27,22 @@ from fer_lightning.collect.providers.provider import (
 )
 from fer_lightning.errors import UserError
 
-WIDTHS = (250, 330, 500, 960, 1280, 1920, 3840)  # renditions that are served; others are refused
+WIDTHS = (250, 330, 500, 960, 1280, 1920, 3840)  # widths that Wikimedia serves, in pixels
 FORMS = ("image/jpeg", "image/png", "image/webp", "image/tiff")
-# Asked for by name, so that neither GPS positions nor camera data are ever sent.
+# Requested metadata. All other fields, such as GPS position and camera data, are not sent.
 FIELDS = ("LicenseShortName", "License", "UsageTerms", "LicenseUrl", "Artist", "Attribution", "Restrictions")
 LAGGING = ("maxlag", "readonly", "ratelimited")
-LAG_WAIT = 5.0  # seconds, as Wikimedia advises
+LAG_WAIT = 5.0  # seconds; Wikimedia recommends this wait
 
 
 class Commons:
-    """See `provider.py`.
+    """Provider for Wikimedia Commons; see `provider.py`.
 
-    endpoint   api.php
-    hosts      where its files are served
-    page_size  files a request, 50 at most
-    width      of the renditions in pixels, one of `WIDTHS`
-    maxlag     seconds that its databases may lag behind; beyond, the search waits and lets its readers go first
+    endpoint   URL of api.php
+    hosts      hosts that serve its files
+    page_size  files per request, at most 50
+    width      width of the renditions in pixels, one of `WIDTHS`
+    maxlag     maximum lag of Wikimedia's databases in seconds; if it is larger, the search waits
     """
 
     name = "commons"
@@ -65,7 +65,10 @@ class Commons:
         requests_per_minute: float = 60,
     ) -> None:
         if width not in WIDTHS:
-            raise UserError(f"provider.width={width}: Wikimedia serves {', '.join(map(str, WIDTHS))}")
+            raise UserError(
+                f"provider.width={width}: Wikimedia does not serve this width. "
+                f"Allowed: {', '.join(map(str, WIDTHS))} (pixels)."
+            )
         in_range("page_size", page_size, 1, 50)
         in_range("requests_per_minute", requests_per_minute, *RATES)
         self.client, self.endpoint, self.hosts = client, endpoint, tuple(hosts)
@@ -76,13 +79,14 @@ class Commons:
     def ready(self) -> None:
         if not self.contact.isprintable() or not ("@" in self.contact or "://" in self.contact):
             raise UserError(
-                f"COLLECT_CONTACT={self.contact!r}: Wikimedia answers only programs that name whom to write to. Put "
-                "your e-mail address or the address of your page into .env (a copy of .env.example) as "
-                "COLLECT_CONTACT=you@example.org, and give the same command again; or use provider=openverse."
+                f"COLLECT_CONTACT={self.contact!r}: must be an e-mail address or the URL of a page where you can be "
+                "reached, because Wikimedia answers only programs that state one. Write it into .env (a copy of "
+                ".env.example) as COLLECT_CONTACT=you@example.org and run the same command again, or use "
+                "provider=openverse."
             )
 
     def search(self, query: Query, cursor: str | None) -> Page:
-        """Cursor: the answer's `continue`, as JSON."""
+        """Return one page; the cursor is the answer's `continue` as JSON."""
         params = {
             "action": "query",
             "format": "json",
@@ -104,17 +108,17 @@ class Commons:
         return Page(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
 
     def _candidate(self, file: dict[str, Any]) -> Candidate | str:
-        """The picture, or why it is of no use."""
+        """Return the candidate, or the reason why the image cannot be used."""
         info = file["imageinfo"][0]
         said = _said(info.get("extmetadata"))
         licence, version = _licence(said)
         if reason := unusable(licence):
             return reason
         if info.get("mime") not in FORMS:
-            return "neither JPEG, PNG, WebP nor TIFF"
+            return "format is not JPEG, PNG, WebP or TIFF"
         image_url, identifier = web_url(info.get("thumburl")), _identifier(file.get("pageid"))
         if image_url is None or host(image_url) not in self.hosts or identifier is None:
-            return "no rendition on a known host"
+            return "no rendition on an allowed host"
         title = (text(file.get("title")) or "").removeprefix("File:") or None
         creator = plain(said.get("Artist"))
         licence_name = plain(said.get("LicenseShortName")) or licence
@@ -148,7 +152,7 @@ def _continued(cursor: str | None) -> dict[str, str]:
 
 
 def _next_cursor(data: dict[str, Any]) -> str | None:
-    """The provider's own words are sent back as they came, but never in the place of ours."""
+    """Return the answer's `continue` as the next cursor. Its values never override the parameters of `search`."""
     following = data.get("continue")
     if not isinstance(following, dict) or not following:
         return None
@@ -156,7 +160,7 @@ def _next_cursor(data: dict[str, Any]) -> str | None:
 
 
 def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those with a description, best first; a search that finds nothing has no `query` at all."""
+    """Return the files with a description, the best match first; an answer without results has no `query`."""
     found = data.get("query", {})
     pages = found.get("pages", []) if isinstance(found, dict) else None
     if not isinstance(pages, list):
@@ -171,7 +175,7 @@ def _has_info(page: dict[str, Any]) -> bool:
 
 
 def _said(metadata: Any) -> dict[str, str]:
-    """The fields of `extmetadata` that are asked for, as HTML."""
+    """Return the requested fields of `extmetadata`, as HTML."""
     if not isinstance(metadata, dict):
         return {}
     values = {name: metadata[name].get("value") for name in FIELDS if isinstance(metadata.get(name), dict)}
@@ -179,7 +183,7 @@ def _said(metadata: Any) -> dict[str, str]:
 
 
 def _licence(said: Mapping[str, str]) -> tuple[str, str | None]:
-    """By the first of the fields that tells."""
+    """Return (code, version) of the first field that states a known licence."""
     codes = (
         licence_code(plain(said.get(name))) for name in ("LicenseShortName", "License", "UsageTerms", "LicenseUrl")
     )

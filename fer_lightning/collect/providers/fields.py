@@ -1,4 +1,4 @@
-"""What strangers wrote, made harmless: plain text of bounded length, web addresses, counts, hashes."""
+"""Cleaning of untrusted values from providers: plain text of limited length, URLs, sizes, hashes."""
 
 import hashlib
 import json
@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
-LONGEST_TITLE = 300  # characters, also of creators
+LONGEST_TITLE = 300  # characters of a title or a creator's name
 LONGEST_TEXT = 1000
 LONGEST_URL = 2000
 LONGEST_TAG = 60
 MOST_TAGS = 30
 MOST_HTML = 20_000
-LARGEST = 1_000_000  # pixels of a side
-_JOINERS = "\u200c\u200d"  # which some scripts need
+LARGEST = 1_000_000  # maximum side in pixels
+_JOINERS = "\u200c\u200d"  # characters that some scripts need
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
@@ -23,7 +23,10 @@ _UNSEEN = frozenset(("script", "style", "template"))
 
 
 def text(value: Any, most: int = LONGEST_TITLE) -> str | None:
-    """One line of plain text: no control, formatting or unpaired characters; None where nothing is left."""
+    """Return a value as one line of plain text; None if nothing is left.
+
+    Control characters, format characters and unpaired surrogates are removed.
+    """
     if not isinstance(value, str):
         return None
     kept = "".join(" " if character.isspace() else character for character in value[: 4 * most] if _seen(character))
@@ -35,12 +38,12 @@ def _seen(character: str) -> bool:
 
 
 def plain(html: Any, most: int = LONGEST_TITLE) -> str | None:
-    """The text that a reader of some HTML sees."""
+    """Return the visible text of HTML."""
     return text(_read(html).words(), most)
 
 
 def first_link(html: Any) -> str | None:
-    """Where the first link of some HTML leads."""
+    """Return the URL of the first link in HTML; None if it has none."""
     return next((url for url in map(web_url, _read(html).links) if url), None)
 
 
@@ -57,7 +60,7 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.pieces: list[str] = []
         self.links: list[str] = []
-        self.unseen: list[str] = []  # the open elements from the outermost invisible one on
+        self.unseen: list[str] = []  # open elements, from the outermost hidden one
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         values = dict(attributes)
@@ -83,7 +86,7 @@ class _Reader(HTMLParser):
 
 
 def web_url(value: Any) -> str | None:
-    """An http(s) address with a host and without a password; `//host/path` is taken for https. None for all else."""
+    """Return an http(s) URL with a host and without a user name; `//host/path` becomes https. None for other values."""
     if not isinstance(value, str) or len(value) > LONGEST_URL:
         return None
     url = value.strip()
@@ -99,16 +102,16 @@ def web_url(value: Any) -> str | None:
 
 
 def whole(value: Any) -> int | None:
-    """A side in pixels; None for what is none."""
+    """Return a side in pixels; None for values that are not one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST else None
 
 
 def tags(values: Iterable[Any]) -> tuple[str, ...]:
-    """The first distinct ones."""
+    """Return the first distinct tags, at most MOST_TAGS."""
     cleaned = (text(value, LONGEST_TAG) for value in values)
     return tuple(dict.fromkeys(tag for tag in cleaned if tag))[:MOST_TAGS]
 
 
 def digest(raw: Any) -> str:
-    """SHA-256 of JSON, whatever the order of its keys."""
+    """Return the SHA-256 of JSON, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

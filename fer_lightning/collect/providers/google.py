@@ -1,6 +1,6 @@
-"""Google Custom Search, for those who still hold a key: Google takes no new customers and ends it on 2027-01-01.
+"""Google Custom Search, for users who already have a key: Google accepts no new customers and ends it on 2027-01-01.
 
-It tells no licences, so that what it finds can be trained on at home where the law allows it and is never released.
+It states no licences, so its images are never released. They may be used only for private training, if that is legal.
 https://developers.google.com/custom-search/v1/overview
 """
 
@@ -29,24 +29,24 @@ from fer_lightning.errors import UserError
 log = logging.getLogger("fer_lightning")
 
 END = date(2027, 1, 1)
-MOST_RESULTS = 100  # of a query: start + num may not exceed it
-INSTEAD = "Use provider=openverse or provider=commons, which tell licences and need no key, or provider=local."
+MOST_RESULTS = 100  # maximum results of a query: start + num must not be larger
+INSTEAD = "Use provider=openverse or provider=commons, which state licences and need no key, or provider=local."
 EXPLANATIONS = {
-    400: "GOOGLE_API_KEY and GOOGLE_CX in .env must be those of your Google Cloud console.",
-    403: "PERMISSION_DENIED: Google lets in no new customers, and no key whose project has the Custom Search API "
-    f"switched off or the key restricted. {INSTEAD}",
+    400: "GOOGLE_API_KEY and GOOGLE_CX in .env must be copied from your Google Cloud console.",
+    403: "PERMISSION_DENIED: Google accepts no new customers. It also rejects a key that is restricted, or whose "
+    f"project has switched the Custom Search API off. {INSTEAD}",
 }
 
 
 class Google:
-    """See `provider.py`.
+    """Provider for Google Custom Search; see `provider.py`.
 
-    endpoint          of the Custom Search JSON API
-    page_size         pictures a request, 10 at most
+    endpoint          URL of the Custom Search JSON API
+    page_size         images per request, at most 10
     image_type        face, photo, clipart, lineart, stock or animated
-    rights            only pictures that Google takes for licensed so, such as cc_publicdomain|cc_attribute; None: all
-    requests_per_day  100 are free; those who pay have more
-    today             the date, for tests
+    rights            filter by the licence that Google assumes, such as cc_publicdomain|cc_attribute; None: no filter
+    requests_per_day  maximum requests in 24 hours; 100 are free
+    today             function that returns the date, for tests
     """
 
     name = "google"
@@ -79,17 +79,17 @@ class Google:
 
     def ready(self) -> None:
         if self.today() >= END:
-            raise UserError(f"provider=google: Google ended its Custom Search API on {END}. {INSTEAD}")
+            raise UserError(f"provider=google: Google ended the Custom Search API on {END}. {INSTEAD}")
         missing = [name for name, value in self.keys.items() if not value]
         if missing:
             raise UserError(
-                f"{' and '.join(missing)}: not set. provider=google takes them from .env (a copy of .env.example), and "
-                f"Google hands out no new ones. {INSTEAD}"
+                f"{' and '.join(missing)}: not set. provider=google reads them from .env (a copy of .env.example). "
+                f"Google issues no new keys. {INSTEAD}"
             )
-        log.warning("provider=google works until %s, when Google ends it; it tells no licences. %s", END, INSTEAD)
+        log.warning("provider=google states no licences, and Google ends it on %s. %s", END, INSTEAD)
 
     def search(self, query: Query, cursor: str | None) -> Page:
-        """Cursor: the number of the first picture, from 1."""
+        """Return one page; the cursor is the number of its first image, from 1."""
         start = int(cursor or 1)
         number = min(self.page_size, MOST_RESULTS - start)
         params = {
@@ -114,12 +114,12 @@ class Google:
         return Page(candidates, str(following) if more else None, None, answer.sha256, dropped)
 
     def _candidate(self, item: Any) -> Candidate | str:
-        """The picture, or why it is of no use."""
+        """Return the candidate, or the reason why the image cannot be used."""
         if not isinstance(item, dict):
             return "no description"
         image_url = web_url(item.get("link"))
         if image_url is None:
-            return "no address of a picture"
+            return "no image URL"
         image = item["image"] if isinstance(item.get("image"), dict) else {}
         landing_url = web_url(image.get("contextLink"))
         return Candidate(

@@ -1,9 +1,9 @@
-"""Licences as short codes, so that the release gate has one spelling to look at.
+"""Licences as short codes, so that the export compares only one spelling.
 
-cc0 pdm by by-sa by-nc by-nc-sa   may be cropped, and shared under their terms
-by-nd by-nc-nd                    may not be shared once cropped
-own                               taken by, or with the consent of, whoever collects
-unknown                           whatever else a source says, or nothing
+cc0 pdm by by-sa by-nc by-nc-sa   the image may be cropped, and shared under the licence's terms
+by-nd by-nc-nd                    a crop of the image may not be shared
+own                               the collector took the image, or has the consent of its maker
+unknown                           no licence, or any other licence
 """
 
 import re
@@ -11,7 +11,7 @@ import re
 CODES = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd", "own", "unknown")
 NO_DERIVATIVES = ("by-nd", "by-nc-nd")
 
-# What may be published: freely, or where nothing is sold; and which of these demand that somebody is named.
+# Licences that allow any publication, those that allow non-commercial publication, and those that require a credit.
 FREE = ("own", "cc0", "pdm", "by", "by-sa")
 NON_COMMERCIAL = ("by-nc", "by-nc-sa")
 BY_FREEDOM = (*FREE, *NON_COMMERCIAL)
@@ -28,16 +28,16 @@ _LONG = (
 )
 _ELEMENTS = r"by(?:-(?:nc|sa|nd))*"
 _DEDICATIONS = r"cc0|zero|cc-0|pdm|pd-mark|mark|pd"
-# After the version: other versions (`4.0-3.0-2.5`), a jurisdiction (`de`, `scotland`), `international`, `migrated`.
+# Allowed after the version: versions (`4.0-3.0-2.5`), a jurisdiction (`de`, `scotland`), `international`, `migrated`.
 _CODE = re.compile(
     rf"(?P<cc>cc-)?(?P<code>{_ELEMENTS}|{_DEDICATIONS})(?:-(?P<version>\d\.\d)(?:[-,]\d\.\d)*)?(?:-(?!n[cd]$|sa$)[a-z]+)?"
 )
 
 
 def licence_code(text: str | None) -> tuple[str, str | None]:
-    """(code, version) of a licence's name or address: `CC BY-SA 4.0` -> (`by-sa`, `4.0`).
+    """Return (code, version) of a licence's name or URL: `CC BY-SA 4.0` -> (`by-sa`, `4.0`).
 
-    Anything that is not exactly one of the Creative Commons licences or marks, `public domain` or `own` is `unknown`.
+    The code is `unknown` unless the text is exactly a Creative Commons licence or mark, `public domain` or `own`.
     """
     name = (text or "").strip().lower()
     if name in ("own", "unknown"):
@@ -49,13 +49,13 @@ def licence_code(text: str | None) -> tuple[str, str | None]:
     for words, code in _LONG:
         spelt = re.sub(words, code, spelt)
     match = _CODE.fullmatch(spelt)
-    if match is None or ("attribution" in short and not match["cc"]):  # Commons has an `Attribution` of its own
+    if match is None or ("attribution" in short and not match["cc"]):  # Commons has its own licence `Attribution`
         return "unknown", None
     return _checked(match["code"], match["version"])
 
 
 def licence_name(code: str | None, version: str | None) -> str:
-    """As one writes it: `by-sa`, `4.0` -> `CC BY-SA 4.0`."""
+    """Return the usual name of a licence: `by-sa`, `4.0` -> `CC BY-SA 4.0`."""
     if code in ("cc0", "pdm"):
         return "CC0" if code == "cc0" else "Public Domain Mark"
     if code in (None, "own", "unknown"):
@@ -76,14 +76,14 @@ def _checked(code: str, version: str | None) -> tuple[str, str | None]:
 
 
 def unusable(code: str) -> str | None:
-    """Why a provider's picture under this licence is not collected; None where it may be: a crop is an adaptation."""
+    """Return the reason why an image with this licence is not collected; None if it may be. A crop is an adaptation."""
     if code in NO_DERIVATIVES:
         return "licence forbids adaptations"
     return "licence unknown" if code == "unknown" else None
 
 
 def licence_page(code: str, version: str | None) -> str | None:
-    """Where the licence's text stands; None where its code and version do not tell."""
+    """Return the URL of the licence's text; None if code and version do not determine it."""
     if code == "cc0":
         return "https://creativecommons.org/publicdomain/zero/1.0/"
     if code == "pdm":

@@ -1,13 +1,13 @@
-"""Pictures on this machine, in a folder, or those that a CSV lists by path or address, with licences and creators.
+"""The user's own images: a folder on this machine, or a CSV that lists paths or URLs with licences and creators.
 
-A folder says nothing about licences: they are `unknown`, and nothing is released, unless provider.licence and
-provider.creator say for all of them what they are; file names, which may be people's, are no titles. The CSV (UTF-8,
-commas, a header) has the columns
+Images of a folder have the licence `unknown` and are never released, unless provider.licence and provider.creator
+state both for all of them. File names are not used as titles, because they may be names of people. The CSV (UTF-8,
+separated by commas, with a header) has these columns:
 
-    path or url   relative to the CSV and inside its folder; or an http(s) address
+    path or url   path relative to the CSV and inside its folder; or an http(s) URL
     licence       cc0, pdm, by, by-sa, by-nc, by-nc-sa, by-nd, by-nc-nd, own, unknown, or a name such as CC BY-SA 4.0
-    creator       to name beside the picture
-    title, landing_url, creator_url, attribution, keywords   may be left out; keywords are parted by semicolons
+    creator       name to credit
+    title, landing_url, creator_url, attribution, keywords   optional; keywords are separated by semicolons
 """
 
 import csv
@@ -35,12 +35,12 @@ NEED_NO_CREATOR = ("cc0", "pdm", "unknown")
 
 
 class Local:
-    """See `provider.py`. It offers all it has, whatever the query; the next run offers what is new or has changed.
+    """Provider for the user's own images; see `provider.py`. It offers all of them, whatever the query.
 
-    path       the folder, with those in it, or the CSV
-    licence    of the pictures for which nothing else is said; all but cc0, pdm and unknown need a creator
-    creator    of the pictures for which nothing else is said
-    page_size  pictures that are written down at once
+    path       a folder, searched with its subfolders, or a CSV
+    licence    licence of images for which the CSV states none; all but cc0, pdm and unknown need a creator
+    creator    creator of images for which the CSV states none
+    page_size  images per page
     """
 
     name = "local"
@@ -67,28 +67,31 @@ class Local:
 
     @property
     def everything(self) -> str:
-        """Its name alone: it stands in what is exported."""
+        """Return only the name of the folder or file, without its path, because exports contain it."""
         return self.path.name or "everything" if self.path else "nothing"
 
     def ready(self) -> None:
-        """Reads the whole CSV, or lists the whole folder."""
+        """Read the whole CSV or list the whole folder; raise UserError if that fails."""
         if self.path is None:
             raise UserError(
-                "provider.path: name a folder of pictures or a CSV that lists them, as in "
-                "`make collect PROVIDER=local FROM=folder`"
+                "provider.path: not set. Name a folder of images or a CSV that lists them: "
+                "make collect PROVIDER=local FROM=folder"
             )
         code, _ = licence_code(self.licence)
         if code == "unknown" and self.licence != "unknown":
             raise UserError(
-                f"provider.licence={self.licence}: allowed: {', '.join(CODES)}, or a name such as CC BY 4.0"
+                f"provider.licence={self.licence}: unknown licence. "
+                f"Allowed: {', '.join(CODES)}, or a name such as CC BY 4.0."
             )
         if code not in NEED_NO_CREATOR and not self.creator and self.path.is_dir():
-            raise UserError(f"provider.licence={self.licence}: say whom to name, with provider.creator=NAME")
+            raise UserError(
+                f"provider.licence={self.licence}: this licence requires a credit. Add provider.creator=NAME."
+            )
         if not self._candidates:
-            raise UserError(f"{self.path}: holds no pictures ({', '.join(SUFFIXES)})")
+            raise UserError(f"provider.path={self.path}: holds no images. Allowed: {', '.join(SUFFIXES)}.")
 
     def search(self, query: Query, cursor: str | None) -> Page:
-        """Cursor: how many were offered before."""
+        """Return one page; the cursor is the number of images on earlier pages."""
         start = int(cursor or 0)
         candidates = self._candidates[start : start + self.page_size]
         end = start + len(candidates)
@@ -97,16 +100,16 @@ class Local:
 
     @cached_property
     def _candidates(self) -> list[Candidate]:
-        """As they are when first asked for."""
+        """Candidates, listed on first use."""
         path = self.path
         if path is None or not path.exists():
-            raise UserError(f"provider.path={path}: no such file or folder")
+            raise UserError(f"provider.path={path}: no such file or folder. Name a folder of images or a CSV.")
         if path.suffix.lower() in SUFFIXES and path.is_file():
-            raise UserError(f"provider.path={path}: is a picture; name the folder that it is in")
+            raise UserError(f"provider.path={path}: is a single image. Name its folder instead.")
         try:
             return list(self._of_folder(path) if path.is_dir() else self._of_manifest(path))
         except OSError as error:
-            raise UserError(f"provider.path={path}: cannot be read ({in_words(error)})") from error
+            raise UserError(f"provider.path={path}: cannot be read ({in_words(error)}).") from error
 
     def _of_folder(self, folder: Path) -> Iterator[Candidate]:
         others = Counter()
@@ -116,7 +119,8 @@ class Local:
             else:
                 others[path.suffix.lower() or "no suffix"] += 1
         if others:
-            log.warning("%s: left out %s", folder, ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(5)))
+            counts = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(5))
+            log.warning("%s: skipped files that are not images: %s", folder, counts)
 
     def _of_manifest(self, manifest: Path) -> Iterator[Candidate]:
         seen = set()
@@ -130,11 +134,14 @@ class Local:
         licence, _ = licence_code(row["licence"])
         if licence == "unknown" and row["licence"].lower() not in ("", "unknown"):
             raise UserError(
-                f"{where}, licence={row['licence']!r}: allowed: {', '.join(CODES)}, or CC BY 4.0 and the like"
+                f"{where}, licence={row['licence']!r}: unknown licence. "
+                f"Allowed: {', '.join(CODES)}, or a name such as CC BY 4.0."
             )
         described = self._described(found, licence=row["licence"], creator=row["creator"], title=row["title"])
         if described.licence not in NEED_NO_CREATOR and not described.creator:
-            raise UserError(f"{where}, licence={described.licence}: the column creator must say whom to name")
+            raise UserError(
+                f"{where}, licence={described.licence}: this licence requires a credit. Fill the column creator."
+            )
         return replace(
             described,
             landing_url=_address(where, row, "landing_url"),
@@ -158,7 +165,7 @@ class Local:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """In order, without hidden ones and without those that a link fetches from elsewhere."""
+    """Yield the files of a folder and its subfolders in order, without hidden files and links to other folders."""
     root = folder.resolve()
     for here, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -173,14 +180,14 @@ def _raise(error: OSError) -> None:
 
 
 def _of_file(path: Path) -> Candidate:
-    """A file that has changed is another picture."""
+    """Return the candidate of a file; a file that has changed is a new candidate."""
     status = path.stat()
     identity = b"\0".join((os.fsencode(path), str(status.st_size).encode(), str(status.st_mtime_ns).encode()))
     return Candidate(Local.name, hashlib.sha256(identity).hexdigest(), path.as_uri())
 
 
 def _rows(manifest: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """(where it stands, the row with all of `COLUMNS`)."""
+    """Yield (file and line, row with all of `COLUMNS`)."""
     with open(manifest, encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         try:
@@ -188,45 +195,49 @@ def _rows(manifest: Path) -> Iterator[tuple[str, dict[str, str]]]:
             for row in reader:
                 where = f"{manifest}, line {reader.line_num}"
                 if None in row or None in row.values():
-                    raise UserError(f"{where}: has more or fewer fields than the header")
+                    raise UserError(
+                        f"{where}: has more or fewer fields than the header. Put texts with commas in quotes."
+                    )
                 yield where, {column: row[name].strip() if (name := spelling.get(column)) else "" for column in COLUMNS}
         except UnicodeDecodeError as error:
-            raise UserError(f"{manifest}: is not UTF-8 text; save it as CSV in UTF-8") from error
+            raise UserError(f"{manifest}: is not UTF-8 text. Save it as CSV in UTF-8.") from error
         except csv.Error as error:
-            raise UserError(f"{manifest}, line {reader.reader.line_num}: {error}; save it as CSV in UTF-8") from error
+            raise UserError(f"{manifest}, line {reader.reader.line_num}: {error}. Save it as CSV in UTF-8.") from error
 
 
 def _spelling(manifest: Path, header: list[str]) -> dict[str, str]:
-    """{column: its name in the file}."""
+    """Return {column: its name in the file}."""
     names = {name.strip().lower().replace("license", "licence"): name for name in header}
     if not {"path", "url"} & names.keys():
-        raise UserError(f"{manifest}: has neither a column path nor url, but {', '.join(header) or 'nothing'}")
+        raise UserError(
+            f"{manifest}: has no column path or url. Its columns: {', '.join(header) or 'none'}. Add one of the two."
+        )
     if unused := [name for key, name in names.items() if key not in COLUMNS]:
         log.warning(
-            "%s: the columns %s are not used; those that are: %s", manifest, ", ".join(unused), ", ".join(COLUMNS)
+            "%s: the columns %s are ignored. Known columns: %s", manifest, ", ".join(unused), ", ".join(COLUMNS)
         )
     return names
 
 
 def _of_row(manifest: Path, where: str, row: Mapping[str, str]) -> Candidate:
     if bool(row["path"]) == bool(row["url"]):
-        raise UserError(f"{where}: give either a path or a url")
+        raise UserError(f"{where}: must have a path or a url, and not both.")
     if row["url"]:
         url = _address(where, row, "url") or ""
         return Candidate(Local.name, hashlib.sha256(url.encode()).hexdigest(), url)
     folder = manifest.parent
     path = folder / row["path"]
     if not path.is_file():
-        raise UserError(f"{where}, path={row['path']!r}: no such file in {folder}")
+        raise UserError(f"{where}, path={row['path']!r}: no such file in {folder}.")
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{where}, path={row['path']!r}: lies outside {folder}; put the CSV above its pictures")
+        raise UserError(
+            f"{where}, path={row['path']!r}: is outside {folder}. Move the CSV to a folder that contains all images."
+        )
     return _of_file(path)
 
 
 def _address(where: str, row: Mapping[str, str], column: str) -> str | None:
     url = web_url(row[column])
     if row[column] and url is None:
-        raise UserError(
-            f"{where}, {column}={row[column][:80]!r}: expected an address such as https://example.org/a.jpg"
-        )
+        raise UserError(f"{where}, {column}={row[column][:80]!r}: must be a URL such as https://example.org/a.jpg.")
     return url

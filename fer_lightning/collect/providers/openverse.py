@@ -1,7 +1,7 @@
-"""Openverse: openly licensed pictures of Flickr, museums and others, without a key.
+"""Openverse: openly licensed images of Flickr, museums and others; it needs no key.
 
-It tells each work's licence and does not vouch for it. A query yields 240 works at most, so that it takes many queries,
-not many pages, to find many pictures. It says with each answer how many requests are left, in headers such as
+It states each work's licence but does not guarantee it. A query returns at most 240 works, so many images need many
+queries, not many pages. Each answer reports the remaining requests, in headers such as
 
     X-RateLimit-Limit-anon_burst: 20/min        X-RateLimit-Available-anon_burst: 17
     X-RateLimit-Limit-anon_sustained: 200/day   X-RateLimit-Available-anon_sustained: 120
@@ -31,22 +31,22 @@ from fer_lightning.collect.providers.provider import (
     sorted_out,
 )
 
-PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # of a rate, by the first letter of its unit
+PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds by the first letter of a rate's unit
 _LIMIT, _AVAILABLE = "x-ratelimit-limit-", "x-ratelimit-available-"
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 _RATE = re.compile(r"[0-9]+/([smhd])[a-z]*")
 
 
 class Openverse:
-    """See `provider.py`.
+    """Provider for Openverse; see `provider.py`.
 
-    endpoint      of the search for pictures
-    hosts         where pictures are fetched; works on any other host come as Openverse's own rendition, 600 pixels wide
-    page_size     works a request; without a key 20 at most, or the answer is 401
-    most_works    that a query yields
-    license_type  modification, or commercial,modification: works that may be cropped, or cropped and sold
+    endpoint      URL of the image search
+    hosts         hosts of originals; works on other hosts are fetched as Openverse's rendition, 600 pixels wide
+    page_size     works per request; without a key at most 20, otherwise the status is 401
+    most_works    maximum works that a query returns
+    license_type  modification: works that may be cropped; commercial,modification: works that may also be sold
     category      photograph, illustration or digitized_artwork
-    extension     forms of the files
+    extension     file formats, separated by commas
     """
 
     name = "openverse"
@@ -78,10 +78,10 @@ class Openverse:
         self.filters = {"license_type": license_type, "category": category, "extension": extension}
 
     def ready(self) -> None:
-        """It takes neither key nor contact."""
+        """Do nothing: Openverse needs neither a key nor a contact."""
 
     def search(self, query: Query, cursor: str | None) -> Page:
-        """Cursor: the number of the page, from 1."""
+        """Return one page; the cursor is the page number, from 1."""
         number = int(cursor or 1)
         params = {"q": query.text, "page": str(number), "page_size": str(self.page_size)} | self.filters
         answer = ask(self.client, "Openverse", self.endpoint, params | {"mature": "false", "filter_dead": "true"})
@@ -97,7 +97,7 @@ class Openverse:
         return min(whole(answer.data.get("page_count")) or reachable, reachable)
 
     def _candidate(self, work: Any) -> Candidate | str:
-        """The picture, or why it is of no use."""
+        """Return the candidate, or the reason why the image cannot be used."""
         if not isinstance(work, dict):
             return "no description"
         licence, _ = licence_code(text(work.get("license")))
@@ -107,7 +107,7 @@ class Openverse:
             return "marked as mature"
         identifier, image_url = text(work.get("id"), 100), self._image_url(work)
         if identifier is None or image_url is None:
-            return "no picture on a known host"
+            return "no image on an allowed host"
         return Candidate(
             provider=self.name,
             provider_id=identifier,
@@ -137,7 +137,10 @@ def _tag_names(values: Any) -> list[Any]:
 
 
 def _quota(headers: Mapping[str, str]) -> Quota | None:
-    """The limit that is spent and lasts longest; where none is, how few requests are left under any."""
+    """Return the remaining requests, the smallest number of all limits; None if the headers state no limit.
+
+    If limits are used up, `resets_at` is the end of the longest one.
+    """
     left, spent_for, words = [], 0, []
     for name, value in headers.items():
         if name.startswith(_AVAILABLE) and _NUMBER.fullmatch(value):
@@ -154,6 +157,6 @@ def _quota(headers: Mapping[str, str]) -> Quota | None:
 
 
 def _period(rate: str) -> int:
-    """Seconds of a rate such as 200/day; a day where it is of another form."""
+    """Return the period of a rate such as 200/day in seconds; a day if the rate has another form."""
     match = _RATE.fullmatch(rate)
     return PERIODS[match[1]] if match else PERIODS["d"]

@@ -1,6 +1,6 @@
-"""The interface of every source of pictures: one page of one query at a time, with licence and creator.
+"""Interface of all image providers: one page of one query at a time, with licence and creator of each image.
 
-A new source is one module with a class of these attributes and methods, and one YAML in conf/collect/provider/.
+A new provider is one module with a class of these attributes and methods, and one YAML in conf/collect/provider/.
 """
 
 import json
@@ -18,12 +18,12 @@ from fer_lightning.errors import UserError
 
 DAY = 86_400.0
 REFUSALS = (401, 403)
-RATES = (0.1, 10_000)  # requests a minute
+RATES = (0.1, 10_000)  # allowed range of requests per minute
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked: the words, their language (ISO 639-1), the emotion they look for."""
+    """A search query: its text, its language (ISO 639-1), and the emotion to search for."""
 
     text: str
     language: str
@@ -32,14 +32,14 @@ class Query:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A picture that a provider offers. Texts are plain, short and without control characters; addresses are http(s).
+    """An image that a provider offers. Texts are plain, short and without control characters; URLs are http(s).
 
-    provider_id  the provider's own name of it: it is offered again under the same
-    image_url    what is fetched; a file:// address for pictures on this machine
-    licence      cc0, pdm, by, by-sa, by-nc, by-nc-sa, by-nd, by-nc-nd, own or unknown: see `licences.py`
-    licence_source  who says so: api, manifest or setting
-    restrictions rights other than copyright that the provider warns of, such as personality
-    raw_sha256   of what the provider said about it
+    provider_id     the provider's own identifier, which stays the same in every answer
+    image_url       URL to fetch; a file:// URL for images on this machine
+    licence         cc0, pdm, by, by-sa, by-nc, by-nc-sa, by-nd, by-nc-nd, own or unknown: see `licences.py`
+    licence_source  origin of the licence: api, manifest or setting
+    restrictions    rights other than copyright that the provider warns of, such as personality rights
+    raw_sha256      SHA-256 of the provider's description of the image
     """
 
     provider: str
@@ -63,7 +63,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Quota:
-    """What the provider said about its limits: requests left, None where it did not say; when there are more (UTC)."""
+    """Limits that a provider reported.
+
+    remaining  requests left; None if not reported
+    resets_at  time (UTC) when more requests are allowed; None if not reported
+    detail     the limits as text
+    """
 
     remaining: int | None
     resets_at: str | None
@@ -72,7 +77,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class Page:
-    """One answer. `next_cursor` None: the query is exhausted. `dropped` counts offers that are of no use, by reason."""
+    """One answered page. `next_cursor`: None if the query is exhausted. `dropped`: unusable images by reason."""
 
     candidates: list[Candidate]
     next_cursor: str | None
@@ -82,11 +87,11 @@ class Page:
 
 
 class SearchFailed(Exception):
-    """A request without an answer.
+    """A search request failed.
 
-    reason       in words
-    retry_after  seconds that the provider asks to wait; None: it did not say
-    final        no other request would fare better now
+    reason       message for the user
+    retry_after  seconds that the provider asks to wait; None: not reported
+    final        True if every other request would fail now too
     """
 
     def __init__(self, reason: str, retry_after: float | None = None, final: bool = False) -> None:
@@ -95,13 +100,16 @@ class SearchFailed(Exception):
 
 
 class Provider(Protocol):
-    """name                 as it stands in the database
-    hosts                where its pictures lie; None: any public host of the open web
-    licence_known        whether it tells licences; without one nothing is ever released
-    terms_url            the terms of use, read last on `terms_checked_on`
-    requests_per_minute  how often it may be asked
-    requests_per_day     in any 24 hours; None: it says itself, with each answer, what is left
-    everything           None, or what stands for the query where it offers all it has, whatever one asks
+    """Interface of a provider.
+
+    name                 name in the database
+    hosts                hosts of its images; None: any public host
+    licence_known        True if it states licences; images without a licence are never released
+    terms_url            URL of the terms of use
+    terms_checked_on     date when the terms were last read
+    requests_per_minute  maximum requests per minute
+    requests_per_day     maximum requests in any 24 hours; None: each answer reports how many are left
+    everything           None; or, if it offers all it has for any query, the name that replaces the query
     """
 
     name: str
@@ -114,15 +122,15 @@ class Provider(Protocol):
     everything: str | None
 
     def ready(self) -> None:
-        """UserError where keys, contact or date do not allow its use, with the next command."""
+        """Raise UserError, with the fix, if keys, contact or date do not allow the provider's use."""
 
     def search(self, query: Query, cursor: str | None) -> Page:
-        """One page; `cursor` None is the first. Raises SearchFailed."""
+        """Return one page, the first if `cursor` is None; raise SearchFailed if the request fails."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A provider's JSON, the headers that came with it and the SHA-256 of its bytes."""
+    """JSON answer of a provider, with its headers (names in lower case) and the SHA-256 of its bytes."""
 
     data: dict[str, Any]
     headers: Mapping[str, str]
@@ -138,10 +146,10 @@ def ask(
     explanations: Mapping[int, str] = MappingProxyType({}),
     spent_for: float | None = None,
 ) -> Answer:
-    """GET `endpoint`, whose answer must be a JSON object; whatever goes wrong is SearchFailed.
+    """Send a GET request to `endpoint` and return its JSON object; raise SearchFailed if that fails.
 
-    explanations  by HTTP status, what the provider means by it; such a failure is final
-    spent_for     seconds to wait after a 429 that does not say how long
+    explanations  the provider's meaning of an HTTP status; such a failure is final
+    spent_for     seconds to wait after a status 429 without a Retry-After header
     """
     try:
         data, headers, sha256 = client.get_json(endpoint, dict(params), hosts=(host(endpoint),))
@@ -150,7 +158,7 @@ def ask(
             refused.retry_after = spent_for
         raise _failure(title, refused, explanations) from None
     if not isinstance(data, dict):
-        raise SearchFailed(f"{title} sent a {type(data).__name__} where an object was expected")
+        raise SearchFailed(f"{title} sent JSON of the type {type(data).__name__} instead of an object")
     return Answer(data, {name.lower(): value for name, value in headers.items()}, sha256)
 
 
@@ -165,7 +173,7 @@ def _failure(title: str, refused: Refused, explanations: Mapping[int, str]) -> S
 
 
 def _error_message(body: bytes) -> str | None:
-    """What an API says of an error: {detail}, {error: {message}} or {error: {info}}."""
+    """Return an API's error message, from {detail}, {error: {message}} or {error: {info}}; None if it has none."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -176,24 +184,28 @@ def _error_message(body: bytes) -> str | None:
 
 
 def sorted_out(offers: Iterable[Any], candidate: Callable[[Any], Candidate | str]) -> tuple[list[Candidate], Counter]:
-    """The pictures among a provider's offers, and how many are of no use, by the reason that `candidate` gives."""
-    found = [candidate(offer) for offer in offers]
-    return [one for one in found if isinstance(one, Candidate)], Counter(one for one in found if isinstance(one, str))
+    """Return the usable candidates of a page, and the number of unusable ones by reason.
+
+    candidate  function that returns a Candidate, or the reason why the image cannot be used
+    """
+    results = [candidate(offer) for offer in offers]
+    usable = [result for result in results if isinstance(result, Candidate)]
+    return usable, Counter(result for result in results if isinstance(result, str))
 
 
 def in_seconds(seconds: float) -> str:
-    """The moment so many seconds from now, as it stands in the database."""
+    """Return the time a number of seconds from now, in the database's format."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def in_range(key: str, value: float, lowest: float, highest: float) -> None:
-    """UserError where an option of a provider cannot be meant."""
+    """Raise UserError if an option of a provider is out of range."""
     if not lowest <= value <= highest:
-        raise UserError(f"provider.{key}={value}: allowed: {lowest} to {highest}")
+        raise UserError(f"provider.{key}={value}: must be between {lowest} and {highest}.")
 
 
 def host(url: str) -> str:
-    """The host of an address in lower case, `` where it has none."""
+    """Return the host of a URL in lower case; an empty text if it has none."""
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:

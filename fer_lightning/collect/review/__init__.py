@@ -1,1 +1,1 @@
-"""A page on this machine on which a person decides about each face, and what the decisions come to."""
+"""Review page on this machine, where a person decides about each face, and the results of these decisions."""

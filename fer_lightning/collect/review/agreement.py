@@ -1,8 +1,8 @@
-"""How far two looks at the same faces agree beyond chance: Cohen's kappa.
+"""Agreement of two reviews of the same faces beyond chance: Cohen's kappa.
 
-Cohen 1960, A Coefficient of Agreement for Nominal Scales: kappa = (observed - expected) / (1 - expected), where the
-expected agreement is that of two who choose independently, each as often as they did. A category is a label, `unsure`,
-or `left out`, whichever of the keys left the face out.
+Cohen 1960, A Coefficient of Agreement for Nominal Scales: kappa = (observed - expected) / (1 - expected). The expected
+agreement is that of two independent reviewers who choose each category as often as the real ones. A category is a
+label, `unsure`, or `left out`, which includes every action that rejects a face.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ UNSURE, LEFT_OUT = "unsure", "left out"
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of the faces that two people decided about.
+    """Agreement of two people about the same faces.
 
-    faces      how many
-    observed   share on which both chose the same category, 0 to 1; NaN without faces
-    kappa      1 is perfect, 0 is chance, below 0 is worse; NaN where both chose one and the same category throughout
-    low, high  central 95 % of kappa over 2,000 resamples of the faces; NaN where kappa is
+    faces      number of faces
+    observed   share of the faces with the same category, 0 to 1; NaN without faces
+    kappa      1: perfect, 0: chance, below 0: worse than chance; NaN if both chose the same category for all faces
+    low, high  central 95 % of kappa over 2,000 resamples of the faces; NaN if kappa is NaN
     """
 
     faces: int
@@ -32,21 +32,22 @@ class Agreement:
     low: float
     high: float
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         if not self.faces:
-            return "No face was decided in both passes by two people."
+            return "No face was decided by two people in the two passes."
         twice = "1 face was" if self.faces == 1 else f"{self.faces:,} faces were"
-        share = f"{twice} decided twice, {100 * self.observed:.0f} % the same way."
+        share = f"{twice} decided twice, {100 * self.observed:.0f} % of them the same way."
         if np.isnan(self.kappa):
-            return f"{share} Cohen's kappa is not defined where only one category was chosen."
+            return f"{share} Cohen's kappa is not defined if only one category was chosen."
         ends = "" if np.isnan(self.low) else f" (95 % interval {self.low:.2f} to {self.high:.2f})"
         return f"{share} Cohen's kappa {self.kappa:.2f}{ends}; 1 is perfect, 0 is chance."
 
 
 def agreement(first: Mapping[int, Decision], second: Mapping[int, Decision]) -> Agreement:
-    """Of two looks {face: decision}, as `decisions.current` gives them: two passes, or two annotators of one.
+    """Return the agreement of two reviews {face: decision}: two passes, or two annotators of one pass.
 
-    A face about which one annotator decided both times is left out: it tells nothing about others.
+    `decisions.current` returns such a review. A face that one annotator decided both times is not counted, because it
+    does not show whether other people agree.
     """
     both = sorted(face for face in first.keys() & second.keys() if first[face].annotator != second[face].annotator)
     return between([category(first[face]) for face in both], [category(second[face]) for face in both])
@@ -59,7 +60,7 @@ def category(decision: Decision) -> str:
 
 
 def between(first: Sequence[str], second: Sequence[str]) -> Agreement:
-    """Of the categories that two looks chose for the same N faces, in the same order."""
+    """Return the agreement of the categories that two reviews chose for the same N faces, in the same order."""
     table = contingency(first, second)
     faces = int(table.sum())
     if not faces:
@@ -71,7 +72,7 @@ def between(first: Sequence[str], second: Sequence[str]) -> Agreement:
 
 
 def contingency(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
-    """Counts int64 (K, K) over the K categories that occur: rows are the first look's, columns the second's."""
+    """Return counts int64 (K, K) of the K categories: rows belong to the first review, columns to the second."""
     names = sorted({*first, *second})
     table = np.zeros((len(names), len(names)), np.int64)
     for one, other in zip(first, second, strict=True):
@@ -80,7 +81,7 @@ def contingency(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
 
 
 def cohen_kappa(tables: np.ndarray) -> np.ndarray:
-    """Kappa of counts (..., K, K); NaN without faces, and where chance alone would agree on all."""
+    """Return kappa of counts (..., K, K); NaN without faces, and NaN if the expected agreement is 1."""
     faces = tables.sum(axis=(-2, -1), dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
         observed = np.trace(tables, axis1=-2, axis2=-1) / faces

@@ -1,9 +1,9 @@
-"""What reviewers did, event by event, and what stands of it.
+"""Decisions of the reviewers, stored as events, and the current decision of each face.
 
-An event is never changed. Which is the latest goes by when it was decided, not by when it came: a browser may deliver
-late. Taking one back is an event of its own that names it; what the face's decision was before then stands again. The
-page goes back through an annotator's own standing events of the pass, the latest first; there is no way forward again
-but to decide anew. Events of one key press bear the same time and are taken back together.
+An event is never changed. The latest event is the one with the latest decision time, not the one that arrived last,
+because a browser may send events late. An undo is an event that names another event; the face's previous decision is
+then current again. The page undoes an annotator's own events of the pass, the latest first. It has no redo. Events of
+one key press have the same time and are undone together.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from fer_lightning.collect.store.collection import Collection, now
 
 UNDO = "undo"
 ACTIONS = ("accept", "reject", "unsure", "duplicate", "minor", "illustration", UNDO)
-LEAST_TWICE = 50  # faces that a second pass looks at, where there are as many
-LONGEST = 24 * 60 * 60 * 1000  # milliseconds over one face
-AHEAD = timedelta(minutes=1)  # that a browser's clock may be of this machine's
+LEAST_TWICE = 50  # minimum number of faces in a second pass, if the first pass has as many
+LONGEST = 24 * 60 * 60 * 1000  # maximum milliseconds spent on one face
+AHEAD = timedelta(minutes=1)  # maximum time that a browser's clock may be ahead of this machine's clock
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -31,7 +31,7 @@ _COLUMNS = ("time", "face", "pass", "action", "label", "undoes", "ms_spent", "pa
 
 @dataclass(frozen=True)
 class Decision:
-    """One that stands. `label` is the class of an accepted face, else None."""
+    """A decision that was not undone. `label` is the class of an accepted face, otherwise None."""
 
     event: str
     time: str
@@ -43,13 +43,13 @@ class Decision:
 
     @property
     def outcome(self) -> str:
-        """The label of an accepted face, else the action."""
+        """Label of an accepted face, otherwise the action."""
         return self.label or self.action
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A face to decide about: `emotion` is the one that was searched for when its picture was found first."""
+    """A face to decide about. `emotion` is the emotion whose search found its image first."""
 
     face: int
     crop_id: str
@@ -58,18 +58,18 @@ class Waiting:
 
 @dataclass
 class Receipt:
-    """Which events are on disk, by id, and why others are not: {"event": id or None, "reason": words}."""
+    """Ids of the stored events, and the rejected events: {"event": id or None, "reason": message}."""
 
     acknowledged: list[str] = field(default_factory=list)
     refused: list[dict[str, str | None]] = field(default_factory=list)
 
 
 class _Refused(Exception):
-    """An event that is not stored, with the words for whoever sent it."""
+    """An event that is not stored; its text is the message for the reviewer."""
 
 
 def standing(collection: Collection, *, pass_: int, annotator: str | None = None) -> list[Decision]:
-    """Every decision of a pass that was not taken back, the earliest first; of one annotator or of all."""
+    """Return the decisions of a pass that were not undone, the earliest first; of one annotator or of all."""
     rows = collection.rows(_STANDING, pass_, annotator)
     return [
         Decision(row["event"], row["time"], row["face"], row["pass"], row["annotator"], row["action"], row["label"])
@@ -78,7 +78,7 @@ def standing(collection: Collection, *, pass_: int, annotator: str | None = None
 
 
 def current(collection: Collection, *, pass_: int, annotator: str | None = None) -> dict[int, Decision]:
-    """{face: its latest standing decision}; of one annotator, or of whoever decided last."""
+    """Return {face: its latest decision that was not undone}; of one annotator, or of any annotator."""
     return {decision.face: decision for decision in standing(collection, pass_=pass_, annotator=annotator)}
 
 
@@ -91,14 +91,14 @@ ORDER BY time, id
 
 
 def worklist(collection: Collection, *, emotion: str | None) -> list[Waiting]:
-    """The faces that are kept, of pictures that were found for an emotion or for any, in the order of detection.
+    """Return the kept faces of images that were found for an emotion (None: for any), in the order of detection.
 
-    Faces that are added later come behind, so that a face keeps its place.
+    New faces are added at the end, so that each face keeps its index.
     """
     return [Waiting(row["id"], row["crop_id"], row["emotion"]) for row in collection.rows(_WORKLIST, emotion)]
 
 
-# Of the rows of a group SQLite gives the one that has the minimum.
+# For each group, SQLite returns the row that has the minimum.
 _WORKLIST = """
 SELECT face.id, face.crop_id, page.emotion, min(page.id)
 FROM current_face AS face
@@ -114,29 +114,29 @@ GROUP BY face.id ORDER BY face.id
 def second_look(
     waiting: Sequence[Waiting], decided: Several[int], begun: Several[int], *, share: float, seed: int
 ) -> list[Waiting]:
-    """The faces of a second pass: a random share of those that the first has decided, at least 50, in random order.
+    """Return the faces of a second pass: a random share of the faces decided in the first, at least 50, shuffled.
 
-    Order and choice depend on the faces' pixels and the seed alone; faces that this second pass has already decided
-    (`begun`) stay in it when more are decided in the first.
+    Order and choice depend only on the faces' pixels and the seed. Faces that were already decided in this second pass
+    (`begun`) stay in it when more faces are decided in the first pass.
     """
     again = [one for one in waiting if one.face in decided]
     again.sort(key=lambda one: hashlib.sha256(f"{seed} {one.crop_id}".encode()).digest())
     count = max(LEAST_TWICE, round(share * len(again)))
-    return [one for place, one in enumerate(again) if place < count or one.face in begun]
+    return [one for index, one in enumerate(again) if index < count or one.face in begun]
 
 
 def tally(decisions: Iterable[Decision]) -> Counter[str]:
-    """How many faces each label has, and how many were left out by which action."""
+    """Return the number of faces by label, or by the action that rejected them."""
     return Counter(decision.outcome for decision in decisions)
 
 
 def record(
     collection: Collection, events: Sequence[object], *, pass_: int, annotator: str, classes: Sequence[str]
 ) -> Receipt:
-    """Store events as the page sends them, in one transaction, and say which are on disk.
+    """Store events from the page in one transaction; return which are on disk.
 
-    An event that is there already is acknowledged again and not stored twice. One that is not right is refused in
-    words, and the others are stored. sqlite3.OperationalError: none is stored.
+    An event that is already stored is acknowledged again and not stored twice. An invalid event is rejected with a
+    message, and the other events are stored. If sqlite3.OperationalError is raised, no event is stored.
     """
     receipt = Receipt()
     with collection.writing():
@@ -159,7 +159,7 @@ def _store(collection: Collection, event: object, pass_: int, annotator: str, cl
     row["time"] = _decided_at(event["time"], received)
     if stored:
         if any(stored[0][column] != value for column, value in row.items()):
-            raise _Refused("another event of the same id is stored already")
+            raise _Refused("another event with the same id is already stored")
         return name
     _check_references(collection, event, pass_, annotator)
     collection.add("decision", {"event": name, **row})
@@ -167,46 +167,46 @@ def _store(collection: Collection, event: object, pass_: int, annotator: str, cl
 
 
 def _decided_at(time: str, received: str) -> str:
-    """The event's own time, or that of its receipt: nobody decides in the future, to stand over all that comes then."""
+    """Return the event's time; if it is in the future, the time of receipt, so that later events can replace it."""
     ahead = datetime.fromisoformat(time) - datetime.fromisoformat(received)
     return received if ahead > AHEAD else time
 
 
 def _check_form(event: Any, pass_: int, classes: Sequence[str]) -> None:
     if not isinstance(event, Mapping):
-        raise _Refused("an event is an object of JSON")
-    _demand(_is(event.get("event"), _ID), "event: a UUID in lower case")
-    _demand(_is_time(event.get("time")), "time: as 2026-01-31T12:00:00.000Z")
-    _demand(_whole(event.get("face"), 1, 2**63 - 1), "face: a number from 1")
-    _demand(event.get("pass") == pass_, f"pass {event.get('pass')!r}: this is the review's pass {pass_}")
-    _demand(event.get("action") in ACTIONS, f"action {event.get('action')!r}: one of {', '.join(ACTIONS)}")
+        raise _Refused("an event must be a JSON object")
+    _demand(_is(event.get("event"), _ID), "event: must be a UUID in lower case")
+    _demand(_is_time(event.get("time")), "time: must have the form 2026-01-31T12:00:00.000Z")
+    _demand(_whole(event.get("face"), 1, 2**63 - 1), "face: must be a whole number from 1")
+    _demand(event.get("pass") == pass_, f"pass {event.get('pass')!r}: must be {pass_}, the pass of this review")
+    _demand(event.get("action") in ACTIONS, f"action {event.get('action')!r}: must be one of {', '.join(ACTIONS)}")
     label, undoes = event.get("label"), event.get("undoes")
     if event["action"] == "accept":
-        _demand(label in classes, f"label {label!r}: one of {', '.join(classes)}")
+        _demand(label in classes, f"label {label!r}: must be one of {', '.join(classes)}")
     else:
-        _demand(label is None, f"label {label!r}: only an accepted face has one")
+        _demand(label is None, f"label {label!r}: only the action accept has a label")
     if event["action"] == UNDO:
-        _demand(_is(undoes, _ID), "undoes: the UUID of the event to take back")
+        _demand(_is(undoes, _ID), "undoes: must be the UUID of the event to undo")
     else:
-        _demand(undoes is None, "undoes: only for the action undo")
+        _demand(undoes is None, "undoes: only the action undo has this field")
     spent, version = event.get("ms_spent"), event.get("page_version")
-    _demand(spent is None or _whole(spent, 0, LONGEST), f"ms_spent: milliseconds, 0 to {LONGEST}")
-    _demand(version is None or _is(version, _VERSION), "page_version: hexadecimal digits")
+    _demand(spent is None or _whole(spent, 0, LONGEST), f"ms_spent: must be 0 to {LONGEST} milliseconds")
+    _demand(version is None or _is(version, _VERSION), "page_version: must be hexadecimal digits")
 
 
 def _check_references(collection: Collection, event: Mapping[str, Any], pass_: int, annotator: str) -> None:
-    """The face is the one that was seen, still its picture's, and an undo takes back an own decision about it."""
+    """Check that the face is the one on the page and still current, and that an undo names an own decision about it."""
     crop = collection.value("SELECT crop_id FROM face WHERE id = ? AND status = 'face'", event["face"])
-    _demand(crop is not None and crop == event.get("crop"), "no such face in this collection")
+    _demand(crop is not None and crop == event.get("crop"), "the collection has no such face")
     still = collection.value("SELECT 1 FROM current_face WHERE id = ?", event["face"])
-    _demand(still, "its picture was looked at anew under other rules, and this face no longer counts; reload the page")
+    _demand(still, "this face was replaced: its image was processed again under other rules. Reload the page.")
     if event["action"] == UNDO:
         values = event["undoes"], event["face"], pass_, annotator
         known = collection.value(
             "SELECT 1 FROM decision WHERE event = ? AND face = ? AND pass = ? AND annotator = ? AND action <> 'undo'",
             *values,
         )
-        _demand(known is not None, f"undoes {event['undoes']}: no decision of yours about this face in this pass")
+        _demand(known is not None, f"undoes {event['undoes']}: not a decision of yours about this face in this pass")
 
 
 def _demand(true: object, words: str) -> None:
@@ -219,7 +219,7 @@ def _is(value: object, pattern: re.Pattern[str]) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    """UTC to the millisecond, of a day and hour that exist, so that times compare as text."""
+    """Return True for a valid UTC time to the millisecond; such times can be compared as text."""
     if not _is(value, _TIME):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What stands beside a face while it is decided: its picture, where that comes from, and what it is like."""
+"""Details that the review page shows for a face: its image, its sources and its similar faces."""
 
 import json
 from collections import defaultdict
@@ -16,9 +16,9 @@ _ADDRESSES = ("licence_url", "creator_url", "landing_url")
 
 
 def details(collection: Collection, faces: Sequence[int], *, blind: bool) -> dict[int, Details]:
-    """{face: what the page shows of it}, without those that do not exist.
+    """Return {face: its details for the page}; faces that do not exist are missing.
 
-    blind  leave out what may tell the emotion that was searched for: queries, titles and addresses
+    blind  omit what may reveal the emotion that was searched for: queries, titles and URLs
     """
     found = {row["id"]: _face(row) for row in _of(collection, _FACES, faces)}
     for row in _of(collection, _SOURCES, faces):
@@ -65,7 +65,7 @@ def _source(row: Details, blind: bool) -> Details:
 
 
 def _web(address: str | None) -> str | None:
-    """An address that a page may link to; what providers send could as well be a script."""
+    """Return an http(s) URL, which is safe to link to; None for other values, such as a script."""
     try:
         known = address and urlsplit(address).scheme in ("http", "https")
     except ValueError:
@@ -88,7 +88,7 @@ JOIN fetch ON fetch.image = face.image AND fetch.status = 'stored' JOIN finding 
 JOIN page ON page.id = finding.page
 WHERE face.status = 'face' AND face.id IN (?) ORDER BY page.id
 """
-# A pair is known from the face that came later; it is shown from both.
+# A pair is stored only with the later face, but the page shows it with both faces.
 _ALIKE = """
 WITH pair AS (
   SELECT face, other_face AS other, kind, distance, mirrored FROM likeness WHERE other_face IS NOT NULL

@@ -1,9 +1,9 @@
-"""The review page's server: on this machine alone, for whoever has the printed address.
+"""Server of the review page; only this machine can reach it, and only with the printed URL.
 
-What comes from the page is stored in one transaction before it is acknowledged; what comes twice is stored once. So a
-server that is killed loses nothing that the page does not still hold. The token of the address and an id of the
-collection lie in the collection's folder, so that a page that is still open goes on with a restarted server; Finish
-ends the token. Every answer forbids the browser to load anything from elsewhere.
+Decisions are stored in one transaction before they are acknowledged, and a decision that arrives twice is stored once.
+So a killed server loses only decisions that the page still holds. The URL's token and an id of the collection are
+files in the collection's folder, so that an open page continues to work after a restart of the server. Finish deletes
+the token. Every answer forbids the browser to load anything from other servers.
 """
 
 import io
@@ -38,33 +38,33 @@ from fer_lightning.web.files import Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
-SHARE = 0.2  # of the faces of a first pass that the second looks at
-SHEET = 40  # faces in view at once
+SHARE = 0.2  # share of the faces of a first pass that the second pass contains
+SHEET = 40  # faces per sheet
 SIDE = 48
-MOST_EVENTS = 500
-MOST_BYTES = 1 << 20  # of a request's body
-MOST_FACES = 100  # whose details are asked for at once
-BUSY_MS = 1000  # how long the page waits for a step that writes, before it tries again
+MOST_EVENTS = 500  # maximum events per request
+MOST_BYTES = 1 << 20  # maximum size of a request's body in bytes
+MOST_FACES = 100  # maximum faces per request for details
+BUSY_MS = 1000  # milliseconds to wait for another process that writes, before the page tries again
 ENDING_SECONDS = 3
 PAGE = Path(__file__).parent / "page"
-# What the page calls an outcome, where that is not the action's own name.
+# Names of outcomes on the page, if they differ from the action.
 WORDS = {"reject": "rejected", "minor": "may be under 18", "illustration": "drawn or AI"}
-COLUMNS = 80  # of a terminal
-# What is on a picture never changes, but it must not outlive a review for long in a browser's cache.
+COLUMNS = 80  # width of the printed text
+# An image never changes, but it must not stay in a browser's cache long after the review.
 KEPT = "private, max-age=86400, immutable"
 _ANNOTATOR = re.compile(r"\w[\w .-]{0,39}")
 
 
 @dataclass(frozen=True)
 class Review:
-    """One session: who decides about which faces.
+    """One review: its annotator and its faces.
 
-    emotion      of the search that found them; None: of any, as always in a second pass
-    annotator    a pseudonym, stored with every decision
-    pass_        1, or 2 for a blind second look at a share of the first, by somebody else
+    emotion      emotion whose search found the faces; None: any, as always in a second pass
+    annotator    pseudonym, stored with every decision
+    pass_        1; or 2: a blind second review of a share of the faces, by another person
     classes      labels to choose from, in the order of their keys
-    definitions  {label: what counts as it}, shown beside the face
-    share, seed  of the second pass: see decisions.second_look
+    definitions  {label: definition}, shown next to the face
+    share, seed  share and random seed of the second pass: see decisions.second_look
     """
 
     collection: Collection
@@ -79,11 +79,11 @@ class Review:
     def __post_init__(self) -> None:
         check_options(annotator=self.annotator, share=self.share)
         if self.emotion is not None and self.emotion not in self.classes:
-            raise UserError(f"emotion={self.emotion}: no class of this review; one of {', '.join(self.classes)}")
+            raise UserError(f"emotion={self.emotion}: not a class of this review. Allowed: {', '.join(self.classes)}.")
         if self.blind and decisions.standing(self.collection, pass_=1, annotator=self.annotator):
             raise UserError(
-                f"review.annotator={self.annotator} has decided in the first pass; with review.second_pass=true "
-                f"somebody else looks, under another name: try review.annotator=second"
+                f"review.annotator={self.annotator}: has decided in the first pass. A second pass "
+                f"(review.second_pass=true) needs another person with another name. Use review.annotator=second."
             )
 
     @property
@@ -92,12 +92,12 @@ class Review:
 
     @property
     def sought(self) -> str | None:
-        """The emotion that may be named and whose faces these are; in a blind pass of any, and none is named."""
+        """Emotion of this review; None in a blind pass, which shows faces of all emotions and names none."""
         return None if self.blind else self.emotion
 
     @property
     def who(self) -> str | None:
-        """Whose decisions are shown: in a first pass everyone's, so that one may go on where another stopped."""
+        """Annotator whose decisions are shown; None: all, so that another person can continue a first pass."""
         return self.annotator if self.blind else None
 
     def standing(self) -> list[Decision]:
@@ -112,7 +112,7 @@ class Review:
         return decisions.second_look(waiting, first.keys(), begun, share=self.share, seed=self.seed)
 
     def counts(self) -> dict[str, int]:
-        """Faces by label or by the action that left them out, then those that are undecided."""
+        """Return the number of faces by label or by the action that rejected them, and of undecided faces."""
         faces = {one.face for one in self.faces()}
         latest = {decision.face: decision for decision in self.standing() if decision.face in faces}
         found = decisions.tally(latest.values())
@@ -120,7 +120,7 @@ class Review:
         return {name: found[name] for name in order if found[name]} | {"undecided": len(faces) - len(latest)}
 
     def agreement(self) -> Agreement | None:
-        """Of the second pass with the first; None in the first."""
+        """Return the agreement of the second pass with the first; None in a first pass."""
         if not self.blind:
             return None
         faces = {one.face for one in self.faces()}
@@ -146,10 +146,10 @@ def serve(
     share: float = SHARE,
     seed: int = 0,
 ) -> None:
-    """Let a person decide in a browser; returns when they finish in the page.
+    """Serve the review page until the reviewer clicks Finish.
 
-    Ctrl-C and SIGTERM end the page's server in order and then do what they did before. What was decided is on disk.
-    UserError where an option is wrong, nothing waits, the port is taken, or another review is at work.
+    Ctrl-C and SIGTERM first shut the server down and then have their usual effect. All decisions are on disk by then.
+    Raise UserError if an option is wrong, no face is left to review, the port is in use, or another review is running.
     """
     check_options(annotator=annotator, share=share, port=port)
     with (
@@ -186,7 +186,7 @@ def serve(
         server.run(sockets=[listening])
         if finished:
             (own.root / "review.token").unlink(missing_ok=True)
-            print(summary_in_words(review), flush=True)
+            print(describe_review(review), flush=True)
 
 
 def undecided(
@@ -199,21 +199,23 @@ def undecided(
     share: float = SHARE,
     seed: int = 0,
 ) -> int:
-    """How many faces such a review would ask about; UserError where an option is wrong."""
+    """Return the number of undecided faces of such a review; raise UserError if an option is wrong."""
     return Review(collection, emotion, annotator, pass_, classes, share=share, seed=seed).counts()["undecided"]
 
 
 def check_options(*, annotator: str, share: float, port: int = 0) -> None:
-    """UserError for options that no review can have, so that they are refused before any step has run."""
+    """Raise UserError for options that are not allowed. It is called before any step runs."""
     if not _ANNOTATOR.fullmatch(annotator):
         raise UserError(
-            f"review.annotator={annotator!r}: a pseudonym of at most 40 letters, digits, spaces and . _ -; "
-            f"try review.annotator=first"
+            f"review.annotator={annotator!r}: must be a pseudonym of at most 40 letters, digits, spaces and . _ - "
+            f"that begins with a letter or digit. Example: review.annotator=first."
         )
     if not 0 < share <= 1:
-        raise UserError(f"review.share={share}: a share of the first pass, above 0 and at most 1; try 0.2")
+        raise UserError(
+            f"review.share={share}: must be greater than 0 and at most 1 (share of the first pass). Example: 0.2."
+        )
     if not 0 <= port <= 65535:
-        raise UserError(f"review.port={port}: a port from 1 to 65535, or 0 for a free one; the default is 8765")
+        raise UserError(f"review.port={port}: must be 1 to 65535, or 0 for a free port. The default is 8765.")
 
 
 def _check_waiting(review: Review) -> None:
@@ -221,12 +223,12 @@ def _check_waiting(review: Review) -> None:
         return
     if review.blind:
         raise UserError(
-            f"{review.collection.root}: no face was decided in a first pass; review without "
-            f"review.second_pass=true first"
+            f"{review.collection.root}: no face is decided in a first pass. Run the review without "
+            f"review.second_pass=true first."
         )
     of = f" of {review.emotion}" if review.emotion else ""
     raise UserError(
-        f"{review.collection.root}: no face{of} waits for a review; search, fetch, detect and dedupe come before it"
+        f"{review.collection.root}: no face{of} is left to review. Run search, fetch, detect and dedupe first."
     )
 
 
@@ -237,23 +239,23 @@ def _introduction(review: Review, address: str) -> str:
     number = f"{faces:,} face{'' if faces == 1 else 's'}"
     what = f"Review{of}{second}, as {review.annotator}: {number}, {counts['undecided']:,} undecided."
     end = (
-        "Finish in the page ends the review and goes on with what follows; Ctrl-C stops here. "
-        "Every decision is kept, and the next review goes on."
+        "Click Finish on the page to end the review and continue with the next step. Ctrl-C stops without the next "
+        "steps. Every decision is kept, and the next review continues from here."
     )
     return (
-        f"{textwrap.fill(what, COLUMNS)}\nOpen in a browser on this machine:\n\n  {address}\n\n"
+        f"{textwrap.fill(what, COLUMNS)}\nOpen this URL in a browser on this machine:\n\n  {address}\n\n"
         f"{textwrap.fill(end, COLUMNS)}"
     )
 
 
-def summary_in_words(review: Review) -> str:
+def describe_review(review: Review) -> str:
     counts = ", ".join(f"{count:,} {WORDS.get(name, name)}" for name, count in review.counts().items())
-    found = review.agreement()
-    return f"Reviewed: {counts}." + (f"\n{found.in_words()}" if found else "")
+    passes = review.agreement()
+    return f"Reviewed: {counts}." + (f"\n{passes.describe()}" if passes else "")
 
 
 def application(review: Review, *, token: str, port: int, finish: Callable[[], object], page: Path = PAGE) -> Starlette:
-    """The page and its API; `finish` is called once the answer to Finish has been sent."""
+    """Return the application of the page and its API; it calls `finish` after it has answered Finish."""
     site = _Site(review, token, port, finish, page)
     routes = [
         Route("/", site.index),
@@ -280,7 +282,7 @@ def application(review: Review, *, token: str, port: int, finish: Callable[[], o
 
 
 class _Site:
-    """What each address answers. All of it runs in the event loop's thread, which alone uses the database."""
+    """Handlers of all URLs. They run in the thread of the event loop, which is the only one to use the database."""
 
     def __init__(self, review: Review, token: str, port: int, finish: Callable[[], object], page: Path) -> None:
         self.review = review
@@ -296,7 +298,7 @@ class _Site:
         }
 
     async def index(self, request: Request) -> Response:
-        """The page; the printed address is turned into a cookie, so that the token leaves the address bar."""
+        """Return the page. The printed URL sets a cookie and redirects, so that the address bar shows no token."""
         if equal(request.query_params.get("token"), self.token):
             answer = RedirectResponse("/", 303)
             answer.set_cookie(self.cookie, self.token, path="/", httponly=True, samesite="strict")
@@ -309,7 +311,7 @@ class _Site:
         return self.files.part(request.path_params["name"])
 
     async def state(self, _: Request) -> Response:
-        """All that the page needs to begin: who, what, every face in order, and what stands of the events so far."""
+        """Return all that the page needs to start: session, classes, faces in order, and events that are not undone."""
         review = self.review
         faces = review.faces()
         known = {one.face for one in faces}
@@ -332,7 +334,7 @@ class _Site:
         )
 
     def _defined(self) -> list[str]:
-        """The classes whose definitions are shown; in a blind pass those of all, for one alone would tell."""
+        """Return the classes whose definitions are shown; in a blind pass all, because one would reveal the emotion."""
         given = [name for name in self.review.classes if self.review.definitions.get(name)]
         if self.review.blind:
             return given if len(given) > 1 else []
@@ -341,14 +343,13 @@ class _Site:
     async def faces(self, request: Request) -> Response:
         asked = request.query_params.get("ids", "")
         if not re.fullmatch(r"\d{1,15}(,\d{1,15})*", asked) or asked.count(",") >= MOST_FACES:
-            raise HTTPException(400, f"ids: up to {MOST_FACES} numbers of faces, with commas")
-        found = details(self.collection, [int(face) for face in asked.split(",")], blind=self.review.blind)
-        return JSONResponse(found)
+            raise HTTPException(400, f"ids: must be up to {MOST_FACES} face numbers, separated by commas")
+        return JSONResponse(details(self.collection, [int(face) for face in asked.split(",")], blind=self.review.blind))
 
     async def decide(self, request: Request) -> Response:
         events = (await self._body(request)).get("events")
         if not isinstance(events, list) or len(events) > MOST_EVENTS:
-            raise HTTPException(400, f"events: a list of at most {MOST_EVENTS}")
+            raise HTTPException(400, f"events: must be a list of at most {MOST_EVENTS} events")
         review = self.review
         receipt = decisions.record(
             self.collection, events, pass_=review.pass_, annotator=review.annotator, classes=review.classes
@@ -357,21 +358,21 @@ class _Site:
 
     async def end(self, request: Request) -> Response:
         await self._body(request)
-        found = self.review.agreement()
-        answer = {"counts": self.review.counts(), "agreement": found and found.in_words()}
+        passes = self.review.agreement()
+        answer = {"counts": self.review.counts(), "agreement": passes and passes.describe()}
         return JSONResponse(answer, background=BackgroundTask(self.finish))
 
     async def _body(self, request: Request) -> dict[str, Any]:
-        """What the page sent, of this very review: decisions of another one must not be stored here."""
+        """Return the JSON body; reject one that belongs to another review, whose decisions must not be stored here."""
         try:
             body = json.loads(await _read(request))
         except (ValueError, RecursionError):
-            raise HTTPException(400, "the body is no JSON") from None
+            raise HTTPException(400, "the body is not valid JSON") from None
         if not isinstance(body, dict):
-            raise HTTPException(400, "the body is no object of JSON")
+            raise HTTPException(400, "the body is not a JSON object")
         if body.get("session") != self.session:
-            at_work = f"pass {self.review.pass_} as {self.review.annotator}"
-            raise HTTPException(409, f"The server now reviews another collection, or {at_work}.")
+            running = f"pass {self.review.pass_} as {self.review.annotator}"
+            raise HTTPException(409, f"The server now reviews another collection, or {running}.")
         return body
 
     async def crop(self, request: Request) -> Response:
@@ -397,14 +398,14 @@ def _row_id(number: int) -> int:
 
 
 async def _read(request: Request) -> bytes:
-    """The body, at most MOST_BYTES of it."""
+    """Return the body; reject one of more than MOST_BYTES."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(415, "application/json is expected")
+        raise HTTPException(415, "the content type must be application/json")
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"more than {MOST_BYTES} bytes")
+            raise HTTPException(413, f"the body has more than {MOST_BYTES} bytes")
     return bytes(body)
 
 
@@ -413,7 +414,7 @@ async def _in_json(_: Request, error: HTTPException) -> Response:
 
 
 async def _unwritten(_: Request, error: sqlite3.OperationalError) -> Response:
-    """Another process writes, or the disk is full: the page keeps what it sent and tries again."""
+    """Answer 503 if another process writes or the disk is full; the page keeps its decisions and tries again."""
     answer = refusal(503, f"Not stored yet: {error}.")
     answer.headers["Retry-After"] = "1"
     return answer

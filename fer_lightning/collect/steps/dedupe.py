@@ -1,9 +1,14 @@
-"""Which faces are kept and which are copies: of each other, or of a row of FER2013.
+"""The step `dedupe`: find copies among the faces, and copies of FER2013's rows.
 
-Hashes find, pixels decide. Of whole pictures a distance of 10 bits or less is a copy where the face's place looks the
-same in both; else it is another face before the same background, and flagged. Crops of different people come as near
-as 10 bits, so there a distance of 6 or less is a flag for the reviewer. What is flagged stays in one split. A crop
-whose pixels correlate with those of FER2013 is a copy of that row. Each is looked for as it is and mirrored.
+Hashes select pairs, and pixels decide about them. Each face is compared as it is and mirrored:
+
+- Whole images: if two hashes differ by 10 bits or less and the area of the face looks the same in both, the image is
+  a copy. If the area looks different, it is another face with the same background, and the pair is marked as similar.
+- Crops: those of different people can differ by only 10 bits. So a distance of 6 bits or less only marks the pair as
+  similar, for the reviewer.
+- FER2013: a crop whose pixels correlate with those of a row is a copy of that row.
+
+Similar faces are always in the same split.
 """
 
 import io
@@ -14,7 +19,7 @@ from sqlite3 import Row
 
 import numpy as np
 
-from fer_lightning.collect.images.hashes import SAME_PICTURE, as_hash, distances, phash
+from fer_lightning.collect.images.hashes import SAME_IMAGE, as_hash, distances, phash
 from fer_lightning.collect.images.same_image import correlation, shows_the_same
 from fer_lightning.collect.providers.licences import BY_FREEDOM
 from fer_lightning.collect.store.collection import Collection, Progress
@@ -25,14 +30,14 @@ from fer_lightning.files import write_atomically
 from fer_lightning.labels import USAGES
 
 ALIKE_CROP = 6
-# Crops of FER2013 within as many bits are compared by their pixels.
+# Rows of FER2013 within this number of bits are compared by their pixels.
 LOOKED_AT = 12
-_AT_ONCE = 50  # faces in a transaction
+_AT_ONCE = 50  # faces per transaction
 
 
 @dataclass(frozen=True)
 class DedupeResult:
-    """What came out of the faces that were looked at in this call."""
+    """Numbers of kept faces, copies, and kept faces that are marked as similar; of this call only."""
 
     unique: int = 0
     copies: int = 0
@@ -41,8 +46,7 @@ class DedupeResult:
 
 @dataclass(frozen=True)
 class Fer2013:
-    """FER2013's rows as they stand in a store: hashes uint64 (N,), pixels uint8 (N, 48, 48), digests uint8 (N, 32),
-    usage uint8 (N,)."""
+    """Rows of a store: hashes uint64 (N,), pixels uint8 (N, 48, 48), digests uint8 (N, 32), usage uint8 (N,)."""
 
     checksum: str
     hashes: np.ndarray
@@ -53,7 +57,7 @@ class Fer2013:
 
 @dataclass(frozen=True)
 class _Like:
-    """Another face or row of FER2013, at a distance in bits."""
+    """A similar face or row of FER2013, with its distance in bits."""
 
     distance: int
     mirrored: bool
@@ -64,7 +68,7 @@ class _Like:
 
 @dataclass
 class _Known:
-    """The faces that are kept, as they grow: ids, hashes of their pictures and of their crops."""
+    """Growing list of the kept faces: ids, hashes of their images and of their crops."""
 
     faces: np.ndarray
     pictures: np.ndarray
@@ -73,8 +77,8 @@ class _Known:
     count: int = 0
 
     @classmethod
-    def of(cls, rows: list[Row], room: int) -> "_Known":
-        size = len(rows) + room
+    def of(cls, rows: list[Row], extra: int) -> "_Known":
+        size = len(rows) + extra
         known = cls(np.zeros(size, np.int64), np.zeros(size, np.uint64), np.zeros(size, np.uint64))
         for row in rows:
             known.add(row)
@@ -91,16 +95,16 @@ class _Known:
         return self.images[like.other_face]
 
     def near(self, hashes: np.ndarray, one: int, mirrored: int, limit: int) -> list[_Like]:
-        """Those within `limit` bits of a hash or of its mirror image's, the nearest first."""
-        found = _near(hashes[: self.count], one, mirrored, limit)
-        return [_Like(distance, flipped, other_face=int(self.faces[place])) for distance, flipped, place in found]
+        """Return the faces within `limit` bits of a hash or of its mirror image's hash, the nearest first."""
+        matches = _near(hashes[: self.count], one, mirrored, limit)
+        return [_Like(distance, flipped, other_face=int(self.faces[index])) for distance, flipped, index in matches]
 
 
 def dedupe(collection: Collection, *, fer2013: Fer2013 | None, progress: Progress | None = None) -> DedupeResult:
-    """Decide about each face that has not been decided about, or not yet held against this FER2013.
+    """Keep or set aside each face that is new or was not yet compared with this FER2013.
 
-    Of new copies the one with the freer licence is kept, and of equal ones the larger. A face that was kept stays kept
-    when a better copy comes later: somebody may have looked at it.
+    Among new copies, the one with the freest licence is kept; if licences are equal, the largest image is kept. A kept
+    face stays kept when a better copy arrives later, because it may already be reviewed.
     """
     new = collection.rows(_NEW, fer2013.checksum if fer2013 else None)
     new.sort(key=lambda row: (row["was"] is None, _licence_rank(row["licence"]), -row["size"], row["id"]))
@@ -156,15 +160,15 @@ def _decide(collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | 
 def _verdict(
     collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | None
 ) -> tuple[dict[str, object], list[tuple[str, _Like]]]:
-    """The `deduped` row, and what is alike: a copy has its original, a kept face its flags."""
+    """Return the `deduped` row and the similar faces: the original of a copy, or all similar faces of a kept face."""
     crop = (as_hash(row["phash"]), as_hash(row["phash_mirrored"]))
     likes: list[tuple[str, _Like]] = []
     if row["was"] is None:
         picture = (as_hash(row["picture_phash"]), as_hash(row["picture_phash_mirrored"]))
-        alike = known.near(known.pictures, *picture, SAME_PICTURE)
+        alike = known.near(known.pictures, *picture, SAME_IMAGE)
         for like in alike:
             if shows_the_same(collection, row["image"], known.image(like), mirrored=like.mirrored):
-                reason = "same picture mirrored" if like.mirrored else "same picture"
+                reason = "same image mirrored" if like.mirrored else "same image"
                 return {"status": "copy", "reason": reason, "kept_face": like.other_face}, [("picture", like)]
         likes += [("picture", like) for like in alike]
         likes += [("crop", like) for like in known.near(known.crops, *crop, ALIKE_CROP)]
@@ -180,19 +184,18 @@ def _verdict(
 
 
 def _in_fer2013(crop: bytes, one: int, mirrored: int, fer2013: Fer2013) -> Iterator[_Like]:
-    """Rows whose hash is near, with the correlation of their pixels."""
+    """Yield the rows with a similar hash, with the correlation of their pixels."""
     face = np.frombuffer(crop, np.uint8).reshape(SIDE, SIDE)
-    for distance, flipped, place in _near(fer2013.hashes, one, mirrored, LOOKED_AT):
-        alike = correlation(face[:, ::-1] if flipped else face, fer2013.pixels[place])
-        yield _Like(distance, flipped, row=place, correlation=alike)
+    for distance, flipped, row in _near(fer2013.hashes, one, mirrored, LOOKED_AT):
+        alike = correlation(face[:, ::-1] if flipped else face, fer2013.pixels[row])
+        yield _Like(distance, flipped, row=row, correlation=alike)
 
 
 def _near(hashes: np.ndarray, one: int, mirrored: int, limit: int) -> list[tuple[int, bool, int]]:
-    """(distance, by the mirror image, place) of each hash within `limit` bits, the nearest first."""
+    """Return (distance, mirrored, index) of each hash within `limit` bits, the nearest first."""
     straight, flipped = distances(one, hashes), distances(mirrored, hashes)
-    places = np.flatnonzero(np.minimum(straight, flipped) <= limit)
-    found = [(int(min(straight[p], flipped[p])), bool(flipped[p] < straight[p]), int(p)) for p in places]
-    return sorted(found)
+    indices = np.flatnonzero(np.minimum(straight, flipped) <= limit)
+    return sorted((int(min(straight[i], flipped[i])), bool(flipped[i] < straight[i]), int(i)) for i in indices)
 
 
 def _licence_rank(licence: str | None) -> int:
@@ -200,7 +203,7 @@ def _licence_rank(licence: str | None) -> int:
 
 
 def fer2013_of(collection: Collection, root: Path, progress: Progress | None = None) -> Fer2013:
-    """The rows of the store at `root`; their hashes are computed once and kept beside the collection."""
+    """Return the rows of the store at `root`; their hashes are computed once and cached in the collection's folder."""
     store = open_store(root)
     checksum = store.manifest["checksum"]
     cache = collection.root / f"fer2013-{checksum[:16]}.npy"

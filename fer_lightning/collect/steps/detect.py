@@ -1,4 +1,4 @@
-"""The step `detect`: of every stored picture the face that is meant, or the reason why it has none to take."""
+"""The step `detect`: find the main face of every stored image, or record the reason why no face can be used."""
 
 import hashlib
 import io
@@ -20,12 +20,12 @@ from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import Found, find_face, recipe
 from fer_lightning.faces.quality import Rules
 
-AT_ONCE = 32  # pictures of one transaction: what a kill may cost is a second's work
+AT_ONCE = 32  # images per transaction; a kill loses about one second of work
 
 
 @dataclass
 class DetectResult:
-    """What was done just now: how many faces were taken, and how many pictures have none to take, by reason."""
+    """Result of this call: number of faces, and number of images without a usable face, by reason."""
 
     faces: int = 0
     refused: Counter[str] = field(default_factory=Counter)
@@ -34,38 +34,38 @@ class DetectResult:
 def detect(
     collection: Collection, *, detector: Detector, rules: Rules, progress: Progress | None = None
 ) -> DetectResult:
-    """Look at each picture that this detector has not looked at under these rules, and add its row `face`.
+    """Detect the face of each image that this detector has not processed under these rules; add its row `face`.
 
-    A picture about whose face somebody has decided is left as it was seen then.
-    UserError at the end where stored pictures are missing or damaged: what was found in the others is kept.
+    An image whose face was already decided about keeps the face that the reviewer saw.
+    Raise UserError at the end if stored images are missing or damaged; the faces of the others are kept.
     """
     wanted, result, lost = recipe(detector, rules), DetectResult(), []
-    pictures = collection.rows(_PICTURES, wanted)
-    for start in range(0, len(pictures), AT_ONCE):
+    images = collection.rows(_IMAGES, wanted)
+    for start in range(0, len(images), AT_ONCE):
         rows = []
         try:
-            for number, picture in enumerate(pictures[start : start + AT_ONCE], start + 1):
+            for number, picture in enumerate(images[start : start + AT_ONCE], start + 1):
                 path = collection.file(picture["file"])
                 pixels = _pixels(path)
                 if pixels is None:
                     lost.append(path)
                 else:
-                    rows.append({"image": picture["image"], "rules": wanted} | _looked_at(pixels, detector, rules))
+                    rows.append({"image": picture["image"], "rules": wanted} | _face_row(pixels, detector, rules))
                 if progress:
-                    progress(number, len(pictures))
+                    progress(number, len(images))
         finally:
             _keep(collection, rows, result)
     if lost:
         raise UserError(
-            f"{len(lost):,} of {len(pictures):,} pictures are missing or not what was stored, such as {lost[0]}; the "
-            f"faces of the others are kept. python -m fer_lightning.collect verify   names them all, and after it "
-            f"`fetch` gets them again"
+            f"{len(lost):,} of {len(images):,} images are missing or damaged, such as {lost[0]}. The faces of the "
+            f"others are kept. Run python -m fer_lightning.collect verify to list them, then `fetch` to download them "
+            f"again."
         )
     return result
 
 
-# What is known to be lost is left to `fetch`.
-_PICTURES = """
+# Images that are known to be lost are not selected; `fetch` handles them.
+_IMAGES = """
 SELECT image, file FROM picture
 WHERE image IN (SELECT image FROM current_fetch WHERE status = 'stored')
   AND NOT EXISTS (SELECT 1 FROM current_face AS face WHERE face.image = picture.image AND face.rules = ?)
@@ -78,7 +78,7 @@ _DECIDED = "SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE fa
 
 
 def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResult) -> None:
-    """Add the rows, but for pictures about which somebody has decided meanwhile."""
+    """Add the rows, except for images that were decided about in the meantime."""
     with collection.writing():
         rows = [row for row in rows if not collection.value(_DECIDED, row["image"])]
         for row in rows:
@@ -87,8 +87,8 @@ def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResu
     result.refused.update(row["reason"] for row in rows if row["status"] == "refused")
 
 
-def _looked_at(pixels: np.ndarray, detector: Detector, rules: Rules) -> dict[str, Any]:
-    """What the table `face` says of a picture."""
+def _face_row(pixels: np.ndarray, detector: Detector, rules: Rules) -> dict[str, Any]:
+    """Return an image's row of the table `face`."""
     found = find_face(pixels, detector, rules)
     row = {
         "status": "refused" if found.reason else "face",
@@ -136,7 +136,7 @@ def _rounded(numbers: tuple[float, ...]) -> list[float]:
 
 
 def _pixels(path: Path) -> np.ndarray | None:
-    """uint8 RGB of a stored picture, whose name says the SHA-256 of its bytes; None where it is lost."""
+    """Return uint8 RGB pixels of a stored image; None if it is missing or if its SHA-256 differs from its name."""
     try:
         data = path.read_bytes()
     except OSError:

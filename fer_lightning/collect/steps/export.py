@@ -1,8 +1,8 @@
-"""The accepted faces as files: custom.csv to train on, provenance.csv, ATTRIBUTION.md and a dataset card.
+"""The step `export`: write the accepted faces as custom.csv, provenance.csv, ATTRIBUTION.md and a dataset card.
 
-custom.csv has the columns emotion, pixels, Usage and source, which `data.extra=` reads. What may be published is
-another question than what may be trained on at home: the gate below answers it for each face, and with `release` only
-the faces that pass are exported.
+custom.csv has the columns emotion, pixels, Usage and source; `data.extra=` reads it. Not every face that may be used
+for private training may also be published. `not_released_because` decides this for each face, and with `release` only
+the faces that may be published are exported.
 """
 
 import csv
@@ -89,13 +89,20 @@ PROVENANCE_COLUMNS = {
 
 
 class NothingToExport(UserError):
-    """No face is accepted, or all are left out."""
+    """No accepted face matches the export's settings."""
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """rows in custom.csv; accepted faces left out, by reason; how many of the rows may be published, and why the others
-    may not."""
+    """Result of an export.
+
+    folder      output folder
+    rows        number of rows in custom.csv
+    left_out    numbers of accepted faces that are not exported, by reason
+    releasable  number of rows that may be published
+    withheld    numbers of rows that may not be published, by reason
+    sha256      SHA-256 of custom.csv
+    """
 
     folder: Path
     rows: int
@@ -114,19 +121,20 @@ def export(
     non_commercial: bool = False,
     licence_known: Sequence[str] = (),
 ) -> ExportResult:
-    """Write the four files into `folder`, in place of what an earlier call wrote there.
+    """Write the four files into `folder` and replace those of an earlier export.
 
-    release         leave out what may not be published
-    non_commercial  whether the release itself forbids commercial use, so that NC licences may be in it
-    licence_known   the providers whose licences are stated with each picture
-    NothingToExport where no face is left; what an earlier call wrote is removed then.
+    release         export only faces that may be published
+    non_commercial  the release forbids commercial use, so that it may include NC licences
+    licence_known   providers that state a licence for each image
+
+    Raise NothingToExport if no face matches; the files of an earlier export are then removed.
     """
     left_out: Counter[str] = Counter()
     rows = []
     for sources in _sources_by_face(collection):
         row, because = _judged(sources, non_commercial=non_commercial, licence_known=licence_known)
         if row["label"] not in TAXONOMIES[taxonomy].classes:
-            left_out[f"{row['label']} is no class of {taxonomy}"] += 1
+            left_out[f"{row['label']} is not a class of {taxonomy}"] += 1
         elif release and because:
             left_out[because] += 1
         else:
@@ -156,29 +164,27 @@ def export(
 def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool) -> str:
     if not left_out:
         return (
-            "nothing to export: no face has been accepted yet. "
-            "Look at them: python -m fer_lightning.collect review merge export emotion=..."
+            "nothing to export: no face is accepted yet. "
+            "Review the faces: python -m fer_lightning.collect review merge export emotion=..."
         )
-    ways = " or ".join(
-        way
-        for way, helps in (
-            (f"export.taxonomy=learning_game_distracted in the place of {taxonomy}", not release),
-            ("export.release=false, for training at home", release),
-        )
-        if helps
+    remedy = (
+        "export.release=false for private training"
+        if release
+        else f"export.taxonomy=learning_game_distracted instead of {taxonomy}"
     )
-    return f"nothing to export: {'; '.join(f'{n:,} left out: {why}' for why, n in left_out.items())}. Try {ways}."
+    reasons = "; ".join(f"{count:,} not exported: {reason}" for reason, count in left_out.items())
+    return f"nothing to export: {reasons}. Use {remedy}."
 
 
 def _sources_by_face(collection: Collection) -> Iterator[list[Row]]:
-    """Of each accepted face all candidates that gave its picture, the one that was found first in front."""
+    """Return, for each accepted face, all candidates with its image, the one that was found first at the front."""
     return (list(rows) for _, rows in groupby(collection.rows(_ACCEPTED), key=lambda row: row["face"]))
 
 
 def _judged(sources: list[Row], *, non_commercial: bool, licence_known: Sequence[str]) -> tuple[Row, str | None]:
-    """The source to name, and why the face may not be published: whatever one source forbids is forbidden.
+    """Return the source to credit, and the reason why the face may not be published (None if it may).
 
-    A source that knows no licence decides nothing where another one states it.
+    One source that forbids publication is enough. A source without a licence is ignored if another one states it.
     """
     stated = [row for row in sources if row["provider"] in licence_known and row["licence"] not in (None, "unknown")]
     reasons = {
@@ -191,17 +197,17 @@ def _judged(sources: list[Row], *, non_commercial: bool, licence_known: Sequence
 
 
 def not_released_because(row: Row, *, non_commercial: bool, licence_known: Sequence[str]) -> str | None:
-    """Why a picture from this source may not be published; None where it may.
+    """Return the reason why an image from this source may not be published; None if it may.
 
-    Apparent minors are never accepted, and who has opted out or asked for removal is not in the collection: see
-    merge.py, fetch.py and purge.py. Licences that forbid changes are refused, for a crop is one.
+    Apparent minors are never accepted (merge.py). Images that opt out are not fetched (fetch.py), and images whose
+    removal was requested are deleted (purge.py). Licences that forbid changes are rejected, because a crop is a change.
     """
     if row["provider"] not in licence_known:
-        return f"{row['provider']} does not say the licence"
+        return f"{row['provider']} does not state the licence"
     if row["licence"] not in FREE and not (non_commercial and row["licence"] in NON_COMMERCIAL):
         return f"licence {row['licence'] or 'unknown'}"
     if row["licence"] in NEED_CREDIT and not row["creator"]:
-        return "nobody to credit, as the licence demands"
+        return "the licence requires a credit, but the creator is unknown"
     return None
 
 
@@ -254,25 +260,25 @@ def _provenance_csv(collection: Collection, rows: Iterable[tuple[Row, str | None
 
 
 def _decisions(collection: Collection) -> dict[int, list[dict[str, Any]]]:
-    """What stands of each face's decisions: pass, annotator, action, label, time, milliseconds, version of the page."""
-    found: dict[int, list[dict[str, Any]]] = {}
+    """Return the current decisions by face: pass, annotator, action, label, time, milliseconds, version of the page."""
+    by_face: dict[int, list[dict[str, Any]]] = {}
     names = ("pass", "annotator", "action", "label", "time", "ms_spent", "page_version")
     for row in collection.rows("SELECT * FROM standing_decision ORDER BY id"):
-        found.setdefault(row["face"], []).append({name: row[name] for name in names})
-    return found
+        by_face.setdefault(row["face"], []).append({name: row[name] for name in names})
+    return by_face
 
 
 def _public(value: Any) -> Any:
-    """Nothing of where files lie on the collector's machine."""
+    """Return a value for publication; paths on this machine become None."""
     return None if isinstance(value, str) and value.startswith("file:") else value
 
 
 def attribution(rows: Sequence[Row]) -> str:
-    """Who made each picture, as the licences demand, with what was changed."""
+    """Return ATTRIBUTION.md: the creator of each image and the changes made to it, as the licences require."""
     lines = [
         "# Attribution",
         "",
-        f"{len(rows):,} pictures. From each one face was cut out, made grey and reduced to 48 x 48 pixels.",
+        f"{len(rows):,} images. One face of each image was cropped, converted to grey and reduced to 48 x 48 pixels.",
         "",
     ]
     for row in rows:

@@ -1,8 +1,8 @@
-"""The step that gets the candidates' pictures: each is asked for, decoded, and kept under the hash of what came.
+"""The step `fetch`: download the candidates' images, decode them and store them under the hash of their bytes.
 
-A candidate's latest row in `fetch` says what became of it. A picture's file is on disk before the row that names it,
-and both rows of a picture are written at once, so that the step can be stopped at any moment and called again.
-Where the file of a known picture is gone, the same bytes make it anew.
+A candidate's latest row in `fetch` holds its result. An image file is on disk before the row that names it. The rows
+in `picture` and `fetch` are written in one transaction. So the step can be stopped at any moment and run again.
+If the file of a known image is missing, the same bytes create it again.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from PIL import Image
 
 from fer_lightning.collect.http import client
 from fer_lightning.collect.http.client import Client, Refused
-from fer_lightning.collect.images.decode import Decoded, Decoder, NotAPicture
+from fer_lightning.collect.images.decode import Decoded, Decoder, NotAnImage
 from fer_lightning.collect.images.hashes import as_hash, as_signed, both_hashes
 from fer_lightning.collect.store.attempts import TO_FETCH
 from fer_lightning.collect.store.collection import Collection
@@ -33,10 +33,10 @@ from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
 
 MAX_FILE_BYTES = 15_000_000
-MAX_TEXT = 500  # characters of a header or a detail
-# So many in a row from hosts that do not answer: the network is gone, and the candidates should not pay for it.
+MAX_TEXT = 500  # maximum characters of a stored header or detail
+# Requests in a row without an answer after which the network counts as offline. They do not count as failed attempts.
 OFFLINE_AFTER = 20
-LOCAL = "local"  # the one provider whose candidates may lie on this machine's disk
+LOCAL = "local"  # the only provider whose candidates may be files on this machine
 JPEG_QUALITY = 95
 _NO_HOST = (client.Reason.CONNECTION_FAILED, client.Reason.ROBOTS_TXT_UNKNOWN)
 
@@ -44,7 +44,7 @@ _PENDING = f"SELECT * FROM candidate WHERE provider = ? AND id IN ({TO_FETCH}) O
 
 
 class Reason(StrEnum):
-    """Why a candidate gave no picture, beside the reasons of network.py and decode.py."""
+    """Reasons why a candidate gave no image, in addition to those of http/client.py and images/decode.py."""
 
     DENIED = "denied"
     NOT_A_FILE = "not a file"
@@ -53,7 +53,7 @@ class Reason(StrEnum):
 
 
 class _Unwanted(Exception):
-    """Lost for a reason of this module, with the fields of Refused and NotAPicture."""
+    """Loss for a reason of this module, with the same fields as Refused and NotAnImage."""
 
     def __init__(self, reason: str, detail: str = "", final: bool = True) -> None:
         super().__init__(reason, detail)
@@ -62,7 +62,7 @@ class _Unwanted(Exception):
 
 @dataclass(frozen=True)
 class FetchResult:
-    """How many candidates of this call ended how; see the table `fetch`."""
+    """Number of candidates of this call by result; see the table `fetch`."""
 
     stored: int
     refused: int
@@ -71,7 +71,7 @@ class FetchResult:
 
 @dataclass
 class _Outcome:
-    """A row of `fetch`; of a picture that has no file yet, its row and its file as well."""
+    """A row of `fetch`; for an image that has no file yet, also its row of `picture` and its file."""
 
     fetch: dict[str, Any]
     picture: dict[str, Any] | None = None
@@ -80,7 +80,7 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Known:
-    """The file of each image that has a row in `picture`, and the images whose file is there."""
+    """File name of each image that has a row in `picture`, and the images whose file exists."""
 
     files: dict[str, str]
     whole: set[str]
@@ -100,25 +100,27 @@ def fetch(
     at_once: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> FetchResult:
-    """Get what a provider has offered and what is not here, refused for good, or tried too often: see attempts.py.
+    """Download the provider's candidates that are not stored, not finally rejected and not tried too often.
 
-    hosts  that its pictures may come from; None: any that is public
+    See attempts.py for the limit.
 
-    Stopped in any way, also by Ctrl-C, it stops the client too. UserError where the disk is full or no host answers.
+    hosts  hosts that images may come from; None: any public host
+
+    Any exception, including Ctrl-C, also stops the client. Raise UserError if the disk is full or no host answers.
     """
     candidates = [dict(row) for row in collection.rows(_PENDING, provider)]
     counts: Counter[str] = Counter()
-    book = _Book(collection, _Known.of(collection))
+    recorder = _Recorder(collection, _Known.of(collection))
     pool = ThreadPoolExecutor(at_once)
     with Decoder() as decoder:
-        work = _Work(client, decoder, Denied.of(collection), hosts, book.known)
+        work = _Work(client, decoder, Denied.of(collection), hosts, recorder.known)
         try:
             for outcome in _outcomes(pool, work, candidates, 2 * at_once):
-                book.enter(outcome)
+                recorder.record(outcome)
                 counts[outcome.fetch["status"]] += 1
                 if progress:
                     progress(counts.total(), len(candidates))
-            book.close()
+            recorder.close()
         except BaseException:
             client.stop()
             decoder.close()
@@ -131,7 +133,7 @@ def fetch(
 def _outcomes(
     pool: ThreadPoolExecutor, work: "_Work", candidates: list[dict[str, Any]], ahead: int
 ) -> Iterator[_Outcome]:
-    """In the order in which they come, with no more than `ahead` under way or waiting to be recorded."""
+    """Yield outcomes as they arrive; at most `ahead` candidates are in progress or waiting to be recorded."""
     left = iter(candidates)
     running = {pool.submit(work, candidate) for candidate in islice(left, ahead)}
     while running:
@@ -143,7 +145,7 @@ def _outcomes(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done in a thread: everything but the database."""
+    """Work of one thread: everything except writing to the database."""
 
     client: Client
     decoder: Decoder
@@ -162,7 +164,7 @@ class _Work:
             if row["image"] not in self.known.whole:
                 outcome.picture, outcome.file = _picture(row["image"], self.decoder.decode(data))
                 self._check(outcome.picture, own=candidate["image_url"].startswith("file:"))
-        except (Refused, NotAPicture, _Unwanted) as lost:
+        except (Refused, NotAnImage, _Unwanted) as lost:
             outcome.picture = None
             row |= {
                 "status": "refused" if lost.final else "failed",
@@ -172,18 +174,18 @@ class _Work:
         return outcome
 
     def _check(self, picture: Mapping[str, Any], own: bool) -> None:
-        """Rows never change: a picture whose file was lost is whole again with the very bytes that its row names.
+        """Raise _Unwanted if the image is on the deny-list, or if it does not restore the lost file of its row.
 
-        One's own pictures may have the background of a denied one, so that their hashes tell nothing.
+        The user's own images may share the background of a denied image, so their hashes are not checked.
         """
         if not own and self.denied.picture(as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])):
             raise _Unwanted(Reason.DENIED)
         lost = self.known.files.get(picture["image"], picture["file"])
         if lost != picture["file"]:
-            raise _Unwanted(Reason.OTHER_BYTES, f"{lost} was lost, and is now encoded otherwise", final=False)
+            raise _Unwanted(Reason.OTHER_BYTES, f"{lost} was lost, and the new file differs from it", final=False)
 
     def _bytes(self, candidate: Mapping[str, Any], row: dict[str, Any]) -> bytes:
-        """What came; `row` gets what is known of it."""
+        """Return the image's bytes, and add URL, status and headers to `row`."""
         url, denied = candidate["image_url"], self.denied
         if denied.url(url) or denied.url(candidate["landing_url"]):
             raise _Unwanted(Reason.DENIED)
@@ -208,7 +210,7 @@ def _about(status: int | None, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _file(url: str) -> bytes:
-    """A regular file; a pipe or a device could be without an end."""
+    """Return the bytes of a regular file; pipes and devices are rejected because they may never end."""
     try:
         handle = os.open(unquote_to_bytes(urlsplit(url).path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -227,7 +229,7 @@ def _file(url: str) -> bytes:
 
 
 def _picture(image: str, decoded: Decoded) -> tuple[dict[str, Any], bytes]:
-    """The row of a picture and its file, which holds pixels alone: no EXIF, no colour profile, no comment."""
+    """Return the row of an image, and its file of only pixels: no EXIF, no colour profile, no comment."""
     file = io.BytesIO()
     Image.fromarray(decoded.pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     with Image.open(file) as stored:
@@ -247,15 +249,19 @@ def _picture(image: str, decoded: Decoded) -> tuple[dict[str, Any], bytes]:
     return row, file.getvalue()
 
 
-class _Book:
-    """Writes outcomes down. Those of hosts that do not answer wait until any host does: offline, nobody has failed."""
+class _Recorder:
+    """Writes outcomes to the database.
+
+    Outcomes of hosts that do not answer are held back until any host answers. If the machine is offline, they are not
+    recorded, so that no candidate loses an attempt.
+    """
 
     def __init__(self, collection: Collection, known: _Known) -> None:
         self.collection, self.known = collection, known
         self.unanswered: list[_Outcome] = []
         self.answered = False
 
-    def enter(self, outcome: _Outcome) -> None:
+    def record(self, outcome: _Outcome) -> None:
         if outcome.fetch["reason"] in _NO_HOST:
             self.unanswered.append(outcome)
             if len(self.unanswered) == OFFLINE_AFTER:
@@ -271,7 +277,7 @@ class _Book:
             self._write(self.unanswered.pop(0))
 
     def _write(self, outcome: _Outcome) -> None:
-        """Of two candidates with the same bytes that were under way at once, the second finds the picture known."""
+        """Write one outcome. If two candidates have the same bytes, only the first stores the image."""
         picture = outcome.picture if outcome.fetch.get("image") not in self.known.whole else None
         try:
             if picture:
@@ -283,8 +289,8 @@ class _Book:
         except (OSError, sqlite3.OperationalError) as error:
             what = in_words(error) if isinstance(error, OSError) else str(error)
             raise UserError(
-                f"cannot keep pictures in {self.collection.root}: {what}. What was fetched before is kept; "
-                f"mend that, and give the same command again."
+                f"{self.collection.root}: images cannot be stored ({what}). Images fetched before are kept. "
+                f"Fix this and run the same command again."
             ) from error
         if picture:
             self.known.files[picture["image"]] = picture["file"]
@@ -293,7 +299,7 @@ class _Book:
 
 def _offline(detail: str) -> UserError:
     return UserError(
-        f"the last {OFFLINE_AFTER} pictures were asked of hosts that do not answer ({detail}): is this machine "
-        f"connected? What was fetched before is kept; give the same command again later, or go on with what there is: "
+        f"no host answered the last {OFFLINE_AFTER} requests ({detail}). Images fetched before are kept. "
+        f"Check the network connection and run the same command again, or continue with the images that are stored: "
         f"python -m fer_lightning.collect detect dedupe review merge tally export"
     )

@@ -1,12 +1,13 @@
-"""What the reviewers' decisions come to, and which split each face belongs to.
+"""The step `merge`: turn the reviewers' decisions into a label and a split for each face.
 
-Caution wins: a face is accepted only where every latest opinion accepts it with one and the same label. Whoever sees
-an apparent minor, a drawing, a copy or a wrong picture takes it out for all; whoever is unsure, or chooses another
-label, leaves it open.
+A face is accepted only if all latest decisions accept it with the same label. One decision that it shows an apparent
+minor, a drawing, a copy or a wrong expression rejects it. If one reviewer is unsure, or two labels differ, it stays
+open.
 
-The split goes by clusters: faces whose pictures or crops are alike stand in one, and a cluster that is like a row of
-FER2013 takes that row's split. Where a face once stood in a split it stays when more are collected; where a new face
-joins two splits, all of them go to the one that is tested, so that a test row never becomes a training row.
+Faces with similar images or crops form a cluster, and a cluster is never divided between splits. A cluster that is
+similar to a row of FER2013 gets that row's split. A face keeps its split when more faces are collected, with one
+exception: if a new face connects two clusters, all of their faces go to the stricter split (PrivateTest before
+PublicTest before Training), so that a test row never becomes a training row.
 """
 
 import hashlib
@@ -20,21 +21,21 @@ from scipy.sparse.csgraph import connected_components
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.labels import USAGES
 
-# Of what takes a face out, the reason that is given where there are several.
+# Actions that reject a face and their reasons; if there are several, the first one is reported.
 REASONS = {
     "minor": "apparent minor",
     "illustration": "illustration",
     "reject": "rejected",
     "duplicate": "duplicate",
 }
-SHARES = (0.7, 0.15, 0.15)  # of Training, PublicTest, PrivateTest
-# Held out first: who is tested on FER2013's PrivateTest must not have trained on its like.
+SHARES = (0.7, 0.15, 0.15)  # shares of Training, PublicTest, PrivateTest
+# Splits from strictest to least strict: a model tested on FER2013's PrivateTest must not train on similar faces.
 _STRICTEST = ("PrivateTest", "PublicTest", "Training")
 
 
 @dataclass(frozen=True)
 class MergeResult:
-    """How many faces are accepted, rejected and open now, and how many of them changed in this call."""
+    """Number of faces that are accepted, rejected and open now, and number of faces that changed in this call."""
 
     accepted: int
     rejected: int
@@ -44,7 +45,7 @@ class MergeResult:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one face: accepted (with its label), rejected or open (with the reason)."""
+    """Outcome for one face: accepted (with its label), or rejected or open (with the reason)."""
 
     outcome: str
     label: str | None = None
@@ -52,7 +53,7 @@ class Outcome:
 
 
 def merge(collection: Collection, *, seed: int = 0) -> MergeResult:
-    """Settle every face that somebody has decided about, and deal new clusters 70/15/15 per label."""
+    """Settle every decided face, and distribute new clusters 70/15/15 over the splits, per label."""
     outcomes = {face: settle(opinions) for face, opinions in _opinions(collection).items()}
     clusters = _clusters(collection)
     usages = _usages(collection, outcomes, clusters, seed)
@@ -72,17 +73,17 @@ def merge(collection: Collection, *, seed: int = 0) -> MergeResult:
             if face not in before or any(before[face][name] != value for name, value in row.items()):
                 collection.add("settled", {"face": face, **row})
                 changed += 1
-    found = Counter(outcome.outcome for outcome in outcomes.values())
-    return MergeResult(found["accepted"], found["rejected"], found["open"], changed)
+    counts = Counter(outcome.outcome for outcome in outcomes.values())
+    return MergeResult(counts["accepted"], counts["rejected"], counts["open"], changed)
 
 
 def _withdrawn(face: int, unique: set[int]) -> Outcome:
-    """Of a face that was settled once, and about which no decision stands that counts."""
+    """Return the outcome of a settled face whose decisions are all undone, or that has become a copy."""
     return Outcome("open", reason="undone") if face in unique else Outcome("rejected", reason="found to be a copy")
 
 
 def settle(opinions: list[tuple[str, str | None]]) -> Outcome:
-    """Of the latest (action, label) of each annotator and pass."""
+    """Return the outcome of a face from the latest (action, label) of each annotator and pass."""
     actions = {action for action, _ in opinions}
     for action, reason in REASONS.items():
         if action in actions:
@@ -96,7 +97,7 @@ def settle(opinions: list[tuple[str, str | None]]) -> Outcome:
 
 
 def _opinions(collection: Collection) -> dict[int, list[tuple[str, str | None]]]:
-    """Latest standing decision by face, pass and annotator, of the faces that are not known as copies."""
+    """Return the current (action, label) of each annotator and pass, by face; copies are not included."""
     opinions = defaultdict(list)
     for row in collection.rows(_STANDING):
         opinions[row["face"]].append((row["action"], row["label"]))
@@ -110,13 +111,13 @@ ORDER BY decision.id
 
 
 def _clusters(collection: Collection) -> dict[int, int]:
-    """{face: the smallest face of its cluster}, of all faces that are alike, in one step or many."""
+    """Return {face: smallest face id of its cluster}; faces are connected directly or through other faces."""
     pairs = collection.rows("SELECT face, other_face FROM likeness WHERE other_face IS NOT NULL")
     pairs += [(group[0], other) for group in _alike_by_fer2013(collection) for other in group[1:]]
     if not pairs:
         return {}
-    faces, places = np.unique(np.array([tuple(pair) for pair in pairs], np.int64), return_inverse=True)
-    starts, ends = places.reshape(-1, 2).T
+    faces, indices = np.unique(np.array([tuple(pair) for pair in pairs], np.int64), return_inverse=True)
+    starts, ends = indices.reshape(-1, 2).T
     links = coo_array((np.ones(len(starts), np.uint8), (starts, ends)), shape=(len(faces), len(faces)))
     numbers = connected_components(links, directed=False)[1]
     smallest: dict[int, int] = {}
@@ -126,7 +127,7 @@ def _clusters(collection: Collection) -> dict[int, int]:
 
 
 def _alike_by_fer2013(collection: Collection) -> list[list[int]]:
-    """Faces that are like the same row of FER2013."""
+    """Return the groups of faces that are similar to the same row of FER2013."""
     groups = defaultdict(list)
     for row in collection.rows("SELECT DISTINCT face, fer2013_digest FROM likeness WHERE fer2013_digest IS NOT NULL"):
         groups[row["fer2013_digest"]].append(row["face"])
@@ -136,7 +137,7 @@ def _alike_by_fer2013(collection: Collection) -> list[list[int]]:
 def _usages(
     collection: Collection, outcomes: dict[int, Outcome], clusters: dict[int, int], seed: int
 ) -> dict[int, str]:
-    """The split of each accepted face."""
+    """Return {face: split} of each accepted face."""
     members = defaultdict(list)
     for face, outcome in outcomes.items():
         if outcome.outcome == "accepted":
@@ -145,23 +146,23 @@ def _usages(
     counts = {outcome.label: Counter() for outcome in outcomes.values() if outcome.label}
     usages: dict[int, str] = {}
 
-    def place(cluster: int, usage: str) -> None:
+    def assign(cluster: int, usage: str) -> None:
         for face in members[cluster]:
             usages[face] = usage
             counts[outcomes[face].label][usage] += 1
 
     for cluster in members.keys() & fixed.keys():
-        place(cluster, fixed[cluster])
+        assign(cluster, fixed[cluster])
     crops = dict(collection.rows("SELECT id, crop_id FROM face WHERE status = 'face'"))
     free = members.keys() - fixed.keys()
     for cluster in sorted(free, key=lambda cluster: _draw(seed, [crops[face] for face in members[cluster]])):
         label = Counter(outcomes[face].label for face in members[cluster]).most_common(1)[0][0]
-        place(cluster, most_wanted(counts[label]))
+        assign(cluster, most_wanted(counts[label]))
     return usages
 
 
 def _fixed(collection: Collection, clusters: dict[int, int]) -> dict[int, str]:
-    """{cluster: split} where FER2013 or an earlier call has settled it: FER2013 first, and of several the strictest."""
+    """Return {cluster: split} if FER2013 or an earlier merge fixes it: FER2013 first, then the strictest split."""
     fixed: dict[int, str] = {}
     for query in (
         "SELECT face, fer2013_usage FROM likeness WHERE fer2013_usage IS NOT NULL",
@@ -173,11 +174,11 @@ def _fixed(collection: Collection, clusters: dict[int, int]) -> dict[int, str]:
 
 
 def most_wanted(counts: Counter) -> str:
-    """The split that falls short of its share the most, once one more face is there."""
+    """Return the split that is furthest below its share, counting one more face."""
     total = counts.total() + 1
     return max(USAGES, key=lambda usage: SHARES[USAGES.index(usage)] * total - counts[usage])
 
 
 def _draw(seed: int, crops: list[str]) -> str:
-    """A random order that depends on the faces and the seed alone."""
+    """Return a sort key for a random order that depends only on the faces and the seed."""
     return hashlib.sha256(f"{seed} {min(crops)}".encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Taking a picture, a creator's pictures or an address out for good, and keeping them out.
+"""The step `purge`: remove an image, a creator's images or a URL permanently, and block them from then on.
 
-First what must not come back is put on the list of `denied`, then files go, then rows: stopped at any moment, the same
-command finishes it.
+First the hashes are added to `denied`, then files are deleted, then rows. If the step is stopped, the same command
+finishes it.
 """
 
 import csv
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_lightning.collect.images.hashes import as_hash, same_picture
+from fer_lightning.collect.images.hashes import as_hash, same_image
 from fer_lightning.collect.images.same_image import shows_the_same
 from fer_lightning.collect.steps.export import FILES, PROVENANCE
 from fer_lightning.collect.store.collection import Collection
@@ -26,10 +26,10 @@ _ID = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True)
 class PurgeResult:
-    """What was there and is gone; `exports` are the folders whose files had some of it, and are gone with it."""
+    """Numbers of removed candidates, images and accepted faces, and the folders whose exports were removed too."""
 
     candidates: int
-    pictures: int
+    images: int
     accepted: int
     exports: list[Path]
 
@@ -42,12 +42,13 @@ def purge(
     url: str | None = None,
     reason: str = "asked to be removed",
 ) -> PurgeResult:
-    """Remove what one of these names, and every other copy of those pictures; never collect them again.
+    """Remove the images that one of these selects, with all their copies, and block them from being collected again.
 
-    image    the SHA-256 of the picture's bytes, or its first 8 or more digits, as the review page shows it
-    creator  a name or the address of a creator's page
-    url      of the picture or of the page that shows it
-    UserError where an image is unknown, or its digits name several.
+    image    SHA-256 of the image's bytes, or its first 8 or more digits, as the review page shows it
+    creator  name of a creator, or URL of the creator's page
+    url      URL of the image or of the page that shows it
+
+    Raise UserError if no image or more than one image begins with the digits.
     """
     candidates, pictures = _with_copies(collection, _candidates(collection, image, creator, url))
     accepted = sum(
@@ -84,15 +85,18 @@ def _values(value, *texts: str | None) -> set[str]:
 
 
 def _named(collection: Collection, image: str) -> set[str]:
-    """The one picture whose id begins so; none where it has been purged before."""
+    """Return the image whose id begins with these digits, as a set; an empty set if it was purged before."""
     image = image.strip().lower()
     if not _ID.fullmatch(image):
-        raise UserError(f"--id {image!r}: 8 to 64 digits of a picture's SHA-256, as the review page shows them")
+        raise UserError(
+            f"--id {image!r}: must be 8 to 64 hexadecimal digits, the beginning of an image_id. "
+            f"The review page shows it."
+        )
     found = [row["image"] for row in collection.rows("SELECT image FROM picture WHERE image GLOB ?", f"{image}*")]
     if len(found) > 1 or not (found or any(known.startswith(image) for known in _denied_images(collection))):
         raise UserError(
-            f"--id {image}: {len(found) or 'no'} picture{'s' * (len(found) != 1)} of {collection.root} begin so; "
-            f"the review page and provenance.csv have the whole image_id"
+            f"--id {image}: {len(found) or 'no'} images in {collection.root} begin with these digits. "
+            f"Use the whole image_id from the review page or from provenance.csv."
         )
     return set(found)
 
@@ -107,7 +111,10 @@ def _candidates_of(collection: Collection, pictures: set[str]) -> set[int]:
 
 
 def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int], set[str]]:
-    """The candidates and their pictures, with all that show the same, and all that offer those, in one step or many."""
+    """Return the candidates and their images, with all copies of these images and all candidates of the copies.
+
+    The search is repeated until it finds nothing new.
+    """
     known = collection.rows("SELECT image, phash, phash_mirrored FROM picture")
     names = np.array([row["image"] for row in known])
     hashes = np.array([as_hash(row["phash"]) for row in known], np.uint64)
@@ -119,7 +126,7 @@ def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int]
     while new := pictures - looked_at:
         looked_at |= new
         for image in new & plain.keys():
-            alike = set(names[same_picture(hashes, plain[image], mirrored[image])].tolist()) - pictures
+            alike = set(names[same_image(hashes, plain[image], mirrored[image])].tolist()) - pictures
             pictures.update(other for other in alike if _same_face(collection, image, other, plain, mirrored))
         pictures |= _set_aside_with(collection, new)
         candidates = candidates | _candidates_of(collection, pictures)
@@ -128,7 +135,7 @@ def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int]
 
 
 def _denied_images(collection: Collection) -> list[str]:
-    """Those of an earlier purge too, which may have been stopped behind their files."""
+    """Return the blocked images, including those of an earlier purge that was stopped after it deleted files."""
     return [row["value"] for row in collection.rows("SELECT value FROM denied WHERE kind = 'image'")]
 
 
@@ -138,14 +145,14 @@ def _same_face(collection: Collection, image: str, other: str, plain: dict[str, 
 
 
 def _set_aside_with(collection: Collection, pictures: set[str]) -> set[str]:
-    """Pictures that `dedupe` took for copies of these, and those that these were taken for copies of."""
+    """Return the images that `dedupe` found to be copies of these, and those that these are copies of."""
     pairs = "FROM deduped JOIN face ON face.id = deduped.face JOIN face AS kept ON kept.id = kept_face WHERE"
     copies = _among(collection, f"SELECT face.image {pairs} kept.image IN", pictures)
     return {*copies, *_among(collection, f"SELECT kept.image {pairs} face.image IN", pictures)}
 
 
 def _remove_exports(collection: Collection, pictures: set[str]) -> list[Path]:
-    """Take away the files of each export that has one of the pictures."""
+    """Delete the files of each export that has one of the images; return the folders."""
     folders = [Path(row["folder"]) for row in collection.rows("SELECT DISTINCT folder FROM export")]
     holding = [folder for folder in folders if _names_one_of(folder / PROVENANCE, pictures)]
     for folder in holding:
@@ -187,7 +194,7 @@ def _deny(
 
 
 def _remove(collection: Collection, candidates: set[int], pictures: set[str]) -> None:
-    """Rows from the latest to the earliest, so that none refers to one that is gone."""
+    """Delete the rows in the order of their references, so that no row refers to a deleted one."""
     faces = set(_among(collection, "SELECT id FROM face WHERE image IN", pictures))
     collection.database.execute("PRAGMA secure_delete = ON")
     with collection.writing():
@@ -214,7 +221,7 @@ def _remove(collection: Collection, candidates: set[int], pictures: set[str]) ->
 
 
 def _among(collection: Collection, query: str, values: Iterable) -> list:
-    """The first column of `query (values)`, some values at a time."""
+    """Return the first column of `query (values)`; the values are passed in chunks."""
     return [
         row[0] for some in _chunks(values) for row in collection.rows(f"{query} ({', '.join('?' * len(some))})", *some)
     ]
@@ -226,7 +233,7 @@ def _chunks(values: Iterable, size: int = 500) -> Iterable[list]:
 
 
 def remove_stores(root: Path, exports: list[Path]) -> list[Path]:
-    """Take away what trainings have kept of these exports beside FER2013, in stores of `data.extra`."""
+    """Delete the stores that trainings built from these exports (`data.extra`) in FER2013's folder; return them."""
     removed = []
     for folder in root.glob("extra-*"):
         manifest = read_manifest(folder)

@@ -1,7 +1,7 @@
-"""Asking a provider for pictures, page by page, until there are enough.
+"""The step `search`: request images from a provider, page by page, until there are enough.
 
-The query with the fewest pages so far is always asked next, so that few pages still come of many queries. A page, what
-it offers and what the provider says about its limits are one transaction: the next run goes on behind it.
+The next request is always for the query with the fewest pages so far. So even a short search covers many queries.
+A page, its candidates and the provider's limits are written in one transaction, and the next run continues after it.
 """
 
 import json
@@ -29,9 +29,9 @@ from fer_lightning.collect.store.denied import Denied
 
 log = logging.getLogger("fer_lightning")
 
-PATIENCE = 60.0  # seconds that are waited for a provider; whoever asks for more is asked again by another run
-MOST_FAILURES = 3  # in a row
-LICENCE = (  # what is kept again of a known candidate, once any of it has changed
+PATIENCE = 60.0  # maximum seconds to wait for a provider; if it asks for more, the search ends until another run
+MOST_FAILURES = 3  # maximum failed requests in a row
+LICENCE = (  # fields of a known candidate that are stored again when one of them changes
     "licence",
     "licence_version",
     "licence_url",
@@ -45,16 +45,16 @@ LICENCE = (  # what is kept again of a known candidate, once any of it has chang
 
 @dataclass
 class SearchResult:
-    """What came of a search.
+    """Result of a search.
 
-    new           candidates that were not known
-    pages         requests that were answered
-    failed        requests that were not
-    denied        offers that are on the deny-list
-    relicensed    known candidates of whose licence or creator something else is said now
-    dropped       offers of no use, by reason
-    stopped_because  in words, with what to do next
-    come_back_at  when the provider answers again (UTC), where its limit is spent
+    new              number of new candidates
+    pages            number of answered requests
+    failed           number of failed requests
+    denied           number of candidates on the deny-list
+    relicensed       number of known candidates whose licence or creator has changed
+    dropped          numbers of unusable candidates, by reason
+    stopped_because  message: why the search ended, and what to do next
+    come_back_at     time (UTC) from which the provider answers again, if its limit is used up
     """
 
     new: int = 0
@@ -79,28 +79,30 @@ def search(
     oversample: float = 3.0,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Add candidates until, of the faces still wanted, `oversample` times as many pictures wait to be decided about.
+    """Add candidates until `oversample` undecided images are available for each face that is still missing.
 
-    Wanted are `target` faces of the emotion, less those accepted already, whatever was searched for. A picture waits
-    while this provider may still give it, and then until it shows no face, is a copy or was decided about. A provider
-    that offers all it has (`everything`) is read to its end, whatever the target.
+    The number of missing faces is `target` minus the accepted faces of the emotion, whatever they were searched for.
+    An image is undecided while this provider may still deliver it. After that it stays undecided until it shows no
+    face, is a copy or was decided about. A provider that offers all it has (`everything`) is read to its end,
+    whatever the target.
 
-    A request that fails is written down with its reason and tried again in its turn; the third failure in a row ends
-    the search, and so does one that no other request would escape. Limits are kept across runs: what the provider last
-    said, its requests a minute and, where it does not say what is left, its requests in 24 hours.
+    A failed request is stored with its reason and is repeated when its query has its turn again. The search ends after
+    three failures in a row, or after one failure that every other request would share. Limits hold across runs: the
+    last limit that the provider reported, its requests per minute and, if it reports no limit, its requests in
+    24 hours.
     """
     if provider.everything:
         queries = [Query(provider.everything, "und", emotion)]
     run = _Search(collection, provider, queries, emotion, {"config_hash": config_hash, "version": version})
     run.until(target, oversample, progress)
     if run.result.relicensed:
-        log.warning("%s: %d known pictures now have another licence or creator", provider.name, run.result.relicensed)
+        log.warning("%s: the licence or creator of %d known images has changed", provider.name, run.result.relicensed)
     return run.result
 
 
 @dataclass
 class _State:
-    """Where a query stands: pages asked for, the next cursor, whether it is exhausted."""
+    """State of a query: number of requested pages, next cursor, and whether it is exhausted."""
 
     turns: int = 0
     cursor: str | None = None
@@ -139,7 +141,7 @@ class _Search:
                 self.failures = 0
                 self._write_page(query, page)
 
-    # -- whether to go on
+    # -- when to stop
 
     def _finished(self, target: int, oversample: float, progress: Progress | None) -> bool:
         accepted = self.collection.value(_ACCEPTED, self.emotion)
@@ -149,22 +151,22 @@ class _Search:
             progress(waiting, max(waiting, wanted))
         if waiting >= wanted and not self.provider.everything:
             self.result.stopped_because = (
-                f"enough for {target:,} faces of {self.emotion}: {accepted:,} are accepted, {waiting:,} pictures wait"
+                f"enough for {target:,} faces of {self.emotion}: {accepted:,} accepted, {waiting:,} images undecided"
             )
         elif all(state.exhausted for state in self.states.values()):
             self.result.stopped_because = (
-                f"all of {self.provider.everything} was offered"
+                f"read all of {self.provider.everything}"
                 if self.provider.everything
-                else f"all {len(self.states)} queries are exhausted; more words in conf/collect/emotion/, or another "
-                "provider=, find more"
+                else f"all {len(self.states)} queries are exhausted. To find more, add words in "
+                "conf/collect/emotion/ or use another provider="
             )
         return bool(self.result.stopped_because)
 
     def _limited(self) -> bool:
-        """Wait where that is soon over, and tell whether the provider must not be asked in this run."""
+        """Wait for the provider's limits; return True if that takes too long for this run."""
         waiting = max(self._quota_pause(), self._day_pause(), self._minute_pause())
         if waiting > PATIENCE:
-            return self._come_back(waiting, "its limit is spent")
+            return self._come_back(waiting, "its limit is used up")
         if waiting > 0:
             time.sleep(waiting)
         return False
@@ -172,7 +174,7 @@ class _Search:
     def _come_back(self, waiting: float, why: str) -> bool:
         self.result.come_back_at = in_seconds(waiting)
         moment = self.result.come_back_at[:16].replace("T", " ")
-        self.result.stopped_because = f"{why}; the same command goes on from here, after {moment} UTC"
+        self.result.stopped_because = f"{why}. Run the same command again after {moment} UTC to continue the search"
         return True
 
     def _quota_pause(self) -> float:
@@ -180,7 +182,7 @@ class _Search:
         return _until(row["resets_at"]) if row and row["remaining"] == 0 and row["resets_at"] else 0.0
 
     def _day_pause(self) -> float:
-        """Until the oldest of a day's requests is a day old."""
+        """Return the seconds until the oldest of a day's requests is a day old."""
         allowed = self.provider.requests_per_day
         if allowed is None:
             return 0.0
@@ -193,7 +195,7 @@ class _Search:
         return min(max(_until(last) + interval, 0.0), interval) if last else 0.0
 
     def _gives_up(self, failure: SearchFailed) -> bool:
-        """After a failure: wait, or end the search in words."""
+        """Wait after a failure; if the search must end, set its message and return True."""
         self.failures += 1
         waiting = failure.retry_after or 0.0
         if waiting > PATIENCE:
@@ -205,10 +207,10 @@ class _Search:
         time.sleep(waiting)
         return False
 
-    # -- what is written down
+    # -- writing to the database
 
     def _state(self, query: Query) -> _State:
-        """A provider of everything begins anew: it may have more by now."""
+        """Return a query's state from the database; a provider of everything starts again, as it may have more now."""
         if self.provider.everything:
             return _State()
         rows = self.collection.rows(_ANSWERED, self.provider.name, query.text, query.language, query.emotion)
@@ -229,7 +231,7 @@ class _Search:
         return self.collection.add("page", row | dict(self.origin) | values)
 
     def _write_failure(self, query: Query, failure: SearchFailed) -> None:
-        """One that asks for more patience than there is counts as a limit that is spent."""
+        """Store a failed request; a provider that asks for a long wait counts as a limit that is used up."""
         self.result.failed += 1
         with self.collection.writing():
             self._page_row(query, "failed", reason=failure.reason)
@@ -239,7 +241,7 @@ class _Search:
 
     def _write_page(self, query: Query, page: Page) -> None:
         offers = [candidate for candidate in page.candidates if not self._is_denied(candidate)]
-        left_out = ", ".join(f"{count} left out: {reason}" for reason, count in page.dropped.items())
+        left_out = ", ".join(f"{count} not usable: {reason}" for reason, count in page.dropped.items())
         with self.collection.writing():
             number = self._page_row(
                 query,
@@ -264,7 +266,7 @@ class _Search:
         return urls or any(map(self.denied.creator, (candidate.creator, candidate.creator_url)))
 
     def _add_candidate(self, page: int, rank: int, candidate: Candidate) -> bool:
-        """Whether it is new. That it was found is written once for each query."""
+        """Store a candidate; return True if it is new. Its finding is stored once for each query."""
         row = {name: value for name, value in vars(candidate).items() if name != "tags"}
         row |= {"tags": json.dumps(candidate.tags, ensure_ascii=False), "licence_checked_at": now()}
         number = self.collection.add("candidate", row, known="IGNORE")
@@ -276,11 +278,11 @@ class _Search:
         return new
 
     def _add_licence(self, number: int, candidate: Candidate) -> bool:
-        """Whether it says something new."""
-        said = {name: getattr(candidate, name) for name in LICENCE}
-        known = self.collection.rows(_LICENCE, number)
-        if changed := not known or dict(known[0]) != said:
-            self.collection.add("licence", {"candidate": number, **said})
+        """Store the candidate's licence and creator if they differ from the stored ones; return True if they do."""
+        offered = {name: getattr(candidate, name) for name in LICENCE}
+        stored = self.collection.rows(_LICENCE, number)
+        if changed := not stored or dict(stored[0]) != offered:
+            self.collection.add("licence", {"candidate": number, **offered})
         return changed
 
     def _add_quota(self, quota: Quota) -> None:
@@ -288,7 +290,7 @@ class _Search:
 
 
 def _until(moment: str) -> float:
-    """Seconds from now; negative in the past."""
+    """Return the seconds from now to a moment; negative if it is in the past."""
     return (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
 
 
@@ -305,7 +307,7 @@ SELECT 1 FROM page AS this JOIN page AS earlier USING (provider, query, language
 JOIN finding ON finding.page = earlier.id WHERE this.id = ? AND finding.candidate = ?
 """
 _ACCEPTED = "SELECT count(*) FROM accepted_face WHERE label = ?"
-# Pictures of an emotion's search about which nothing is decided; copies of the same bytes count once.
+# Undecided images of an emotion's search; candidates with the same bytes count once.
 _WAITING = f"""
 SELECT count(DISTINCT coalesce(source.image, candidate.id))
 FROM candidate

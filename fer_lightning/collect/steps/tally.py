@@ -1,4 +1,4 @@
-"""What the collection holds now, as tables for the terminal: classes by split, decisions, losses by query."""
+"""The step `tally`: tables of what the collection holds: classes by split, and losses by query."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from fer_lightning.wording import harmless
 
 
 def classes(collection: Collection) -> dict[str, Counter]:
-    """{label: {split: accepted faces}}, the most frequent label first."""
+    """Return {label: {split: number of accepted faces}}, the most frequent label first."""
     counts: dict[str, Counter] = {}
     for row in collection.rows(_ACCEPTED):
         counts.setdefault(row["label"], Counter())[row["usage"]] = row["count"]
@@ -35,8 +35,8 @@ def class_table(counts: dict[str, Counter]) -> Table:
 
 
 def funnel_table(parts: Sequence[Funnel]) -> Table:
-    """A row for each query, and one for all."""
-    table = Table("query", title="how far the pictures came, by the query that found them first", title_justify="left")
+    """Return a table with a row for each query, and one for all queries."""
+    table = Table("query", title="images that reached each stage, by the query that found them", title_justify="left")
     for stage in STAGES:
         table.add_column(stage, justify="right")
     for part in parts:
@@ -49,9 +49,9 @@ def funnel_table(parts: Sequence[Funnel]) -> Table:
 
 
 def loss_table(whole: Funnel) -> Table:
-    """Why pictures came no further, in the order of the stages and by number."""
-    table = Table("lost before", "because", title="losses", title_justify="left")
-    table.add_column("pictures", justify="right")
+    """Return a table of the losses by stage and reason, in the order of the stages, the largest first."""
+    table = Table("lost before", "reason", title="lost images", title_justify="left")
+    table.add_column("images", justify="right")
     order = sorted(whole.losses.items(), key=lambda item: (STAGES.index(item[0][0]), -item[1]))
     for (stage, reason), count in order:
         table.add_row(stage, escape(reason), f"{count:,}")
@@ -67,7 +67,7 @@ def lost_csv(pictures: Sequence[Sequence[str]]) -> str:
 
 
 def funnel_csv(parts: Sequence[Funnel]) -> str:
-    """Of each query how far its pictures came, and below `lost before ...` why the others did not."""
+    """Return funnel.csv: images of each query that reached each stage, and losses as stages `lost before ...`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("query", "language", "stage", "because", "pictures"))

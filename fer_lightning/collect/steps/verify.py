@@ -1,7 +1,7 @@
-"""Whether the collection is whole: the database sound, every file there and as its name says, no file too many.
+"""The step `verify`: check that the database is sound, that every file matches its name and that no file is stray.
 
-A picture whose file is lost is marked as not fetched, so that the next `fetch` gets it again. Whether the pages that
-show the accepted pictures are still there is asked for on request: a licence that nobody can look up is a weak one.
+An image whose file is missing is marked as not fetched, so that the next `fetch` downloads it again. On request, the
+web pages of the accepted images are checked too, because a licence needs a page that proves it.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ from fer_lightning.files import TEMPORARY
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """pictures looked at; faults, each a line in words; strays, files that no row names, which are gone now."""
+    """Number of checked images, one message per fault, and number of removed strays (files that no row names)."""
 
-    pictures: int
+    images: int
     faults: list[str]
     strays: int
 
 
 def verify(collection: Collection, *, progress: Progress | None = None) -> VerifyResult:
-    """Look at every row and file. Files that no row names, left by a step that was killed, are removed.
+    """Check every row and file. Remove files that no row names, which a killed step may leave.
 
-    Hold `collection.locked("steps")`: a step at work has files whose rows are still to come.
+    Call it only inside `collection.locked("steps")`: a running step has files whose rows are not written yet.
     """
     faults = [row[0] for row in collection.rows("PRAGMA integrity_check") if row[0] != "ok"]
     faults += [
@@ -41,14 +41,14 @@ def verify(collection: Collection, *, progress: Progress | None = None) -> Verif
             progress(number + 1, len(pictures))
     for row in collection.rows("SELECT id, crop, crop_id FROM face WHERE status = 'face'"):
         if hashlib.sha256(row["crop"]).hexdigest() != row["crop_id"]:
-            faults.append(f"face {row['id']}: its crop is not the one that was cut")
+            faults.append(f"face {row['id']}: its crop has changed since it was stored")
     return VerifyResult(len(pictures), faults, _remove_strays(collection, {row["file"] for row in pictures}))
 
 
 def pages_that_are_gone(
     collection: Collection, *, client: Client, progress: Progress | None = None
 ) -> list[tuple[str, str]]:
-    """(image, address) of each accepted picture whose page is not there any more; others are asked for once."""
+    """Return (image, URL) of each accepted image whose web page no longer exists. Each page is requested once."""
     pages = collection.rows(_PAGES)
     gone = []
     for number, row in enumerate(pages):
@@ -72,10 +72,10 @@ WHERE candidate.landing_url LIKE 'http%' ORDER BY face.image
 
 def _fault(path: Path) -> str | None:
     if not path.is_file():
-        return f"{path} is missing; the next `fetch` gets it again"
+        return f"{path} is missing; the next `fetch` downloads it again"
     if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
         path.unlink()
-        return f"{path} had changed since it was stored and is removed; the next `fetch` gets it again"
+        return f"{path} has changed since it was stored and was removed; the next `fetch` downloads it again"
     return None
 
 

@@ -1,9 +1,9 @@
-"""Which candidates are still to be fetched: for the step that gets them, and for the search that counts on them."""
+"""Selection of the candidates that still have to be fetched; used by the steps `fetch` and `search`."""
 
-ATTEMPTS = 4  # to get a candidate, over all calls
-FILE_LOST = "file lost"  # what `verify` adds to `fetch` where a picture's file is gone: attempts are counted anew
+ATTEMPTS = 4  # maximum attempts to fetch a candidate, over all runs of `fetch`
+FILE_LOST = "file lost"  # reason that `verify` adds to `fetch` if an image's file is missing; it resets the attempts
 
-# The ids of candidates that were never asked for, or failed so far for reasons that may pass.
+# Ids of the candidates that were never requested, or that failed only for reasons that may be temporary.
 TO_FETCH = f"""
 SELECT candidate.id FROM candidate LEFT JOIN current_fetch AS fetch ON fetch.candidate = candidate.id
 WHERE fetch.id IS NULL OR fetch.status = 'failed' AND {ATTEMPTS} > (

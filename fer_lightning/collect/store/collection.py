@@ -1,23 +1,23 @@
-"""The collection: one SQLite file of facts in the order in which they became known, and pictures named by content.
+"""The collection: one SQLite database of facts in the order in which they were recorded, and image files.
 
-Rows are only ever added; what is true now is read from the latest ones, for which there are views (`current_face`: the
-latest of each picture). So nothing that was acknowledged can be lost by stopping a step at any moment, and each loss
-keeps its reason. `purge.py` alone takes rows away.
+An image file is named by the SHA-256 of its content. Rows are only added, never changed. Views select the latest row
+(`current_face`: the latest face of each image). So a step can be stopped at any moment without losing a recorded row,
+and every lost image keeps the reason of its loss. Only `purge.py` deletes rows.
 
-    page       one search request and what became of it; the next cursor of a query is that of its last answered page
-    quota      what a provider said about its limits
-    candidate  a picture that a provider offers, as it was found first; once per provider and its own id
-    licence    what was said of its licence and creator, then and whenever that has changed
-    finding    which page offered it, at which place
-    fetch      an attempt to get a candidate's bytes and to decode them
-    picture    the distinct pictures, by the SHA-256 of the bytes that came
-    face       what the detector made of a picture under one set of rules, with the 48 x 48 crop
-    likeness   two faces, or a face and a row of FER2013, whose pictures or crops are alike
-    deduped    whether a face is kept or a copy of another
-    decision   what a reviewer did, by an id that the browser gave it
-    settled    what a face's decisions come to, and its split
-    export     a written export
-    denied     what must never be collected again: hashes alone
+    page       one search request and its result; the next cursor of a query is that of its last answered page
+    quota      the limits that a provider reported
+    candidate  an image that a provider offers, as first found; one row per provider and provider_id
+    licence    licence and creator of a candidate; a new row is added when they change
+    finding    the page that offered a candidate, and the candidate's rank on it
+    fetch      one attempt to download and decode a candidate
+    picture    one row per distinct image, by the SHA-256 of the downloaded bytes
+    face       the result of face detection on an image under one set of rules, with the 48 x 48 crop
+    likeness   two faces, or a face and a row of FER2013, whose images or crops are similar
+    deduped    whether a face is kept or is a copy of another face
+    decision   one decision of a reviewer, by the id that the browser gave it
+    settled    the label that results from a face's decisions, and its split
+    export     one written export
+    denied     hashes of what must never be collected again
 """
 
 import fcntl
@@ -31,12 +31,12 @@ from typing import Any
 
 from fer_lightning.errors import UserError
 
-# Called with (done, total) as a step goes on.
+# Function that is called with (done, total) during a step.
 Progress = Callable[[int, int], None]
 
 FILE = "collection.sqlite3"
 VERSION = 1
-WAIT = 30.0  # seconds for another writer's transaction
+WAIT = 30.0  # maximum seconds to wait for another process's transaction
 
 TABLES = """
 CREATE TABLE page (
@@ -155,7 +155,7 @@ JOIN current_deduped AS deduped ON deduped.face = face.id WHERE face.status = 'f
 CREATE VIEW accepted_face AS SELECT settled.* FROM current_settled AS settled
 JOIN unique_face ON unique_face.id = settled.face WHERE settled.outcome = 'accepted';
 """
-# The tables whose rows are only ever added.
+# Tables whose rows are only added, never changed.
 FACTS = (
     "page",
     "quota",
@@ -175,19 +175,21 @@ FACTS = (
 GUARDS = "".join(
     f"""
 CREATE TRIGGER {table}_never_changes BEFORE UPDATE ON "{table}"
-BEGIN SELECT RAISE(ABORT, '{table}: rows are only ever added'); END;
+BEGIN SELECT RAISE(ABORT, '{table}: rows are only added, never changed'); END;
 CREATE TRIGGER {table}_never_goes BEFORE DELETE ON "{table}" WHEN NOT EXISTS (SELECT 1 FROM purging)
-BEGIN SELECT RAISE(ABORT, '{table}: only purge takes rows away'); END;
+BEGIN SELECT RAISE(ABORT, '{table}: only purge deletes rows'); END;
 """
     for table in FACTS
 )
 
 
 class Collection:
-    """The collection in a folder, made where there is none. Use it as a context manager, in one thread at a time.
+    """The collection in a folder; it is created if it does not exist.
 
-    root      holds collection.sqlite3 and files/
-    database  the connection; rows come as sqlite3.Row; outside `writing` each statement is a transaction of its own
+    Use it as a context manager, in one thread at a time.
+
+    root      folder that holds collection.sqlite3 and files/
+    database  connection whose rows are sqlite3.Row; outside `writing` each statement is its own transaction
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -198,10 +200,13 @@ class Collection:
             self.database = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
             self._prepare()
         except sqlite3.OperationalError as error:
-            raise UserError(f"{path}: {error}; end what uses it, or see to its disk, and try again") from error
+            raise UserError(
+                f"{path}: cannot be opened ({error}). Stop other programs that use it or check the disk, and run the "
+                f"same command again."
+            ) from error
         except sqlite3.DatabaseError as error:
             raise UserError(
-                f"{path}: no collection of this program, or damaged ({error}); name another root="
+                f"{path}: not a collection of fer_lightning, or damaged ({error}). Choose another folder with root=."
             ) from error
 
     def _prepare(self) -> None:
@@ -216,8 +221,8 @@ class Collection:
                 self.database.execute(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
                 raise UserError(
-                    f"{self.root / FILE}: made by version {version} of this program's tables, this is {VERSION}; "
-                    f"use the fer_lightning that made it, or name another root="
+                    f"{self.root / FILE}: its tables have version {version}, but this program needs version {VERSION}. "
+                    f"Use the fer_lightning that created it, or choose another folder with root=."
                 )
 
     def __enter__(self) -> "Collection":
@@ -231,7 +236,7 @@ class Collection:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is on disk when this returns, or none of it."""
+        """Run one transaction: on exit all of its changes are on disk; after an exception none of them is."""
         self.database.execute("BEGIN IMMEDIATE")
         try:
             yield self.database
@@ -242,9 +247,9 @@ class Collection:
             raise
 
     def add(self, table: str, row: Mapping[str, Any], *, known: str = "ABORT") -> int | None:
-        """Add a row, with the time where it has none, and return its id.
+        """Add a row and return its id. The current time is added if the row has no time.
 
-        known  what to do where a UNIQUE row is there already: ABORT raises sqlite3.IntegrityError, IGNORE returns None
+        known  behaviour if the row violates UNIQUE: ABORT raises sqlite3.IntegrityError, IGNORE returns None
         """
         row = {"time": now(), **row} if table != "finding" else dict(row)
         columns, places = ", ".join(row), ", ".join("?" * len(row))
@@ -257,19 +262,19 @@ class Collection:
         return self.database.execute(query, values).fetchall()
 
     def value(self, query: str, *values: Any) -> Any:
-        """The first column of the first row; None where there is none."""
+        """Return the first column of the first row; None without a row."""
         row = self.database.execute(query, values).fetchone()
         return None if row is None else row[0]
 
     def file(self, name: str) -> Path:
-        """Where a stored picture is: `name` is the SHA-256 of the file in hex, a dot and its form."""
+        """Return the path of a stored image: `name` is the SHA-256 of the file in hex, a dot and its format."""
         return self.root / "files" / name[:2] / name
 
     @contextmanager
     def locked(self, what: str) -> Iterator[None]:
-        """Let one process at a time do `what` (`steps`, `review`); the system frees the lock of one that dies.
+        """Hold the lock `what` (`steps` or `review`); raise UserError if another process holds it.
 
-        UserError where another process holds it.
+        The operating system releases the lock when the process ends, even if it is killed.
         """
         with open(self.root / f"{what}.lock", "a+") as handle:
             try:
@@ -277,8 +282,8 @@ class Collection:
             except BlockingIOError:
                 handle.seek(0)
                 raise UserError(
-                    f"{self.root}: process {handle.read().strip() or 'unknown'} is at work on this collection "
-                    f"({what}); wait for it or end it, or name another root="
+                    f"{self.root}: process {handle.read().strip() or 'unknown'} is using this collection "
+                    f"({what}). Wait for it, stop it, or choose another folder with root=."
                 ) from None
             handle.truncate(0)
             handle.write(str(os.getpid()))
@@ -291,7 +296,7 @@ class Collection:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """One complete SQL statement after the other."""
+    """Yield the complete SQL statements of a script, in order."""
     statement = ""
     for line in script.splitlines():
         statement += line + "\n"
@@ -301,6 +306,6 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def now() -> str:
-    """UTC to the millisecond, as it stands in the database."""
+    """Return the current UTC time to the millisecond, in the database's format."""
     seconds = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"

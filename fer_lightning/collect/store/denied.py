@@ -1,17 +1,17 @@
-"""What must never be collected again, known by hashes alone: whoever asked to be left out is not kept on a list."""
+"""The deny-list: hashes of what must never be collected again. It stores no names, URLs or images."""
 
 import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.collect.images.hashes import same_picture
+from fer_lightning.collect.images.hashes import same_image
 from fer_lightning.collect.store.collection import Collection
 
 
 @dataclass(frozen=True)
 class Denied:
-    """The deny-list as it stood when it was read."""
+    """Content of the deny-list at the moment when it was read."""
 
     urls: frozenset[str]
     creators: frozenset[str]
@@ -36,19 +36,19 @@ class Denied:
         return sha256 in self.images
 
     def picture(self, plain: int, mirrored: int) -> bool:
-        """Whether the picture with these hashes is on the list."""
-        return bool(same_picture(self.pictures, plain, mirrored).any())
+        """Return True if the list has an image with one of these perceptual hashes."""
+        return bool(same_image(self.pictures, plain, mirrored).any())
 
 
 def url_value(text: str) -> str:
-    """What the list holds of an address: no scheme, no `www.`, no fragment, no final slash, the host in lower case."""
+    """Return the hash of a URL without scheme, `www.`, fragment and final slash, with the host in lower case."""
     address = text.strip().partition("#")[0]
     host, slash, path = (address.partition("://")[2] or address).partition("/")
     return _digest((host.lower().removeprefix("www.") + slash + path).rstrip("/"))
 
 
 def creator_value(text: str) -> str:
-    """What the list holds of a creator's name or page, in any letter case and spacing."""
+    """Return the hash of a creator's name or page URL, independent of letter case and spacing."""
     return _digest(" ".join(text.casefold().split()))
 
 

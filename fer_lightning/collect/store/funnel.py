@@ -1,6 +1,6 @@
-"""What became of every candidate: found, fetched, decoded, face, unique, accepted, and why the others were lost.
+"""Funnel of the candidates: found, fetched, decoded, face, unique, accepted, and the reason of each loss.
 
-A candidate counts under the query that found it first, and has exactly one end, so that the losses of a query add up.
+A candidate is counted once, under the query that found it first. So the losses of a query add up.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ WAITING = "waiting for"
 
 @dataclass
 class Funnel:
-    """Of one query: how many candidates came how far, and the losses {(stage not reached, reason): count}."""
+    """Funnel of one query: candidates that reached each stage, and losses {(stage not reached, reason): count}."""
 
     query: str
     language: str
@@ -22,25 +22,25 @@ class Funnel:
     losses: Counter = field(default_factory=Counter)
 
     def add(self, last: str, reason: str | None) -> None:
-        """Count a candidate that came as far as stage `last`; `reason` says why it came no further."""
-        place = STAGES.index(last)
-        self.reached.update(STAGES[: place + 1])
+        """Count a candidate whose last stage is `last`; `reason` says why it did not reach the next stage."""
+        index = STAGES.index(last)
+        self.reached.update(STAGES[: index + 1])
         if last != STAGES[-1]:
-            self.losses[STAGES[place + 1], reason] += 1
+            self.losses[STAGES[index + 1], reason] += 1
 
 
 def funnels(collection: Collection, *, emotion: str | None = None) -> list[Funnel]:
-    """One for each query that found anything, in the order of their first pages; of one emotion or all."""
-    found: dict[tuple[str, str, str], Funnel] = {}
+    """Return one funnel per query with results, in the order of their first pages; for one emotion or all."""
+    by_query: dict[tuple[str, str, str], Funnel] = {}
     for row in collection.rows(_ENDS, emotion):
         key = (row["emotion"], row["query"], row["language"])
-        funnel = found.setdefault(key, Funnel(row["query"], row["language"]))
-        funnel.add(*_end(row))
-    return list(found.values())
+        funnel = by_query.setdefault(key, Funnel(row["query"], row["language"]))
+        funnel.add(*_last_stage(row))
+    return list(by_query.values())
 
 
 def total(parts: list[Funnel]) -> Funnel:
-    """All queries together."""
+    """Return the sum of the funnels of all queries."""
     whole = Funnel("all", "")
     for part in parts:
         whole.reached += part.reached
@@ -49,10 +49,10 @@ def total(parts: list[Funnel]) -> Funnel:
 
 
 def lost(collection: Collection) -> list[tuple[str, ...]]:
-    """(emotion, query, provider, address, stage not reached, reason, detail) of every picture that came no further."""
+    """Return (emotion, query, provider, URL, stage not reached, reason, detail) of every lost candidate."""
     rows = []
     for row in collection.rows(_ENDS, None):
-        last, reason = _end(row)
+        last, reason = _last_stage(row)
         if last != STAGES[-1]:
             stage = STAGES[STAGES.index(last) + 1]
             rows.append((row["emotion"], row["query"], row["provider"], row["image_url"], stage, reason, row["detail"]))
@@ -75,8 +75,8 @@ WHERE ?1 IS NULL OR page.emotion = ?1 ORDER BY page.id, candidate.id
 """
 
 
-def _end(row) -> tuple[str, str | None]:
-    """(the last stage that a candidate reached, why it went no further)."""
+def _last_stage(row) -> tuple[str, str | None]:
+    """Return (last stage that a candidate reached, reason why it did not reach the next)."""
     if row["fetched"] != "stored":
         last = "fetched" if row["stage"] == "decode" else "found"
         return last, row["fetch_reason"] or f"{WAITING} fetch"

@@ -1,4 +1,4 @@
-// What stands of the events, folded as fer_lightning/collect/review/decisions.py does.
+// Current decisions, computed from the events by the same rules as in fer_lightning/collect/review/decisions.py.
 
 export class Ledger {
   #annotator;
@@ -10,7 +10,7 @@ export class Ledger {
     this.#annotator = annotator;
   }
 
-  // An event that is known already changes nothing.
+  // Add an event; adding it again changes nothing.
   add(event) {
     if (this.#seen.has(event.event)) return;
     this.#seen.add(event.event);
@@ -27,17 +27,17 @@ export class Ledger {
     else this.#own = this.#own.filter(others);
   }
 
-  // The latest decision that stands, or undefined.
+  // Return the latest decision that is not undone, or undefined.
   current(face) {
     return this.#ofFace.get(face)?.at(-1);
   }
 
-  // This annotator's own one.
+  // Return the latest decision of this annotator that is not undone, or undefined.
   own(face) {
     return this.#ofFace.get(face)?.findLast((event) => event.annotator === this.#annotator);
   }
 
-  // The decisions of this annotator's last key press, the latest first.
+  // Return the decisions of this annotator's last key press, the latest first.
   lastKey() {
     const time = this.#own.at(-1)?.time;
     const first = this.#own.findLastIndex((event) => event.time !== time);
@@ -45,13 +45,13 @@ export class Ledger {
   }
 }
 
-// By when it was decided; of one moment, as they came.
+// Insert by decision time; events of the same time keep their order of arrival.
 function insert(events, event) {
   const before = events.findLastIndex(({ time }) => time <= event.time);
   events.splice(before + 1, 0, event);
 }
 
-// "accept" with its label is one outcome for each label.
+// Return the outcome: the label of an accepted face, otherwise the action.
 export function outcome(decision) {
   return decision.label ?? decision.action;
 }

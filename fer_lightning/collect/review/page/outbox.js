@@ -1,7 +1,7 @@
-// Events on their way to the server: each is kept in the browser under a key of its own until the server has it.
+// Events that are not stored on the server yet. Each is kept in the browser under its own key until it is acknowledged.
 
-const AT_ONCE = 100;
-const PATIENCE = 15_000; // milliseconds for an answer
+const AT_ONCE = 100; // maximum events per request
+const PATIENCE = 15_000; // maximum milliseconds to wait for an answer
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 10_000;
 
@@ -17,9 +17,9 @@ export class Outbox {
   #failures = 0;
   #lastTime = 0;
   trouble = null; // {status, words}
-  keeping = true; // whether the browser keeps what is not sent when the page is closed
+  keeping = true; // true if the browser keeps unsent events after the page is closed
 
-  // changed() is called when anything here does; refused([{event, reason}]) for events that will never be stored.
+  // changed() is called after each change; refused([{event, reason}]) is called for events that the server rejects.
   constructor(session, { changed, refused }) {
     this.#session = session;
     this.#changed = changed;
@@ -44,17 +44,17 @@ export class Outbox {
     return this.#waiting.has(id);
   }
 
-  // How many decisions of other passes and annotators of this collection wait in this browser.
+  // Return the number of unsent decisions of other passes and annotators of this collection in this browser.
   elsewhere() {
     return keys().filter((key) => key.startsWith(this.#base) && !key.startsWith(this.#prefix)).length;
   }
 
-  // From here on times lie after this one, whatever the clock says.
+  // Make all later times of tick() larger than this time, whatever the clock says.
   after(time) {
     this.#lastTime = Math.max(this.#lastTime, Date.parse(time));
   }
 
-  // A time for the events of one key press, later than any before.
+  // Return the time for the events of one key press; it is later than all earlier times.
   tick() {
     this.#lastTime = Math.max(Date.now(), this.#lastTime + 1);
     return new Date(this.#lastTime).toISOString();
@@ -62,8 +62,8 @@ export class Outbox {
 
   add(events) {
     if (!events.length) return;
-    events.forEach((event, place) => {
-      const key = `${this.#prefix}${event.time}:${String(place).padStart(4, "0")}:${event.event}`;
+    events.forEach((event, index) => {
+      const key = `${this.#prefix}${event.time}:${String(index).padStart(4, "0")}:${event.event}`;
       this.#waiting.set(event.event, { key, event });
       this.#keep(key, event);
     });
@@ -71,7 +71,7 @@ export class Outbox {
     if (!this.trouble) this.flush();
   }
 
-  // Send what waits, if only to learn whether the server is there; resolves when all is answered or it is away.
+  // Send the waiting events, or an empty list to test the server. Resolves when all are answered or a request fails.
   flush() {
     clearTimeout(this.#timer);
     this.#sending ??= this.#send().finally(() => {
@@ -86,7 +86,7 @@ export class Outbox {
       const batch = this.events.slice(0, AT_ONCE);
       const { status, body } = await post("/api/decisions", { session: this.#session, events: batch });
       if (status !== 200) return this.#fail(status, body);
-      if (!this.#settle(body) && batch.length) return this.#fail(500, { error: "an answer without an end" });
+      if (!this.#settle(body) && batch.length) return this.#fail(500, { error: "The server did not process the decisions." });
       this.#failures = 0;
       this.trouble = null;
       this.#changed();
@@ -97,9 +97,9 @@ export class Outbox {
     const before = this.#waiting.size;
     for (const id of acknowledged) this.#forget(id);
     const lost = refused.filter(({ event }) => this.has(event));
-    const told = lost.map(({ event: id, reason }) => ({ event: this.#waiting.get(id).event, reason }));
-    for (const { event } of told) this.#forget(event.event);
-    if (told.length) this.#refused(told);
+    const refusals = lost.map(({ event: id, reason }) => ({ event: this.#waiting.get(id).event, reason }));
+    for (const { event } of refusals) this.#forget(event.event);
+    if (refusals.length) this.#refused(refusals);
     return this.#waiting.size < before;
   }
 
@@ -125,7 +125,7 @@ export class Outbox {
     if (sent) drop(sent.key);
   }
 
-  // Of this collection, pass and annotator, in the order in which they were made.
+  // Return the kept events of this collection, pass and annotator, in the order of the decisions.
   #kept() {
     const found = [];
     for (const key of keys().filter((name) => name.startsWith(this.#prefix)).sort()) {
@@ -151,11 +151,11 @@ function drop(key) {
   try {
     localStorage.removeItem(key);
   } catch {
-    // A browser that keeps nothing has nothing to remove.
+    // A browser without local storage has nothing to remove.
   }
 }
 
-// {status, body}: status 0 where no server answered; body null where it is no JSON.
+// Return {status, body}: status 0 if no server answered; body null if it is not valid JSON.
 export async function post(address, content) {
   return ask(address, {
     method: "POST",

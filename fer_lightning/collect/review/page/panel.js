@@ -1,9 +1,9 @@
-// The side panel's pictures and facts about one face, and the store of details and pictures that are loaded ahead.
+// The side panel with image and facts of one face, and the cache of details and images that are loaded in advance.
 
 import { ask } from "./outbox.js";
 
-const MOST_PICTURES = 24; // decoded ones that are held ready
-const LICENCES = { cc0: "CC0", pdm: "public domain", own: "own picture", unknown: "licence unknown" };
+const MOST_IMAGES = 24; // maximum decoded images in the cache
+const LICENCES = { cc0: "CC0", pdm: "public domain", own: "own image", unknown: "licence unknown" };
 
 export function cropAddress(face, crop) {
   return `/img/crop/${face}-${crop}.png`;
@@ -15,14 +15,14 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-// Details by face, and their pictures, decoded before they are shown.
+// Cache of details by face, and of their images, which are decoded before they are shown.
 export class Shelf {
   #details = new Map();
   #asked = new Set();
-  #pictures = new Map();
+  #images = new Map();
   #failed;
 
-  // failed() is called when something did not come.
+  // failed() is called if a request fails.
   constructor(failed) {
     this.#failed = failed;
   }
@@ -41,32 +41,32 @@ export class Shelf {
     missing.forEach((face) => this.#details.set(face, body[face] ?? null));
   }
 
-  // The picture that the face was cut from; loaded and decoded at once.
-  picture(face) {
+  // Return the image that the face was cropped from; loading and decoding start at once.
+  image(face) {
     const details = this.#details.get(face);
     if (!details) return null;
-    const held = this.#pictures.get(face) ?? this.#fetch(face, details);
-    this.#pictures.delete(face);
-    this.#pictures.set(face, held);
-    if (this.#pictures.size > MOST_PICTURES) this.#pictures.delete(this.#pictures.keys().next().value);
+    const held = this.#images.get(face) ?? this.#fetch(face, details);
+    this.#images.delete(face);
+    this.#images.set(face, held);
+    if (this.#images.size > MOST_IMAGES) this.#images.delete(this.#images.keys().next().value);
     return held;
   }
 
   #fetch(face, { file, width, height }) {
-    const picture = element("img", { width, height, decoding: "sync" });
-    picture.src = `/img/source/${face}-${file}`;
-    picture.decode().catch(() => {
-      this.#pictures.delete(face);
-      if (picture.naturalWidth) return;
-      picture.dataset.failed = "yes";
+    const image = element("img", { width, height, decoding: "sync" });
+    image.src = `/img/source/${face}-${file}`;
+    image.decode().catch(() => {
+      this.#images.delete(face);
+      if (image.naturalWidth) return;
+      image.dataset.failed = "yes";
       this.#failed();
     });
-    return picture;
+    return image;
   }
 }
 
-// The picture with the square that was cut out of it.
-export function showPicture(frame, picture, details, title) {
+// Show the image with the square of its crop.
+export function showImage(frame, image, details, title) {
   const [x, y, width, height] = details.crop_box;
   const box = element("i", { className: "box" });
   box.style.setProperty("left", `${(100 * x) / details.width}%`);
@@ -74,8 +74,8 @@ export function showPicture(frame, picture, details, title) {
   box.style.setProperty("width", `${(100 * width) / details.width}%`);
   box.style.setProperty("height", `${(100 * height) / details.height}%`);
   frame.style.setProperty("--ratio", details.width / details.height);
-  picture.alt = title ? `Picture: ${title}` : "The picture that the face was cut from";
-  frame.replaceChildren(picture, box);
+  image.alt = title ? `Image: ${title}` : "The image that the face was cropped from";
+  frame.replaceChildren(image, box);
 }
 
 export function showFacts(list, details, blind) {
@@ -91,7 +91,7 @@ export function showFacts(list, details, blind) {
     ...fact("Also from", others.length && !blind ? others.map(origin) : null),
     ...fact("Detector", `score ${details.score.toFixed(2)}, ${Math.round(details.face_px)} px wide`),
     ...fact("Which face", !details.ambiguous && details.n_faces > 1 ? `the largest of ${details.n_faces}` : null),
-    ...fact("Picture id", element("code", { textContent: details.image.slice(0, 12), title: details.image })),
+    ...fact("Image id", element("code", { textContent: details.image.slice(0, 12), title: details.image })),
   );
 }
 
@@ -118,22 +118,22 @@ function licence({ licence: code, licence_version: version, licence_url: address
   return link(version && code?.startsWith("by") ? `${name} ${version}` : name, address);
 }
 
-// What may be wrong with a face: another one that was meant, FER2013's own, or the same as one that is here already.
-// state(face) tells what became of that one.
-export function showFlags(place, details, state) {
+// Show warnings: other faces in the image, a similar row of FER2013, and similar faces of the collection.
+// state(face) returns the decision about a similar face.
+export function showFlags(parent, details, state) {
   const { ambiguous, n_faces: count, fer2013, alike } = details;
   const warnings = [
-    ambiguous && `The picture has ${count} faces of about the same size: is this the one that is meant?`,
-    fer2013.length && `Like a face of FER2013${fer2013[0].usage ? `, ${fer2013[0].usage}` : ""}: ${nearness(fer2013[0])}.`,
+    ambiguous && `The image has ${count} faces of about the same size. Check that this is the right one.`,
+    fer2013.length && `Similar to a face of FER2013${fer2013[0].usage ? `, ${fer2013[0].usage}` : ""}: ${nearness(fer2013[0])}.`,
   ].filter(Boolean);
   const cards = alike.map((like) => {
-    const image = element("img", { src: cropAddress(like.other, like.crop_id), width: 72, height: 72, alt: "A face that is alike" });
-    const caption = element("figcaption", {}, `Like ${state(like.other)}`, element("br"), nearness(like));
+    const image = element("img", { src: cropAddress(like.other, like.crop_id), width: 72, height: 72, alt: "A similar face" });
+    const caption = element("figcaption", {}, `Similar to ${state(like.other)}`, element("br"), nearness(like));
     return element("figure", {}, element("div", { className: "still" }, image), caption);
   });
-  place.replaceChildren(...warnings.map((words) => element("p", { textContent: words })), ...cards);
+  parent.replaceChildren(...warnings.map((words) => element("p", { textContent: words })), ...cards);
 }
 
 function nearness({ kind, distance, mirrored }) {
-  return `${kind === "picture" ? "pictures" : "crops"} differ in ${distance} of 64 bits${mirrored ? ", mirrored" : ""}`;
+  return `${kind === "picture" ? "images" : "crops"} differ in ${distance} of 64 bits${mirrored ? ", mirrored" : ""}`;
 }

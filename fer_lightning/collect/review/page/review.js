@@ -1,11 +1,11 @@
-// The contact sheet: moving, deciding, taking back. What stands is the ledger's, what is unsent the outbox's affair.
+// The contact sheet: move, decide, undo. The ledger holds the current decisions, the outbox those not sent yet.
 
 import { Ledger, outcome } from "./ledger.js";
 import { ask, Outbox, post } from "./outbox.js";
-import { cropAddress, element, Shelf, showFacts, showFlags, showPicture } from "./panel.js";
+import { cropAddress, element, Shelf, showFacts, showFlags, showImage } from "./panel.js";
 
-const MOST_SPENT = 600_000; // milliseconds over one face; beyond, nobody was looking
-const AHEAD = 6; // pictures that are loaded before they are needed
+const MOST_SPENT = 600_000; // maximum milliseconds counted for one face; after that, nobody was looking
+const AHEAD = 6; // images that are loaded before they are needed
 const LETTERS = "fer-review-letters";
 
 const KEYS = { a: "accept", x: "reject", u: "unsure", d: "duplicate", m: "minor", i: "illustration" };
@@ -24,13 +24,13 @@ const number = (count) => count.toLocaleString("en");
 const are = (count) => (count === 1 ? "is" : "are");
 const decisions = (count, kind = "") => `${number(count)} ${kind}decision${count === 1 ? "" : "s"}`;
 
-let about, faces, places, ledger, outbox;
+let state, faces, indices, ledger, outbox;
 let undecided = 0;
 let counts = new Map();
-let place = 0; // of the face in focus
-let anchor = 0; // where a range began
+let focus = 0; // index of the face in focus
+let anchor = 0; // index where the selected range began
 let sheet = -1;
-let resting = false; // the sheet is decided: no key may change its last face by accident
+let resting = false; // the sheet is decided, and no key may change its last face by accident
 let since = performance.now();
 let troubled = false;
 const shelf = new Shelf(() => outbox.flush());
@@ -41,37 +41,37 @@ async function begin() {
   const { status, body } = await ask("/api/state");
   if (status === 401) return location.reload();
   if (status !== 200) return wait(body);
-  about = body;
-  if (!about.faces.length) return wait({ error: "no face is left to decide about" });
-  outbox = new Outbox(about.session, { changed: drawState, refused: onRefused });
-  take(about);
+  state = body;
+  if (!state.faces.length) return wait({ error: "no face is left to review" });
+  outbox = new Outbox(state.session, { changed: drawState, refused: onRefused });
+  take(state);
   name();
   buttons();
   listen();
   $("review").hidden = false;
   drawState();
-  place = anchor = Math.max(0, nextUndecided(0));
-  turnTo(Math.floor(place / about.sheet));
+  focus = anchor = Math.max(0, nextUndecided(0));
+  turnTo(Math.floor(focus / state.sheet));
   focusFace();
   outbox.flush();
 }
 
 function wait(body) {
-  $("trouble-words").textContent = `Nothing to show yet: ${body?.error ?? "the server is away"}. This page tries again.`;
+  $("trouble-words").textContent = `Nothing to show yet: ${body?.error ?? "the server does not answer"}. This page will try again.`;
   $("trouble").hidden = false;
   setTimeout(begin, 2000);
 }
 
-// The faces, and the ledger from what the server has and what it does not have yet.
+// Set the faces, and build the ledger from the server's events and those not sent yet.
 function take({ faces: listed, events }) {
   faces = listed.map(([id, crop, emotion]) => ({ id, crop, emotion }));
-  places = new Map(faces.map(({ id }, index) => [id, index]));
-  ledger = new Ledger(about.session.annotator);
+  indices = new Map(faces.map(({ id }, index) => [id, index]));
+  ledger = new Ledger(state.session.annotator);
   for (const [event, time, face, action, label, annotator] of events) {
     outbox.after(time);
     ledger.add({ event, time, face, action, label, annotator });
   }
-  for (const event of outbox.events) ledger.add({ ...event, annotator: about.session.annotator });
+  for (const event of outbox.events) ledger.add({ ...event, annotator: state.session.annotator });
   undecided = 0;
   counts = new Map();
   for (const { id } of faces) count(ledger.current(id), 1);
@@ -83,19 +83,19 @@ function count(decision, by) {
 }
 
 function name() {
-  const what = about.emotion ?? "faces";
+  const what = state.emotion ?? "faces";
   $("title").textContent = document.title = `Review of ${what}`;
-  $("session").textContent = `${about.blind ? "second pass, blind" : "first pass"} · as ${about.session.annotator}`;
-  $("help-accept").textContent = about.blind ? "off in a second pass: choose a label" : `accept as ${about.emotion ?? "what was searched for"}`;
-  $("help-last").textContent = Math.min(9, about.classes.length);
+  $("session").textContent = `${state.blind ? "second pass, blind" : "first pass"} · as ${state.session.annotator}`;
+  $("help-accept").textContent = state.blind ? "not available in a second pass: choose a label" : `accept as ${state.emotion ?? "the emotion searched for"}`;
+  $("help-last").textContent = Math.min(9, state.classes.length);
   $("definitions").replaceChildren(
-    ...Object.entries(about.definitions).map(([label, words]) =>
-      element("details", { open: !about.blind }, element("summary", { textContent: `What counts as ${label}` }), element("p", { textContent: words })),
+    ...Object.entries(state.definitions).map(([label, words]) =>
+      element("details", { open: !state.blind }, element("summary", { textContent: `What counts as ${label}` }), element("p", { textContent: words })),
     ),
   );
   const waiting = outbox.elsewhere();
   $("elsewhere").hidden = !waiting;
-  $("elsewhere").textContent = `${decisions(waiting, "unsent ")} of another pass or annotator ${are(waiting)} kept in this browser, to be sent when that review is started again.`;
+  $("elsewhere").textContent = `${decisions(waiting, "unsent ")} of another pass or annotator ${are(waiting)} kept in this browser. This browser sends ${waiting === 1 ? "it" : "them"} when that review is open again.`;
   $("letters").checked = recall(LETTERS) !== "off";
 }
 
@@ -118,11 +118,11 @@ function buttons() {
   const action = (key) => make(key, NAMES[KEYS[key]][0], () => decide(KEYS[key]), { "data-outcome": KEYS[key] });
   const accept = make("A", "Accept", () => decide("accept"), { id: "accept" });
   accept.lastChild.append(element("span", { id: "accept-as" }));
-  accept.disabled = about.blind;
+  accept.disabled = state.blind;
   $("choices").replaceChildren(accept, action("x"));
   $("outs").replaceChildren(action("u"), action("d"), action("m"), action("i"), make("Z", "Undo", undo));
   $("labels").replaceChildren(
-    ...about.classes.map(({ name: label, color }, index) => {
+    ...state.classes.map(({ name: label, color }, index) => {
       const button = make(index < 9 ? String(index + 1) : "", label, () => decide("accept", label), { "data-outcome": label });
       button.style.setProperty("--c", color);
       return button;
@@ -132,10 +132,10 @@ function buttons() {
 
 // ---- moving
 
-const last = () => Math.min(faces.length, (sheet + 1) * about.sheet) - 1;
-const first = () => sheet * about.sheet;
-const sheets = () => Math.ceil(faces.length / about.sheet);
-const range = () => [Math.min(anchor, place), Math.max(anchor, place)];
+const last = () => Math.min(faces.length, (sheet + 1) * state.sheet) - 1;
+const first = () => sheet * state.sheet;
+const sheets = () => Math.ceil(faces.length / state.sheet);
+const range = () => [Math.min(anchor, focus), Math.max(anchor, focus)];
 const tile = (index) => $("faces").children[index - first()];
 
 function nextUndecided(from, to = faces.length) {
@@ -167,34 +167,34 @@ function makeTile({ id, crop }, index) {
 }
 
 function prefetchSheet(wanted) {
-  const coming = faces.slice(wanted * about.sheet, (wanted + 1) * about.sheet);
+  const coming = faces.slice(wanted * state.sheet, (wanted + 1) * state.sheet);
   for (const { id, crop } of coming) new Image().src = cropAddress(id, crop);
   shelf.load(coming.map(({ id }) => id));
 }
 
 function loadAhead() {
-  shelf.picture(faces[place].id);
-  let index = place;
+  shelf.image(faces[focus].id);
+  let index = focus;
   for (let held = 0; held < AHEAD; held++) {
     index = nextUndecided(index + 1);
     if (index < 0) break;
-    shelf.picture(faces[index].id);
+    shelf.image(faces[index].id);
   }
-  for (const beside of [place - 1, place + 1]) if (faces[beside]) shelf.picture(faces[beside].id);
+  for (const beside of [focus - 1, focus + 1]) if (faces[beside]) shelf.image(faces[beside].id);
 }
 
 const several = () => $("several").getAttribute("aria-pressed") === "true";
 
 function moveTo(wanted, extend = false) {
   const before = range();
-  if (wanted !== place) {
+  if (wanted !== focus) {
     since = performance.now();
     $("panel").scrollTop = 0;
   }
-  place = wanted;
-  if (!extend) anchor = place;
+  focus = wanted;
+  if (!extend) anchor = focus;
   resting = false;
-  turnTo(Math.floor(place / about.sheet));
+  turnTo(Math.floor(focus / state.sheet));
   const [from, to] = range();
   for (let index = Math.max(first(), Math.min(from, before[0])); index <= Math.min(last(), Math.max(to, before[1])); index++) drawTile(index);
   focusFace();
@@ -202,22 +202,22 @@ function moveTo(wanted, extend = false) {
 
 function focusFace() {
   for (const other of $("faces").querySelectorAll('[tabindex="0"]')) other.tabIndex = -1;
-  tile(place).tabIndex = 0;
-  tile(place).focus({ preventScroll: true });
-  tile(place).scrollIntoView({ block: "nearest" });
+  tile(focus).tabIndex = 0;
+  tile(focus).focus({ preventScroll: true });
+  tile(focus).scrollIntoView({ block: "nearest" });
   drawPanel();
   loadAhead();
 }
 
 function step(direction, extend) {
   const columns = getComputedStyle($("faces")).gridTemplateColumns.split(" ").length;
-  const wanted = place + { left: -1, right: 1, up: -columns, down: columns }[direction];
+  const wanted = focus + { left: -1, right: 1, up: -columns, down: columns }[direction];
   if (wanted >= 0 && wanted < faces.length && (!extend || (wanted >= first() && wanted <= last()))) moveTo(wanted, extend);
 }
 
-// The next sheet with undecided faces, or simply the next one where there is none.
+// Go to the next sheet with undecided faces, or else simply to the next sheet.
 function nextSheet() {
-  const from = (sheet + 1) * about.sheet;
+  const from = (sheet + 1) * state.sheet;
   const found = nextUndecided(from) >= 0 ? nextUndecided(from) : nextUndecided(0, first());
   if (found >= 0) return moveTo(found);
   turn((sheet + 1) % sheets());
@@ -225,8 +225,8 @@ function nextSheet() {
 
 function turn(wanted) {
   if (wanted < 0 || wanted >= sheets()) return;
-  const from = wanted * about.sheet;
-  const open = nextUndecided(from, Math.min(faces.length, from + about.sheet));
+  const from = wanted * state.sheet;
+  const open = nextUndecided(from, Math.min(faces.length, from + state.sheet));
   moveTo(open < 0 ? from : open);
 }
 
@@ -236,8 +236,8 @@ function decide(action, label = null) {
   const [from, to] = range();
   const chosen = faces.slice(from, to + 1);
   const wanted = chosen.map(({ id, emotion }) => ({ id, label: action === "accept" ? (label ?? emotion) : null }));
-  if (action === "accept" && !wanted.every((one) => about.classes.some(({ name: known }) => known === one.label))) {
-    return say(about.blind ? "A is off in a second pass: choose a label by its number." : "What was searched for is no label here: choose one by its number.");
+  if (action === "accept" && !wanted.every((one) => state.classes.some(({ name: known }) => known === one.label))) {
+    return say(state.blind ? "A is not available in a second pass. Choose a label by its number." : "The emotion searched for is not a label of this review. Choose a label by its number.");
   }
   const changed = wanted.filter(({ id, label: wish }) => ledger.own(id)?.action !== action || ledger.own(id).label !== wish);
   const time = outbox.tick();
@@ -246,19 +246,19 @@ function decide(action, label = null) {
   apply(events);
   press("several", false);
   const labels = new Set(wanted.map(({ label: wish }) => wish));
-  const done = labels.size > 1 ? "accepted as what each was searched for" : words({ action, label: wanted[0].label });
-  say(`${which(from, to)}: ${done}${events.length ? "." : " as before."}`);
+  const done = labels.size > 1 ? "each accepted as the emotion searched for" : words({ action, label: wanted[0].label });
+  say(`${which(from, to)}: ${done}${events.length ? "." : ", as before."}`);
   moveOn(to);
   outbox.add(events);
 }
 
 function newEvent(face, action, { time, label = null, undoes = null, ms_spent = null }) {
-  const { crop } = faces[places.get(face)] ?? {};
-  const { pass } = about.session;
-  return { event: identity(), time, face, crop, pass, action, label, undoes, ms_spent, page_version: about.page_version };
+  const { crop } = faces[indices.get(face)] ?? {};
+  const { pass } = state.session;
+  return { event: identity(), time, face, crop, pass, action, label, undoes, ms_spent, page_version: state.page_version };
 }
 
-// crypto.randomUUID where the browser has it.
+// Return a random UUID; some browsers have no crypto.randomUUID.
 function identity() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -271,9 +271,9 @@ function identity() {
 function apply(events) {
   for (const event of events) {
     count(ledger.current(event.face), -1);
-    ledger.add({ ...event, annotator: about.session.annotator });
+    ledger.add({ ...event, annotator: state.session.annotator });
     count(ledger.current(event.face), 1);
-    drawTile(places.get(event.face));
+    drawTile(indices.get(event.face));
   }
 }
 
@@ -289,38 +289,38 @@ function moveOn(from) {
 }
 
 function restingWords() {
-  return undecided ? "This sheet is decided. Enter: next sheet." : "Every face is decided: finish, or look again.";
+  return undecided ? "This sheet is decided. Press Enter for the next sheet." : "Every face is decided. Click Finish, or check your decisions.";
 }
 
 function undo() {
-  const taken = ledger.lastKey().filter(({ face }) => places.has(face));
-  if (!taken.length) return say("Nothing of yours to take back.");
+  const taken = ledger.lastKey().filter(({ face }) => indices.has(face));
+  if (!taken.length) return say("You have no decision to undo.");
   const time = outbox.tick();
   const events = taken.map(({ event, face }) => newEvent(face, "undo", { time, undoes: event }));
   apply(events);
-  const found = taken.map(({ face }) => places.get(face));
+  const found = taken.map(({ face }) => indices.get(face));
   const [from, to] = [Math.min(...found), Math.max(...found)];
   moveTo(from);
   const now = ledger.current(faces[from].id);
-  say(`Taken back. ${which(from, to)}: ${now ? `${words(now)} again` : "undecided"}.`);
+  say(`Undone. ${which(from, to)}: ${now ? `${words(now)} again` : "undecided"}.`);
   outbox.add(events);
 }
 
-// The server has refused events for good: start again from what it has.
+// The server has rejected events finally: load the state again from the server.
 async function onRefused(refusals) {
   for (const { event, reason } of refusals) {
-    const index = places.get(event.face);
+    const index = indices.get(event.face);
     const face = index === undefined ? `face ${event.face}` : which(index, index);
     $("refused").append(element("li", { textContent: `${face}, ${words(event)}: ${reason}` }));
   }
   $("refusals").hidden = false;
   const { status, body } = await ask("/api/state");
   if (status !== 200 || !body.faces.length) return;
-  const { id } = faces[place];
+  const { id } = faces[focus];
   take(body);
-  place = anchor = places.get(id) ?? Math.min(place, faces.length - 1);
+  focus = anchor = indices.get(id) ?? Math.min(focus, faces.length - 1);
   sheet = -1;
-  turnTo(Math.floor(place / about.sheet));
+  turnTo(Math.floor(focus / state.sheet));
   drawState();
   focusFace();
 }
@@ -328,7 +328,7 @@ async function onRefused(refusals) {
 // ---- drawing
 
 function words({ action, label }) {
-  if (action === "undo") return "taking back";
+  if (action === "undo") return "undo";
   return action === "accept" ? `accepted as ${label}` : NAMES[action][1];
 }
 
@@ -337,7 +337,7 @@ function which(from, to) {
 }
 
 function keyOf(decision) {
-  if (decision.label) return String(about.classes.findIndex(({ name: label }) => label === decision.label) + 1);
+  if (decision.label) return String(state.classes.findIndex(({ name: label }) => label === decision.label) + 1);
   return Object.keys(OUTS).find((key) => OUTS[key] === decision.action).toUpperCase();
 }
 
@@ -346,7 +346,7 @@ function drawTile(index) {
   const made = tile(index);
   const decision = ledger.current(faces[index].id);
   const [from, to] = range();
-  const color = decision?.label && about.classes.find(({ name: label }) => label === decision.label)?.color;
+  const color = decision?.label && state.classes.find(({ name: label }) => label === decision.label)?.color;
   made.className = ["tile", decision ? (decision.label ? "accepted" : "out") : "open", color ? "colored" : ""].join(" ");
   if (color) made.style.setProperty("--c", color);
   made.setAttribute("aria-selected", String(index >= from && index <= to));
@@ -359,27 +359,27 @@ function drawTile(index) {
 }
 
 function drawPanel() {
-  const { id, crop, emotion } = faces[place];
+  const { id, crop, emotion } = faces[focus];
   const [from, to] = range();
   const decision = ledger.current(id);
   const own = ledger.own(id);
   const details = shelf.details(id);
-  $("face-name").textContent = from === to ? `${which(place, place)} of ${number(faces.length)}` : `${which(from, to)} selected`;
-  const by = decision && decision !== own ? ` by ${decision.annotator}: where you decide otherwise, the face is not taken` : "";
+  $("face-name").textContent = from === to ? `${which(focus, focus)} of ${number(faces.length)}` : `${which(from, to)} selected`;
+  const by = decision && decision !== own ? ` by ${decision.annotator}. If you decide differently, the face is not accepted` : "";
   $("verdict").textContent = decision ? words(decision) + by : "undecided";
   $("verdict").className = decision ? "decided" : "";
   $("crop").src = cropAddress(id, crop);
-  if (!about.blind) $("accept-as").textContent = ` as ${emotion}`;
+  if (!state.blind) $("accept-as").textContent = ` as ${emotion}`;
   for (const button of $("decide").querySelectorAll("[data-outcome]")) {
     button.setAttribute("aria-pressed", String(Boolean(own) && outcome(own) === button.dataset.outcome));
   }
-  if (!about.blind) $("accept").setAttribute("aria-pressed", String(own?.action === "accept" && own.label === emotion));
+  if (!state.blind) $("accept").setAttribute("aria-pressed", String(own?.action === "accept" && own.label === emotion));
   if (!details) return drawWithoutDetails(details);
   const title = details.sources[0]?.title;
-  const picture = shelf.picture(id);
-  if ($("frame").firstChild !== picture) showPicture($("frame"), picture, details, title);
-  $("where").textContent = `the whole picture, ${details.width} × ${details.height}`;
-  showFacts($("facts"), details, about.blind);
+  const image = shelf.image(id);
+  if ($("frame").firstChild !== image) showImage($("frame"), image, details, title);
+  $("where").textContent = `whole image, ${details.width} × ${details.height} pixels`;
+  showFacts($("facts"), details, state.blind);
   showFlags($("flags"), details, stateOf);
 }
 
@@ -391,8 +391,8 @@ function drawWithoutDetails(details) {
 }
 
 function stateOf(face) {
-  const index = places.get(face);
-  if (about.blind || index === undefined) return "another face";
+  const index = indices.get(face);
+  if (state.blind || index === undefined) return "another face";
   const decision = ledger.current(face);
   return `face ${number(index + 1)}: ${decision ? words(decision) : "undecided"}`;
 }
@@ -412,7 +412,7 @@ function drawState() {
   };
   const left = Object.values(OUTS).filter((action) => counts.get(action));
   $("tally").replaceChildren(
-    ...about.classes.map(({ name: label, color }) => chip(label, label, color)),
+    ...state.classes.map(({ name: label, color }) => chip(label, label, color)),
     ...left.map((action) => chip(action, NAMES[action][1])),
   );
   drawTrouble();
@@ -423,19 +423,19 @@ function drawTrouble() {
   $("unsaved").hidden = !size;
   $("unsaved").textContent = `${number(size)} unsaved`;
   $("trouble").hidden = !trouble && (keeping || !size);
-  const kept = keeping ? `${decisions(size, "unsaved ")} ${are(size)} kept in this browser` : `${decisions(size)} ${are(size)} unsaved, and this browser keeps nothing: leave this page open`;
-  const then = size ? `${kept} and sent as soon as it answers.` : "Nothing is unsaved.";
+  const kept = keeping ? `${decisions(size, "unsaved ")} ${are(size)} kept in this browser` : `${decisions(size)} ${are(size)} unsaved, and this browser cannot keep them. Leave this page open`;
+  const then = size ? `${kept}. This page sends them as soon as the server answers.` : "Every decision is saved.";
   const put = (text) => $("trouble-words").textContent !== text && ($("trouble-words").textContent = text);
   if (!trouble) put(`${kept}.`);
-  else if (trouble.status === 401) put(`The server was started anew: open the address that its terminal printed, in this browser. ${then}`);
-  else if (trouble.status === 409) put(`${trouble.words} Reload this page to go on. ${size ? `${kept} for when that review is started again.` : ""}`);
-  else if (trouble.status === 0) put(`The server is away; is it still running in its terminal? ${then}`);
-  else put(`${trouble.words || `The server answers with status ${trouble.status}.`} ${then}`);
+  else if (trouble.status === 401) put(`The server was restarted. Open the URL that its terminal printed, in this browser. ${then}`);
+  else if (trouble.status === 409) put(`${trouble.words} Reload this page to continue. ${size ? `${kept} until that review is open again.` : ""}`);
+  else if (trouble.status === 0) put(`The server does not answer. Check that it is still running in its terminal. ${then}`);
+  else put(`${trouble.words || `The server answered with status ${trouble.status}.`} ${then}`);
   if (troubled && !trouble) recover();
   troubled = Boolean(trouble);
 }
 
-// The server is back: load what could not be loaded meanwhile.
+// The server answers again: load the images and details that are missing.
 async function recover() {
   for (const image of document.querySelectorAll("img[data-failed]")) image.src = image.src;
   await shelf.load(faces.slice(first(), last() + 1).map(({ id }) => id));
@@ -455,7 +455,7 @@ function press(id, pressed) {
 function listen() {
   new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${$("top").offsetHeight}px`)).observe($("top"));
   document.addEventListener("keydown", onKey);
-  // These do not bubble. An image that did not come is an empty box, with its name for those who hear it.
+  // These events do not bubble. An image that did not load is an empty box; a screen reader still reads its text.
   document.addEventListener("error", ({ target }) => (target.dataset.failed = "yes"), true);
   document.addEventListener("load", ({ target }) => delete target.dataset.failed, true);
   $("next").addEventListener("click", nextSheet);
@@ -471,7 +471,7 @@ function listen() {
     $("refusals").hidden = true;
   });
   $("letters").addEventListener("change", ({ target }) => localStorage.setItem(LETTERS, target.checked ? "on" : "off"));
-  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", () => tile(place)?.focus());
+  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", () => tile(focus)?.focus());
   addEventListener("online", () => outbox.flush());
   document.addEventListener("visibilitychange", () => {
     since = performance.now();
@@ -497,14 +497,14 @@ function navigation(key, extend, inControl) {
     PageUp: () => turn(sheet - 1),
     Home: () => moveTo(first(), extend),
     End: () => moveTo(last(), extend),
-    Escape: () => moveTo(place),
+    Escape: () => moveTo(focus),
     "?": () => $("help").showModal(),
   }[key];
 }
 
 function decision(key, event) {
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1] ?? (/^[1-9]$/.test(key) ? key : null);
-  const label = digit && about.classes[digit - 1]?.name;
+  const label = digit && state.classes[digit - 1]?.name;
   if (key === "z") return undo;
   if (!label && !KEYS[key]) return undefined;
   if (event.repeat) return () => {};
@@ -515,8 +515,8 @@ function decision(key, event) {
 // ---- the end
 
 function askToFinish() {
-  const open = undecided ? `${number(undecided)} of ${number(faces.length)} faces ${are(undecided)} undecided. Nothing is accepted by default, and the next review begins there.` : "Every face is decided.";
-  const unsaved = outbox.size ? ` ${decisions(outbox.size)} ${are(outbox.size)} not saved yet; the review ends once all are.` : "";
+  const open = undecided ? `${number(undecided)} of ${number(faces.length)} faces ${are(undecided)} undecided. An undecided face is not accepted. The next review begins with the undecided faces.` : "Every face is decided.";
+  const unsaved = outbox.size ? ` ${decisions(outbox.size)} ${are(outbox.size)} not saved yet. The review ends when every decision is saved.` : "";
   $("ending-words").textContent = open + unsaved;
   $("ending").showModal();
 }
@@ -524,10 +524,10 @@ function askToFinish() {
 async function finish() {
   $("end-button").disabled = true;
   await outbox.flush();
-  const { status, body } = outbox.size ? { status: 0 } : await post("/api/finish", { session: about.session });
+  const { status, body } = outbox.size ? { status: 0 } : await post("/api/finish", { session: state.session });
   $("end-button").disabled = false;
   if (status !== 200) {
-    $("ending-words").textContent = body?.error ?? "The server does not answer. Nothing is lost: what is unsaved is kept in this browser. Try again when it is back.";
+    $("ending-words").textContent = body?.error ?? "The server does not answer. Unsaved decisions are kept in this browser. Start the server again, then click Finish again.";
     return;
   }
   end(body);
@@ -541,9 +541,9 @@ function end({ counts: found, agreement }) {
   $("end-counts").textContent = `${Object.entries(found).map(([label, faces_]) => `${number(faces_)} ${NAMES[label]?.[1] ?? label}`).join(", ")}.`;
   $("end-agreement").hidden = !agreement;
   $("end-agreement").textContent = agreement ?? "";
-  $("end-next").textContent = about.blind
-    ? "Faces on which the two passes differ are not taken until somebody settles them. The next step merges the decisions and shows the tally."
-    : "The next step merges the decisions and shows the tally. A blind second look at a share of the faces (review.second_pass=true review.annotator=second) tells how well the labels can be trusted.";
+  $("end-next").textContent = state.blind
+    ? "A face on which the two passes differ is not accepted until one decision is changed. The next step merges the decisions and shows the tally."
+    : "The next step merges the decisions and shows the tally. A blind second review of a share of the faces (review.second_pass=true review.annotator=second) measures how reliable the labels are.";
   $("end").querySelector("h1").focus();
 }
 
