@@ -1,12 +1,14 @@
-"""How many players one live server looks at in time, and what becomes of more: one JSON line per figure.
+"""Measure how many players one live server can process in time, and what happens with more; print one JSON line each.
 
     python scripts/benchmark_live.py players --model face.onnx     a real portrait, moved and covered, 5 frames/s each
 
-A player is a connection that sends its next frame each 0.2 s, whatever became of the last. Latency is measured by the
-player: from the moment in which a frame is due until the state that follows what was seen in it has come. All players
-live in a process of their own, on the same machine: its cores are part of the figures. The first number of players
-with which the 95th percentile passes 200 ms ends the search, by doubling and then between the last two; frames that
-were dropped have no latency, so a level counts as too much as well once more than 5 % of them were.
+A player is a connection that sends a frame every 0.2 s without waiting for an answer. The player measures the latency:
+from the time at which a frame is due until the state after its faces has arrived. All players run in their own process
+on the same machine, so that they share its cores with the server.
+
+The search doubles the number of players, and then searches between the last two numbers. A number is too large if the
+95th percentile of the latency is above 200 ms, or if more than 5 % of the frames are dropped: a dropped frame has no
+latency.
 """
 
 import argparse
@@ -31,9 +33,9 @@ from timing import bounded, measured, megabytes
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
-RATE = 5.0  # frames a second of a player
-LIMIT = 200.0  # milliseconds
-DROPPED = 0.05  # share of the frames
+RATE = 5.0  # frames per second of one player
+LIMIT = 200.0  # maximum latency in milliseconds
+DROPPED = 0.05  # maximum share of dropped frames
 SIZES = {"320x240": (320, 240), "640x480": (640, 480)}
 
 
@@ -42,11 +44,11 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     players = commands.add_parser("players", help="players at 5 frames/s until the 95th percentile passes 200 ms")
     players.add_argument("--model", type=Path, required=True, help="file of python -m fer_lightning.export")
-    players.add_argument("--seconds", type=float, default=12.0, help="of each level, after 2 s to warm up")
-    players.add_argument("--most", type=int, default=256, help="players at which the search ends")
-    players.add_argument("--size", choices=SIZES, action="append", help="of the frames; default: both")
+    players.add_argument("--seconds", type=float, default=12.0, help="time per number of players, after 2 s of warm-up")
+    players.add_argument("--most", type=int, default=256, help="maximum number of players of the search")
+    players.add_argument("--size", choices=SIZES, action="append", help="size of the frames; default: both")
     players.set_defaults(run=benchmark_players)
-    play = commands.add_parser("play", help="the players' own process: what `players` starts")
+    play = commands.add_parser("play", help="run the players; `players` starts this process")
     play.add_argument("address")
     play.add_argument("frames", type=Path)
     play.add_argument("count", type=int)
@@ -58,7 +60,7 @@ def main() -> None:
 
 @dataclass
 class Level:
-    """What so many players met: frames sent and looked at, latencies in ms; memory of the server in MB."""
+    """Result for one number of players: sent and processed frames, latencies in ms, memory of the server in MB."""
 
     players: int
     sent: int
@@ -66,9 +68,9 @@ class Level:
     p50: float
     p95: float
     worst: float
-    busy: int  # players who were told that the server is busy
+    busy: int  # number of players who received the notice `busy`
     memory: float = 0.0
-    cpu: float = 0.0  # milliseconds of the server's for a frame
+    cpu: float = 0.0  # CPU time of the server in milliseconds per frame
 
     @property
     def dropped(self) -> float:
@@ -92,7 +94,7 @@ def search(name: str, server: "Server", frames: Path, arguments: argparse.Namesp
         reached = server.level(frames, players, arguments.seconds)
         print(
             f"# {name}: {reached.players} players, p50 {reached.p50:.0f} ms, p95 {reached.p95:.0f} ms, "
-            f"{reached.dropped:.1%} dropped, {reached.memory:.0f} MB, {reached.cpu:.1f} ms of CPU a frame",
+            f"{reached.dropped:.1%} dropped, {reached.memory:.0f} MB, {reached.cpu:.1f} ms of CPU per frame",
             file=sys.stderr,
             flush=True,
         )
@@ -113,7 +115,7 @@ def search(name: str, server: "Server", frames: Path, arguments: argparse.Namesp
     bounded(f"live_latency_p95_{name}", "ms", good.p95, limit=LIMIT)
     measured(f"live_memory_{name}", "MB", good.memory)
     measured(f"live_memory_of_a_player_{name}", "MB", (good.memory - single.memory) / max(good.players - 1, 1))
-    measured(f"live_cpu_{name}", "ms of the server's for a frame", good.cpu)
+    measured(f"live_cpu_{name}", "ms of server CPU per frame", good.cpu)
     twice = level(2 * good.players)
     again = level(2 * good.players)
     measured(f"live_twice_dropped_{name}", "share of frames", again.dropped)
@@ -121,24 +123,24 @@ def search(name: str, server: "Server", frames: Path, arguments: argparse.Namesp
     measured(f"live_twice_p95_{name}", "ms", again.p95)
     measured(f"live_twice_worst_{name}", "ms", again.worst)
     measured(f"live_twice_told_busy_{name}", "share of players", again.busy / again.players)
-    measured(f"live_twice_memory_growth_{name}", "MB from the first time to the second", again.memory - twice.memory)
+    measured(f"live_twice_memory_growth_{name}", "MB between two equal levels", again.memory - twice.memory)
 
 
 def write_frames(path: Path, size: tuple[int, int]) -> Path:
-    """Ten seconds of tests/helpers/face_video.py as JPEGs."""
+    """Write ten seconds of tests/helpers/face_video.py as JPEGs."""
     import face_video
 
     jpegs = [
         cv2.imencode(".jpg", frame[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 80))[1]
         for frame in face_video.frames(10, RATE, size)
     ]
-    print(f"# frames of {statistics.mean(map(len, jpegs)) / 1000:.1f} kB", file=sys.stderr)
+    print(f"# mean frame size: {statistics.mean(map(len, jpegs)) / 1000:.1f} kB", file=sys.stderr)
     np.savez(path, **{f"{number:04}": jpeg for number, jpeg in enumerate(jpegs)})
     return path
 
 
 class Server:
-    """`python -m fer_lightning.live` with room for many."""
+    """`python -m fer_lightning.live` with high limits."""
 
     def __init__(self, model: Path, folder: Path) -> None:
         words = [f"model={model.resolve()}", "port=0", f"folder={folder}", "caps.connections=1000"]
@@ -176,7 +178,7 @@ class Server:
 
 # the players' process
 
-WARM_UP = 2.0  # seconds that do not count
+WARM_UP = 2.0  # seconds at the beginning that are not measured
 
 
 async def crowd(given: argparse.Namespace) -> Level:
@@ -191,7 +193,7 @@ async def crowd(given: argparse.Namespace) -> Level:
 
 
 class Player:
-    """Sends on time, at an offset of its own, and notes when the state after each frame's faces comes."""
+    """Player that sends frames on time with its own offset, and measures when the state after each frame arrives."""
 
     def __init__(self, address: str, jpegs: list[bytes], number: int) -> None:
         self._address = re.sub("^http", "ws", address).replace("/?", "/ws?")

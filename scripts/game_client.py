@@ -1,9 +1,9 @@
-"""Binary numbers in a terminal: a second, small game over the live protocol, in Python.
+"""Play a small game with binary numbers in a terminal: a second client of the live protocol, in Python.
 
-    python scripts/game_client.py "http://127.0.0.1:8767/?token=..."          what the server prints
-    python scripts/game_client.py ADDRESS --bot 20                            plays 20 tasks by itself
+    python scripts/game_client.py "http://127.0.0.1:8767/?token=..."          use the address that the server prints
+    python scripts/game_client.py ADDRESS --bot 20                            let a bot play 20 tasks
 
-Type the number; or words, to which the server listens too; or: easier, harder, stay, decide, help, quit. No camera is
+Type the number, or one of: easier, harder, stay, decide, help, quit. The server reads any other text. The camera is not
 used.
 """
 
@@ -18,18 +18,19 @@ from fer_lightning.live.client import Client
 
 WORDS = {"easier": -1, "stay": 0, "harder": 1, "decide": None}
 HELP = (
-    "Type the number in decimal, or: easier, harder (one level), stay (at this one), decide (the server does), quit.\n"
-    "Whatever else you type the server reads, to learn how it goes for you."
+    "Type the number in decimal, or: easier (one level down), harder (one level up), stay (at this level), decide (the "
+    "server chooses the level), quit.\n"
+    "The server reads any other text that you type, to estimate how you feel about the level."
 )
-ANSWER_SECONDS = 1.5  # the server speaks every second
+ANSWER_SECONDS = 1.5  # the server sends a state every second
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("address", help="that the server printed, with its token")
-    parser.add_argument("--bot", type=int, metavar="TASKS", help="play so many tasks without asking")
-    parser.add_argument("--skill", type=float, default=5.0, help="of the bot: the level at which it solves half")
-    parser.add_argument("--seed", type=int, help="of the tasks")
+    parser.add_argument("address", help="address that the server printed, with its token")
+    parser.add_argument("--bot", type=int, metavar="TASKS", help="let a bot play this number of tasks")
+    parser.add_argument("--skill", type=float, default=5.0, help="level at which the bot solves half of the tasks")
+    parser.add_argument("--seed", type=int, help="seed of the tasks")
     given = parser.parse_args(arguments)
     random_ = random.Random(given.seed)
     try:
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"game_client: {error}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, EOFError):
-        print("\nSee you.")
+        print("\nGoodbye.")
 
 
 def play(client: Client, random_: random.Random, *, tasks: int | None, skill: float) -> None:
@@ -55,14 +56,14 @@ def play(client: Client, random_: random.Random, *, tasks: int | None, skill: fl
             break
         played, correct = played + 1, answer == number
         solved += correct
-        print("Yes." if correct else f"No, it is {number}: {sum_in_words(number)}.")
+        print("Yes, that is right." if correct else f"No, it is {number}: {as_sum(number)}.")
         client.outcome(correct=correct, seconds=time.monotonic() - begun, level=level)
     listen(client)
     print(f"\n{solved} of {played} solved; level {client.level}.")
 
 
 def asked(client: Client) -> int | None:
-    """The player's number; whatever else they type goes to the server. None: they stop."""
+    """Return the player's number, or None if they quit. Send any other text to the server."""
     while True:
         typed = input("> ").strip()
         if typed.isdecimal():
@@ -74,15 +75,15 @@ def asked(client: Client) -> int | None:
         elif typed in WORDS:
             client.override(WORDS[typed])
         elif typed:
-            listen(client)  # what was said before is no answer
+            listen(client)  # earlier messages are not an answer
             print(f"(the server: {answer_to(client, typed)})")
         listen(client)
 
 
 def answer_to(client: Client, words: str) -> str:
-    """What the server makes of the player's words, by the state that it tells next."""
+    """Send a text of the player, and return the next state as text."""
     if not client.text(words):
-        return "gone, it is tried again"
+        return "not reachable; trying again"
     until = time.monotonic() + ANSWER_SECONDS
     while (left := until - time.monotonic()) > 0:
         message = client.receive(timeout=left)
@@ -95,17 +96,18 @@ def answer_to(client: Client, words: str) -> str:
 
 
 def bot_answer(random_: random.Random, number: int, ahead: float) -> int:
-    """Right the more often, the further the bot's skill is ahead of the level; it takes a moment."""
+    """Return the bot's answer after a short time. It is right more often if the bot's skill is above the level."""
     time.sleep(random_.uniform(0.05, 0.15))
     return number if random_.random() < 1 / (1 + 2.0**-ahead) else number + 1
 
 
-def sum_in_words(number: int) -> str:
-    return " + ".join(str(2**place) for place in reversed(range(number.bit_length())) if number >> place & 1)
+def as_sum(number: int) -> str:
+    """Return a number as a sum of powers of two: "8 + 2"."""
+    return " + ".join(str(2**bit) for bit in reversed(range(number.bit_length())) if number >> bit & 1)
 
 
 def listen(client: Client) -> None:
-    """Say what the server has said since."""
+    """Print the messages of the server since the last call."""
     while message := client.receive(timeout=0.05):
         if not isinstance(message, bytes):
             say(message)

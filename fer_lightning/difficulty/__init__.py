@@ -1,1 +1,1 @@
-"""How much the difficulty of a game changes, and when."""
+"""Difficulty of a game: the policies that propose a new level and the controller that applies it."""

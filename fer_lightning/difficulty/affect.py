@@ -1,4 +1,4 @@
-"""Difficulty by success and by what the player seems to feel."""
+"""Difficulty policy that uses the success and the estimated state of the player."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ EVEN = 1 / len(STATES)
 
 
 class Affect:
-    """Success and state push together; engagement holds the level.
+    """Policy that adds success and state; an engaged player keeps the level longer.
 
         drive = performance.drive + state_weight (p(bored) - p(frustrated))
-        act where |drive| >= 1 + hold (p(engaged) - 1/3) / (2/3), the bracket at least 0
+        propose a change if |drive| >= 1 + hold max(p(engaged) - 1/3, 0) / (2/3)
 
-    A state of which nothing is known has even probabilities and pushes nowhere: `Performance` is left. What success and
-    state say against each other cancels: who is bored and fails goes neither up nor down.
+    An unknown state has equal probabilities and adds nothing, so that the policy then equals `Performance`. Success and
+    state can cancel: the level of a player who is bored and fails does not change.
 
-    tasks, target, margin  as for `Performance`
-    state_weight           what a sure state weighs, in margins of success
-    hold                   how much more it takes to change the level of somebody who is surely engaged
+    tasks, target, margin  see `Performance`
+    state_weight           weight of a certain state, in margins of success
+    hold                   drive that is needed in addition if the player is certainly engaged, in margins
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Affect:
         hold: float = 1.0,
     ) -> None:
         if state_weight < 0 or hold < 0:
-            raise ValueError(f"state_weight={state_weight}, hold={hold}: expected 0 or more")
+            raise ValueError(f"state_weight={state_weight}, hold={hold}: both must be 0 or more")
         self.performance = Performance(tasks, target, margin)
         self.state_weight, self.hold = state_weight, hold
 
@@ -42,13 +42,13 @@ class Affect:
         by_state = self.state_weight * (bored - frustrated)
         drive = by_success + by_state
         if abs(drive) < 1 + self.hold * max(engaged - EVEN, 0.0) / (1 - EVEN):
-            return Proposal(0, "The level seems to fit.")
+            return Proposal(0, "The level seems right for you.")
         return Proposal(1 if drive > 0 else -1, self._reason(by_success, by_state, outcomes))
 
     def _reason(self, by_success: float, by_state: float, outcomes: Sequence[Outcome]) -> str:
-        """In a sentence that says no more about feelings than is known: an impression, and a way to answer it."""
+        """Return a sentence for the player. It names an impression, never a feeling, and asks the player to object."""
         drive = by_success + by_state
         if by_success * drive > 0 and abs(by_success) >= abs(by_state):
             return f"{self.performance.so_far(outcomes)}, {consequence(drive)}."
-        impression = "I had the impression that you could do with more" if drive > 0 else "This seemed to be hard going"
-        return f"{impression}, {consequence(drive)}. Say so if I got that wrong."
+        impression = "I think you are ready for more" if drive > 0 else "I think this was difficult"
+        return f"{impression}, {consequence(drive)}. Please tell me if I am wrong."

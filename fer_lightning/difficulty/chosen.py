@@ -1,4 +1,4 @@
-"""The policy that a config chooses."""
+"""Build the difficulty policy that a config names."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from fer_lightning.errors import UserError
 
 
 def policy(node: dict[str, Any]) -> Policy:
-    """Of an option of conf/live/policy/: `_target_` and its keywords. UserError where they cannot be meant."""
+    """Return the policy of one option of conf/live/policy/: `_target_` and its keywords. Raise UserError if invalid."""
     refuse_foreign_targets({"policy": node})
     check_node("policy", node, set())
     options = {name: value for name, value in node.items() if name != "_target_"}

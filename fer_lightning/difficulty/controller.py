@@ -1,4 +1,4 @@
-"""What becomes of a policy's proposals: the level of the game, with safeguards that hold for any policy."""
+"""Controller of the game's level: it applies the proposals of a policy, with limits that hold for every policy."""
 
 import math
 from collections import deque
@@ -9,13 +9,13 @@ from typing import Literal
 from fer_lightning.difficulty.policy import Outcome, Policy
 from fer_lightning.player.state import PlayerState
 
-KEPT = 50  # outcomes; no policy looks further back
-UNKNOWN = (1 / 3, 1 / 3, 1 / 3)  # probabilities of a state of which nothing is known
+KEPT = 50  # outcomes; no policy uses older ones
+UNKNOWN = (1 / 3, 1 / 3, 1 / 3)  # probabilities of an unknown state
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A new level, or a word of the player: `change` is what came of it, 0 at the end of the scale."""
+    """New level of the policy, or a choice of the player. `change` is the real change: 0 at either end of the scale."""
 
     level: int
     change: Literal[-1, 0, 1]
@@ -24,21 +24,21 @@ class Decision:
 
 
 class Controller:
-    """The level of one player's game.
+    """Level of one player's game.
 
-    levels            1 (easiest) to this
-    start             held within them
-    cooldown_seconds  from one change of level to the policy's next
-    min_tasks         finished on a level before the policy may leave it
-    stand_seconds     for which the policy must have proposed the same step, at each `update`, before it is taken
-    reversal          how many times the cooldown and the tasks it takes to turn round: hysteresis against going to and
-                      fro between a level that is too easy and one that is too hard
-    state_seconds     time constant with which the state that the policy is shown follows the player's, from unknown on
-                      each new level: a moment says little about a level
-    adapt             the switch: False, and the policy is not even asked
+    levels            number of levels; 1 is the easiest
+    start             first level; a value outside 1 to `levels` is moved to the nearest level
+    cooldown_seconds  minimum time between two changes by the policy
+    min_tasks         minimum number of tasks on a level before the policy may change it
+    stand_seconds     time for which every `update` must bring the same proposal before it is applied
+    reversal          factor on cooldown and tasks for a change against the direction of the last one; it prevents
+                      switching back and forth between a level that is too easy and one that is too hard
+    state_seconds     time constant of the average state that the policy sees; it starts at unknown on every level,
+                      because one moment says little about a level
+    adapt             False: adaptation is off, and the policy is not called
 
-    The policy moves one level at a time. The player's own word (`override`) counts at once, and holds until they give
-    it back. Times are seconds on any clock; where it goes back, the waiting begins anew.
+    The policy changes the level by one step at a time. The player's own choice (`override`) is applied at once and
+    holds until the player gives the level back. Times are seconds of any clock; if it goes back, all waits start again.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Controller:
             ("state_seconds", state_seconds, 0),
         ):
             if not value >= least:
-                raise ValueError(f"{name}={value}: expected {least} or more")
+                raise ValueError(f"{name}={value}: must be {least} or more")
         self._policy, self.levels = policy, levels
         self._cooldown, self._min_tasks = cooldown_seconds, min_tasks
         self._stand, self._reversal, self._state_seconds = stand_seconds, reversal, state_seconds
@@ -72,7 +72,7 @@ class Controller:
         self._outcomes: deque[Outcome] = deque(maxlen=KEPT)
         self._tasks = 0
         self._direction = 0
-        self._since: float | None = None  # the last change; None: the first update sets it
+        self._since: float | None = None  # time of the last change; None: the first update sets it
         self._standing: tuple[int, float] = (0, 0.0)
         self._felt, self._felt_at = UNKNOWN, math.inf
 
@@ -82,7 +82,7 @@ class Controller:
 
     @property
     def held(self) -> bool:
-        """The player's own word stands."""
+        """True while the player's own choice fixes the level."""
         return self._held
 
     @property
@@ -92,22 +92,22 @@ class Controller:
     @adapt.setter
     def adapt(self, on: bool) -> None:
         if on and not self._adapt:
-            self._begin_anew()
+            self._restart()
         self._adapt = on
 
     @property
     def outcomes(self) -> Sequence[Outcome]:
-        """Since the last change, oldest first."""
+        """Tasks since the last change of level, oldest first."""
         return self._outcomes
 
     def outcome(self, outcome: Outcome) -> None:
-        """A finished task; one of another level says nothing about this one."""
+        """Record a finished task; a task of another level is ignored."""
         if outcome.level == self._level:
             self._outcomes.append(outcome)
             self._tasks += 1
 
     def update(self, now: float, state: PlayerState) -> Decision | None:
-        """Ask the policy, about once a second or more often; the decision where the level changes, else None."""
+        """Ask the policy, once a second or more often. Return the decision if the level changes, else None."""
         if not math.isfinite(now) or not self._adapt or self._held:
             return None
         if self._since is None or now < self._since:
@@ -124,11 +124,11 @@ class Controller:
         return Decision(self._level, change, "policy", proposal.reason)
 
     def override(self, change: Literal[-1, 0, 1] | None) -> Decision:
-        """The player's word: easier, stay, harder; None gives the level back to the policy, which waits anew."""
+        """Apply the player's choice: easier (-1), stay (0), harder (1). None returns the level to the policy."""
         if change is None:
             self._held = False
-            self._begin_anew()
-            return Decision(self._level, 0, "player", "From now on I look after the level again.")
+            self._restart()
+            return Decision(self._level, 0, "player", "From now on I choose the level again.")
         step = (change > 0) - (change < 0)
         moved = min(max(self._level + step, 1), self.levels) - self._level
         self._held = True
@@ -137,7 +137,7 @@ class Controller:
         return Decision(self._level, moved, "player", _own_word(step, moved))
 
     def forget_state(self) -> None:
-        """What the player has seemed to feel on this level no longer counts; the tasks still do."""
+        """Forget the estimated states of this level; its tasks still count."""
         self._felt, self._felt_at, self._standing = UNKNOWN, math.inf, (0, math.inf)
 
     def _feel(self, now: float, state: PlayerState) -> None:
@@ -147,7 +147,7 @@ class Controller:
         self._felt_at = now
 
     def _may(self, change: int, now: float) -> bool:
-        """Whether a step that the policy proposes may be taken."""
+        """Return True if a step that the policy proposes may be applied now."""
         factor = self._reversal if change == -self._direction else 1.0
         return (
             1 <= self._level + change <= self.levels
@@ -158,10 +158,10 @@ class Controller:
 
     def _move(self, change: int) -> None:
         self._level += change
-        self._begin_anew()
+        self._restart()
 
-    def _begin_anew(self) -> None:
-        """Nothing that was seen before counts from here on."""
+    def _restart(self) -> None:
+        """Forget tasks, state and waits, as at the start of a level."""
         self._outcomes.clear()
         self._tasks, self._since, self._standing, self._direction = 0, None, (0, 0.0), 0
         self._felt, self._felt_at = UNKNOWN, math.inf
@@ -169,5 +169,5 @@ class Controller:
 
 def _own_word(wanted: int, moved: int) -> str:
     if wanted and not moved:
-        return "This is the hardest level already." if wanted > 0 else "This is the easiest level already."
+        return "This is already the hardest level." if wanted > 0 else "This is already the easiest level."
     return {-1: "Easier, as you asked.", 0: "The level stays, as you asked.", 1: "Harder, as you asked."}[wanted]

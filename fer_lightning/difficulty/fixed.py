@@ -1,4 +1,4 @@
-"""No adaptation: what every other policy is compared with."""
+"""Policy without adaptation, with which every other policy is compared."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from fer_lightning.player.state import PlayerState
 
 
 class Fixed:
-    """Never proposes a change."""
+    """Policy that never proposes a change."""
 
     def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
         return Proposal(0, "The level stays as it is.")

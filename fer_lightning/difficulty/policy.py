@@ -1,4 +1,4 @@
-"""What a difficulty policy is: it proposes a step; the controller (`controller.py`) bounds what becomes of it."""
+"""Interface of a difficulty policy: it proposes a step, and the controller (`controller.py`) limits and applies it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fer_lightning.player.state import PlayerState
 
 @dataclass(frozen=True)
 class Outcome:
-    """One finished task: when it ended (seconds on the session's clock), how long it took, at which level."""
+    """One finished task: the time of its end (seconds of the session's clock), its result, its duration, its level."""
 
     time: float
     correct: bool
@@ -19,19 +19,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One level down, none, or up, and why, in words that can be said to the player."""
+    """Proposed step: one level down, no change or one level up, with a reason that can be shown to the player."""
 
     change: Literal[-1, 0, 1]
     reason: str
 
 
 class Policy(Protocol):
-    """Keeps nothing from one call to the next, so that all players can share one."""
+    """Difficulty policy. It stores nothing between two calls, so that all players can share one object."""
 
     def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
-        """Both tell of this level alone.
+        """Return a proposal from what happened since the last change of level.
 
-        now       in seconds
-        state     the player's, its `probabilities` averaged since the last change of level
-        outcomes  the tasks since then, oldest first
+        now       time in seconds
+        state     state of the player; its `probabilities` are averaged since the last change of level
+        outcomes  tasks since the last change of level, oldest first
         """

@@ -1,1 +1,1 @@
-"""The game about binary numbers and gates: its page, and the command that serves it."""
+"""Game about binary numbers and gates: its page, and the command that serves it."""

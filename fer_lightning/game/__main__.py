@@ -1,8 +1,10 @@
-"""A small game about binary numbers and gates that adapts to its player: the live server, opened at the game.
+"""Serve a small game about binary numbers and gates that adapts to its player.
 
-python -m fer_lightning.game                                  by answers and typed words; nobody is looked at
-python -m fer_lightning.game model=face.onnx                  players may let Bit watch, who asks them first
-python -m fer_lightning.game policy=fixed difficulty.start=4  every setting: conf/live/live.yaml
+python -m fer_lightning.game                                  use answers and typed words; the camera is not used
+python -m fer_lightning.game model=face.onnx                  with the player's consent, the robot Bit uses the camera
+python -m fer_lightning.game policy=fixed difficulty.start=4  conf/live/live.yaml describes every setting
+
+The command starts the live server and opens the game.
 """
 
 from fer_lightning.live.__main__ import main

@@ -1,1 +1,1 @@
-"""A camera, texts and a game in; faces, the state of a player and a difficulty out."""
+"""Live server: it receives camera frames, texts and results, and sends faces, the player's state and the level."""

@@ -1,11 +1,11 @@
-"""Faces before a camera, a player's state and a game's difficulty, on pages of this machine.
+"""Serve the live page and the game on this machine: faces of a camera, the player's state, the game's level.
 
-    python -m fer_lightning.live model=face.onnx                    the browser's camera
-    python -m fer_lightning.live model=face.onnx source=video.mp4   a camera (0, 1, ...) or video of this machine
-    python -m fer_lightning.live page=game policy=performance       the game; without a model nobody is looked at
+    python -m fer_lightning.live model=face.onnx                    use the browser's camera
+    python -m fer_lightning.live model=face.onnx source=video.mp4   use a camera (0, 1, ...) or a video of this machine
+    python -m fer_lightning.live page=game policy=performance       open the game; without a model no camera is used
 
-It prints the address to open. Every setting, with its comment, stands in conf/live/live.yaml and conf/live/policy/;
-docs/protocol.md says how other games talk to it.
+The command prints the address to open. conf/live/live.yaml and conf/live/policy/ describe every setting.
+docs/protocol.md describes how other games connect.
 """
 
 import os
@@ -31,21 +31,25 @@ COMMAND = Command(
 
 
 def main(words: list[str] | None = None, *, program: str = "live", page: str | None = None, about: str = "") -> None:
-    """`page`: what the address opens where the command line does not say; `about`: the help of another program."""
+    """Run the command line.
+
+    page   page that the printed address opens unless the command line sets it
+    about  help text, if another program calls this
+    """
     given = command.typed(f"python -m fer_lightning.{program}", about or __doc__, "[key=value ...]", words)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
-    os.umask(0o077)  # the secret of the address is for this account alone
+    os.umask(0o077)  # only this account may read the token of the address
     try:
-        with command.failures_in_words(program, "Nothing of a game is kept"):
+        with command.failures_in_words(program, "No data of a game is stored"):
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)
 
 
 def run(words: list[str]) -> None:
-    """Serve as the typed words say, until the end; UserError where they cannot be meant."""
+    """Serve with the settings of the command line until the process ends. Raise UserError for invalid settings."""
     cfg = command.settings(COMMAND, words)
     settings = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     from fer_lightning.difficulty.chosen import policy

@@ -1,4 +1,4 @@
-"""A game's side of the live protocol in Python: what to copy from for a game of one's own.
+"""Client of the live protocol in Python. Copy it for your own game.
 
     with Client("http://127.0.0.1:8767/?token=...", name="my game 1.0") as client:
         client.text("ugh")
@@ -7,7 +7,7 @@
             if message.type == "difficulty":
                 print(message.level, message.reason)
 
-It needs websockets and this file's neighbour protocol.py, and is for one thread.
+It needs the package websockets and protocol.py of this folder. Use each client in one thread only.
 """
 
 import random
@@ -23,38 +23,44 @@ from websockets.sync.client import ClientConnection, connect
 from fer_lightning.errors import UserError
 from fer_lightning.live import protocol
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two tries
-PATIENCE = 10.0  # seconds for a handshake and for the welcome
-LARGEST = 1 << 20  # bytes of a message of the server
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two connection attempts
+PATIENCE = 10.0  # maximum seconds for a handshake and for the welcome
+LARGEST = 1 << 20  # maximum bytes of a message of the server
 AWAY = (OSError, TimeoutError, EOFError, InvalidHandshake, ConnectionClosed)
-REFUSALS = {  # statuses of HTTP, as docs/protocol.md has them
-    400: "a server answers there, but not to this name: take host and port as it printed them",
-    401: "a server answers there, but this token is not its own: take the address that it printed last",
-    403: "a server answers there, but refuses what comes from a page of another origin: send no Origin header",
-    503: "a server answers there, but it is full: try again in some seconds, or raise its caps.connections",
+REFUSALS = {  # HTTP status codes of docs/protocol.md
+    400: "the server does not accept this host name. Use host and port as the server printed them.",
+    401: "the server does not accept this token. Use the address that the server printed last.",
+    403: "the server rejects requests from a page of another origin. Send no Origin header.",
+    503: "the server is full. Try again in a few seconds, or raise caps.connections of the server.",
 }
 
 
 class Client:
-    """A connection that comes back by itself: at the game's level, with the player's switch, word and consent.
+    """Connection that reconnects by itself and restores level, adaptation, the player's choice and the consent.
 
-    address  as the server prints it, with its token
-    name     of the game and its version
-    level    where the game stands; None lets the server choose
+    Arguments:
+        address  address that the server printed, with its token
+        name     name and version of the game
+        level    current level of the game; None: the server chooses
+        adapt    False: the level is not adapted
 
-    welcome  the server's last one; None before the first
-    level, adapt, held  as the server's last `difficulty` said, also while the server is gone
-    agreed   whether the player agreed that frames are looked at
+    Attributes:
+        welcome              last welcome of the server; None before the first
+        level, adapt, held   values of the server's last `difficulty`, also while the server is unreachable
+        agreed               True if the player agreed to the camera
 
-    Entering connects and waits for the welcome; UserError where there is no such server. What is said while it is gone
-    is lost: a game goes on without it.
+    Entering the context connects and waits for the welcome. It raises UserError if no live server answers. Messages
+    that are sent while the server is unreachable are lost; the game continues without it.
     """
 
     def __init__(self, address: str, *, name: str, level: int | None = None, adapt: bool = True) -> None:
         parts = urlsplit(address)
         token = parse_qs(parts.query).get("token", [""])[0]
         if parts.scheme not in ("http", "https") or not parts.netloc or not token:
-            raise UserError(f"{address}: expected the address that the server printed, http://HOST:PORT/?token=...")
+            raise UserError(
+                f"{address}: must be the address that the server printed, such as http://HOST:PORT/?token=... "
+                "Copy it from the server's terminal."
+            )
         self._socket_address = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/ws"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._name = name
@@ -74,13 +80,14 @@ class Client:
         except InvalidStatus as error:
             self.close()
             status = error.response.status_code
-            words = REFUSALS.get(status, f"what answers there is no live server: HTTP status {status}")
+            unknown = f"this is not a live server; it answered with HTTP status {status}. Check the address."
+            words = REFUSALS.get(status, unknown)
             raise UserError(f"{self._socket_address}: {words}") from None
         except (*AWAY, ValidationError) as error:
             self.close()
             raise UserError(
-                f"{self._socket_address}: no live server answers there ({type(error).__name__}: {error}). Start one, "
-                f"python -m fer_lightning.live, and give the address that it prints, with its token"
+                f"{self._socket_address}: no live server answers ({type(error).__name__}: {error}). Start one with "
+                "python -m fer_lightning.live, and use the address that it prints, with its token."
             ) from None
         return self
 
@@ -92,12 +99,14 @@ class Client:
         return self._socket is not None
 
     def receive(self, timeout: float | None = None) -> protocol.FromServer | bytes | None:
-        """The next message; bytes: a JPEG of the server's own camera, with its Faces behind it; None: none in time.
+        """Return the next message, or None if no message came in time.
 
-        timeout  in seconds; None waits until there is one
+        bytes are a JPEG of the server's own camera; its Faces follow.
 
-        Where the server is gone, a notice with the code "lost" is made here, once; then it is tried again within
-        `receive`, and its return is another welcome.
+        timeout  seconds; None: wait without limit
+
+        If the server becomes unreachable, this method returns a notice with the code "lost" once. Later calls try to
+        reconnect, and return another welcome when the server is back.
         """
         until = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
@@ -116,18 +125,18 @@ class Client:
                 return self._lost()
             if isinstance(data, bytes):
                 return data
-            with suppress(ValidationError):  # what a newer server says besides
-                return self._known(protocol.from_server.validate_json(data))
+            with suppress(ValidationError):  # a message type of a newer server
+                return self._applied(protocol.from_server.validate_json(data))
 
     def text(self, text: str) -> bool:
-        """What the player typed; False: the server is gone, here and below."""
+        """Send what the player typed. This and the next methods return False if the server is unreachable."""
         return self._say(protocol.Text(text=text[: protocol.TEXT]))
 
     def outcome(self, *, correct: bool, seconds: float, level: int) -> bool:
         return self._say(protocol.Outcome(correct=correct, seconds=min(max(seconds, 0.0), 86_400.0), level=level))
 
     def override(self, change: Literal[-1, 0, 1] | None) -> bool:
-        """The player's own word: easier, stay, harder; None gives the level back to the server."""
+        """Send the player's own choice: easier (-1), stay (0), harder (1). None returns the level to the server."""
         return self._say(protocol.Override(change=change))
 
     def set_adapt(self, on: bool) -> bool:
@@ -135,12 +144,12 @@ class Client:
         return self._say(protocol.Adapt(on=on))
 
     def consent(self, camera: bool) -> bool:
-        """Whether the player agrees to be looked at. Ask them first, and say what for."""
+        """Send the player's consent to the camera, or its withdrawal. Ask the player first, and explain the purpose."""
         self.agreed = camera
         return self._say(protocol.Consent(camera=camera))
 
     def frame(self, jpeg: bytes) -> int:
-        """Send a picture of the player's camera; -> its number in `Faces`, 0: not sent."""
+        """Send one image of the player's camera. Return its number in `Faces`, or 0 if it was not sent."""
         if not (self.agreed and self._send(jpeg)):
             return 0
         self._frames += 1
@@ -151,7 +160,7 @@ class Client:
         self._ending.close()
 
     def _connect(self) -> None:
-        """Say hello, wait for the welcome, and say again what the player decided."""
+        """Send hello, wait for the welcome, and send the player's decisions again."""
         opening = connect(
             self._socket_address,
             additional_headers=self._headers,
@@ -166,7 +175,7 @@ class Client:
         self._socket.send(hello.model_dump_json())
         answer = protocol.from_server.validate_json(self._socket.recv(timeout=PATIENCE))
         if not isinstance(answer, protocol.Welcome):
-            raise UserError(f"{self._socket_address}: {getattr(answer, 'message', 'no welcome came')}")
+            raise UserError(f"{self._socket_address}: {getattr(answer, 'message', 'the server sent no welcome')}")
         self.welcome = answer
         self.level, self._failures = self.welcome.level, 0
         if self.held:
@@ -194,9 +203,9 @@ class Client:
 
     def _lost(self) -> protocol.Notice:
         self._put_off()
-        return protocol.Notice(level="warning", code="lost", message="The server is gone; it is tried again.")
+        return protocol.Notice(level="warning", code="lost", message="The server is unreachable; trying again.")
 
-    def _known(self, message: protocol.FromServer) -> protocol.FromServer:
+    def _applied(self, message: protocol.FromServer) -> protocol.FromServer:
         if isinstance(message, protocol.Difficulty):
             self.level, self.held, self.adapt = message.level, message.held, message.adapt
         return message
@@ -210,5 +219,5 @@ class Client:
         try:
             self._socket.send(data)
         except AWAY:
-            return False  # `receive` says so
+            return False  # `receive` reports it
         return True

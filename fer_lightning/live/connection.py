@@ -1,7 +1,7 @@
-"""One WebSocket: checks what comes against the protocol and the caps, and sends what the session says.
+"""One WebSocket connection: it checks messages against the protocol and the caps, and sends the session's messages.
 
-Three tasks share it: one reads, one writes, one watches the clock. Whatever a client does ends its own connection at
-worst. Nothing of what it sends is written down anywhere, not even in an error's message.
+Three tasks share it: one reads, one writes, one watches the time. Whatever a client does, it can end only its own
+connection. Nothing that a client sends is written to disk or to a log, not even in an error message.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket, Busyness
 from fer_lightning.live.session import Session
 
-TICK = 0.25  # seconds
-MOST_UNSENT = 64  # messages that none of their kind replaces
-AGAIN = 10.0  # seconds until a notice of the same code may come again
-FORGIVEN = 1 / 30  # mistakes a second
-ENDING_SECONDS = 2.0  # that a client has to read why it ends
+TICK = 0.25  # seconds between two checks of the time
+MOST_UNSENT = 64  # maximum number of waiting messages, without states and faces
+AGAIN = 10.0  # minimum seconds between two notices with the same code
+FORGIVEN = 1 / 30  # mistakes that are forgiven per second
+ENDING_SECONDS = 2.0  # seconds that a client has to read the last notice
 NORMAL, POLICY, BROKEN, TRY_LATER = 1000, 1008, 1011, 1013  # close codes of RFC 6455
 LOG = logging.getLogger(__name__)
 
-Sending = tuple[tuple[str | bytes, ...], float | None]  # the parts of a message; when the frame behind it arrived
+Sending = tuple[tuple[str | bytes, ...], float | None]  # parts of a message; arrival time of its frame, if any
 
 
 class Outbox:
-    """What waits to be sent: of states and of looks the newest alone, of all else in its order."""
+    """Messages that wait to be sent: only the newest state and the newest faces, and all others in order."""
 
     def __init__(self) -> None:
         self._queue: deque[Sending] = deque()
@@ -58,7 +58,7 @@ class Outbox:
 
 
 class Connection:
-    """A client's, from the accepted handshake on: `run` it."""
+    """Connection of one client after the handshake; call `run`."""
 
     def __init__(self, websocket: WebSocket, hub: Hub) -> None:
         self._websocket, self._hub, self._caps = websocket, hub, hub.caps
@@ -67,9 +67,9 @@ class Connection:
         self._outbox = Outbox()
         self._session: Session | None = None
         self._consented = False
-        self._seat = hub.engine.seat(self._seen_elsewhere) if hub.engine else None
+        self._seat = hub.engine.seat(self._receive_look) if hub.engine else None
         self._frames = self._looks = self._too_fast = 0
-        self._forgotten = 0  # the last frame before the player said that nothing seen counts
+        self._forgotten = 0  # number of the last frame before the consent was withdrawn
         self._began = self._heard = time.perf_counter()
         self._noticed: dict[str, float] = {}
         self._busyness = Busyness()
@@ -95,19 +95,19 @@ class Connection:
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 self._give_up(outcome)
         if self._over.done():
-            await self._say_why(*self._over.result())
+            await self._close(*self._over.result())
 
     def _end(self, code: int, notice: protocol.Notice | None = None) -> None:
         if not self._over.done():
             self._over.set_result((code, notice))
 
     def _give_up(self, error: Exception) -> None:
-        """A mistake of ours. Its message may hold what the player sent: only its kind is written down."""
-        LOG.error("a connection was given up: %s", type(error).__name__)
-        self._end(BROKEN, _notice("error", "broken", "Something is wrong with this server."))
+        """End the connection after a server error. Log only its type, because its message may contain player data."""
+        LOG.error("a connection was closed after an error of the server: %s", type(error).__name__)
+        self._end(BROKEN, _notice("error", "broken", "The server had an internal error. Connect again."))
 
-    async def _say_why(self, code: int, notice: protocol.Notice | None) -> None:
-        """The last notice and the close; who reads neither is left."""
+    async def _close(self, code: int, notice: protocol.Notice | None) -> None:
+        """Send the last notice and close; abort if the client does not read them in time."""
         abort = self._websocket.scope["state"].get("abort")
         if abort:
             self._loop.call_later(ENDING_SECONDS, abort)
@@ -117,7 +117,7 @@ class Connection:
                     await self._websocket.send_text(notice.model_dump_json())
                 await self._websocket.close(code)
 
-    # what comes
+    # messages of the client
 
     async def _read(self) -> None:
         while not self._over.done():
@@ -128,7 +128,7 @@ class Connection:
             if self._flood.take(self._heard):
                 self._take(message.get("text"), message.get("bytes"), self._heard)
             else:
-                self._end(POLICY, _notice("error", "flood", "Messages come faster than any game needs them."))
+                self._end(POLICY, _notice("error", "flood", "The client sends far too many messages. Send fewer."))
 
     def _take(self, text: str | None, data: bytes | None, now: float) -> None:
         if data is not None:
@@ -136,42 +136,45 @@ class Connection:
         if data is not None and self._session:
             self._frame(data, now)
         elif text is not None and (size := len(text.encode())) > self._caps.message_bytes:
-            self._mistake("bad_message", f"A message of {size:,} bytes: at most {self._caps.message_bytes:,}.")
+            words = f"The message has {size:,} bytes; the maximum is {self._caps.message_bytes:,}."
+            self._mistake("bad_message", words)
         elif text is not None:
             self._hear(text, now)
         else:
-            self._mistake("no_hello", "The first message is hello.")
+            self._mistake("no_hello", "The first message must be hello.")
 
     def _hear(self, text: str, now: float) -> None:
         try:
             message = protocol.from_client.validate_json(text)
         except ValidationError as error:
-            self._not_understood(error)
+            self._reject(error)
             return
         if isinstance(message, protocol.Hello):
             self._welcome(message, now)
         elif not self._session:
-            self._mistake("no_hello", "The first message is hello.")
+            self._mistake("no_hello", "The first message must be hello.")
         elif isinstance(message, protocol.Consent):
             self._consent(message.camera, now)
         elif self._text_bucket.take(now):
             self._post(self._session.hear(now, message))
         else:
-            self._mistake("too_fast", f"More than {self._caps.texts_per_second:g} messages a second; this one is lost.")
+            words = f"The limit is {self._caps.texts_per_second:g} messages per second. This message was ignored."
+            self._mistake("too_fast", words)
 
-    def _not_understood(self, error: ValidationError) -> None:
-        """Told in words that hold nothing of what was sent but a key's or a type's name."""
-        found = error.errors(include_url=False, include_input=False)
-        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a misspelt key lacks, too
-        if found[0]["loc"] == ("hello", "protocol"):
-            words = f"This server speaks version {protocol.VERSION} of the protocol."
+    def _reject(self, error: ValidationError) -> None:
+        """Report an invalid message. The report quotes nothing that was sent except the name of a key or a type."""
+        errors = error.errors(include_url=False, include_input=False)
+        # A misspelt key causes two errors, an extra and a missing key; the extra one is more helpful.
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+        if errors[0]["loc"] == ("hello", "protocol"):
+            words = f"This server supports version {protocol.VERSION} of the protocol."
             self._end(POLICY, _notice("error", "protocol", words))
         elif first["type"] == "union_tag_invalid":
-            words = f"There is no type{_name(first['ctx']['tag'])} of message: {', '.join(_KEYS)} are known."
+            words = f"Unknown message type{_name(first['ctx']['tag'])}. Allowed types: {', '.join(_KEYS)}."
             self._mistake("bad_message", words)
         elif first["type"] == "extra_forbidden":
             kind, key = first["loc"][0], first["loc"][-1]
-            words = f"There is no key{_name(key)} in a message {kind}: {', '.join(_KEYS[kind])} are known."
+            words = f"Unknown key{_name(key)} in a message of type {kind}. Allowed keys: {', '.join(_KEYS[kind])}."
             self._mistake("bad_message", words)
         elif first["type"] in _NOT_UNDERSTOOD:
             self._mistake("bad_message", _NOT_UNDERSTOOD[first["type"]])
@@ -180,7 +183,7 @@ class Connection:
 
     def _welcome(self, hello: protocol.Hello, now: float) -> None:
         if self._session:
-            self._mistake("hello_again", "A connection says hello once.")
+            self._mistake("hello_again", "Send hello only once per connection.")
             return
         self._session = self._hub.session(hello, now)
         self._post([self._hub.welcome(self._session.controller), self._session.begin(), *self._hub.standing.values()])
@@ -197,45 +200,46 @@ class Connection:
 
     def _frame(self, data: bytes, now: float) -> None:
         if self._hub.camera != "client":
-            words = "there is no model" if self._hub.camera == "none" else "the server's own camera is used"
-            self._mistake("no_frames", f"Frames are not wanted: {words}.")
+            words = "has no model" if self._hub.camera == "none" else "uses its own camera"
+            self._mistake("no_frames", f"Do not send frames: this server {words}.")
         elif not self._consented:
-            self._mistake("no_consent", "The player has not agreed: consent comes before frames.")
+            self._mistake("no_consent", "The player has not agreed to the camera. Send consent before frames.")
         elif len(data) > self._caps.frame_bytes:
-            self._mistake("bad_frame", f"A frame of {len(data):,} bytes: at most {self._caps.frame_bytes:,}.")
+            words = f"The frame has {len(data):,} bytes; the maximum is {self._caps.frame_bytes:,}."
+            self._mistake("bad_frame", words)
         elif self._frame_bucket.take(now):
             self._seat.put(self._frames, data)
         else:
             self._too_fast += 1
-            rate = f"More than {self._caps.frames_per_second:g} frames a second: what is too much is dropped."
-            self.notice("warning", "too_fast", rate)
+            words = f"The limit is {self._caps.frames_per_second:g} frames per second. Faster frames are dropped."
+            self.notice("warning", "too_fast", words)
 
     def _mistake(self, code: str, words: str) -> None:
-        """Say what is wrong; too many of them end the connection."""
+        """Report a mistake of the client; too many of them end the connection."""
         if self._mistakes.take(time.perf_counter()):
             self.tell(_notice("warning", code, words))
         else:
-            words = f"Too many messages were refused, the last one so: {words}"
+            words = f"Too many messages were refused. The last reason: {words}"
             self._end(POLICY, _notice("error", "too_many_mistakes", words))
 
-    # what is seen
+    # faces
 
     def show(self, jpeg: bytes) -> None:
-        """A frame of the server's own camera, for a player who has agreed."""
+        """Send a frame of the server's own camera to the engine, for a player who has agreed."""
         self._frames += 1
         self._seat.put(self._frames, jpeg)
 
-    def _seen_elsewhere(self, look: Look) -> None:
-        """Called in a thread of the engine, maybe after the loop has ended."""
+    def _receive_look(self, look: Look) -> None:
+        """Pass a result to the event loop. The engine calls this in its thread, perhaps after the loop has ended."""
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._seen, look)
+            self._loop.call_soon_threadsafe(self._send_faces, look)
 
-    def _seen(self, look: Look) -> None:
+    def _send_faces(self, look: Look) -> None:
         if not self._consented or look.number <= self._forgotten or self._over.done():
             return
         self._looks += 1
         if look.ours or (look.problem and self._hub.camera == "server"):
-            self.notice("warning", "failed", f"Frame {look.number} could not be looked at: {look.problem}.")
+            self.notice("warning", "failed", f"The server could not process frame {look.number}: {look.problem}.")
             return
         if look.problem:
             self._mistake("bad_frame", f"Frame {look.number} was refused: {look.problem}.")
@@ -249,10 +253,10 @@ class Connection:
     def _dropped(self) -> int:
         return self._too_fast + (self._seat.dropped if self._seat else 0)
 
-    # what goes
+    # messages of the server
 
     def notice(self, level: str, code: str, words: str) -> None:
-        """At most once in AGAIN seconds for a code."""
+        """Send a notice, at most once in AGAIN seconds for each code."""
         now = time.perf_counter()
         if now - self._noticed.get(code, -AGAIN) >= AGAIN:
             self._noticed[code] = now
@@ -262,7 +266,7 @@ class Connection:
         self._post([notice])
 
     def _post(self, messages: list[protocol.Message], look: Look | None = None) -> None:
-        """`look`: behind these messages; its picture goes before what was seen in it where the client has it not."""
+        """Queue messages. `look` is their frame; a frame of the server's camera is sent before its faces."""
         for message in messages:
             text = message.model_dump_json()
             if isinstance(message, protocol.Faces):
@@ -276,7 +280,10 @@ class Connection:
             self._end(POLICY)
 
     async def _write(self) -> None:
-        """A client that does not read for too long is left; `_watch` would not notice, for it sends pings alone."""
+        """Send queued messages, and end the connection of a client that does not read in time.
+
+        `_watch` would not notice such a client, because it checks only the time of received messages.
+        """
         while True:
             parts, arrived = await self._outbox.next()
             try:
@@ -289,30 +296,32 @@ class Connection:
             if arrived is not None:
                 self._hub.latencies.append(time.perf_counter() - arrived)
 
-    # what time brings
+    # time
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(TICK)
             now = time.perf_counter()
             if not self._session and now - self._began > self._caps.hello_seconds:
-                self._end(POLICY, _notice("error", "no_hello", "No hello came."))
+                words = f"No hello was received within {self._caps.hello_seconds:g} s."
+                self._end(POLICY, _notice("error", "no_hello", words))
             elif now - self._heard > self._caps.idle_seconds:
-                self._end(NORMAL, _notice("error", "idle", "Nothing came for a long time."))
+                words = f"No message was received for {self._caps.idle_seconds:g} s."
+                self._end(NORMAL, _notice("error", "idle", words))
             elif self._session:
                 self._post(self._session.tick(now))
-                self._say_when_busy(now)
+                self._report_busy(now)
 
-    def _say_when_busy(self, now: float) -> None:
+    def _report_busy(self, now: float) -> None:
         if (rate := self._busyness.rate(now, self._looks, self._dropped)) is not None:
-            words = f"The server is busy: it looks at {rate:.1f} frames a second of yours, and drops the rest."
+            words = f"The server is busy: it processes {rate:.1f} of your frames per second and drops the rest."
             self.notice("warning", "busy", words)
 
 
 _NOT_UNDERSTOOD = {
-    "json_invalid": "This is no JSON.",
-    "union_tag_not_found": "A message is an object with a type.",
-    "model_attributes_type": "A message is an object with a type.",
+    "json_invalid": "The message is not valid JSON.",
+    "union_tag_not_found": "A message must be an object with a type.",
+    "model_attributes_type": "A message must be an object with a type.",
 }
 _KEYS = {
     kind.model_fields["type"].default: tuple(kind.model_fields)
@@ -328,7 +337,7 @@ _KEYS = {
 
 
 def _name(sent: object) -> str:
-    """What a client called something, where it is a short plain name: else it could be words of the player."""
+    """Return the client's name of a key or a type if it is short and plain. Otherwise it may be text of the player."""
     plain = isinstance(sent, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,39}", sent)
     return f" {sent!r}" if plain else ""
 

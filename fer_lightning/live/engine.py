@@ -1,8 +1,8 @@
-"""Looks at the frames of all connections: finds faces on every core, and recognises all that are ready in one call.
+"""Process the frames of all connections: find faces on every core, and recognise all faces that are ready in one call.
 
-Each connection has one place for a frame that waits. A newer one takes the place of an older one, so that however many
-players there are, nothing queues without bound and what is looked at is fresh. Connections take turns, and each has at
-most one frame at work, so that its frames come back in order.
+Each connection has one slot for a waiting frame, and a newer frame replaces an older one. The queue therefore stays
+short, and processed frames are recent, however many players there are. Connections take turns. Each has at most one
+frame in processing, so that its results come back in order.
 """
 
 import logging
@@ -22,24 +22,24 @@ from fer_lightning.faces.find import Found, find_faces
 from fer_lightning.faces.quality import Rules
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size
 
-BATCH = 4  # frames for which a call of the model is worth while when others still wait to be looked at
-MOST_READY = 8  # frames that wait for the model before no further one is decoded
+BATCH = 4  # minimum number of frames per call of the model while other frames wait for detection
+MOST_READY = 8  # maximum number of frames that wait for the model; no further frame is decoded meanwhile
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen in a frame.
+    """Result for one frame.
 
-    number         of the frame on its connection
-    data           the JPEG itself
-    arrived        seconds of time.perf_counter()
-    width, height  of the frame, in pixels
-    faces          the largest first
+    number         number of the frame on its connection
+    data           JPEG of the frame
+    arrived        arrival time, in seconds of time.perf_counter()
+    width, height  size of the frame, in pixels
+    faces          faces, the largest first
     probabilities  float32 (faces, K)
-    problem        why nothing was seen, in words for whoever sent it
-    seconds        {"waiting", "decode", "detect", "recognise"}
-    ours           whether the problem is one of this server, and no mistake of whoever sent it
+    problem        reason why the frame was not processed, as text for the sender; None: no problem
+    seconds        duration of each step: {"waiting", "decode", "detect", "recognise"}
+    ours           True if the problem is an error of the server; False if the frame is invalid
     """
 
     number: int
@@ -55,33 +55,34 @@ class Look:
 
 
 class Seat:
-    """One connection's place at the engine. `dropped`: frames that a newer one displaced."""
+    """Slot of one connection at the engine. `dropped` counts frames that a newer frame replaced."""
 
-    def __init__(self, engine: "Engine", told: Callable[[Look], object]) -> None:
-        self._engine, self._told = engine, told
+    def __init__(self, engine: "Engine", deliver: Callable[[Look], object]) -> None:
+        self._engine, self._deliver = engine, deliver
         self._waiting: Look | None = None
         self._at_work = False
         self._era = 0
         self.dropped = 0
 
     def put(self, number: int, data: bytes) -> None:
-        """Have a JPEG looked at; `told` is called in another thread, unless a newer one comes or `clear` first."""
+        """Queue a JPEG. `deliver` is called in another thread, unless a newer frame or `clear` comes first."""
         self._engine.put(self, Look(number, data, time.perf_counter()))
 
     def clear(self) -> None:
-        """Forget what waits, and tell nothing more of what is at work."""
+        """Drop the waiting frame, and discard the result of the frame in processing."""
         self._engine.clear(self)
 
 
-Job = tuple[Seat, int, Look]  # the era in which the frame came: after `clear` nothing is told of it
+Job = tuple[Seat, int, Look]  # the number is the era of the frame; `clear` begins a new era and discards older results
 
 
 class Engine:
-    """A context manager; threads start on entering, one for each detector, for a detector serves one thread at a time.
+    """Engine as a context manager. Entering starts one thread per detector: a detector is not safe in two threads.
 
-    long_side   pixels to which a frame is reduced while faces are sought in it; they are cut out of the frame itself
-    most_faces  the largest ones of a frame
-    frame_bytes, frame_side  beyond which a frame is refused unseen
+    long_side    pixels of the longer side of a frame for detection; faces are cropped from the full frame
+    most_faces   maximum number of faces per frame; the largest are kept
+    frame_bytes  maximum size of a frame in bytes; a larger frame is refused before decoding
+    frame_side   maximum longer side of a frame in pixels; a larger frame is refused before decoding
     """
 
     def __init__(
@@ -121,8 +122,8 @@ class Engine:
         for thread in self._threads:
             thread.join()
 
-    def seat(self, told: Callable[[Look], object]) -> Seat:
-        return Seat(self, told)
+    def seat(self, deliver: Callable[[Look], object]) -> Seat:
+        return Seat(self, deliver)
 
     def put(self, seat: Seat, look: Look) -> None:
         with self._change:
@@ -148,7 +149,7 @@ class Engine:
                 self._find(*job, detector)
 
     def _next(self) -> Job | list[Job] | None:
-        """A batch that is worth a call comes first, then who waits for their turn; None: it is over."""
+        """Return a large enough batch for the model, else the next waiting frame; None after the end."""
         with self._change:
             while not self._closed:
                 worth = len(self._ready) >= BATCH or (self._ready and not self._queue)
@@ -163,25 +164,25 @@ class Engine:
         return None
 
     def _find(self, seat: Seat, era: int, look: Look, detector: Detector) -> None:
-        seen = self._seen(look, detector)
-        if seen.problem:
-            self._tell(seat, era, seen)
+        detected = self._detected(look, detector)
+        if detected.problem:
+            self._finish(seat, era, detected)
             return
         with self._change:
-            self._ready.append((seat, era, seen))
+            self._ready.append((seat, era, detected))
 
-    def _seen(self, look: Look, detector: Detector) -> Look:
+    def _detected(self, look: Look, detector: Detector) -> Look:
         begun = time.perf_counter()
         try:
             width, height = frame_size(look.data, **self._caps)
-            picture = decode_frame(look.data)
+            image = decode_frame(look.data)
             decoded = time.perf_counter()
-            faces = find_faces(picture, detector, self._rules, roll=False)[: self._most_faces]
+            faces = find_faces(image, detector, self._rules, roll=False)[: self._most_faces]
         except BadFrame as error:
             return replace(look, problem=str(error))
-        except Exception as error:  # whatever a stranger's picture does to a decoder, the next one is looked at
-            LOG.warning("a frame was given up: %s", type(error).__name__)
-            return replace(look, problem="it could not be looked at")
+        except Exception as error:  # an image from outside may break a decoder; the next frame must still be processed
+            LOG.warning("a frame could not be processed: %s", type(error).__name__)
+            return replace(look, problem="the decoder or the detector failed")
         seconds = {"waiting": begun - look.arrived, "decode": decoded - begun, "detect": time.perf_counter() - decoded}
         return replace(look, width=width, height=height, faces=tuple(faces), seconds=seconds)
 
@@ -203,35 +204,35 @@ class Engine:
         for seat, era, look in batch:
             rows = found[first : first + len(look.faces)]
             first += len(look.faces)
-            problem = failed or (None if np.isfinite(rows).all() else "the model says what is no number")
-            seen = {"probabilities": rows, "seconds": look.seconds | {"recognise": taken}}
-            self._tell(seat, era, replace(look, problem=problem, ours=problem is not None, **seen))
+            problem = failed or (None if np.isfinite(rows).all() else "the model returned NaN or infinity")
+            recognised = {"probabilities": rows, "seconds": look.seconds | {"recognise": taken}}
+            self._finish(seat, era, replace(look, problem=problem, ours=problem is not None, **recognised))
 
-    def _tell(self, seat: Seat, era: int, look: Look) -> None:
+    def _finish(self, seat: Seat, era: int, look: Look) -> None:
         with self._change:
             seat._at_work = False
             if seat._waiting is not None:
                 self._queue.append(seat)
                 self._change.notify()
-            wanted = era == seat._era
-        if wanted:
-            seat._told(look)
+            current = era == seat._era
+        if current:
+            seat._deliver(look)
 
 
 class Reduced:
-    """A detector that looks at a smaller picture: YuNet takes 6 ms for 320 x 240 pixels and 36 for 640 x 480."""
+    """Detector on a reduced image: YuNet takes 6 ms for 320 x 240 pixels and 36 ms for 640 x 480."""
 
     def __init__(self, detector: Detector, long_side: int) -> None:
         self.name, self.model_sha256, self.roll = detector.name, detector.model_sha256, detector.roll
         self._detector, self._long_side = detector, long_side
 
-    def __call__(self, picture: np.ndarray) -> list[Face]:
-        height, width = picture.shape[:2]
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        height, width = image.shape[:2]
         scale = self._long_side / max(width, height)
         if scale >= 1:
-            return self._detector(picture)
+            return self._detector(image)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        smaller = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        smaller = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         return [_enlarged(face, width / size[0], height / size[1]) for face in self._detector(smaller)]
 
 

@@ -1,4 +1,4 @@
-"""What all connections of a server share: the engine, the caps, how a player's session is made, and the figures."""
+"""Objects that all connections of a server share: engine, caps, settings of a player's session, and statistics."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -20,17 +20,21 @@ from fer_lightning.player.state import StateEstimator
 if TYPE_CHECKING:
     from fer_lightning.live.connection import Connection
 
-LATENCIES = 2000  # the last ones count
+LATENCIES = 2000  # number of last latencies for the statistics
 
 
 @dataclass
 class Hub:
-    """
-    engine      None: there is no model, and nobody is looked at
-    camera      whose frames are looked at
-    policy      by which difficulty is adapted, and what it is called; it keeps nothing of a player
-    difficulty  keywords of Controller; `state`: those of StateEstimator
-    watching    connections of players who have agreed that frames are looked at
+    """Shared objects of one server.
+
+    engine       engine with the model; None: no model, and no camera is used
+    camera       source of the frames: the client, the server or none
+    policy       difficulty policy; it stores nothing about a player
+    policy_name  name of the policy, for the welcome
+    difficulty   keywords of Controller
+    state        keywords of StateEstimator
+    watching     connections of players who have agreed to the camera
+    standing     notices that new connections also receive, by code
     """
 
     engine: Engine | None
@@ -43,7 +47,7 @@ class Hub:
     connections: set["Connection"] = field(default_factory=set)
     watching: set["Connection"] = field(default_factory=set)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
-    standing: dict[str, protocol.Notice] = field(default_factory=dict)  # notices that a newcomer is told too, by code
+    standing: dict[str, protocol.Notice] = field(default_factory=dict)
     arrivals: Bucket = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +58,7 @@ class Hub:
         return self.engine.model.metadata if self.engine else None
 
     def full(self, now: float) -> bool:
-        """Whether no further connection is let in now."""
+        """Return True if no further connection is accepted now."""
         return len(self.connections) >= self.caps.connections or not self.arrivals.take(now)
 
     def session(self, hello: protocol.Hello, now: float) -> Session:
@@ -91,14 +95,14 @@ class Hub:
         )
 
     def notify(self, notice: protocol.Notice, *, stands: bool = False) -> None:
-        """Tell everybody; where it stands, also who comes later, until `withdraw`."""
+        """Send a notice to all connections; with `stands`, also to later ones until it is removed from `standing`."""
         if stands:
             self.standing[notice.code] = notice
         for connection in tuple(self.connections):
             connection.tell(notice)
 
     def figures(self) -> dict[str, Any]:
-        """What `/health` tells: milliseconds from a frame's arrival until what was seen in it is sent."""
+        """Return the answer of `/health`. Latencies: milliseconds from the arrival of a frame to sending its faces."""
         took = np.array(self.latencies or [np.nan]) * 1000
         p50, p95 = (None if np.isnan(took).any() else round(float(np.percentile(took, q)), 1) for q in (50, 95))
         engine = self.engine

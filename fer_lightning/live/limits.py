@@ -1,4 +1,4 @@
-"""How much of the server one connection may take, and how many there may be: nobody slows another player down."""
+"""Limits of each connection and of their number, so that no player slows down another."""
 
 import math
 from collections import deque
@@ -9,19 +9,19 @@ from fer_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class Caps:
-    """What is refused beyond; the defaults fit a camera of 5 to 15 frames a second.
+    """Maximum values. The defaults are suitable for a camera with 5 to 15 frames per second.
 
-    connections             players at once
-    connections_per_second  new ones, of all; as many as `connections` may come in one burst
-    message_bytes           of one JSON text
-    frame_bytes             of one picture
-    frame_side              pixels of a picture's longer side
-    frames_per_second       of one connection; a burst of twice as many is let through, and what comes faster is dropped
-    texts_per_second        of one connection, texts and other messages but frames alike; bursts of ten times as many
-    mistakes                refused messages after which a connection ends; one is forgiven each half minute
-    hello_seconds           until hello; within three times as long a connection must have become a WebSocket
-    idle_seconds            without any message
-    send_seconds            a client may take to read what is sent, and to answer a ping
+    connections             players at the same time
+    connections_per_second  new connections per second, server-wide; bursts up to `connections`
+    message_bytes           size of one JSON message
+    frame_bytes             size of one frame
+    frame_side              longer side of a frame, in pixels
+    frames_per_second       frames of one connection; bursts up to twice this number; faster frames are dropped
+    texts_per_second        messages of one connection except frames; bursts up to ten times this number
+    mistakes                refused messages before a connection ends; one is forgiven every 30 seconds
+    hello_seconds           seconds until hello; the WebSocket must be open within three times this time
+    idle_seconds            seconds without any message
+    send_seconds            seconds for a client to read a message or to answer a ping
     """
 
     connections: int = 64
@@ -40,11 +40,11 @@ class Caps:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (value > 0 and math.isfinite(value)):
-                raise UserError(f"caps.{field.name}={value}: more than 0; the default is {field.default}")
+                raise UserError(f"caps.{field.name}={value}: must be greater than 0. The default is {field.default}.")
 
 
 class Bucket:
-    """Lets `rate` things a second pass on average, and `burst` at once (token bucket)."""
+    """Token bucket: `rate` items per second on average, and at most `burst` at once."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
@@ -52,7 +52,7 @@ class Bucket:
         self._time: float | None = None
 
     def take(self, now: float) -> bool:
-        """Whether one more may pass at this time, seconds of a clock that does not go back."""
+        """Return True if one more item may pass at `now`, in seconds of a monotonic clock."""
         if self._time is not None:
             self._left = min(self._burst, self._left + self._rate * max(0.0, now - self._time))
         self._time = now
@@ -63,18 +63,19 @@ class Bucket:
 
 
 class Busyness:
-    """Whether frames of a connection are dropped for a while, rather than now and then."""
+    """Detector of a busy server: frames of a connection are dropped for seconds, not only once."""
 
-    SECONDS = 3.0  # that are looked back
-    SHARE = 0.2  # of the frames of that time that must have been dropped
+    SECONDS = 3.0  # length of the observed time
+    SHARE = 0.2  # share of dropped frames in that time from which the server counts as busy
 
     def __init__(self) -> None:
         self._past: deque[tuple[float, int, int]] = deque()
 
     def rate(self, now: float, looked: int, dropped: int) -> float | None:
-        """Frames a second that are looked at, where that is less than what comes; else None.
+        """Return the processed frames per second if the server is busy, else None. Call it several times a second.
 
-        looked, dropped  frames of the connection so far; to be asked several times a second
+        looked   processed frames of the connection so far
+        dropped  dropped frames of the connection so far
         """
         self._past.append((now, looked, dropped))
         if now - self._past[0][0] < self.SECONDS:

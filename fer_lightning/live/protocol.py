@@ -1,16 +1,18 @@
-"""Version 1 of what a game and the server say to each other over one WebSocket, as JSON texts and JPEG pictures.
+"""Protocol version 1 between a game and the server: one WebSocket with JSON texts and JPEG images.
 
-A client sends `Hello` first and, once the player has agreed, `Consent`; then frames of the camera as binary messages,
-one JPEG file each, with no header: the first is frame 1, the next frame 2, whether it is looked at or not. Texts,
-outcomes, overrides and the switch may come at any time. The server answers with the messages below whenever it has
-something to say. It keeps nothing of a connection that has ended: a client that reconnects says in `Hello` at which
-level its game is, and goes on.
+A client first sends `Hello`. After the player has agreed, it sends `Consent`, and then the frames of the camera as
+binary messages. Each is one JPEG file without a header. The first one is frame 1, the next one frame 2, whether it is
+processed or not. `Text`, `Outcome`, `Override` and `Adapt` may come at any time.
 
-Where the camera is the server's own, each of its frames that was looked at comes as one binary message, a JPEG file,
-and `Faces` right behind it; frames of the client are refused.
+The server sends the messages below at any time. It stores nothing about a connection that has ended. A client that
+reconnects sends the current level of its game in `Hello` and continues.
 
-Every message is checked against these classes, unknown keys are refused, and `docs/protocol.json` is their JSON
-Schema. Numbers are finite, positions are shares of the frame's width and height, times are milliseconds unless named.
+If the server uses its own camera, it sends each processed frame as a binary message, a JPEG file, directly followed by
+`Faces`. It then refuses frames of the client.
+
+Every message is checked against these classes, and unknown keys are refused. `docs/protocol.json` is their JSON Schema.
+Numbers are finite. Positions are shares of the width and the height of the frame. Times are in milliseconds, except for
+the keys named `seconds`.
 """
 
 import json
@@ -23,7 +25,7 @@ from fer_lightning.paths import DOCS
 
 VERSION = 1
 SCHEMA = DOCS / "protocol.json"
-TEXT = 500  # letters of one text of the player
+TEXT = 500  # maximum number of characters of one text of the player
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=1, le=100)]
 
@@ -32,11 +34,11 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-# What a client says.
+# Messages of the client.
 
 
 class Hello(Message):
-    """The first message: who is there. `level`: where the game stands; null lets the server choose."""
+    """First message: `client` is the name and version of the game, `level` its level. null: the server chooses."""
 
     type: Literal["hello"] = "hello"
     protocol: Literal[1]
@@ -46,21 +48,21 @@ class Hello(Message):
 
 
 class Consent(Message):
-    """Whether the player agrees that frames of the camera are looked at; without it they are refused."""
+    """Consent of the player to the camera, or its withdrawal. Without consent the server refuses frames."""
 
     type: Literal["consent"] = "consent"
     camera: bool
 
 
 class Text(Message):
-    """What the player typed in the game."""
+    """Text that the player typed in the game."""
 
     type: Literal["text"] = "text"
     text: Annotated[str, Field(max_length=TEXT)]
 
 
 class Outcome(Message):
-    """How a task of the game went."""
+    """Result of one task of the game: solved or not, its duration in seconds, and its level."""
 
     type: Literal["outcome"] = "outcome"
     correct: bool
@@ -69,14 +71,14 @@ class Outcome(Message):
 
 
 class Override(Message):
-    """The player's own word: one level down (-1) or up (1), or stay (0), and held there; null gives it back."""
+    """Player's own choice: one level down (-1), stay (0) or up (1). The level is then fixed; null releases it."""
 
     type: Literal["override"] = "override"
     change: Literal[-1, 0, 1] | None
 
 
 class Adapt(Message):
-    """The one switch: whether difficulty is adapted at all."""
+    """Switch of the adaptation: with `on` false the level is not adapted."""
 
     type: Literal["adapt"] = "adapt"
     on: bool
@@ -85,19 +87,22 @@ class Adapt(Message):
 FromClient = Annotated[Hello | Consent | Text | Outcome | Override | Adapt, Field(discriminator="type")]
 
 
-# What the server says.
+# Messages of the server.
 
 
 class ClassOfFace(Message):
+    """Class of the face model, with the colour in which pages show it."""
+
     name: str
     color: str
 
 
 class ModelWords(Message):
-    """What the page shows about the model before anybody agrees. `accuracy` and `recall`: measured on test rows.
+    """Facts about the model that a page shows before the player agrees.
 
-    `data`: what it learnt from: fer2013, or learning_game and learning_game_distracted, which are FER2013 and faces of
-    one's own; synthetic: faces that a program drew.
+    accuracy, recall  measured on test rows; null: not measured
+    data              training data: fer2013; learning_game or learning_game_distracted (FER2013 and own faces);
+                      synthetic (faces drawn by a program)
     """
 
     name: str
@@ -109,7 +114,7 @@ class ModelWords(Message):
 
 
 class Limits(Message):
-    """What goes beyond is refused. Frames that come faster than they are looked at are dropped; the newest is kept."""
+    """Maximum values; larger messages are refused. Frames that come too fast are dropped, except for the newest."""
 
     message_bytes: int
     frame_bytes: int
@@ -119,7 +124,7 @@ class Limits(Message):
 
 
 class Welcome(Message):
-    """The answer to Hello. `camera`: whose frames are looked at; none: there is no model."""
+    """Answer to `Hello`. `camera` is the source of the frames: the client, the server, or none without a model."""
 
     type: Literal["welcome"] = "welcome"
     protocol: Literal[1]
@@ -133,10 +138,13 @@ class Welcome(Message):
 
 
 class FaceSeen(Message):
-    """One face. `id`: kept by position alone; `doubt`: why it does not count as a good look, in words.
+    """One face of a frame.
 
-    box            x, y, width, height as shares of the frame's width and height; may reach outside
-    probabilities  of this frame; `smoothed` over about a second
+    id             number that follows a face by its position only
+    box            x, y, width, height as shares of the frame's width and height; may extend beyond the frame
+    doubt          reason why the face does not count, as text; null: it counts
+    probabilities  probabilities in this frame
+    smoothed       probabilities, averaged over about one second
     """
 
     id: int
@@ -148,7 +156,7 @@ class FaceSeen(Message):
 
 
 class Milliseconds(Message):
-    """From the frame's arrival: waiting for its turn, decoding, finding faces, recognising, all of it."""
+    """Durations for one frame: waiting, decoding, detection of faces, recognition, and the total since its arrival."""
 
     waiting: float
     decode: float
@@ -158,7 +166,7 @@ class Milliseconds(Message):
 
 
 class Faces(Message):
-    """What was seen in a frame. `dropped`: frames of this connection never looked at, so far."""
+    """Faces of one frame. `dropped` counts the frames of this connection that were never processed."""
 
     type: Literal["faces"] = "faces"
     frame: int
@@ -170,7 +178,13 @@ class Faces(Message):
 
 
 class State(Message):
-    """What the player seems to be. `probabilities`: of the three states; `channels`: weight of each, 0 is silent."""
+    """Estimated state of the player.
+
+    seconds        time since the start of the connection
+    probabilities  probabilities of the three states
+    channels       weight of each channel, face and text; 0: no evidence
+    reasons        phrases for the player, the strongest reason first
+    """
 
     type: Literal["state"] = "state"
     seconds: float
@@ -182,7 +196,7 @@ class State(Message):
 
 
 class Difficulty(Message):
-    """The level of the next task, and why. `held`: the player's own word stands; `adapt`: the switch."""
+    """Level of the next task, with a reason. `held`: the player's own choice fixes it. `adapt`: adaptation is on."""
 
     type: Literal["difficulty"] = "difficulty"
     level: Level
@@ -194,7 +208,7 @@ class Difficulty(Message):
 
 
 class Notice(Message):
-    """Something the user should know: `code` for programs, `message` in words. After an error the connection ends."""
+    """Notice for the user: `code` for programs, `message` as text. After level `error` the connection ends."""
 
     type: Literal["notice"] = "notice"
     level: Literal["info", "warning", "error"]
@@ -209,13 +223,13 @@ from_server: TypeAdapter[FromServer] = TypeAdapter(FromServer)
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of all messages: `$defs` has FromClient, FromServer and each message by its name."""
+    """Return the JSON Schema of all messages. `$defs` has FromClient, FromServer and each message by its name."""
     parts = {"FromClient": from_client, "FromServer": from_server}
     _, found = TypeAdapter.json_schemas([(name, "validation", part) for name, part in parts.items()])
     definitions = found["$defs"]
     for definition in definitions.values():
         kind = definition["properties"].get("type", {})
-        if kind.pop("default", None):  # for Python's convenience: on the line it is always there
+        if kind.pop("default", None):  # a default only in Python; a sent message always has a type
             definition["required"] = ["type", *definition.get("required", [])]
     for name, part in parts.items():
         union = part.json_schema()
@@ -223,7 +237,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"fer_lightning's live protocol, version {VERSION}",
-        "description": "Texts of one WebSocket: from the client FromClient, from the server FromServer.",
+        "description": "Messages of one WebSocket: the client sends FromClient, the server sends FromServer.",
         "$defs": definitions,
     }
 

@@ -1,6 +1,6 @@
-"""The live server: two pages, one protocol, many players; on this machine alone unless another host is named.
+"""Live server: two pages, one protocol, many players. It is reachable only from this machine unless `host` is set.
 
-Frames are looked at in memory and forgotten; nothing about a player is written to disk or logged.
+Frames are processed in memory and then deleted. Nothing about a player is written to disk or to a log.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ from fer_lightning.web.guard import Guard, content_security_policy, equal, refus
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
 PAGES = {"live": PACKAGE / "live" / "page", "game": PACKAGE / "game" / "page", "shared": PACKAGE / "web" / "page"}
-ENDING_SECONDS = 3
-ROOM = 64  # connections for pages and handshakes, besides two for each player
-MODEL_SECONDS = 5.0  # between two looks at whether the model's file was replaced
+ENDING_SECONDS = 3  # seconds for open connections to close at the end
+ROOM = 64  # connections for pages and handshakes, in addition to two per player
+MODEL_SECONDS = 5.0  # seconds between two checks for a replaced model file
 SOURCE_FPS = 5.0
 
 Detection = Mapping[str, Any]
@@ -63,17 +63,23 @@ def serve(
     difficulty: Mapping[str, Any] | None = None,
     caps: Caps | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM, which end it in order and then do what they did before.
+    """Serve until Ctrl-C or SIGTERM. The server then closes its connections and handles the signal as usual.
 
-    model       exported file; None: nobody is looked at
-    page        what the printed address opens
-    source      camera or video of the server: see Source; None: the clients' own cameras
-    folder      holds the secret of the address
-    threads     that look at frames; None: one for each core
-    detection   {"kind", "model"} of open_detector, the fields of Rules, {"long_side", "most"} of Engine
-    state       keywords of StateEstimator; `difficulty`: of Controller
+    model        exported file; None: no camera is used
+    policy       difficulty policy
+    policy_name  name of the policy, for the welcome
+    page         page that the printed address opens
+    source       camera or video of the server (see Source); None: the cameras of the clients
+    host         address of this machine at which the server listens
+    port         port; 0: a free port
+    folder       folder with the token of the address
+    threads      worker threads for face detection; None: one per core
+    detection    {"kind", "model"} of open_detector, the fields of Rules, {"long_side", "most"} of Engine
+    state        keywords of StateEstimator
+    difficulty   keywords of Controller
+    caps         maximum values
 
-    UserError where an option is wrong, a file is missing, or the port is taken.
+    Raise UserError if an option is invalid, a file is missing, or the port is in use.
     """
     _check(model=model, source=source, port=port, threads=threads)
     caps = caps or Caps()
@@ -83,7 +89,7 @@ def serve(
         engine = stack.enter_context(_engine(model, threads, detection or {}, caps)) if model else None
         camera = ("server" if source else "client") if engine else "none"
         hub = Hub(engine, caps, camera, policy, policy_name, difficulty or {}, state or {})
-        _try_a_session(hub)
+        _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
         print(introduction(hub, host, f"http://{host}:{port}/?token={token}", page), flush=True)
@@ -103,8 +109,8 @@ def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
         limit_concurrency=2 * caps.connections + ROOM,
         loop="asyncio",
         ws=WebSocket,
-        ws_max_size=2 * max(caps.frame_bytes, caps.message_bytes),  # up to here it is refused in words
-        ws_per_message_deflate=False,  # few bytes would become many
+        ws_max_size=2 * max(caps.frame_bytes, caps.message_bytes),  # below this a notice gives the reason
+        ws_per_message_deflate=False,  # a small compressed message could become very large
         ws_ping_interval=caps.send_seconds,
         ws_ping_timeout=caps.send_seconds,
         timeout_graceful_shutdown=ENDING_SECONDS,
@@ -113,24 +119,24 @@ def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
 
 def _check(*, model: Path | None, source: str | None, port: int, threads: int | None) -> None:
     if not 0 <= port <= 65535:
-        raise UserError(f"port={port}: a port from 1 to 65535, or 0 for a free one; the default is 8767")
+        raise UserError(f"port={port}: must be 1 to 65535, or 0 for a free port. The default is 8767.")
     if threads is not None and threads < 1:
-        raise UserError(f"threads={threads}: choose 1 or more, or null for one for each core")
+        raise UserError(f"threads={threads}: must be 1 or more. Use null for one thread per core.")
     if source is not None:
         check_source(source)
     if source is not None and model is None:
         raise UserError(
-            f"source={source}: there is no model to look with. Name one: model=face.onnx, "
-            f"made by python -m fer_lightning.export run=PATH"
+            f"source={source}: a source needs a model, and model is not set. Set model=face.onnx. "
+            "python -m fer_lightning.export run=PATH writes this file."
         )
 
 
-def _try_a_session(hub: Hub) -> None:
-    """What no session can be made of is refused before the first player comes."""
+def _check_session(hub: Hub) -> None:
+    """Raise UserError for settings of a session that are invalid, before the first player connects."""
     try:
         hub.session(protocol.Hello(protocol=protocol.VERSION, client="trial"), now=0.0)
     except ValueError as error:
-        raise UserError(f"state or difficulty: {error}") from None
+        raise UserError(f"state or difficulty: {error}.") from None
 
 
 def _secret(folder: Path) -> str:
@@ -145,7 +151,7 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
     limits = {"long_side": options.pop("long_side", 320), "most_faces": options.pop("most", 8)}
     for name, value, least in (("long_side", limits["long_side"], 64), ("most", limits["most_faces"], 1)):
         if value < least:
-            raise UserError(f"faces.{name}={value}: {least} or more")
+            raise UserError(f"faces.{name}={value}: must be {least} or more.")
     recogniser = FaceModel(model, threads=1)
     kind, file = options.pop("kind", "auto"), options.pop("model", None)
     detectors = [open_detector(file, kind=kind) for _ in range(threads)]
@@ -160,30 +166,30 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def introduction(hub: Hub, host: str, address: str, page: str) -> str:
-    """What the terminal says before the first player comes."""
+    """Return the text that the terminal shows at the start."""
     model = hub.metadata
-    eyes = (
-        f"Faces are judged by {model.name} ({len(model.classes)} classes), on the {_WHOSE[hub.camera]} camera, once a "
-        f"player agrees.{_DRAWN if model.data.get('name') == 'synthetic' else ''}"
+    camera = (
+        f"After a player agrees, {model.name} ({len(model.classes)} classes) classifies faces of the "
+        f"{_WHOSE[hub.camera]} camera.{_DRAWN if model.data.get('name') == 'synthetic' else ''}"
         if model
-        else "There is no model: nobody is looked at, and the game goes by texts and solved tasks. "
-        "With a camera: make game MODEL=face.onnx, or model=face.onnx behind this command."
+        else "No model is set: the camera is not used, and the game adapts to texts and solved tasks. "
+        "To use a camera: make game MODEL=face.onnx, or add model=face.onnx to this command."
     )
     warning = "" if _is_loopback(host) else f"\n\n{_EXPOSED.format(host=host)}"
-    return f"{eyes}\nOpen in a browser ({page}):\n\n  {address}\n\nCtrl-C ends it.{warning}"
+    return f"{camera}\nOpen this address in a browser ({page}):\n\n  {address}\n\nPress Ctrl-C to stop.{warning}"
 
 
 _WHOSE = {"client": "browser's", "server": "server's own"}
-_DRAWN = " It learnt from faces that a program drew, and knows nothing of real ones."
+_DRAWN = " It learned from faces drawn by a program and is not valid for real faces."
 _EXPOSED = (
-    "host={host}: other machines can reach this server, and what goes over the line, the address's secret and pictures "
-    "of players with it, can be read on the way. Browsers give no camera to such an address either. Better: leave "
-    "host=127.0.0.1, and on the other machine ssh -L 8767:127.0.0.1:8767 THIS_MACHINE."
+    "Warning: host={host}: other machines can reach this server. The connection is not encrypted, so that others can "
+    "read the token of the address and the images of players. Browsers also give no camera to such an address. It is "
+    "safer to keep host=127.0.0.1 and to run ssh -L 8767:127.0.0.1:8767 THIS_MACHINE on the other machine."
 )
 
 
@@ -196,7 +202,7 @@ def application(
     page: Literal["live", "game"] = "live",
     source: str | None = None,
 ) -> Starlette:
-    """The pages, the protocol at /ws, and /health."""
+    """Return the application: the pages, the protocol at /ws, and /health."""
     site = _Site(hub, token, port, page)
     routes = [
         Route("/", site.index),
@@ -207,7 +213,7 @@ def application(
     ]
     names = {host.lower(), *((LOOPBACK, "localhost") if _is_loopback(host) else ())}
     hosts = frozenset(f"{name}:{port}" for name in names)
-    sockets = " ".join(f"ws://{name}" for name in sorted(hosts))  # older browsers do not take them for 'self'
+    sockets = " ".join(f"ws://{name}" for name in sorted(hosts))  # older browsers do not count WebSockets as 'self'
     policy = content_security_policy(images="'self' blob:", connections=f"'self' {sockets}")
     guard = Middleware(
         Guard,
@@ -227,12 +233,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def _public(path: str) -> bool:
-    """The pages themselves show nothing of anybody; who lacks the token is told where it is."""
+    """Return True for the files of the pages: they contain no data, and explain where to find the token."""
     return path in ("/", "/live", "/game") or path.startswith(tuple(f"/{name}/" for name in PAGES))
 
 
 class _Site:
-    """What each address answers."""
+    """Handlers of all addresses."""
 
     def __init__(self, hub: Hub, token: str, port: int, page: str) -> None:
         self.hub, self.token, self.first = hub, token, page
@@ -243,7 +249,7 @@ class _Site:
         return self._unlocked(request, f"/{self.first}") or RedirectResponse(f"/{self.first}", 303)
 
     async def page(self, name: str, request: Request) -> Response:
-        """The page; the printed address is turned into a cookie, so that the token leaves the address bar."""
+        """Return the page. A token in the address becomes a cookie, so that it does not stay in the address bar."""
         if answer := self._unlocked(request, f"/{name}"):
             return answer
         if equal(request.cookies.get(self.cookie), self.token):
@@ -265,7 +271,8 @@ class _Site:
 
     async def talk(self, websocket: StarletteWebSocket) -> None:
         if self.hub.full(asyncio.get_running_loop().time()):
-            answer = refusal(503, f"There is no room for another player: {self.hub.caps.connections} at once.")
+            words = f"The server is full: the maximum is {self.hub.caps.connections} players. Try again later."
+            answer = refusal(503, words)
             answer.headers["Retry-After"] = "5"
             await websocket.send_denial_response(answer)
             return
@@ -275,7 +282,7 @@ class _Site:
 
 @asynccontextmanager
 async def _tasks(_: Starlette, *, hub: Hub, source: str | None) -> AsyncIterator[None]:
-    """What goes on beside the connections."""
+    """Run the background tasks: watch the model file, and read the server's own camera."""
     watching = asyncio.create_task(watch_model(hub))
     with _source(source, hub, asyncio.get_running_loop()) if source else nullcontext():
         yield
@@ -283,11 +290,11 @@ async def _tasks(_: Starlette, *, hub: Hub, source: str | None) -> AsyncIterator
 
 
 async def watch_model(hub: Hub) -> None:
-    """Tell everybody, once, that the model's file is another one by now."""
+    """Notify all connections once when the model file has been replaced."""
     while hub.engine:
         await asyncio.sleep(MODEL_SECONDS)
         if "model_replaced" not in hub.standing and await asyncio.to_thread(hub.engine.model.replaced):
-            words = "The model's file was replaced. This server goes on with the old one; restart it for the new one."
+            words = "The model file was replaced. The server still uses the old model. Restart it to use the new one."
             hub.notify(protocol.Notice(level="info", code="model_replaced", message=words), stands=True)
 
 
@@ -297,7 +304,7 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> Source:
             connection.show(jpeg)
 
     def lost() -> None:
-        words = f"The server's camera or video {name!r} gives no pictures; it is tried again every 2 s."
+        words = f"The server's camera or video {name!r} gives no images. The server tries again every 2 s."
         print(words, file=sys.stderr, flush=True)
         hub.notify(protocol.Notice(level="warning", code="camera_lost", message=words), stands=True)
 
@@ -307,7 +314,7 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> Source:
         hub.notify(protocol.Notice(level="info", code="camera_back", message="The server's camera is back."))
 
     def later(call: Callable[..., object], *arguments: object) -> None:
-        with suppress(RuntimeError):  # a camera that hung may come to itself after the end
+        with suppress(RuntimeError):  # a blocked camera may return after the server has ended
             loop.call_soon_threadsafe(call, *arguments)
 
     return Source(

@@ -1,4 +1,4 @@
-"""One player: what is seen and said goes in, messages come out. It knows neither sockets nor threads."""
+"""Session of one player: faces and messages go in, messages come out. It uses neither sockets nor threads."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,16 +13,18 @@ from fer_lightning.live import protocol
 from fer_lightning.live.engine import Look
 from fer_lightning.player.state import STATES, PlayerState, StateEstimator
 
-WHOSE = "two faces: whose?"
-LEAST_SECONDS = 0.1  # between two states
-MOST_SECONDS = 1.0  # without one
+WHOSE = "two faces of similar size"
+LEAST_SECONDS = 0.1  # minimum time between two states
+MOST_SECONDS = 1.0  # maximum time between two states
 
 
 class Session:
-    """A player from welcome to the end. Each method gives the messages for the client that come of it.
+    """Session of one player, from the welcome to the end. Each method returns the resulting messages for the client.
 
-    classes  of the model, in the order of its probabilities; empty without a model
-    now      seconds of a clock that does not go back, here and in every method
+    classes     classes of the model, in the order of its probabilities; empty without a model
+    estimator   estimator of the player's state
+    controller  controller of the level
+    now         seconds of a monotonic clock, here and in every method
     """
 
     def __init__(
@@ -31,33 +33,34 @@ class Session:
         self._classes = tuple(classes)
         self._estimator, self.controller = estimator, controller
         self._tracks = Tracks()
-        self._began, self._told, self._due = now, -np.inf, True
+        self._began, self._sent, self._due = now, -np.inf, True
 
     def begin(self) -> protocol.Difficulty:
-        """At which level the game starts."""
-        reason = "This is where we start." if self.controller.adapt else "The level stays where it is."
+        """Return the first level of the game."""
+        reason = "This is where we start." if self.controller.adapt else "The level stays as it is."
         return self._difficulty(self._unchanged(reason), by="start")
 
     def hear(
         self, now: float, message: protocol.Text | protocol.Outcome | protocol.Override | protocol.Adapt
     ) -> list[protocol.Message]:
-        said: list[protocol.Message] = []
+        """Return the answers to one message of the client."""
+        answers: list[protocol.Message] = []
         match message:
             case protocol.Text():
                 self._estimator.read(now, message.text)
             case protocol.Outcome():
                 self.controller.outcome(Outcome(now, message.correct, message.seconds, message.level))
             case protocol.Override():
-                said.append(self._difficulty(self.controller.override(message.change)))
+                answers.append(self._difficulty(self.controller.override(message.change)))
             case protocol.Adapt():
                 self.controller.adapt = message.on
-                words = "I adapt the level again." if message.on else "I leave the level alone."
-                said.append(self._difficulty(self._unchanged(words)))
+                words = "I adapt the level again." if message.on else "I no longer change the level."
+                answers.append(self._difficulty(self._unchanged(words)))
         self._due = True
-        return said + self.tick(now)
+        return answers + self.tick(now)
 
     def look(self, now: float, look: Look, *, dropped: int) -> list[protocol.Message]:
-        """What was seen in a frame of this player's camera; `dropped`: frames never looked at, so far."""
+        """Return the faces of one frame. `dropped` counts the frames that were never processed so far."""
         rows = np.clip(look.probabilities, 0.0, 1.0)
         doubts = _doubts(look.faces)
         tracks = self._tracks.update(now, [found.face.box for found in look.faces], rows)
@@ -66,7 +69,7 @@ class Session:
         self._due = True
         milliseconds = {part: 1000 * seconds for part, seconds in look.seconds.items()}
         milliseconds["total"] = 1000 * (now - look.arrived)
-        seen = protocol.Faces(
+        faces = protocol.Faces(
             frame=look.number,
             width=look.width,
             height=look.height,
@@ -77,10 +80,10 @@ class Session:
             dropped=dropped,
             milliseconds=protocol.Milliseconds(**{part: round(value, 2) for part, value in milliseconds.items()}),
         )
-        return [seen, *self.tick(now)]
+        return [faces, *self.tick(now)]
 
     def forget_faces(self, now: float) -> list[protocol.Message]:
-        """The player no longer agrees to be looked at: nothing that was seen counts any more."""
+        """Forget all faces, because the player has withdrawn the consent to the camera."""
         self._estimator.forget_faces()
         self.controller.forget_state()
         self._tracks = Tracks()
@@ -88,10 +91,10 @@ class Session:
         return self.tick(now)
 
     def tick(self, now: float) -> list[protocol.Message]:
-        """The state, where there is something new and the last is not of just now, or where that was long ago."""
-        if now - self._told < (LEAST_SECONDS if self._due else MOST_SECONDS):
+        """Return the state if it is due: after news, but not too often, and at least every MOST_SECONDS."""
+        if now - self._sent < (LEAST_SECONDS if self._due else MOST_SECONDS):
             return []
-        self._told, self._due = now, False
+        self._sent, self._due = now, False
         state = self._estimator.estimate(now)
         decision = self.controller.update(now, state)
         return [self._state(now, state), *([self._difficulty(decision)] if decision else [])]
@@ -133,7 +136,7 @@ class Session:
 
 
 def _doubts(faces: Sequence[Found]) -> list[str | None]:
-    """Why each face is no good look. The first is the player's, unless another one is about as large."""
+    """Return the doubt about each face, or None. The first face is the player's, unless another one is as large."""
     whose = faces[0].ambiguous if faces else False
     return [found.reason or (WHOSE if whose and found.ambiguous else None) for found in faces]
 

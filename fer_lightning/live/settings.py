@@ -1,4 +1,4 @@
-"""The keys of the live server and of the game, typed: a wrong key or type is refused while the config is composed."""
+"""Types of the settings of the live server and the game. Hydra refuses an unknown key or a wrong type."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -10,7 +10,7 @@ from fer_lightning.faces.settings import DetectorKind
 
 
 class Page(Enum):
-    """What the printed address opens."""
+    """Page that the printed address opens."""
 
     live = "live"
     game = "game"
@@ -18,18 +18,20 @@ class Page(Enum):
 
 @dataclass
 class LiveFaceSettings:
-    kind: DetectorKind = MISSING  # what finds faces
-    model: str | None = MISSING  # YuNet's file
-    min_score: float = MISSING  # detector's confidence, 0 to 1
-    min_face_px: float = MISSING  # side of the crop in the frame; a smaller face is in doubt
-    ambiguous_area: float = MISSING  # share of the largest face's area from which a second one makes it doubtful whose
-    long_side: int = MISSING  # pixels of the frame in which faces are sought
-    most: int = MISSING  # faces of a frame, the largest
+    """Settings of the face detection."""
+
+    kind: DetectorKind = MISSING  # face detector
+    model: str | None = MISSING  # file of YuNet
+    min_score: float = MISSING  # minimum confidence of the detector, 0 to 1
+    min_face_px: float = MISSING  # minimum side of the face crop, in pixels of the frame
+    ambiguous_area: float = MISSING  # share of the largest face's area from which a second face makes both uncertain
+    long_side: int = MISSING  # pixels of the longer side of the frame for detection
+    most: int = MISSING  # maximum number of faces per frame
 
 
 @dataclass
 class StateSettings:
-    """See state.py."""
+    """Settings of the player's state; see player/state.py."""
 
     face_seconds: float = MISSING
     text_seconds: float = MISSING
@@ -40,7 +42,7 @@ class StateSettings:
 
 @dataclass
 class DifficultySettings:
-    """See difficulty/controller.py."""
+    """Settings of the difficulty; see difficulty/controller.py."""
 
     levels: int = MISSING
     start: int = MISSING
@@ -53,7 +55,7 @@ class DifficultySettings:
 
 @dataclass
 class CapSettings:
-    """See limits.py."""
+    """Maximum values; see limits.py."""
 
     connections: int = MISSING
     connections_per_second: float = MISSING
@@ -70,16 +72,16 @@ class CapSettings:
 
 @dataclass
 class LiveSettings:
-    """What `python -m fer_lightning.live` and `python -m fer_lightning.game` take."""
+    """Settings of `python -m fer_lightning.live` and `python -m fer_lightning.game`."""
 
-    policy: Any = MISSING  # by what difficulty is adapted
-    model: str | None = MISSING  # an exported file
-    page: Page = MISSING  # what the printed address opens
-    source: str | None = MISSING  # a camera or video of the server
-    host: str = MISSING  # where it listens
+    policy: Any = MISSING  # difficulty policy
+    model: str | None = MISSING  # exported file
+    page: Page = MISSING  # page that the printed address opens
+    source: str | None = MISSING  # camera or video of the server
+    host: str = MISSING  # address at which the server listens
     port: int = MISSING
-    folder: str = MISSING  # of the secret in the address
-    threads: int | None = MISSING  # that look at frames
+    folder: str = MISSING  # folder of the token
+    threads: int | None = MISSING  # worker threads for face detection
     faces: LiveFaceSettings = field(default_factory=LiveFaceSettings)
     state: StateSettings = field(default_factory=StateSettings)
     difficulty: DifficultySettings = field(default_factory=DifficultySettings)

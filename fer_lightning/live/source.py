@@ -1,4 +1,4 @@
-"""A camera or video of the server, for players who have agreed; it is open only while somebody has."""
+"""Camera or video of the server, for players who have agreed. It is open only while at least one player agrees."""
 
 import os
 import threading
@@ -11,20 +11,23 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 
-LONG_SIDE = 640  # of the pictures that go to the page
-QUALITY = 80  # of the JPEGs
+LONG_SIDE = 640  # maximum longer side of the images for the page, in pixels
+QUALITY = 80  # quality of the JPEGs
 RETRY_SECONDS = 2.0
 ENDING_SECONDS = 2.0
-USUAL_FPS, MOST_FPS = 30.0, 1000.0  # of what does not say its own, or says what cannot be
-IDLE_SECONDS = 0.1  # between two looks at whether pictures are wanted
+USUAL_FPS, MOST_FPS = 30.0, 1000.0  # frame rate of a source with no valid rate; largest valid rate
+IDLE_SECONDS = 0.1  # seconds between two checks for players who have agreed
 
 
 class Source:
-    """A context manager; its thread calls `show` with JPEGs, `lost` when there are none, `back` when there are again.
+    """Camera or video as a context manager. Its thread calls `show`, `lost` and `back`.
 
-    name    a camera's number, or a video file, which begins again at its end. UserError where it is none
-    wanted  whether anybody has agreed to be looked at
-    fps     pictures a second that are shown; of a video the same moments as at its own rate
+    name    number of a camera, or a video file, which repeats; UserError if it is neither
+    wanted  returns True if at least one player has agreed
+    show    called with each image as a JPEG
+    lost    called once when the source gives no images
+    back    called when it gives images again
+    fps     images per second; a video is played at its own speed
     """
 
     def __init__(
@@ -51,37 +54,37 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._thread.join(ENDING_SECONDS)  # a camera that hangs holds up nobody
+        self._thread.join(ENDING_SECONDS)  # a camera that does not answer must not block the end
 
     def _run(self) -> None:
         while not self._closed.wait(IDLE_SECONDS):
-            if not self._goes_on():
+            if not self._active():
                 continue
             shown = self._play()
-            if self._goes_on() and not (self._video and shown):
+            if self._active() and not (self._video and shown):
                 if not self._troubled:
                     self._lost()
                 self._troubled = True
                 self._closed.wait(RETRY_SECONDS)
 
-    def _goes_on(self) -> bool:
+    def _active(self) -> bool:
         return self._is_wanted() and not self._closed.is_set()
 
     def _play(self) -> int:
-        """Show pictures until there are none, or none are wanted; how many these were."""
+        """Show images until the source ends or no player agrees any longer. Return their number."""
         capture = _capture(self._opened)
-        said = capture.get(cv2.CAP_PROP_FPS)
-        step = max(1, round((said if 0 < said <= MOST_FPS else USUAL_FPS) / self._fps))
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        step = max(1, round((rate if 0 < rate <= MOST_FPS else USUAL_FPS) / self._fps))
         shown, begun = 0, time.monotonic()
         try:
-            while self._goes_on() and all(capture.grab() for _ in range(step if shown else 1)):
-                there, picture = capture.retrieve()
-                if not there:
+            while self._active() and all(capture.grab() for _ in range(step if shown else 1)):
+                success, image = capture.retrieve()
+                if not success:
                     break
                 if self._troubled:
                     self._troubled = False
                     self._back()
-                self._show(_jpeg(picture))
+                self._show(_jpeg(image))
                 shown += 1
                 self._closed.wait(max(0.0, begun + shown / self._fps - time.monotonic()))
         finally:
@@ -90,33 +93,37 @@ class Source:
 
 
 def check_source(name: str) -> None:
-    """UserError for what is neither a camera's number nor a video. A camera may be plugged in later."""
+    """Raise UserError unless `name` is the number of a camera or a video. The camera may be plugged in later."""
     if name.isdecimal():
         return
     if not Path(name).is_file():
-        raise UserError(f"source={name}: no such video file. Name one, or a camera's number: source=0 (make: SOURCE=0)")
+        raise UserError(
+            f"source={name}: no such video file. Use an existing video, or the number of a camera: source=0 "
+            "(with make: SOURCE=0)."
+        )
     capture = _capture(name)
     plays = capture.grab()
     capture.release()
     if not plays:
         raise UserError(
-            f"source={name}: OpenCV finds no picture in this file. Name a video, one made by "
-            f"ffmpeg -i {Path(name).name} -c:v libx264 video.mp4 say, or a camera's number: source=0 (make: SOURCE=0)"
+            f"source={name}: OpenCV cannot read this file as a video. Convert it, for example with "
+            f"ffmpeg -i {Path(name).name} -c:v libx264 video.mp4, or use the number of a camera: source=0 "
+            "(with make: SOURCE=0)."
         )
 
 
 def _capture(source: int | str) -> cv2.VideoCapture:
-    """Without what OpenCV and FFmpeg print about a source that gives nothing: `lost` says it."""
+    """Open a source without messages of OpenCV and FFmpeg about missing images; `lost` reports them."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2.VideoCapture(source)
 
 
-def _jpeg(picture: np.ndarray) -> bytes:
-    """Of a BGR picture, reduced where it is large."""
-    height, width = picture.shape[:2]
+def _jpeg(image: np.ndarray) -> bytes:
+    """Return a BGR image as a JPEG, reduced to LONG_SIDE."""
+    height, width = image.shape[:2]
     scale = LONG_SIDE / max(height, width)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()

@@ -1,4 +1,4 @@
-"""uvicorn's connections with what the live server needs besides: an end that waits for nobody."""
+"""uvicorn's connections with additional limits: a client cannot delay the end of its connection."""
 
 import asyncio
 import logging
@@ -11,22 +11,24 @@ from websockets.http11 import Request
 
 from fer_lightning.live.limits import Bucket
 
-MOST_PARTS = 1000  # of one message
-CONTROL = (5.0, 100.0)  # pings and pongs of a client, a second and at once; browsers send none of their own accord
+MOST_PARTS = 1000  # maximum number of frames of one message
+CONTROL = (5.0, 100.0)  # pings and pongs of a client: per second, and at once; browsers send none by themselves
 
 
 class WebSocket(WebSocketsSansIOProtocol):
-    """Gives the application `scope["state"]["abort"]`, which ends a connection whose client reads nothing.
+    """WebSocket with `scope["state"]["abort"]`, which ends the connection of a client that reads nothing.
 
-    To close in order, what was sent before must be read. And a message in endless parts, each of no bytes, is none;
-    nor may pings, of which the application never hears, take all the time of those who share the server.
+    A regular close waits until the client has read all earlier messages, so that such a client could delay it.
+
+    This class also limits the number of frames of one message, and the number of pings and pongs. The application does
+    not see them, and without a limit they could use all of the server's time.
     """
 
     _control: Bucket | None = None
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        if hasattr(self, "scope"):  # the handshake was one
+        if hasattr(self, "scope"):  # the handshake was valid
             self.scope["state"]["abort"] = self.transport.abort
 
     def keepalive_timeout(self) -> None:
@@ -34,14 +36,15 @@ class WebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def handle_ping(self) -> None:
-        if self._few():
+        if self._take_control_frame():
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        if self._few():
+        if self._take_control_frame():
             super().handle_pong(event)
 
-    def _few(self) -> bool:
+    def _take_control_frame(self) -> bool:
+        """Return True if one more ping or pong is allowed; otherwise end the connection."""
         self._control = self._control or Bucket(*CONTROL)
         if self._control.take(self.loop.time()):
             return True
@@ -56,10 +59,10 @@ class WebSocket(WebSocketsSansIOProtocol):
 
 
 class Http(H11Protocol):
-    """Ends a connection on which no WebSocket is opened in `seconds`, and at once where there are too many.
+    """HTTP connection that ends if no WebSocket is opened within `seconds`, and at once if there are too many.
 
-    Else whoever reaches the port could hold as many as the system has, without a token and without a word.
-    uvicorn's `limit_concurrency` says how many are too many, WebSockets included.
+    Without this limit anyone who reaches the port could occupy all connections of the system without a token.
+    uvicorn's `limit_concurrency` is the maximum number of connections, including WebSockets.
     """
 
     def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
@@ -80,11 +83,11 @@ class Http(H11Protocol):
             self._timer.cancel()
 
     def _end(self) -> None:
-        if self in self.connections:  # a WebSocket takes the place of what it was opened on
+        if self in self.connections:  # a WebSocket has replaced this object
             self.transport.abort()
 
 
-# What uvicorn says of each client that sends what is no text, or no request, or that is not let in.
+# Messages of uvicorn about clients that send invalid text or invalid requests, or that are refused.
 _CLIENTS_DOING = (
     "Invalid UTF-8",
     "Invalid HTTP request",
@@ -94,5 +97,5 @@ _CLIENTS_DOING = (
 
 
 def quiet() -> None:
-    """uvicorn tells what is wrong with the server, and not what clients do."""
+    """Hide uvicorn's messages about clients; messages about the server remain."""
     logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith(_CLIENTS_DOING))

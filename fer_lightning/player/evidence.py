@@ -1,24 +1,24 @@
-"""The states of a player, and log-likelihoods of them that fade."""
+"""States of a player, and their log-likelihoods, which fade with time."""
 
 import math
 from collections.abc import Sequence
 
 STATES = ("frustrated", "bored", "engaged")
-Evidence = tuple[float, float, float]  # log-likelihoods of STATES in nats, mean 0; three zeros say nothing
+Evidence = tuple[float, float, float]  # log-likelihoods of STATES in nats, mean 0; three zeros: no evidence
 NOTHING: Evidence = (0.0, 0.0, 0.0)
-CLIP = 3.0  # nats: what one look, or all texts together, can say at most
-LOOK = 1.0  # seconds for which one look speaks at most, however long ago the one before was
+CLIP = 3.0  # nats; largest evidence of one look at a face, or of all texts together
+LOOK = 1.0  # seconds that one look at a face counts for at most, however long ago the previous one was
 
 
 def centred(values: Sequence[float]) -> Evidence:
-    """The values less their mean, within +-CLIP."""
+    """Return the values minus their mean, clipped to +-CLIP."""
     first, second, third = values
     mean = (first + second + third) / 3
     return _clipped(first - mean), _clipped(second - mean), _clipped(third - mean)
 
 
 def softmax(values: Sequence[float]) -> Evidence:
-    """exp(values) / their sum."""
+    """Return exp(values), divided by their sum."""
     most = max(values)
     first, second, third = (math.exp(value - most) for value in values)
     total = first + second + third
@@ -32,14 +32,14 @@ def _clipped(value: float) -> float:
 class Channel:
     """Evidence that fades with the time constant `tau`, in seconds.
 
-    mean      log-likelihoods as of the last change
-    coverage  how much of the last tau seconds was seen, 0 to 1
-    shares    (K,) of the classes in that time, times `coverage`
+    mean      log-likelihoods at the time of the last change
+    coverage  share of the last tau seconds with evidence, 0 to 1
+    shares    (K,) shares of the classes in that time, multiplied by `coverage`
     """
 
     def __init__(self, tau: float, classes: int = 0) -> None:
         if not tau > 0:
-            raise ValueError(f"a time constant of {tau} s: expected more than 0")
+            raise ValueError(f"face_seconds or text_seconds is {tau} s: it must be greater than 0")
         self.tau = tau
         self.mean = NOTHING
         self.coverage = 0.0
@@ -47,20 +47,20 @@ class Channel:
         self._changed = -math.inf
 
     def kept(self, now: float) -> float:
-        """The share of the evidence that has not faded by `now`, 0 to 1."""
+        """Return the share of the evidence that has not faded at `now`, 0 to 1."""
         return math.exp((self._changed - now) / self.tau) if now > self._changed else 1.0
 
     def fade(self, now: float) -> None:
-        """Nothing was to be seen at `now`."""
+        """Let the evidence fade until `now`, without new evidence."""
         self._blend(now, self.kept(now), 0.0, NOTHING, ())
 
     def look(self, now: float, evidence: Evidence, shares: Sequence[float], quality: float) -> None:
-        """One moment of a signal: the mean moves towards it by the time since the moment before, LOOK at most."""
+        """Add one moment of a signal: the mean moves towards it, for the time since the last change, LOOK at most."""
         since = min(max(now - self._changed, 0.0), LOOK)
         self._blend(now, self.kept(now), quality * -math.expm1(-since / self.tau), evidence, shares)
 
     def add(self, now: float, evidence: Evidence) -> None:
-        """An event, which counts in full and fades from then on."""
+        """Add an event, which counts in full and then fades."""
         self._blend(now, self.kept(now), 1.0, evidence, ())
         self.mean = centred(self.mean)
         self.coverage = 1.0

@@ -1,27 +1,28 @@
-"""What a player seems to be, from faces and from what they type: two channels, one log-linear pool.
+"""Estimate the state of a player from faces and typed text: two channels, combined in one log-linear pool.
 
-Each channel i holds a centred log-likelihood m_i(s) of the states s, which fades on its own: what was seen or read once
-speaks for less and less, and silence ends in "unknown", never in "neutral".
+Each channel i holds a centred log-likelihood m_i(s) of the states s, which fades with time. Old evidence counts less
+and less, so that without new evidence the state becomes "unknown", never "neutral".
 
-A look at a face with the model's probabilities q(c) of its classes c, whose shares among the faces that it learned from
-were pi(c):
+A look at a face gives the model's probabilities q(c) of its classes c. pi(c) are the shares of these classes among the
+faces from which the model learned:
 
     l(s) = log sum_c P(c | s) q(c) / pi(c)                 q as virtual evidence (Pearl 1988, Probabilistic Reasoning)
     m_face <- m_face e^(-dt/tau) + (1 - e^(-d/tau)) g l    d = min(dt, LOOK), g: quality of the look, 0 to 1
 
 l is centred (its mean over s is subtracted) and clipped to +-CLIP. m_face is thus the mean of l over about tau seconds:
-looks follow each other too fast to be independent. `face_weight` says for how many independent looks that mean counts.
-A look without a usable face (g = 0) adds nothing, so that m_face fades as when the camera is off.
+successive looks are not independent. `face_weight` is the number of independent looks that this mean counts for.
+A look without a usable face (g = 0) adds nothing, so that m_face fades as if the camera were off.
 
 A text is an event, not a signal: m_text <- clip(m_text e^(-dt/tau) + l), with l of `text.TextReader`.
 
-The channels meet in a logarithmic opinion pool (Genest and Zidek 1986, Statistical Science 1:114) with an even prior:
+The channels are combined in a logarithmic opinion pool (Genest and Zidek 1986, Statistical Science 1:114) with an equal
+prior for all states:
 
     p(s) = exp(sum_i w_i m_i(s)) / Z
-    confidence = (3 max p - 1) / 2             0 where p is even, 1 where it is sure
-    the state is unknown where confidence < unknown_below
+    confidence = (3 max p - 1) / 2             0 if all p are equal, 1 if one state is certain
+    the state is unknown if confidence < unknown_below
 
-With nothing seen and nothing read p is even and the confidence 0. More evidence for a state never lowers its p.
+Without any face or text all p are equal and the confidence is 0. More evidence for a state never lowers its p.
 """
 
 import math
@@ -39,20 +40,20 @@ from fer_lightning.player.evidence import LOOK, STATES, Channel, Evidence, centr
 from fer_lightning.player.text import reader
 
 Name = Literal["frustrated", "bored", "engaged", "unknown"]
-LEAST = 1e-6  # no likelihood is taken for smaller
-RAREST = 0.005  # nor the share of a class: its every mention would count as proof
-FADED = 0.1  # below it a channel, or a text, is no reason any more
+LEAST = 1e-6  # smallest likelihood
+RAREST = 0.005  # smallest share of a class; with a smaller one a single look would count as proof
+FADED = 0.1  # smallest weight at which a channel or a text is still listed as a reason
 
 
 @dataclass(frozen=True)
 class PlayerState:
-    """The estimate at one moment.
+    """Estimated state at one moment.
 
-    name           one of STATES, or `unknown` where no channel says enough
-    confidence     0 (nothing is known) to 1
-    probabilities  of STATES, in that order, sum 1
-    channels       weight of each channel, 0 (silent) to 1: {"face": 0.4, "text": 0.0}
-    reasons        in words, the weightiest first
+    name           one of STATES, or `unknown` if there is too little evidence
+    confidence     0 (no evidence) to 1
+    probabilities  probabilities of STATES, in that order; their sum is 1
+    channels       weight of each channel, 0 (no evidence) to 1: {"face": 0.4, "text": 0.0}
+    reasons        phrases for the player, the strongest reason first
     """
 
     name: Name
@@ -63,17 +64,19 @@ class PlayerState:
 
 
 class StateEstimator:
-    """One player's. Cheap enough to be asked after every frame.
+    """Estimator of one player's state. It is fast enough to be called after every frame.
 
-    classes        of the face model, in the order of its probabilities; None: there is no model, and no face counts
-    class_shares   pi, shares or counts of these classes among the faces that the model learned from; None: equal
+    classes        classes of the face model, in the order of its probabilities; None: no model, faces are not used
+    class_shares   pi: shares or counts of these classes among the faces from which the model learned; None: equal
     expressions    P(class | state) as state -> class -> share; None: expressions.yaml
-    face_seconds   tau of the face channel; text_seconds that of the text channel
-    face_weight    w of the face channel; text_weight that of the text channel
-    unknown_below  least confidence for which a state is named, 0 to 1
+    face_seconds   tau of the face channel
+    text_seconds   tau of the text channel
+    face_weight    w of the face channel
+    text_weight    w of the text channel
+    unknown_below  minimum confidence at which a state is named, 0 to 1
 
-    Times are seconds on any clock that starts anywhere. Where it goes back, time stands still for one call; a call
-    at a time that is no number changes nothing.
+    Times are seconds of any clock. If the clock goes back, that call counts as no time; a call with a time that is
+    NaN or infinite changes nothing.
     """
 
     def __init__(
@@ -98,15 +101,15 @@ class StateEstimator:
         self._looked = self._seen = -math.inf
 
     def see(self, now: float, probabilities: Sequence[float] | np.ndarray | None, *, quality: float = 1.0) -> None:
-        """A look at the camera's picture.
+        """Add one look at an image of the camera.
 
-        probabilities  (K,) of `classes`; None: no face, or none that can be judged
-        quality        how far the look is to be trusted, 0 (a doubtful face: as none at all) to 1
+        probabilities  (K,) probabilities of `classes`; None: no face, or no usable face
+        quality        trust in this look, 0 (an uncertain face, which counts like no face) to 1
         """
         if not math.isfinite(now):
             return
         quality = min(max(quality, 0.0), 1.0) if math.isfinite(quality) else 0.0
-        seen = self._checked(probabilities) if quality > 0 else None
+        seen = self._normalised(probabilities) if quality > 0 else None
         if seen is None:
             self._face.fade(now)
         else:
@@ -115,12 +118,12 @@ class StateEstimator:
         self._looked = now
 
     def forget_faces(self) -> None:
-        """The player does not want to be looked at any more: nothing that was seen counts from here on."""
+        """Forget all faces, because the player has withdrawn the consent to the camera."""
         self._face = Channel(self._face.tau, len(self.classes))
         self._looked = self._seen = -math.inf
 
     def read(self, now: float, text: str) -> None:
-        """A text of the player, any length, any language; what says nothing changes nothing."""
+        """Add a text of the player, of any length and language. A text without known phrases changes nothing."""
         if not math.isfinite(now):
             return
         found = reader().read(text)
@@ -129,25 +132,25 @@ class StateEstimator:
             self._words.append((now, found.words))
 
     def estimate(self, now: float) -> PlayerState:
-        """What the player seems to be at `now`, which may lie after the last look; asking changes nothing."""
+        """Return the state at `now`, which may be later than the last look. This changes nothing."""
         face_kept, text_kept = self._face.kept(now), self._text.kept(now)
         face, text = self._weights[0] * face_kept, self._weights[1] * text_kept
         pooled = [face * f + text * t for f, t in zip(self._face.mean, self._text.mean, strict=True)]
         probabilities = softmax(pooled)
         most = max(probabilities)
         confidence = min(max((3 * most - 1) / 2, 0.0), 1.0)
-        place = probabilities.index(most)
+        index = probabilities.index(most)
         known = confidence >= self._unknown_below
         return PlayerState(
-            name=STATES[place] if known else "unknown",
+            name=STATES[index] if known else "unknown",
             confidence=confidence,
             probabilities=probabilities,
             channels={"face": self._face.coverage * face_kept, "text": self._text.coverage * text_kept},
-            reasons=self._reasons(now, place if known else None, face, text),
+            reasons=self._reasons(now, index if known else None, face, text),
         )
 
-    def _checked(self, probabilities: Sequence[float] | np.ndarray | None) -> list[float] | None:
-        """As plain numbers that add up to 1; None where they are no such thing."""
+    def _normalised(self, probabilities: Sequence[float] | np.ndarray | None) -> list[float] | None:
+        """Return the probabilities as numbers with sum 1, or None if they are not a valid distribution."""
         if probabilities is None or len(probabilities) != len(self.classes):
             return None
         values = probabilities.tolist() if isinstance(probabilities, np.ndarray) else probabilities
@@ -164,22 +167,25 @@ class StateEstimator:
             engaged += q * e
         return centred((math.log(frustrated), math.log(bored), math.log(engaged)))
 
-    def _reasons(self, now: float, place: int | None, face: float, text: float) -> tuple[str, ...]:
-        """The channels' reasons, first of the one that speaks loudest for the state at `place`, or for any."""
-        told = [
-            (face * _voice(self._face.mean, place), self._face_reasons(now, place)),
-            (text * _voice(self._text.mean, place), self._text_reasons(now)),
-        ]
-        told.sort(key=lambda part: -part[0])
-        return (*told[0][1], *told[1][1]) or ("nothing seen or read yet",)
+    def _reasons(self, now: float, index: int | None, face: float, text: float) -> tuple[str, ...]:
+        """Return the reasons of both channels, first of the channel with more evidence for STATES[index], or for any.
 
-    def _face_reasons(self, now: float, place: int | None) -> list[str]:
+        None for `index` means any state.
+        """
+        channels = [
+            (face * _strength(self._face.mean, index), self._face_reasons(now, index)),
+            (text * _strength(self._text.mean, index), self._text_reasons(now)),
+        ]
+        channels.sort(key=lambda channel: -channel[0])
+        return (*channels[0][1], *channels[1][1]) or ("nothing seen or read yet",)
+
+    def _face_reasons(self, now: float, index: int | None) -> list[str]:
         reasons = []
         coverage = self._face.coverage * self._face.kept(now)
         if coverage > FADED:
             shares = [share / self._face.coverage for share in self._face.shares]
             weights = (
-                shares if place is None else [q * r[place] / sum(r) for q, r in zip(shares, self._ratios, strict=True)]
+                shares if index is None else [q * r[index] / sum(r) for q, r in zip(shares, self._ratios, strict=True)]
             )
             shown = max(range(len(weights)), key=weights.__getitem__)
             reasons.append(
@@ -195,21 +201,24 @@ class StateEstimator:
         for time, words in reversed(self._words):
             ago = max(now - time, 0.0)
             if math.exp(-ago / self._text.tau) >= FADED:
-                said = ", ".join(f"“{word}”" for word in words[:3])
-                reasons.append(f"you wrote {said}" + (f" {ago:.0f} s ago" if ago >= 1.5 else ""))
+                quoted = ", ".join(f"“{word}”" for word in words[:3])
+                reasons.append(f"you wrote {quoted}" + (f" {ago:.0f} s ago" if ago >= 1.5 else ""))
         return reasons
 
 
 @cache
 def assumed_expressions() -> dict[str, dict[str, float]]:
-    """`expressions.yaml`: state -> class -> share."""
+    """Return `expressions.yaml`: state -> class -> share."""
     return yaml.safe_load((Path(__file__).parent / "expressions.yaml").read_text(encoding="utf-8"))
 
 
 def expression_shares(
     classes: Sequence[str], expressions: Mapping[str, Mapping[str, float]]
 ) -> dict[str, tuple[float, ...]]:
-    """P(class | state) of a model's classes (K,), summing to 1; a class that the table lacks has 1/K in each state."""
+    """Return P(class | state) of a model's classes (K,), with sum 1.
+
+    A class that is missing in the table has 1/K in each state.
+    """
     even = 1 / max(len(classes), 1)
     rows = {}
     for state in STATES:
@@ -224,16 +233,18 @@ def expression_shares(
 def _ratios(
     classes: Sequence[str], class_shares: Sequence[float] | None, expressions: Mapping[str, Mapping[str, float]]
 ) -> list[Evidence]:
-    """P(class | state) / pi(class) as (K, 3)."""
+    """Return P(class | state) / pi(class) as (K, 3)."""
     rows = expression_shares(classes, expressions)
     counts = [1.0] * len(classes) if class_shares is None else [float(share) for share in class_shares]
     if len(counts) != len(classes) or not all(math.isfinite(count) and count >= 0 for count in counts):
-        raise ValueError(f"{len(classes)} classes with shares {class_shares}: expected one of each, 0 or more")
+        raise ValueError(
+            f"class_shares={class_shares}: must be one number of 0 or more for each of {len(classes)} classes"
+        )
     total = sum(counts)
     shares = [max(count / total, RAREST) if total else 1 / len(counts) for count in counts]
-    return [tuple(rows[state][place] / share for state in STATES) for place, share in enumerate(shares)]
+    return [tuple(rows[state][index] / share for state in STATES) for index, share in enumerate(shares)]
 
 
-def _voice(evidence: Evidence, place: int | None) -> float:
-    """How much it says for the state at `place`, or for any."""
-    return max(evidence) if place is None else evidence[place]
+def _strength(evidence: Evidence, index: int | None) -> float:
+    """Return the evidence for STATES[index], or the largest evidence if `index` is None."""
+    return max(evidence) if index is None else evidence[index]

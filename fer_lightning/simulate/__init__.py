@@ -1,1 +1,1 @@
-"""Players drawn by a program, on whom difficulty policies are compared."""
+"""Simulated players, with which difficulty policies are compared."""

@@ -1,18 +1,20 @@
-"""Simulated players under each difficulty policy: what is gained by sensing how a player feels, if they are as assumed.
+"""Compare the difficulty policies on simulated players: how much does an estimate of the player's state help?
+
+The result holds only if players behave as conf/live/simulate.yaml assumes.
 
     python -m fer_lightning.simulate model=outputs/train/seed-0/face.onnx
     python -m fer_lightning.simulate players=200 people.expressivity=0.3
 
-model          an exported file, whose measured mistakes stand between faces and labels; without one nobody has a camera
-players        simulated people (default: 1000); each plays once under every policy
-minutes        of one game (default: 20)
-seed           of everything that is drawn
-workers        processes (default: 2)
-out            folder of the results (default: outputs/simulation); the same command again replaces them
-people.*       what is assumed about the players: see conf/live/simulate.yaml
-sensitivity    false: only as assumed, without what others= tries
+model          exported file; its confusion matrix gives the mistakes of the labels; without it no camera is used
+players        number of simulated people (default: 1000); each plays once under every policy
+minutes        length of one game in minutes (default: 20)
+seed           seed of all random numbers
+workers        number of processes (default: 2)
+out            folder of the results (default: outputs/simulation); the same command replaces the results
+people.*       assumptions about the players; see conf/live/simulate.yaml
+sensitivity    false: use only these assumptions, without the other assumptions in `others`
 
-It writes simulation.png, index.html, table.md, table.csv and summary.json. No torch is needed.
+It writes simulation.png, index.html, table.md, table.csv and summary.json. It does not need torch.
 """
 
 import shlex
@@ -54,7 +56,7 @@ SHARES = (
     "texts_about_state",
     "texts_misleading",
 )
-# Which make no difference where nobody has a camera.
+# Assumptions that have no effect without a camera.
 OF_FACES = {
     "expressivity",
     "expressivity_sd",
@@ -73,27 +75,27 @@ ABOVE_0 = ("likeness", "state_seconds", "task_seconds", "expression_seconds", "m
 def main(arguments: list[str] | None = None) -> None:
     overrides = command.typed(COMMAND.program, __doc__, "[model=FILE] [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    with command.failures_in_words("simulate", "No file is half written", again="begins anew"):
+    with command.failures_in_words("simulate", "No file is incomplete", again="starts from the beginning"):
         run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
 
 
 def config(overrides: list[str]) -> DictConfig:
-    """The typed command line; UserError where it cannot be meant."""
+    """Return the config of a command line. Raise UserError for invalid settings."""
     cfg = command.settings(COMMAND, overrides)
     for key in ("players", "minutes", "workers"):
         if cfg[key] < 1:
-            raise UserError(f"{key}={cfg[key]}: expected 1 or more")
+            raise UserError(f"{key}={cfg[key]}: must be 1 or more.")
     people = OmegaConf.to_container(cfg.people)
     _check_people("people", people)
     for name, changed in OmegaConf.to_container(cfg.others).items():
         if not isinstance(changed, dict):
-            raise UserError(f"others.{name}={changed!r}: expected assumptions such as {{expressivity: 0.2}}")
+            raise UserError(f"others.{name}={changed!r}: must be a set of assumptions such as {{expressivity: 0.2}}.")
         _check_people(f"others.{name}", changed)
     return cfg
 
 
 def run(cfg: DictConfig, typed: str) -> None:
-    """Simulate, with a bar on a terminal, write the results and print what came out."""
+    """Simulate with a progress bar on a terminal, write the results and print a summary."""
     from fer_lightning.simulate import report
     from fer_lightning.simulate.people import People
     from fer_lightning.simulate.study import arms, scenarios, simulate
@@ -103,9 +105,9 @@ def run(cfg: DictConfig, typed: str) -> None:
     others = OmegaConf.to_container(cfg.others) if cfg.sensitivity else {}
     if model is None:
         others = {name: changed for name, changed in others.items() if not OF_FACES.issuperset(changed)}
-    print(f"simulating {cfg.players:,} players: 1,000 take about five minutes on two cores", file=sys.stderr)
+    print(f"simulating {cfg.players:,} players; 1,000 players take about 5 minutes on two cores", file=sys.stderr)
     began = time.monotonic()
-    with _bar() as progress:
+    with _progress_bar() as progress:
         results = simulate(
             scenarios(People(**people), others),
             arms(_policies(), faces=model is not None),
@@ -121,7 +123,7 @@ def run(cfg: DictConfig, typed: str) -> None:
         "players": cfg.players,
         "minutes": cfg.minutes,
         "seed": cfg.seed,
-        "model": _about(model),
+        "model": _describe_model(model),
         "seconds": round(time.monotonic() - began),
         "people": people,
         "others": others,
@@ -129,28 +131,30 @@ def run(cfg: DictConfig, typed: str) -> None:
         "cannot": report.CANNOT,
     }
     report.write(Path(cfg.out), results, about)
-    _tell(results, about, Path(cfg.out))
+    _print_summary(results, about, Path(cfg.out))
 
 
 def _check_people(where: str, values: dict[str, Any]) -> None:
+    """Raise UserError for an unknown assumption or a value outside its range."""
     known = [field.name for field in fields(PeopleSettings)]
     for name, value in values.items():
         if name not in known:
             raise UserError(
-                f"{where}.{name}: no such assumption.{nearest(name, known)} They stand in conf/live/simulate.yaml."
+                f"{where}.{name}: no such assumption.{nearest(name, known)} conf/live/simulate.yaml lists all of them."
             )
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e6:
-            raise UserError(f"{where}.{name}={value!r}: expected a number")
+            raise UserError(f"{where}.{name}={value!r}: must be a number of at most 1,000,000.")
         if (name in SHARES and not 0 <= value <= 1) or (name == "face_lost" and not 0 <= value < 1):
-            raise UserError(f"{where}.{name}={value}: a share, 0 to 1{', less than 1' if name == 'face_lost' else ''}")
+            limit = "at least 0 and less than 1" if name == "face_lost" else "from 0 to 1"
+            raise UserError(f"{where}.{name}={value}: must be a share {limit}.")
         if name in ABOVE_0 and value <= 0:
-            raise UserError(f"{where}.{name}={value}: expected more than 0")
+            raise UserError(f"{where}.{name}={value}: must be greater than 0.")
         if value < 0 and name not in ("skill", "surplus"):
-            raise UserError(f"{where}.{name}={value}: expected 0 or more")
+            raise UserError(f"{where}.{name}={value}: must be 0 or more.")
 
 
 def _model(path: str | None) -> "FaceModel | None":
-    """UserError for a file that does not know its mistakes."""
+    """Return the model. Raise UserError if the file has no confusion matrix."""
     if path is None:
         return None
     from fer_lightning.faces.face_model import FaceModel
@@ -158,29 +162,29 @@ def _model(path: str | None) -> "FaceModel | None":
     model = FaceModel(Path(path))
     if model.metadata.confusion is None or not sum(map(sum, model.metadata.confusion)):
         raise UserError(
-            f"model={path}: its metadata has no confusion matrix, because its run has no test rows, so that nobody "
-            f"knows its mistakes. Leave model= out: nobody has a camera then"
+            f"model={path}: the file has no confusion matrix, because its run had no test rows. Use a model that was "
+            "tested, or omit model= to simulate players without a camera."
         )
     return model
 
 
-def _about(model: "FaceModel | None") -> dict[str, Any] | None:
+def _describe_model(model: "FaceModel | None") -> dict[str, Any] | None:
     if model is None:
         return None
     confusion = model.metadata.confusion
-    right = sum(row[place] for place, row in enumerate(confusion)) / sum(map(sum, confusion))
+    right = sum(row[index] for index, row in enumerate(confusion)) / sum(map(sum, confusion))
     return {"name": model.metadata.name, "sha256": model.sha256, "acc": round(right, 4), "confusion": confusion}
 
 
 def _policies() -> dict[str, dict[str, Any]]:
-    """The options of conf/live/policy/."""
+    """Return the options of conf/live/policy/ by name."""
     folder = CONF / "live" / "policy"
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
 
 
 @contextmanager
-def _bar() -> Iterator[Any]:
-    """On a terminal alone."""
+def _progress_bar() -> Iterator[Any]:
+    """Show a progress bar if stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -191,7 +195,7 @@ def _bar() -> Iterator[Any]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _tell(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:
+def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -213,7 +217,7 @@ def _tell(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) 
         sep="\n",
         highlight=False,
     )
-    print(f"\nresults: {out}/index.html   picture: {out}/simulation.png")
+    print(f"\nresults: {out}/index.html   figure: {out}/simulation.png")
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -1,11 +1,11 @@
-"""The picture of a simulation: what each policy reached, minute by minute, and what other assumptions change."""
+"""Figure of a simulation: results of each policy, results by minute, and the effect of other assumptions."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer_lightning.files import replacing
@@ -27,12 +27,12 @@ PANELS = (
 
 
 def draw(results: dict[str, list[Result]], path: Path, title: str) -> None:
-    """`simulation.png`: figures of the first world above; below, minutes and differences in every world."""
+    """Draw `simulation.png`: metrics with the main assumptions above; minutes and other assumptions below."""
     first = next(iter(results.values()))
-    picture = Picture(figsize=(12.5, 4.6 + 0.34 * len(results)), layout="constrained")
-    picture.get_layout_engine().set(h_pad=0.12, w_pad=0.06, hspace=0.05, wspace=0.03)
-    picture.suptitle(title, x=0.012, ha="left", size=13, weight="bold", color=INK)
-    top, bottom = picture.subfigures(2, 1, height_ratios=[0.55 + 0.3 * len(first), 1.6 + 0.34 * len(results)])
+    canvas = Canvas(figsize=(12.5, 4.6 + 0.34 * len(results)), layout="constrained")
+    canvas.get_layout_engine().set(h_pad=0.12, w_pad=0.06, hspace=0.05, wspace=0.03)
+    canvas.suptitle(title, x=0.012, ha="left", size=13, weight="bold", color=INK)
+    top, bottom = canvas.subfigures(2, 1, height_ratios=[0.55 + 0.3 * len(first), 1.6 + 0.34 * len(results)])
     for axes, (name, words, scale) in zip(top.subplots(1, 3, sharey=True), PANELS, strict=True):
         _listed(axes, [arm.arm.name for arm in first])
         style(axes, words)
@@ -45,11 +45,11 @@ def draw(results: dict[str, list[Result]], path: Path, title: str) -> None:
     _minutes(left, first)
     _differences(right, results)
     with replacing(path) as file:
-        picture.savefig(file, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2)
+        canvas.savefig(file, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.2)
 
 
 def _minutes(axes: Axes, results: Sequence[Result]) -> None:
-    style(axes, "Players in flow by minute of the game, % of all who began")
+    style(axes, "Players in flow by minute of the game, % of all players")
     ends = []
     for result in results:
         values = [100 * share for share in result.by_minute]
@@ -65,8 +65,8 @@ def _minutes(axes: Axes, results: Sequence[Result]) -> None:
 
 
 def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
-    """Of time in flow, against performance alone, in every world."""
-    style(axes, "Time in flow against performance alone, points")
+    """Draw the difference in time in flow from the policy `performance`, for every set of assumptions."""
+    style(axes, "Difference in time in flow from performance, points")
     _listed(axes, list(results))
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color=GRID, linewidth=0.8)
@@ -84,7 +84,7 @@ def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
 
 
 def _point(axes: Axes, row: float, figure: Figure, color: str, *, scale: float = 100, small: bool = False) -> None:
-    """A figure as a dot on the line of its interval; with its number unless small."""
+    """Draw a metric as a dot on the line of its interval, with its number unless `small`."""
     if math.isnan(figure.value):
         return
     low, value, high = (scale * end for end in (figure.low, figure.value, figure.high))
@@ -102,12 +102,12 @@ def _listed(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _name_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Names beside the last points, pushed apart where they would overlap."""
+    """Write the names next to the last points, and move them apart if they would overlap."""
     low, high = axes.get_ylim()
     ends = sorted(ends)
     heights = [(value - low) / (high - low) for value, _, _ in ends]
-    for place in range(1, len(heights)):
-        heights[place] = max(heights[place], heights[place - 1] + 0.075)
+    for index in range(1, len(heights)):
+        heights[index] = max(heights[index], heights[index - 1] + 0.075)
     over = max(heights[-1] - 1, 0.0)
     for height, (_, name, color) in zip(heights, ends, strict=True):
         axes.text(1.015, height - over, name, transform=axes.transAxes, color=color, va="center", size=10)

@@ -1,8 +1,8 @@
-"""Simulated players: what is assumed about them, and each one as drawn from that.
+"""Simulated players: the assumptions about them, and each player drawn from these assumptions.
 
-Flow theory (Csikszentmihalyi 1990, Flow) says that somebody whose challenge fits their skill is absorbed, whose
-challenge is too great is anxious, and whose challenge is too small is bored; here: engaged, frustrated, bored. Skill
-and challenge are on one scale, that of the levels. All numbers are assumptions; none was fitted to anything.
+Flow theory (Csikszentmihalyi 1990, Flow) describes three states. People are absorbed if the challenge matches their
+skill, anxious if it is too great, and bored if it is too small. Here these states are called engaged, frustrated and
+bored. Skill and challenge use the same scale, that of the levels. All numbers are assumptions; none was fitted to data.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.state import assumed_expressions, expression_shares
 
-# What is decided by a uniform number of each second.
+# Decisions that each use one uniform random number per second.
 DRAWS = (
     "turn",
     "state",
@@ -32,7 +32,7 @@ DRAWS = (
 
 @dataclass(frozen=True)
 class People:
-    """What is assumed; the values, with what they mean, stand in conf/live/simulate.yaml."""
+    """Assumptions about the players. conf/live/simulate.yaml has the values and describes each of them."""
 
     skill: float
     skill_sd: float
@@ -65,13 +65,13 @@ class People:
 
 @dataclass(frozen=True)
 class Person:
-    """One player, the same under every policy: traits, and all their luck, second by second and task by task.
+    """One player, the same under every policy: personal traits, and all random numbers of the game.
 
-    surplus      by how many levels their skill must exceed the challenge to be comfortable
-    expressions  P(class | state) (3, K), their own
-    patience     they leave when the hazard that they have been through exceeds it
-    draws        uniform numbers of each second, by what they decide: name -> T of them
-    tasks        of each task a uniform number for its success and a factor of its duration
+    surplus      number of levels by which the skill must exceed the challenge for the player to be comfortable
+    expressions  P(class | state) of this player, (3, K)
+    patience     the player leaves when the sum of the hazards exceeds this number
+    draws        uniform random numbers by decision: name -> one per second
+    tasks        for each task a uniform random number for its success and a factor of its duration
     """
 
     skill: float
@@ -85,7 +85,7 @@ class Person:
 
 
 def person(people: People, classes: tuple[str, ...], seconds: int, seed: int, number: int) -> Person:
-    """The player of this number; with other assumptions the same luck, so that what changes is the assumption."""
+    """Return the player with this number. Other assumptions use the same random numbers, so that results are paired."""
     random = np.random.default_rng([seed, number])
     skill, surplus, expressive, quick, talkative = random.standard_normal(5).tolist()
     smiles, patience = random.random(), random.standard_exponential()
@@ -104,9 +104,10 @@ def person(people: People, classes: tuple[str, ...], seconds: int, seed: int, nu
 
 
 def state_shares(people: People, balance: float) -> tuple[float, float, float]:
-    """Of STATES, at `balance` levels of skill above what is comfortable: a softmax of straight lines.
+    """Return the probabilities of STATES if the skill is `balance` levels above the comfortable skill.
 
-    Engaged has 0, bored sharpness (balance - tolerance), frustrated sharpness (-balance - tolerance).
+    They are a softmax with these logits: engaged 0, bored sharpness * (balance - tolerance), frustrated
+    sharpness * (-balance - tolerance).
     """
     bored = math.exp(min(people.sharpness * (balance - people.tolerance), 50.0))
     frustrated = math.exp(min(people.sharpness * (-balance - people.tolerance), 50.0))
@@ -115,18 +116,18 @@ def state_shares(people: People, balance: float) -> tuple[float, float, float]:
 
 
 def success(people: People, skill: float, level: int) -> float:
-    """The chance to solve a task: logistic in skill minus challenge (Rasch 1960)."""
+    """Return the probability to solve a task: logistic in skill minus challenge (Rasch 1960)."""
     return 1 / (1 + math.exp(-people.slope * (skill - level)))
 
 
 def _expressions(
     people: People, classes: tuple[str, ...], expressive: float, smiles: bool, random: np.random.Generator
 ) -> list[list[float]]:
-    """A person's own P(class | state): the assumed table seen through their character.
+    """Return P(class | state) of one person, drawn around the assumed table.
 
-    With the chance of their expressivity their face shows the state, by a row drawn around the assumed one; else it is
-    their face at rest, whatever the state, drawn around the mean of the rows. Who smiles when frustrated shows then the
-    expressions of joy as often as others those of anger and frustration, and the other way round.
+    With the probability `expressivity` the face shows the state: its row is drawn around the assumed row. Otherwise it
+    shows the same resting face in every state, drawn around the mean of the rows. A person who smiles when frustrated
+    has the shares of happiness and of anger and frustration swapped in that state.
     """
     if not classes:
         return []
@@ -141,8 +142,8 @@ def _expressions(
 
 
 def _smiling(row: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    bitter = [place for place, name in enumerate(classes) if name in ("angry", "frustration")]
-    happy = [place for place, name in enumerate(classes) if name == "happy"]
+    bitter = [index for index, name in enumerate(classes) if name in ("angry", "frustration")]
+    happy = [index for index, name in enumerate(classes) if name == "happy"]
     if not bitter or not happy:
         return row
     changed = row.copy()

@@ -1,4 +1,4 @@
-"""One simulated player under one policy, second by second, with the real estimator, policies and controller."""
+"""Simulate one player under one policy, second by second, with the real estimator, policies and controller."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,13 @@ KNOWN = tuple(
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to adapt. `policy`: an option of conf/live/policy/; `oracle`: it is told the true state."""
+    """One kind of adaptation.
+
+    policy  option of conf/live/policy/
+    faces   True: the policy uses the camera
+    texts   True: the policy uses typed texts
+    oracle  True: the policy receives the true state
+    """
 
     name: str
     policy: dict[str, Any]
@@ -33,7 +39,17 @@ class Arm:
 
 @dataclass
 class Session:
-    """What became of it. Seconds; `by_minute`: seconds in flow of each minute; `named`: seconds with a named state."""
+    """Result of one game; times are in seconds.
+
+    flow       time in flow
+    played     time until the end of the game or until the player left
+    left       True if the player left before the end
+    changes    number of changes of level
+    reversals  number of changes against the direction of the change before
+    named      time with a named state
+    right      time with the right state
+    by_minute  time in flow in each minute
+    """
 
     flow: int = 0
     played: int = 0
@@ -46,7 +62,7 @@ class Session:
 
 
 def play(people: People, person: Person, arm: Arm, model: Recognition | None, minutes: int) -> Session:
-    """`minutes` of a game, or less where the player leaves. The state begins as what the first level makes of them."""
+    """Play `minutes` of a game, or fewer if the player leaves. The first state is drawn at the first level."""
     controller = Controller(policy(arm.policy))
     sensed = _sensing(people, person, arm, model)
     skill, hazard, now_state, task = person.skill, 0.0, None, 0
@@ -83,7 +99,7 @@ def play(people: People, person: Person, arm: Arm, model: Recognition | None, mi
 
 
 def _sensing(people: People, person: Person, arm: Arm, model: Recognition | None) -> Callable[[int, int], PlayerState]:
-    """(second, true state) -> what the policy is told."""
+    """Return a function from (second, true state) to the state that the policy receives."""
     if arm.oracle:
         return lambda second, state: KNOWN[state]
     if not (arm.faces or arm.texts):

@@ -1,4 +1,4 @@
-"""The files of a simulation: table.csv, table.md, summary.json, simulation.png and a page with all of it."""
+"""Write the files of a simulation: table.csv, table.md, summary.json, simulation.png and a page with all results."""
 
 import base64
 import csv
@@ -15,37 +15,38 @@ from fer_lightning.pages.templates import environment
 from fer_lightning.simulate.figures import COLORS, draw
 from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, FIGURES, Figure, Result
 
-LEAST_PLAYERS = 30  # for an interval by resampling them
+LEAST_PLAYERS = 30  # minimum number of players for an interval by resampling
 SHOWS = (
-    "It shows whether sensing, policy and controller work together, how much a policy could gain if it knew the "
-    "player's true state (the oracle), how much of that the sensors lose, and which assumptions matter."
+    "The simulation shows whether sensors, policy and controller work together. It shows how much a policy could gain "
+    "if it knew the player's true state (the oracle), how much of this gain the sensors lose, and which assumptions "
+    "matter."
 )
 CANNOT = (
-    "It cannot show that any of this helps people. The players behave as we assumed: that skill and challenge make the "
-    "state, that faces and texts follow the state as often as conf/live/simulate.yaml says, and that leaving follows "
-    "from the state. The intervals speak of the luck of the draw, not of these assumptions. A study with people would "
-    "have to show it."
+    "The simulation cannot show that adaptation helps people. The players behave as we assumed: skill and challenge "
+    "determine the state, faces and texts show the state as often as conf/live/simulate.yaml says, and the state "
+    "determines who leaves. The intervals describe random variation between players, not the uncertainty of these "
+    "assumptions. Only a study with people can show whether adaptation helps."
 )
-# figure -> column, factor, digits
+# metric -> column, factor, digits
 COLUMNS = {
     "flow": ("time in flow, %", 100, 1),
     "left": ("left, %", 100, 1),
     "reversals": ("turns per 10 min", 1, 2),
     "changes": ("changes per 10 min", 1, 2),
     "named": ("state named, %", 100, 0),
-    "right": ("of these right, %", 100, 0),
+    "right": ("named state right, %", 100, 0),
 }
 WORDS = {
-    "fixed": "the level stays where it began",
-    BASELINE: "the share of solved tasks alone",
-    "affect": "solved tasks, face and texts",
-    "affect, camera off": "solved tasks and texts",
-    "oracle": "as affect, but told the true state at every moment",
+    "fixed": "the level never changes",
+    BASELINE: "uses only the share of solved tasks",
+    "affect": "uses solved tasks, faces and texts",
+    "affect, camera off": "uses solved tasks and texts",
+    "oracle": "like affect, but knows the true state at every moment",
 }
 
 
 def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any]) -> None:
-    """All of them. `about`: settings, model and command, as summary.json begins."""
+    """Write all files into `folder`. `about` holds settings, model and command, the first keys of summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{about['players']:,} simulated players, {about['minutes']} minutes each, mean and 95 % interval"
     draw(results, folder / "simulation.png", title)
@@ -57,16 +58,17 @@ def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any])
 
 
 def verdicts(results: dict[str, list[Result]], players: int) -> list[str]:
-    """What the first world says of each policy against performance alone, and of the camera, in sentences."""
+    """Return one sentence per policy, and one for the camera: the difference in time in flow and its verdict."""
     if players < LEAST_PLAYERS:
         return [
-            f"From {players:,} of them nothing follows: it takes {LEAST_PLAYERS} and, for small differences, 1,000."
+            f"{players:,} players are too few for a conclusion. Use at least {LEAST_PLAYERS}, and 1,000 for small "
+            "differences."
         ]
     found = {result.arm.name: result for result in next(iter(results.values()))}
     sentences = []
     for name, result in found.items():
         if name != BASELINE:
-            sentences.append(_verdict(name, result.differences["flow"], "performance alone"))
+            sentences.append(_verdict(name, result.differences["flow"], BASELINE))
         if result.by_camera:
             sentences.append(_verdict("the camera", result.by_camera["flow"], BLIND))
     return sentences
@@ -74,7 +76,7 @@ def verdicts(results: dict[str, list[Result]], players: int) -> list[str]:
 
 def _verdict(name: str, one: Figure, other: str) -> str:
     verdict = ("a gain" if one.value > 0 else "a loss") if one.shown else "no difference is shown"
-    return f"{name}: {difference(one)} points of time in flow against {other}: {verdict}."
+    return f"{name}: {difference(one)} points of time in flow compared with {other}: {verdict}."
 
 
 def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
@@ -82,13 +84,14 @@ def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
     parts = [
         "# Simulated players",
         f"`{about['command']}`",
-        f"{about['players']:,} players of {about['minutes']} minutes under each policy, the same ones, seed "
-        f"{about['seed']}. {face_words(about)} Mean, in brackets the 95 % interval over players.",
+        f"The same {about['players']:,} players play {about['minutes']} minutes under each policy, seed "
+        f"{about['seed']}. {face_words(about)} The table shows means, with 95 % intervals over players in brackets. "
+        "A turn is a change of level against the direction of the previous change.",
         _table(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
         *verdicts(results, about["players"]),
-        f"Against {BASELINE} alone, in points; turns per 10 min:",
+        f"Differences from {BASELINE}, in percentage points, and in turns per 10 min:",
         _table(["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
-        "Time in flow against performance alone, in points, if the players were others "
+        f"Difference in time in flow from {BASELINE}, in percentage points, under other assumptions "
         "(each with a quarter of the players):",
         _table(["assumption", "performance, %", *_sensing(first)], _world_rows(results)),
         SHOWS,
@@ -99,15 +102,15 @@ def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
 
 def face_words(about: dict[str, Any]) -> str:
     if about["model"] is None:
-        return "No model was given, so nobody has a camera."
+        return "No model is set, so that no player has a camera."
     return (
-        f"Faces are seen through the mistakes that {about['model']['name']} made on its test rows "
-        f"({100 * about['model']['acc']:.1f} % right)."
+        f"Mistakes of the face labels are drawn from the confusion matrix of {about['model']['name']} on its test rows "
+        f"(accuracy {100 * about['model']['acc']:.1f} %)."
     )
 
 
 def shown(figure: Figure, name: str) -> str:
-    """`44.9 [43.5, 46.2]`, or a dash."""
+    """Return a value with its interval, such as `44.9 [43.5, 46.2]`, or a dash for NaN."""
     _, scale, digits = COLUMNS[name]
     if math.isnan(figure.value):
         return "–"
@@ -116,7 +119,7 @@ def shown(figure: Figure, name: str) -> str:
 
 
 def difference(figure: Figure, scale: float = 100, digits: int = 1) -> str:
-    """`+1.0 [+0.2, +1.8]`"""
+    """Return a difference with its interval, such as `+1.0 [+0.2, +1.8]`, or a dash for NaN."""
     if math.isnan(figure.value):
         return "–"
     value, low, high = (f"{scale * end:+.{digits}f}" for end in (figure.value, figure.low, figure.high))
@@ -164,7 +167,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _csv(results: dict[str, list[Result]]) -> str:
-    """A row for each world, policy and figure, and for each difference from performance alone."""
+    """Return a table with one row per set of assumptions, policy and metric or difference."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["world", "policy", "figure", "value", "low", "high"])
@@ -179,7 +182,7 @@ def _csv(results: dict[str, list[Result]]) -> str:
 
 
 def _plain(result: Result) -> dict[str, Any]:
-    """For JSON, which has no NaN."""
+    """Return a result as plain values for JSON, with None instead of NaN."""
     figures, differences, by_camera = (
         {name: {end: None if math.isnan(value) else round(value, 6) for end, value in asdict(figure).items()}
          for name, figure in part.items()}
@@ -197,14 +200,14 @@ def _plain(result: Result) -> dict[str, Any]:
 
 def _page(folder: Path, results: dict[str, list[Result]], about: dict[str, Any]) -> str:
     first = next(iter(results.values()))
-    picture = base64.b64encode((folder / "simulation.png").read_bytes()).decode()
+    figure = base64.b64encode((folder / "simulation.png").read_bytes()).decode()
     return (
         environment()
         .get_template("simulation.html")
         .render(
             about=about,
             faces=face_words(about),
-            picture=f"data:image/png;base64,{picture}",
+            picture=f"data:image/png;base64,{figure}",
             policies=[(result.arm.name, COLORS[result.arm.name], WORDS[result.arm.name]) for result in first],
             verdicts=verdicts(results, about["players"]),
             figures=(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),

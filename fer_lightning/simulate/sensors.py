@@ -1,4 +1,4 @@
-"""What the sensors make of a simulated player: looks at a face through a model's measured mistakes, and typed texts."""
+"""Sensors for a simulated player: a camera with the measured mistakes of a model, and typed texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from fer_lightning.simulate.people import People, Person
 
 @dataclass(frozen=True)
 class Recognition:
-    """A face model as its confusion matrix tells it.
+    """Face model, described by its confusion matrix.
 
-    classes  its K classes
-    shares   (K,) of the true classes
-    given    (K, K) cumulative: the label, by the true class
-    says     (K, K) by the label: P(true class | label), which is all that the label can tell
+    classes  K classes
+    shares   (K,) shares of the true classes
+    given    (K, K) cumulative P(label | true class), one row per true class
+    says     (K, K) P(true class | label), one row per label; it serves as the model's output
     """
 
     classes: tuple[str, ...]
@@ -30,7 +30,7 @@ class Recognition:
 
 
 def recognition(classes: Sequence[str], confusion: Sequence[Sequence[int]], mistakes: float = 1.0) -> Recognition:
-    """Of test rows counted as true class by label; of its mistakes only the share `mistakes` happens, 0 to 1."""
+    """Return the model of a confusion matrix (true class by label). Only a share `mistakes` of its errors happens."""
     counts = np.asarray(confusion, float)
     rows = counts.sum(axis=1)
     rates = np.divide(counts, rows[:, None], out=np.eye(len(rows)), where=rows[:, None] > 0)
@@ -43,7 +43,7 @@ def recognition(classes: Sequence[str], confusion: Sequence[Sequence[int]], mist
 
 
 class Camera:
-    """One player's face, a look a second: expressions last, labels stay wrong for a while, faces go missing."""
+    """Camera of one player, one look per second: expressions last, wrong labels persist, the face may be absent."""
 
     def __init__(self, people: People, person: Person, model: Recognition) -> None:
         self._people, self._draws, self._model = people, person.draws, model
@@ -52,7 +52,7 @@ class Camera:
         self._lost = False
 
     def look(self, second: int, state: int) -> tuple[list[float] | None, float]:
-        """The model's probabilities and the quality of the look; None where there is no face."""
+        """Return the model's probabilities, None without a face, and the quality of the look."""
         people, draws = self._people, self._draws
         if self._expression < 0 or draws["show"][second] < 1 / people.expression_seconds:
             self._expression = _drawn(self._shown[state], draws["expression"][second])
@@ -68,7 +68,7 @@ class Camera:
 
 
 def written(people: People, person: Person, second: int, state: int) -> str | None:
-    """What the player types in this second, if anything: about their state, misleading, or chat."""
+    """Return the text that the player types in this second, or None. It is about the state, misleading, or chat."""
     draws = person.draws
     if draws["write"][second] >= person.texts_per_minute / 60:
         return None
@@ -86,12 +86,12 @@ def written(people: People, person: Person, second: int, state: int) -> str | No
 
 @cache
 def texts() -> dict[str, list[str]]:
-    """`texts.yaml`: state, or chat -> sentences."""
+    """Return `texts.yaml`: state or "chat" -> sentences."""
     return yaml.safe_load((Path(__file__).parent / "texts.yaml").read_text(encoding="utf-8"))
 
 
 def _drawn(cumulative: list[float], uniform: float) -> int:
-    for place, bound in enumerate(cumulative):
+    for index, bound in enumerate(cumulative):
         if uniform < bound:
-            return place
+            return index
     return len(cumulative) - 1

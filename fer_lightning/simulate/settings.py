@@ -1,4 +1,4 @@
-"""What `python -m fer_lightning.simulate` takes, typed: a wrong key or type is refused while the config is composed."""
+"""Types of the settings of `python -m fer_lightning.simulate`. Hydra refuses an unknown key or a wrong type."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 @dataclass
 class PeopleSettings:
-    """The fields of people.People, by the same names; what they mean stands in conf/live/simulate.yaml."""
+    """Fields of people.People with the same names. conf/live/simulate.yaml describes each of them."""
 
     skill: float = MISSING
     skill_sd: float = MISSING
@@ -41,12 +41,14 @@ class PeopleSettings:
 
 @dataclass
 class SimulateSettings:
-    model: str | None = MISSING  # an exported file, for its confusion matrix
-    players: int = MISSING  # simulated people
-    minutes: int = MISSING  # of one game
-    seed: int = MISSING  # of everything that is drawn
-    workers: int = MISSING  # processes
+    """Settings of the simulation."""
+
+    model: str | None = MISSING  # exported file with a confusion matrix
+    players: int = MISSING  # number of simulated people
+    minutes: int = MISSING  # length of one game in minutes
+    seed: int = MISSING  # seed of all random numbers
+    workers: int = MISSING  # number of processes
     out: str = MISSING  # folder of the results
-    people: PeopleSettings = field(default_factory=PeopleSettings)  # assumptions
-    sensitivity: bool = MISSING  # whether other assumptions are tried too
-    others: dict[str, Any] = MISSING  # name -> assumptions that are other than those
+    people: PeopleSettings = field(default_factory=PeopleSettings)  # assumptions about the players
+    sensitivity: bool = MISSING  # True: also try the other assumptions
+    others: dict[str, Any] = MISSING  # name -> changed assumptions

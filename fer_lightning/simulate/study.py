@@ -1,8 +1,8 @@
-"""All players under all policies, in several processes, and under other assumptions; figures with their intervals.
+"""Simulate all players under all policies and assumptions in several processes, and compute metrics with intervals.
 
 The players are the same under every policy (common random numbers), so that differences are paired. Intervals come from
-resampling players; each policy's figures see the same resamples. They speak of the luck of the draw, not of whether the
-assumptions hold. The policies' own settings were tried out on 160 to 300 players of seed 1.
+resampling the players, with the same resamples for every policy. They describe random variation between players, not
+the uncertainty of the assumptions. The settings of the policies were chosen with 160 to 300 players of seed 1.
 """
 
 import multiprocessing
@@ -22,10 +22,10 @@ from fer_lightning.simulate.sensors import recognition
 from fer_lightning.statistics.bootstrap import RESAMPLES, interval
 
 BASELINE, SEEING, BLIND = "performance", "affect", "affect, camera off"
-PART = 2  # players of one job
-LEAST_SHARE = 4  # of the players, one in so many plays under other assumptions
-REVERSALS = 600  # seconds
-# name -> (numerator, denominator) as fields of Session; None: planned seconds, 1: players
+PART = 2  # number of players per job
+LEAST_SHARE = 4  # one of this many players also plays under other assumptions
+REVERSALS = 600  # seconds; unit of time of the rates
+# metric -> (numerator, denominator) as fields of Session; None: planned seconds, 1: players
 FIGURES = {
     "flow": ("flow", None),
     "left": ("left", 1),
@@ -41,7 +41,7 @@ Confusion = tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]  # classes, coun
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its 95 % interval; NaN where there is none."""
+    """Value of a metric with its 95 % interval; NaN if it is undefined."""
 
     value: float
     low: float
@@ -49,17 +49,18 @@ class Figure:
 
     @property
     def shown(self) -> bool:
-        """As a difference: its interval leaves out 0."""
+        """True if the interval of a difference excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Result:
-    """Of one policy.
+    """Results of one policy.
 
-    figures      by name; `differences`: from performance alone
-    by_camera    difference from the same policy without the camera; none where there is nothing to compare
-    by_minute    share in flow of each minute
+    figures      metrics by name
+    differences  differences from the policy `performance`
+    by_camera    differences from the same policy without the camera; empty without such a policy
+    by_minute    share of players in flow in each minute
     """
 
     arm: Arm
@@ -71,6 +72,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
+    """A few players who play under every policy, in one process."""
+
     people: People
     confusion: Confusion | None
     arms: tuple[Arm, ...]
@@ -79,7 +82,7 @@ class Job:
     numbers: range
 
     def run(self) -> list[list[Session]]:
-        """The sessions of these players, by player and arm."""
+        """Return the sessions of these players, by player and arm."""
         classes, counts = self.confusion or ((), ())
         model = recognition(classes, counts, self.people.mistakes) if self.confusion else None
         sessions = []
@@ -90,7 +93,7 @@ class Job:
 
 
 def arms(policies: Mapping[str, dict[str, Any]], *, faces: bool) -> tuple[Arm, ...]:
-    """What is compared. `policies`: the options of conf/live/policy/; `faces`: whether there is a face model."""
+    """Return the arms to compare. `policies` are the options of conf/live/policy/; `faces`: a face model is set."""
     affect = policies["affect"]
     with_faces = (Arm(SEEING, affect, faces=True, texts=True),) if faces else ()
     return (
@@ -103,7 +106,7 @@ def arms(policies: Mapping[str, dict[str, Any]], *, faces: bool) -> tuple[Arm, .
 
 
 def scenarios(people: People, others: Mapping[str, Mapping[str, float]]) -> dict[str, People]:
-    """The assumptions, under "as assumed", and what else is tried."""
+    """Return the assumptions by name: the main ones as "as assumed", then the others."""
     changed = {name.replace("_", " "): replace(people, **values) for name, values in others.items()}
     return {"as assumed": people} | changed
 
@@ -119,13 +122,14 @@ def simulate(
     workers: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, list[Result]]:
-    """Results by world and arm; the first world with all players, the others with a quarter of them.
+    """Return the results by set of assumptions (world) and arm.
 
-    The same for any number of workers. `progress` hears of players done, of all.
+    The first world uses all players, the others a quarter of them. The number of workers does not change the results.
+    `progress` is called with the numbers of finished players and of all players.
     """
     jobs = []
-    for place, (name, people) in enumerate(worlds.items()):
-        count = players if place == 0 else max(players // LEAST_SHARE, 1)
+    for index, (name, people) in enumerate(worlds.items()):
+        count = players if index == 0 else max(players // LEAST_SHARE, 1)
         for first in range(0, count, PART):
             numbers = range(first, min(first + PART, count))
             jobs.append((name, Job(people, confusion, arms, minutes, seed, numbers)))
@@ -140,12 +144,12 @@ def simulate(
 def summarised(
     sessions: Sequence[Sequence[Session]], arms: Sequence[Arm], minutes: int, seed: int, resamples: int = RESAMPLES
 ) -> list[Result]:
-    """Of sessions by player and arm."""
+    """Return the results of sessions by player and arm."""
     random = np.random.default_rng([seed, 2])
     players = len(sessions)
     weights = random.multinomial(players, [1 / players] * players, size=resamples)
     weights = np.vstack([np.ones((1, players)), weights])
-    ratios = [_ratios([row[place] for row in sessions], minutes, weights) for place in range(len(arms))]
+    ratios = [_ratios([row[index] for row in sessions], minutes, weights) for index in range(len(arms))]
     by_name = {arm.name: ratio for arm, ratio in zip(arms, ratios, strict=True)}
     return [
         Result(
@@ -153,14 +157,14 @@ def summarised(
             figures={name: _figure(samples) for name, samples in ratio.items()},
             differences=_differences(ratio, by_name[BASELINE]),
             by_camera=_differences(ratio, by_name[BLIND]) if arm.name == SEEING and BLIND in by_name else {},
-            by_minute=(np.array([row[place].by_minute for row in sessions]).mean(axis=0) / 60).tolist(),
+            by_minute=(np.array([row[index].by_minute for row in sessions]).mean(axis=0) / 60).tolist(),
         )
-        for place, (arm, ratio) in enumerate(zip(arms, ratios, strict=True))
+        for index, (arm, ratio) in enumerate(zip(arms, ratios, strict=True))
     ]
 
 
 def _ratios(sessions: Sequence[Session], minutes: int, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Each figure (R + 1,): of all players, then of the resamples; NaN where it is 0 / 0."""
+    """Return each metric (R + 1,): for all players, then for each resample; NaN for 0 / 0."""
     found = {}
     for name, (part, whole) in FIGURES.items():
         over = weights @ np.array([getattr(one, part) for one in sessions], float)
@@ -182,24 +186,24 @@ def _figure(samples: np.ndarray) -> Figure:
 
 
 def _in_processes(jobs: Sequence[Job], workers: int, progress: Callable[[int, int], None]) -> list[list[list[Session]]]:
-    """The jobs' results in their order."""
+    """Return the results of the jobs, in the same order."""
     total, done = sum(len(job.numbers) for job in jobs), 0
     results: list[Any] = [None] * len(jobs)
     progress(0, total)
     if workers == 1:
-        for place, job in enumerate(jobs):
-            results[place] = job.run()
+        for index, job in enumerate(jobs):
+            results[index] = job.run()
             done += len(job.numbers)
             progress(done, total)
         return results
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
-        places = {pool.submit(job.run): place for place, job in enumerate(jobs)}
+        indices = {pool.submit(job.run): index for index, job in enumerate(jobs)}
         try:
-            for future in as_completed(places):
-                place = places[future]
-                results[place] = future.result()
-                done += len(jobs[place].numbers)
+            for future in as_completed(indices):
+                index = indices[future]
+                results[index] = future.result()
+                done += len(jobs[index].numbers)
                 progress(done, total)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -208,7 +212,7 @@ def _in_processes(jobs: Sequence[Job], workers: int, progress: Callable[[int, in
 
 
 def _follow_parent() -> None:
-    """Ctrl-C is the parent's to answer; where it is killed, so is this process."""
+    """Ignore Ctrl-C, which the parent process handles, and end this process if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,1 +1,1 @@
-"""What the pages on this machine share: who is let in, which files they are made of, where they listen."""
+"""Shared parts of the local pages: access control, static files, and the listening socket."""

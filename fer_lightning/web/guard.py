@@ -1,4 +1,4 @@
-"""Who is let in: the browser that has the printed address, at a name that is ours, from a page of our own."""
+"""Access control of the local pages: it checks the token, the host name and the origin of each request."""
 
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +17,7 @@ HEADERS = {
 
 
 def content_security_policy(*, images: str = "'self'", connections: str = "'self'") -> str:
-    """Which forbids the browser to load anything from elsewhere, and every script that is no file of ours."""
+    """Return a policy that lets the browser load only files of this server, and run only scripts from its files."""
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src {connections}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -26,17 +26,19 @@ def content_security_policy(*, images: str = "'self'", connections: str = "'self
 
 
 class Guard:
-    """Answers only this machine's own page, with headers that keep the browser to it; HTTP and WebSocket alike.
+    """Middleware that accepts only allowed requests, HTTP and WebSocket, and adds security headers to every answer.
 
-    Host must be ours, so that no name that a stranger points at this machine reaches it. All that is not public takes
-    the token: in the cookie that the printed address sets or, for programs, where `allowed_by` finds it. What changes
-    anything, and every WebSocket that a browser opens, must come from a page of this origin.
+    - The Host header must be one of `hosts`. A foreign name that resolves to this machine is therefore refused.
+    - Every path that is not public needs the token: in the cookie that the printed address sets, or, for programs, as
+      `programs` describes.
+    - Every request that changes something, and every WebSocket of a browser, must come from a page of this origin.
 
-    hosts     what the Host header may be, with the port
-    public    whether a path is open without the token: the pages' own files
-    page      what a refusal calls this: "the review page"
-    programs  whether a program may show the token as a Bearer, or in the address of a WebSocket
-    headers   of every answer, beside HEADERS
+    hosts     allowed values of the Host header, with the port
+    cookie    name of the cookie with the token
+    public    returns True for a path that needs no token: the files of the pages
+    page      name of this page in a refusal, such as "the review page"
+    programs  True: a program may send the token as a Bearer token or in the address of a WebSocket
+    headers   headers of every answer, in addition to HEADERS
     """
 
     def __init__(
@@ -75,27 +77,31 @@ class Guard:
         request = HTTPConnection(scope)
         host, path = request.headers.get("host", ""), request.url.path
         if host not in self.hosts:
-            return PlainTextResponse(f"Host {host!r}: this page answers at {', '.join(sorted(self.hosts))} alone.", 400)
+            words = f"Host {host!r} is not allowed. Open this page at {' or '.join(sorted(self.hosts))}."
+            return PlainTextResponse(words, 400)
         if self._foreign(scope, request.headers, host):
-            return refusal(403, f"This does not come from {self.page}.")
+            return refusal(403, f"This request does not come from {self.page}.")
         if not self.public(path) and not self._allowed(request):
-            return refusal(401, "Open the address that the terminal printed.")
+            return refusal(401, "The token is missing or wrong. Open the address that the terminal printed.")
         return None
 
     @staticmethod
     def _foreign(scope: Scope, headers: Headers, host: str) -> bool:
-        """Programs send no Origin; a browser sends it with every WebSocket and with all that changes anything."""
+        """Return True for a request of a foreign page.
+
+        Programs send no Origin. Browsers send it with every WebSocket and with every request that changes something.
+        """
         if scope["type"] == "websocket":
             return "origin" in headers and not _same_origin(headers, host)
         return scope["method"] not in ("GET", "HEAD") and not _same_origin(headers, host)
 
     def _allowed(self, request: HTTPConnection) -> bool:
-        shown = [request.cookies.get(self.cookie)]
+        tokens = [request.cookies.get(self.cookie)]
         if self.programs:
-            kind, _, word = request.headers.get("authorization", "").partition(" ")
-            shown.append(word if kind.lower() == "bearer" else None)
-            shown.append(request.query_params.get("token") if request.scope["type"] == "websocket" else None)
-        return any(equal(word, self.token) for word in shown)
+            kind, _, token = request.headers.get("authorization", "").partition(" ")
+            tokens.append(token if kind.lower() == "bearer" else None)
+            tokens.append(request.query_params.get("token") if request.scope["type"] == "websocket" else None)
+        return any(equal(token, self.token) for token in tokens)
 
 
 def _same_origin(headers: Headers, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The safeguards hold for any policy: bounds, one step at a time, cooldown, the player's word, the switch."""
+"""The limits hold for any policy: bounds, one step at a time, cooldown, the player's own choice, the switch."""
 
 import math
 import random
@@ -17,7 +17,7 @@ STATE = PlayerState("unknown", 0.0, (1 / 3, 1 / 3, 1 / 3), {"face": 0.0, "text":
 
 
 class Moody:
-    """Proposes whatever it likes, also what the contract forbids."""
+    """Policy with random proposals, including proposals that the contract forbids."""
 
     def __init__(self, seed: int, least: int = -1, most: int = 1) -> None:
         self.random, self.least, self.most, self.asked = random.Random(seed), least, most, 0
@@ -36,7 +36,7 @@ class Always:
 
 
 def played(controller: Controller, seconds: int, task: int = 5, first: int = 0):
-    """(second, decision) of a game in which a task ends every `task` seconds."""
+    """Yield (second, decision) of a game in which a task ends every `task` seconds."""
     for now in range(first, first + seconds):
         if now % task == 0:
             controller.outcome(Outcome(now, True, task, controller.level))
@@ -136,7 +136,7 @@ def test_the_players_word_works_with_adaptation_off_and_ends_at_the_ends():
     controller = Controller(Always(1), levels=3, start=2, adapt=False)
     assert controller.override(1).level == 3
     last = controller.override(1)
-    assert (last.level, last.change, last.reason) == (3, 0, "This is the hardest level already.")
+    assert (last.level, last.change, last.reason) == (3, 0, "This is already the hardest level.")
     assert [controller.override(-1).level for _ in range(3)] == [2, 1, 1]
 
 
@@ -179,7 +179,7 @@ def test_the_policy_is_shown_what_a_level_feels_like_and_each_level_anew():
 
 @pytest.mark.parametrize("wrong", [{"levels": 0}, {"reversal": 0.5}, {"cooldown_seconds": -1}, {"min_tasks": -1}])
 def test_settings_that_cannot_be_meant_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="must be"):
         Controller(Always(0), **wrong)
 
 

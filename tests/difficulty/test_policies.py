@@ -1,4 +1,4 @@
-"""What each policy proposes, and that any of them is calm and speaks in sentences."""
+"""The proposals of each policy: none of them switches back and forth, and all of them give a reason as a sentence."""
 
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ def player(probabilities: tuple[float, float, float]) -> PlayerState:
 
 
 def tasks(results: str, level: int = 3) -> list[Outcome]:
-    """Of a word of + (solved) and - (not)."""
+    """Return tasks from a string of + (solved) and - (not solved)."""
     return [Outcome(10.0 * place, letter == "+", 10.0, level) for place, letter in enumerate(results)]
 
 
@@ -49,7 +49,7 @@ def test_every_policy_proposes_one_step_and_a_sentence(path, results, state):
 @settings(deadline=None, max_examples=40)
 @given(results=st.sampled_from(["+", "-", "+++-", "+-", "+--"]), state=probabilities)
 def test_under_constant_input_no_policy_swings(path, results, state):
-    """The same state and the same pattern of solved tasks on every level: the level goes one way, or nowhere."""
+    """With a constant state and pattern of solved tasks, the level changes in only one direction or not at all."""
     controller = Controller(policy(yaml.safe_load(path.read_text())), start=5)
     changes = []
     for second in range(600):
@@ -72,7 +72,7 @@ def test_performance_follows_success(results, change):
 @settings(deadline=None)
 @given(st.text("+-", max_size=12), probabilities)
 def test_an_unknown_state_leaves_performance(results, state):
-    """And performance does not look at the state at all."""
+    """Also, `performance` does not use the state at all."""
     alone = Performance().propose(0, player(state), tasks(results))
     assert Affect().propose(0, player(UNKNOWN), tasks(results)) == alone
 
@@ -84,8 +84,8 @@ def test_an_unknown_state_leaves_performance(results, state):
         ((0.05, 0.9, 0.05), "+++-", 1),  # bored at a fitting rate: harder
         ((0.05, 0.9, 0.05), "+--+-", 0),  # bored and failing: success and state cancel
         ((0.9, 0.05, 0.05), "++++++++", 0),  # frustrated and solving
-        ((0.02, 0.02, 0.96), "++++++++", 0),  # engaged and solving: what holds somebody is left alone
-        ((0.02, 0.02, 0.96), "------", -1),  # but not where nothing works
+        ((0.02, 0.02, 0.96), "++++++++", 0),  # engaged and solving: the level stays
+        ((0.02, 0.02, 0.96), "------", -1),  # engaged, but nothing is solved
     ],
 )
 def test_affect_weighs_state_and_success(state, results, change):
@@ -95,7 +95,7 @@ def test_affect_weighs_state_and_success(state, results, change):
 @settings(deadline=None)
 @given(st.text("+-", max_size=12), probabilities, st.floats(0, 0.5))
 def test_affect_is_monotone_in_the_state(results, state, moved):
-    """Probability that moves from frustrated to bored never makes it easier."""
+    """Moving probability from frustrated to bored never makes the proposed level easier."""
     frustrated, bored, engaged = state
     moved = min(moved, frustrated)
     other = (frustrated - moved, bored + moved, engaged)
@@ -115,10 +115,12 @@ def test_performance_is_monotone_in_success(results, place):
 def test_reasons_say_what_counted():
     assert (
         Performance().propose(0, player(UNKNOWN), tasks("++++++++")).reason
-        == "You solved all of the last 8, so I made it a little harder."
+        == "You solved all of the last 8 tasks, so I made it a little harder."
     )
     by_state = Affect().propose(0, player((0.9, 0.05, 0.05)), tasks("+++-")).reason
-    assert by_state == "This seemed to be hard going, so I made it a little easier. Say so if I got that wrong."
+    assert by_state == "I think this was difficult, so I made it a little easier. Please tell me if I am wrong."
+    one = Performance().propose(0, player(UNKNOWN), tasks("-")).reason
+    assert one == "You did not solve the last task, so I made it a little easier."
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_reasons_say_what_counted():
         ({"_target_": "os.system", "command": "true"}, "not allowed here"),
         ({"_target_": "fer_lightning.difficulty.affect.Affect", "taks": 3}, "Did you mean policy.tasks"),
         ({"_target_": "fer_lightning.difficulty.performance.Performance", "target": 1.5}, "policy: .*target=1.5"),
-        ({"_target_": "fer_lightning.difficulty.affect.Affect", "hold": -1.0}, "expected 0 or more"),
+        ({"_target_": "fer_lightning.difficulty.affect.Affect", "hold": -1.0}, "must be 0 or more"),
         ({"_target_": "fer_lightning.difficulty.affect.Affect", "tasks": "six"}, "policy.tasks='six'"),
     ],
 )

@@ -1,4 +1,4 @@
-// What Bit makes of WORDS, and what Bit offers in each of COURSES: lists of [state, confidence, until, after a no].
+// The meaning of WORDS for Bit, and Bit's offers in each of COURSES: lists of [state, confidence, until, after a no].
 
 import { COURSES, WORDS } from "./given.js";
 import { Offers } from "./offers.js";

@@ -1,11 +1,11 @@
-// Makes tasks of every level from many seeds, solves them, tries other answers and keeps all that Bit would say.
+// Makes tasks of every level from many seeds, solves them, tries other answers, and records all texts of Bit.
 
 import { LEVELS, check, choices, explain, form, hints, makeTask, method, question, solve, typed } from "./tasks.js";
 
 const SEEDS = 12;
 const PLACES = 8;
 
-// Answers that are near the right one.
+// Returns answers that are similar to the right one.
 function others(task, answer) {
   switch (form(task)) {
     case "choice":

@@ -1,4 +1,4 @@
-"""`python -m fer_lightning.game` is the live server, opened at the game."""
+"""`python -m fer_lightning.game` starts the live server and opens the game."""
 
 import os
 import signal

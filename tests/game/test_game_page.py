@@ -1,4 +1,4 @@
-"""The game in headless Chromium: played through, eased, watched and no longer watched, and left alone by its server."""
+"""The game in headless Chromium: all levels, adaptation, the camera and its consent, and a server that stops."""
 
 import json
 import re
@@ -16,7 +16,7 @@ expect = playwright.expect
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
-# A change of level as soon as anything speaks for it.
+# Settings with which the level changes as soon as possible.
 SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=2", "difficulty.stand_seconds=0")
 LEVELS = 10
 SMALLEST = {"width": 320, "height": 640}
@@ -44,7 +44,7 @@ def browser(camera):
 
 @pytest.fixture(scope="module")
 def server():
-    """Without a model: nobody can be looked at."""
+    """A server without a model, which cannot use a camera."""
     with LiveServer(page="game", words=SWIFT, policy="performance") as started:
         yield started
 
@@ -149,7 +149,7 @@ def test_hints_and_answers_are_there_for_the_asking_but_without_a_model_nobody_c
     assert player.page.evaluate("window.asked") == 0
     player.to_the_task()
     player.say("what do you see?")
-    player.hears("I see nothing: the camera is off")
+    player.hears("I see nothing, because the camera is off")
 
 
 def test_a_double_click_is_one(visit, server):
@@ -170,7 +170,7 @@ def test_off_means_off_and_the_players_word_counts(visit, server):
     player = playing(visit, server)
     began = player.level
     player.page.get_by_role("switch", name="Bit may change the level").press("Space")
-    player.hears("leave the level alone")
+    player.hears("no longer change the level")
     player.to_the_task()
     for _ in range(6):
         player.miss()
@@ -222,14 +222,14 @@ def test_bit_watches_after_consent_alone_but_not_in_a_break_and_stops_at_a_word(
         page.wait_for_timeout(100)
     player.to_the_task()
     player.say("what do you see?")
-    player.hears("I see a face that the model calls")
+    player.hears("I see a face. The model calls it")
     player.say("break")
     expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
     expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
     page.get_by_role("button", name="Back").click()
     expect(page.locator("#light")).to_have_text("Camera on")
     player.say("stop watching")
-    player.hears("My lens is shut")
+    player.hears("The camera is off and your consent is withdrawn")
     expect(page.locator("#light")).to_have_text("Camera off")
     expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
     assert not camera_on(page)
@@ -250,12 +250,12 @@ def test_the_server_with_its_own_camera_dies_in_the_middle_of_a_game_and_the_gam
         page.get_by_role("button", name="Let Bit watch").click()
         agree(page)
         expect(page.get_by_role("img", name="What Bit sees: the server's camera")).to_be_visible()
-        page.wait_for_function("() => document.querySelector('#picture').width === 640")
+        page.wait_for_function("() => document.querySelector('#image').width === 640")
         assert page.evaluate("window.asked") == 0
         player.to_the_task()
         began = player.level
         server.kill()
-        expect(page.locator("#trouble")).to_contain_text("The server is gone")
+        expect(page.locator("#trouble")).to_contain_text("The server is not reachable")
         expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
         player.to_the_task()
         player.solve()
@@ -266,7 +266,7 @@ def test_the_server_with_its_own_camera_dies_in_the_middle_of_a_game_and_the_gam
         server.start()
         again(page)
         expect(page.locator("#trouble")).to_be_hidden()
-        player.hears(f"line to the server is back. We go on at level {began + 2}")
+        player.hears(f"The server is back. We continue at level {began + 2}")
         expect(page.locator("#light")).to_have_text("Camera on")
         assert told(visit, "hello")[-1]["level"] == began + 2
         expect(page.locator("#stay")).to_have_attribute("aria-pressed", "true")

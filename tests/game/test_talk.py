@@ -1,4 +1,4 @@
-"""What Bit makes of typed words, and when Bit offers something."""
+"""How Bit understands typed words, and when Bit offers something."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ MEANT = {
 }
 
 
-# (state, confidence, until in milliseconds, whether the player has just said no)
+# (state, confidence, end in milliseconds, True if the player has just said no)
 COURSES = {
     "lasting": [("frustrated", 0.8, 300_000, False)],
     "unsure": [("frustrated", 0.3, 120_000, False)],

@@ -1,4 +1,4 @@
-"""Every task can be solved, by the answer that arithmetic gives, and what Bit says about it is words."""
+"""Every task can be solved, its solution is arithmetically right, and all texts of Bit about it are valid."""
 
 import itertools
 import json

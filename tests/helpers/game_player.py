@@ -8,7 +8,7 @@ CHECK = """async ([task, answer]) => (await import("/game/tasks.js")).check(task
 
 
 class Player:
-    """Plays by reading the task that the page holds, with the keyboard alone; `address`: of the game, token known."""
+    """Player that reads the task from the page and uses only the keyboard; `address` is the address of the game."""
 
     def __init__(self, page, address):
         self.page = page

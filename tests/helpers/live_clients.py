@@ -1,4 +1,4 @@
-"""Clients of the live server: a plain one that behaves, and a socket with which one can do anything."""
+"""Clients of the live server: a well-behaved client, and a bare socket that can send anything."""
 
 import base64
 import json

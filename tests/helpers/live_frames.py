@@ -1,4 +1,4 @@
-"""JPEGs as a camera sends them, and as nobody should."""
+"""Valid JPEGs, like those of a camera, and invalid ones."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-// A connection to servers that go silent, or come back with another model: what it sends, and what it tells.
+// A connection to servers that become silent, or return with another model: its messages and its events.
 
 import { mock } from "node:test";
 import { Connection } from "./connection.js";

@@ -1,4 +1,4 @@
-// When frames leave, in milliseconds, to a server that answers four of them after 60 and then no more.
+// Times of the frames, in milliseconds, for a server that answers four frames after 60 ms each and then no more.
 
 import { mock } from "node:test";
 import { Sender } from "./sender.js";
@@ -10,7 +10,7 @@ mock.timers.enable({ apis: ["setTimeout"] });
 async function pass(milliseconds) {
   for (const until = now + milliseconds; now < until; now += 10) {
     mock.timers.tick(10);
-    await new Promise(setImmediate); // the picture is taken
+    await new Promise(setImmediate); // the image is taken
   }
 }
 

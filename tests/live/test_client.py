@@ -1,4 +1,4 @@
-"""The Python client against a real server, and every message of both held against docs/protocol.json."""
+"""The Python client with a real server, and every message of both compared with docs/protocol.json."""
 
 import json
 import threading
@@ -57,17 +57,17 @@ def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
         back = wait(client, protocol.Welcome)
         assert back.level == client.level == 7
         held = wait(client, protocol.Difficulty, lambda message: message.by == "player")
-        assert (held.level, held.held) == (7, True), "the player's word still stands"
-        assert client.frame(jpeg(level_of("happy", CLASSES))) == 1, "and so does their consent"
+        assert (held.level, held.held) == (7, True), "the player's own choice is restored"
+        assert client.frame(jpeg(level_of("happy", CLASSES))) == 1, "and so is the consent"
         assert wait(client, protocol.Faces).faces[0].probabilities["happy"] > 0.9
 
 
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("127.0.0.1:8767", "expected the address that the server printed"),
-        ("http://127.0.0.1:8767/", "expected the address that the server printed"),
-        ("http://127.0.0.1:1/?token=x", "no live server answers there .*python -m fer_lightning.live"),
+        ("127.0.0.1:8767", "must be the address that the server printed"),
+        ("http://127.0.0.1:8767/", "must be the address that the server printed"),
+        ("http://127.0.0.1:1/?token=x", "no live server answers .*python -m fer_lightning.live"),
     ],
 )
 def test_an_address_of_no_server(address, words):
@@ -79,13 +79,15 @@ def test_another_s_token_is_told_from_no_server():
     with LiveServer() as server:
         address = server.address.replace(server.token, "8" * 32)
         with (
-            pytest.raises(UserError, match="this token is not its own: take the address"),
+            pytest.raises(UserError, match=r"does not accept this token\. Use the address"),
             Client(address, name="test"),
         ):
             pass
 
 
-@pytest.mark.parametrize(("status", "words"), [(503, "it is full"), (403, "another origin"), (418, "HTTP status 418")])
+@pytest.mark.parametrize(
+    ("status", "words"), [(503, "server is full"), (403, "another origin"), (418, "HTTP status 418")]
+)
 def test_why_a_handshake_is_refused_is_told(status, words):
     refuse = {"process_request": lambda connection, _: connection.respond(status, "")}
     with serve(lambda _: None, "127.0.0.1", 0, **refuse) as server:
@@ -97,7 +99,7 @@ def test_why_a_handshake_is_refused_is_told(status, words):
 
 
 def answering(*messages: dict):
-    """A server that says these, whatever it hears; -> the address for a client."""
+    """A server that sends these messages to every client. Return it and the address for a client."""
 
     def answer(connection):
         connection.recv()
@@ -126,7 +128,7 @@ def test_what_a_newer_server_says_besides_is_passed_over():
 
 
 def test_why_a_client_is_not_welcome_is_told():
-    words = "This server speaks version 2 of the protocol."
+    words = "This server supports version 2 of the protocol."
     server, address = answering({"type": "notice", "level": "error", "code": "protocol", "message": words})
     with server, pytest.raises(UserError, match=words), Client(address, name="test"):
         pass
@@ -141,7 +143,7 @@ def schema():
 
 
 def test_the_schema_is_that_of_the_code(schema):
-    assert schema == protocol.schema(), "python -m fer_lightning.live.protocol writes it anew"
+    assert schema == protocol.schema(), "run python -m fer_lightning.live.protocol to update it"
 
 
 def test_a_whole_session_is_as_the_schema_says(model, schema):

@@ -1,4 +1,4 @@
-"""The pages' line to the server without a browser: silence, to whom a consent holds, when frames leave."""
+"""The connection of the pages without a browser: a silent server, validity of the consent, times of frames."""
 
 import itertools
 from pathlib import Path
@@ -32,6 +32,6 @@ def test_one_frame_is_on_its_way_at_a_time_and_none_after_a_stop(tmp_path):
     sent = run(tmp_path, Path(__file__).with_name("send_frames.js").read_text(), room="web")
     waits = [later - sooner for sooner, later in itertools.pairwise(sent["left"])]
     assert all(60 <= wait <= 80 for wait in waits[:4])
-    assert all(1000 <= wait <= 1020 for wait in waits[4:])  # given up, as no answer came
+    assert all(1000 <= wait <= 1020 for wait in waits[4:])  # the frame counts as lost, because no answer came
     assert len(waits) == 6
     assert sent["late"] == 0

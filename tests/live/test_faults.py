@@ -1,4 +1,4 @@
-"""What breaks while players play: the server's camera, the model's file, the game in a terminal."""
+"""Faults during a game: the server's camera, the model file, the game in a terminal."""
 
 import asyncio
 import re
@@ -55,7 +55,7 @@ def test_the_server_s_own_camera_is_shown_to_who_agrees_lost_and_found_again(mod
             player.say(b"a frame of the client")
             assert player.wait("notice")["code"] == "no_frames"
             shutil.move(video, away)
-            assert "tried again" in player.wait("notice", lambda notice: notice["code"] == "camera_lost")["message"]
+            assert "tries again" in player.wait("notice", lambda notice: notice["code"] == "camera_lost")["message"]
             with Plain(server) as late:
                 assert late.wait("notice")["code"] == "camera_lost"
             shutil.move(away, video)
@@ -63,10 +63,10 @@ def test_the_server_s_own_camera_is_shown_to_who_agrees_lost_and_found_again(mod
             player.wait("faces", lambda message: message["frame"] > faces["frame"])
             undecided.say({"type": "adapt", "on": False})
             undecided.wait("difficulty", lambda message: not message["adapt"])
-            assert not undecided.pictures, "nothing is shown to who has not agreed"
+            assert not undecided.pictures, "a player who has not agreed receives no image"
         told = server.log.read_text()
-        assert (told.count("gives no pictures"), told.count("is back"), told.count("Traceback")) == (1, 1, 0)
-        assert "[" not in told.partition("Ctrl-C ends it.")[2], "OpenCV and FFmpeg say nothing themselves"
+        assert (told.count("gives no images"), told.count("is back"), told.count("Traceback")) == (1, 1, 0)
+        assert "[" not in told.partition("Press Ctrl-C to stop.")[2], "OpenCV and FFmpeg print no messages"
 
 
 def test_a_replaced_model_is_told_to_all_and_the_old_one_goes_on(model, tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_the_game_in_a_terminal_plays_itself():
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("Which number is") == 10
         assert "* This is where we start. (level 3)" in done.stdout
-        assert "(level 4)" in done.stdout, "a player who solves nearly all of it meets harder tasks"
+        assert "(level 4)" in done.stdout, "a player who solves nearly all tasks gets harder ones"
         told = subprocess.run(
             [*command[:3], "--seed", "1"],
             cwd=ROOT,
@@ -115,11 +115,11 @@ def test_the_game_in_a_terminal_plays_itself():
             timeout=60,
             check=False,
         )
-        assert "easier, harder" in told.stdout
+        assert "harder (one level up)" in told.stdout
         assert re.search(r"\(the server: \w+.*you wrote “ugh”", told.stdout)
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
-    assert "no live server answers there" in refused.stderr
+    assert "no live server answers" in refused.stderr
 
 
 @needs_model

@@ -1,4 +1,4 @@
-"""Pictures from strangers: what is decoded, and what is refused by its header alone."""
+"""Frames of unknown clients: which are decoded, and which are refused because of their headers."""
 
 import io
 from contextlib import suppress
@@ -35,23 +35,23 @@ def test_colours_are_rgb():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "no JPEG"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "no JPEG"),
-        (b"\xff\xd8\xff\xd9", "never says its size"),
-        (busy_jpeg()[:2000], "half a JPEG"),
-        (jpeg(size=(1281, 100)), "1281 x 100 pixels: sides of 16 to 1280"),
-        (jpeg(size=(8, 100)), "sides of 16"),
+        (b"", "not a JPEG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "not a JPEG"),
+        (b"\xff\xd8\xff\xd9", "it has no size"),
+        (busy_jpeg()[:2000], "the JPEG is incomplete"),
+        (jpeg(size=(1281, 100)), "1281 x 100 pixels; each side must be 16 to 1280"),
+        (jpeg(size=(8, 100)), "each side must be 16"),
         (claims(65_000, 65_000), "65000 x 65000 pixels"),
-        (claims(0, 0), "sides of 16"),
-        (many_scans(100), "scans: at most 30"),
-        (jpeg() + bytes(600_000), "bytes: at most"),
+        (claims(0, 0), "each side must be 16"),
+        (many_scans(100), "scans; the maximum is 30"),
+        (jpeg() + bytes(600_000), "bytes; the maximum is"),
         (jpeg(mode="CMYK"), "4 components"),
-        (jpeg().replace(b"\xff\xc0", b"\xff\xc9"), "rare kind"),
-        (b"\xff\xd8" + bytes(50) + b"\xff\xd9", "no marker"),
-        (b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xd9", "cut off"),
-        (two_sizes(13_000, 13_000), "its size twice"),
-        (jpeg()[:2] + b"\xff\x00" + (19).to_bytes(2) + bytes(17) + jpeg()[2:], "no marker"),
-        (jpeg()[:2] + b"\xff\xe5\x00\x02" * 100_000 + jpeg()[2:], "more than 100 parts"),
+        (jpeg().replace(b"\xff\xc0", b"\xff\xc9"), "process is not supported"),
+        (b"\xff\xd8" + bytes(50) + b"\xff\xd9", "a marker is missing"),
+        (b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xd9", "its header is incomplete"),
+        (two_sizes(13_000, 13_000), "it has two sizes"),
+        (jpeg()[:2] + b"\xff\x00" + (19).to_bytes(2) + bytes(17) + jpeg()[2:], "a marker is missing"),
+        (jpeg()[:2] + b"\xff\xe5\x00\x02" * 100_000 + jpeg()[2:], "more than 100 segments"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

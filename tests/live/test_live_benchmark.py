@@ -1,4 +1,4 @@
-"""The benchmark of many players, small: it ends, and prints every figure that the documentation names."""
+"""A small run of the benchmark of many players: it ends, and prints every metric that the documentation names."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The live page in headless Chromium, with a camera that shows a portrait: as players use it, and as things fail."""
+"""The live page in headless Chromium, with a camera that shows a portrait: normal use and faults."""
 
 import json
 import re
@@ -20,7 +20,7 @@ expect = playwright.expect
 pytestmark = [pytest.mark.slow, needs_browser, needs_model]
 
 ASIDE = 1 / 12  # the video's share of time at which the face is farthest to the right
-AWAY = 0.65  # and at which it is absent
+AWAY = 0.65  # share of time at which the face is absent
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def camera(tmp_path_factory):
-    """Plays what a test writes into it before its page opens the camera."""
+    """File of the fake camera; a test writes it before its page opens the camera."""
     return tmp_path_factory.mktemp("camera") / "camera.mjpeg"
 
 
@@ -73,7 +73,7 @@ def running(page) -> None:
 def test_nothing_starts_before_the_player_agrees_and_what_is_typed_is_read_without_a_camera(visit, server):
     page = visit(server.address)
     words = page.locator(".consent")
-    for fact in (r"\d+\s%of its test faces", r"62\s% of FER2013", r"5\(1\)\(f\)", "keeps no picture", "posed"):
+    for fact in (r"\d+\s%of its test faces", r"62\s% of FER2013", r"5\(1\)\(f\)", "stores no image", "posed"):
         expect(words).to_contain_text(re.compile(fact))
     expect(page.locator(".recall li")).to_have_count(7)
     expect(page.get_by_role("button", name="Switch the camera on")).to_be_disabled()
@@ -118,7 +118,7 @@ def test_boxes_lie_on_the_face_pause_sends_nothing_and_stop_releases_the_camera(
     sent = pictures(page)
     page.wait_for_timeout(1200)
     assert pictures(page) == sent > 0
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     running(page)
     assert camera_on(page)
     page.get_by_role("button", name="Stop").click()
@@ -140,11 +140,11 @@ def test_an_empty_room_is_unknown_and_a_face_that_goes_leaves_no_label_behind(vi
     running(page)
     expect(page.locator("#absent")).to_be_visible()
     expect(page.locator(".box")).to_have_count(0)
-    expect(page.locator("#nobody")).to_have_text("No face in the picture.")
+    expect(page.locator("#nobody")).to_have_text("No face in the image.")
 
 
 def test_drawn_faces_get_a_label_each_in_their_own_place(visit, server, camera):
-    """A pale, large one is the player, a dark one beside it somebody else: see face_models.drawn_model."""
+    """The large, pale face is the player. The dark face is another person: see face_models.drawn_model."""
     picture = np.full((480, 640, 3), 110, np.uint8)
     faces = load(rows=100, seed=1).pixels
     for row, left, side, light in ((12, 20, 340, 1.25), (20, 430, 180, 0.45)):
@@ -179,7 +179,7 @@ def test_a_server_that_comes_back_finds_the_camera_as_it_was_but_another_model_i
         agree(page)
         running(page)
         server.kill()
-        expect(page.locator("#notices")).to_contain_text("The server is gone")
+        expect(page.locator("#notices")).to_contain_text("The server is not reachable")
         expect(page.locator("#light")).to_have_text("Camera on, nothing is sent")
         expect(page.locator(".box")).to_have_count(0)
         expect(page.locator("#state")).to_have_text("unknown")
@@ -208,7 +208,7 @@ def test_no_camera_is_told_in_words(visit, server):
     agree(page)
     running(page)
     page.evaluate("() => { for (const track of window.tracks) track.dispatchEvent(new Event('ended')); }")
-    expect(page.locator("#instead")).to_contain_text("The camera is gone")
+    expect(page.locator("#instead")).to_contain_text("The camera has stopped")
     expect(page.locator("#light")).to_have_text("Camera off")
     assert consents(visit)[-1] is False
 
@@ -228,13 +228,13 @@ def test_a_model_that_learnt_from_drawn_faces_claims_no_others_and_a_lost_camera
     video = face_video.write_video(tmp_path / "video.avi", [face_video.frame(ASIDE)] * 10, fps=5)
     with LiveServer(model, source=video) as server:
         page = visit(server.address)
-        expect(page.locator(".consent")).to_contain_text("faces that a program drew, and knows nothing of real ones")
+        expect(page.locator(".consent")).to_contain_text("faces drawn by a program and is not valid for real faces")
         expect(page.locator(".consent")).not_to_contain_text("FER2013")
-        expect(page.locator(".consent")).to_contain_text("Faces are found in its pictures")
+        expect(page.locator(".consent")).to_contain_text("It finds faces in these images")
         agree(page)
         running(page)
         away = video.rename(tmp_path / "unplugged.avi")
-        expect(page.locator("#light")).to_have_text("Server’s camera: no picture", timeout=15_000)
+        expect(page.locator("#light")).to_have_text("Server’s camera: no image", timeout=15_000)
         expect(page.locator("#light")).to_have_attribute("data-camera", "paused")
         away.rename(video)
         running(page)
@@ -244,17 +244,17 @@ def test_the_servers_own_camera_is_shown_after_consent_alone(visit, model, tmp_p
     video = face_video.write_video(tmp_path / "video.avi", [face_video.frame(ASIDE)] * 10, fps=5)
     with LiveServer(model, source=video) as server:
         page = visit(server.address)
-        expect(page.locator(".consent")).to_contain_text("the server’s own")
+        expect(page.locator(".consent")).to_contain_text("The server uses its own camera")
         page.wait_for_timeout(1000)
         assert not any(isinstance(message, bytes) for message in visit.received)
         agree(page)
         running(page)
         assert any(isinstance(message, bytes) for message in visit.received)
         lit = "(canvas) => canvas.getContext('2d').getImageData(5, 5, 1, 1).data[0]"
-        assert page.locator("#picture").evaluate(lit) > 0
+        assert page.locator("#image").evaluate(lit) > 0
         page.get_by_role("button", name="Pause").click()
         expect(page.locator(".box")).to_have_count(0)
-        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("button", name="Continue").click()
         running(page)
         page.get_by_role("button", name="Stop").click()
         assert page.evaluate("window.asked") == 0

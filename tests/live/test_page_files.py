@@ -1,4 +1,4 @@
-"""The live page's files fit together and keep to what the Content-Security-Policy lets a browser do."""
+"""The files of the live page are complete, and follow the Content-Security-Policy."""
 
 import re
 

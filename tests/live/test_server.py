@@ -1,6 +1,6 @@
-"""The live server as a process: who is let in, what players get, and what becomes of those who attack it.
+"""The live server as a process: who gets access, what players receive, and what happens to attackers.
 
-Beside every attack a player who behaves goes on. Frames are even pictures, each a face that somebody has cut out.
+During every attack a well-behaved player continues. Each frame is an image of one grey level and counts as a face crop.
 """
 
 import json
@@ -51,7 +51,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def neighbour(server):
-    """A player who behaves: before the test and after it they are seen, and after it they are heard and answered."""
+    """A well-behaved player, whose frames and texts are answered before and after the test."""
     with Plain(server, camera=True) as player:
         player.sent = 0
         seen(player)
@@ -68,7 +68,7 @@ def seen(player: Plain) -> None:
     assert max(faces[0]["probabilities"], key=faces[0]["probabilities"].get) == "happy"
 
 
-# who is let in
+# access
 
 
 @pytest.mark.parametrize(("page", "first"), [("live", "/live"), ("game", "/game")])
@@ -121,7 +121,7 @@ def test_only_the_pages_own_files(server, name):
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer " + "8" * 32}, {"Authorization": "Basic x"}])
 def test_health_takes_the_token(server, headers):
     assert visit(server, "/health", **headers)[0] == 401
-    assert visit(server, f"/health?token={server.token}")[0] == 401, "an address with a secret is for a socket alone"
+    assert visit(server, f"/health?token={server.token}")[0] == 401, "a token in the address is only for a WebSocket"
     assert health(server)["status"] == "ok"
 
 
@@ -152,7 +152,7 @@ def test_a_stranger_s_page_or_program_opens_no_socket(server, headers, token, st
 def test_a_name_that_is_pointed_at_this_machine_reaches_nothing(server, host):
     status, body, _ = visit(server, "/live", Host=host.format(port=server.port))
     assert status == 400
-    assert "alone" in body
+    assert f"is not allowed. Open this page at 127.0.0.1:{server.port}" in body
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_our_page_and_programs_with_the_token_are_let_in(server, headers):
         assert json.loads(socket_.recv(timeout=10))["type"] == "welcome"
 
 
-# what players get
+# messages for players
 
 
 def test_welcome_says_what_the_model_is_and_what_is_allowed(server, neighbour):
@@ -222,11 +222,11 @@ def test_a_frame_that_comes_too_fast_is_dropped_and_said(server, neighbour):
     with Plain(server, camera=True) as player:
         for _ in range(60):
             player.say(jpeg())
-        assert "15 frames a second" in player.wait("notice", lambda notice: notice["code"] == "too_fast")["message"]
+        assert "15 frames per second" in player.wait("notice", lambda notice: notice["code"] == "too_fast")["message"]
         player.wait("faces", lambda faces: faces["dropped"] >= 20)
 
 
-# those who do not behave
+# attacks and mistakes
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ def test_values_that_cannot_be_are_refused(server, message):
     [
         ({"type": "outcome", "sorrect": True}, ["sorrect", "correct, seconds, level"], "nobody"),
         ({"type": "wether"}, ["wether", "hello, consent, text, outcome, override, adapt"], "nobody"),
-        ({"type": "text", "text": "x", "I am so sad": 1}, ["text: type, text are known"], "sad"),
-        ({"type": "text", "text": "x", "a" * 41: 1}, ["type, text are known"], "aaa"),
+        ({"type": "text", "text": "x", "I am so sad": 1}, ["type text. Allowed keys: type, text."], "sad"),
+        ({"type": "text", "text": "x", "a" * 41: 1}, ["Allowed keys: type, text."], "aaa"),
         ({"type": "I am so sad"}, ["hello, consent"], "sad"),
     ],
     ids=str,
@@ -365,7 +365,7 @@ def test_what_is_no_message_ends_its_connection(server, neighbour, sent):
 
 
 def test_silence_and_what_never_ends_end(server, neighbour):
-    """Six at once, for each is waited for: three WebSockets, and three that never become one."""
+    """Six at the same time, to save time: three WebSockets, and three connections that never become one."""
     silent, half, parts = (handshake(server) for _ in range(3))
     half.sendall(part(2, b"x" * 100)[:50])
     parts.sendall(part(1, b"{", final=False))
@@ -387,7 +387,7 @@ def test_rubbish_does_not_stand_for_a_hello(server, neighbour):
 
 
 def test_of_connections_that_say_nothing_only_so_many_are_kept(server, neighbour):
-    """76 for 6 players: two for each, and some more."""
+    """The limit is 76 for 6 players: two per player, and some more."""
     bare = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(120)]
     assert all(closed_by_server(one, seconds=1) for one in bare[80:])
     for one in bare:
@@ -416,7 +416,7 @@ def test_when_it_is_full_newcomers_are_told_and_later_let_in(server, neighbour):
     with pytest.raises(InvalidStatus) as refused:
         Plain(server)
     assert refused.value.response.status_code == 503
-    assert b"no room" in refused.value.response.body
+    assert b"The server is full" in refused.value.response.body
     for other in others:
         other.socket.close()
     until(lambda: health(server)["players"] == 1)
@@ -457,7 +457,7 @@ def until(true) -> None:
 
 def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
     with LiveServer(page="game", policy="performance") as server:
-        assert "There is no model" in server.log.read_text()
+        assert "No model is set" in server.log.read_text()
         with Plain(server) as player:
             welcome = player.heard[0]
             assert (welcome["model"], welcome["camera"], welcome["policy"]) == (None, "none", "performance")
@@ -469,12 +469,12 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
             inodes = {path.readlink().name for path in Path(f"/proc/{server.process.pid}/fd").iterdir()}
             rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
             mine = [row[1] for row in rows if f"socket:[{row[9]}]" in inodes and row[3] == "0A"]
-            assert mine == [f"0100007F:{server.port:04X}"], "it listens to this machine alone"
+            assert mine == [f"0100007F:{server.port:04X}"], "it listens only on this machine"
             assert server.end(signal.SIGTERM) == 0
             assert player.ended()[0] in (1012, 1006)
         assert "Traceback" not in server.log.read_text()
         address = server.address
-        assert server.start() == address, "a page that is open finds it again"
+        assert server.start() == address, "an open page finds it again"
         assert server.end(signal.SIGINT) == 0
         assert server.log.read_text().endswith("Ended.\n")
 
@@ -483,24 +483,24 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
     ("words", "expected"),
     [
         (["model=nothing.onnx"], "model=nothing.onnx: no such file"),
-        (["source=0"], "there is no model to look with"),
+        (["source=0"], "source=0: a source needs a model"),
         (["source=nothing.mp4", "model=x"], "source=nothing.mp4: no such video file"),
-        (["source=README.md", "model=x"], "source=README.md: OpenCV finds no picture in this file"),
+        (["source=README.md", "model=x"], "source=README.md: OpenCV cannot read this file as a video"),
         (["prot=1"], "prot: no such key. Did you mean port?"),
         (["caps.conections=1"], "Did you mean caps.connections?"),
         (["policy=afect"], "policy=afect: no such option"),
-        (["port=99999"], "port=99999: a port from 1 to 65535"),
+        (["port=99999"], "port=99999: must be 1 to 65535"),
         (["page=life"], "page='life': expected one of"),
-        (["threads=0"], "threads=0: choose 1 or more"),
+        (["threads=0"], "threads=0: must be 1 or more"),
         (
             ["port={taken}"],
-            "Address already in use; end the program that listens there, or name another port (port=0 or PORT=0",
+            "Address already in use. Stop the program that uses this port, or name another port (port=0 or PORT=0",
         ),
-        (["host=0.0.0.0"], "host=0.0.0.0: name the one address"),
+        (["host=0.0.0.0"], "host=0.0.0.0: must be one specific address"),
         (["host=203.0.113.7"], "host=203.0.113.7: "),
-        (["caps.connections=0"], "caps.connections=0: more than 0; the default is 64"),
+        (["caps.connections=0"], "caps.connections=0: must be greater than 0. The default is 64."),
         (["difficulty.levels=0"], "levels=0"),
-        (["state.face_seconds=0"], "0.0 s: expected more than 0"),
+        (["state.face_seconds=0"], "face_seconds or text_seconds is 0.0 s: it must be greater than 0."),
     ],
     ids=str,
 )
@@ -529,8 +529,8 @@ def test_a_model_that_learnt_from_drawn_faces_says_so(tmp_path):
         file = drawn_model(tmp_path / f"{name}.onnx", data=drawn_metadata().data | {"name": name})
         hub = Hub(Engine(FaceModel(file), [], Rules()), Caps(), "client", Fixed(), "fixed")
         words = introduction(hub, "127.0.0.1", "http://127.0.0.1:1/?token=x", "live")
-        assert ("faces that a program drew" in words) == (name == "synthetic")
-        assert "on the browser's camera" in words
+        assert ("faces drawn by a program" in words) == (name == "synthetic")
+        assert "of the browser's camera" in words
 
 
 def test_another_host_is_warned_about():

@@ -1,4 +1,4 @@
-"""One player's session: looks and words in, messages out; and what waits to be sent."""
+"""The session of one player: faces and texts go in, messages come out. Also the queue of messages to send."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ def session(policy=None, **options) -> Session:
 
 
 def look(now: float, *labels: str, sides=None, reasons=None, ambiguous=False) -> Look:
-    """Faces beside each other, each surely of its label."""
+    """Faces next to each other, each with a certain label."""
     found, rows = [], []
     for place, label in enumerate(labels):
         side = (sides or [100] * len(labels))[place]
@@ -43,7 +43,7 @@ def look(now: float, *labels: str, sides=None, reasons=None, ambiguous=False) ->
 
 
 def watched(player: Session, seconds: float, *labels: str, **options) -> list[protocol.Message]:
-    """What comes of looks at 5 frames/s."""
+    """Messages for frames at 5 frames/s."""
     said = []
     for now in np.arange(0.2, seconds, 0.2):
         said += player.look(float(now), look(float(now), *labels, **options), dropped=0)

@@ -1,4 +1,4 @@
-"""The estimate of a player's state: bounded, calm, monotone in evidence, silent where nothing was seen."""
+"""The estimate of a player's state: bounded, stable, monotone in evidence, unknown without evidence."""
 
 import math
 from itertools import pairwise
@@ -59,7 +59,7 @@ def test_whatever_comes_it_stays_a_distribution(steps):
 @settings(deadline=None)
 @given(shares, st.floats(0.02, 5))
 def test_constant_input_settles_and_never_swings(probabilities, apart):
-    """Towards one value, each state's probability on its way up or down alone, and the name changes once at most."""
+    """With constant input the probability of the leading state never decreases, and the name changes at most once."""
     estimator, history, names = StateEstimator(FER2013), [], []
     for frame in range(80):
         estimator.see(frame * apart, probabilities)
@@ -74,7 +74,7 @@ def test_constant_input_settles_and_never_swings(probabilities, apart):
 @settings(deadline=None)
 @given(shares, st.floats(0.01, 1), st.sampled_from(range(3)))
 def test_more_of_a_telling_face_never_says_less(probabilities, more, place):
-    """The class that speaks most for a state, added to what the model says, never lowers that state."""
+    """A higher probability of the class with most evidence for a state never lowers the probability of that state."""
     table = np.array([expression_shares(FER2013, assumed_expressions())[state] for state in STATES])
     telling = int(np.argmax(table[place] / table.sum(axis=0)))
     added = list(probabilities)
@@ -104,7 +104,7 @@ def test_channels_add_up_and_contradict_each_other():
 
 @pytest.mark.parametrize("missing", [{"probabilities": None}, {"probabilities": face("neutral"), "quality": 0.0}])
 def test_a_missing_or_doubtful_face_fades_to_unknown_and_invents_no_neutral(missing):
-    """Exactly as where the camera is off: silence and doubt are the same."""
+    """A missing or uncertain face has exactly the same effect as a camera that is off."""
     doubted, off = watching("angry", 10), watching("angry", 10)
     confidence = [doubted.estimate(10).confidence]
     for frame in range(50, 250):
@@ -189,7 +189,7 @@ def test_a_class_that_the_table_lacks_says_nothing_beside_those_that_it_has():
 
 
 def test_what_the_model_says_of_any_face_is_no_evidence():
-    """A model that answers with the shares of its training faces has seen nothing."""
+    """A model that returns the shares of its training faces gives no evidence."""
     counts = [400, 43, 409, 717, 483, 317, 497]
     estimator = StateEstimator(FER2013, class_shares=counts)
     for frame in range(50):
@@ -213,7 +213,7 @@ def test_assumed_expressions_are_shares_of_every_taxonomy(taxonomy):
         assert min(row) > 0
 
 
-def test_the_table_knows_every_label_of_the_house():
+def test_the_table_has_every_label_of_all_taxonomies():
     for row in assumed_expressions().values():
         assert row.keys() == COLORS.keys()
         assert sum(row.values()) == pytest.approx(1)
@@ -233,7 +233,7 @@ def test_reasons_name_what_was_seen_and_written_weightiest_first():
 
 @pytest.mark.parametrize("settings", [{"face_seconds": 0}, {"text_seconds": -1}, {"class_shares": [1, 2]}])
 def test_settings_that_cannot_be_meant_are_refused(settings):
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="must be"):
         StateEstimator(FER2013, **settings)
 
 

@@ -1,4 +1,4 @@
-"""What typed texts say: game talk, negation, shouting, and no harm from any text at all."""
+"""Evidence in typed texts: game talk, negation, capitals, and no error for any text."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Simulated players behave as the assumptions say, and see the same luck under every policy."""
+"""Simulated players follow the assumptions, and have the same random numbers under every policy."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_everybodys_expressions_are_shares_around_the_assumed_ones():
 
 
 def test_labels_come_as_the_confusion_matrix_says():
-    """Each look's label, by the true expression, of a person who shows one expression alone."""
+    """The labels of a person who shows only one expression have the shares of the confusion matrix."""
     counts = np.array(DRAWN.confusion)
     assert np.diff([0.0, *MODEL.given[0]]) == pytest.approx(counts[0] / counts[0].sum())
     assert np.array(MODEL.says).sum(axis=1) == pytest.approx(1)
@@ -113,7 +113,7 @@ def test_texts_come_at_their_rate_and_about_what_they_should():
 
 
 def test_most_texts_about_a_state_are_read_as_it_or_not_at_all():
-    """The reader knows some of these sentences, by no means all; it seldom takes one for another state."""
+    """The reader knows some of these sentences, but not all, and rarely assigns one to another state."""
     for state in STATES:
         found = [reader().read(text).log_likelihood for text in texts()[state]]
         known = [STATES[int(np.argmax(one))] for one in found if any(one)]

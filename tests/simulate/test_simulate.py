@@ -1,4 +1,4 @@
-"""From a command line to files: what is compared, its intervals, and refusals in words."""
+"""The simulation from command line to files: compared policies, intervals, and error messages."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ ARMS = (Arm("performance", {}), Arm("affect", {}, faces=True))
 
 
 def simulated(*words: str) -> subprocess.CompletedProcess:
-    """In an environment without torch."""
+    """Run the command in an environment without torch."""
     code = (
         "import sys; sys.modules['torch'] = None; from fer_lightning.simulate.__main__ import main; main(sys.argv[1:])"
     )
@@ -68,9 +68,9 @@ def test_it_writes_what_it_says(with_model):
     page, table = (out / "index.html").read_text(), (out / "table.md").read_text()
     for text in (page, table, said.replace("\n", " ").replace("  ", " ")):
         assert "drawn/seed-0" in text
-        assert "cannot show that any of this helps people" in text
+        assert "cannot show that adaptation helps people" in text
     assert "<script" not in page
-    assert "From 4 of them nothing follows" in said
+    assert "4 players are too few for a conclusion" in said
 
 
 def test_neither_the_number_of_processes_nor_another_run_changes_it(with_model):
@@ -84,7 +84,7 @@ def test_neither_the_number_of_processes_nor_another_run_changes_it(with_model):
 def test_without_a_model_nobody_has_a_camera(tmp_path):
     done = simulated("players=2", "minutes=1", "sensitivity=false", "workers=1", f"out={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert "nobody has a camera" in done.stdout
+    assert "no player has a camera" in done.stdout
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["model"] is None
     assert "affect" not in [one["policy"] for one in summary["results"]["as assumed"]]
@@ -113,17 +113,17 @@ def test_a_model_that_does_not_know_its_mistakes_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("players=0", "players=0: expected 1 or more"),
-        ("minutes=-3", "minutes=-3: expected 1 or more"),
+        ("players=0", "players=0: must be 1 or more"),
+        ("minutes=-3", "minutes=-3: must be 1 or more"),
         ("player=5", "Did you mean players"),
-        ("people.expressivity=2", "people.expressivity=2.0: a share, 0 to 1"),
+        ("people.expressivity=2", "people.expressivity=2.0: must be a share from 0 to 1"),
         ("people.face_lost=1", "less than 1"),
-        ("people.likeness=0", "people.likeness=0.0: expected more than 0"),
+        ("people.likeness=0", "people.likeness=0.0: must be greater than 0"),
         ("people.skil=1", "people.skil: no such key"),
-        ("people.learning=-1", "people.learning=-1.0: expected 0 or more"),
+        ("people.learning=-1", "people.learning=-1.0: must be 0 or more"),
         ("+others.odd={smile: 1}", "others.odd.smile: no such assumption. Did you mean smiles"),
-        ("+others.odd=3", "others.odd=3: expected assumptions"),
-        ("+others.odd={smiles: many}", "others.odd.smiles='many': expected a number"),
+        ("+others.odd=3", "others.odd=3: must be a set of assumptions"),
+        ("+others.odd={smiles: many}", "others.odd.smiles='many': must be a number"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(word, message):
@@ -154,9 +154,9 @@ def test_intervals_hold_the_mean_and_the_baseline_differs_from_itself_by_nothing
     [
         (
             Figure(0.02, 0.01, 0.03),
-            "affect: +2.0 [+1.0, +3.0] points of time in flow against performance alone: a gain.",
+            "affect: +2.0 [+1.0, +3.0] points of time in flow compared with performance: a gain.",
         ),
-        (Figure(-0.02, -0.03, -0.01), "−2.0 [−3.0, −1.0] points of time in flow against performance alone: a loss."),
+        (Figure(-0.02, -0.03, -0.01), "−2.0 [−3.0, −1.0] points of time in flow compared with performance: a loss."),
         (Figure(0.01, -0.01, 0.03), "no difference is shown."),
     ],
 )
@@ -187,5 +187,5 @@ def test_stopped_or_killed_it_leaves_no_process_and_no_file(how, tmp_path):
         for worker in workers:
             await_end(worker)
         if how == signal.SIGTERM:
-            assert "No file is half written; the same command begins anew." in process.stderr.read()
+            assert "No file is incomplete; the same command starts from the beginning." in process.stderr.read()
     assert not (tmp_path / "out").exists()

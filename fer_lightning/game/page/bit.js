@@ -1,12 +1,12 @@
-// Bit, who hangs the lamps: a face with moods, and what is said.
+// The robot Bit: its moods, and the conversation with the player.
 
 import { element } from "/shared/elements.js";
 
-const MOST_LINES = 80; // of the talk that stays on the page
-const TALKS = 1300; // milliseconds that the mouth moves
-const CHEERS = 2600;
-const BLINKS = [2500, 6500]; // milliseconds between two, at least and at most
-const BLINK = 140;
+const MOST_LINES = 80; // maximum number of lines of the conversation on the page
+const TALKS = 1300; // milliseconds for which the mouth moves
+const CHEERS = 2600; // milliseconds of a short mood
+const BLINKS = [2500, 6500]; // minimum and maximum milliseconds between two blinks
+const BLINK = 140; // milliseconds of a blink
 
 export class Bit {
   #figure;
@@ -24,7 +24,7 @@ export class Bit {
     this.#blink();
   }
 
-  // The mood that stays: calm, gentle, bright, asleep or lost.
+  // Sets the permanent mood: calm, gentle, bright, asleep or lost.
   rest(mood) {
     if (mood === this.#resting) return;
     this.#resting = mood;
@@ -32,19 +32,19 @@ export class Bit {
     this.#figure.dataset.mood = mood;
   }
 
-  // A mood for a moment: cheer, puzzled, thinking or wave.
+  // Shows a short mood: cheer, puzzled, thinking or wave.
   feel(mood, milliseconds = CHEERS) {
     clearTimeout(this.#mood);
     this.#figure.dataset.mood = mood;
     this.#mood = setTimeout(() => (this.#figure.dataset.mood = this.#resting), milliseconds);
   }
 
-  // Whether the lens on Bit's head is open.
+  // Opens or closes the lens on Bit's head.
   watch(on) {
     this.#figure.dataset.watching = String(on);
   }
 
-  // `badge`: a few words before it; `offers`: [{words, take()}], of which the player may take one.
+  // Bit says something. badge: a short text above it; offers: [{words, take()}], of which the player may accept one.
   say(words, { badge = null, offers = [] } = {}) {
     const line = element("li", { className: "from-bit" });
     if (badge) line.append(element("span", { className: "badge", textContent: badge }));
@@ -59,12 +59,12 @@ export class Bit {
     this.#talk = setTimeout(() => delete this.#figure.dataset.talking, TALKS);
   }
 
-  // What was offered is offered no longer.
+  // Removes all offers.
   withdraw() {
     for (const row of this.#log.querySelectorAll(".offers")) row.remove();
   }
 
-  // What the player has typed.
+  // Shows what the player has typed.
   hear(words) {
     this.#append(element("li", { className: "from-player" }, element("p", { textContent: words })));
   }
@@ -93,7 +93,7 @@ export class Bit {
   #append(line) {
     this.#log.append(line);
     while (this.#log.children.length > MOST_LINES) this.#log.firstChild.remove();
-    // Of a line that is higher than its place the beginning is shown.
+    // If a line is taller than the visible area, show its beginning.
     this.#scroller.scrollTop = Math.min(this.#scroller.scrollHeight, line.offsetTop - this.#log.offsetTop);
   }
 }

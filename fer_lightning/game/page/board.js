@@ -1,4 +1,4 @@
-// The task on the table: what is shown, and what the player answers with.
+// The current task on the page: its content, and the controls for the answer.
 
 import { element } from "/shared/elements.js";
 import { CircuitView } from "./circuit_view.js";
@@ -14,45 +14,45 @@ export class Board {
   #task;
   #submit;
   #circuit = null;
-  #switches = []; // the elements that are 0 or 1, in the order of the answer
+  #switches = []; // elements with the value 0 or 1, in the order of the answer
   #bits = "";
   #input = null;
   #choices = [];
   #settled = false;
 
-  // `submit(answer)`: the player has answered, in the form that tasks.js wants.
+  // submit(answer): called when the player has answered, in the form that tasks.js needs.
   constructor(task, submit) {
     this.#task = task;
     this.#submit = submit;
     this.element = element("div", { className: `board of-${task.kind}` }, ...this.#parts());
   }
 
-  // The answer as it stands; null where it is none yet.
+  // Returns the current answer; null: not a valid answer yet.
   answer() {
     if (this.#input) return typed(this.#task, this.#input.value);
     return this.#bits || null;
   }
 
-  // Where the player goes on: to the field, the first switch or the first choice.
+  // Moves the keyboard focus to the field, the first switch or the first choice.
   focus() {
-    const place = this.#input ?? this.#switches[0] ?? this.#choices[0];
-    place.focus({ preventScroll: true });
+    const control = this.#input ?? this.#switches[0] ?? this.#choices[0];
+    control.focus({ preventScroll: true });
     this.#input?.select();
   }
 
-  // A number for who presses its key anywhere: "0" and "1" choose.
+  // Handles a key that was pressed anywhere on the page. Returns true if it selects a choice.
   press(key) {
     const wanted = this.#choices.find(({ dataset }) => dataset.key === key);
     wanted?.click();
     return wanted !== undefined;
   }
 
-  // What the player has tried, before it is known to be right: a circuit takes the power.
+  // Shows the effect of an answer before it is checked: a circuit is powered.
   tryOut() {
     if (this.#task.kind === "light") this.#circuit.power();
   }
 
-  // The task is over: places are named, the power is on, and nothing can be changed. `answer`: what is shown.
+  // Ends the task: shows `answer` and the value of each lamp, powers the circuit, and locks all controls.
   settle(answer) {
     this.#settled = true;
     this.element.classList.add("settled");
@@ -75,7 +75,7 @@ export class Board {
       case "read":
         return [this.#string(task.bits), this.#field("The number", "numeric")];
       case "signed":
-        return [this.#string(task.bits), this.#field("The number", "text")]; // a phone's pad of digits has no minus
+        return [this.#string(task.bits), this.#field("The number", "text")]; // a phone's number pad has no minus key
       case "toHex":
         return [this.#string(task.bits), this.#field("In hexadecimal", "text")];
       case "hexNumber":
@@ -106,12 +106,12 @@ export class Board {
     return row;
   }
 
-  // Lamps that the player switches.
+  // Lamps that the player can switch.
   #row(length) {
     const row = lamps(length, this.#task, () => element("button", { type: "button", className: "lamp" }));
     this.#wire([...row.children], (place) => `Lamp ${place + 1} from the left`);
     row.setAttribute("role", "group");
-    row.setAttribute("aria-label", "Lamps; 0 and 1 switch, arrows move");
+    row.setAttribute("aria-label", "Lamps; press 0 or 1 to switch, arrow keys to move");
     return row;
   }
 
@@ -143,7 +143,7 @@ export class Board {
     return made;
   }
 
-  // With `output` it is given, else the player fills it in.
+  // A truth table. output: values of the last column; null: the player fills them in.
   #table(output = null) {
     const names = inputsOf(this.#task.circuit);
     const heads = [...names, "Lamp"].map((name) => element("th", { scope: "col", textContent: name }));
@@ -179,7 +179,8 @@ export class Board {
     return element("div", { className: "choices" }, ...this.#choices);
   }
 
-  // Elements that are 0 or 1: a click switches, 0 and 1 switch and go on, arrows move, Enter answers.
+  // Adds mouse and keyboard control to elements with the value 0 or 1. A click switches; the keys 0 and 1 set the value
+  // and move to the next element; arrow keys move; Enter answers.
   #wire(elements, named) {
     this.#switches = elements;
     this.#bits = "0".repeat(elements.length);
@@ -195,7 +196,7 @@ export class Board {
     this.#set(this.#bits);
   }
 
-  // One stop of the Tab key for all of them.
+  // Makes all elements a single stop of the Tab key.
   #hold(place) {
     this.#switches.forEach((made, other) => made.setAttribute("tabindex", other === place ? "0" : "-1"));
   }
@@ -237,7 +238,7 @@ export class Board {
   }
 }
 
-// A row of hanging lamps; `make(place)` gives each its element. Rows that stand for hexadecimal digits have gaps.
+// Returns a row of hanging lamps; make(place) returns the element of each. Rows for hexadecimal digits have gaps.
 function lamps(length, task, make) {
   const row = element("div", { className: `string${task.places ? " named" : ""}${task.hex || task.digits ? " fours" : ""}` });
   row.style.setProperty("--columns", length);

@@ -1,16 +1,16 @@
-// A circuit as a drawing: switches on the left, gates in columns, the lamp on the right.
+// Drawing of a circuit: switches on the left, gates in columns, the lamp on the right.
 
 import { GATES, UNKNOWN, inputsOf, valueOf } from "./circuits.js";
 import { svg } from "./shapes.js";
 
-const ROW = 76; // between two inputs
-const COLUMN = 138; // between two columns of gates
-const WIDTH = 66; // of a gate
-const HALF = 27; // of its height
-const PORT = 14; // of its inputs, from its middle
-const SWITCH = 58;
-const LEFT = 26; // of the first switch; its name stands before it
-const STEP = 0.32; // seconds that a signal takes from column to column
+const ROW = 76; // distance between two inputs
+const COLUMN = 138; // distance between two columns of gates
+const WIDTH = 66; // width of a gate
+const HALF = 27; // half the height of a gate
+const PORT = 14; // distance of a gate's inputs from its middle
+const SWITCH = 58; // width of a switch
+const LEFT = 26; // left side of the switches; their names are to the left of it
+const STEP = 0.32; // seconds of a signal from one column to the next
 
 const BODIES = {
   AND: "M0 -27H36A27 27 0 0 1 36 27H0Z",
@@ -20,7 +20,7 @@ const BODIES = {
 };
 BODIES.NAND = "M0 -27H29A27 27 0 0 1 29 27H0Z";
 BODIES.NOR = "M-4 -27Q30 -27 56 0Q30 27 -4 27Q14 0 -4 -27Z";
-const BUBBLE = { NOT: 59, NAND: 61.5, NOR: 61.5 }; // where the ring stands that turns a value round
+const BUBBLE = { NOT: 59, NAND: 61.5, NOR: 61.5 }; // position of the ring that inverts a value
 const LABEL = { AND: 29, OR: 29, XOR: 34, NOT: 21, NAND: 27, NOR: 27 };
 
 export class CircuitView {
@@ -28,10 +28,10 @@ export class CircuitView {
   #names;
   #wires = []; // {path, part, depth}
   #switches = [];
-  #places = new Map(); // of each part: {x, y, depth}
+  #places = new Map(); // position of each part: {x, y, depth}
   bits;
 
-  // `bits`: the inputs' values; null: names alone. `changed(place)`: where the player may switch them.
+  // bits: values of the inputs; null: show only their names. changed(place): called when the player switches an input.
   constructor(circuit, { bits = null, changed = null } = {}) {
     this.#circuit = circuit;
     this.#names = inputsOf(circuit);
@@ -49,7 +49,7 @@ export class CircuitView {
     this.#paint();
   }
 
-  // "(A AND B) OR C", for those who do not see the drawing.
+  // Returns the circuit as text for screen readers: "(A AND B) OR C".
   words(part = this.#circuit) {
     if (part.input) return this.bits ? `${part.input}=${this.bits[this.#names.indexOf(part.input)]}` : part.input;
     const [first, second] = part.from.map((inner) => (inner.input || inner.from.length === 1 ? this.words(inner) : `(${this.words(inner)})`));
@@ -67,7 +67,7 @@ export class CircuitView {
     this.#paint();
   }
 
-  // The signals run through the gates, and the lamp shows what comes out.
+  // Powers the circuit: signals run through the gates, and the lamp shows the result.
   power() {
     this.element.classList.add("powered");
     this.element.classList.toggle("lit", valueOf(this.#circuit, this.bits) === 1);
@@ -167,7 +167,7 @@ export class CircuitView {
     );
   }
 
-  // Wires of the inputs show what the switches say; the others only once the power is on.
+  // Wires of the inputs always show their values; all other wires only when the circuit is powered.
   #paint() {
     this.element.setAttribute("aria-label", this.words());
     const powered = this.element.classList.contains("powered");
@@ -185,7 +185,7 @@ export class CircuitView {
   }
 }
 
-// Right, up or down, and right again, with round corners.
+// Returns a path that goes right, then up or down, then right again, with round corners.
 function route(x1, y1, x2, y2) {
   if (Math.abs(y2 - y1) < 1) return `M${x1} ${y1}H${x2}`;
   const middle = Math.max(x2 - 26, (x1 + x2) / 2);

@@ -1,16 +1,16 @@
 // Circuits without loops, as trees: {input: "A"}, or {op: "AND", from: [circuit, circuit]}. Each input is used once.
 
 export const GATES = {
-  NOT: { takes: 1, gives: (a) => 1 - a, rule: "NOT turns its input round" },
-  AND: { takes: 2, gives: (a, b) => a & b, rule: "AND gives 1 only where both inputs are 1" },
-  OR: { takes: 2, gives: (a, b) => a | b, rule: "OR gives 1 where at least one input is 1" },
-  XOR: { takes: 2, gives: (a, b) => a ^ b, rule: "XOR gives 1 where its inputs differ" },
-  NAND: { takes: 2, gives: (a, b) => 1 - (a & b), rule: "NAND is AND turned round: 0 only where both inputs are 1" },
-  NOR: { takes: 2, gives: (a, b) => 1 - (a | b), rule: "NOR is OR turned round: 1 only where both inputs are 0" },
+  NOT: { takes: 1, gives: (a) => 1 - a, rule: "NOT changes 0 to 1 and 1 to 0" },
+  AND: { takes: 2, gives: (a, b) => a & b, rule: "AND gives 1 only if both inputs are 1" },
+  OR: { takes: 2, gives: (a, b) => a | b, rule: "OR gives 1 if at least one input is 1" },
+  XOR: { takes: 2, gives: (a, b) => a ^ b, rule: "XOR gives 1 if its inputs are different" },
+  NAND: { takes: 2, gives: (a, b) => 1 - (a & b), rule: "NAND is the opposite of AND: it gives 0 only if both inputs are 1" },
+  NOR: { takes: 2, gives: (a, b) => 1 - (a | b), rule: "NOR is the opposite of OR: it gives 1 only if both inputs are 0" },
 };
-export const UNKNOWN = "?"; // a gate that the player is to name
+export const UNKNOWN = "?"; // a gate that the player must name
 
-const _ = null; // an input; named from the top
+const _ = null; // an input; inputs are named from the top
 const SHAPES = {
   not: ["NOT", _],
   one: [2, _, _],
@@ -18,7 +18,7 @@ const SHAPES = {
   three: [[2, [2, _, _], [2, _, _]], [2, [2, _, _], ["NOT", _]], [2, ["NOT", _], [2, _, _]], [2, [2, _, ["NOT", _]], _]],
 };
 
-// A circuit of one of SHAPES with gates of `ops`.
+// Returns a circuit with one of SHAPES and gates from `ops`.
 export function makeCircuit(random, shape, ops) {
   const names = [..."ABCD"];
   const build = (plan) => {
@@ -30,17 +30,17 @@ export function makeCircuit(random, shape, ops) {
   return build(Array.isArray(plans[0]) ? random.pick(plans) : plans);
 }
 
-// Names of the inputs, from the top.
+// Returns the names of the inputs, from the top.
 export function inputsOf(circuit) {
   return circuit.input ? [circuit.input] : circuit.from.flatMap(inputsOf);
 }
 
-// Gates in the order in which a signal passes them; the last one drives the lamp.
+// Returns the gates in the order in which a signal passes them; the last gate drives the lamp.
 export function gatesOf(circuit) {
   return circuit.input ? [] : [...circuit.from.flatMap(gatesOf), circuit];
 }
 
-// 0 or 1; `bits`: the inputs' values from the top, "01".
+// Returns the value of the circuit, 0 or 1. bits: values of the inputs from the top, such as "01".
 export function valueOf(circuit, bits) {
   const names = inputsOf(circuit);
   const read = (part) =>
@@ -48,24 +48,24 @@ export function valueOf(circuit, bits) {
   return read(circuit);
 }
 
-// Every setting of the inputs, counting up: ["00", "01", "10", "11"].
+// Returns all values of the inputs, in counting order: ["00", "01", "10", "11"].
 export function settingsOf(circuit) {
   const places = inputsOf(circuit).length;
   return Array.from({ length: 2 ** places }, (_, row) => row.toString(2).padStart(places, "0"));
 }
 
-// The lamp's value for each of them, as one string: "0001".
+// Returns the value of the lamp for each of them as one string: "0001".
 export function tableOf(circuit) {
   return settingsOf(circuit).map((bits) => valueOf(circuit, bits)).join("");
 }
 
-// The same circuit with `op` where the unknown gate is.
+// Returns the same circuit with `op` instead of the unknown gate.
 export function withGate(circuit, op) {
   if (circuit.input) return circuit;
   return { op: circuit.op === UNKNOWN ? op : circuit.op, from: circuit.from.map((part) => withGate(part, op)) };
 }
 
-// What each gate does, in words and in order: ["NOT of 0 is 1", "AND of 1 and 1 is 1"].
+// Returns a text for each gate in order: ["NOT of 0 is 1", "AND of 1 and 1 is 1"].
 export function stepsOf(circuit, bits) {
   const names = inputsOf(circuit);
   return gatesOf(circuit).map((gate) => {

@@ -1,7 +1,7 @@
-// Seconds that a task has been on the table, without those in which nobody could see it.
+// Seconds for which a task has been visible; time in a hidden tab does not count.
 
 export class Clock {
-  #before = 0; // milliseconds until it stood still last
+  #before = 0; // milliseconds until the last stop
   #since = null;
   #stopped = false;
 

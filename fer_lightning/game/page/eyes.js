@@ -1,4 +1,4 @@
-// Whether Bit may watch: the consent, the camera and the light. Off until the player agrees, and again after a stop.
+// Bit's eyes: the consent, the camera and the light. They are off until the player agrees, and off again after a stop.
 
 import { Camera, NoCamera } from "/shared/camera.js";
 import { Sender } from "/shared/sender.js";
@@ -17,11 +17,11 @@ export class Eyes {
   #camera;
   #sender = null;
   #mode = "off"; // off, starting or on
-  #blind = false; // the server's own camera gives no pictures
-  #resting = false; // in a break nothing is looked at
-  #about = null; // the model and the camera of the last welcome
+  #blind = false; // the server's own camera gives no images
+  #resting = false; // true during a break, in which no image is used
+  #about = null; // model and camera of the last welcome
 
-  // said(words): what the player should hear; changed(watches): whether anything is looked at.
+  // said(words): shows a text to the player; changed(watches): called when Bit starts or stops watching.
   constructor(connection, { said, changed }) {
     this.#connection = connection;
     this.#said = said;
@@ -30,7 +30,7 @@ export class Eyes {
     connection.addEventListener("welcome", () => this.#welcomed());
     connection.addEventListener("lost", () => this.#lost());
     connection.addEventListener("faces", ({ detail }) => this.#sender?.answered(detail.frame));
-    connection.addEventListener("picture", ({ detail }) => this.#paint(detail));
+    connection.addEventListener("image", ({ detail }) => this.#paint(detail));
     connection.addEventListener("notice", ({ detail }) => this.#noticed(detail.code));
     $("consent").addEventListener("close", () => $("consent").replaceChildren());
     addEventListener("pagehide", () => this.stop());
@@ -40,13 +40,13 @@ export class Eyes {
     return this.#mode === "on";
   }
 
-  // Ask for consent; nothing is looked at before it is given.
+  // Asks for consent; no image is used before the player agrees.
   ask() {
     const { welcome, ready } = this.#connection;
-    if (this.#mode !== "off") return this.#said("I am watching already. Say “stop watching”, and I stop.");
-    if (!ready) return this.#said("I have no line to the server just now, so there is nobody who could look. Let’s go on without.");
+    if (this.#mode !== "off") return this.#said("I am already watching. Type “stop watching”, and I will stop.");
+    if (!ready) return this.#said("The server is not reachable right now, so I cannot use the camera. Let’s play without it.");
     if (!welcome.model || welcome.camera === "none")
-      return this.#said("This server runs without a model, so I cannot look at anything. I go by your answers and your words, and that works well.");
+      return this.#said("This server runs without a model, so I cannot use the camera. I use your answers and your words, and that works well.");
     const form = consentForm({
       model: welcome.model,
       camera: welcome.camera,
@@ -60,7 +60,7 @@ export class Eyes {
     form.querySelector("h2").focus();
   }
 
-  // The camera and the consent end at once; -> whether there was anything to end.
+  // Stops the camera and withdraws the consent at once. Returns true if the camera was on or starting.
   stop() {
     const before = this.#mode;
     this.#mode = "off";
@@ -87,8 +87,8 @@ export class Eyes {
     }
     this.#mode = "on";
     this.#look();
-    const open = this.#resting ? "My lens opens after the break." : "My lens is open.";
-    this.#said(`${open} Say “stop watching” whenever you like, and it shuts at once.`);
+    const open = this.#resting ? "I will use the camera after the break." : "The camera is on. Thank you for your trust!";
+    this.#said(`${open} Type “stop watching” whenever you like, and I will switch it off at once.`);
   }
 
   #look() {
@@ -110,10 +110,10 @@ export class Eyes {
     this.#sender.start();
   }
 
-  // What was agreed to holds for the same model and the same camera alone.
+  // The consent is valid only for the same model and the same camera.
   #welcomed() {
     const { model, camera } = this.#connection.welcome;
-    this.#blind = false; // else a notice follows
+    this.#blind = false; // if the camera is still lost, a notice follows
     const about = JSON.stringify([model, camera]);
     const same = about === this.#about;
     this.#about = about;
@@ -134,7 +134,7 @@ export class Eyes {
     if (asking) $("consent").close();
     if (this.#mode === "off" && !asking) return;
     this.stop();
-    this.#said("The server came back with another model or camera, so my lens is shut. Ask me to watch again if you like.");
+    this.#said("The server is back with another model or camera, so I switched the camera off. Ask me to watch again if you like.");
   }
 
   #lost() {
@@ -144,16 +144,16 @@ export class Eyes {
 
   #fail(title, words) {
     this.stop();
-    this.#said(`${title}. ${words} The game goes on without it.`);
+    this.#said(`${title}. ${words} The game continues without it.`);
   }
 
   async #paint(jpeg) {
     if (!this.on || this.#resting) return;
-    const picture = await createImageBitmap(jpeg).catch(() => null);
-    if (!picture) return;
-    Object.assign($("picture"), { width: picture.width, height: picture.height });
-    $("picture").getContext("2d").drawImage(picture, 0, 0);
-    picture.close();
+    const image = await createImageBitmap(jpeg).catch(() => null);
+    if (!image) return;
+    Object.assign($("image"), { width: image.width, height: image.height });
+    $("image").getContext("2d").drawImage(image, 0, 0);
+    image.close();
   }
 
   #show() {
@@ -161,14 +161,14 @@ export class Eyes {
     const server = this.#connection.welcome?.camera === "server";
     const blind = sends && this.#blind;
     $("light").dataset.camera = !this.on ? "off" : sends && !blind ? "on" : "paused";
-    $("light").textContent = !this.on ? "Camera off" : blind ? "Server’s camera: no picture" : sends ? "Camera on" : "Camera on, nothing is sent";
+    $("light").textContent = !this.on ? "Camera off" : blind ? "Server’s camera: no image" : sends ? "Camera on" : "Camera on, nothing is sent";
     $("watch").textContent = this.on ? "Stop watching" : "Let Bit watch …";
     document.title = `${this.on ? (sends ? "● " : "◐ ") : ""}Bit by Bit`;
     $("view").hidden = !this.on;
     $("video").hidden = server;
-    $("picture").hidden = !server;
+    $("image").hidden = !server;
     $("view").classList.toggle("resting", !sends || blind);
-    $("view").querySelector("figcaption").textContent = blind ? "No picture" : sends ? "What Bit sees" : "Nothing is sent";
+    $("view").querySelector("figcaption").textContent = blind ? "No image" : sends ? "What Bit sees" : "Nothing is sent";
     this.#changed(sends);
   }
 }

@@ -1,4 +1,4 @@
-// The game: tasks one after the other, Bit beside them, and the server that says how hard the next one is.
+// The game: one task after the other, the robot Bit, and the server, which sets the level of the next task.
 
 import { Connection } from "/shared/connection.js";
 import { element, percent } from "/shared/elements.js";
@@ -12,9 +12,9 @@ import { hangingLamp } from "./shapes.js";
 import { HELP, Lines, understand } from "./talk.js";
 import { LEVELS, check, explain, form, hints, makeTask, method, question, solve } from "./tasks.js";
 
-const BULBS = 8; // of the lamps that count what is solved, in binary
-const STREAK = 3; // right answers in a row that Bit remarks on
-const TRIES = 2; // wrong answers after which Bit offers to show how
+const BULBS = 8; // number of lamps that count the solved tasks in binary
+const STREAK = 3; // number of right answers in a row after which Bit praises the player
+const TRIES = 2; // number of wrong answers after which Bit offers to show the solution
 const KEYS = {
   bits: [["0", "1", "switch"], ["←", "→", "move"], ["Enter", "check"]],
   choice: [["1", "0", "choose"]],
@@ -22,7 +22,7 @@ const KEYS = {
   number: [["Enter", "check"]],
   hex: [["Enter", "check"]],
 };
-const WAITING = 2500; // milliseconds without a server, after which the game begins by itself
+const WAITING = 2500; // milliseconds without a server after which the game begins
 
 const $ = (id) => document.getElementById(id);
 const seed = Number(new URLSearchParams(location.search).get("seed") ?? crypto.getRandomValues(new Uint32Array(1))[0]) >>> 0;
@@ -37,13 +37,13 @@ const game = { level: 1, number: 0, solved: 0, streak: 0, begun: false };
 let task = null;
 let board = null;
 let tries = 0; // wrong answers to this task
-let told = 0; // hints given
+let hinted = 0; // hints given for this task
 let settled = false;
 let reason = "";
-let state = null; // the server's last word on how it goes for the player
+let state = null; // last estimated state of the player
 let faces = null;
 let away = false;
-let restoring = false; // after a reconnect the player's word is given to the server again, and its answer is no news
+let restoring = false; // true after a reconnect, until the server has confirmed the player's own choice again
 const noticed = new Set();
 
 // ---- tasks
@@ -53,7 +53,7 @@ function next() {
   bit.withdraw();
   const unlike = task?.kind;
   task = makeTask(seed, game.number++, game.level, unlike);
-  tries = told = 0;
+  tries = hinted = 0;
   settled = false;
   board = new Board(task, answer);
   $("board").replaceChildren(board.element);
@@ -69,17 +69,17 @@ function next() {
   showKeys();
   clock.restart();
   bit.rest(mood());
-  scrollTo({ top: 0 }); // on a phone Bit's last words stand above the task
+  scrollTo({ top: 0 }); // on a phone, Bit's last words are above the task
   if (!coarse() && document.activeElement !== $("words")) settle();
 }
 
-// The keyboard goes to the answer, a reader to the question.
+// Moves the focus to the answer, or to the question if the answer is a choice.
 function settle() {
   if (form(task) === "choice") $("question").focus({ preventScroll: true });
   else board.focus();
 }
 
-// Where the keyboard goes on.
+// Moves the focus to the next step.
 function onward() {
   if (settled) $("go").focus();
   else settle();
@@ -94,7 +94,7 @@ function answer(given) {
 }
 
 function refuse() {
-  const words = form(task) === "hex" ? "Digits 0 to 9 and letters A to F, please." : "A number, please.";
+  const words = form(task) === "hex" ? "Please use the digits 0 to 9 and the letters A to F." : "Please type a number.";
   mark("wrong", words);
   board.focus();
 }
@@ -102,7 +102,7 @@ function refuse() {
 function solved(given) {
   if (!tries) report(true);
   game.solved += 1;
-  game.streak = tries || told >= hints(task).length ? 0 : game.streak + 1;
+  game.streak = tries || hinted >= hints(task).length ? 0 : game.streak + 1;
   const words = tries ? lines.get("late") : game.streak && game.streak % STREAK === 0 ? lines.get("streak") : lines.get("right");
   finish("right", given, words);
   bit.feel("cheer");
@@ -121,12 +121,12 @@ function wrong(given) {
   showScore();
 }
 
-// How it is done, for who does not want to search any longer.
+// Shows the solution to a player who asks for it.
 function show() {
   if (settled) return;
   if (!tries) report(false);
   game.streak = 0;
-  finish("shown", solve(task), "This is how it is.", method(task));
+  finish("shown", solve(task), "This is the solution.", method(task));
   bit.say(method(task));
   showScore();
 }
@@ -143,10 +143,10 @@ function finish(outcome, given, words, more) {
   if (document.activeElement !== $("words")) $("go").focus({ preventScroll: true });
 }
 
-// `more`: what Bit says, too; on a phone Bit may be out of sight.
+// Shows a result. more: the same text that Bit says, because Bit may not be visible on a phone.
 function mark(outcome, words, more = "") {
   $("bench").classList.remove("right", "wrong", "shown");
-  void $("bench").offsetWidth; // so that the same mark moves again
+  void $("bench").offsetWidth; // restarts the animation of the same class
   $("bench").classList.add(outcome);
   const repeated = element("span", { className: "repeated", textContent: more });
   repeated.setAttribute("aria-hidden", "true");
@@ -160,15 +160,15 @@ function report(correct) {
 function hint() {
   if (settled) return bit.say(method(task));
   const all = hints(task);
-  bit.say(all[Math.min(told, all.length - 1)]);
-  told += 1;
-  $("hint").disabled = told >= all.length;
+  bit.say(all[Math.min(hinted, all.length - 1)]);
+  hinted += 1;
+  $("hint").disabled = hinted >= all.length;
   bit.feel("thinking");
 }
 
-// ---- how hard
+// ---- level
 
-// The player's own word; without a server the game keeps it by itself.
+// Applies the player's own choice of the level; without a server the game stores it.
 function override(change) {
   if (change === null && !$("adapt").checked) {
     setAdapt(true);
@@ -178,13 +178,13 @@ function override(change) {
   connection.held = change !== null;
   const level = Math.min(LEVELS.length, Math.max(1, game.level + (change ?? 0)));
   if (level !== game.level) moveTo(level, "You asked for it.", true);
-  else bit.say(change === null ? "I take it from here, once the server is back." : `We stay at level ${level}.`);
+  else bit.say(change === null ? "I will choose the level again when the server is back." : `We stay at level ${level}.`);
   showDials();
 }
 
 function setAdapt(on) {
   $("adapt").checked = on;
-  if (!connection.setAdapt(on)) bit.say(on ? "I may change the level again, once the server is back." : "I leave the level alone.");
+  if (!connection.setAdapt(on)) bit.say(on ? "I will change the level again when the server is back." : "I no longer change the level.");
   if (!on) bit.withdraw();
   showDials();
 }
@@ -196,7 +196,7 @@ function onDifficulty({ level, by, reason: why }) {
   showDials();
 }
 
-// `now`: the task on the table is taken away, where it has not been tried.
+// Changes the level. now: also replace the current task, unless the player has tried it.
 function moveTo(level, why, now) {
   const before = game.level;
   connection.level = game.level = level;
@@ -210,7 +210,7 @@ function bounded(level) {
   return Math.min(LEVELS.length, level);
 }
 
-// ---- how it goes for the player
+// ---- state of the player
 
 function onState(detail) {
   state = detail;
@@ -228,10 +228,10 @@ function offer(kind) {
   const yes = (words, act, makesSense = true) => (makesSense ? [{ words, take: () => (offers.take(), act()) }] : []);
   const eased = () => [
     ...yes("A hint", () => (hint(), settle()), !settled && !$("hint").disabled),
-    ...yes("An easier one", () => override(-1), game.level > 1),
+    ...yes("An easier task", () => override(-1), game.level > 1),
     ...yes("A short break", pause),
   ];
-  const sharpened = () => [...yes("A harder one", () => override(1), game.level < LEVELS.length), ...yes("Another kind", next)];
+  const sharpened = () => [...yes("A harder task", () => override(1), game.level < LEVELS.length), ...yes("A different task", next)];
   const few = kind === "frustrated" ? eased() : sharpened();
   const no = { words: "No, thanks", take: () => (offers.decline(), onward()) };
   bit.say(lines.get(kind === "frustrated" ? "offer" : "more"), { offers: [...few, no] });
@@ -273,7 +273,7 @@ const ANSWERS = {
   rest: pause,
   skip: () => (settled ? next() : show()),
   help: () => bit.say(HELP),
-  hello: () => (bit.say("Hello! Good to have you here."), bit.feel("wave")),
+  hello: () => (bit.say("Hello! It is good to see you here."), bit.feel("wave")),
   thanks: () => (bit.say("You are welcome."), bit.feel("cheer")),
 };
 
@@ -282,7 +282,7 @@ function hear(text) {
   connection.text(text);
   const meant = understand(text);
   if (meant) ANSWERS[meant]();
-  else bit.say(connection.ready ? lines.get("talk") : "I hear you, though the server does not just now.");
+  else bit.say(connection.ready ? lines.get("talk") : "I heard you, but the server is offline right now.");
 }
 
 function onWatching(watches) {
@@ -292,30 +292,30 @@ function onWatching(watches) {
 
 function stopWatching() {
   return eyes.stop()
-    ? "My lens is shut, the camera is off, and you no longer agree to anything. We go on without it."
-    : "I am not watching: the camera is off, and stays off.";
+    ? "The camera is off and your consent is withdrawn. Let’s play without it."
+    : "I am not watching. The camera is off and stays off.";
 }
 
 function seen() {
   const known = state && state.state !== "unknown";
-  const guess = known ? `My guess at how it goes: ${state.state}, ${percent(state.confidence)} sure` : "How it goes for you, I cannot tell";
-  const because = state?.reasons.length ? ` by this: ${state.reasons.join("; ")}` : "";
-  return `${looked()} ${guess}${because}. Guesses are often wrong; your word counts.`;
+  const guess = known ? `My guess about your mood is “${state.state}”, with a confidence of ${percent(state.confidence)}.` : "I cannot tell how you feel.";
+  const because = state?.reasons.length ? ` This is what I used: ${state.reasons.join("; ")}.` : "";
+  return `${looked()} ${guess}${because} My guesses are often wrong, so what you say is more important.`;
 }
 
 function looked() {
-  if (!eyes.on) return "I see nothing: the camera is off. I go by your answers and by what you type.";
+  if (!eyes.on) return "I see nothing, because the camera is off. I use only your answers and what you type.";
   const [face] = faces ?? [];
-  if (!face) return "I see no face just now.";
-  if (face.doubt) return `I see a face, but do not count it: ${face.doubt}.`;
+  if (!face) return "I see no face right now.";
+  if (face.doubt) return `I see a face, but I do not use it (${face.doubt}).`;
   const [name, share] = Object.entries(face.smoothed).sort(([, one], [, other]) => other - one)[0];
-  return `I see a face that the model calls ${name} (${percent(share)}).`;
+  return `I see a face. The model calls it ${name} (${percent(share)}).`;
 }
 
 function why() {
-  const holds = connection.held ? " You chose it, so I leave it there." : "";
-  const off = $("adapt").checked ? "" : " And I may not change anything: the switch is off.";
-  return `Level ${game.level}, “${LEVELS[game.level - 1].name}”: ${reason || "this is where we began."}${holds}${off}`;
+  const holds = connection.held ? " You chose this level, so I do not change it." : "";
+  const off = $("adapt").checked ? "" : " The switch is off, so I may not change the level.";
+  return `Level ${game.level}, “${LEVELS[game.level - 1].name}”: ${reason || "this is where we started."}${holds}${off}`;
 }
 
 // ---- the server
@@ -331,24 +331,24 @@ function onWelcome({ level, adapt }) {
   if (away) {
     away = false;
     bit.rest(mood());
-    bit.say(`My line to the server is back. We go on at level ${game.level}.`);
+    bit.say(`The server is back. We continue at level ${game.level}.`);
   }
   showDials();
 }
 
 function onLost({ words, locked }) {
   if (!game.begun) begin();
-  $("trouble-words").textContent = `${words} The game goes on; nothing is adapted, and nobody is watching.`;
+  $("trouble-words").textContent = `${words} The game continues. Until then, Bit does not change the level and does not watch.`;
   $("retry").hidden = locked;
   $("trouble").hidden = false;
   state = faces = null;
   if (away) return;
   away = true;
   bit.rest("lost");
-  bit.say(`I lost my line to the server. Let’s play on at level ${game.level} until it is back.`);
+  bit.say(`I cannot reach the server. Let’s keep playing at level ${game.level} until it is back.`);
 }
 
-// Each thing once: a busy server says so again and again.
+// Bit says each notice only once, because a busy server repeats it.
 function onNotice({ level, code, message }) {
   if (level !== "info" && !noticed.has(code)) bit.say(message);
   noticed.add(code);
@@ -361,13 +361,13 @@ function begin() {
   $("game").hidden = false;
   showLevel();
   showScore();
-  bit.say("Hello, I am Bit. I hang lamps, and every lamp is a digit: on is 1, off is 0.");
-  bit.say("Answer at your own pace. Ask me for a hint whenever you like, or type “help”. I am not watching.");
+  bit.say("Hello, I am Bit! I hang up lamps, and every lamp is a digit: on is 1, off is 0.");
+  bit.say("Take your time. Ask me for a hint whenever you like, or type “help”. The camera is off.");
   bit.feel("wave", 3200);
   next();
 }
 
-// ---- what is shown
+// ---- display
 
 function showLevel() {
   $("level-name").replaceChildren(element("strong", { textContent: `Level ${game.level}` }), ` ${LEVELS[game.level - 1].name}`);
@@ -406,14 +406,14 @@ function coarse() {
   return matchMedia("(pointer: coarse)").matches;
 }
 
-// ---- beginning
+// ---- start
 
 $("bench").addEventListener("submit", (event) => {
   event.preventDefault();
   if (settled) next();
   else answer(board.answer());
 });
-// The second click of a double click is none: it would answer again, or skip what Bit says to the first.
+// Ignore the second click of a double click: it would answer again, or skip Bit's reply to the first.
 $("bench").addEventListener(
   "click",
   (event) => {

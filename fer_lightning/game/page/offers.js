@@ -1,24 +1,24 @@
-// When Bit offers something: after the same impression for a while, seldom, and seldomer still where nothing is taken.
+// Times of Bit's offers: Bit offers something if a state lasts, and less often if the player does not accept.
 
-const SURE = 0.5; // confidence from which a state counts
-const FOR = 3000; // milliseconds that it must hold
-const AGAIN = 60_000; // until the second offer; twice as long with each that is not taken
-const AFTER_NO = 180_000;
+const SURE = 0.5; // minimum confidence of a state
+const FOR = 3000; // milliseconds for which the state must last
+const AGAIN = 60_000; // milliseconds until the second offer; doubled after each offer that is not accepted
+const AFTER_NO = 180_000; // minimum milliseconds until the next offer after a refusal
 const OFFERED = ["frustrated", "bored"];
 
 export class Offers {
   #offer;
   #kind = null;
   #since = 0;
-  #until = 0; // nothing is offered before
+  #until = 0; // time before which nothing is offered
   #wait = AGAIN;
 
-  // offer(kind): make one.
+  // offer(kind): called to make an offer.
   constructor(offer) {
     this.#offer = offer;
   }
 
-  // A new word of the server on how it goes.
+  // Receives a new state from the server.
   look({ state, confidence }, now = performance.now()) {
     const kind = OFFERED.includes(state) && confidence >= SURE ? state : null;
     if (kind !== this.#kind) this.#since = now;

@@ -1,9 +1,9 @@
-// Numbers that look random and come back the same from the same seed: Marsaglia's xorshift of 32 bits (2003).
+// Pseudo-random numbers that depend only on the seed: Marsaglia's 32-bit xorshift (2003).
 
 export class Random {
   #state;
 
-  // Each of the numbers given (a game's seed, a task's place, a level) changes all that follows.
+  // Each seed (the seed of the game, the index of the task, the level) changes all following numbers.
   constructor(...seeds) {
     this.#state = 0x9e3779b9;
     for (const seed of seeds) {
@@ -19,7 +19,7 @@ export class Random {
     return this.#state >>> 0;
   }
 
-  // A whole number from `low` to `high`, both included.
+  // Returns an integer from `low` to `high`, both included.
   between(low, high) {
     return low + Math.floor((this.#next() / 2 ** 32) * (high - low + 1));
   }

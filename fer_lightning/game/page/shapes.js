@@ -1,8 +1,8 @@
-// SVG by hand: what lamps, gates and circuits are drawn with.
+// SVG elements for lamps, gates and circuits.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// svg("path", { d: "M0 0H9", class: "wire" }, child): a new SVG element.
+// svg("path", { d: "M0 0H9", class: "wire" }, child): returns a new SVG element.
 export function svg(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -10,7 +10,7 @@ export function svg(name, attributes = {}, ...children) {
   return made;
 }
 
-// A lamp that hangs on its cord in a box of 48 by 70; the CSS class "on" of anything around it lights it.
+// Returns a lamp that hangs on a cord, in a box of 48 by 70. The CSS class "on" of any parent element lights it.
 export function hangingLamp() {
   return svg(
     "svg",

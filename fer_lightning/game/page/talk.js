@@ -1,14 +1,14 @@
-// What Bit understands of what is typed, and what Bit says. Never that somebody looks this way or that.
+// The meaning of what the player types, and Bit's lines. Bit never says how a player looks.
 
-// A wish, "easier" or "make it a bit easier", and not what was noticed, "easier than before".
+// Returns a pattern for a wish ("easier", "make it a bit easier") but not for a remark ("easier than before").
 function wish(words) {
-  const alone = `^((an?|one|much|bit|little|something|slightly|go|please) )*(${words})\\b(?! (than|now))`;
-  return new RegExp(`${alone}|\\b(make|give|want|like|need|try|can|could)\\b.*\\b(${words})\\b(?! than)`);
+  const short = `^((an?|one|much|bit|little|something|slightly|go|please) )*(${words})\\b(?! (than|now))`;
+  return new RegExp(`${short}|\\b(make|give|want|like|need|try|can|could)\\b.*\\b(${words})\\b(?! than)`);
 }
 
 const CAMERA = String.raw`\b((web)?cam(era)?|lens|eyes?)\b`;
 
-// The first that fits counts; what fits none is only talk. All are tried on lower-case words with plain quotes.
+// The first pattern that matches counts; a text without a match is only talk. Texts are in lower case, with ' for ’.
 const INTENTS = [
   ["seen", new RegExp(`^(is|are) .*${CAMERA} (on|off|open|shut|closed)\\b`)],
   ["stop", /\b(stop|quit|don't|do not|no more)\b.*\b(watch|look|film|record|spy|star)(e|ing|ring)?\b|\blook away\b|\bturn (it|that) off\b/],
@@ -31,7 +31,7 @@ const INTENTS = [
   ["thanks", /\b(thanks|thank you|thx|cheers)\b/],
 ];
 
-// What is meant, or null where it is only talk.
+// Returns the intent of a text, or null if it is only talk.
 export function understand(text) {
   const words = text.toLowerCase().replaceAll("’", "'").trim();
   return INTENTS.find(([, pattern]) => pattern.test(words))?.[0] ?? null;
@@ -39,19 +39,19 @@ export function understand(text) {
 
 export const HELP =
   "You can type: hint, easier, harder, stay, you decide, why?, break, skip, what do you see?, stop watching. " +
-  "Anything else I read as well, to learn whether this suits you.";
+  "I also read everything else that you type, to find out whether the level is right for you.";
 
 const LINES = {
-  right: ["Yes, that’s it.", "Right!", "Exactly.", "Got it.", "And there is light.", "Well done.", "That’s the one."],
-  streak: ["Three in a row!", "You are on a roll.", "That string of lights is getting long.", "One after the other!"],
+  right: ["Yes, that’s right.", "Right!", "Exactly!", "You got it.", "The lamp is on!", "Well done.", "Correct!"],
+  streak: ["Several right answers in a row!", "You are doing great.", "So many right answers!", "One right answer after the other!"],
   wrong: ["Not yet.", "Almost.", "Hm, not quite.", "Let’s look again."],
-  late: ["There it is.", "Now it is right.", "You found it."],
-  talk: ["I hear you.", "Noted.", "Okay.", "Good to know."],
-  offer: ["Would one of these suit you?", "I could do one of these, if you like:", "Say the word:"],
-  more: ["Shall I make it more interesting?", "I have something with more bite, if you like:"],
+  late: ["That’s right now.", "Now it is right.", "You found it."],
+  talk: ["I read that.", "Thank you for telling me.", "Okay.", "Good to know."],
+  offer: ["Would one of these help you?", "I can do one of these, if you like:", "What would you like?"],
+  more: ["Shall I make it more interesting?", "I have something more difficult, if you like:"],
 };
 
-// One of the lines for an occasion, never the same twice in a row.
+// Returns a line for an occasion, never the same line twice in a row.
 export class Lines {
   #random;
   #last = {};

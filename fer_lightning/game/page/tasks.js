@@ -1,7 +1,7 @@
 // The game's tasks. A task is plain data; every answer is a string: "13", "1A", "0110", "AND".
 //
-// Each kind says how a task of it is made, asked, solved, checked, explained and hinted at. Tasks depend on the seed, the
-// task's place in the game and the level alone, and each of them can be solved.
+// Each kind of task defines how its tasks are made, asked, solved, checked and explained, and its hints. A task depends
+// only on the seed, its number in the game, and the level. Every task can be solved.
 
 import { GATES, UNKNOWN, inputsOf, gatesOf, makeCircuit, settingsOf, stepsOf, tableOf, valueOf, withGate } from "./circuits.js";
 import { Random } from "./random.js";
@@ -94,7 +94,7 @@ export const LEVELS = [
   },
 ];
 
-// The task at place `number` of the game `seed`; another kind than `unlike`, where the level has one.
+// Returns task `number` of the game `seed`. Its kind differs from `unlike` if the level has another kind.
 export function makeTask(seed, number, level, unlike = null) {
   const random = new Random(seed, number, level);
   const { tasks } = LEVELS[level - 1];
@@ -107,7 +107,7 @@ export const question = (task) => KINDS[task.kind].question(task);
 export const form = (task) => KINDS[task.kind].form; // number, hex, bits or choice
 export const solve = (task) => KINDS[task.kind].solve(task);
 export const hints = (task) => KINDS[task.kind].hints(task);
-// How it is done, for who asks for it.
+// The way to the solution, for a player who asks for it.
 export const method = (task) => KINDS[task.kind].method(task);
 
 export function check(task, answer) {
@@ -115,7 +115,7 @@ export function check(task, answer) {
   return right ? right(task, answer) : answer === solution(task);
 }
 
-// What went wrong with a wrong answer and what helps; how it is done only when it went wrong before.
+// Explains a wrong answer and gives help; the way to the solution only after an earlier wrong answer.
 export function explain(task, answer, again) {
   const { mistake, method: way, hints: few } = KINDS[task.kind];
   const found = mistake(task, answer);
@@ -123,14 +123,14 @@ export function explain(task, answer, again) {
   return [found, help].filter(Boolean).join(" ");
 }
 
-// What was typed as a number or in hexadecimal, as tasks want it; null where it is neither.
+// Returns typed text as a number or a hexadecimal number in the form of a task; null: it is neither.
 export function typed(task, text) {
   const word = text.trim().replace(/^−/, "-").toUpperCase();
   if (form(task) === "hex") return /^(0X)?[0-9A-F]{1,4}$/.test(word) ? inHex(parseInt(word.replace(/^0X/, ""), 16), task.digits) : null;
   return /^-?\d{1,6}$/.test(word) ? String(Number(word)) : null;
 }
 
-// What is worth 1, from the left: [8, 2] for "1010".
+// Returns the values of the bits that are 1, from the left: [8, 2] for "1010".
 export function partsOf(bits) {
   return [...bits].map((bit, place) => bit * 2 ** (bits.length - 1 - place)).filter(Boolean);
 }
@@ -144,13 +144,13 @@ const opposite = (bits) => [...bits].map((bit) => 1 - bit).join("");
 const counted = (bits) => [...bits].filter((bit) => bit === "1").length;
 const nibbles = (bits) => bits.match(/.{4}/g);
 
-// A number that says something about places: at least two of its bits are 1.
+// Returns a number with at least two bits that are 1, so that the places matter.
 function telling(random, bits) {
   const values = Array.from({ length: 2 ** bits }, (_, value) => value);
   return random.pick(values.filter((value) => counted(inBits(value, bits)) > 1));
 }
 
-// A number whose first hexadecimal digit is a letter.
+// Returns a number whose first hexadecimal digit is a letter.
 function lettered(random, digits) {
   return random.between(10 * 16 ** (digits - 1), 16 ** digits - 1);
 }
@@ -164,19 +164,19 @@ const read = {
   make: (random, { bits, places: shown = false }) => ({ bits: inBits(telling(random, bits), bits), places: shown }),
   question: () => "Which number do the lamps show?",
   solve: ({ bits }) => String(number(bits)),
-  method: ({ bits }) => `A lamp that is on counts its place, so this is ${sum(partsOf(bits))}.`,
+  method: ({ bits }) => `Add the values of all lamps that are on: ${sum(partsOf(bits))}.`,
   mistake({ bits }, answer) {
     const missing = number(bits) - Number(answer);
-    if (Number(answer) === number(backwards(bits))) return "That is the row read from the other side: the place worth 1 is on the right.";
-    if (partsOf(bits).includes(missing)) return `Close: the lamp worth ${missing} is on, too.`;
-    if (partsOf(opposite(bits)).includes(-missing)) return `That is ${-missing} too much: a lamp that is off counts nothing.`;
-    if (Number(answer) === counted(bits)) return "That is how many lamps are on, but each place counts twice its right neighbour.";
-    return `The places count, from the right, ${places(bits.length)}.`;
+    if (Number(answer) === number(backwards(bits))) return "You read the lamps from the other side: the lamp with the value 1 is on the right.";
+    if (partsOf(bits).includes(missing)) return `Close! The lamp with the value ${missing} is also on.`;
+    if (partsOf(opposite(bits)).includes(-missing)) return `That is ${-missing} too much: a lamp that is off does not count.`;
+    if (Number(answer) === counted(bits)) return "That is the number of lamps that are on. But each lamp has twice the value of the lamp on its right.";
+    return `From the right, the lamps have the values ${places(bits.length)}.`;
   },
   hints: ({ bits }) => [
-    `The places count, from the right: ${places(bits.length)}.`,
-    "Add the places of those lamps that are on.",
-    `The leftmost lamp that is on counts ${partsOf(bits)[0]}.`,
+    `From the right, the lamps have the values ${places(bits.length)}.`,
+    "Add the values of all lamps that are on.",
+    `The leftmost lamp that is on has the value ${partsOf(bits)[0]}.`,
   ],
 };
 
@@ -185,18 +185,18 @@ const write = {
   make: (random, { bits, places: shown = false }) => ({ target: telling(random, bits), length: bits, places: shown }),
   question: ({ target }) => `Switch the lamps so that they show ${target}.`,
   solve: ({ target, length }) => inBits(target, length),
-  method: ({ target, length }) => `Take the largest place that still fits, again and again: ${target} = ${partsOf(inBits(target, length)).join(" + ")}.`,
+  method: ({ target, length }) => `Take the largest value that fits, then the largest that fits into the rest: ${target} = ${partsOf(inBits(target, length)).join(" + ")}.`,
   mistake({ target, length }, answer) {
     const shown = number(answer);
-    if (answer === backwards(inBits(target, length))) return "That is the right pattern from the wrong side: the place worth 1 is on the right.";
+    if (answer === backwards(inBits(target, length))) return "That is the right pattern from the wrong side: the lamp with the value 1 is on the right.";
     return `Your lamps show ${shown}, so ${Math.abs(target - shown)} is ${shown < target ? "missing" : "too much"}.`;
   },
   hints({ target, length }) {
     const [first] = partsOf(inBits(target, length));
     return [
-      `The places count, from the right: ${places(length)}.`,
-      `The largest place that fits into ${target} is ${first}.`,
-      `After ${first}, ${target - first} is left to show.`,
+      `From the right, the lamps have the values ${places(length)}.`,
+      `The largest value that fits into ${target} is ${first}.`,
+      `After ${first}, you still need ${target - first}.`,
     ];
   },
 };
@@ -212,7 +212,7 @@ const add = {
   method: ({ first, second }) => `In numbers: ${number(first)} + ${number(second)} = ${number(first) + number(second)}.`,
   mistake(task, answer) {
     const { first, second, length } = task;
-    if (number(answer) === (number(first) ^ number(second))) return "You lost the carries: 1 + 1 is 10, so 1 goes to the next column on the left.";
+    if (number(answer) === (number(first) ^ number(second))) return "You forgot to carry: 1 + 1 is 10, so 1 goes to the next column on the left.";
     const solution = solve(task);
     const column = [...backwards(solution)].findIndex((bit, place) => bit !== backwards(answer)[place]);
     const low = 2 ** column - 1;
@@ -223,7 +223,7 @@ const add = {
     return `Look ${where}: ${above} + ${below}${carry ? " + 1 carried" : ""} is ${total}, so ${total & 1} stays${total > 1 ? " and 1 is carried" : ""}.`;
   },
   hints: ({ first, second }) => [
-    "Go from the right, as with the numbers you know: 0 + 1 is 1, and 1 + 1 is 10: 0 stays, 1 is carried.",
+    "Start on the right, as with decimal numbers. 0 + 1 is 1. 1 + 1 is 10, so 0 stays and 1 is carried.",
     `The rightmost column: ${first.at(-1)} + ${second.at(-1)} is ${inBits(Number(first.at(-1)) + Number(second.at(-1)), 1)}.`,
     `The first row is ${number(first)}, the second ${number(second)}.`,
   ],
@@ -236,14 +236,14 @@ const toHex = {
   solve: ({ bits, digits }) => inHex(number(bits), digits),
   method: ({ bits }) => `Four lamps make one digit: ${nibbles(bits).map((four) => `${four} is ${number(four)}${number(four) > 9 ? `, written ${inHex(number(four), 1)}` : ""}`).join("; ")}.`,
   mistake({ bits, digits }, answer) {
-    if (answer === String(number(bits)).padStart(digits, "0")) return "That is the decimal number; in hexadecimal 10 to 15 are the letters A to F.";
+    if (answer === String(number(bits)).padStart(digits, "0")) return "That is the decimal number. In hexadecimal, 10 to 15 are the letters A to F.";
     if (answer.length > digits) return `Four lamps make one digit, so there ${digits > 1 ? `are ${digits}` : "is one"}.`;
     const wrong = [...answer].findIndex((digit, place) => digit !== inHex(number(bits), digits)[place]);
     return digits > 1 ? `Look at the ${wrong ? "right" : "left"} four lamps.` : "";
   },
   hints: ({ bits }) => [
-    "Four lamps make one digit. Their places count 8, 4, 2, 1.",
-    "Ten to fifteen are written A, B, C, D, E, F.",
+    "Four lamps make one digit. Their values are 8, 4, 2 and 1.",
+    "Ten to fifteen are written as A, B, C, D, E and F.",
     `The first four lamps, ${nibbles(bits)[0]}, are ${number(nibbles(bits)[0])}.`,
   ],
 };
@@ -256,8 +256,8 @@ const fromHex = {
   method: ({ hex }) => `Each digit is four lamps: ${[...hex].map((digit) => `${digit} is ${parseInt(digit, 16)}, that is ${inBits(parseInt(digit, 16), 4)}`).join("; ")}.`,
   mistake: ({ length }, answer) => `Your lamps show ${inHex(number(answer), length / 4)}.`,
   hints: ({ hex }) => [
-    "Each hexadecimal digit is four lamps, worth 8, 4, 2, 1.",
-    "A is ten, B eleven, C twelve, D thirteen, E fourteen, F fifteen.",
+    "Each hexadecimal digit is four lamps with the values 8, 4, 2 and 1.",
+    "A is 10, B is 11, C is 12, D is 13, E is 14, and F is 15.",
     `${hex[0]} is ${inBits(parseInt(hex[0], 16), 4)}.`,
   ],
 };
@@ -269,9 +269,9 @@ const hexNumber = {
   solve: ({ hex }) => String(parseInt(hex, 16)),
   method: ({ hex }) => `The left digit counts sixteens: ${parseInt(hex[0], 16)} × 16 + ${parseInt(hex[1], 16)} = ${parseInt(hex, 16)}.`,
   mistake: ({ hex }, answer) =>
-    Number(answer) === parseInt(hex[0], 16) * 10 + parseInt(hex[1], 16) ? "You counted tens; the left digit counts sixteens." : "",
+    Number(answer) === parseInt(hex[0], 16) * 10 + parseInt(hex[1], 16) ? "You counted tens, but the left digit counts sixteens." : "",
   hints: ({ hex }) => [
-    "The right digit counts ones, the left one sixteens.",
+    "The right digit counts ones, the left digit counts sixteens.",
     `${hex[0]} is ${parseInt(hex[0], 16)}, ${hex[1]} is ${parseInt(hex[1], 16)}.`,
     `${parseInt(hex[0], 16)} × 16 is ${parseInt(hex[0], 16) * 16}.`,
   ],
@@ -280,17 +280,17 @@ const hexNumber = {
 const signed = {
   form: "number",
   make: (random, { bits }) => ({ bits: `1${inBits(random.between(1, 2 ** (bits - 1) - 1), bits - 1)}`, signed: true, places: false }),
-  question: () => "In two’s complement: which number do the lamps show?",
+  question: () => "Which number do the lamps show in two’s complement?",
   solve: ({ bits }) => String(number(bits) - 2 ** bits.length),
-  method: ({ bits }) => `The leftmost lamp counts −${2 ** (bits.length - 1)}, all others as always: −${2 ** (bits.length - 1)} + ${number(bits.slice(1))} = −${2 ** bits.length - number(bits)}.`,
+  method: ({ bits }) => `The leftmost lamp has the value −${2 ** (bits.length - 1)}, and all others have their usual values: −${2 ** (bits.length - 1)} + ${number(bits.slice(1))} = −${2 ** bits.length - number(bits)}.`,
   mistake({ bits }, answer) {
-    if (Number(answer) === number(bits)) return "That would be right without a sign.";
-    if (Number(answer) === -number(bits.slice(1))) return "The first lamp is more than a minus sign.";
+    if (Number(answer) === number(bits)) return "That would be right without two’s complement.";
+    if (Number(answer) === -number(bits.slice(1))) return "The first lamp is not only a minus sign; it also has a value.";
     return "";
   },
   hints: ({ bits }) => [
-    "In two’s complement the leftmost place counts negative.",
-    `Here it counts −${2 ** (bits.length - 1)}.`,
+    "In two’s complement the leftmost lamp has a negative value.",
+    `Here its value is −${2 ** (bits.length - 1)}.`,
     `The other lamps show ${number(bits.slice(1))}.`,
   ],
 };
@@ -304,7 +304,7 @@ const glow = {
   },
   question: () => "Will the lamp light up?",
   solve: ({ circuit, inputs }) => String(valueOf(circuit, inputs)),
-  method: ({ circuit, inputs }) => `${rules(circuit)} Here ${stepsOf(circuit, inputs).join("; then ")}.`,
+  method: ({ circuit, inputs }) => `${rules(circuit)} Here, ${stepsOf(circuit, inputs).join("; then ")}.`,
   mistake: () => "",
   hints: ({ circuit, inputs }) => [rules(circuit), `From the left: ${stepsOf(circuit, inputs)[0]}.`],
 };
@@ -319,9 +319,9 @@ const light = {
   question: () => "Switch the lamp on.",
   solve: ({ circuit }) => settingsOf(circuit).find((bits) => valueOf(circuit, bits)),
   right: ({ circuit }, answer) => settingsOf(circuit).includes(answer) && valueOf(circuit, answer) === 1,
-  method: ({ circuit }) => `Start at the lamp and go back: ${rule(circuit.op)}. One way is ${named(circuit, light.solve({ circuit }))}.`,
-  mistake: ({ circuit }, answer) => `Your switches: ${stepsOf(circuit, answer).join("; then ")}.`,
-  hints: ({ circuit }) => ["Start at the lamp and go back: what must its gate get?", rules(circuit), `Try ${named(circuit, light.solve({ circuit }))}.`],
+  method: ({ circuit }) => `Start at the lamp and go back: ${rule(circuit.op)}. One solution is ${named(circuit, light.solve({ circuit }))}.`,
+  mistake: ({ circuit }, answer) => `With your switches, ${stepsOf(circuit, answer).join("; then ")}.`,
+  hints: ({ circuit }) => ["Start at the lamp and go back: which inputs does its gate need?", rules(circuit), `Try ${named(circuit, light.solve({ circuit }))}.`],
 };
 
 const table = {
@@ -338,7 +338,7 @@ const table = {
   hints({ circuit }) {
     const [first, last] = [settingsOf(circuit)[0], settingsOf(circuit).at(-1)];
     const row = (inputs) => `${named(circuit, inputs)}: ${stepsOf(circuit, inputs).join("; then ")}.`;
-    return [rules(circuit), `The first row, ${row(first)}`, `The last row, ${row(last)}`];
+    return [rules(circuit), `The first row is ${row(first)}`, `The last row is ${row(last)}`];
   },
 };
 
@@ -363,11 +363,11 @@ const missing = {
     const given = withGate(circuit, answer);
     const row = [...tableOf(given)].findIndex((bit, place) => bit !== output[place]);
     const inputs = settingsOf(circuit)[row];
-    return `With ${answer} there, ${named(circuit, inputs)} would give ${valueOf(given, inputs)}, but the table says ${output[row]}.`;
+    return `With ${answer}, the row ${named(circuit, inputs)} would give ${valueOf(given, inputs)}, but the table shows ${output[row]}.`;
   },
   hints: (task) => [
-    "Take one row of the table and see which gates fit it. Then another row.",
-    task.circuit.op === UNKNOWN ? `The lamp is on in ${counted(task.output)} of ${task.output.length} rows.` : `The last gate: ${rule(task.circuit.op)}.`,
+    "Look at one row of the table, and check which gates match it. Then check another row.",
+    task.circuit.op === UNKNOWN ? `The lamp is on in ${counted(task.output)} of ${task.output.length} rows.` : `Look at the last gate: ${rule(task.circuit.op)}.`,
     `It is ${["OR", "NOR"].includes(missing.solve(task)) ? "OR or NOR" : ["AND", "NAND"].includes(missing.solve(task)) ? "AND or NAND" : "neither AND nor OR"}.`,
   ],
 };

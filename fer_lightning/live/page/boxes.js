@@ -1,4 +1,4 @@
-// Boxes over the picture, each with the face's number and its label, or with the reason why it does not count.
+// Boxes over the image. Each shows the number of the face and its label, or the reason why the face does not count.
 
 import { element, percent } from "/shared/elements.js";
 import { best, inkOn } from "./looks.js";
@@ -11,7 +11,7 @@ export class Boxes {
     this.#place = place;
   }
 
-  // faces: of the server's message; colors: Map of a class to its colour; mirrored: whether the picture is.
+  // faces: faces of the server's message; colors: Map from class to colour; mirrored: true if the image is mirrored.
   show(faces, colors, mirrored) {
     const ids = new Set(faces.map(({ id }) => id));
     for (const [id, { box }] of this.#shown) if (!ids.has(id)) this.#drop(id, box);

@@ -1,9 +1,9 @@
-// A card for each face: its number, what it shows or why it does not count, and every class's probability.
+// A card for each face: its number, its label or the reason why it does not count, and the probability of every class.
 
 import { bar, element, percent } from "/shared/elements.js";
 import { best, bySize } from "./looks.js";
 
-const MOST = 4; // cards; more faces are counted
+const MOST = 4; // maximum number of cards; further faces are only counted
 
 export class Faces {
   #list;
@@ -15,7 +15,7 @@ export class Faces {
     this.#more = more;
   }
 
-  // The largest, in the order of their numbers, so that cards keep their places.
+  // Shows the largest faces in the order of their numbers, so that each card keeps its position.
   show(faces, classes) {
     const first = bySize(faces).slice(0, MOST).sort((one, other) => one.id - other.id);
     const ids = new Set(first.map(({ id }) => id));
@@ -23,7 +23,7 @@ export class Faces {
     for (const face of first) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id, classes));
     const others = faces.length - first.length;
     this.#more.hidden = others === 0;
-    this.#more.textContent = `and ${others} more in the picture`;
+    this.#more.textContent = `and ${others} more in the image`;
   }
 
   #make(id, classes) {

@@ -1,4 +1,4 @@
-// The live page: consent, the camera, and what the server makes of its frames.
+// The live page: the consent, the camera, and the server's results for its frames.
 
 import { Camera, NoCamera } from "/shared/camera.js";
 import { Connection } from "/shared/connection.js";
@@ -14,22 +14,22 @@ import { Timeline } from "./timeline.js";
 
 const FRAMES_PER_SECOND = 5;
 const LONGEST_SIDE = 640;
-const STALE_MS = 2000; // without an answer, after which boxes are taken away
+const STALE_MS = 2000; // milliseconds without an answer after which boxes are removed
 const STATES = ["frustrated", "bored", "engaged"];
 const EXPORT = "python -m fer_lightning.export run=outputs/NAME/seed-0\npython -m fer_lightning.live model=outputs/NAME/seed-0/face.onnx";
 const WITHOUT = "Without the camera this page still reads what you type.";
-const STARTING = { title: "Waiting for the camera …", words: "The browser may ask whether this page may use it." };
+const STARTING = { title: "Waiting for the camera …", words: "The browser may ask you to allow the camera for this page." };
 const OFF = { title: "The camera is off", words: WITHOUT, again: "Read about the camera again" };
 const NO_MODEL = {
   title: "No model is loaded",
-  words: "Nothing is looked at, and the camera stays off; what you type is read all the same. Export a run of yours and start the server with it:",
+  words: "The camera stays off. This page still reads what you type. To use the camera, export one of your runs and start the server with it:",
   command: EXPORT,
 };
-const UNKNOWN = { state: "unknown", confidence: 0, probabilities: {}, reasons: ["the server is gone"] };
-// What the light says, by whose camera it is.
+const UNKNOWN = { state: "unknown", confidence: 0, probabilities: {}, reasons: ["the server is not reachable"] };
+// Text of the light, by the owner of the camera.
 const LIGHTS = {
   client: { on: "Camera on", paused: "Camera on, nothing is sent", off: "Camera off" },
-  server: { on: "Server’s camera on", lost: "Server’s camera: no picture", paused: "Server’s camera, paused", off: "Camera off" },
+  server: { on: "Server’s camera on", lost: "Server’s camera: no image", paused: "Server’s camera, paused", off: "Camera off" },
 };
 
 const $ = (id) => document.getElementById(id);
@@ -44,8 +44,8 @@ let about = null; // the server's welcome
 let colors = new Map();
 let mode = "off"; // off, starting, on or paused
 let sender = null;
-let lost = false; // the server's camera gives no pictures
-let lastAnswer = 0;
+let lost = false; // the server's camera gives no images
+let lastAnswer = 0; // time of the last faces, in milliseconds
 let states = new Map();
 
 // ---- the server
@@ -53,7 +53,7 @@ let states = new Map();
 function onWelcome(welcome) {
   const before = about;
   about = welcome;
-  lost = false; // else a notice follows
+  lost = false; // if the camera is still lost, a notice follows
   notices.clear();
   if (!before) return begin();
   if (JSON.stringify(before.model) !== JSON.stringify(about.model) || before.camera !== about.camera) return beginAgain();
@@ -74,14 +74,14 @@ function begin() {
   else ask();
 }
 
-// Another model or another camera than the one that was agreed to.
+// The model or the camera is not the one to which the player agreed: ask again.
 function beginAgain() {
   stop();
   begin();
 }
 
 function onLost({ words }) {
-  const action = { words: "Try now", act: () => connection.retry() };
+  const action = { words: "Try again now", act: () => connection.retry() };
   notices.show({ level: "error", code: "server_away", message: `${words} Nothing is sent until then.` }, action);
   if (!about) return;
   sender.stop();
@@ -122,7 +122,7 @@ async function agreed() {
   mode = "on";
   connection.consent(true);
   $("video").hidden = about.camera === "server";
-  $("picture").hidden = about.camera === "client";
+  $("image").hidden = about.camera === "client";
   $("frame").classList.toggle("mirrored", about.camera === "client");
   fit($("video").videoWidth, $("video").videoHeight);
   $("instead").hidden = true;
@@ -149,7 +149,7 @@ function pause() {
   showLight();
 }
 
-// The camera is released and the consent taken back. error: why, where nobody asked for it.
+// Releases the camera and withdraws the consent. error: the reason, unless the player stopped it.
 function stop(error = null) {
   mode = "off";
   sender?.stop();
@@ -162,13 +162,13 @@ function stop(error = null) {
   showLight();
 }
 
-// What was seen is no longer so.
+// Removes all results of the camera from the page.
 function forget() {
   boxes.show([], colors, false);
   cards.show([], []);
   $("absent").hidden = true;
   $("nobody").hidden = false;
-  $("nobody").textContent = mode === "paused" ? "Paused." : "Nothing is looked at just now.";
+  $("nobody").textContent = mode === "paused" ? "Paused." : "No images are being used.";
   timeline.look(null);
   meters.clear();
 }
@@ -182,7 +182,7 @@ function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
   cards.show(faces, about.model.classes);
   $("nobody").hidden = faces.length > 0;
   $("absent").hidden = faces.length > 0;
-  $("nobody").textContent = "No face in the picture.";
+  $("nobody").textContent = "No face in the image.";
   showOver();
   const [largest] = bySize(faces.filter(({ doubt }) => !doubt));
   timeline.look(largest?.smoothed ?? null);
@@ -195,7 +195,7 @@ function onNotice(notice) {
   if (notice.code === "camera_back") onSource(false);
 }
 
-// Whether the server's camera is lost, or is back.
+// Records whether the server's camera is lost.
 function onSource(isLost) {
   lost = isLost;
   if (lost) forget();
@@ -203,15 +203,15 @@ function onSource(isLost) {
   showLight();
 }
 
-// A frame of the server's camera; its faces follow.
-async function onPicture(jpeg) {
+// Shows a frame of the server's camera; its faces follow.
+async function onImage(jpeg) {
   if (mode !== "on" || about.camera !== "server") return;
-  const picture = await createImageBitmap(jpeg).catch(() => null);
-  if (!picture || mode !== "on") return;
-  $("picture").width = picture.width;
-  $("picture").height = picture.height;
-  $("picture").getContext("2d").drawImage(picture, 0, 0);
-  picture.close();
+  const image = await createImageBitmap(jpeg).catch(() => null);
+  if (!image || mode !== "on") return;
+  $("image").width = image.width;
+  $("image").height = image.height;
+  $("image").getContext("2d").drawImage(image, 0, 0);
+  image.close();
 }
 
 function fit(width, height) {
@@ -243,14 +243,14 @@ function showLight() {
   document.title = on ? `${light === "on" ? "●" : "◐"} ${words} · Live` : "Live";
   $("pause").hidden = !on;
   $("pause").setAttribute("aria-pressed", String(mode === "paused"));
-  $("pause").textContent = mode === "paused" ? "Go on" : "Pause";
+  $("pause").textContent = mode === "paused" ? "Continue" : "Pause";
   $("stop").hidden = mode === "off";
   $("live").classList.toggle("blind", mode === "off");
   showOver();
 }
 
 function showOver() {
-  const words = mode === "paused" ? "Paused" : !connection.ready ? "Waiting for the server" : lost ? "No picture" : "";
+  const words = mode === "paused" ? "Paused" : !connection.ready ? "Waiting for the server" : lost ? "No image" : "";
   $("over").hidden = !words;
   $("over").textContent = words;
 }
@@ -288,7 +288,7 @@ function showStates() {
   }
 }
 
-// ---- beginning
+// ---- start
 
 $("pause").addEventListener("click", pause);
 $("stop").addEventListener("click", () => stop());
@@ -308,7 +308,7 @@ showLight();
 connection.addEventListener("welcome", ({ detail }) => onWelcome(detail));
 connection.addEventListener("faces", ({ detail }) => onFaces(detail));
 connection.addEventListener("state", ({ detail }) => onState(detail));
-connection.addEventListener("picture", ({ detail }) => onPicture(detail));
+connection.addEventListener("image", ({ detail }) => onImage(detail));
 connection.addEventListener("notice", ({ detail }) => onNotice(detail));
 connection.addEventListener("lost", ({ detail }) => onLost(detail));
 connection.open();

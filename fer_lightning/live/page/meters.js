@@ -2,9 +2,9 @@
 
 import { element } from "/shared/elements.js";
 
-const KEPT = 15; // latencies of which the median is shown
-const SECONDS = 3; // over which frames are counted
-const PARTS = [["waiting", "waiting"], ["decode", "decoding"], ["detect", "finding"], ["recognise", "recognising"]];
+const KEPT = 15; // number of last latencies whose median is shown
+const SECONDS = 3; // seconds over which frames are counted
+const PARTS = [["waiting", "waiting"], ["decode", "decoding"], ["detect", "detecting"], ["recognise", "recognising"]];
 
 export class Meters {
   #latencies = [];
@@ -16,7 +16,7 @@ export class Meters {
     this.#places = places;
   }
 
-  // latency: milliseconds from frame to answer; null where it is not known. milliseconds, dropped: of the answer.
+  // latency: milliseconds from frame to answer; null: unknown. milliseconds, dropped: values of the answer.
   answered(latency, milliseconds, dropped) {
     this.#answers.push(performance.now());
     if (latency !== null) this.#latencies = [...this.#latencies, latency].slice(-KEPT);

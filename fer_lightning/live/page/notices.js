@@ -1,8 +1,8 @@
-// What the server or the page has to say, each kind once, above everything else.
+// Notices of the server and of the page at the top; each code is shown once.
 
 import { element } from "/shared/elements.js";
 
-const SECONDS = 15; // that a notice stays which is not renewed
+const SECONDS = 15; // seconds after which a notice disappears unless it comes again
 const STAYING = new Set(["server_away", "model_replaced", "camera_lost"]);
 
 export class Notices {
@@ -13,7 +13,7 @@ export class Notices {
     this.#place = place;
   }
 
-  // {level, code, message} as in the protocol; `action`: a button {words, act} in place of Dismiss.
+  // {level, code, message}: see the protocol; action: a button {words, act} instead of Dismiss.
   show({ level, code, message }, action = null) {
     const known = this.#shown.get(code);
     if (known) {

@@ -1,16 +1,16 @@
-// The last minute of the largest face: its classes' probabilities as bands that add up to one, and the state below.
+// The last minute of the largest face: the probabilities of its classes as stacked bands, and the state below them.
 
 const SECONDS = 60;
-const GAP = 1.5; // seconds without a look that are shown as a gap
-const AXIS = 20; // pixels below
-const STRIP = 8; // pixels of the state's strip
-const SPACE = 7;
-const FRAME_MS = 60; // between two drawings
+const GAP = 1.5; // seconds without a face from which a gap is shown
+const AXIS = 20; // height of the axis, in pixels
+const STRIP = 8; // height of the strip with the state, in pixels
+const SPACE = 7; // space between both, in pixels
+const FRAME_MS = 60; // milliseconds between two drawings
 
 export class Timeline {
   #canvas;
   #classes = [];
-  #looks = []; // {time, shares}: the classes' in order; shares is null where no face counted
+  #looks = []; // {time, shares}: shares of the classes in order; null if no face counted
   #states = []; // {time, state, confidence}
   #drawn = 0;
 
@@ -28,7 +28,7 @@ export class Timeline {
     this.#looks = [];
   }
 
-  // smoothed: {class: share}, or null where there was no face that counts.
+  // smoothed: {class: share}; null if no face counted.
   look(smoothed) {
     const time = performance.now() / 1000;
     this.#looks.push({ time, shares: smoothed && this.#classes.map(({ name }) => smoothed[name] ?? 0) });
@@ -123,7 +123,7 @@ function forget(entries, now) {
   while (entries.length > 2 && entries[1].time < now - SECONDS) entries.shift();
 }
 
-// Runs of looks with a face and without a gap.
+// Returns the sequences of looks with a face and without a gap.
 function segments(looks) {
   const found = [];
   let last = null;

@@ -1,10 +1,10 @@
-// The browser's camera: asked for when start() is called, and never before.
+// The browser's camera. The browser asks for permission when start() is called, and never before.
 
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: "user" };
 const QUALITY = 0.85;
 const TUNNEL = "ssh -L 8767:127.0.0.1:8767 host";
 
-// Why there is no camera: a title, what to do, and where it helps a command.
+// Reason why the camera cannot be used: a title, what to do next, and a command if one helps.
 export class NoCamera extends Error {
   constructor(title, words, command = "") {
     super(words);
@@ -19,7 +19,7 @@ export class Camera {
   #asked = 0;
   #canvas = document.createElement("canvas");
 
-  // video: the element that shows it; lost(NoCamera): when it goes away by itself.
+  // video: the element that shows the camera; lost(NoCamera): called when the camera stops by itself.
   constructor(video, lost) {
     this.#video = video;
     this.#lost = lost;
@@ -29,7 +29,7 @@ export class Camera {
     return this.#stream !== null;
   }
 
-  // Resolves to whether it is on: not if stop() came first. Throws NoCamera.
+  // Resolves to true if the camera is on, and to false if stop() was called meanwhile. Throws NoCamera.
   async start() {
     const asked = ++this.#asked;
     const stream = await open();
@@ -48,10 +48,10 @@ export class Camera {
   #end(track) {
     if (this.#stream?.getVideoTracks()[0] !== track) return;
     this.stop();
-    this.#lost(new NoCamera("The camera is gone", "It was unplugged, or the browser or another program took it. Plug it in and switch it on again."));
+    this.#lost(new NoCamera("The camera has stopped", "It was unplugged, or the browser or another program stopped it. Plug it in and switch it on again."));
   }
 
-  // Releases the camera: its own light goes off.
+  // Releases the camera, so that its own light goes off.
   stop() {
     this.#asked += 1;
     if (this.#stream) end(this.#stream);
@@ -59,14 +59,14 @@ export class Camera {
     this.#video.srcObject = null;
   }
 
-  // While it rests the tracks give black pictures and the page shows the last one.
+  // While the camera rests, the tracks give black images and the page shows the last image.
   rest(resting) {
     for (const track of this.#stream?.getVideoTracks() ?? []) track.enabled = !resting;
     if (resting) this.#video.pause();
     else this.#video.play().catch(() => {});
   }
 
-  // The picture of now as a JPEG, its longer side at most `side` pixels; null where there is none yet.
+  // Returns the current image as a JPEG with a longer side of at most `side` pixels, or null before the first image.
   async jpeg(side) {
     const { videoWidth: width, videoHeight: height } = this.#video;
     if (!this.on || !width || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
@@ -86,23 +86,23 @@ async function open() {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new NoCamera(
       "The browser gives no camera to this address",
-      `Browsers do so for https and for 127.0.0.1 alone, and this is ${location.host}. Reach the server through a tunnel, then open the same address at 127.0.0.1:`,
+      `Browsers give a camera only to https and to 127.0.0.1, and this page is at ${location.host}. Open a tunnel to the server with the command below. Then open the same address at 127.0.0.1.`,
       TUNNEL,
     );
   }
   try {
     return await navigator.mediaDevices.getUserMedia({ video: WANTED, audio: false });
   } catch (error) {
-    throw inWords(error);
+    throw explained(error);
   }
 }
 
-function inWords({ name, message }) {
+function explained({ name, message }) {
   const known = {
-    NotAllowedError: ["The browser was not allowed to use the camera", "Allow it beside the address of this page, or in the system’s privacy settings, then switch it on again."],
-    NotFoundError: ["No camera was found", "Plug one in, then switch it on again. A camera or a video of the server does as well:"],
-    NotReadableError: ["The camera does not answer", "Another program may be using it. Close that one, then switch it on again."],
+    NotAllowedError: ["The browser was not allowed to use the camera", "Allow the camera next to the address of this page, or in the privacy settings of the system. Then switch it on again."],
+    NotFoundError: ["No camera was found", "Plug in a camera and switch it on again. You can also use a camera or a video of the server:"],
+    NotReadableError: ["The camera does not answer", "Another program may use it. Close that program, then switch the camera on again."],
   };
-  const [title, words] = known[name] ?? ["The camera did not start", `The browser says: ${message || name}.`];
+  const [title, words] = known[name] ?? ["The camera did not start", `The browser reports: ${message || name}. Try again, or use another browser.`];
   return new NoCamera(title, words, name === "NotFoundError" ? "python -m fer_lightning.live model=face.onnx source=0" : "");
 }

@@ -1,4 +1,4 @@
-// A client of the live protocol, version 1 (docs/protocol.md): one WebSocket that comes back by itself.
+// A client of the live protocol, version 1 (docs/protocol.md): one WebSocket that reconnects by itself.
 //
 //   const connection = new Connection({ client: "my game 1.0", level: 3 });
 //   connection.addEventListener("difficulty", ({ detail }) => game.setLevel(detail.level, detail.reason));
@@ -6,24 +6,25 @@
 //   connection.open();
 //   connection.text("ugh");
 //
-// Events, each with what it tells in `detail`:
+// Events, with their content in `detail`:
 //   welcome, faces, state, difficulty, notice   the server's message of that type, as parsed JSON
-//   picture   a Blob: a JPEG of the server's own camera; the `faces` that come next were seen in it
-//   lost      {words, seconds, locked}: the server is gone, or silent, and is tried again in so many seconds; may come
-//             again; `locked`: it is there, but this browser must open the address that the terminal printed
+//   image     a Blob: a JPEG of the server's own camera; the next `faces` belong to it
+//   lost      {words, seconds, locked}: the server is unreachable or silent; the next attempt is in `seconds`. The
+//             event may come again. `locked`: the server answers, but this browser must open the address that the
+//             terminal printed
 //
-// The server keeps nothing of a connection that has ended. This class keeps what a reconnect needs: the level, the switch,
-// whether the player's own word holds the level, and whether the player agreed to the camera: to this model and this camera
-// alone, with others `agreed` is false again. What is said while the server is gone is not sent later: a game goes on
-// without it.
+// The server stores nothing about a connection that has ended. This class keeps what it sends again after a reconnect:
+// the level, the adaptation switch, the player's own choice of the level, and the consent. The consent is valid only
+// for the same model and the same camera; with another one `agreed` becomes false. Messages that are sent while the
+// server is unreachable are lost; the game continues without it.
 
-const FIRST_WAIT = 500; // milliseconds
-const LONGEST_WAIT = 10_000;
-const PATIENCE = 10_000; // without a word of a server, which speaks every second
-const ASKING = 2000; // to learn why a server is gone
-const MOST_LETTERS = 500; // of a text
-const GONE = "The server is gone. It is tried again until it is back.";
-const LOCKED = "The server no longer knows this browser: open the address that its terminal printed.";
+const FIRST_WAIT = 500; // milliseconds before the first new attempt
+const LONGEST_WAIT = 10_000; // maximum milliseconds between two attempts
+const PATIENCE = 10_000; // milliseconds without a message until the server counts as unreachable; it sends one a second
+const ASKING = 2000; // maximum milliseconds to find out why the server is unreachable
+const MOST_LETTERS = 500; // maximum number of characters of a text
+const GONE = "The server is not reachable. This page keeps trying.";
+const LOCKED = "The server does not know this browser. Open the address that its terminal printed.";
 
 export class Connection extends EventTarget {
   #client;
@@ -32,13 +33,13 @@ export class Connection extends EventTarget {
   #failures = 0;
   #frames = 0;
   #wanted = false;
-  #agreedTo = ""; // the model and the camera
-  welcome = null; // the server's last welcome, also while it is gone
-  ready = false; // whether the server listens now
-  level; // of the game; null lets the server choose
-  adapt; // the switch
-  held = false; // whether the player's own word holds the level
-  agreed = false; // whether the player agreed that frames are looked at
+  #agreedTo = ""; // model and camera of the consent
+  welcome = null; // last welcome of the server, also while it is unreachable
+  ready = false; // true while the server accepts messages
+  level; // level of the game; null: the server chooses
+  adapt; // true: adaptation is on
+  held = false; // true: the player's own choice fixes the level
+  agreed = false; // true: the player agreed to the camera
 
   constructor({ client, level = null, adapt = true }) {
     super();
@@ -55,7 +56,7 @@ export class Connection extends EventTarget {
     this.#connect();
   }
 
-  // End for good, until `open`.
+  // End the connection until the next `open`.
   close() {
     this.#wanted = false;
     this.ready = false;
@@ -64,12 +65,12 @@ export class Connection extends EventTarget {
     this.#socket = null;
   }
 
-  // Do not wait for the next try.
+  // Try again now, without waiting.
   retry() {
     if (this.#wanted && !this.#socket) this.#connect();
   }
 
-  // The player agrees, or no longer does; from the answer's receipt on no frame is looked at.
+  // The player agrees to the camera, or withdraws the consent. After that the server processes no further frame.
   consent(camera) {
     this.agreed = camera;
     this.#agreedTo = about(this.welcome);
@@ -84,7 +85,7 @@ export class Connection extends EventTarget {
     return this.#say({ type: "outcome", correct, seconds: Math.min(Math.max(seconds, 0), 86_400), level });
   }
 
-  // -1, 0 or 1: one level down, stay, one up, and held there; null gives the word back to the server.
+  // -1, 0 or 1: one level down, stay, one level up; the level is then fixed. null returns the level to the server.
   override(change) {
     return this.#say({ type: "override", change });
   }
@@ -94,7 +95,7 @@ export class Connection extends EventTarget {
     return this.#say({ type: "adapt", on });
   }
 
-  // A picture of the camera, a Blob or ArrayBuffer of JPEG; -> its number in `faces.frame`, 0: not sent.
+  // Sends one image of the camera, a Blob or ArrayBuffer of a JPEG. Returns its number in `faces.frame`; 0: not sent.
   frame(jpeg) {
     if (!this.ready || !this.agreed) return 0;
     this.#socket.send(jpeg);
@@ -121,7 +122,7 @@ export class Connection extends EventTarget {
     };
     const giveUp = () => {
       socket.close();
-      lose(); // a server that is silent does not answer a close either
+      lose(); // a silent server does not answer a close, either
     };
     let patience = setTimeout(giveUp, PATIENCE);
     socket.addEventListener("open", () => {
@@ -132,7 +133,7 @@ export class Connection extends EventTarget {
       if (socket !== this.#socket) return;
       clearTimeout(patience);
       patience = setTimeout(giveUp, PATIENCE);
-      if (data instanceof Blob) return this.#tell("picture", data);
+      if (data instanceof Blob) return this.#tell("image", data);
       this.#heard(JSON.parse(data));
     });
     socket.addEventListener("close", lose);
@@ -165,7 +166,7 @@ export class Connection extends EventTarget {
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#connect(), wait);
     const tell = (locked) => this.#tell("lost", { words: locked ? LOCKED : GONE, seconds: wait / 1000, locked });
-    if (this.#failures === 1) tell(false); // at once: to learn why takes a moment
+    if (this.#failures === 1) tell(false); // at once, because the request below takes time
     const locked = await fetch("/health", { signal: AbortSignal.timeout(ASKING) }).then((answer) => answer.status === 401, () => false);
     if (!this.ready && (locked || this.#failures > 1)) tell(locked);
   }
@@ -175,7 +176,7 @@ export class Connection extends EventTarget {
   }
 }
 
-// What a player agrees to.
+// Identifies the model and the camera to which a player agrees.
 function about(welcome) {
   return JSON.stringify([welcome?.model, welcome?.camera]);
 }

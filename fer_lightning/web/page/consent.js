@@ -1,19 +1,19 @@
-// What a player reads and agrees to before the camera is switched on: the same words on every page.
+// Information and consent before the camera is switched on: the same text on every page.
 
 import { bar, element, percent } from "/shared/elements.js";
 
 const LAW = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj#art_5";
 const FERPLUS = "https://github.com/microsoft/FERPlus";
-const WITH_FER2013 = new Set(["fer2013", "learning_game", "learning_game_distracted"]); // names of data
+const WITH_FER2013 = new Set(["fer2013", "learning_game", "learning_game_distracted"]); // names of training data
 const GREY = "#777777";
 
-// A form with the facts and two buttons of the same size. Put it into a page or a dialog.
-//   model          of the server's welcome
-//   camera         "client" or "server": whose it is
+// Returns a form with the facts and two buttons of the same size. Put it into a page or a dialog.
+//   model          model of the server's welcome
+//   camera         "client" or "server": the owner of the camera
 //   heading        "h1" in a page, "h2" in a dialog
-//   without        what happens without the camera, in words: "The game works without it."
-//   onAgree()      when the box is ticked and the button pressed; never before
-//   onDecline()
+//   without        sentence about the page without the camera: "The game works without it."
+//   onAgree()      called when the box is checked and the button pressed; never before
+//   onDecline()    called when the player refuses
 export function consentForm({ model, camera, heading = "h1", without, onAgree, onDecline }) {
   const title = element(heading, { id: "consent-title", tabIndex: -1, textContent: "Before the camera is switched on" });
   const box = element("input", { type: "checkbox", name: "agree" });
@@ -25,12 +25,12 @@ export function consentForm({ model, camera, heading = "h1", without, onAgree, o
     "form",
     { className: "consent" },
     title,
-    element("p", { className: "lead", textContent: `Nothing has been looked at so far. Read this, then decide. ${without}` }),
+    element("p", { className: "lead", textContent: `The camera is off, and no image has been used so far. Read this, then decide. ${without}` }),
     element("div", { className: "points" }, ...points(camera), limits(model)),
     element(
       "div",
       { className: "decision" },
-      element("label", { className: "agree" }, box, element("span", { textContent: "I am an adult and I agree that my face is looked at in this way." })),
+      element("label", { className: "agree" }, box, element("span", { textContent: "I am an adult and I agree that images of my face are used as described here." })),
       element("div", { className: "buttons" }, decline, agree),
     ),
   );
@@ -48,22 +48,22 @@ function points(camera) {
   const server = element("strong", { textContent: location.host });
   const source =
     camera === "server"
-      ? "The camera or video is the server’s own: it is looked at there, and shown on this page. Faces are found in its pictures"
-      : "About five small pictures a second leave this page. Faces are found in each";
+      ? "The server uses its own camera or video, and shows its images on this page. It finds faces in these images"
+      : "This page sends about five small images per second to the server. The server finds faces in each image";
   return [
-    point("What is looked at", [
-      `${source}, cut out at 48\u00a0×\u00a048 grey pixels, and a network says which word people would put to the `,
-      "expression. Several faces are told apart by their place alone: nobody is recognised.",
+    point("What happens with the images", [
+      `${source} and reduces each face to 48\u00a0×\u00a048 grey pixels. A network then predicts the word that most people `,
+      "would choose for the expression. The server separates several faces only by their position. It does not identify anybody.",
     ]),
-    point("Where it goes", [
-      "To the server of this page, ",
+    point("Where the images go", [
+      "The images go only to the server of this page, ",
       server,
-      ", and no further. It keeps no picture and writes nothing about you to disk; what it has of a session is gone when the ",
-      "session ends. Behind a tunnel, the server is the machine at its other end.",
+      ". It stores no image and writes nothing about you to disk. All data of a session are deleted when the session ends. If ",
+      "you use a tunnel, the server is the machine at the other end of the tunnel.",
     ]),
     point("A face is not a feeling", [
-      "The word says what a picture of you looks like, not what you feel. Nobody can read that from a face for certain, and no ",
-      "number here does.",
+      "The word describes how you look in an image, not what you feel. Nobody can read a feeling from a face with certainty, ",
+      "and the numbers on this page cannot do it, either.",
     ]),
     point("What the law says", [
       link(LAW, "Article 5(1)(f) of the EU’s AI Act"),
@@ -71,7 +71,7 @@ function points(camera) {
       "demonstration for adults who agree. Do not use it in a class, at work, or to judge anybody.",
     ]),
     point("You can stop at any time", [
-      "A light shows when the camera is on. Stop switches it off at once and takes back what you agreed to.",
+      "A light shows when the camera is on. Stop switches the camera off at once and withdraws your consent.",
     ]),
   ];
 }
@@ -84,32 +84,32 @@ function limits(model) {
     { className: "limits" },
     element("h3", { textContent: "What the model cannot do" }),
     accuracy(model.accuracy),
-    measured ? element("p", { className: "small", textContent: "Of each expression’s test faces it finds:" }) : null,
+    measured ? element("p", { className: "small", textContent: "Share of the test faces of each expression that it labels correctly:" }) : null,
     measured ? element("ul", { className: "recall" }, ...bars) : null,
     element(
       "p",
       {},
       ...learntFrom(model.data),
-      " On your face, in your light, with glasses, a beard or a hand before the mouth it may be wrong far more often, and how often ",
-      "differs between people, ages and cultures.",
+      " It may be wrong much more often on your face, in your light, or with glasses, a beard or a hand over your mouth. Its ",
+      "errors also differ between people, ages and cultures.",
     ),
     element("p", { className: "small" }, "Model: ", element("code", { textContent: model.name })),
   );
 }
 
 function learntFrom(data) {
-  if (data === "synthetic") return ["It learnt from faces that a program drew, and knows nothing of real ones."];
-  if (!WITH_FER2013.has(data)) return ["Who the faces that it learnt from belong to, and who labelled them, is not known here."];
+  if (data === "synthetic") return ["It learned from faces drawn by a program and is not valid for real faces."];
+  if (!WITH_FER2013.has(data)) return ["This page does not know whose faces the model learned from, or who labelled them."];
   return [
-    "The faces that it learnt from were mostly posed, found by web searches and labelled by others: ten people’s ",
-    link(FERPLUS, "second look"),
-    " agrees with 62\u202f% of FER2013’s test labels.",
+    "The model learned from faces that were found by web searches. Most of them were posed, and other people labelled them. When ten people ",
+    link(FERPLUS, "labelled them again"),
+    ", they agreed with 62\u202f% of FER2013’s test labels.",
   ];
 }
 
 function accuracy(share) {
-  if (share === null) return element("p", { textContent: "How often it is right was not measured for this model: trust it less still." });
-  const words = `of its test faces get the right word, so it is wrong on ${percent(1 - share)} of them.`;
+  if (share === null) return element("p", { textContent: "The accuracy of this model was not measured. Trust it even less." });
+  const words = `of its test faces get the right word. It is wrong on the other ${percent(1 - share)}.`;
   return element("p", { className: "accuracy" }, element("strong", { textContent: percent(share) }), element("span", { textContent: words }));
 }
 

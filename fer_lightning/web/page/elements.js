@@ -1,18 +1,18 @@
-// Small pieces of a page that its modules share.
+// Small functions for the elements of a page.
 
-// element("p", { className: "small" }, "words", other, null): a new element with properties and children.
+// element("p", { className: "small" }, "text", other, null): returns a new element with properties and children.
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children.filter((child) => child !== null));
   return made;
 }
 
-// "64 %", with a narrow space that does not break.
+// Returns a share as "64 %", with a narrow non-breaking space.
 export function percent(share) {
   return `${Math.round(100 * share)}\u202f%`;
 }
 
-// A share as a bar in a colour; words for those who do not see it stand beside it.
+// Returns a share as a coloured bar. Screen readers ignore it; put the same number next to it as text.
 export function bar(share, color) {
   const made = element("span", { className: "bar", ariaHidden: "true" });
   made.style.setProperty("--share", share);

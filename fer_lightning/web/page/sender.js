@@ -1,6 +1,6 @@
-// One frame on its way at a time: the next leaves when the last was answered, and not more often than asked for.
+// Sends one frame at a time: the next one when the last one was answered, and at most `perSecond` frames per second.
 
-const PATIENCE = 1000; // milliseconds until a frame without an answer is given up
+const PATIENCE = 1000; // milliseconds after which a frame without an answer counts as lost
 
 export class Sender {
   #take;
@@ -8,11 +8,12 @@ export class Sender {
   #interval;
   #timer = 0;
   #running = false;
-  #round = 0; // a picture that was taken before a stop is not sent after it
-  #waiting = null; // the frame that has not been answered
-  #taken = -Infinity; // when the last picture was
+  #round = 0; // increased by each stop, so that an image from before a stop is not sent after it
+  #waiting = null; // number of the frame without an answer
+  #taken = -Infinity; // time of the last image
 
-  // take() -> Promise of a Blob or null; send(blob): its number, 0 where it did not go; perSecond: at most so many frames.
+  // take(): returns a Promise of a Blob or null; send(blob): returns its number, 0 if it was not sent;
+  // perSecond: maximum number of frames per second.
   constructor({ take, send, perSecond }) {
     this.#take = take;
     this.#send = send;
@@ -32,7 +33,7 @@ export class Sender {
     clearTimeout(this.#timer);
   }
 
-  // The answer to a frame: milliseconds since the picture was taken, or null where it had been given up.
+  // Records the answer to a frame. Returns the milliseconds since its image was taken, or null if it counted as lost.
   answered(frame) {
     if (frame !== this.#waiting) return null;
     this.#waiting = null;
@@ -49,9 +50,9 @@ export class Sender {
   async #next() {
     const round = this.#round;
     this.#taken = performance.now();
-    const picture = await this.#take();
+    const image = await this.#take();
     if (round !== this.#round) return;
-    this.#waiting = (picture && this.#send(picture)) || null;
+    this.#waiting = (image && this.#send(image)) || null;
     this.#schedule();
   }
 }
