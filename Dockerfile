@@ -1,16 +1,16 @@
-# An image that runs train.py, on NVIDIA GPUs (`docker run --gpus all`) and on a CPU, with the locked versions:
+# Image that runs train.py on NVIDIA GPUs (`docker run --gpus all`) or on a CPU, with the locked versions:
 #
-#   make docker                                       # or, several GB smaller: make docker TORCH_INDEX=address
+#   make docker                                       # several GB smaller: make docker TORCH_INDEX=URL
 #   mkdir -p data outputs
 #   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/outputs:/app/outputs" fer_lightning experiment=quickstart
 #   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/fer2013.csv:/fer2013.csv:ro" \
 #       --entrypoint python fer_lightning -m fer_lightning.data.ingest /fer2013.csv
 #
-# For a cluster there is containers/fer_lightning.def.
+# For a cluster, use containers/fer_lightning.def.
 FROM python:3.11-slim-bookworm
 
-# Empty: PyTorch with CUDA, to the hash. For a CPU alone: the address that pytorch.org gives for "pip, CPU"; its builds
-# have the same versions and other hashes.
+# URL of the index for PyTorch; empty: PyTorch with CUDA, with locked hashes. For a CPU, use the URL that pytorch.org
+# gives for "pip, CPU"; those builds have the same versions but other hashes.
 ARG TORCH_INDEX=""
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -19,7 +19,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1
 
 WORKDIR /app
-# PyTorch is nine tenths of the image and changes least: a layer of its own.
+# PyTorch has its own layer, because it is nine tenths of the image and changes least.
 COPY requirements-torch.lock ./
 RUN if [ -z "$TORCH_INDEX" ]; then \
         pip install --no-deps --require-hashes -r requirements-torch.lock; \
@@ -30,7 +30,7 @@ RUN if [ -z "$TORCH_INDEX" ]; then \
 COPY requirements.lock ./
 RUN pip install --no-deps --require-hashes -r requirements.lock && pip check
 
-# The user who will own what is written to the mounted folders.
+# Id of the user who owns the files written to the mounted folders.
 ARG UID=1000
 RUN useradd --uid "$UID" --create-home fer \
     && mkdir data outputs \
@@ -41,7 +41,7 @@ COPY hydra_plugins hydra_plugins
 COPY fer_lightning fer_lightning
 COPY conf conf
 
-# What summary.json names as the commit, there being no git inside; `-dirty` at its end: with changes.
+# Commit in summary.json, because the image has no git; it ends in `-dirty` if there were uncommitted changes.
 ARG COMMIT=""
 ENV FER_COMMIT="$COMMIT"
 LABEL org.opencontainers.image.title="fer_lightning" \

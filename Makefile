@@ -3,19 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
-# Where others use the machine too, several threads wait for each other and take longer than one.
+# On a machine with other users, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docker apptainer clean
 
-help:  ## this list
+help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed  ## .venv with everything that training needs
+install: $(VENV)/.installed  ## create .venv with all packages that training needs
 
-# The locked versions where they were locked for this Python and machine; elsewhere what pip finds.
+# Locked versions if the lock is for this Python version and kind of machine, otherwise the versions that pip chooses.
 $(VENV)/.installed: requirements.txt requirements-torch.lock requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -c 'import sys; sys.exit("Python " + sys.version.split()[0] + ": must be 3.11 or newer. Name another one: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	if $(BIN)/python scripts/lock.py --fits; then \
 		$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-torch.lock && \
@@ -30,59 +30,60 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
 	@touch $@
 
-lock:  ## remake the lock files from requirements.txt, for this Python and machine
+lock:  ## write the lock files from requirements.txt, for this Python version and kind of machine
 	$(PYTHON) scripts/lock.py
 
-quickstart: install  ## train a small ResEmoteNet on synthetic faces: two minutes, no download, no account
+quickstart: install  ## train a small ResEmoteNet on synthetic faces in two minutes, without download or account
 	$(BIN)/python train.py experiment=quickstart
 
-data: install  ## ingest FER2013: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
-	@test -n "$(FROM)" || { echo "make data FROM=path: a CSV, a folder train|val|test/<class>/, or a zip or tar of one"; exit 2; }
+data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
+	@test -n "$(FROM)" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
 	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),--photos)
 
-models: install  ## the face detector's file, 233 kB: make models [FROM=path to a copy]
+models: install  ## get the face detector's file (233 kB): make models [FROM=path to a copy]
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),"$(FROM)")
 
-collect: install  ## faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
+collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
 	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
 		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="$(FROM)") $(STEPS)
 
-live: install  ## faces before a camera, on a page of this machine: make live MODEL=face.onnx [SOURCE=0 or video.mp4] [PORT=8767]
-	@test -n "$(MODEL)" || { echo "make live MODEL=face.onnx: a file of python -m fer_lightning.export run=PATH"; exit 2; }
+live: install  ## recognise emotions of faces in front of a camera, on a page of this machine: make live MODEL=face.onnx [SOURCE=0 or video.mp4] [PORT=8767]
+	@test -n "$(MODEL)" || { echo "make live: MODEL is missing. Use make live MODEL=face.onnx with a file from python -m fer_lightning.export run=PATH."; exit 2; }
 	@$(BIN)/python -m fer_lightning.live model="$(MODEL)" $(if $(SOURCE),source="$(SOURCE)") $(if $(PORT),port="$(PORT)")
 
-game: install  ## a game that adapts to its player; without MODEL the camera stays out of it: make game [MODEL=face.onnx] [PORT=8767]
+game: install  ## start a game that adapts to its player; without MODEL it uses no camera: make game [MODEL=face.onnx] [PORT=8767]
 	@$(BIN)/python -m fer_lightning.game $(if $(MODEL),model="$(MODEL)") $(if $(PORT),port="$(PORT)")
 
-audit: install  ## copies, label noise, non-faces and outliers of a store, with pictures: make audit [ROOT=data/fer2013]
+audit: install  ## find copies, label noise, non-faces and outliers in a store, on a page with the faces: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
 
-report: install  ## what a sweep shows: make report DIR=outputs/overfitting-cpu [OUT=...] [PICTURES=no]
-	@test -n "$(DIR)" || { echo "make report DIR=path: a sweep's folder, as outputs/overfitting-cpu"; exit 2; }
+report: install  ## write the report of a sweep: make report DIR=outputs/overfitting-cpu [OUT=...] [PICTURES=no]
+	@test -n "$(DIR)" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-cpu."; exit 2; }
 	$(SINGLE) $(BIN)/python -m fer_lightning.report "$(DIR)" $(if $(OUT),--out "$(OUT)") $(if $(filter no,$(PICTURES)),--no-pictures)
 
-test: lint  ## lint and the default tests
+test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
-# In the files' own order the long ones are not the last, for which one process would wait for the other.
-test-all: lint  ## lint, the default and the slow tests, then those on a SLURM cluster of two nodes
+# --no-loadscope-reorder keeps the order of the files. The longest are not last in it, so no process waits at the end.
+test-all: lint  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
 	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-lint: $(VENV)/.installed-dev  ## ruff and hadolint, without changing a file
+lint: $(VENV)/.installed-dev  ## check code, Dockerfile and the English of all tracked files; change no file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python scripts/check_language.py
 
-security: $(VENV)/.installed-dev  ## secrets in tracked files, known vulnerabilities of installed packages
+security: $(VENV)/.installed-dev  ## find secrets in tracked files and known vulnerabilities of installed packages
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook -n
 	$(BIN)/python scripts/audit_packages.py
 
-format: $(VENV)/.installed-dev  ## let ruff fix what it can
+format: $(VENV)/.installed-dev  ## format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(VENV)/.installed-dev  ## speed as ratios against references measured in the same run
+benchmark: $(VENV)/.installed-dev  ## measure speed as ratios to references in the same run
 	$(BIN)/python scripts/benchmark.py feed
 	$(BIN)/python scripts/benchmark.py step
 	$(BIN)/python scripts/benchmark.py startup
@@ -92,14 +93,14 @@ benchmark: $(VENV)/.installed-dev  ## speed as ratios against references measure
 	$(BIN)/python scripts/benchmark_collect.py copies
 	$(BIN)/python scripts/benchmark_collect.py steps
 
-docker:  ## an image that runs train.py: make docker [TORCH_INDEX=address of PyTorch without CUDA]
+docker:  ## build an image that runs train.py: make docker [TORCH_INDEX=URL of PyTorch without CUDA]
 	docker build -t fer_lightning --build-arg TORCH_INDEX="$(TORCH_INDEX)" \
 		--build-arg UID="$$(id -u | sed 's/^0$$/1000/')" \
 		--build-arg COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude='*')" .
 
-apptainer:  ## fer_lightning.sif: what runs need on a cluster, for hydra.launcher.image
+apptainer:  ## build fer_lightning.sif for runs on a cluster, for hydra.launcher.image
 	apptainer build fer_lightning.sif containers/fer_lightning.def
 
-clean:  ## remove caches, never runs or data
+clean:  ## remove caches, but no runs and no data
 	rm -rf .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -3,9 +3,9 @@
     python train.py                                     ResEmoteNet on FER2013
     python train.py model=emonext loss=weighted         another network, another loss
     python train.py experiment=quickstart               synthetic faces: no data set needed
-    python train.py --help                              every group and its options
+    python train.py --help                              all groups and their options
 
-Only Hydra is imported at the top, so that --help and a refused config take well under a second.
+Only Hydra is imported at the top, so that --help and the message for an invalid config appear in under a second.
 """
 
 import os
@@ -34,7 +34,7 @@ schema.register()
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def run(cfg: DictConfig) -> float | None:
-    """One run, from its config to its summary; returns the best monitored value."""
+    """Run one training from its config to its summary; return the best value of the monitored metric."""
     try:
         return train(cfg)
     except UserError as error:
@@ -59,7 +59,7 @@ def train(cfg: DictConfig) -> float | None:
             slurm.await_first_task(folder.path)
         if folder.is_done():
             if run_folder.is_main_process():
-                print(f"{folder.path} is done; resume=never would start it over.\n{folder.headline()}")
+                print(f"{folder.path} is done. To train it again, use resume=never.\n{folder.headline()}")
             return folder.summary()["best_value"]
         if run_folder.is_main_process():
             folder.write_provenance(overrides)
@@ -75,7 +75,7 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str]) -> float | None:
-    """Nothing is trained: the mean of what finished runs have predicted."""
+    """Average the predictions of finished runs, without training; return the best value."""
     from fer_lightning.evaluation import ensemble
 
     with folder.failures_in_words():
@@ -109,13 +109,13 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
             summary["compile_seconds"] = model.compile_seconds
             best = checkpoints.fitting(folder.best_checkpoint, model)
-            looks = test_set_reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
+            reads = test_set_reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             predictions = model.gathered_predictions()
 
         if trainer.is_global_zero:
             scores = after_training.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
-            summary["test"] = {**model.test_row, **scores, "reads": looks}
+            summary["test"] = {**model.test_row, **scores, "reads": reads}
     if trainer.is_global_zero:
         build.publish(trainer, folder.path, summary)
         after_training.closing_table(summary)
@@ -129,7 +129,7 @@ def main() -> None:
     follow_sweep()
     signals.install()
     traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printer
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors to the lines below instead of printing them itself
     try:
         run()
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -142,16 +142,16 @@ def main() -> None:
 
 def refuse(message: str) -> NoReturn:
     if not run_folder.is_main_process():
-        time.sleep(5)  # the first process, which mostly meets the same, tells it and ends this one
+        time.sleep(5)  # usually the first process has the same error; it prints the message and ends this process
     print(f"train.py: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def stop(interruption: Interrupted) -> NoReturn:
-    if not run_folder.is_main_process():  # with another status srun would end the first, which still has work to do
+    if not run_folder.is_main_process():  # with another status, srun would end the first process before it has finished
         sys.exit(0)
     name = signal.Signals(interruption.signum).name
-    print(f"train.py: ended by {name}. The same command resumes where this one stopped.", file=sys.stderr)
+    print(f"train.py: ended by {name}. Run the same command to resume from the last checkpoint.", file=sys.stderr)
     sys.exit(interruption.code)
 
 

@@ -1,5 +1,8 @@
-"""The one exception for mistakes that a user can mend: it names the thing, the value, what is allowed, what to do."""
+"""Exception for errors that a user can fix."""
 
 
 class UserError(ValueError):
-    """Shown as its message alone, without a traceback; the command ends with status 2."""
+    """Error whose message is printed without a traceback; the command exits with status 2.
+
+    The message names the key or file with its value, what is wrong, what is allowed and what to do next.
+    """

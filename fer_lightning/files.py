@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of one."""
+"""Atomic writes: a file is always complete, either the old one or the new one."""
 
 import errno
 import os
@@ -12,18 +12,18 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Put `content` in the place of `path`, whole or not at all."""
+    """Replace the file `path` by `content`, completely or not at all."""
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` on leaving: flushed to disk, then renamed.
+    """Open a temporary file that replaces `path` at the end of the block; it is flushed to disk, then renamed.
 
-    On an error the old file stands and the new one is gone. Of several processes that write it at once, each has a
-    temporary file of its own, and the last one's stands. A full or read-only disk is an OSError with the path,
-    whatever the writer made of it: torch.save says "unexpected pos".
+    On an error the old file stays and the temporary one is deleted. Each of several processes that write `path` at the
+    same time has its own temporary file, and the last one that finishes is kept. A full or read-only disk is always an
+    OSError with the path, even if the writer raises another error (torch.save: "unexpected pos").
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
@@ -43,6 +43,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def in_words(error: OSError) -> str:
-    """`path: No space left on device`"""
-    what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what
+    """Return the message of an OSError: `path: No space left on device`."""
+    message = error.strerror or str(error)
+    return f"{error.filename}: {message}" if error.filename else message

@@ -1,7 +1,7 @@
-"""Every label order, written once: readers, losses, plots and reports all take it from here.
+"""Label orders; all readers, losses, plots and reports use these.
 
-FER2013's codes 0 to 6 are those of the challenge (Goodfellow et al. 2013, arXiv:1307.0414). The seed project
-of `learning_game` kept the codes and put collected faces of frustration and boredom where disgust and fear stood.
+FER2013's codes 0 to 6 are those of the challenge (Goodfellow et al. 2013, arXiv:1307.0414). In the seed project of
+`learning_game`, codes 1 and 2 are frustration and boredom, with collected faces, instead of disgust and fear.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """An ordered set of classes; a class's index is its place in `classes`."""
+    """An ordered set of classes; the index of a class is its index in `classes`."""
 
     name: str
     classes: tuple[str, ...]
 
     def index(self, label: str) -> int:
-        """The class index of a name in any letter case or usual synonym; ValueError where it is none of ours."""
+        """Return the class index of a name, in any letter case, or of a common synonym.
+
+        Raise ValueError if it is not a class of this taxonomy.
+        """
         name = canonical(label)
         if name not in self.classes:
             raise ValueError(f"unknown label {label!r}: the classes of {self.name} are {', '.join(self.classes)}")
@@ -52,7 +55,7 @@ SYNONYMS = {
     "distraction": "distracted",
 }
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, plus two greys.
+# Okabe and Ito's palette, which colour-blind readers can distinguish, plus two greys.
 COLORS = {
     "angry": "#D55E00",
     "disgust": "#009E73",
@@ -70,6 +73,6 @@ USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
 def canonical(label: str) -> str:
-    """The house's spelling of a label: lower case, synonyms resolved (`Happiness` -> `happy`)."""
+    """Return the standard spelling of a label: lower case, without synonyms (`Happiness` -> `happy`)."""
     name = label.strip().lower()
     return SYNONYMS.get(name, name)

@@ -1,17 +1,17 @@
-"""Texts of strangers as plain text, wherever they are written to."""
+"""Untrusted text as plain text in spreadsheets and Markdown."""
 
 from typing import Any
 
-# Spreadsheets take a cell that begins so for a formula.
+# First characters of a cell that a spreadsheet reads as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def harmless(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
+    """Return the value as a cell that no spreadsheet reads as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def markdown(text: str) -> str:
-    """Text of unknown people as plain text in Markdown, on one line."""
+    """Return untrusted text as plain text in Markdown, on one line."""
     line = " ".join(text.split()).replace("<", "&lt;")
     return "".join(f"\\{letter}" if letter in r"\`*_[]#|~" else letter for letter in line)

@@ -1,8 +1,12 @@
-"""Known vulnerabilities of the packages that are installed here; the second half of `make security`.
+"""Print known vulnerabilities of the installed packages; the second half of `make security`.
 
-pip-audit alone says "No known vulnerabilities found" where its service knows none of the packages, as behind a mirror.
-Here those are counted: where no service answers, the command says that nothing was audited and is no failure; it fails
-where a vulnerability is known and a version without it is out. Arguments are passed on: --ignore-vuln ID.
+pip-audit itself prints "No known vulnerabilities found" even if its service knows none of the packages, for example
+behind a mirror. This command counts the packages that were not audited. Its exit status is:
+
+- 1 if a package has a known vulnerability and a version without it is available
+- 0 otherwise, also if no service answers; it then prints that nothing was audited
+
+Arguments are passed to pip-audit, for example --ignore-vuln ID.
 """
 
 import json
@@ -18,12 +22,12 @@ def main(arguments: list[str]) -> int:
         packages = look_up(service, arguments)
         if any("vulns" in package for package in packages):
             return report(packages)
-    print(f"not audited: none of {', '.join(SERVICES.values())} answered; run make security where they can be reached")
+    print(f"not audited: no answer from {', '.join(SERVICES.values())}. Run make security where one can be reached.")
     return 0
 
 
 def look_up(service: str, arguments: list[str]) -> list[dict[str, Any]]:
-    """Of each package its name and version with `vulns`, or with a `skip_reason`; nothing where the service is away."""
+    """Return name and version of each package, with `vulns` or a `skip_reason`; [] if the service does not answer."""
     command = [sys.executable, "-m", "pip_audit", "-s", service, "-f", "json", "--progress-spinner", "off"]
     run = subprocess.run([*command, "--skip-editable", *arguments], capture_output=True, text=True, check=False)
     try:
@@ -35,17 +39,17 @@ def look_up(service: str, arguments: list[str]) -> list[dict[str, Any]]:
 
 
 def report(packages: list[dict[str, Any]]) -> int:
-    """Print what is known; 1 where something can be done about it."""
+    """Print the known vulnerabilities; return 1 if a version without one of them is available."""
     audited = [package for package in packages if "vulns" in package]
-    known = [(package, vulnerability) for package in audited for vulnerability in package["vulns"]]
-    for package, vulnerability in known:
-        mended = ", ".join(vulnerability["fix_versions"]) or "no version yet"
-        print(f"{package['name']} {package['version']}: {vulnerability['id']}, mended in {mended}")
+    vulnerable = [(package, vulnerability) for package in audited for vulnerability in package["vulns"]]
+    for package, vulnerability in vulnerable:
+        fixed = ", ".join(vulnerability["fix_versions"]) or "no version yet"
+        print(f"{package['name']} {package['version']}: {vulnerability['id']}, fixed in {fixed}")
     skipped = [package["name"] for package in packages if "vulns" not in package]
-    print(f"{len(audited)} packages audited, {len(known)} known vulnerabilities")
+    print(f"{len(audited)} packages audited, {len(vulnerable)} known vulnerabilities")
     if skipped:
         print(f"not audited: {', '.join(skipped)}")
-    return int(any(vulnerability["fix_versions"] for _, vulnerability in known))
+    return int(any(vulnerability["fix_versions"] for _, vulnerability in vulnerable))
 
 
 if __name__ == "__main__":

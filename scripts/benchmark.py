@@ -1,15 +1,15 @@
-"""Speed, as ratios against a reference measured in the same run: one JSON line per figure.
+"""Measure speed as ratios to a reference in the same run; prints one JSON line per measurement.
 
-Ours and the reference take turns, so that a slow moment of the machine meets both; figures are medians.
-One thread each. Single steps, without a trainer, are measured in CPU time.
+This project and the reference run in turn, so that a slow moment of the machine affects both. Values are medians.
+Each uses one thread. Single steps, without a trainer, are measured in CPU time.
 
     python scripts/benchmark.py feed       images/s from the store to the network's input; higher is better
     python scripts/benchmark.py step       images/s of training, the parts of a step, memory formats; higher is better
-    python scripts/benchmark.py startup    seconds until --help or a refusal; lower is better
-    python scripts/benchmark.py sweep      seconds of a sweep, two runs at a time against one; lower is better
-    python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, memory; lower is better
+    python scripts/benchmark.py startup    seconds until --help or the message for an invalid config; lower is better
+    python scripts/benchmark.py sweep      seconds of a sweep with two runs at a time, relative to one; lower is better
+    python scripts/benchmark.py ingest     seconds from the challenge's CSV to a store, and memory; lower is better
     python scripts/benchmark.py report     seconds and memory of a sweep's report; lower is better
-    python scripts/benchmark.py scale      feed and memory at a hundred times FER2013; takes 9 GB of disk
+    python scripts/benchmark.py scale      feed and memory at 100 times the size of FER2013; needs 9 GB of disk space
 """
 
 import argparse
@@ -99,16 +99,16 @@ def main() -> None:
     arguments.run(arguments)
 
 
-# feed: augmented images a second, from the table in memory against PNG files, and against kornia on the same table
+# feed: augmented images per second from the table in memory, compared with PNG files and with kornia on the same table
 
 
 def add_feed(commands) -> None:
-    parser = commands.add_parser("feed", help="augmented images/s against torchvision and kornia")
+    parser = commands.add_parser("feed", help="augmented images/s, compared with torchvision and kornia")
     parser.add_argument("--repeats", type=int, default=11, help="timings of each, interleaved")
-    parser.add_argument("--batch-size", type=int, default=64, help="images a batch")
-    parser.add_argument("--images", type=int, default=3200, help="images our feed hands over in one timing")
+    parser.add_argument("--batch-size", type=int, default=64, help="images per batch")
+    parser.add_argument("--images", type=int, default=3200, help="images of this project's feed in one timing")
     parser.add_argument(
-        "--files", type=int, default=320, help="images in one timing of a reference: PNGs, or rows in memory"
+        "--files", type=int, default=320, help="images of a reference in one timing: PNG files, or rows in memory"
     )
     parser.set_defaults(run=feed)
 
@@ -146,7 +146,7 @@ def feed(arguments: argparse.Namespace) -> None:
 
 
 def import_kornia() -> ModuleType:
-    """Return kornia.augmentation; end the process with the command that installs it if it is missing."""
+    """Return kornia.augmentation; exit with the command that installs it if it is missing."""
     try:
         return importlib.import_module("kornia.augmentation")
     except ModuleNotFoundError as error:
@@ -156,7 +156,7 @@ def import_kornia() -> ModuleType:
 
 
 def random_faces(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N, 48, 48) and int64 (N,): soft blobs with a little noise, in PNGs of about 1.7 kB."""
+    """Return images uint8 (N, 48, 48) and labels int64 (N,): smooth blobs with noise; a PNG of one has about 1.7 kB."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, 8, 8)).astype(np.float32)
     soft = np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in coarse])
@@ -174,7 +174,7 @@ def write_pngs(folder: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
 def table_feed(
     pixels: np.ndarray, labels: np.ndarray, augmentation: Augmentation, size: int, batch_size: int
 ) -> Callable[[], float]:
-    """An epoch of this project's own loader and batch transform: grey, float32 (B, 1, S, S)."""
+    """Return the rate of an epoch of this project's loader and batch transform: grey, float32 (B, 1, S, S)."""
     dataset = FaceDataset(torch.from_numpy(pixels), torch.from_numpy(labels), torch.arange(len(labels)))
     loader = TrainLoader(dataset, Shuffle(labels, seed=0), batch_size)
     transform = BatchTransform(augmentation, size, MEAN, STD, CLASSES)
@@ -188,7 +188,7 @@ def table_feed(
 
 
 def folder_feed(folder: str, augmentation: list, batch_size: int) -> Callable[[], float]:
-    """An epoch as published scripts do it: RGB PIL images from files, float32 (B, 3, S, S)."""
+    """Return the rate of an epoch as in published scripts: RGB PIL images from files, float32 (B, 3, S, S)."""
     normalise = [transforms.ToTensor(), transforms.Normalize([MEAN] * 3, [STD] * 3)]
     dataset = ImageFolder(folder, transforms.Compose([*augmentation, *normalise]))
     loader = DataLoader(dataset, batch_size, shuffle=True, drop_last=True, num_workers=0)
@@ -212,7 +212,7 @@ def kornia_feed(pixels: np.ndarray, augmentation: nn.Module, size: int, batch_si
 
 
 def rate(batches, shape: tuple[int, ...] | None) -> float:
-    """Images a second over an iterator of image batches."""
+    """Return the images per second of an iterator over image batches."""
     count, start = 0, time.perf_counter()
     for images in batches:
         count += len(images)
@@ -221,7 +221,7 @@ def rate(batches, shape: tuple[int, ...] | None) -> float:
     return count / (time.perf_counter() - start)
 
 
-# step: images a second through forward, backward and optimiser; where the time goes; memory formats
+# step: images per second of forward pass, backward pass and optimiser; the parts of a step; memory formats
 
 
 def add_step(commands) -> None:
@@ -229,7 +229,7 @@ def add_step(commands) -> None:
     parser.add_argument("figures", nargs="*", choices=list(STEP_FIGURES), help="what to measure; default: all")
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
-    parser.add_argument("--width", type=float, default=1.0, help="of lean and full ResEmoteNet; 1 is the published one")
+    parser.add_argument("--width", type=float, default=1.0, help="width of the ResEmoteNets; 1 is the published one")
     parser.set_defaults(run=step)
 
 
@@ -332,7 +332,7 @@ def sgd(parameters) -> torch.optim.Optimizer:
 
 
 class Stopwatch(Callback):
-    """From behind the first training batch (which warms up) to behind the last."""
+    """Time from the end of the first training batch, which warms up, to the end of the last."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs, batch, batch_idx: int
@@ -460,7 +460,7 @@ def trainer_of_one_epoch(watch: Callback, **settings: Any) -> pl.Trainer:
 
 
 def loop_rate(network: Network, pixels: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
-    """The same network and optimiser in the shortest loop that trains, on normalised tensors in memory."""
+    """Return the images/s of the same network and optimiser in a minimal loop, on normalised tensors in memory."""
     images = ((torch.from_numpy(pixels)[:, None].float() / 255 - MEAN) / STD).split(batch_size)
     targets = torch.from_numpy(labels).split(batch_size)
     optimizer, steps = sgd(network.parameters()), len(images) - 1
@@ -512,11 +512,11 @@ def optimise(
     optimizer.step()
 
 
-# startup: seconds until a user reads something
+# startup: seconds until the first output
 
 
 def add_startup(commands) -> None:
-    parser = commands.add_parser("startup", help="seconds of --help and of a refusal, against `import hydra`")
+    parser = commands.add_parser("startup", help="seconds of --help and of an error, compared with `import hydra`")
     parser.add_argument("--repeats", type=int, default=9, help="timings of each, interleaved")
     parser.set_defaults(run=startup)
 
@@ -531,7 +531,7 @@ def startup(arguments: argparse.Namespace) -> None:
 
 
 def wall_time(command: list[str], expected: int) -> Callable[[], float]:
-    """Seconds of `python COMMAND` as a process of its own, whose status must be the expected one."""
+    """Return a function that measures the seconds of `python COMMAND`; its exit status must be `expected`."""
 
     def timed() -> float:
         start = time.perf_counter()
@@ -543,15 +543,15 @@ def wall_time(command: list[str], expected: int) -> Callable[[], float]:
     return timed
 
 
-# sweep: runs at a time
+# sweep: several runs at a time
 
 
 def add_sweep(commands) -> None:
-    parser = commands.add_parser("sweep", help="seconds of a sweep of one-thread runs, two at a time against one")
-    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each kind, in turn")
-    parser.add_argument("--runs", type=int, default=4, help="runs of a sweep")
-    parser.add_argument("--epochs", type=int, default=4, help="epochs of a run, on synthetic faces")
-    parser.add_argument("--rows", type=int, default=6000, help="how many of them there are")
+    parser = commands.add_parser("sweep", help="seconds of a sweep of one-thread runs, two at a time compared with one")
+    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each kind, interleaved")
+    parser.add_argument("--runs", type=int, default=4, help="runs per sweep")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs per run, on synthetic faces")
+    parser.add_argument("--rows", type=int, default=6000, help="number of synthetic faces")
     parser.set_defaults(run=sweep)
 
 
@@ -568,9 +568,9 @@ def sweep(arguments: argparse.Namespace) -> None:
 
 
 def add_ingest(commands) -> None:
-    parser = commands.add_parser("ingest", help="CSV to store against pandas and a loop over rows; opening a store")
+    parser = commands.add_parser("ingest", help="CSV to store, compared with pandas; opening a store")
     parser.add_argument("--repeats", type=int, default=3, help="timings of each, interleaved")
-    parser.add_argument("--csv", type=Path, help="fer2013.csv; without it one of as many random faces is written")
+    parser.add_argument("--csv", type=Path, help="path of fer2013.csv; default: a CSV of random faces")
     parser.add_argument("--rows", type=int, default=FER2013_ROWS, help="rows of the random CSV")
     parser.set_defaults(run=ingest_figures)
 
@@ -590,7 +590,7 @@ def ingest_figures(arguments: argparse.Namespace) -> None:
 
 
 def peak_of_ingest(path: Path, root: str) -> float:
-    """Peak resident MB of a process that does nothing else, imports included."""
+    """Return the peak resident memory in MB of a process that only ingests, including imports."""
     code = (
         "import sys; from fer_lightning.data.ingest import ingest; ingest(*sys.argv[1:]);"
         "print(open('/proc/self/status').read())"
@@ -601,7 +601,7 @@ def peak_of_ingest(path: Path, root: str) -> float:
 
 
 def write_csv(path: Path, rows: int) -> Path:
-    """Random faces in the challenge's form; each usage and class has some."""
+    """Write random faces in the format of the challenge, with rows of each usage and class; return the path."""
     pixels, labels = random_faces(min(rows, 2000))
     with open(path, "w") as file:
         file.write("emotion,pixels,Usage\n")
@@ -612,7 +612,7 @@ def write_csv(path: Path, rows: int) -> Path:
 
 
 def read_with_pandas(path: Path) -> np.ndarray:
-    """As most scripts for FER2013 read it."""
+    """Return the pixels, read as most scripts for FER2013 read them."""
     import pandas as pd
 
     table = pd.read_csv(path)
@@ -625,7 +625,7 @@ def read_with_pandas(path: Path) -> np.ndarray:
 def add_report(commands) -> None:
     parser = commands.add_parser("report", help="seconds and memory of the report of many finished runs")
     parser.add_argument("--arms", type=int, default=20, help="arms of the sweep")
-    parser.add_argument("--seeds", type=int, default=10, help="runs of each arm")
+    parser.add_argument("--seeds", type=int, default=10, help="runs per arm")
     parser.add_argument("--rows", type=int, default=3589, help="test rows")
     parser.set_defaults(run=report)
 
@@ -645,7 +645,7 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def write_runs(folder: Path, arms: int, seeds: int, rows: int, epochs: int = 40) -> None:
-    """Finished runs of as many arms and seeds, right on about two thirds of the same rows."""
+    """Write finished runs, whose predictions are correct on about two thirds of the same rows."""
     rng = np.random.default_rng(0)
     classes, labels = TAXONOMIES["fer2013"].classes, np.sort(rng.integers(CLASSES, size=rows))
     ease, clean = rng.normal(1, 2, (rows, 1)) * np.eye(CLASSES)[labels], rng.random(rows) < 0.9
@@ -666,16 +666,16 @@ def write_runs(folder: Path, arms: int, seeds: int, rows: int, epochs: int = 40)
         (run / "summary.json").write_text(json.dumps({"status": "done", "arm": f"arm-{arm:02}", "seed": seed}))
 
 
-# scale: the same store and feed at a hundred times FER2013
+# scale: the same store and feed at 100 times the size of FER2013
 
 
 def add_scale(commands) -> None:
-    parser = commands.add_parser("scale", help="feed rate and memory of a large store against FER2013's size")
+    parser = commands.add_parser("scale", help="feed and memory of a large store, compared with FER2013's size")
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--rows", type=int, default=FER2013_ROWS, help="rows of the small store")
-    parser.add_argument("--times", type=int, default=100, help="how many times larger the large store is")
+    parser.add_argument("--times", type=int, default=100, help="size of the large store, relative to the small one")
     parser.add_argument("--batches", type=int, default=100, help="batches of 64 in one timing")
-    parser.add_argument("--folder", default=None, help="where both stores are written for a while")
+    parser.add_argument("--folder", default=None, help="folder for both temporary stores")
     parser.set_defaults(run=scale)
 
 
@@ -695,7 +695,7 @@ def scale(arguments: argparse.Namespace) -> None:
 
 
 def write_faces(root: Path, rows: int) -> None:
-    """A store of random faces, each another one, that never stand in memory together."""
+    """Write a store of different random faces, which are never all in memory at the same time."""
     root.mkdir()
     base, labels = random_faces(min(rows, 2000))
     rng = np.random.default_rng(0)
@@ -717,7 +717,7 @@ def write_faces(root: Path, rows: int) -> None:
 
 
 def store_feed(root: Path, batches: int) -> Callable[[], float]:
-    """Batches of a run's own data module on the store at `root`: augmented, float32 (64, 1, 64, 64)."""
+    """Return the rate of a run's data module on the store at `root`: augmented, float32 (64, 1, 64, 64)."""
     size = 64
     augmentation = Augmentation(["flip", "rotate"], flip=Flip(), rotate=Rotate(20))
     transform = BatchTransform(augmentation, size, MEAN, STD, CLASSES)
@@ -735,7 +735,7 @@ def store_feed(root: Path, batches: int) -> Callable[[], float]:
 
 @contextmanager
 def anonymous_memory(name: str) -> Iterator[None]:
-    """Print the most anonymous memory that the block had in use at once, over what stood before; at most 1.5 GB."""
+    """Print the peak anonymous memory of the block, minus the memory before it; the limit is 1,536 MB."""
     before, most, over = anonymous_megabytes(), [0.0], threading.Event()
 
     def watch() -> None:

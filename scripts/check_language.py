@@ -1,15 +1,16 @@
-"""Check the mechanical rules of the project's English; what `make lint` runs.
+"""Check the mechanical rules of the project's English; `make lint` runs it.
 
-    python scripts/check_language.py              every tracked file
+    python scripts/check_language.py              all tracked files
     python scripts/check_language.py PATH ...     these files and folders
 
-Prints one line per fault, with the file, the line and the fix, and exits with status 1 if there is one:
+Print one line per fault, with the file, the line and the fix. Exit with status 1 if there is a fault.
 
 - A docstring begins with a verb or a noun phrase, not with "Of", "What", "Whether" or the like.
-- A YAML comment is a noun phrase, not the tail of a sentence whose subject is the key.
-- No sentence uses a word or a predicate of `BANNED`.
+- A YAML comment is a noun phrase, not the end of a sentence whose subject is the key.
+- No sentence has a word or a predicate of `BANNED`.
 
-`EXCEPTIONS` names the few lines that may break a rule, and why.
+Only prose is checked: names of code, options, paths, addresses and strings of a single word are ignored. `EXCEPTIONS`
+lists the lines that may break a rule, each with a reason.
 """
 
 import ast
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = {".py", ".yaml", ".yml", ".md", ".html", ".js", ".css", ".sh", ".toml", ".txt", ""}
+TEXTS = {".py", ".yaml", ".yml", ".md", ".html", ".js", ".css", ".sh", ".toml", ".txt", ".def", ".example", ""}
 
 NO_HEAD = {
     *("Of", "By", "Those", "As", "With", "Which", "What", "Who", "Where", "Until", "In", "Whether", "Why", "How"),
@@ -32,9 +33,10 @@ NO_YAML_HEAD = {
     *("of", "by", "those", "as", "with", "which", "what", "who", "where", "until", "in", "whether", "that", "whose"),
     *("for", "from", "on", "at", "to", "likewise", "because", "when", "while", "behind", "among", "between", "beside"),
 }
-# A pattern of running text and what to write instead.
+# Patterns of prose, and the wording to use instead.
 BANNED = {
-    r"\b(?:is|are|was|were) none\b": "a positive statement: 'is not a ...'",
+    r"(?<![Tt]here )\b(?:is|are|was|were) none\b": "a positive statement: 'is not a ...'",
+    r"\bwhere there (?:is|are|was|were) none\b": "'if there is no ...'",
     r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]+": "'is not a ...' or 'there is no ...'",
     r"\bway on\b|\bways on\b": "'fix' or 'what to do next'",
     r"\banew\b": "'again'",
@@ -53,7 +55,7 @@ BANNED = {
     r"\bbethink|\bwhither|\bthence\b|\bhence\b|\bthereof\b": "a plain word",
     r"\b[Pp]ictures?\b": "'image' (pixels) or 'figure' (a plot)",
 }
-# (path, text of the line): why the line may break a rule.
+# (path, text of the line): reason why the line may break a rule.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 SKIPPED = (
     "docs/pictures/",
@@ -61,9 +63,16 @@ SKIPPED = (
     "tests/",
     "CHANGELOG.md",
     "scripts/check_language.py",
-    "requirements",
+    "requirements.lock",
+    "requirements-torch.lock",
     "LICENSE",
 )
+# Code inside prose: `code`, addresses, paths, names, options, $(variables) and attributes of HTML.
+CODE = re.compile(
+    r"`[^`]*`|https?://\S+|[\w./-]*/[\w./-]*|\w*_\w*|--[\w-]+|\$\(?\w+\)?|\b(?:class|id|for|name|data-\w+)=\"[^\"]*\""
+)
+FIELD = re.compile(r"\{[^{}]*\}")  # of an f-string or a template
+STRING = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 
 
 def main() -> int:
@@ -74,7 +83,7 @@ def main() -> int:
 
 
 def tracked(paths: list[Path]) -> list[Path]:
-    """Return the tracked text files, below `paths` if there are any."""
+    """Return the tracked text files; only those below `paths` if it is not empty."""
     command = ["git", "ls-files", "--", *map(str, paths)]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     files = [ROOT / name for name in names if not name.startswith(SKIPPED)]
@@ -85,8 +94,7 @@ def check(path: Path) -> list[str]:
     """Return one message per fault of a file."""
     text = path.read_text(encoding="utf-8", errors="ignore")
     name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-    prose = python_prose(text) if path.suffix == ".py" else enumerate(text.splitlines(), start=1)
-    faults = [*banned(prose)]
+    faults = [*banned(prose(path.suffix, text))]
     if path.suffix == ".py":
         faults += docstring_heads(text)
     if path.suffix in (".yaml", ".yml"):
@@ -96,20 +104,44 @@ def check(path: Path) -> list[str]:
     return [f"{name}:{line}: {fault}" for line, fault in sorted(shown)]
 
 
+def prose(suffix: str, text: str) -> Iterable[tuple[int, str]]:
+    """Return line number and text of each line of prose in a file."""
+    if suffix == ".py":
+        return python_prose(text)
+    if suffix in (".js", ".css"):
+        return script_prose(text)
+    if suffix in (".yaml", ".yml"):
+        text = re.sub(r"(?m)^[ -]*[\w./@]+:(?= |$)", "", text)  # keys
+    return enumerate(text.splitlines(), start=1)
+
+
 def python_prose(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line number and text of each line of a comment or a string."""
+    """Yield the lines of comments and strings."""
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type in kinds:
+        if token.type in kinds and " " in token.string.strip():
             yield from enumerate(token.string.splitlines(), start=token.start[0])
 
 
-def banned(prose: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    for number, line in prose:
-        words = re.sub(r"`[^`]*`|https?://\S+|[\w./-]*/[\w./-]*|\w*_\w*", " ", line)  # code, addresses, paths, names
+def script_prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of comments and strings in JavaScript or CSS."""
+    for match in re.finditer(rf"/\*.*?\*/|//[^\n]*|{STRING}|`(?:\\.|[^`\\])*`", text, re.DOTALL):
+        words = match[0].strip("`")
+        if " " in words.strip():
+            yield from enumerate(words.splitlines(), start=1 + text.count("\n", 0, match.start()))
+
+
+def banned(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    for number, line in lines:
+        words = CODE.sub(" ", FIELD.sub(strings_of, line))
         for pattern, instead in BANNED.items():
             for match in re.finditer(pattern, words):
                 yield number, f"{match[0]!r}: write {instead}"
+
+
+def strings_of(field: re.Match) -> str:
+    """Return the strings of more than one word in a field, which may be prose; the rest of the field is code."""
+    return " ".join(string for string in re.findall(STRING, field[0]) if " " in string)
 
 
 def docstring_heads(text: str) -> Iterator[tuple[int, str]]:
@@ -124,10 +156,10 @@ def docstring_heads(text: str) -> Iterator[tuple[int, str]]:
 def comment_heads(text: str) -> Iterator[tuple[int, str]]:
     before = ""
     for number, line in enumerate(text.splitlines(), start=1):
-        found = re.search(r"(?:^|\s)# (\S+)", line)
+        head = re.search(r"(?:^|\s)# (\S+)", line)
         continued = line.strip().startswith("#") and before.strip().startswith("#")
-        if found and found[1].rstrip(":,") in NO_YAML_HEAD and not continued:
-            yield number, f"comment begins with {found[1]!r}: begin with a noun phrase"
+        if head and head[1].rstrip(":,") in NO_YAML_HEAD and not continued:
+            yield number, f"comment begins with {head[1]!r}: begin with a noun phrase"
         before = line
 
 

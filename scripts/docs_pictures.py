@@ -1,9 +1,9 @@
-"""Take the pictures of docs/ anew, in Debian's chromium.
+"""Take the screenshots of docs/ again, in Debian's chromium.
 
     python scripts/docs_pictures.py              the review page and the game
-    python scripts/docs_pictures.py face.onnx    the live page too, with this model and a portrait for a camera
+    python scripts/docs_pictures.py face.onnx    the live page too, with this model and a portrait as camera image
 
-The faces of the review page are drawn by a program. The portrait is scikit-image's astronaut: Eileen Collins, NASA,
+The faces of the review page are synthetic. The portrait is scikit-image's astronaut: Eileen Collins, NASA,
 in the public domain.
 """
 
@@ -32,10 +32,10 @@ from live_server import LiveServer  # noqa: E402
 PICTURES = ROOT / "docs" / "pictures"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 KEYS = "aaxa3aauaaadaxama3ai7a8"
-LEVEL = 6  # of the game's picture
-AWAY = 2  # seconds of every turn of the portrait
+LEVEL = 6  # level of the game in its screenshot
+AWAY = 2  # seconds without a face at the start of each cycle of the portrait
 WALL = (96, 104, 112)
-# A change of level as soon as anything speaks for it.
+# Options with which the level changes at the first evidence.
 SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=3", "difficulty.stand_seconds=0")
 
 
@@ -79,7 +79,7 @@ def live_page(camera: Path | None = None, **options: object) -> Iterator[Page]:
 
 
 def live(model: Path, folder: Path) -> None:
-    """A portrait that turns before the camera for a minute, goes away at times, and types; then the page."""
+    """Take the live page after a minute with a portrait that moves, disappears at times, and types."""
     camera = folder / "camera.mjpeg"
     write_mjpeg(camera, portrait(17.0, 10), 10)
     with live_page(camera, model=model, threads=2) as page:
@@ -97,7 +97,7 @@ def live(model: Path, folder: Path) -> None:
 
 
 def portrait(seconds: float, fps: int) -> Iterator[np.ndarray]:
-    """RGB (480, 640, 3): the astronaut before a wall, nodding and coming nearer."""
+    """Yield frames RGB (480, 640, 3): the astronaut in front of a wall, nodding and coming closer."""
     face = data.astronaut()[:, :420]
     for number in range(int(seconds * fps)):
         phase = 2 * np.pi * number / (seconds * fps)
@@ -110,7 +110,7 @@ def portrait(seconds: float, fps: int) -> Iterator[np.ndarray]:
 
 
 def game() -> None:
-    """Some tasks solved, until there is a circuit to switch on."""
+    """Solve tasks until one with a light circuit appears, and take the game page."""
     with live_page(page="game", words=SWIFT) as page:
         player = Player(page, f"{page.url}?seed=5")
         while player.level < LEVEL or player.task["kind"] != "light":

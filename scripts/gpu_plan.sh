@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# All that wants a GPU, for a machine that has one and no network: packed here, run there in slices.
+# Run everything that needs a GPU on another machine without a network: pack it here, run it there in slices of time.
 #
-#   scripts/gpu_plan.sh pack plan.tar [fer2013.csv [fer2013new.csv]]   the last commit, the faces, the libraries lacking
+#   scripts/gpu_plan.sh pack plan.tar [fer2013.csv [fer2013new.csv]]   pack the last commit, faces and missing libraries
 #
-# and on that machine, in an empty folder:
+# Then on the GPU machine, in an empty folder:
 #
 #   tar -xf plan.tar
-#   bash scripts/gpu_plan.sh all           one slice of what comes next; once more until it says that all is finished
-#   bash scripts/gpu_plan.sh run PHASE     one slice of one phase: tests, speed, best, overfitting
-#   bash scripts/gpu_plan.sh collect       results/gpu: tables, figures, reports; no weights, no pictures of people
+#   bash scripts/gpu_plan.sh all           run the next slice; repeat it until it prints that all phases are finished
+#   bash scripts/gpu_plan.sh run PHASE     run one slice of one phase: tests, speed, best, overfitting
+#   bash scripts/gpu_plan.sh collect       write tables, figures and reports to results/gpu, without weights and faces
 #
-# A slice ends with status 75 where there is more to do; the next one goes on where it stopped. In the environment:
+# The exit status of a slice is 75 if there is more to do; the next slice resumes there. Environment variables:
 #
-#   HAS             packing: what that machine has (default: torch torchvision lightning timm torchmetrics)
-#   PYTHON_VERSION  packing: of that machine (default: this one's), e.g. 3.12
-#   FER2013_ROOT    packing: the store of faces where no CSV is named (default: data/fer2013)
-#   SLICE           running: seconds (default: 520)
-#   JOBS            running: how many runs of `overfitting` share the GPU (default: 4)
-#   SIZE=tiny       running: a rehearsal on a CPU, of single steps
+#   HAS             for pack: libraries of the GPU machine (default: torch torchvision lightning timm torchmetrics)
+#   PYTHON_VERSION  for pack: Python version of the GPU machine, e.g. 3.12 (default: the version here)
+#   FER2013_ROOT    for pack: store of faces if no CSV is named (default: data/fer2013)
+#   SLICE           for run and all: seconds of a slice (default: 520)
+#   JOBS            for run and all: number of runs of `overfitting` that share the GPU (default: 4)
+#   SIZE=tiny       for run and all: a test of the plan on a CPU, with single steps
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,25 +30,26 @@ MORE=75
 DONE=outputs/gpu_plan
 LIMIT=$((64 * 1024 * 1024))
 
-exec 3>&2 # whatever a phase sends to a log, what the plan says is seen
+exec 3>&2 # messages of the plan are printed even if the output of a phase goes to a log
 say() { echo "gpu_plan: $*" >&3; }
 refuse() { say "$*"; exit 2; }
 
 # --- packing ---------------------------------------------------------------------------------------------------------
 
 pack() {
-    [ $# -ge 1 ] || refuse "pack where to? E.g. scripts/gpu_plan.sh pack plan.tar"
+    [ $# -ge 1 ] || refuse "pack: needs the path of the archive. Run for example: scripts/gpu_plan.sh pack plan.tar"
     local out=$1 version store=${FER2013_ROOT:-data/fer2013} commit
     box=$(mktemp -d)
     trap 'rm -rf "$box"' EXIT
     version=${PYTHON_VERSION:-$($PYTHON -c 'import sys; print("%d.%d" % sys.version_info[:2])')}
     commit=$(git rev-parse HEAD)
-    [ -z "$(git status --porcelain --untracked-files=no)" ] || say "what is not committed stays behind"
+    [ -z "$(git status --porcelain --untracked-files=no)" ] || say "uncommitted changes are not packed"
     if [ $# -ge 2 ]; then
         store=$box/store
         $PYTHON -m fer_lightning.data.ingest "$2" "$store" ${3:+--ferplus "$3"}
     fi
-    [ -f "$store/store.json" ] || refuse "$store holds no store of faces. Name a CSV, or: make data FROM=fer2013.csv"
+    [ -f "$store/store.json" ] \
+        || refuse "$store: not a store of faces: store.json is missing. Name a CSV, or run: make data FROM=fer2013.csv"
     mkdir -p "$box/plan/wheels"
     git archive HEAD | tar -x -C "$box/plan"
     $PYTHON scripts/pack_for_gpu.py faces "$store" "$box/plan/faces.tar.xz"
@@ -60,29 +61,31 @@ pack() {
     size=$(stat -c %s "$out")
     say "$out: $((size / 1024 / 1024)) MiB, commit ${commit:0:10}, for Python $version with $HAS"
     [ "$size" -le $LIMIT ] \
-        || say "over 64 MiB. If that machine has more: HAS=\"$HAS opencv-python-headless scipy matplotlib\""
+        || say "$out: larger than 64 MiB. If the GPU machine has more libraries, name them:" \
+            "HAS=\"$HAS opencv-python-headless scipy matplotlib\""
 }
 
-# A wheel that is one file for all machines, or one for Linux and that Python; a source distribution is built here.
+# Download a wheel for all machines, or one for Linux and that Python version; build it here from source if there is no
+# such wheel.
 wheel() {
     local library=$1 version=$2 to=$3
     $PYTHON -m pip download -q --no-deps --only-binary=:all: --python-version "$version" --implementation cp \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
         --platform manylinux2014_x86_64 -d "$to" "$library" 2> "$box/pip.log" \
         || $PYTHON -m pip wheel -q --no-deps -w "$to" "$library" 2>> "$box/pip.log" \
-        || { cat "$box/pip.log" >&2; refuse "no wheel of $library for Python $version"; }
+        || { cat "$box/pip.log" >&2; refuse "$library: no wheel for Python $version. Add it to HAS if it is there"; }
 }
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
 unpack() {
-    [ -f packed ] || return 0 # in a checkout that has its own libraries and data
+    [ -f packed ] || return 0 # a checkout with its own libraries and data
     . ./packed
     export PYTHONPATH=$PWD/site:$PWD FER2013_ROOT=$PWD/data/fer2013
     local version
     version=$($PYTHON -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     if [ "$version" != "$PACKED_PYTHON" ] && ls wheels | grep -qv -- '-none-any.whl'; then
-        refuse "packed for Python $PACKED_PYTHON, and this is $version. Pack again with PYTHON_VERSION=$version"
+        refuse "Python $version: the plan was packed for $PACKED_PYTHON. Pack again with PYTHON_VERSION=$version"
     fi
     if [ ! -f site/.complete ] && compgen -G 'wheels/*.whl' > /dev/null; then
         $PYTHON -m pip install -q --no-index --no-deps --no-compile --target site wheels/*.whl
@@ -91,10 +94,10 @@ unpack() {
     [ -f data/fer2013/store.json ] \
         || $PYTHON -c 'import tarfile; tarfile.open("faces.tar.xz").extractall(".", filter="data")'
     $PYTHON -c 'import cv2, hydra, lightning, matplotlib, rich, scipy, timm, torch, torchmetrics' \
-        || refuse "this machine lacks a library that HAS named when the plan was packed. Pack again with fewer in HAS"
+        || refuse "a library that HAS named when the plan was packed is missing here. Pack again with fewer in HAS"
 }
 
-# What this machine's own settings file makes of every run in a rehearsal; it stands in no run's name.
+# Make every run small with the machine's settings file, which does not change the names of runs.
 rehearse() {
     mkdir -p conf/local
     cat > conf/local/default.yaml << 'YAML'
@@ -109,7 +112,7 @@ YAML
     SPEED=(seed=0) BEST=(seed=0,1) OVERFITTING=(seed=0 experiment=seed_plain,seed_weighted_loss) JOBS=1
 }
 
-# Within what is left of the slice; an interrupted command has saved what it needs to go on.
+# Run a command in the rest of the slice; an interrupted command has saved what it needs to resume.
 within() {
     local left=$((SLICE - SECONDS)) status=0
     [ $left -ge 20 ] || more
@@ -118,7 +121,7 @@ within() {
     return $status
 }
 
-more() { say "the slice is over; the same command goes on"; exit $MORE; }
+more() { say "the slice is over. Run the same command again to resume"; exit $MORE; }
 finished() { mkdir -p $DONE && touch "$DONE/$1" && say "$1: finished"; }
 
 phase_tests() {
@@ -134,7 +137,7 @@ phase_speed() {
     $PYTHON scripts/time_to_accuracy.py outputs/fer2013_speed
 }
 
-# Single networks, their declared views, and the ensembles of both.
+# Single networks, their evaluation with several views, and the ensembles of both.
 phase_best() {
     within $PYTHON train.py sweep=best "${BEST[@]}" || return 1
     for run in outputs/fer2013_best/seed-?; do
@@ -167,10 +170,10 @@ all() {
     for phase in $PHASES; do run "$phase" || failed+=("$phase"); done
     collect
     [ ${#failed[@]} -eq 0 ] || { say "failed: ${failed[*]}"; exit 1; }
-    say "all is finished: results/gpu"
+    say "all phases are finished: see results/gpu"
 }
 
-# --- what is worth keeping -------------------------------------------------------------------------------------------
+# --- results to keep -------------------------------------------------------------------------------------------------
 
 collect() {
     local out=results/gpu sweep
@@ -198,5 +201,5 @@ case $command in
         [ "$SIZE" = full ] || rehearse
         "$command" "$@"
         ;;
-    *) refuse "pack, run PHASE, all or collect: see the head of $0" ;;
+    *) refuse "command '$command': must be pack, run PHASE, all or collect. See the first lines of $0" ;;
 esac

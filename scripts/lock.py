@@ -1,10 +1,11 @@
-"""Remake the lock files: what pip would install today for requirements.txt, to the version and the SHA-256.
+"""Write the lock files: versions and SHA-256 of the packages that pip would install today for requirements.txt.
 
     make lock
 
-requirements-torch.lock has PyTorch with its CUDA libraries, requirements.lock all the rest. They hold for the Python
-and the machine that they are made on, which their first line names; with `--fits` the exit status says whether they
-hold here. To renew one package alone, hold the others with PIP_CONSTRAINT=FILE, a file of `name==version` lines.
+requirements-torch.lock has PyTorch with its CUDA libraries; requirements.lock has all other packages. They are valid
+for the Python version and the kind of machine in their first line. With `--fits`, the exit status is 0 if they are
+valid here and 1 otherwise. To renew only one package, keep the others with PIP_CONSTRAINT=FILE, a file of
+`name==version` lines.
 """
 
 import json
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-# PyTorch, and what belongs to its CUDA build alone.
+# PyTorch and the packages that only its CUDA build needs.
 TORCH_STACK = re.compile(r"torch|torchvision|triton|nvidia-.+|cuda-.+")
 
 
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
 
 
 def fits(lock: Path) -> bool:
-    """Whether a lock was made for this Python and machine."""
+    """Return True if a lock file was made for this Python version and kind of machine."""
     return lock.read_text().startswith(headline())
 
 
@@ -46,14 +47,14 @@ def locked(pins: Iterable[str]) -> str:
 
 
 def resolve(requirements: Path) -> list[dict[str, Any]]:
-    """pip's report of each package that it would install into an empty environment."""
+    """Return pip's report of each package that it would install into an empty environment."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--report", "-"]
     result = subprocess.run([*command, "-r", str(requirements)], stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(result.stdout)["install"]
 
 
 def pin(item: dict[str, Any]) -> str:
-    """Name, version and the hash of the very file that pip chose."""
+    """Return name, version and hash of the file that pip chose."""
     name = re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower()
     digest = item["download_info"]["archive_info"]["hashes"]["sha256"]
     return f"{name}=={item['metadata']['version']} --hash=sha256:{digest}"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A SLURM cluster of two nodes on this machine, to try sweeps and to test the launcher:
+# Start a SLURM cluster of two nodes on this machine, to try sweeps and to test the launcher:
 #
-#   scripts/slurm_cluster.sh start DIR    start it, or find it running; prints the line to `eval`
+#   scripts/slurm_cluster.sh start DIR    start it if it is not running, and print the line to `eval`
 #   scripts/slurm_cluster.sh stop DIR     cancel its jobs and end its daemons
 #
-# Needs root and Debian's packages: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
-# Everything it writes is in DIR. The nodes n1 and n2 are two slurmd of 4 CPUs and one pretended GPU each; no limit on
-# CPUs or memory is enforced, and accounting (sacct) is off. The machine may run another SLURM or munge beside it.
+# It needs root and Debian's packages: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
+# It writes only to DIR. The nodes n1 and n2 are two slurmd with 4 CPUs and one simulated GPU each. Limits on CPUs and
+# memory are not enforced, and accounting (sacct) is off. The machine may run another SLURM or munge at the same time.
 set -euo pipefail
 
-PATIENCE=60  # seconds that anything may take to start or to end
+PATIENCE=60  # largest number of seconds for a start or an end
 
 usage() { sed -n 's/^#   scripts/scripts/p' "$0" >&2; exit 2; }
 fail() { echo "slurm_cluster.sh: $*" >&2; exit 1; }
@@ -19,22 +19,22 @@ until_true() {
     local what=$1 deadline=$((SECONDS + PATIENCE))
     shift
     until "$@" > /dev/null 2>&1; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "$what: not within $PATIENCE seconds; see $DIR/log"
+        [ "$SECONDS" -lt "$deadline" ] || fail "$what: not done after $PATIENCE seconds. See $DIR/log"
         sleep 0.1
     done
 }
 
-require_what_it_needs() {
-    [ "$(id -u)" = 0 ] || fail "root is needed: slurmd starts its jobs as their owners"
+require_programs() {
+    [ "$(id -u)" = 0 ] || fail "needs root, because slurmd starts jobs as their owners. Run it as root"
     local missing=() program
     for program in munged slurmctld slurmd sbatch; do
         command -v "$program" > /dev/null || missing+=("$program")
     done
-    [ ${#missing[@]} = 0 ] || fail "${missing[*]}: not installed. On Debian:" \
+    [ ${#missing[@]} = 0 ] || fail "${missing[*]}: not installed. On Debian, run:" \
         "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
 }
 
-# The first of four neighbouring ports that nobody listens on; Lightning's own start at 15000.
+# Print the first of four successive free ports; ports from 15000 on are Lightning's.
 free_ports() {
     local first port taken
     for first in $(seq $((7000 + $$ % 700 * 10)) 10 14990); do
@@ -44,10 +44,10 @@ free_ports() {
         done
         if [ $taken = no ]; then echo "$first"; return; fi
     done
-    fail "no free ports below 15000"
+    fail "no four free ports between 7000 and 15000. End a program that listens there"
 }
 
-# cred_expire lets a requeued job start after 6 seconds instead of 120; MinJobAge keeps ended jobs in sight of squeue.
+# cred_expire=6 lets a requeued job start after 6 seconds instead of 120.
 write_config() {
     local port
     port=$(free_ports)
@@ -87,7 +87,7 @@ END
 start_munge() {
     munge -S "$DIR/munge/socket" -n > /dev/null 2>&1 && return
     [ -e "$DIR/munge/key" ] || (umask 077 && head -c 1024 /dev/urandom > "$DIR/munge/key")
-    # --force: a scratch folder that others may not enter is right for this socket
+    # --force: accept a socket in a scratch folder that other users cannot enter
     munged --force --socket="$DIR/munge/socket" --key-file="$DIR/munge/key" --pid-file="$DIR/munge/pid" \
         --log-file="$DIR/log/munged.log" --seed-file="$DIR/munge/seed" 2>> "$DIR/log/munged.log"
     until_true "munged" munge -S "$DIR/munge/socket" -n
@@ -96,12 +96,12 @@ start_munge() {
 nodes_are_ready() { [ "$(sinfo -h -N -o %T | grep -cxE 'idle|mixed|allocated')" = 2 ]; }
 
 start() {
-    require_what_it_needs
+    require_programs
     mkdir -p "$DIR"/{state,spool/n1,spool/n2,log,munge}
     [ -e "$DIR/slurm.conf" ] || write_config
     start_munge
     if ! scontrol ping 2> /dev/null | grep -q 'is UP'; then
-        slurmctld -c  # without the jobs and the nodes' states of an earlier time
+        slurmctld -c  # without jobs and node states of an earlier start
         slurmd -N n1
         slurmd -N n2
     fi
@@ -111,7 +111,7 @@ start() {
 
 no_jobs() { [ -z "$(squeue -h)" ]; }
 
-# Whether the process of this number is not, or no longer, the program of this name.
+# Succeed if the process with this id is not, or no longer, the program of this name: is_gone NAME PID
 is_gone() { [ "$(cat "/proc/$2/comm" 2> /dev/null)" != "$1" ] || grep -q '^State:.Z' "/proc/$2/status"; }
 
 # End daemons, given as NAME PIDFILE NAME PIDFILE ...
@@ -128,10 +128,10 @@ end() {
 }
 
 stop() {
-    [ -e "$DIR/slurm.conf" ] || fail "$DIR: no cluster was started there"
+    [ -e "$DIR/slurm.conf" ] || fail "$DIR: no cluster was started there. Use the folder of the start command"
     if scontrol ping 2> /dev/null | grep -q 'is UP'; then
         scancel --partition=debug
-        until_true "the end of its jobs" no_jobs  # a slurmd waits ten minutes for jobs that outlive the controller
+        until_true "the end of its jobs" no_jobs  # else slurmd waits ten minutes for them
     fi
     end slurmd "$DIR/slurmd-n1.pid" slurmd "$DIR/slurmd-n2.pid" slurmctld "$DIR/slurmctld.pid"
     end munged "$DIR/munge/pid"

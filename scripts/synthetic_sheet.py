@@ -14,7 +14,7 @@ MARGIN = 110
 
 
 def sheet(per_class: int, seed: int, taxonomy: str) -> np.ndarray:
-    """One line of `per_class` faces per class, uint8 grey; no wrong labels and no copies."""
+    """Return a uint8 grey image with one line of `per_class` faces per class, without wrong labels and copies."""
     rows = max(100, 80 * per_class)
     table = synthetic.load(rows=rows, seed=seed, label_noise=0, duplicates=0, taxonomy=taxonomy)
     lines = []
@@ -31,13 +31,13 @@ def sheet(per_class: int, seed: int, taxonomy: str) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", help="where to write the PNG")
-    parser.add_argument("--per-class", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--taxonomy", choices=TAXONOMIES, default="fer2013")
+    parser.add_argument("path", help="path of the PNG to write")
+    parser.add_argument("--per-class", type=int, default=12, help="faces per class")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the faces")
+    parser.add_argument("--taxonomy", choices=TAXONOMIES, default="fer2013", help="classes of the faces")
     args = parser.parse_args()
     if not cv2.imwrite(args.path, sheet(args.per_class, args.seed, args.taxonomy)):
-        parser.error(f"{args.path} could not be written: it needs an existing folder and a name ending in .png")
+        parser.error(f"{args.path}: cannot be written. Use an existing folder and a name that ends in .png.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training time until PublicTest is classified as well as asked: one row per folder, one column per target.
+"""Print the training time to a target accuracy on PublicTest: one row per folder, one column per target.
 
     python train.py sweep=speed
     python scripts/time_to_accuracy.py outputs/fer2013_speed
@@ -7,14 +7,16 @@
     python scripts/time_to_accuracy.py outputs/fer2013_cpu outputs/seed_plain --extrapolate outputs/seed_plain=80
 
 DIR            folders of finished runs; the runs of one folder must agree in all but the seed
---target       shares of the validation rows (val/acc, a single view) to reach; default: 0.72
---out          folder for time_to_accuracy.md and time_to_accuracy.json; default: DIR if there is one, else none
---extrapolate  DIR=EPOCHS: if no run of DIR reached a target, print how long its published number of epochs would
-               take: EPOCHS x training rows / measured images per second. That it would reach the target is not shown.
+--target       targets as shares of the validation rows (val/acc, a single view); default: 0.72
+--out          folder for time_to_accuracy.md and time_to_accuracy.json; default: DIR if it is the only one; if there
+               are several, no file is written
+--extrapolate  DIR=EPOCHS: if no run of DIR reached a target, print the time of its published number of epochs, which is
+               EPOCHS x training rows / measured images per second. Nothing shows that it would reach the target.
 
-The time is that of the training steps, feed and augmentation included, through the first epoch at the target: minutes
-on a CPU, seconds on a GPU. It excludes the start of the process, reading the store, compilation, which has its own
-column, and evaluation. A first crossing flatters a curve that wavers, so the table has the accuracy of the last epoch.
+The time is that of the training steps, with feed and augmentation, to the end of the first epoch at the target. It is
+in minutes on a CPU and in seconds on a GPU. It excludes the start of the process, the reading of the store, compilation
+(which has its own column) and evaluation. If val/acc fluctuates, its first value at the target is optimistic, so the
+table also has the accuracy of the last epoch.
 """
 
 import argparse
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 def report(folders: list[Path], target: list[float], out: Path | None, extrapolate: list[str]) -> str:
-    """Measure the folders, write the files if they have a place, and return the table."""
+    """Measure the folders, write the files if there is a folder for them, and return the table."""
     check_targets(target)
     recipes = published_epochs(extrapolate, folders)
     entries = [measure(folder, target, recipes.get(folder)) for folder in folders]
@@ -71,7 +73,7 @@ def check_targets(targets: list[float]) -> None:
 
 
 def published_epochs(recipes: list[str], folders: list[Path]) -> dict[Path, int]:
-    """Return the number of epochs by folder from DIR=EPOCHS; UserError for any other form."""
+    """Return the number of epochs by folder from DIR=EPOCHS. Raise UserError for any other form."""
     epochs = {}
     for recipe in recipes:
         folder, _, number = recipe.rpartition("=")
@@ -105,14 +107,14 @@ def measure(folder: Path, targets: list[float], epochs: int | None = None) -> di
 def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the summaries of the finished runs in the folder, each with its `history`, and names of unfinished runs.
 
-    Raises UserError if there is none, or if they differ in more than the seed.
+    Raise UserError if no run is finished, or if the runs differ in more than the seed.
     """
     paths = sorted(path.parent for path in folder.glob("*/summary.json") if "~" not in path.parent.name)
     done = [path for path in paths if RunFolder(path).is_done()]
     unfinished = [path.name for path in paths if path not in done]
     if not done:
-        found = f" Unfinished: {', '.join(unfinished)}." if unfinished else ""
-        raise UserError(f"{folder}: no finished run.{found} Train one, for example: python train.py sweep=speed")
+        others = f" Unfinished: {', '.join(unfinished)}." if unfinished else ""
+        raise UserError(f"{folder}: no finished run.{others} Train one, for example: python train.py sweep=speed")
     runs = [RunFolder(path).summary() | {"history": read_history(path / "metrics.csv")} for path in done]
     for key in (*SAME, *(SAME_ON_CPU if runs[0].get("device") == "cpu" else ())):
         values = {str(run.get(key)) for run in runs}
@@ -152,7 +154,7 @@ def measure_target(runs: list[dict[str, Any]], target: float, epochs: int | None
 
 
 def first_epoch(run: dict[str, Any], target: float) -> int | None:
-    """Return the index of the first epoch at the target; None if there is none."""
+    """Return the index of the first epoch at the target; None if no epoch reached it."""
     return next((epoch for epoch, row in enumerate(run["history"]) if row["val/acc"] >= target), None)
 
 
@@ -172,7 +174,7 @@ def spread(values: list[float]) -> dict[str, float] | None:
 
 
 def table(entries: list[dict[str, Any]]) -> str:
-    """Return a Markdown table with one row per folder, and what its reader must know below it."""
+    """Return a Markdown table with one row per folder, and notes below it."""
     targets = [f"time to {100 * entry['target']:g} %" for entry in entries[0]["targets"]]
     header = ["folder", "n", *targets, "last epoch, %", "whole run", "compilation, s", "device, precision", "commit"]
     rows = [header, ["---"] * len(header), *(table_row(entry) for entry in entries)]
@@ -204,7 +206,7 @@ def target_cell(target: dict[str, Any], runs: int, on_cpu: bool) -> str:
 
 
 def notes(entries: list[dict[str, Any]]) -> list[str]:
-    """Return sentences about what is extrapolated, left out, or not comparable."""
+    """Return sentences about extrapolated, omitted and not comparable values."""
     lines = []
     for entry in entries:
         recipe = next((target["extrapolated"] for target in entry["targets"] if target["extrapolated"]), None)
@@ -214,7 +216,8 @@ def notes(entries: list[dict[str, Any]]) -> list[str]:
                 f"{recipe['images_per_second']:.2f} images/s. No run has shown that this reaches the target."
             )
         if entry["unfinished"]:
-            lines.append(f"{entry['folder']}: not counted, because unfinished: {', '.join(entry['unfinished'])}.")
+            unfinished = ", ".join(entry["unfinished"])
+            lines.append(f"{entry['folder']}: not counted, because they are unfinished: {unfinished}.")
     for key in ("device", *SAME_ON_CPU, "precision", "commit"):
         if len({str(entry[key]) for entry in entries}) > 1:
             lines.append(f"The folders differ in {key}: {', '.join(str(entry[key]) for entry in entries)}.")

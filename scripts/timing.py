@@ -1,4 +1,4 @@
-"""How the benchmarks take and print their figures: one JSON line each."""
+"""Take and print the measurements of the benchmarks, one JSON line each."""
 
 import json
 import re
@@ -8,19 +8,19 @@ from collections.abc import Callable
 
 
 def compare(name: str, unit: str, ours: Callable[[], float], reference: Callable[[], float], repeats: int) -> None:
-    """Print one figure; `ours` and `reference` each do the work once and return what they reached."""
+    """Print one ratio; `ours` and `reference` each do the work once and return their measurement."""
     compare_with_each(unit, ours, {name: reference}, repeats)
 
 
 def compare_with_each(
     unit: str, ours: Callable[[], float], references: dict[str, Callable[[], float]], repeats: int
 ) -> None:
-    """Print one figure per reference, by its name; `ours` and all references take turns."""
+    """Print one ratio per reference, with its name; `ours` and all references run in turn."""
     works = [ours, *references.values()]
     turns = [[work() for work in works] for _ in range(1 + repeats)][1:]  # the first turn warms up
     reached, *others = (statistics.median(values) for values in zip(*turns, strict=True))
     for name, expected in zip(references, others, strict=True):
-        figure = {
+        line = {
             "name": name,
             "ours": round(reached, 3),
             "reference": round(expected, 3),
@@ -28,20 +28,21 @@ def compare_with_each(
             "ratio": round(reached / expected, 3),
             "repeats": repeats,
         }
-        print(json.dumps(figure), flush=True)
+        print(json.dumps(line), flush=True)
 
 
 def bounded(name: str, unit: str, reached: float, limit: float) -> None:
-    """Print one figure that has an absolute limit."""
+    """Print one measurement that has an absolute limit."""
     print(json.dumps({"name": name, "ours": round(reached, 3), "limit": limit, "unit": unit}), flush=True)
 
 
 def measured(name: str, unit: str, reached: float) -> None:
-    """Print one figure that has neither."""
+    """Print one measurement without a reference or limit."""
     print(json.dumps({"name": name, "ours": round(reached, 3), "unit": unit}), flush=True)
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """Return the seconds that `work` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -55,5 +56,5 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def megabytes(key: str, status: str) -> float:
-    """A figure of Linux's /proc/PID/status."""
+    """Return a value of Linux's /proc/PID/status, which is in kB, in MB."""
     return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) / 1024

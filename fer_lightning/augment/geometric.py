@@ -1,8 +1,8 @@
-"""Geometric augmentations: each draws one theta per image; the pipeline composes them into the one warp.
+"""Geometric augmentations: each draws one theta per image; the pipeline composes them into one warp.
 
-An operation never touches pixels. It says, by theta (n, 2, 3), where each output point is taken from, in
-coordinates from -1 to 1 over the image, x to the right and y down. Angles are in degrees, shifts in fractions
-of the image's side.
+An operation never touches pixels. Its theta (n, 2, 3) maps each output point to the input point that it is taken
+from. Coordinates run from -1 to 1 over the image, x to the right and y down. Angles are in degrees; shifts are
+fractions of the image's side.
 """
 
 import torch
@@ -12,30 +12,30 @@ from fer_lightning.errors import UserError
 
 
 class Geometric:
-    """Base of geometric augmentations: `(n, generator) -> theta` float32 (n, 2, 3), each drawn on its own."""
+    """Base of geometric augmentations: `(n, generator) -> theta` float32 (n, 2, 3), drawn for each image separately."""
 
     def __call__(self, n: int, generator: Generator) -> Tensor:
         raise NotImplementedError
 
 
 def uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
-    """n numbers, uniform in [low, high)."""
+    """Return n numbers, uniform in [low, high)."""
     return torch.rand(n, generator=generator) * (high - low) + low
 
 
 def chance(n: int, p: float, generator: Generator) -> Tensor:
-    """n booleans, each true with probability p."""
+    """Return n booleans; each is true with probability p."""
     return torch.rand(n, generator=generator) < p
 
 
 def require(valid: bool, name: str, value: object, allowed: str) -> None:
-    """Refuse a parameter of an augmentation in words."""
+    """Raise UserError if a parameter of an augmentation is not valid."""
     if not valid:
-        raise UserError(f"augment: {name}={value} is not possible; allowed: {allowed}")
+        raise UserError(f"augment: {name}={value}: must be {allowed}. Fix it in the augment group.")
 
 
 def _theta(n: int, xx, xy, x0, yx, yy, y0) -> Tensor:
-    """theta with x_in = xx x + xy y + x0 and y_in = yx x + yy y + y0; entries are numbers or (n,)."""
+    """Return theta with x_in = xx x + xy y + x0 and y_in = yx x + yy y + y0; entries are numbers or (n,)."""
     theta = torch.empty(n, 2, 3)
     for i, entry in enumerate((xx, xy, x0, yx, yy, y0)):
         theta[:, i // 3, i % 3] = entry
@@ -46,7 +46,7 @@ class Flip(Geometric):
     """Mirror left and right with probability p."""
 
     def __init__(self, p: float = 0.5):
-        require(0 <= p <= 1, "flip p", p, "0 to 1")
+        require(0 <= p <= 1, "flip p", p, "from 0 to 1")
         self.p = p
 
     def __call__(self, n: int, generator: Generator) -> Tensor:
@@ -54,14 +54,14 @@ class Flip(Geometric):
 
 
 class Rotate(Geometric):
-    """With probability p, turn about the centre by an angle uniform in [-degrees, degrees].
+    """Rotate about the centre by an angle uniform in [-degrees, degrees], with probability p.
 
     A positive angle turns counter-clockwise.
     """
 
     def __init__(self, degrees: float, p: float = 1.0):
-        require(degrees >= 0, "rotate degrees", degrees, "0 or more")
-        require(0 <= p <= 1, "rotate p", p, "0 to 1")
+        require(degrees >= 0, "rotate degrees", degrees, "0 or greater")
+        require(0 <= p <= 1, "rotate p", p, "from 0 to 1")
         self.degrees = degrees
         self.p = p
 
@@ -71,24 +71,24 @@ class Rotate(Geometric):
 
 
 def rotation(degrees: Tensor) -> Tensor:
-    """theta (n, 2, 3) that turns image i counter-clockwise by degrees[i] about its centre."""
+    """Return theta (n, 2, 3) that turns image i counter-clockwise by degrees[i] about its centre."""
     radians = torch.deg2rad(degrees)
     cos, sin = torch.cos(radians), torch.sin(radians)
     return _theta(len(degrees), cos, -sin, 0, sin, cos, 0)
 
 
 class Affine(Geometric):
-    """Scale, shear and shift, in this order and about the centre; a turn is `Rotate`'s.
+    """Scale, shear and shift about the centre, in this order; `Rotate` is a separate operation.
 
-    scale  the face's size is multiplied by a factor uniform in [1 - scale, 1 + scale]; above 1 enlarges.
-    shift  fraction of the side, uniform in [-shift, shift] for each axis; positive moves right and down.
-    shear  degrees, uniform in [-shear, shear]; positive moves the lower rows to the right.
+    scale  range of the factor on the face's size, uniform in [1 - scale, 1 + scale]; above 1 enlarges
+    shift  range in fractions of the side, uniform in [-shift, shift] for each axis; positive moves right and down
+    shear  range in degrees, uniform in [-shear, shear]; positive moves the lower rows to the right
     """
 
     def __init__(self, scale: float = 0.0, shift: float = 0.0, shear: float = 0.0):
-        require(0 <= scale < 1, "affine scale", scale, "0 to below 1")
-        require(shift >= 0, "affine shift", shift, "0 or more (0.1 is a tenth of the side)")
-        require(0 <= shear < 90, "affine shear", shear, "0 to below 90 degrees")
+        require(0 <= scale < 1, "affine scale", scale, "0 or greater, and less than 1")
+        require(shift >= 0, "affine shift", shift, "0 or greater (0.1 is a tenth of the side)")
+        require(0 <= shear < 90, "affine shear", shear, "0 or greater, and less than 90 (degrees)")
         self.scale = scale
         self.shift = shift
         self.shear = shear
@@ -103,16 +103,16 @@ class Affine(Geometric):
 
 
 class Crop(Geometric):
-    """Enlarge to `resize` and cut a `crop` square at a uniform place (published: resize 236, crop 224).
+    """Enlarge to `resize` and cut a `crop` square at a uniform position (published: resize 236, crop 224).
 
-    Only crop / resize counts: whatever the model's input size, this share of the side fills it.
+    Only the ratio crop / resize matters: this share of the side fills the model's input, at any input size.
     """
 
     def __init__(self, resize: int, crop: int):
-        require(0 < crop <= resize, "crop crop", crop, f"1 to resize={resize}")
+        require(0 < crop <= resize, "crop crop", crop, f"greater than 0 and at most resize={resize}")
         self.share = crop / resize
 
     def __call__(self, n: int, generator: Generator) -> Tensor:
-        room = 1 - self.share
-        x, y = uniform(n, -room, room, generator), uniform(n, -room, room, generator)
+        margin = 1 - self.share
+        x, y = uniform(n, -margin, margin, generator), uniform(n, -margin, margin, generator)
         return _theta(n, self.share, 0, x, 0, self.share, y)

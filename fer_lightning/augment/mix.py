@@ -1,4 +1,4 @@
-"""Mixing augmentations: each sample is blended with another of its batch, and so is its label.
+"""Mixing augmentations: each image is blended with another image of its batch, and so is its label.
 
 Labels (B,) become probabilities (B, K).
 """
@@ -14,17 +14,20 @@ from fer_lightning.data.transfer import send
 
 
 class Mixing:
-    """Base of mixing augmentations: draws how much of each pixel stays the sample's own.
+    """Base of mixing augmentations: draws the share that each image keeps of its own pixels.
 
-    `shares(n, side, generator)` gives float (n, 1, 1, 1) or (n, 1, side, side) in [0, 1]. A label's own share
-    is the mean of its pixels', so that label and picture always agree.
+    `shares(n, side, generator)` returns float (n, 1, 1, 1) or (n, 1, side, side) in [0, 1]. The share of the image's
+    own label is the mean over its pixels, so that label and image always agree.
     """
 
     def shares(self, n: int, side: int, generator: Generator) -> Tensor:
         raise NotImplementedError
 
     def __call__(self, x: Tensor, target: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """x (B, 1, S, S), target int64 (B,) or float (B, num_classes) -> mixed x, float target with rows of sum 1."""
+        """Return mixed x (B, 1, S, S) and float target (B, num_classes), each row of which sums to 1.
+
+        target  int64 (B,) or float (B, num_classes)
+        """
         n = len(x)
         own = send(self.shares(n, x.shape[-1], generator), x.device)
         partner = send(torch.randperm(n, generator=generator), x.device)
@@ -34,16 +37,16 @@ class Mixing:
 
 
 def beta(n: int, alpha: float, generator: Generator) -> Tensor:
-    """n draws from Beta(alpha, alpha); torch has none that takes a generator."""
+    """Return n draws from Beta(alpha, alpha); torch has no Beta distribution that takes a generator."""
     seed = torch.randint(2**63 - 1, (), generator=generator).item()
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, n)).float()
 
 
 class Mixup(Mixing):
-    """Weighted mean of two samples, the weight from Beta(alpha, alpha) (Zhang et al. 2018)."""
+    """Weighted mean of two images; the weight is drawn from Beta(alpha, alpha) (Zhang et al. 2018)."""
 
     def __init__(self, alpha: float):
-        require(alpha > 0, "mixup alpha", alpha, "above 0")
+        require(alpha > 0, "mixup alpha", alpha, "greater than 0")
         self.alpha = alpha
 
     def shares(self, n: int, side: int, generator: Generator) -> Tensor:
@@ -51,13 +54,13 @@ class Mixup(Mixing):
 
 
 class CutMix(Mixing):
-    """A box of another sample pasted over this one (Yun et al. 2019, equation 2).
+    """A box of another image, pasted over this one (Yun et al. 2019, equation 2).
 
-    Its area is 1 - Beta(alpha, alpha) of the image and its centre anywhere; what falls outside is cut.
+    Its area is 1 - Beta(alpha, alpha) of the image. Its centre is anywhere in the image; the part outside is cut off.
     """
 
     def __init__(self, alpha: float):
-        require(alpha > 0, "cutmix alpha", alpha, "above 0")
+        require(alpha > 0, "cutmix alpha", alpha, "greater than 0")
         self.alpha = alpha
 
     def shares(self, n: int, side: int, generator: Generator) -> Tensor:
@@ -68,11 +71,15 @@ class CutMix(Mixing):
 
 
 class Mix(Mixing):
-    """For each sample: nothing with probability 1 - p, else CutMix with probability `cutmix`, else Mixup."""
+    """CutMix or Mixup, chosen for each image.
+
+    p       probability that an image is mixed at all
+    cutmix  probability that a mixed image gets CutMix; otherwise it gets Mixup
+    """
 
     def __init__(self, p: float, cutmix: float, mixup_alpha: float, cutmix_alpha: float):
-        require(0 <= p <= 1, "mix p", p, "0 to 1")
-        require(0 <= cutmix <= 1, "mix cutmix", cutmix, "0 to 1")
+        require(0 <= p <= 1, "mix p", p, "from 0 to 1")
+        require(0 <= cutmix <= 1, "mix cutmix", cutmix, "from 0 to 1")
         self.p = p
         self.cutmix = cutmix
         self.by_mixup = Mixup(mixup_alpha)

@@ -1,4 +1,4 @@
-"""From uint8 faces to the network's input: one warp, then grey levels, mixing and one normalisation."""
+"""The augmentation pipeline from uint8 faces to the network's input: warp, pixels, normalisation, mixing."""
 
 from itertools import pairwise
 from typing import Literal
@@ -16,11 +16,11 @@ KINDS = (Geometric, Pixel, Mixing)
 
 
 class Augmentation:
-    """Named operations and the order in which they reach an image; the first is applied first.
+    """Named operations and the order in which they are applied.
 
-    order    every node's name once: geometric ones, then pixel ones, then at most one that mixes
-    padding  what the warp finds outside the image: "zeros", "border" or "reflect"
-    nodes    the operations by name; None switches one off where it stands
+    order    name of every node, once each: geometric nodes, then pixel nodes, then at most one mixing node
+    padding  content of the warp outside the image: "zeros", "border" or "reflect"
+    nodes    operations by name; None switches a node off without a change of the order
     """
 
     def __init__(self, order: list[str], padding: Literal["zeros", "border", "reflect"] = "zeros", **nodes):
@@ -33,7 +33,7 @@ class Augmentation:
         self.mixing = [node for node in active if isinstance(node, Mixing)]
 
     def theta(self, n: int, generator: Generator) -> Tensor | None:
-        """All geometric operations in one (n, 2, 3), or None where there are none."""
+        """Return all geometric operations as one theta (n, 2, 3), or None if there is no such operation."""
         theta = None
         for operation in self.geometric:
             drawn = operation(n, generator)
@@ -42,14 +42,14 @@ class Augmentation:
 
 
 def check_order(order: list[str], nodes: dict) -> None:
-    """Refuse an order that names an unknown node, leaves one out, repeats one or mixes up the kinds."""
+    """Raise UserError if `order` names an unknown node, omits or repeats one, or has the kinds in a wrong order."""
     check_names(order, nodes)
     kinds = [(name, kind_of(name, nodes[name])) for name in order if nodes[name] is not None]
     for (before, kind), (after, next_kind) in pairwise(kinds):
         if next_kind < kind or kind == next_kind == KINDS.index(Mixing):
             raise UserError(
-                f"augment.order puts '{after}' after '{before}'; first come the geometric nodes (together "
-                f"one warp), then those that change pixels, then at most one that mixes. Nodes: {', '.join(nodes)}"
+                f"augment.order={order}: '{after}' must not come after '{before}'. Put the geometric nodes first (they "
+                f"form one warp), then the pixel nodes, then at most one that mixes. Nodes: {', '.join(nodes)}."
             )
 
 
@@ -57,15 +57,15 @@ def kind_of(name: str, node: object) -> int:
     for index, kind in enumerate(KINDS):
         if isinstance(node, kind):
             return index
-    allowed = ", ".join(f"{kind.__module__}.{kind.__name__}" for kind in KINDS)
-    raise UserError(f"augment.{name} is a {type(node).__name__}; a node derives from one of {allowed}")
+    allowed = " or ".join(f"{kind.__module__}.{kind.__name__}" for kind in KINDS)
+    raise UserError(f"augment.{name} is a {type(node).__name__}, must be a subclass of {allowed}. Fix its _target_.")
 
 
 class BatchTransform:
-    """Turns uint8 faces (B, H, H) into normalised float32 (B, 1, input_size, input_size), on their device.
+    """Transform of uint8 faces (B, H, H) to normalised float32 (B, 1, input_size, input_size) on the same device.
 
     All draws come from a CPU generator, so that a seed gives the same augmentation on every device.
-    mean, std  of grey levels in [0, 1]
+    mean, std  mean and standard deviation of grey levels in [0, 1]
     """
 
     def __init__(self, augmentation: Augmentation, input_size: int, mean: float, std: float, num_classes: int):
@@ -78,14 +78,14 @@ class BatchTransform:
     def train(
         self, images: Tensor, target: Tensor, generator: Generator, size: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return augmented x, and target int64 (B,) as it came or, after mixing, float (B, K).
+        """Return augmented x and the target: int64 (B,) unchanged or, after mixing, float (B, K).
 
         size  side of x in pixels; None: input_size
         """
         augmentation = self.augmentation
         theta = augmentation.theta(len(images), generator)
-        # Only pixel operations need [0, 1]: without them the warp normalises. Mixing, a weighted mean,
-        # gives the same before and after the normalisation.
+        # Only pixel operations need values in [0, 1]. Without them the warp normalises. Mixing is a weighted mean and
+        # gives the same result before and after the normalisation.
         mean, std = (0.0, 1.0) if augmentation.pixel else (self.mean, self.std)
         x = warp(images, theta, size or self.input_size, augmentation.padding, mean, std)
         for operation in augmentation.pixel:
@@ -97,6 +97,9 @@ class BatchTransform:
         return x, target
 
     def evaluate(self, images: Tensor, view: Tensor | None = None) -> Tensor:
-        """Resized and normalised, with nothing random; `view` theta (1, 2, 3) of all images, None for all of each."""
+        """Return the images resized and normalised, without any random change.
+
+        view  theta (1, 2, 3) that is applied to all images; None: whole images
+        """
         theta = None if view is None else view.expand(len(images), 2, 3)
         return warp(images, theta, self.input_size, "border", self.mean, self.std)

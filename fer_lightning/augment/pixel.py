@@ -1,4 +1,4 @@
-"""Pixel augmentations: grey levels change, nothing moves; after the warp, before the normalisation."""
+"""Pixel augmentations: changes of grey levels between the warp and the normalisation; no pixel moves."""
 
 import math
 
@@ -10,9 +10,9 @@ from fer_lightning.data.transfer import send
 
 
 class Pixel:
-    """Base of pixel augmentations: `(x, generator) -> x`, float (B, 1, S, S) in [0, 1], drawn per sample.
+    """Base of pixel augmentations: `(x, generator) -> x`, float (B, 1, S, S) in [0, 1], drawn separately per image.
 
-    The generator is a CPU's, whatever the device of x. x may be changed in place.
+    The generator is on the CPU, on whatever device x is. x may be changed in place.
     """
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
@@ -20,14 +20,15 @@ class Pixel:
 
 
 class Jitter(Pixel):
-    """Light: grey times a factor, then its distance to the sample's mean times another, then cut to [0, 1].
+    """Random brightness and contrast.
 
-    The factors are uniform in [1 - brightness, 1 + brightness] and [1 - contrast, 1 + contrast].
+    Grey levels are multiplied by a factor uniform in [1 - brightness, 1 + brightness]. Then their distance to the
+    image's mean is multiplied by a factor uniform in [1 - contrast, 1 + contrast]. The result is clipped to [0, 1].
     """
 
     def __init__(self, brightness: float, contrast: float):
-        require(0 <= brightness <= 1, "jitter brightness", brightness, "0 to 1")
-        require(0 <= contrast <= 1, "jitter contrast", contrast, "0 to 1")
+        require(0 <= brightness <= 1, "jitter brightness", brightness, "from 0 to 1")
+        require(0 <= contrast <= 1, "jitter contrast", contrast, "from 0 to 1")
         self.brightness = brightness
         self.contrast = contrast
 
@@ -44,13 +45,13 @@ class Erase(Pixel):
     """Random erasing with random values (Zhong et al. 2020): with probability p, a box becomes noise.
 
     area   smallest and largest share of the image
-    ratio  smallest and largest height / width; a side that would not fit is cut to the image's
+    ratio  smallest and largest height / width; a side longer than the image is cut to the image's side
     """
 
     def __init__(self, p: float, area: tuple[float, float], ratio: tuple[float, float]):
-        require(0 <= p <= 1, "erase p", p, "0 to 1")
-        require(0 < area[0] <= area[1] <= 1, "erase area", list(area), "[low, high] within (0, 1]")
-        require(0 < ratio[0] <= ratio[1], "erase ratio", list(ratio), "[low, high] above 0")
+        require(0 <= p <= 1, "erase p", p, "from 0 to 1")
+        require(0 < area[0] <= area[1] <= 1, "erase area", list(area), "[low, high] with 0 < low <= high <= 1")
+        require(0 < ratio[0] <= ratio[1], "erase ratio", list(ratio), "[low, high] with 0 < low <= high")
         self.p = p
         self.area = tuple(area)
         self.ratio = tuple(ratio)
@@ -71,7 +72,7 @@ class Erase(Pixel):
 
 
 def box_mask(side: int, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
-    """bool (n, 1, side, side), true inside the box; the bounds are (n,) in pixels."""
+    """Return bool (n, 1, side, side) that is true inside the boxes; their bounds are (n,) in pixels."""
     pixel = torch.arange(side)
     rows = (pixel >= top[:, None]) & (pixel < (top + height)[:, None])
     columns = (pixel >= left[:, None]) & (pixel < (left + width)[:, None])

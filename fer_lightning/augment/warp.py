@@ -1,9 +1,8 @@
-"""The one warp: every geometric change of a batch, and its resize to the model's input, from one theta.
+"""One warp for all geometric changes of a batch and its resize to the model's input.
 
-theta (B, 2, 3) maps output to input coordinates; both run from -1 to 1 between the outer edges of the image
-(`align_corners=False`), x to the right and y down. Two backends take the same theta: OpenCV on uint8 where
-the images are on a CPU (several times faster there), `grid_sample` elsewhere. They differ by OpenCV's
-rounding.
+theta (B, 2, 3) maps output to input coordinates. Both run from -1 to 1 between the outer edges of the image
+(`align_corners=False`), x to the right and y down. Two backends take the same theta: OpenCV on uint8 if the images
+are on a CPU (several times faster there), `grid_sample` otherwise. They differ by OpenCV's rounding.
 """
 
 from typing import Literal
@@ -28,12 +27,12 @@ CACHE_BYTES = 2**18
 
 
 def identity(n: int) -> Tensor:
-    """The theta (n, 2, 3) that changes nothing."""
+    """Return the theta (n, 2, 3) that changes nothing."""
     return torch.eye(2, 3).repeat(n, 1, 1)
 
 
 def compose(first: Tensor, then: Tensor) -> Tensor:
-    """One theta that warps by `first` and warps the result by `then`; all (B, 2, 3)."""
+    """Return one theta that warps by `first` and then warps the result by `then`; all are (B, 2, 3)."""
     theta = first[:, :, :2] @ then
     theta[:, :, 2] += first[:, :, 2]
     return theta
@@ -50,10 +49,10 @@ def warp(
 ) -> Tensor:
     """Warp uint8 images (B, H, H) to float32 (B, 1, size, size), bilinear, as (grey / 255 - mean) / std.
 
-    theta    (B, 2, 3) or None for a plain resize; with None and size = H nothing is interpolated.
-    padding  what lies outside the image: black, the nearest edge pixel, or the image mirrored at its edge.
-    mean, std  of grey levels in [0, 1]; the defaults give [0, 1].
-    backend  None chooses by the device of `images`.
+    theta      (B, 2, 3), or None for a plain resize; with None and size = H nothing is interpolated
+    padding    content outside the image: black (zeros), nearest edge pixel (border), mirrored image (reflect)
+    mean, std  mean and standard deviation of grey levels in [0, 1]; with the defaults the result is in [0, 1]
+    backend    None: chosen by the device of `images`
     """
     if theta is None and size == images.shape[-1]:
         return _normalise(images, mean, std)
@@ -67,9 +66,9 @@ def warp(
 
 
 def pixel_matrices(theta: Tensor, side: int, size: int) -> np.ndarray:
-    """theta in pixels: float64 (B, 2, 3) from output pixel centres (x, y, 1) to input ones.
+    """Return theta in pixels: float64 (B, 2, 3) from output pixel centres (x, y, 1) to input pixel centres.
 
-    A pixel p of S has its centre at (2p + 1) / S - 1, on either side of theta.
+    Pixel p of S has its centre at (2p + 1) / S - 1, in input and output coordinates.
     """
     theta = theta.numpy().astype(np.float64)
     linear, shift = theta[:, :, :2], theta[:, :, 2]
@@ -78,7 +77,7 @@ def pixel_matrices(theta: Tensor, side: int, size: int) -> np.ndarray:
 
 
 def grey_table(mean: float, std: float) -> np.ndarray:
-    """float32 (256,): what each grey level becomes."""
+    """Return float32 (256,): the normalised value of each grey level."""
     return ((np.arange(256) / 255 - mean) / std).astype(np.float32)
 
 
@@ -120,6 +119,6 @@ def _normalise(images: Tensor, mean: float, std: float) -> Tensor:
 
 
 def _look_up(grey: np.ndarray, table: np.ndarray, out: Tensor) -> None:
-    """table[grey] for uint8 (B, S, S) into out (B, 1, S, S)."""
+    """Write table[grey] for uint8 grey (B, S, S) to out (B, 1, S, S)."""
     side = grey.shape[-1]
     cv2.LUT(grey.reshape(-1, side), table, out.numpy().reshape(-1, side))

@@ -1,4 +1,4 @@
-"""Names of earlier versions that users may still type or have in run folders."""
+"""Names of earlier versions that users may still type or that old run folders contain."""
 
 import importlib.util
 import sys
@@ -12,7 +12,7 @@ import yaml
 
 from fer_lightning.paths import PACKAGE
 
-# `python -m NAME` and the file that holds the command now, below the package.
+# `python -m NAME` and the present file of the command, relative to the package.
 COMMANDS = {
     "fer_lightning.evaluate": "evaluation/evaluate.py",
     "fer_lightning.compare": "evaluation/compare.py",
@@ -22,7 +22,7 @@ TARGETS = {"_target_: fer_lightning.callbacks.": "_target_: fer_lightning.traini
 
 
 class OldCommands(MetaPathFinder):
-    """Finds the commands of `COMMANDS` by their old module names."""
+    """Import finder for the commands of `COMMANDS` by their old module names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -39,7 +39,7 @@ def find_old_commands() -> None:
 
 
 def read_config(text: str) -> Any:
-    """Return the content of a run's config.yaml; each target has its present name."""
+    """Return the content of a run's config.yaml with the present name of each target."""
     for old, new in TARGETS.items():
         text = text.replace(old, new)
     return yaml.safe_load(text)

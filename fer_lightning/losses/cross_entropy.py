@@ -1,4 +1,4 @@
-"""Plain cross-entropy: the reference that every other loss is compared with."""
+"""Plain cross-entropy, the reference for every other loss."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Cross-entropy against hard or soft targets, written once, so that one-hot equals hard in every loss."""
+"""Cross-entropy against hard or soft targets; every loss uses it, so that one-hot equals hard in all of them."""
 
 import torch
 import torch.nn.functional as F
@@ -8,34 +8,34 @@ from fer_lightning.errors import UserError
 
 
 def full_precision(logits: Tensor) -> Tensor:
-    """Half precision raised to float32, whatever autocast says; float64 is left alone."""
+    """Return half-precision logits as float32, also under autocast; float64 stays float64."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def soft_target(target: Tensor, logits: Tensor) -> Tensor:
-    """Class indices int (B,) or probabilities float (B, K), as probabilities (B, K) in the logits' dtype."""
+    """Return class indices int (B,) or probabilities float (B, K) as probabilities (B, K) in the logits' dtype."""
     if target.ndim == 1 and not target.is_floating_point():
         target = F.one_hot(target.long(), logits.shape[1])
     if target.shape != logits.shape:
         raise ValueError(
             f"target {target.dtype} {tuple(target.shape)} does not fit logits {tuple(logits.shape)}: "
-            "give class indices int64 (B,) or probabilities float (B, K)"
+            "must be class indices int64 (B,) or probabilities float (B, K)"
         )
     return target.to(logits.dtype)
 
 
 def weighted_mean(losses: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """sum_ik w_k q_ik l_ik / sum_ik w_k q_ik, for losses l and targets q (B, K), class weights w (K,).
+    """Return sum_ik w_k q_ik l_ik / sum_ik w_k q_ik, for losses l and targets q (B, K), class weights w (K,).
 
-    On hard targets this is the mean of `F.cross_entropy(weight=...)`. A rank of a distributed run divides by
-    its own batch's weights, as torch does.
+    For hard targets this is the mean of `F.cross_entropy(weight=...)`. A rank of a distributed run divides by the
+    weights of its own batch, as torch does.
     """
     mass = target if weight is None else target * weight
     return (mass * losses).sum() / mass.sum()
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """Weighted mean of -log p over targets smoothed to (1 - s) q + s / K (Szegedy et al. 2016, section 7)."""
+    """Return the weighted mean of -log p over targets smoothed to (1 - s) q + s / K (Szegedy et al. 2016, sec. 7)."""
     logits = full_precision(logits)
     target = soft_target(target, logits)
     target = (1 - smoothing) * target + smoothing / logits.shape[1]
@@ -43,12 +43,12 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = N
 
 
 def positive_counts(loss: str, class_counts: list[int]) -> Tensor:
-    """Training rows of each class as float64 (K,); UserError where a class has none."""
+    """Return the training rows of each class as float64 (K,). Raise UserError if a class has no row."""
     empty = [index for index, count in enumerate(class_counts) if count < 1]
     if empty:
         raise UserError(
             f"loss={loss}: class {', '.join(map(str, empty))} has no training row "
-            f"(rows of each class: {class_counts}), so that its weight would be infinite. "
+            f"(rows of each class: {class_counts}), and its weight would be infinite. "
             "Train on rows of every class (data.taxonomy, data.train_rows), or use loss=cross_entropy."
         )
     return torch.tensor(class_counts, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Cross-entropy in which every class weighs the same in total, however rare it is."""
+"""Cross-entropy in which every class has the same total weight, however rare it is."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Loads the authors' checkpoints of ResEmoteNet and EmoNeXt into our modules: all keys, or an error with the rest."""
+"""Load the authors' checkpoints of ResEmoteNet and EmoNeXt into our modules, all keys or none."""
 
 import re
 from pathlib import Path
@@ -12,11 +12,11 @@ from fer_lightning.models.emonext import EmoNeXt
 from fer_lightning.models.resemotenet import ResEmoteNet, to_lean
 from fer_lightning.stn.emonext import EmoNeXtSTN
 
-WAY_ON = "Fetch the authors' file again, or set model.weights=null."
-MISFIT = "Set input_size, in_channels, size and width as they were when it was trained, or model.weights=null."
+REMEDY = "Download the authors' file again, or set model.weights=null."
+MISFIT = "Set model.input_size, in_channels, size and width to the values of its training, or set model.weights=null."
 WRAPPERS = ("model_state_dict", "state_dict", "network")
 STN_KEYS = ("localization.", "fc_loc.")
-# Published name -> timm's; the first pattern that matches a key rewrites it.
+# Published name -> name in timm; the first pattern that matches a key rewrites it.
 EMONEXT_TO_TIMM = (
     (r"^downsample_layers\.0\.", "convnext.stem."),
     (r"^downsample_layers\.(\d+)\.", r"convnext.stages.\1.downsample."),
@@ -29,28 +29,31 @@ EMONEXT_TO_TIMM = (
 
 
 def load_published(path: str | Path, stn: nn.Module, backbone: nn.Module) -> None:
-    """Reads `model.weights` and fills stn and backbone with it, in place."""
+    """Read the file `model.weights` and fill stn and backbone with it in place."""
     fill_published(read_checkpoint(path), stn, backbone, str(path))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file: bare, or under one of WRAPPERS. Nothing but tensors and plain values is unpickled."""
+    """Return the state dict in a file, bare or under one of WRAPPERS; only tensors and plain values are unpickled."""
     where = f"model.weights={path}"
-    content: Any = checkpoints.read_checkpoint(path, where=where, way_on=WAY_ON)
+    content: Any = checkpoints.read_checkpoint(path, where=where, remedy=REMEDY)
     content = next((content[name] for name in WRAPPERS if name in content), content)
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise UserError(f"{where} holds no state dict, neither bare nor under {', '.join(WRAPPERS)}.")
+        raise UserError(f"{where}: holds no state dict, neither bare nor under {', '.join(WRAPPERS)}. {REMEDY}")
     return content
 
 
 def fill_published(state: dict[str, Tensor], stn: nn.Module, backbone: nn.Module, path: str = "checkpoint") -> None:
-    """Either network's published state dict into stn and backbone; UserError where a key or a shape does not fit."""
+    """Fill stn and backbone with the published state dict of one of the networks.
+
+    Raise UserError if a key or a shape does not fit.
+    """
     where = f"model.weights={path}"
     network = _network(state, where)
     if not isinstance(backbone, network):
         raise UserError(
-            f"{where} holds {network.__name__}, and the model is {type(backbone).__name__}. "
-            f"Set model={network.__name__.lower()}, or model.weights=null."
+            f"{where}: holds {network.__name__}, and the model is {type(backbone).__name__}. "
+            f"Set model={network.__name__.lower()}, or set model.weights=null."
         )
     if network is EmoNeXt:
         _fill_emonext(state, stn, backbone, where)
@@ -67,8 +70,8 @@ def _network(state: dict[str, Tensor], where: str) -> type[nn.Module]:
     if {"downsample_layers.0.0.weight", "head.weight"} <= state.keys():
         return EmoNeXt
     raise UserError(
-        f"{where} is of neither ResEmoteNet nor EmoNeXt as published; its first keys are {', '.join(list(state)[:4])}. "
-        "A checkpoint of this project is continued with resume, not with model.weights."
+        f"{where}: is neither ResEmoteNet nor EmoNeXt as published; its first keys are {', '.join(list(state)[:4])}. "
+        "Set model.weights=null. To resume a run of this project, run its command again."
     )
 
 
@@ -77,13 +80,14 @@ def _fill_emonext(state: dict[str, Tensor], stn: nn.Module, backbone: EmoNeXt, w
     rest = {_timm_key(key): value for key, value in state.items() if key not in transformer}
     if transformer and not isinstance(stn, EmoNeXtSTN):
         raise UserError(
-            f"{where} holds the weights of EmoNeXt's spatial transformer, and the stn is {type(stn).__name__}: "
-            "without it the network would see other images than it was trained on. Set stn=emonext."
+            f"{where}: holds the weights of EmoNeXt's spatial transformer, and the stn is {type(stn).__name__}. "
+            "Without it the network would get other images than in its training. Set stn=emonext."
         )
     if backbone.attention_mode != "batch" or backbone.se_init != "half":
         raise UserError(
-            f"{where} was trained as model.attention=batch model.se_init=half, and the model is "
-            f"model.attention={backbone.attention_mode} model.se_init={backbone.se_init}: not the same function."
+            f"{where}: was trained with model.attention=batch model.se_init=half, and the model has "
+            f"model.attention={backbone.attention_mode} model.se_init={backbone.se_init}, which is another function. "
+            "Set model.attention=batch model.se_init=half."
         )
     _check_classes(state["head.weight"], backbone.num_classes, where)
     if isinstance(stn, EmoNeXtSTN):
@@ -102,6 +106,6 @@ def _timm_key(key: str) -> str:
 def _check_classes(head: Tensor, num_classes: int, where: str) -> None:
     if len(head) != num_classes:
         raise UserError(
-            f"{where} distinguishes {len(head)} classes, and the data has {num_classes}. "
-            "Choose the taxonomy that it was trained on, or model.weights=null."
+            f"{where}: has {len(head)} classes, and the data has {num_classes}. "
+            "Set data.taxonomy to the classes that it was trained on, or set model.weights=null."
         )

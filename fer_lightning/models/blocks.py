@@ -1,4 +1,4 @@
-"""What several networks share."""
+"""Layers and checks that several networks share."""
 
 import torch
 from torch import Tensor, nn
@@ -9,19 +9,19 @@ MIN_INPUT_SIZE = 32
 
 
 def check_input_size(input_size: int) -> None:
-    """UserError where the input's side (pixels) would leave a network without a map to look at."""
+    """Raise UserError if the side of the input (pixels) is too small to be halved five times."""
     if input_size < MIN_INPUT_SIZE:
         raise UserError(
-            f"model.input_size={input_size} is too small: the networks halve the image five times and need at "
-            f"least {MIN_INPUT_SIZE} pixels. Set model.input_size={MIN_INPUT_SIZE} or more."
+            f"model.input_size={input_size}: must be at least {MIN_INPUT_SIZE} (pixels), because the networks halve "
+            f"the image five times. Use model.input_size={MIN_INPUT_SIZE}."
         )
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a gate computed from all channels' means (Hu et al. 2018, arXiv:1709.01507, eq. 2-4).
+    """Gate on each channel, computed from the means of all channels (Hu et al. 2018, arXiv:1709.01507, eq. 2-4).
 
-    (B, C, H, W) -> same. The two linear layers have no bias. The gate is a sigmoid, in (0, 1); with `identity` it is
-    twice the sigmoid, in (0, 2), and its last layer starts at zero, so that it is exactly 1 at first.
+    (B, C, H, W) -> same. The two linear layers have no bias. The gate is a sigmoid, in (0, 1). With `identity` it is
+    twice the sigmoid, in (0, 2), and its last layer starts at zero, so that the initial gate is exactly 1.
     """
 
     def __init__(self, channels: int, reduction: int = 16, identity: bool = False):
@@ -45,8 +45,8 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, the first of stride 2, around a 1x1 shortcut (He et al. 2016, arXiv:1512.03385, fig. 5).
 
-    (B, in, S, S) -> (B, out, ceil(S / 2), ceil(S / 2)). The convolutions keep a bias before BatchNorm, as ResEmoteNet's
-    do.
+    (B, in, S, S) -> (B, out, ceil(S / 2), ceil(S / 2)). As in ResEmoteNet, the convolutions before BatchNorm have
+    a bias.
     """
 
     def __init__(self, in_channels: int, out_channels: int):

@@ -1,4 +1,4 @@
-"""Reads checkpoints: tensors and plain values alone are unpickled, and what is wrong with a file is told in words."""
+"""Read checkpoints; only tensors and plain values are unpickled, and a bad file is a UserError with its reason."""
 
 import re
 import zipfile
@@ -11,41 +11,44 @@ from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
 
-TRAIN_AGAIN = "The run's command with resume=never trains again and keeps the old folder under another name."
-MOST_SHOWN = 6  # keys that do not fit
+TRAIN_AGAIN = "To train again, add resume=never to the run's command; the old folder is kept under another name."
+MOST_SHOWN = 6  # keys that a message lists
 
 
-def read_checkpoint(path: str | Path, *, where: str | None = None, way_on: str = TRAIN_AGAIN) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU.
+def read_checkpoint(path: str | Path, *, where: str | None = None, remedy: str = TRAIN_AGAIN) -> dict[str, Any]:
+    """Return the content of a checkpoint, on the CPU.
 
-    `where` stands for the file in messages, `way_on` is their last sentence. Raises UserError where the file is
-    missing, cut short, damaged (its CRC-32 sums are held against its bytes) or no checkpoint, and where it holds an
-    object of any other class: unpickling one can run code.
+    where   name of the file in messages; None: its path
+    remedy  last sentence of messages
+
+    Raise UserError if the file is missing, cut short, damaged (its bytes do not match its CRC-32 sums) or not a
+    checkpoint. Raise it also if the file holds an object of any other class, because unpickling one can run code.
     """
     path, where = Path(path), where or str(path)
     try:
         _refuse_damage(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"{where}: there is no such file (looked from {Path.cwd()}). {way_on}") from None
+        raise UserError(f"{where}: no such file (current folder: {Path.cwd()}). {remedy}") from None
     except _Damage as damage:
-        raise UserError(f"{where}: {damage}. {way_on}") from None
+        raise UserError(f"{where}: {damage}. {remedy}") from None
     except OSError as error:
-        raise UserError(f"{where} cannot be read: {error.strerror or error}. {way_on}") from error
+        raise UserError(f"{where}: cannot be read: {error.strerror or error}. {remedy}") from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, UnpicklingError and more
-        raise UserError(f"{where}: {_complaint(path, error)}. {way_on}") from error
+        raise UserError(f"{where}: {_describe_error(path, error)}. {remedy}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{where}: holds a {type(content).__name__} where a checkpoint holds a dict. {way_on}")
+        raise UserError(f"{where}: holds a {type(content).__name__}, must hold a dict. {remedy}")
     return content
 
 
-def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, way_on: str = TRAIN_AGAIN) -> None:
-    """Fill a module with a state dict, all keys or none; UserError names the first that do not fit."""
-    refuse_misfit(module, state, where, way_on)
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, remedy: str = TRAIN_AGAIN) -> None:
+    """Fill a module with a state dict. Raise UserError with the first keys that do not fit, and fill none."""
+    refuse_misfit(module, state, where, remedy)
     module.load_state_dict(state)
 
 
-def refuse_misfit(module: nn.Module, state: Mapping[str, Tensor], where: str, way_on: str = TRAIN_AGAIN) -> None:
+def refuse_misfit(module: nn.Module, state: Mapping[str, Tensor], where: str, remedy: str = TRAIN_AGAIN) -> None:
+    """Raise UserError if the keys or shapes of a state dict differ from those of the module."""
     ours = module.state_dict()
     problems = [f"missing {key}" for key in ours if key not in state]
     problems += [f"unexpected {key}" for key in state if key not in ours]
@@ -57,51 +60,57 @@ def refuse_misfit(module: nn.Module, state: Mapping[str, Tensor], where: str, wa
     if problems:
         shown = problems[:MOST_SHOWN] + ([f"and {len(problems) - MOST_SHOWN} more"] if problems[MOST_SHOWN:] else [])
         raise UserError(
-            f"{where} does not fit {type(module).__name__} as configured:\n  " + "\n  ".join(shown) + f"\n{way_on}"
+            f"{where} does not fit {type(module).__name__} as configured:\n  " + "\n  ".join(shown) + f"\n{remedy}"
         )
 
 
 def fitting(path: Path, module: nn.Module) -> Path:
-    """The path itself, of a checkpoint of this project that is readable and fits the module; else UserError."""
-    _fitting(path, module)
+    """Return the path if its file is a checkpoint of this project that fits the module; raise UserError otherwise."""
+    _read_fitting(path, module)
     return path
 
 
 def resumable(last: Path, best: Path, module: nn.Module) -> Path | None:
-    """`last` where a run can go on from it, None where there is none; UserError says whether `best` is intact."""
+    """Return `last` if a run can resume from it, and None if it does not exist.
+
+    Raise UserError if it is damaged or does not fit; the message says whether `best` is intact.
+    """
     if not last.exists():
         return None
     try:
-        if "optimizer_states" not in _fitting(last, module):
-            raise UserError(f"{last}: holds weights alone, and a run goes on with its optimiser's state. {TRAIN_AGAIN}")
+        if "optimizer_states" not in _read_fitting(last, module):
+            raise UserError(f"{last}: holds only weights; to resume, a run needs its optimiser's state. {TRAIN_AGAIN}")
     except UserError as error:
-        raise UserError(f"{error}{_about_best(best, module)}") from None
+        raise UserError(f"{error}{_describe_best(best, module)}") from None
     return last
 
 
-def _fitting(path: Path, module: nn.Module) -> dict[str, Any]:
+def _read_fitting(path: Path, module: nn.Module) -> dict[str, Any]:
     content = read_checkpoint(path)
     if not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{path}: holds no state_dict, so it is no checkpoint of a run. {TRAIN_AGAIN}")
+        raise UserError(f"{path}: holds no state_dict, so it is not a checkpoint of a run. {TRAIN_AGAIN}")
     refuse_misfit(module, content["state_dict"], str(path))
     return content
 
 
-def _about_best(best: Path, module: nn.Module) -> str:
+def _describe_best(best: Path, module: nn.Module) -> str:
     try:
         fitting(best, module)
     except UserError:
         return ""
     run = best.parent.parent
-    return f"\n{best.name} of that run is intact: python -m fer_lightning.evaluate run={run} measures it."
+    return f"\n{best.name} of that run is intact: python -m fer_lightning.evaluate run={run} evaluates it."
 
 
 class _Damage(Exception):
-    """What is wrong with a file, in words."""
+    """Fault of a file; its text is the reason in an error message."""
 
 
 def _refuse_damage(path: Path) -> None:
-    """torch reads flipped and zeroed bytes without a word; the archive's CRC sums tell."""
+    """Raise _Damage if the file is empty or cut short, or if its bytes do not match its CRC sums.
+
+    torch.load itself reads changed bytes without an error.
+    """
     with open(path, "rb") as file:
         start = file.read(4)
     if not start:
@@ -116,18 +125,18 @@ def _refuse_damage(path: Path) -> None:
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise _Damage(f"is damaged ({error})") from None
     if damaged:
-        raise _Damage(f"is damaged: the bytes of {damaged} are not those that were written")
+        raise _Damage(f"is damaged: the bytes of {damaged} do not match its checksum")
 
 
-def _complaint(path: Path, error: Exception) -> str:
-    refused = re.search(r"GLOBAL (\S+)", str(error))
-    if refused:
+def _describe_error(path: Path, error: Exception) -> str:
+    forbidden = re.search(r"GLOBAL (\S+)", str(error))
+    if forbidden:
         return (
-            f"holds an object of {refused[1]}, which is not unpickled because that can run code; "
-            "a checkpoint holds tensors and plain values"
+            f"holds an object of {forbidden[1]}, which is not unpickled because that can run code; "
+            "a checkpoint must hold only tensors and plain values"
         )
     if "TorchScript" in str(error):
-        return "holds a TorchScript program; a checkpoint holds tensors and plain values"
+        return "holds a TorchScript program; a checkpoint must hold only tensors and plain values"
     if "EOF" in str(error):
         return f"is cut short, at {path.stat().st_size:,} bytes"
-    return "is no checkpoint of PyTorch"
+    return "is not a checkpoint of PyTorch"

@@ -1,4 +1,4 @@
-"""EmoNeXt on timm's ConvNeXt; what the published code gets wrong is a switch, as published by default."""
+"""EmoNeXt on timm's ConvNeXt; each mistake of the published code has an option, and the default is as published."""
 
 from typing import Literal
 
@@ -18,19 +18,19 @@ class EmoNeXt(nn.Module):
     al. 2022 (arXiv:2201.03545). (B, in_channels, S, S) -> logits (B, num_classes). Its STN is `stn=emonext`: with that,
     3 channels, 224 px and 7 classes, tiny has 30,564,331 weights. The paper has tiny to xlarge.
 
-    size              of timm's ConvNeXt: atto, femto, pico and nano are smaller than tiny, for a CPU
-    attention         batch: as published, softmax weights between the images of a batch, which reach nothing but the
-                      auxiliary term; the value projection, which therefore never trained, is frozen.
-                      tokens: between the places of each image's last map, added to it before the pooling.
-                      off: none.
-    attention_scale   of the scores before the softmax: published d**-0.25, standard d**-0.5 (Vaswani et al. 2017)
-    attention_weight  of the auxiliary term, the variance of the softmax weights (the paper's omega; published code: 1),
-                      which each forward leaves in `self.auxiliary["attention"]`, multiplied by this weight
+    size              size of timm's ConvNeXt; atto, femto, pico and nano are smaller than tiny, for a CPU
+    attention         batch: as published, softmax weights between the images of a batch. They are used only in the
+                      auxiliary term, so the value projection is never trained; it is frozen here.
+                      tokens: attention between the positions of each image's last map, added to it before the pooling.
+                      off: no attention.
+    attention_scale   factor on the logits before the softmax: published d**-0.25, standard d**-0.5 (Vaswani 2017)
+    attention_weight  factor on the auxiliary term (the paper's omega; published code: 1). The term is the variance of
+                      the softmax weights; each forward pass sets `self.auxiliary["attention"]` to the product.
     se_init           half: as published, each gate starts near sigmoid(0) = 0.5; identity: it starts at exactly 1;
                       off: no squeeze-excitation
-    drop_path         stochastic depth of the last block; earlier ones less, in proportion
+    drop_path         stochastic depth of the last block; it is proportionally smaller in earlier blocks
     pretrained        ImageNet weights of the ConvNeXt part; the head is new. atto to nano have in1k, xlarge has in22k,
-                      the others have both
+                      the others have both.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class EmoNeXt(nn.Module):
         check_input_size(input_size)
         if attention == "tokens" and input_size < 64:
             raise UserError(
-                f"model.attention=tokens at model.input_size={input_size} has a single place to attend to. "
-                "Set model.input_size=64 or more, or model.attention=batch or off."
+                f"model.attention=tokens at model.input_size={input_size}: needs at least 64 pixels, because the last "
+                "map would have a single position. Use model.input_size=64, or model.attention=batch or off."
             )
         self.num_classes, self.in_channels, self.input_size = num_classes, in_channels, input_size
         self.attention_mode, self.attention_weight, self.se_init = attention, attention_weight, se_init
@@ -69,13 +69,13 @@ class EmoNeXt(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         features = self.convnext.forward_features(x)
         if self.attention_mode == "tokens":
-            features = self._attend_to_places(features)
+            features = self._attend_to_tokens(features)
         pooled = self.convnext.forward_head(features, pre_logits=True)
         if self.attention_mode == "batch":
             self._keep_term(self.attention.weights(pooled))
         return self.convnext.head.fc(pooled)
 
-    def _attend_to_places(self, features: Tensor) -> Tensor:
+    def _attend_to_tokens(self, features: Tensor) -> Tensor:
         tokens = features.flatten(2).transpose(1, 2)
         weights = self.attention.weights(tokens)
         self._keep_term(weights)
@@ -100,12 +100,12 @@ class SelfAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def weights(self, x: Tensor) -> Tensor:
-        """Softmax weights (..., N, N); each row sums to 1."""
+        """Return softmax weights (..., N, N); each row sums to 1."""
         x = self.norm(x)
         return torch.softmax(self.query(x) @ self.key(x).transpose(-2, -1) * self.scale, dim=-1)
 
     def mixed(self, x: Tensor, weights: Tensor) -> Tensor:
-        """The values of x, mixed by `weights`: (..., N, C)."""
+        """Return the values of x, mixed by `weights`: (..., N, C)."""
         values = self.value(self.norm(x))
         return weights.to(values.dtype) @ values
 
@@ -119,7 +119,7 @@ def _squeeze_excitation(channels: int, init: str) -> SqueezeExcitation:
 
 
 def _convnext(size: str, num_classes: int, in_channels: int, drop_path: float, pretrained: str | None) -> nn.Module:
-    """timm's ConvNeXt; pretrained weights must fit key by key, which is why the head is made anew only afterwards."""
+    """Return timm's ConvNeXt. All pretrained keys must fit, so the head is replaced only after they are loaded."""
     if pretrained is None:
         return timm.create_model(
             f"convnext_{size}", num_classes=num_classes, in_chans=in_channels, drop_path_rate=drop_path
@@ -135,7 +135,8 @@ def _convnext(size: str, num_classes: int, in_channels: int, drop_path: float, p
         )
     except Exception as error:
         raise UserError(
-            f"{file} does not hold the weights of {name}: {error}\nDelete or replace it, then run again."
+            f"{file}: does not hold the weights of {name}: {error}\n"
+            "Delete or replace it, and run the same command again."
         ) from error
     network.reset_classifier(num_classes)
     nn.init.trunc_normal_(network.head.fc.weight, std=0.02)

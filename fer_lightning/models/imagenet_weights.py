@@ -1,4 +1,4 @@
-"""Where timm's ImageNet weights are, or how to get them; imports no torch, so that a missing file is told at once."""
+"""Find or download timm's ImageNet weights, without torch, so that a missing file is reported at once."""
 
 import os
 import shutil
@@ -36,21 +36,26 @@ def timm_name(size: str, pretrained: str) -> str:
 
 
 def locate(size: str, pretrained: str, folder: str | Path | None = None) -> Path:
-    """The weights file of a ConvNeXt, found or fetched; otherwise a UserError that says what to put where."""
+    """Return the weights file of a ConvNeXt, and download it if it is missing.
+
+    Raise UserError with the name and folder of the file if it cannot be downloaded.
+    """
     name = timm_name(size, pretrained)
     return weights_file(name, f"timm/{name}", folder)
 
 
 def local_file(name: str, folder: str | Path | None = None) -> Path:
-    """Return where the weights of a timm network are looked for first: <folder>/<name>.safetensors."""
+    """Return the path that is searched first for the weights of a timm network: <folder>/<name>.safetensors."""
     return Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
 
 
 def weights_file(name: str, repository: str, folder: str | Path | None = None) -> Path:
-    """<folder>/<name>.safetensors, or the Hugging Face cache's copy, or a fresh download into the folder.
+    """Return <folder>/<name>.safetensors, the copy in the Hugging Face cache, or a new download into the folder.
 
-    The folder is FER_PRETRAINED or data/pretrained unless given. Without an answer from the hub within PROBE_SECONDS
-    (or with HF_HUB_OFFLINE=1) a UserError says which file to put where.
+    folder  None: FER_PRETRAINED, or data/pretrained if it is not set
+
+    Raise UserError with the name and folder of the file if the hub does not answer within PROBE_SECONDS, or if
+    HF_HUB_OFFLINE=1.
     """
     file = local_file(name, folder)
     if file.is_file():
@@ -62,26 +67,26 @@ def weights_file(name: str, repository: str, folder: str | Path | None = None) -
     url = f"{endpoint}/{repository}/resolve/main/model.safetensors"
     if not _answers(url):
         raise UserError(
-            f"The pretrained weights of {name} are not here: there is no {file}, nothing in the Hugging Face cache, "
+            f"{file}: the pretrained weights of {name} are missing. They are not in the Hugging Face cache either, "
             f"and {endpoint} cannot be reached.\n"
             f"On a machine with a network, download  {url}\n"
             f"and save it as  {file.absolute()}  (or set FER_PRETRAINED to the folder that holds {file.name}).\n"
-            "To train without pretrained weights, leave model.pretrained out."
+            "To train without pretrained weights, remove model.pretrained from the command."
         )
     _download(url, file)
     return file
 
 
 def _in_hub_cache(repository: str) -> Path | None:
-    """The newest model.safetensors that the huggingface_hub library has stored for a repository."""
+    """Return the newest model.safetensors of a repository in the cache of huggingface_hub; None if there is none."""
     home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
     hub = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
-    found = hub.glob(f"models--{repository.replace('/', '--')}/snapshots/*/model.safetensors")
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    files = hub.glob(f"models--{repository.replace('/', '--')}/snapshots/*/model.safetensors")
+    return max(files, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _answers(url: str) -> bool:
-    """Whether the file can be had, decided within PROBE_SECONDS; by a thread, since name resolution has no timeout."""
+    """Return True if the URL answers within PROBE_SECONDS. A thread asks, because name resolution has no timeout."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return False
     answers = []
@@ -100,7 +105,7 @@ def _answers(url: str) -> bool:
 
 
 def _download(url: str, file: Path) -> None:
-    """Fetches url to file under a temporary name; an incomplete file never carries the final one."""
+    """Download url to a temporary file, which gets its final name only when it is complete."""
     print(f"downloading {url} to {file}", file=sys.stderr)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
@@ -109,9 +114,9 @@ def _download(url: str, file: Path) -> None:
             shutil.copyfileobj(reply, out, 1 << 20)
             expected = reply.headers.get("Content-Length")
         if expected and partial.stat().st_size != int(expected):
-            raise OSError(f"{partial.stat().st_size} of {expected} bytes came")
+            raise OSError(f"{partial.stat().st_size} of {expected} bytes were received")
         partial.replace(file)
     except OSError as error:
-        raise UserError(f"The download of {url} failed ({error}). Run the same command again.") from error
+        raise UserError(f"{url}: the download failed ({error}). Run the same command again.") from error
     finally:
         partial.unlink(missing_ok=True)

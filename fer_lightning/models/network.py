@@ -1,10 +1,13 @@
-"""A spatial transformer in front of a backbone: what is trained, averaged and exported."""
+"""The network that is trained, averaged and exported: a spatial transformer in front of a backbone."""
 
 from torch import Tensor, nn
 
 
 class Network(nn.Module):
-    """Normalised images (B, 1, S, S) to logits (B, K); the one grey channel is expanded as a view where needed."""
+    """Network from normalised images (B, 1, S, S) to logits (B, K).
+
+    If the backbone has more input channels, the grey channel is expanded as a view.
+    """
 
     def __init__(self, stn: nn.Module, backbone: nn.Module, in_channels: int) -> None:
         super().__init__()
@@ -17,5 +20,5 @@ class Network(nn.Module):
 
     @property
     def auxiliary(self) -> dict[str, Tensor]:
-        """Extra loss terms of the last forward pass, by name."""
+        """Auxiliary loss terms of the last forward pass, by name."""
         return getattr(self.backbone, "auxiliary", {})

@@ -1,4 +1,4 @@
-"""ResEmoteNet as published, at any width, and a lean form without the weights that only ever meet padding."""
+"""ResEmoteNet as published, at any width, and a lean form without the weights that are only applied to padding."""
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,12 @@ class ResEmoteNet(nn.Module):
     Recognition" (arXiv:2409.10545), with the published state-dict names.
     (B, in_channels, S, S) -> logits (B, num_classes).
 
-    width    scales every channel count and the sizes of the linear layers
-    lean     drops the 3x3 kernels' taps that see nothing but padding at `input_size`: 44,040,192 weights of res_block3
-             at 64 and at 48 px. Same function, same initial weights from the same seed; another size is refused.
-    dropout  after the first two poolings; head_dropout between the linear layers
+    width         factor on every channel count and on the sizes of the linear layers
+    lean          True: drop the taps of 3x3 kernels that are only applied to padding at `input_size`. That is
+                  44,040,192 weights of res_block3 at 64 and at 48 px. The function and the initial weights of a seed
+                  stay the same; images of another size are rejected.
+    dropout       probability after the first two poolings
+    head_dropout  probability between the linear layers
     """
 
     def __init__(
@@ -61,8 +63,9 @@ class ResEmoteNet(nn.Module):
         if self.lean and x.shape[-2:] != (self.input_size, self.input_size):
             height, width = x.shape[-2:]
             raise UserError(
-                f"a lean ResEmoteNet for {self.input_size}x{self.input_size} pixels was given {height}x{width}: "
-                f"its kernels lack the taps of another size. Set model.input_size={height}, or model.lean=false."
+                f"model.lean=true: a lean ResEmoteNet for {self.input_size}x{self.input_size} pixels got "
+                f"{height}x{width} and lacks the weights for that size. "
+                f"Use model.input_size={height}, or model.lean=false."
             )
         x = self.dropout(F.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 2))
         x = self.dropout(F.max_pool2d(torch.relu(self.bn2(self.conv2(x))), 2))
@@ -77,7 +80,7 @@ class ResEmoteNet(nn.Module):
 class WholeMapConv2d(nn.Conv2d):
     """A convolution whose kernel covers the whole map, (B, C, k, k) -> (B, out, 1, 1): one matrix product.
 
-    Every kernel that loses taps is of this kind: on a 1x1 map, or of stride 2 on a 2x2 map.
+    Every kernel that loses taps has this form: it is applied to a 1x1 map, or with stride 2 to a 2x2 map.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,14 +88,14 @@ class WholeMapConv2d(nn.Conv2d):
 
 
 def live_taps(side: int, stride: int) -> slice:
-    """The rows (and columns) of a 3x3 kernel with padding 1 that ever meet a pixel of a side x side map."""
+    """Return the rows (and columns) of a 3x3 kernel with padding 1 that reach a pixel of a side x side map."""
     starts = range(-1, side - 1, stride)
     live = [tap for tap in range(3) if any(0 <= start + tap < side for start in starts)]
     return slice(live[0], live[-1] + 1)
 
 
 def live_kernels(input_size: int) -> dict[str, slice]:
-    """{state-dict key: live taps} of the residual blocks' 3x3 kernels at an input of this side (pixels)."""
+    """Return {state-dict key: live taps} of the residual blocks' 3x3 kernels for an input of this side (pixels)."""
     side = input_size // 2 // 2 // 2
     taps = {}
     for block in BLOCKS:
@@ -103,7 +106,7 @@ def live_kernels(input_size: int) -> dict[str, slice]:
 
 
 def to_lean(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
-    """The state dict of the lean network from that of the full one; what it drops has no effect at `input_size`."""
+    """Return the lean network's state dict from the full one; the dropped taps have no effect at `input_size`."""
     lean = dict(state)
     for key, taps in live_kernels(input_size).items():
         _require_kernel(key, state[key], 3)
@@ -112,7 +115,7 @@ def to_lean(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
 
 
 def to_full(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
-    """The state dict of the full network from that of the lean one for `input_size`, with zeros in the dead taps."""
+    """Return the full network's state dict from the lean one for `input_size`, with zeros in the dead taps."""
     full = dict(state)
     for key, taps in live_kernels(input_size).items():
         _require_kernel(key, state[key], taps.stop - taps.start)
@@ -126,7 +129,7 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _trimmed(conv: nn.Conv2d, taps: slice) -> nn.Conv2d:
-    """The same convolution without its dead taps; draws nothing, so a seed means the same for both forms."""
+    """Return the convolution without its dead taps; no random number is drawn, so both forms start equal."""
     size = taps.stop - taps.start
     if size == 3:
         return conv
@@ -138,6 +141,6 @@ def _trimmed(conv: nn.Conv2d, taps: slice) -> nn.Conv2d:
 def _require_kernel(key: str, weight: Tensor, side: int) -> None:
     if weight.shape[-2:] != (side, side):
         raise UserError(
-            f"{key} holds {weight.shape[-2]}x{weight.shape[-1]} kernels where {side}x{side} were expected: "
-            "the weights are of the other form (lean or full), or of another input size."
+            f"{key}: holds {weight.shape[-2]}x{weight.shape[-1]} kernels, must hold {side}x{side}. The weights are of "
+            "the other form (lean or full) or of another input size. Set model.lean and model.input_size to match them."
         )

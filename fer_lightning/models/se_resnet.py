@@ -1,4 +1,4 @@
-"""A residual network with squeeze-excitation for small faces: no pooling before the first stage."""
+"""A residual network with squeeze-excitation for small faces, without pooling before the first stage."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,14 +14,14 @@ from fer_lightning.models.blocks import SqueezeExcitation, check_input_size
 class SEResNet(nn.Module):
     """The CIFAR form of ResNet (He et al. 2016, arXiv:1512.03385, 4.2; SE as Hu et al. 2018, arXiv:1709.01507).
 
-    ImageNet networks halve the image twice before their first block and leave 2 x 2 places of a 48 px face; this one
-    begins at full size and ends with 6 x 6. (B, in_channels, S, S) -> logits (B, num_classes).
+    ImageNet networks halve the image twice before their first block, so their last map of a 48 px face is 2 x 2. This
+    network starts at full size, and its last map is 6 x 6. (B, in_channels, S, S) -> logits (B, num_classes).
 
     blocks     residual blocks of each stage; every stage after the first halves the side
-    channels   of each stage; [2, 2, 2, 2] blocks of [64, 128, 256, 512] are ResNet-18's
-    squeeze    squeeze-excitation in every block, starting as the identity
+    channels   channels of each stage; ResNet-18 has [2, 2, 2, 2] blocks of [64, 128, 256, 512]
+    squeeze    True: squeeze-excitation in every block, initialised as the identity
     drop_path  probability of skipping the last block, falling linearly to 0 at the first
-    dropout    before the linear layer
+    dropout    probability before the linear layer
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class SEResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; (B, in, S, S) -> (B, out, S / stride, S / stride).
+    """Two 3x3 convolutions with a shortcut; (B, in, S, S) -> (B, out, S / stride, S / stride).
 
-    The last BatchNorm starts at 0, so that a block starts as its shortcut (Goyal et al. 2017, arXiv:1706.02677, 5.1);
-    a shortcut that halves averages before its 1x1 convolution (He et al. 2019, arXiv:1812.01187, ResNet-D).
+    The last BatchNorm starts at 0, so that a block starts as its shortcut (Goyal et al. 2017, arXiv:1706.02677, 5.1).
+    A shortcut of stride 2 averages before its 1x1 convolution (He et al. 2019, arXiv:1812.01187, ResNet-D).
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, squeeze: bool, drop_path: float):
@@ -90,6 +90,6 @@ def _conv3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 def _check_stages(blocks: Sequence[int], channels: Sequence[int]) -> None:
     if not blocks or len(blocks) != len(channels) or min(*blocks, *channels) < 1:
         raise UserError(
-            f"model.blocks={list(blocks)} model.channels={list(channels)}: expected one number of blocks and one of "
-            "channels for each stage, 1 or more, as [2,2,2,2] and [64,128,256,512]."
+            f"model.blocks={list(blocks)} model.channels={list(channels)}: must have the same length, one number per "
+            "stage, each at least 1. Use [2,2,2,2] and [64,128,256,512]."
         )

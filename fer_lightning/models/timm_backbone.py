@@ -1,4 +1,4 @@
-"""Any backbone of the timm library by its name."""
+"""Any backbone of the timm library, by its name."""
 
 import difflib
 
@@ -12,13 +12,16 @@ from fer_lightning.models.imagenet_weights import weights_file
 
 
 class TimmBackbone(nn.Module):
-    """(B, in_channels, S, S) -> logits (B, num_classes), with networks of fixed size (ViTs) built for `input_size`.
+    """A network of timm: (B, in_channels, S, S) -> logits (B, num_classes).
 
-    name            timm's, with or without a weights tag: resnet18, vit_tiny_patch16_224, convnext_tiny.fb_in22k
-    pretrained      load the weights that the name stands for; the head is new
-    drop_rate       dropout before the head; drop_path_rate: stochastic depth, where the network has it
+    Networks of a fixed input size (ViTs) are built for `input_size`.
 
-    UserError for an unknown name (with the nearest ones), for an option or an input size that the network cannot take.
+    name            name in timm, with or without a weights tag: resnet18, vit_tiny_patch16_224, convnext_tiny.fb_in22k
+    pretrained      True: load the weights of that name; the head is new
+    drop_rate       dropout before the head
+    drop_path_rate  stochastic depth, for networks that have it
+
+    Raise UserError for an unknown name, and for an option or an input size that the network does not accept.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class TimmBackbone(nn.Module):
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"model.name={name} cannot be built with model.input_size={input_size} model.in_channels={in_channels} "
-                f"model.drop_rate={drop_rate} model.drop_path_rate={drop_path_rate}: {error}"
+                f"model.name={name}: cannot be built with model.input_size={input_size} "
+                f"model.in_channels={in_channels} model.drop_rate={drop_rate} "
+                f"model.drop_path_rate={drop_path_rate}: {error}\n"
+                "Change one of these values, or use another model.name."
             ) from error
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,23 +64,23 @@ class TimmBackbone(nn.Module):
 
 
 def _config(name: str):
-    """timm's record of a network, or a UserError that names the nearest ones."""
+    """Return timm's config of a network. Raise UserError with the most similar names if there is no such network."""
     architecture, _, tag = name.partition(".")
-    known = timm.list_models()
-    if architecture not in known:
-        nearest = difflib.get_close_matches(architecture, known, n=5, cutoff=0.4)
+    names = timm.list_models()
+    if architecture not in names:
+        nearest = difflib.get_close_matches(architecture, names, n=5, cutoff=0.4)
         raise UserError(
-            f"model.name={name} is no timm network. Nearest: {', '.join(nearest) or 'none'}. "
-            'All names: python -c "import timm; print(timm.list_models())"'
+            f"model.name={name}: not a network of timm. Most similar: {', '.join(nearest) or 'none'}. "
+            'List all names: python -c "import timm; print(timm.list_models())"'
         )
     tagged = timm.list_models(f"{architecture}.*", pretrained=True)
     if tag and name not in tagged:
-        raise UserError(f"model.name={name}: {architecture} has no weights of that tag. It has: {', '.join(tagged)}.")
+        raise UserError(f"model.name={name}: {architecture} has no weights of that tag. Use: {', '.join(tagged)}.")
     return timm.get_pretrained_cfg(name)
 
 
 def _weights(name: str, config) -> dict[str, str] | None:
-    """Points timm to a file where the weights are one on the hub; None leaves it to timm."""
+    """Return timm's override with the local weights file; None if timm must load the weights itself."""
     if not config.has_weights:
         raise UserError(
             f"model.pretrained=true: timm has no weights for model.name={name}. Set model.pretrained=false."

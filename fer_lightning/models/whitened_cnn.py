@@ -18,13 +18,13 @@ class WhitenedCNN(nn.Module):
     """Fixed whitening filters of stride 2, then groups of 3x3 convolutions that each halve the side.
 
     (B, in_channels, S, S) -> logits (B, num_classes). The design is that of airbench (Jordan 2024, arXiv:2404.00498,
-    section 3): whitening decorrelates neighbouring pixels, so that the first trained layer learns at once, and it costs
-    no backward pass. The side of a 48 px face is 24 after the stem, then 12, 6 and 3.
+    section 3). Whitening decorrelates neighbouring pixels, so that the first trained layer learns at once, and it costs
+    no backward pass. The side of a 48 px face is 24 px after the stem, then 12, 6 and 3 px.
 
-    channels        of each group
-    dropout         before the linear layer
-    training_faces  normalised images (N, in_channels or 1, S, S) that the filters are computed from; None: the filters
-                    are left at zero, to be filled from a checkpoint
+    channels        channels of each group
+    dropout         probability before the linear layer
+    training_faces  normalised images (N, in_channels or 1, S, S) from which the filters are computed; None: the filters
+                    stay zero until a checkpoint fills them
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class WhitenedCNN(nn.Module):
 
 
 class Group(nn.Module):
-    """Convolution and pooling, then two convolutions beside a shortcut; (B, in, S, S) -> (B, out, S // 2, S // 2)."""
+    """Convolution and pooling, then two convolutions with a shortcut; (B, in, S, S) -> (B, out, S // 2, S // 2)."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
@@ -90,6 +90,6 @@ def _conv3(in_channels: int, out_channels: int) -> nn.Conv2d:
 def _check_channels(channels: list[int], input_size: int) -> None:
     if not channels or min(channels) < 1 or input_size // 2 ** (len(channels) + 1) < 1:
         raise UserError(
-            f"model.channels={list(channels)} with model.input_size={input_size}: must be one number per group, 1 or "
-            "more, and each group halves the side. Use [96,192,384]."
+            f"model.channels={list(channels)} with model.input_size={input_size}: must be one number per group, each "
+            "at least 1; each group halves the side of the image. Use [96,192,384]."
         )

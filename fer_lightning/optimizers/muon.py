@@ -1,4 +1,4 @@
-"""Muon, an optimizer that orthogonalises the updates of convolutions (Jordan et al. 2024)."""
+"""Muon, an optimiser that orthogonalises the updates of convolutions (Jordan et al. 2024)."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,28 +10,29 @@ from torch.optim import Optimizer
 from fer_lightning.errors import UserError
 
 COEFFICIENTS = [(3.4445, -4.7750, 2.0315)]  # Jordan's quintic: singular values end between 0.7 and 1.2
-GRAM_STEPS = 3  # iterations after which float32 still has the digits of the usual form
+GRAM_STEPS = 3  # iterations for which float32 keeps the precision of the usual form
 
 
 class Muon(Optimizer):
-    """Momentum, orthogonalised, for convolutions; SGD with Nesterov momentum for all other parameters.
+    """Orthogonalised momentum for convolutions, SGD with Nesterov momentum for all other parameters.
 
     The update of a convolution (out, in, h, w), read as a matrix (out, in h w), is replaced by the nearest matrix whose
-    singular values are about 1 (https://kellerjordan.github.io/posts/muon/). Before it, the weight is rescaled to the
-    Frobenius norm sqrt(out), as in airbench (https://github.com/KellerJordan/cifar10-airbench). So `lr` is relative to
-    the weight, and a normalisation must follow each convolution. Depthwise convolutions and linear layers go to SGD.
+    singular values are about 1 (https://kellerjordan.github.io/posts/muon/). Before each update, the weight is rescaled
+    to the Frobenius norm sqrt(out), as in airbench (https://github.com/KellerJordan/cifar10-airbench). So `lr` is
+    relative to the weight, and a normalisation must follow each convolution. SGD updates depthwise convolutions and
+    linear layers.
 
     timm's class of this name always orthogonalises in bfloat16, which is slower than float32 on CPUs without bfloat16
-    units, and its other parameters get AdamW. Its Newton-Schulz iteration is used on a GPU.
+    units, and it uses AdamW for other parameters. On a GPU, its Newton-Schulz iteration is used here too.
 
     lr             step size of convolutions, relative to their norm
     momentum       share of the last update that is kept
     steps          Newton-Schulz iterations
     rest_lr        learning rate of all other parameters
-    rest_momentum  their Nesterov momentum
-    weight_decay   their L2 penalty, added to the gradient
+    rest_momentum  Nesterov momentum of all other parameters
+    weight_decay   L2 penalty of all other parameters, added to the gradient
 
-    Raises UserError if there is no convolution to orthogonalise.
+    Raise UserError if there is no convolution to orthogonalise.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ def _orthogonal_step(parameter: Tensor, update: Tensor, group: dict) -> None:
 def orthogonalised(update: Tensor, steps: int) -> Tensor:
     """Return the update (out, in, h, w) with the singular values of its matrix (out, in h w) moved towards 1.
 
-    timm's iteration in bfloat16 on a GPU; the same polynomial in float32, by fewer products, on a CPU.
+    A GPU runs timm's iteration in bfloat16. A CPU computes the same polynomial in float32 with fewer products.
     """
     matrix = update.flatten(1)
     if update.is_cuda:
@@ -105,7 +106,7 @@ def orthogonalised(update: Tensor, steps: int) -> Tensor:
 def newton_schulz_by_gram(matrix: Tensor, steps: int) -> Tensor:
     """Return what timm's zeropower_via_newtonschulz returns for the matrix (m, n), up to rounding.
 
-    The Gram matrix is computed anew after each GRAM_STEPS iterations, before rounding adds up.
+    The Gram matrix is computed again after each GRAM_STEPS iterations, so that rounding errors do not add up.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return newton_schulz_by_gram(matrix.mT, steps).mT
@@ -119,7 +120,7 @@ def _polynomial_of_gram(gram: Tensor, steps: int) -> Tensor:
     """Return the matrix (m, m) by which `steps` iterations multiply X (m, n) from the left; gram is X X^T.
 
     One iteration multiplies X by Q = a + b G + c G^2. All Q and G commute, so the next Gram matrix is Q G Q, and X
-    itself is not needed. A convolution's X is several times wider than high, and products with it are the expensive
+    itself is not needed. The X of a convolution is several times wider than high, so products with X are the expensive
     ones.
     """
     a, b, c = COEFFICIENTS[0]

@@ -1,4 +1,4 @@
-"""What every sampler shares: one draw from (seed, epoch) alone, of which each rank takes its positions."""
+"""Base of samplers: one draw that depends only on (seed, epoch), of which each rank takes its share."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from torch.utils.data import Sampler
 
 
 class GlobalSampler(Sampler[int]):
-    """Yields positions 0..N-1 into `labels`; a subclass says in `draw` which N, in what order.
+    """Sampler of positions 0..N-1 in `labels`; `draw` of a subclass chooses N of them and their order.
 
-    labels      int (N,), the training labels in row order
-    seed        at least 0; with the epoch it decides the whole order
-    rank, world_size  rank r of w takes r, r + w, r + 2w, ... of the draw. All ranks get N // w positions: the
-                last N % w of a draw are left out, which are other rows in every epoch.
+    labels            int (N,), training labels in row order
+    seed              at least 0; seed and epoch determine the whole order
+    rank, world_size  rank r of w takes positions r, r + w, r + 2w, ... of the draw. Every rank gets N // w of them. The
+                      last N % w of a draw are not used; they are other rows in every epoch.
     """
 
     def __init__(self, labels: np.ndarray | Tensor, seed: int, rank: int = 0, world_size: int = 1):
@@ -28,17 +28,17 @@ class GlobalSampler(Sampler[int]):
         self.epoch = epoch
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """The epoch's N positions for all ranks together, int64."""
+        """Return the N positions of one epoch for all ranks together, int64."""
         raise NotImplementedError
 
     def positions(self) -> Tensor:
-        """This rank's positions of the current epoch in order, int64 (len(self),)."""
+        """Return this rank's positions of the current epoch in order, int64 (len(self),)."""
         state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)
         order = self.draw(torch.Generator().manual_seed(int(state[0])))
         return order[: len(self) * self.world_size][self.rank :: self.world_size]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.positions().tolist())  # torch's interface; the house's loader takes the positions whole
+        return iter(self.positions().tolist())  # torch's interface; TrainLoader takes `positions` as a whole
 
     def __len__(self) -> int:
         return len(self.labels) // self.world_size

@@ -1,4 +1,4 @@
-"""Every row once an epoch, in random order."""
+"""Sampler of every row once per epoch, in random order."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from fer_lightning.samplers.base import GlobalSampler
 
 
 class Shuffle(GlobalSampler):
-    """A permutation of all rows."""
+    """Random permutation of all rows."""
 
     def draw(self, generator: torch.Generator) -> Tensor:
         return torch.randperm(len(self.labels), generator=generator)

@@ -1,4 +1,4 @@
-"""Every class as often as any other: rare faces come many times an epoch, common ones are partly left out."""
+"""Sampler that draws all classes equally often; rows of a rare class occur several times per epoch."""
 
 import numpy as np
 import torch
@@ -8,9 +8,9 @@ from fer_lightning.samplers.base import GlobalSampler
 
 
 class Weighted(GlobalSampler):
-    """N rows with replacement, each with a chance inverse to its class's frequency.
+    """N rows drawn with replacement, each with a probability inverse to the frequency of its class.
 
-    A class without rows is never drawn. Ranks share no position of the draw, though they may share rows.
+    A class without rows is never drawn. Two ranks never share a position of the draw, but they may share rows.
     """
 
     def draw(self, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every learning-rate schedule shares: warm-up, and a factor that depends on the step alone."""
+"""Base of learning-rate schedules: warm-up and a factor that depends on the step."""
 
 import math
 
@@ -6,10 +6,11 @@ from fer_lightning.errors import UserError
 
 
 class Schedule:
-    """`bind` to a run's length, then `factor(step)` multiplies the optimiser's base learning rates.
+    """Learning-rate schedule: `factor(step)` multiplies the optimiser's base learning rates.
 
-    Steps are optimiser steps, counted from 0. Durations are fractions of the run, so that they hold for any
-    number of epochs. Warm-up rises linearly over the first `warmup` of the run and is 1 at the step after.
+    Call `bind` with the length of the run first. Steps are optimiser steps, counted from 0. Durations are fractions of
+    the run, so that they hold for any number of epochs. Warm-up is linear over the first `warmup` of the run; the
+    factor is 1 at the step after it.
     """
 
     def __init__(self, warmup: float = 0.0):
@@ -17,7 +18,7 @@ class Schedule:
         self.warmup = warmup
 
     def bind(self, total_steps: int, steps_per_epoch: int) -> None:
-        """Fix the run's length (at least 1 step) before the first call of `factor`."""
+        """Set the length of the run (at least 1 step) before the first call of `factor`."""
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.warmup_steps = round(self.warmup * total_steps)
@@ -28,14 +29,14 @@ class Schedule:
         return self.after_warmup(min(step, self.total_steps))
 
     def after_warmup(self, step: int) -> float:
-        """The factor at a step from `warmup_steps` to `total_steps`."""
+        """Return the factor at a step from `warmup_steps` to `total_steps`."""
         raise NotImplementedError
 
     def observe(self, value: float) -> None:
-        """Told the monitored metric (higher is better) after each epoch; most schedules do not care."""
+        """Take the monitored metric (higher is better) after each epoch; most schedules ignore it."""
 
     def state_dict(self) -> dict:
-        """What cannot be computed from the step, as plain Python."""
+        """Return the state that cannot be computed from the step, as plain Python values."""
         return {}
 
     def load_state_dict(self, state: dict) -> None:
@@ -43,7 +44,7 @@ class Schedule:
 
 
 def cosine(start: float, end: float, progress: float) -> float:
-    """Half a cosine from `start` at progress 0 to `end` at 1 (Loshchilov and Hutter 2017, eq. 5)."""
+    """Return half a cosine from `start` at progress 0 to `end` at progress 1 (Loshchilov and Hutter 2017, eq. 5)."""
     progress = min(max(progress, 0.0), 1.0)
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
@@ -51,5 +52,5 @@ def cosine(start: float, end: float, progress: float) -> float:
 def check_fraction(key: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise UserError(
-            f"schedule.{key}={value}: it is a fraction and must lie between 0 and 1; try schedule.{key}=0.1."
+            f"schedule.{key}={value}: must be between 0 and 1, because it is a fraction. Use schedule.{key}=0.1."
         )

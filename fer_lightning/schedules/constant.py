@@ -1,10 +1,10 @@
-"""The optimiser's own learning rate throughout, after an optional warm-up."""
+"""Schedule that keeps the optimiser's learning rate constant after an optional warm-up."""
 
 from fer_lightning.schedules.base import Schedule
 
 
 class Constant(Schedule):
-    """Factor 1."""
+    """Factor 1 after warm-up."""
 
     def __init__(self, warmup: float = 0.0):
         super().__init__(warmup)

@@ -1,10 +1,10 @@
-"""One half cosine from the base learning rate down to the end of the run."""
+"""Schedule of one half cosine from the base learning rate down to the end of the run."""
 
 from fer_lightning.schedules.base import Schedule, check_fraction, cosine
 
 
 class Cosine(Schedule):
-    """From 1 after warm-up to `final` when the run ends (Loshchilov and Hutter 2017, eq. 5, one period)."""
+    """Half a cosine from 1 after warm-up to `final` at the end of the run (Loshchilov and Hutter 2017, eq. 5)."""
 
     def __init__(self, warmup: float = 0.05, final: float = 0.0):
         super().__init__(warmup)

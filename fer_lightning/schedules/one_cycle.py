@@ -1,13 +1,13 @@
-"""Up, then down, once: high rates in the middle of a run regularise, low ones at its end settle."""
+"""Schedule that rises once and falls once: high learning rates regularise, low ones at the end converge."""
 
 from fer_lightning.schedules.base import Schedule, check_fraction, cosine
 
 
 class OneCycle(Schedule):
-    """Half a cosine from `start` up to 1 over the run's first `warmup`, one down to `final` at its last step.
+    """Half a cosine up from `start` to 1 over the first `warmup` of the run, then one down to `final` at its last step.
 
-    The optimiser's lr is the highest one (Smith and Topin 2018). The steps are those of torch's OneCycleLR,
-    whose defaults are start 1/25, warmup 0.3, final 4e-6.
+    The optimiser's lr is the highest learning rate (Smith and Topin 2018). The factors equal those of torch's
+    OneCycleLR, whose defaults are start 1/25, warmup 0.3, final 4e-6.
     """
 
     def __init__(self, warmup: float = 0.3, start: float = 0.04, final: float = 0.0):

@@ -1,4 +1,4 @@
-"""Lower the learning rate each time that validation stops improving: the schedule that looks at results."""
+"""Schedule that lowers the learning rate each time the validation metric stops improving."""
 
 from fer_lightning.errors import UserError
 from fer_lightning.schedules.base import Schedule, check_fraction
@@ -7,7 +7,7 @@ from fer_lightning.schedules.base import Schedule, check_fraction
 class Plateau(Schedule):
     """Multiply by `drop` after more than `patience` epochs in a row without a gain of over `threshold`.
 
-    The factor never falls below `final`; an epoch whose metric is NaN did not improve. The rule is that of
+    The factor is never less than `final`. An epoch whose metric is NaN counts as one without a gain. The rule equals
     torch's ReduceLROnPlateau(mode="max", threshold_mode="abs").
     """
 
@@ -22,9 +22,9 @@ class Plateau(Schedule):
         super().__init__(warmup)
         check_fraction("final", final)
         if not 0 < drop < 1:
-            raise UserError(f"schedule.drop={drop}: must lie between 0 and 1; try schedule.drop=0.5.")
+            raise UserError(f"schedule.drop={drop}: must be between 0 and 1. Use schedule.drop=0.5.")
         if patience < 0:
-            raise UserError(f"schedule.patience={patience}: counts epochs, at least 0; try schedule.patience=5.")
+            raise UserError(f"schedule.patience={patience}: must be at least 0 (epochs). Use schedule.patience=5.")
         self.drop = drop
         self.patience = patience
         self.threshold = threshold

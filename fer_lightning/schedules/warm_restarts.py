@@ -1,4 +1,4 @@
-"""Several half cosines in a row: each restart lets the network leave the minimum that it has settled in."""
+"""Schedule of several half cosines in a row; each restart lets the network leave its current minimum."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -10,17 +10,17 @@ from fer_lightning.schedules.base import Schedule, check_fraction, cosine
 class WarmRestarts(Schedule):
     """`cycles` half cosines from 1 to `final`, each `growth` times as long as the one before.
 
-    SGDR (Loshchilov and Hutter 2017). The cycles fill the run and end with whole epochs, so that the last
-    weights of each are evaluated; in a run of too few epochs for that, the shortest cycles are left out.
+    SGDR (Loshchilov and Hutter 2017). The cycles fill the run and end with whole epochs, so that the last weights of
+    each cycle are evaluated. If the run has too few epochs for that, the shortest cycles are omitted.
     """
 
     def __init__(self, cycles: int = 3, growth: float = 2.0, warmup: float = 0.0, final: float = 0.0):
         super().__init__(warmup)
         check_fraction("final", final)
         if cycles < 1:
-            raise UserError(f"schedule.cycles={cycles}: must be at least 1; try schedule.cycles=3.")
+            raise UserError(f"schedule.cycles={cycles}: must be at least 1. Use schedule.cycles=3.")
         if growth <= 0:
-            raise UserError(f"schedule.growth={growth}: must be above 0 (1 means equal cycles); try schedule.growth=2.")
+            raise UserError(f"schedule.growth={growth}: must be above 0 (1: equal cycles). Use schedule.growth=2.")
         self.cycles = cycles
         self.growth = growth
         self.final = final

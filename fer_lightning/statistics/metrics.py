@@ -1,8 +1,8 @@
-"""Figures of a classifier from its confusion matrix and its probabilities, without torch.
+"""Metrics of a classifier from its confusion matrix and its probabilities, without torch.
 
-A confusion matrix is (K, K): rows are true classes, columns predicted ones; every function also takes many at once,
-(..., K, K), and then gives arrays (...). A figure of a class that is 0/0 is NaN, and the means leave it out: recall
-without rows of that class, precision when it was never predicted, F1 when both. So the means equal scikit-learn's
+A confusion matrix is (K, K): rows are true classes, columns are predicted classes. Every function also takes many of
+them, (..., K, K), and then returns arrays (...). A metric of a class that is 0/0 is NaN, and the means omit it: recall
+if the class has no rows, precision if it was never predicted, F1 if both. So the means equal scikit-learn's
 `f1_score(average="macro")` and `balanced_accuracy_score`.
 """
 
@@ -12,23 +12,23 @@ import numpy as np
 
 FIGURES = ("acc", "f1_macro", "recall_mean", "ece", "ce", "ferplus_acc")
 CLASS_FIGURES = ("recall", "precision", "f1")
-BINS = 15  # of confidence, in the calibration error
-LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)  # a probability of 0 counts as this, so that logarithms are finite
+BINS = 15  # bins of confidence in the calibration error
+LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)  # replaces 0, so that logarithms are finite
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts int64 (K, K) from class indices (N,) and (N,)."""
+    """Return counts int64 (K, K) from true and predicted class indices, each (N,)."""
     cells = np.asarray(labels, np.int64) * num_classes + np.asarray(predictions, np.int64)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def accuracy(matrix: np.ndarray) -> float | np.ndarray:
-    """Share of rows on the diagonal, 0 to 1; NaN without rows."""
+    """Return the share of rows on the diagonal, 0 to 1; NaN without rows."""
     return _plain(_ratio(np.trace(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=(-2, -1))))
 
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Each (..., K): `recall` TP / (TP + FN), `precision` TP / (TP + FP), `f1` 2 TP / (2 TP + FP + FN)."""
+    """Return `recall` TP / (TP + FN), `precision` TP / (TP + FP), `f1` 2 TP / (2 TP + FP + FN), each (..., K)."""
     hits, true = np.diagonal(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=-1)
     predicted = np.sum(matrix, axis=-2)
     return {
@@ -39,17 +39,17 @@ def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def f1_macro(matrix: np.ndarray) -> float | np.ndarray:
-    """Mean F1 of the classes that occur in the truth or the predictions."""
+    """Return the mean F1 of the classes that occur in the truth or the predictions."""
     return _mean(per_class(matrix)["f1"])
 
 
 def recall_mean(matrix: np.ndarray) -> float | np.ndarray:
-    """Mean recall of the classes that occur in the truth: balanced accuracy."""
+    """Return the mean recall of the classes that occur in the truth (balanced accuracy)."""
     return _mean(per_class(matrix)["recall"])
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017, eq. 3).
+    """Return the mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017, eq. 3).
 
     probabilities (N, K), labels (N,) class indices. 0 is perfect; NaN without rows.
     """
@@ -57,11 +57,11 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
 
 
 class RowOutcomes:
-    """What each of N rows adds to the figures, so that resamples of the rows can be scored many at a time.
+    """Contribution of each of N rows to the metrics, so that many resamples of the rows are measured at once.
 
     labels         int (N,), class indices
-    probabilities  float (N, K); the largest is the prediction, the first of equal ones
-    plurality      int (N,), the class that most FER+ votes name, -1 where none does; None without votes
+    probabilities  float (N, K); the prediction is the largest, and of equal ones the first
+    plurality      int (N,), class with the most FER+ votes, -1 if there is no such class; None: no votes
     """
 
     def __init__(self, labels: np.ndarray, probabilities: np.ndarray, plurality: np.ndarray | None = None) -> None:
@@ -72,7 +72,7 @@ class RowOutcomes:
         self.loss = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY))
         self.surplus = (predicted == labels) - confidence
         self.bin = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-        # One number for true class, predicted class and the votes' verdict: 0 none, 1 another class, 2 the prediction.
+        # One number for true class, predicted class and FER+ verdict: 0 no class, 1 another class, 2 the prediction.
         verdict = np.zeros(len(labels), np.int64)
         if plurality is not None:
             verdict = np.where(np.asarray(plurality) < 0, 0, 1 + (predicted == plurality))
@@ -82,7 +82,7 @@ class RowOutcomes:
         return len(self.cell)
 
     def tally(self, draws: np.ndarray | None = None) -> "Tally":
-        """The sums over all rows, or those of resamples: draws int (R, M) are positions of rows."""
+        """Return the sums over all rows, or over resamples with the row positions draws, int (R, M)."""
         single = draws is None
         draws = np.arange(len(self))[None] if single else draws
         cells = _count(self.cell[draws], 3 * self.num_classes**2)
@@ -94,12 +94,13 @@ class RowOutcomes:
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over rows from which every figure follows; one set of rows, or many along leading axes.
+    """Sums over rows from which every metric is computed; one set of rows, or many along leading axes.
 
     confusion  (..., K, K) counts
-    surplus    (..., BINS) hits less confidence, by bin of confidence
+    surplus    (..., BINS) hits minus confidence, by bin of confidence
     loss       (...) negative logarithms of the true class's probability
-    verdicts   (..., 3) rows whose FER+ plurality is no class, is another class than the predicted one, is that class
+    verdicts   (..., 3) numbers of rows: without a FER+ plurality, with one that is another class than the prediction,
+               with one that equals the prediction
     """
 
     confusion: np.ndarray
@@ -107,14 +108,14 @@ class Tally:
     loss: np.ndarray
     verdicts: np.ndarray
 
-    def __getitem__(self, place: int) -> "Tally":
-        return Tally(self.confusion[place], self.surplus[place], self.loss[place], self.verdicts[place])
+    def __getitem__(self, index: int) -> "Tally":
+        return Tally(self.confusion[index], self.surplus[index], self.loss[index], self.verdicts[index])
 
     def figures(self) -> dict[str, float | np.ndarray]:
-        """Each (...), of a class (..., K): what `FIGURES` and `CLASS_FIGURES` name; NaN where there are no rows.
+        """Return the metrics in `FIGURES`, (...) each, and those in `CLASS_FIGURES`, (..., K) each; NaN without rows.
 
-        `ce` is cross-entropy in nats; `ferplus_acc` the share of rows, of those whose FER+ plurality is a class,
-        that are predicted so.
+        `ce` is cross-entropy in nats. `ferplus_acc` is the share of correct predictions of the FER+ plurality, over
+        the rows that have one.
         """
         rows = np.sum(self.confusion, axis=(-2, -1))
         return {
@@ -129,24 +130,24 @@ class Tally:
 
 
 def _count(values: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """`np.bincount` of each line: int (R, M), all below `size`, to (R, size)."""
-    places = values + np.arange(len(values))[:, None] * size
+    """Return `np.bincount` of each line of int (R, M), all below `size`, as (R, size)."""
+    cells = values + np.arange(len(values))[:, None] * size
     flat = None if weights is None else weights.ravel()
-    return np.bincount(places.ravel(), flat, minlength=len(values) * size).reshape(-1, size)
+    return np.bincount(cells.ravel(), flat, minlength=len(values) * size).reshape(-1, size)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, NaN where whole is 0."""
+    """Return part / whole; NaN if whole is 0."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
 
 
 def _mean(values: np.ndarray) -> float | np.ndarray:
-    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
-    known = ~np.isnan(values)
-    return _plain(_ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)))
+    """Return the mean over the last axis without NaN; NaN if all are NaN."""
+    finite = ~np.isnan(values)
+    return _plain(_ratio(np.where(finite, values, 0).sum(axis=-1), finite.sum(axis=-1)))
 
 
 def _plain(values: np.ndarray) -> float | np.ndarray:
-    """A Python float where there is one value."""
+    """Return a Python float if there is a single value."""
     return float(values) if values.ndim == 0 else values

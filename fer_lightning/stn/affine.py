@@ -1,4 +1,4 @@
-"""A small spatial transformer for any input size: it may shift, scale, rotate and shear the face, within bounds."""
+"""A small spatial transformer for any input size; it shifts, scales, rotates and shears the face within bounds."""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +7,13 @@ from fer_lightning.stn.sampling import resample
 
 
 class AffineSTN(nn.Module):
-    """A localisation net predicts theta from the image, and the image is resampled through it.
+    """Spatial transformer with a small localisation network, which predicts theta from the image.
 
     Jaderberg, Simonyan, Zisserman and Kavukcuoglu 2015, "Spatial Transformer Networks" (arXiv:1506.02025), section 3.
-    (B, in_channels, H, W) -> same; align_corners=False. theta = identity + max_change * tanh(prediction), and the
-    prediction starts at zero, so theta starts as exactly the identity and weight decay pulls towards it.
+    (B, in_channels, H, W) -> same; align_corners=False. theta = identity + max_change * tanh(prediction). The
+    prediction starts at zero, so theta starts as exactly the identity, and weight decay pulls it towards the identity.
 
-    max_change  the farthest that an entry of theta may move: 0.5 is 50 % of scale or a shift by a quarter of the side
+    max_change  largest change of an entry of theta: 0.5 is 50 % of scale or a shift by a quarter of the side
     """
 
     def __init__(self, in_channels: int = 3, input_size: int = 64, max_change: float = 0.5):

@@ -1,4 +1,4 @@
-"""The spatial transformer that EmoNeXt was published with, its head sized from the input size."""
+"""The spatial transformer of the published EmoNeXt; the size of its head follows the input size."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ from fer_lightning.stn.sampling import resample
 
 
 class EmoNeXtSTN(nn.Module):
-    """Two convolutions and two linear layers predict theta; with the published state-dict names.
+    """Spatial transformer in which two convolutions and two linear layers predict theta.
 
     El Boudouri and Bohi 2023, "EmoNeXt: an Adapted ConvNeXt for Facial Emotion Recognition" (MMSP), after Jaderberg et
-    al. 2015 (arXiv:1506.02025). (B, in_channels, S, S) -> same, where S is `input_size`; align_corners=True, as
-    published. At 224 px the head reads 10 * 52 * 52 = 27,040 values. theta starts as exactly the identity, which
-    stands in the last bias.
+    al. 2015 (arXiv:1506.02025). (B, in_channels, S, S) -> same, with S = `input_size`; align_corners=True and
+    state-dict names as published. At 224 px the head reads 10 * 52 * 52 = 27,040 values. theta starts as exactly the
+    identity, which is the initial value of the last bias.
     """
 
     def __init__(self, in_channels: int = 3, input_size: int = 224):

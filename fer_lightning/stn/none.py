@@ -1,11 +1,11 @@
-"""No spatial transformer: the baseline of every STN ablation."""
+"""The option without a spatial transformer, baseline of every STN ablation."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Identity(nn.Module):
-    """Hands the batch on as it is; has no weights. (B, C, H, W) -> the same tensor."""
+    """Module without weights that returns the batch unchanged. (B, C, H, W) -> the same tensor."""
 
     def __init__(self, in_channels: int = 3, input_size: int = 64):
         super().__init__()

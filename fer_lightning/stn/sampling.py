@@ -1,4 +1,4 @@
-"""The step that every spatial transformer ends with: an image resampled through theta."""
+"""Last step of every spatial transformer: resample an image through theta."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 
 def resample(x: Tensor, theta: Tensor, align_corners: bool) -> Tensor:
-    """Bilinear samples of x (B, C, H, W) at theta (B, 2, 3), which maps output to input coordinates in [-1, 1].
+    """Return x (B, C, H, W) resampled bilinearly at theta (B, 2, 3), which maps output to input coordinates in [-1, 1].
 
-    Outside the image is zero.
-    Always in float32 and without a matrix product, since bf16 or TF32 coordinates are off by whole pixels;
-    under autocast too, the identity gives the image back. The result has x's dtype.
+    Points outside the image are zero. The computation is always in float32 and without a matrix product, because bf16
+    or TF32 coordinates are wrong by whole pixels. So the identity returns the image unchanged, also under autocast.
+    The result has x's dtype.
     """
     height, width = x.shape[-2:]
     with torch.autocast(x.device.type, enabled=False):
@@ -23,6 +23,9 @@ def resample(x: Tensor, theta: Tensor, align_corners: bool) -> Tensor:
 
 
 def _centres(length: int, align_corners: bool, device: torch.device) -> Tensor:
-    """The coordinates of `length` pixels; -1 and 1 are the outer pixels' centres (align_corners) or outer edges."""
+    """Return the coordinates of `length` pixels.
+
+    -1 and 1 are the centres of the outer pixels (align_corners=True) or their outer edges.
+    """
     end = 1.0 if align_corners else 1.0 - 1.0 / length
     return torch.linspace(-end, end, length, device=device)

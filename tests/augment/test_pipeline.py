@@ -130,12 +130,12 @@ def test_a_node_set_to_null_is_off():
         (["flip", "rotat"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotat'.*Did you mean 'rotate'"),
         (["flip"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotate' 0 times.*augment.rotate=null"),
         (["flip", "flip"], {"flip": Flip()}, "'flip' 2 times"),
-        (["jitter", "flip"], {"flip": Flip(), "jitter": Jitter(0.1, 0.1)}, "'flip' after 'jitter'"),
+        (["jitter", "flip"], {"flip": Flip(), "jitter": Jitter(0.1, 0.1)}, "'flip' must not come after 'jitter'"),
         (["mixup", "cutmix"], {"mixup": Mixup(1), "cutmix": CutMix(1)}, "at most one that mixes"),
         (["flip"], {"flip": 3}, "augment.flip is a int.*Geometric"),
     ],
 )
-def test_a_wrong_order_is_refused_in_words(order, nodes, words):
+def test_a_wrong_order_is_rejected_with_a_message(order, nodes, words):
     with pytest.raises(UserError, match=words):
         Augmentation(order, **nodes)
 

@@ -39,8 +39,8 @@ def test_a_checkpoint_is_read_on_the_cpu(good):
         (lambda data: data[: len(data) // 2], r"is cut short, at [\d,]+ bytes"),
         (lambda data: data[:-1], "is cut short"),
         (lambda data: data[:40_000] + b"\xff\x00\xff" + data[40_003:], "is damaged: the bytes of good/data/"),
-        (lambda data: b"GIF89a" + data, "is no checkpoint of PyTorch"),
-        (lambda data: b"some words\n" * 20, "is no checkpoint of PyTorch"),
+        (lambda data: b"GIF89a" + data, "is not a checkpoint of PyTorch"),
+        (lambda data: b"some words\n" * 20, "is not a checkpoint of PyTorch"),
     ],
 )
 def test_a_damaged_file_is_refused(damage, message, good):
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_refused(damage, message, good):
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"none\.ckpt: there is no such file"):
+    with pytest.raises(UserError, match=r"none\.ckpt: no such file"):
         read_checkpoint(tmp_path / "none.ckpt")
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         read_checkpoint(tmp_path)
@@ -64,7 +64,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         (nn.Linear(2, 2), r"torch\.nn\.modules\.linear\.Linear"),
     ],
 )
-def test_other_objects_are_refused_by_their_class_and_never_run(content, name, tmp_path):
+def test_other_objects_are_rejected_by_their_class_and_never_run(content, name, tmp_path):
     torch.save({"state_dict": content}, tmp_path / "odd.ckpt")
     with pytest.raises(UserError, match=rf"odd\.ckpt: holds an object of {name}, which is not unpickled"):
         read_checkpoint(tmp_path / "odd.ckpt")
@@ -73,7 +73,7 @@ def test_other_objects_are_refused_by_their_class_and_never_run(content, name, t
 
 def test_anything_but_a_dict_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "list.ckpt")
-    with pytest.raises(UserError, match="holds a list where a checkpoint holds a dict"):
+    with pytest.raises(UserError, match="holds a list, must hold a dict"):
         read_checkpoint(tmp_path / "list.ckpt")
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="holds no state_dict"):
@@ -97,14 +97,14 @@ def test_a_network_of_many_other_keys_is_named_by_the_first_few(tmp_path):
         fitting(saved(tmp_path / "x.ckpt", state), nn.Linear(2, 2))
 
 
-def test_a_run_without_a_checkpoint_begins_anew(tmp_path):
+def test_a_run_without_a_checkpoint_starts_again(tmp_path):
     assert resumable(tmp_path / "last.ckpt", tmp_path / "best.ckpt", nn.Linear(2, 2)) is None
 
 
-def test_a_run_goes_on_from_a_sound_checkpoint_and_no_other(tmp_path):
+def test_a_run_resumes_only_from_an_intact_checkpoint(tmp_path):
     module, folder = nn.Linear(2, 2), tmp_path / "run" / "checkpoints"
     last = saved(folder / "last.ckpt", module.state_dict())
-    with pytest.raises(UserError, match="holds weights alone"):
+    with pytest.raises(UserError, match="holds only weights"):
         resumable(last, folder / "best.ckpt", module)
     torch.save({"state_dict": module.state_dict(), "optimizer_states": []}, last)
     assert resumable(last, folder / "best.ckpt", module) == last

@@ -125,7 +125,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, words):
     with pytest.raises(UserError, match=words):
         load_published(path, Identity(), ResEmoteNet(width=0.0625))
     path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="is no checkpoint of PyTorch"):
+    with pytest.raises(UserError, match="is not a checkpoint of PyTorch"):
         load_published(path, Identity(), ResEmoteNet(width=0.0625))
     with pytest.raises(UserError, match=r"no such file"):
         load_published(tmp_path / "absent.pth", Identity(), ResEmoteNet(width=0.0625))

@@ -76,15 +76,15 @@ def test_every_parameter_gets_a_gradient(lean):
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(UserError, match=r"lean ResEmoteNet for 48x48 pixels was given 64x64"):
+    with pytest.raises(UserError, match=r"lean ResEmoteNet for 48x48 pixels got 64x64"):
         network(lean=True)(faces(64))
     assert network().eval()(faces(64)).shape == (4, 7)
     with pytest.raises(UserError, match=r"model.input_size=31"):
         network(input_size=31)
     lean = network(lean=True).state_dict()
-    with pytest.raises(UserError, match=r"res_block3.conv1.weight holds 2x2 kernels where 3x3"):
+    with pytest.raises(UserError, match=r"res_block3.conv1.weight: holds 2x2 kernels, must hold 3x3"):
         to_lean(lean, 48)
-    with pytest.raises(UserError, match=r"res_block2.conv1.weight holds 3x3 kernels where 2x2"):
+    with pytest.raises(UserError, match=r"res_block2.conv1.weight: holds 3x3 kernels, must hold 2x2"):
         to_full(lean, 32)
 
 

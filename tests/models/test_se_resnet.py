@@ -53,5 +53,5 @@ def test_evaluation_neither_drops_nor_looks_at_the_other_images():
 
 @pytest.mark.parametrize("options", [{"blocks": [1, 2, 2]}, {"blocks": [1, 0]}, {"blocks": [], "channels": []}])
 def test_stages_that_do_not_fit_together_are_refused(options):
-    with pytest.raises(UserError, match=r"model.blocks=.*model.channels=.*expected one number of blocks"):
+    with pytest.raises(UserError, match=r"model.blocks=.*model.channels=.*must have the same length"):
         network(**options)

@@ -17,14 +17,16 @@ def test_cnns_and_vits_are_built_for_the_input_size(name, size):
 
 
 def test_unknown_names_and_tags_get_the_nearest():
-    with pytest.raises(UserError, match=r"model.name=resnet81 is no timm network. Nearest: .*resnet18"):
+    with pytest.raises(UserError, match=r"model.name=resnet81: not a network of timm. Most similar: .*resnet18"):
         TimmBackbone("resnet81")
-    with pytest.raises(UserError, match=r"no weights of that tag. It has: .*convnext_tiny.fb_in22k"):
+    with pytest.raises(UserError, match=r"no weights of that tag. Use: .*convnext_tiny.fb_in22k"):
         TimmBackbone("convnext_tiny.nonsense")
 
 
 def test_what_a_network_cannot_take_is_refused_in_words():
-    with pytest.raises(UserError, match=r"model.name=maxvit_rmlp_pico_rw_256 cannot be built with model.input_size=50"):
+    with pytest.raises(
+        UserError, match=r"model.name=maxvit_rmlp_pico_rw_256: cannot be built with model.input_size=50"
+    ):
         TimmBackbone("maxvit_rmlp_pico_rw_256", input_size=50)
     with pytest.raises(UserError, match=r"model.drop_path_rate=0.1"):
         TimmBackbone("dla34", drop_path_rate=0.1)

@@ -44,9 +44,9 @@ def drawn_csv(path: Path, rows: int = 200) -> Path:
 
 def test_what_cannot_be_meant_is_refused_in_words():
     for arguments, words in {
-        (): "pack, run PHASE, all or collect",
+        (): "must be pack, run PHASE, all or collect",
         ("run", "nonsense"): "nonsense: no such phase. Allowed: tests, speed, best, overfitting",
-        ("pack",): "pack where to?",
+        ("pack",): "pack: needs the path of the archive",
     }.items():
         result = plan(*arguments)
         assert result.returncode == 2
@@ -84,7 +84,7 @@ def test_a_packed_plan_runs_elsewhere_in_slices(tmp_path):
         tar.extractall(there, filter="data")
     early = plan("run", "speed", at=there, SIZE="tiny", SLICE="19")
     assert early.returncode == 75
-    assert "the same command goes on" in early.stderr
+    assert "Run the same command again to resume" in early.stderr
     result = plan("run", "speed", at=there, SIZE="tiny")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     assert "0 of 1" in (there / "outputs/fer2013_speed/time_to_accuracy.md").read_text()

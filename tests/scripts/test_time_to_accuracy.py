@@ -92,7 +92,7 @@ def test_unfinished_runs_are_named_and_not_counted(tmp_path):
     run(tmp_path, 2, [], status="running", device=None)
     text = report(tmp_path)
     assert "1 of 1 reached" in text
-    assert f"{tmp_path}: not counted, because unfinished: seed-1, seed-2." in text
+    assert f"{tmp_path}: not counted, because they are unfinished: seed-1, seed-2." in text
 
 
 def test_a_folder_without_finished_runs_is_refused(tmp_path):
