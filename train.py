@@ -86,7 +86,7 @@ def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str])
 def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any]) -> float | None:
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
-    from fer_lightning.runs import test_set_reads
+    from fer_lightning.runs import looks_at_test_rows
     from fer_lightning.runs.run_summary import recorded
     from fer_lightning.training import build, distributed
 
@@ -109,7 +109,7 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
             summary["compile_seconds"] = model.compile_seconds
             best = checkpoints.fitting(folder.best_checkpoint, model)
-            reads = test_set_reads.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
+            reads = looks_at_test_rows.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             predictions = model.gathered_predictions()
 

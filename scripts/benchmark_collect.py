@@ -26,7 +26,7 @@ from fer_lightning.collect.store.collection import Collection, now
 from fer_lightning.faces.crop import SIDE
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 
 ROOT = Path(__file__).resolve().parent.parent
 FER2013_ROWS = 35_887
@@ -68,7 +68,7 @@ def faces(arguments: argparse.Namespace) -> None:
         start = time.perf_counter()
         for data in files:
             with Image.open(io.BytesIO(data)) as image:
-                assert find_face(np.asarray(image), detector, Rules()).crop is not None
+                assert find_face(np.asarray(image), detector, FaceRules()).crop is not None
         return len(files) / (time.perf_counter() - start)
 
     def shrunk() -> float:

@@ -14,7 +14,7 @@ import time
 
 from fer_lightning.errors import UserError
 from fer_lightning.live import protocol
-from fer_lightning.live.client import Client
+from fer_lightning.live.client import GameClient
 
 WORDS = {"easier": -1, "stay": 0, "harder": 1, "decide": None}
 HELP = (
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     random_ = random.Random(given.seed)
     try:
-        with Client(given.address, name="game_client.py 1", level=None) as client:
+        with GameClient(given.address, name="game_client.py 1", level=None) as client:
             play(client, random_, tasks=given.bot, skill=given.skill)
     except UserError as error:
         print(f"game_client: {error}", file=sys.stderr)
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         print("\nGoodbye.")
 
 
-def play(client: Client, random_: random.Random, *, tasks: int | None, skill: float) -> None:
+def play(client: GameClient, random_: random.Random, *, tasks: int | None, skill: float) -> None:
     solved = played = 0
     while tasks is None or played < tasks:
         listen(client)
@@ -62,7 +62,7 @@ def play(client: Client, random_: random.Random, *, tasks: int | None, skill: fl
     print(f"\n{solved} of {played} solved; level {client.level}.")
 
 
-def asked(client: Client) -> int | None:
+def asked(client: GameClient) -> int | None:
     """Return the player's number, or None if they quit. Send any other text to the server."""
     while True:
         typed = input("> ").strip()
@@ -80,7 +80,7 @@ def asked(client: Client) -> int | None:
         listen(client)
 
 
-def answer_to(client: Client, words: str) -> str:
+def answer_to(client: GameClient, words: str) -> str:
     """Send a text of the player, and return the next state as text."""
     if not client.text(words):
         return "not reachable; trying again"
@@ -106,7 +106,7 @@ def as_sum(number: int) -> str:
     return " + ".join(str(2**bit) for bit in reversed(range(number.bit_length())) if number >> bit & 1)
 
 
-def listen(client: Client) -> None:
+def listen(client: GameClient) -> None:
     """Print the messages of the server since the last call."""
     while message := client.receive(timeout=0.05):
         if not isinstance(message, bytes):

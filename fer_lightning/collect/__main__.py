@@ -65,10 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
             _refuse_steps(steps, options)
             load_dotenv(ROOT / ".env")
             cfg = config(overrides)
-            from fer_lightning.collect.session import Session
+            from fer_lightning.collect.session import CollectRun
 
             settings, chain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), steps or CHAIN
-            with Session(settings, begins="search" in chain) as session:
+            with CollectRun(settings, begins="search" in chain) as session:
                 if steps == ["purge"]:
                     session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
                 else:

@@ -25,7 +25,7 @@ from fer_lightning.config.allowed_targets import refuse_foreign_targets
 from fer_lightning.config.check import check_node
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
@@ -44,7 +44,7 @@ UNITS = {
 }
 
 
-class Session:
+class CollectRun:
     """All steps on one collection, as a context manager. Every step except `review` locks the collection."""
 
     def __init__(self, settings: dict[str, Any], *, begins: bool) -> None:
@@ -59,7 +59,7 @@ class Session:
         self.collection = Collection(settings["root"])
         self.console = Console()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "CollectRun":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -296,10 +296,10 @@ class Session:
 
     @cached_property
     def client(self):
-        from fer_lightning.collect.http.client import Client
+        from fer_lightning.collect.http.client import ImageClient
 
         fetch = self.settings["fetch"]
-        return Client(
+        return ImageClient(
             user_agent=user_agent(self.keys.get("COLLECT_CONTACT")),
             requests_per_second=fetch["requests_per_second"],
             deadline=fetch["deadline"],
@@ -366,8 +366,8 @@ def _check(settings: dict[str, Any]) -> None:
     check_options(annotator=review["annotator"], share=review["share"], port=review["port"])
 
 
-def _rules(settings: dict[str, Any]) -> Rules:
-    return Rules(**{name: value for name, value in settings["faces"].items() if name not in ("kind", "model")})
+def _rules(settings: dict[str, Any]) -> FaceRules:
+    return FaceRules(**{name: value for name, value in settings["faces"].items() if name not in ("kind", "model")})
 
 
 def _definitions() -> dict[str, str]:

@@ -25,7 +25,7 @@ from fer_lightning.data.splits import deal
 from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.files import in_words, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 
@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with _plain_warnings():
-            photographs = Photographs(open_detector(), Rules()) if options.photos else None
+            photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
             with progress_bar("reading") as progress:
                 result = ingest(
                     options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs

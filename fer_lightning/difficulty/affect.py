@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fer_lightning.difficulty.performance import Performance, consequence
-from fer_lightning.difficulty.policy import Outcome, Proposal
+from fer_lightning.difficulty.policy import Proposal, TaskResult
 from fer_lightning.player.state import STATES, PlayerState
 
 EVEN = 1 / len(STATES)
@@ -36,7 +36,7 @@ class Affect:
         self.performance = Performance(tasks, target, margin)
         self.state_weight, self.hold = state_weight, hold
 
-    def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
+    def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         frustrated, bored, engaged = state.probabilities
         by_success = self.performance.drive(outcomes)
         by_state = self.state_weight * (bored - frustrated)
@@ -45,7 +45,7 @@ class Affect:
             return Proposal(0, "The level seems right for you.")
         return Proposal(1 if drive > 0 else -1, self._reason(by_success, by_state, outcomes))
 
-    def _reason(self, by_success: float, by_state: float, outcomes: Sequence[Outcome]) -> str:
+    def _reason(self, by_success: float, by_state: float, outcomes: Sequence[TaskResult]) -> str:
         """Return a sentence for the player. It names an impression, never a feeling, and asks the player to object."""
         drive = by_success + by_state
         if by_success * drive > 0 and abs(by_success) >= abs(by_state):

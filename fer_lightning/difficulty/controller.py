@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fer_lightning.difficulty.policy import Outcome, Policy
+from fer_lightning.difficulty.policy import Policy, TaskResult
 from fer_lightning.player.state import PlayerState
 
 KEPT = 50  # outcomes; no policy uses older ones
@@ -14,7 +14,7 @@ UNKNOWN = (1 / 3, 1 / 3, 1 / 3)  # probabilities of an unknown state
 
 
 @dataclass(frozen=True)
-class Decision:
+class LevelChange:
     """New level of the policy, or a choice of the player. `change` is the real change: 0 at either end of the scale."""
 
     level: int
@@ -69,7 +69,7 @@ class Controller:
         self._stand, self._reversal, self._state_seconds = stand_seconds, reversal, state_seconds
         self._adapt, self._held = adapt, False
         self._level = min(max(start, 1), levels)
-        self._outcomes: deque[Outcome] = deque(maxlen=KEPT)
+        self._outcomes: deque[TaskResult] = deque(maxlen=KEPT)
         self._tasks = 0
         self._direction = 0
         self._since: float | None = None  # time of the last change; None: the first update sets it
@@ -96,17 +96,17 @@ class Controller:
         self._adapt = on
 
     @property
-    def outcomes(self) -> Sequence[Outcome]:
+    def outcomes(self) -> Sequence[TaskResult]:
         """Tasks since the last change of level, oldest first."""
         return self._outcomes
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: TaskResult) -> None:
         """Record a finished task; a task of another level is ignored."""
         if outcome.level == self._level:
             self._outcomes.append(outcome)
             self._tasks += 1
 
-    def update(self, now: float, state: PlayerState) -> Decision | None:
+    def update(self, now: float, state: PlayerState) -> LevelChange | None:
         """Ask the policy, once a second or more often. Return the decision if the level changes, else None."""
         if not math.isfinite(now) or not self._adapt or self._held:
             return None
@@ -121,20 +121,20 @@ class Controller:
             return None
         self._move(change)
         self._direction, self._since = change, now
-        return Decision(self._level, change, "policy", proposal.reason)
+        return LevelChange(self._level, change, "policy", proposal.reason)
 
-    def override(self, change: Literal[-1, 0, 1] | None) -> Decision:
+    def override(self, change: Literal[-1, 0, 1] | None) -> LevelChange:
         """Apply the player's choice: easier (-1), stay (0), harder (1). None returns the level to the policy."""
         if change is None:
             self._held = False
             self._restart()
-            return Decision(self._level, 0, "player", "From now on I choose the level again.")
+            return LevelChange(self._level, 0, "player", "From now on I choose the level again.")
         step = (change > 0) - (change < 0)
         moved = min(max(self._level + step, 1), self.levels) - self._level
         self._held = True
         if moved:
             self._move(moved)
-        return Decision(self._level, moved, "player", _own_word(step, moved))
+        return LevelChange(self._level, moved, "player", _own_word(step, moved))
 
     def forget_state(self) -> None:
         """Forget the estimated states of this level; its tasks still count."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from fer_lightning.difficulty.policy import Outcome, Proposal
+from fer_lightning.difficulty.policy import Proposal, TaskResult
 from fer_lightning.player.state import PlayerState
 
 
 class Fixed:
     """Policy that never proposes a change."""
 
-    def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
+    def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         return Proposal(0, "The level stays as it is.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fer_lightning.difficulty.policy import Outcome, Proposal
+from fer_lightning.difficulty.policy import Proposal, TaskResult
 from fer_lightning.player.state import PlayerState
 
 PRIOR = 4.0  # imaginary tasks at the target rate in every estimate, so that a single task decides nothing
@@ -25,13 +25,13 @@ class Performance:
             )
         self.tasks, self.target, self.margin = tasks, target, margin
 
-    def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
+    def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         drive = self.drive(outcomes)
         if abs(drive) < 1:
             return Proposal(0, "The level seems right for you.")
         return Proposal(1 if drive > 0 else -1, f"{self.so_far(outcomes)}, {consequence(drive)}.")
 
-    def drive(self, outcomes: Sequence[Outcome]) -> float:
+    def drive(self, outcomes: Sequence[TaskResult]) -> float:
         """Return the distance of the estimated rate from the target, in margins: 1 or more means harder, -1 easier.
 
         The rate is the mean of a beta distribution over the last tasks and PRIOR imaginary tasks at the target rate.
@@ -41,7 +41,7 @@ class Performance:
         rate = (solved + PRIOR * self.target) / (len(last) + PRIOR)
         return (rate - self.target) / self.margin
 
-    def so_far(self, outcomes: Sequence[Outcome]) -> str:
+    def so_far(self, outcomes: Sequence[TaskResult]) -> str:
         """Return the result so far as a clause: "You solved 5 of the last 6 tasks"."""
         last = outcomes[-self.tasks :]
         solved = sum(outcome.correct for outcome in last)

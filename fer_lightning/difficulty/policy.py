@@ -8,7 +8,7 @@ from fer_lightning.player.state import PlayerState
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskResult:
     """One finished task: the time of its end (seconds of the session's clock), its result, its duration, its level."""
 
     time: float
@@ -28,7 +28,7 @@ class Proposal:
 class Policy(Protocol):
     """Difficulty policy. It stores nothing between two calls, so that all players can share one object."""
 
-    def propose(self, now: float, state: PlayerState, outcomes: Sequence[Outcome]) -> Proposal:
+    def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         """Return a proposal from what happened since the last change of level.
 
         now       time in seconds

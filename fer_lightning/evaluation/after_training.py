@@ -11,7 +11,7 @@ from fer_lightning.evaluation.evaluation import evaluate, write_plots
 from fer_lightning.evaluation.predictions import JudgedRows, predictions_of, write_predictions
 from fer_lightning.evaluation.tables import class_table, set_table
 from fer_lightning.pages import plots
-from fer_lightning.runs import test_set_reads
+from fer_lightning.runs import looks_at_test_rows
 from fer_lightning.statistics.metrics import FIGURES
 
 
@@ -43,7 +43,7 @@ def closing_table(summary: dict[str, Any]) -> None:
         reached = test[metric]
         word = "as expected" if low <= reached <= high else "NOT as expected"
         console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {reached:.3f}: {word}")
-    console.print(test_set_reads.sentence(test["reads"], summary["split"]["name"]))
+    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
 
 
 def _headline_table(summary: dict[str, Any]) -> Table:

@@ -148,7 +148,7 @@ def average(predictions: Sequence[Predictions]) -> Predictions:
 def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]], typed: dict[str, Any]) -> None:
     from fer_lightning.evaluation.evaluation import evaluate, write_plots
     from fer_lightning.evaluation.predictions import write_predictions
-    from fer_lightning.runs import test_set_reads
+    from fer_lightning.runs import looks_at_test_rows
     from fer_lightning.runs.run_summary import recorded
 
     with recorded(folder, _identity(folder, members) | typed | {"members": facts}) as summary:
@@ -158,7 +158,7 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
             summary["best"] = _values("val", summary["val"])
             summary["best_value"] = summary["best"]["val/acc"]
         split = summary["split"]
-        looks = test_set_reads.count(folder.path, _store(members[0].run), split["name"], split["checksum"])
+        looks = looks_at_test_rows.count(folder.path, _store(members[0].run), split["name"], split["checksum"])
         test = average([member.test for member in members])
         write_predictions(folder.path / "predictions.csv", test)
         sets = evaluate(test)
@@ -206,7 +206,7 @@ def show(summary: dict[str, Any]) -> None:
     from rich.console import Console
 
     from fer_lightning.evaluation.tables import class_table, set_table, table_of_figures
-    from fer_lightning.runs import test_set_reads
+    from fer_lightning.runs import looks_at_test_rows
 
     console, test = Console(), summary["test"]
     title = f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"
@@ -222,7 +222,7 @@ def show(summary: dict[str, Any]) -> None:
         print("No figure on the validation rows, which these lack. With resume=never it comes after")
     for member in missing:
         print(f"  {EVALUATE} run={member['run']} tta={member['tta']} rows=val")
-    console.print(test_set_reads.sentence(test["reads"], summary["split"]["name"]))
+    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
 
 
 def percent(share: float | None) -> str:

@@ -94,10 +94,10 @@ def evaluate(cfg: DictConfig) -> None:
     from fer_lightning.evaluation import evaluation, tables
     from fer_lightning.evaluation.predictions import predictions_of
     from fer_lightning.evaluation.torch_predictor import batches_of, latency, rows_and_probabilities
-    from fer_lightning.runs import test_set_reads
+    from fer_lightning.runs import looks_at_test_rows
 
     judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
-    looks = test_set_reads.record(run.path, table, split, name) if of_test else None
+    looks = looks_at_test_rows.record(run.path, table, split, name) if of_test else None
     size = run.config.data.eval_batch_size
     batches = batches_of(table, judged.rows, size)
     found = rows_and_probabilities(predict, watched(batches, title))

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fer_lightning.runs import test_set_reads
+from fer_lightning.runs import looks_at_test_rows
 from fer_lightning.statistics.metrics import CLASS_FIGURES
 
 SETS = ("all", "unseen", "clean")
@@ -69,7 +69,7 @@ def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
     for note in _notes(summary, entry):
         console.print(f"note: {note}")
     if call["reads"]:
-        console.print(test_set_reads.sentence(call["reads"], entry["split"]["name"]))
+        console.print(looks_at_test_rows.sentence(call["reads"], entry["split"]["name"]))
 
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from fer_lightning.faces import crop, detector, roll
 from fer_lightning.faces.crop import Square, crop_face
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face import Face
-from fer_lightning.faces.quality import TILTED, Rules, ambiguous, choose, doubt, sufficient
+from fer_lightning.faces.quality import TILTED, FaceRules, ambiguous, choose, doubt, sufficient
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Found:
     square: Square | None = None
 
 
-def find_face(picture: np.ndarray, detector: Detector, rules: Rules) -> Found:
+def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules) -> Found:
     """The face of a picture, uint8 RGB (H, W, 3) or grey (H, W), cut out, or the reason why it has none to take."""
     choice = choose(detector(picture), rules)
     known = {"face": choice.face, "ambiguous": choice.ambiguous, "faces": choice.faces}
@@ -49,7 +49,7 @@ def find_face(picture: np.ndarray, detector: Detector, rules: Rules) -> Found:
     return Found(reason=None, crop=cut, square=square, **known)
 
 
-def find_faces(picture: np.ndarray, detector: Detector, rules: Rules, *, roll: bool) -> list[Found]:
+def find_faces(picture: np.ndarray, detector: Detector, rules: FaceRules, *, roll: bool) -> list[Found]:
     """Every face of sufficient score of a picture, as `find_face` takes it, the one that it would choose first.
 
     All are cut out: `reason` says which are not to be relied on.
@@ -60,7 +60,7 @@ def find_faces(picture: np.ndarray, detector: Detector, rules: Rules, *, roll: b
     return [_found(picture, face, sure, detector if roll else None, rules) for face in sure]
 
 
-def _found(picture: np.ndarray, face: Face, sure: list[Face], detector: Detector | None, rules: Rules) -> Found:
+def _found(picture: np.ndarray, face: Face, sure: list[Face], detector: Detector | None, rules: FaceRules) -> Found:
     """detector  None: how far the head leans is not measured."""
     reason = doubt(face, rules)
     roll_deg = detector.roll(picture, face) if detector and not reason else None
@@ -70,11 +70,11 @@ def _found(picture: np.ndarray, face: Face, sure: list[Face], detector: Detector
     return Found(face, reason, ambiguous(face, sure, rules), len(sure), roll_deg, cut, square)
 
 
-def _tilted(roll_deg: float | None, rules: Rules) -> bool:
+def _tilted(roll_deg: float | None, rules: FaceRules) -> bool:
     return abs(roll_deg or 0.0) > rules.max_roll_deg
 
 
-def recipe(finder: Detector, rules: Rules) -> str:
+def recipe(finder: Detector, rules: FaceRules) -> str:
     """16 hex digits that change whenever the same picture might give another crop."""
     parts: Mapping = {
         "detector": [finder.name, finder.model_sha256, detector.LONG_SIDES, detector.SURE, detector.WEAKEST],

@@ -11,7 +11,7 @@ NO_FACE, LOW_SCORE, TOO_SMALL, TILTED = REASONS = ("no face", "low score", "too 
 
 
 @dataclass(frozen=True)
-class Rules:
+class FaceRules:
     """What a face must be.
 
     min_score       the detector's score, 0 to 1
@@ -54,7 +54,7 @@ class Choice:
     faces: int = 0
 
 
-def choose(faces: Sequence[Face], rules: Rules) -> Choice:
+def choose(faces: Sequence[Face], rules: FaceRules) -> Choice:
     """The largest face, weighed by its score, of those whose score suffices; the rules say whether it is taken."""
     if not faces:
         return Choice(None, NO_FACE)
@@ -64,17 +64,17 @@ def choose(faces: Sequence[Face], rules: Rules) -> Choice:
     return Choice(sure[0], doubt(sure[0], rules), ambiguous(sure[0], sure, rules), len(sure))
 
 
-def sufficient(faces: Sequence[Face], rules: Rules) -> list[Face]:
+def sufficient(faces: Sequence[Face], rules: FaceRules) -> list[Face]:
     """Those whose score suffices, the largest first, weighed by its score."""
     return sorted((face for face in faces if face.score >= rules.min_score), key=_weight, reverse=True)
 
 
-def doubt(face: Face, rules: Rules) -> str | None:
+def doubt(face: Face, rules: FaceRules) -> str | None:
     """What speaks against a face of sufficient score by its box alone; None: nothing."""
     return TOO_SMALL if crop_side(face) < rules.min_face_px else None
 
 
-def ambiguous(face: Face, others: Sequence[Face], rules: Rules) -> bool:
+def ambiguous(face: Face, others: Sequence[Face], rules: FaceRules) -> bool:
     """Whether another one is nearly as large, or larger."""
     return any(other.area > rules.ambiguous_area * face.area for other in others if other is not face)
 

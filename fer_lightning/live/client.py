@@ -35,7 +35,7 @@ REFUSALS = {  # HTTP status codes of docs/protocol.md
 }
 
 
-class Client:
+class GameClient:
     """Connection that reconnects by itself and restores level, adaptation, the player's choice and the consent.
 
     Arguments:
@@ -71,7 +71,7 @@ class Client:
         self._frames = self._failures = 0
         self._next_try = 0.0
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> "GameClient":
         try:
             self._connect()
         except UserError:

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fer_lightning.live import protocol
-from fer_lightning.live.engine import Look
+from fer_lightning.live.engine import SeenFrame
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket, Busyness
-from fer_lightning.live.session import Session
+from fer_lightning.live.session import PlayerSession
 
 TICK = 0.25  # seconds between two checks of the time
 MOST_UNSENT = 64  # maximum number of waiting messages, without states and faces
@@ -65,7 +65,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[tuple[int, protocol.Notice | None]] = self._loop.create_future()
         self._outbox = Outbox()
-        self._session: Session | None = None
+        self._session: PlayerSession | None = None
         self._consented = False
         self._seat = hub.engine.seat(self._receive_look) if hub.engine else None
         self._frames = self._looks = self._too_fast = 0
@@ -229,12 +229,12 @@ class Connection:
         self._frames += 1
         self._seat.put(self._frames, jpeg)
 
-    def _receive_look(self, look: Look) -> None:
+    def _receive_look(self, look: SeenFrame) -> None:
         """Pass a result to the event loop. The engine calls this in its thread, perhaps after the loop has ended."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._send_faces, look)
 
-    def _send_faces(self, look: Look) -> None:
+    def _send_faces(self, look: SeenFrame) -> None:
         if not self._consented or look.number <= self._forgotten or self._over.done():
             return
         self._looks += 1
@@ -265,7 +265,7 @@ class Connection:
     def tell(self, notice: protocol.Notice) -> None:
         self._post([notice])
 
-    def _post(self, messages: list[protocol.Message], look: Look | None = None) -> None:
+    def _post(self, messages: list[protocol.Message], look: SeenFrame | None = None) -> None:
         """Queue messages. `look` is their frame; a frame of the server's camera is sent before its faces."""
         for message in messages:
             text = message.model_dump_json()

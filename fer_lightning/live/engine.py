@@ -19,7 +19,7 @@ from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size
 
 BATCH = 4  # minimum number of frames per call of the model while other frames wait for detection
@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Look:
+class SeenFrame:
     """Result for one frame.
 
     number         number of the frame on its connection
@@ -57,23 +57,25 @@ class Look:
 class Seat:
     """Slot of one connection at the engine. `dropped` counts frames that a newer frame replaced."""
 
-    def __init__(self, engine: "Engine", deliver: Callable[[Look], object]) -> None:
+    def __init__(self, engine: "Engine", deliver: Callable[[SeenFrame], object]) -> None:
         self._engine, self._deliver = engine, deliver
-        self._waiting: Look | None = None
+        self._waiting: SeenFrame | None = None
         self._at_work = False
         self._era = 0
         self.dropped = 0
 
     def put(self, number: int, data: bytes) -> None:
         """Queue a JPEG. `deliver` is called in another thread, unless a newer frame or `clear` comes first."""
-        self._engine.put(self, Look(number, data, time.perf_counter()))
+        self._engine.put(self, SeenFrame(number, data, time.perf_counter()))
 
     def clear(self) -> None:
         """Drop the waiting frame, and discard the result of the frame in processing."""
         self._engine.clear(self)
 
 
-Job = tuple[Seat, int, Look]  # the number is the era of the frame; `clear` begins a new era and discards older results
+Job = tuple[
+    Seat, int, SeenFrame
+]  # the number is the era of the frame; `clear` begins a new era and discards older results
 
 
 class Engine:
@@ -89,7 +91,7 @@ class Engine:
         self,
         model: FaceModel,
         detectors: Sequence[Detector],
-        rules: Rules,
+        rules: FaceRules,
         *,
         long_side: int = 320,
         most_faces: int = 8,
@@ -122,10 +124,10 @@ class Engine:
         for thread in self._threads:
             thread.join()
 
-    def seat(self, deliver: Callable[[Look], object]) -> Seat:
+    def seat(self, deliver: Callable[[SeenFrame], object]) -> Seat:
         return Seat(self, deliver)
 
-    def put(self, seat: Seat, look: Look) -> None:
+    def put(self, seat: Seat, look: SeenFrame) -> None:
         with self._change:
             if seat._waiting is not None:
                 seat.dropped += 1
@@ -163,7 +165,7 @@ class Engine:
                 self._change.wait()
         return None
 
-    def _find(self, seat: Seat, era: int, look: Look, detector: Detector) -> None:
+    def _find(self, seat: Seat, era: int, look: SeenFrame, detector: Detector) -> None:
         detected = self._detected(look, detector)
         if detected.problem:
             self._finish(seat, era, detected)
@@ -171,7 +173,7 @@ class Engine:
         with self._change:
             self._ready.append((seat, era, detected))
 
-    def _detected(self, look: Look, detector: Detector) -> Look:
+    def _detected(self, look: SeenFrame, detector: Detector) -> SeenFrame:
         begun = time.perf_counter()
         try:
             width, height = frame_size(look.data, **self._caps)
@@ -208,7 +210,7 @@ class Engine:
             recognised = {"probabilities": rows, "seconds": look.seconds | {"recognise": taken}}
             self._finish(seat, era, replace(look, problem=problem, ours=problem is not None, **recognised))
 
-    def _finish(self, seat: Seat, era: int, look: Look) -> None:
+    def _finish(self, seat: Seat, era: int, look: SeenFrame) -> None:
         with self._change:
             seat._at_work = False
             if seat._waiting is not None:

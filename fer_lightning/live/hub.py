@@ -14,7 +14,7 @@ from fer_lightning.labels import COLORS
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.limits import Bucket, Caps
-from fer_lightning.live.session import Session
+from fer_lightning.live.session import PlayerSession
 from fer_lightning.player.state import StateEstimator
 
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ class Hub:
         """Return True if no further connection is accepted now."""
         return len(self.connections) >= self.caps.connections or not self.arrivals.take(now)
 
-    def session(self, hello: protocol.Hello, now: float) -> Session:
+    def session(self, hello: protocol.Hello, now: float) -> PlayerSession:
         metadata = self.metadata
         classes = metadata.classes if metadata else ()
         shares = [sum(row) for row in metadata.confusion] if metadata and metadata.confusion else None
         options = dict(self.difficulty)
         if hello.level is not None:
             options["start"] = hello.level
-        return Session(
+        return PlayerSession(
             classes=classes,
             estimator=StateEstimator(classes or None, class_shares=shares, **self.state),
             controller=Controller(self.policy, adapt=hello.adapt, **options),

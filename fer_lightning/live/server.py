@@ -25,13 +25,13 @@ from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.live import protocol
 from fer_lightning.live.connection import Connection
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Caps
-from fer_lightning.live.source import Source, check_source
+from fer_lightning.live.source import CameraSource, check_source
 from fer_lightning.live.websocket import Http, WebSocket, quiet
 from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import Files
@@ -158,7 +158,7 @@ def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) 
     return Engine(
         recogniser,
         detectors,
-        Rules(**options),
+        FaceRules(**options),
         frame_bytes=caps.frame_bytes,
         frame_side=caps.frame_side,
         **limits,
@@ -298,7 +298,7 @@ async def watch_model(hub: Hub) -> None:
             hub.notify(protocol.Notice(level="info", code="model_replaced", message=words), stands=True)
 
 
-def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> Source:
+def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> CameraSource:
     def show(jpeg: bytes) -> None:
         for connection in tuple(hub.watching):
             connection.show(jpeg)
@@ -317,7 +317,7 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> Source:
         with suppress(RuntimeError):  # a blocked camera may return after the server has ended
             loop.call_soon_threadsafe(call, *arguments)
 
-    return Source(
+    return CameraSource(
         name,
         wanted=lambda: bool(hub.watching),
         show=partial(later, show),

@@ -5,12 +5,12 @@ from typing import Literal
 
 import numpy as np
 
-from fer_lightning.difficulty.controller import Controller, Decision
-from fer_lightning.difficulty.policy import Outcome
+from fer_lightning.difficulty.controller import Controller, LevelChange
+from fer_lightning.difficulty.policy import TaskResult
 from fer_lightning.faces.find import Found
 from fer_lightning.faces.tracks import Track, Tracks
 from fer_lightning.live import protocol
-from fer_lightning.live.engine import Look
+from fer_lightning.live.engine import SeenFrame
 from fer_lightning.player.state import STATES, PlayerState, StateEstimator
 
 WHOSE = "two faces of similar size"
@@ -18,7 +18,7 @@ LEAST_SECONDS = 0.1  # minimum time between two states
 MOST_SECONDS = 1.0  # maximum time between two states
 
 
-class Session:
+class PlayerSession:
     """Session of one player, from the welcome to the end. Each method returns the resulting messages for the client.
 
     classes     classes of the model, in the order of its probabilities; empty without a model
@@ -49,7 +49,7 @@ class Session:
             case protocol.Text():
                 self._estimator.read(now, message.text)
             case protocol.Outcome():
-                self.controller.outcome(Outcome(now, message.correct, message.seconds, message.level))
+                self.controller.outcome(TaskResult(now, message.correct, message.seconds, message.level))
             case protocol.Override():
                 answers.append(self._difficulty(self.controller.override(message.change)))
             case protocol.Adapt():
@@ -59,7 +59,7 @@ class Session:
         self._due = True
         return answers + self.tick(now)
 
-    def look(self, now: float, look: Look, *, dropped: int) -> list[protocol.Message]:
+    def look(self, now: float, look: SeenFrame, *, dropped: int) -> list[protocol.Message]:
         """Return the faces of one frame. `dropped` counts the frames that were never processed so far."""
         rows = np.clip(look.probabilities, 0.0, 1.0)
         doubts = _doubts(look.faces)
@@ -109,10 +109,10 @@ class Session:
             reasons=list(state.reasons),
         )
 
-    def _unchanged(self, reason: str) -> Decision:
-        return Decision(self.controller.level, 0, "player", reason)
+    def _unchanged(self, reason: str) -> LevelChange:
+        return LevelChange(self.controller.level, 0, "player", reason)
 
-    def _difficulty(self, decision: Decision, *, by: Literal["start"] | None = None) -> protocol.Difficulty:
+    def _difficulty(self, decision: LevelChange, *, by: Literal["start"] | None = None) -> protocol.Difficulty:
         return protocol.Difficulty(
             level=decision.level,
             change=decision.change,
@@ -122,7 +122,9 @@ class Session:
             adapt=self.controller.adapt,
         )
 
-    def _face(self, look: Look, found: Found, doubt: str | None, track: Track, row: np.ndarray) -> protocol.FaceSeen:
+    def _face(
+        self, look: SeenFrame, found: Found, doubt: str | None, track: Track, row: np.ndarray
+    ) -> protocol.FaceSeen:
         x, y, width, height = found.face.box
         box = x / look.width, y / look.height, width / look.width, height / look.height
         return protocol.FaceSeen(

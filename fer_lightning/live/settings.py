@@ -9,7 +9,7 @@ from omegaconf import MISSING
 from fer_lightning.faces.settings import DetectorKind
 
 
-class Page(Enum):
+class PageSettings(Enum):
     """Page that the printed address opens."""
 
     live = "live"
@@ -76,7 +76,7 @@ class LiveSettings:
 
     policy: Any = MISSING  # difficulty policy
     model: str | None = MISSING  # exported file
-    page: Page = MISSING  # page that the printed address opens
+    page: PageSettings = MISSING  # page that the printed address opens
     source: str | None = MISSING  # camera or video of the server
     host: str = MISSING  # address at which the server listens
     port: int = MISSING

@@ -19,7 +19,7 @@ USUAL_FPS, MOST_FPS = 30.0, 1000.0  # frame rate of a source with no valid rate;
 IDLE_SECONDS = 0.1  # seconds between two checks for players who have agreed
 
 
-class Source:
+class CameraSource:
     """Camera or video as a context manager. Its thread calls `show`, `lost` and `back`.
 
     name    number of a camera, or a video file, which repeats; UserError if it is neither
@@ -48,7 +48,7 @@ class Source:
         self._troubled = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Source":
+    def __enter__(self) -> "CameraSource":
         self._thread.start()
         return self
 

@@ -67,11 +67,11 @@ def run(cfg: DictConfig) -> None:
 
     from fer_lightning.faces.detector import open_detector
     from fer_lightning.faces.face_model import FaceModel
-    from fer_lightning.faces.quality import Rules
+    from fer_lightning.faces.quality import FaceRules
     from fer_lightning.predict.predict import predict
 
     faces = cfg.faces
-    rules = Rules(min_score=faces.min_score, min_face_px=faces.min_face_px, max_roll_deg=faces.max_roll_deg)
+    rules = FaceRules(min_score=faces.min_score, min_face_px=faces.min_face_px, max_roll_deg=faces.max_roll_deg)
     model = FaceModel(Path(cfg.model), threads=cfg.threads)
     if cfg.threads is not None:
         cv2.setNumThreads(cfg.threads)

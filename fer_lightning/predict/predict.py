@@ -13,7 +13,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces, recipe
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.faces.tracks import Tracks
 from fer_lightning.predict.annotated import Copies
 from fer_lightning.predict.looks import Look, Progress, Source
@@ -31,7 +31,7 @@ def predict(
     source: Path,
     out: Path,
     detector: Detector,
-    rules: Rules,
+    rules: FaceRules,
     annotate: bool = True,
     batch_size: int = 64,
     every: int = 1,
@@ -73,7 +73,7 @@ def predict(
 
 
 def _about(
-    model: FaceModel, source: Path, detector: Detector, rules: Rules, annotate: bool, every: int
+    model: FaceModel, source: Path, detector: Detector, rules: FaceRules, annotate: bool, every: int
 ) -> dict[str, Any]:
     """What the results are of."""
     metadata = model.metadata
@@ -94,7 +94,7 @@ def _about(
     }
 
 
-def _looked_at(looks: Iterable[Look], detector: Detector, rules: Rules) -> Iterator[Waiting]:
+def _looked_at(looks: Iterable[Look], detector: Detector, rules: FaceRules) -> Iterator[Waiting]:
     for look in looks:
         yield look, find_faces(look.pixels, detector, rules, roll=True)
 

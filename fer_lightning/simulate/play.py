@@ -6,7 +6,7 @@ from typing import Any
 
 from fer_lightning.difficulty.chosen import policy
 from fer_lightning.difficulty.controller import Controller
-from fer_lightning.difficulty.policy import Outcome
+from fer_lightning.difficulty.policy import TaskResult
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.state import PlayerState, StateEstimator
 from fer_lightning.simulate.people import People, Person, state_shares, success
@@ -21,7 +21,7 @@ KNOWN = tuple(
 
 
 @dataclass(frozen=True)
-class Arm:
+class PolicyArm:
     """One kind of adaptation.
 
     policy  option of conf/live/policy/
@@ -38,7 +38,7 @@ class Arm:
 
 
 @dataclass
-class Session:
+class PlayedGame:
     """Result of one game; times are in seconds.
 
     flow       time in flow
@@ -61,14 +61,14 @@ class Session:
     by_minute: tuple[int, ...] = ()
 
 
-def play(people: People, person: Person, arm: Arm, model: Recognition | None, minutes: int) -> Session:
+def play(people: People, person: Person, arm: PolicyArm, model: Recognition | None, minutes: int) -> PlayedGame:
     """Play `minutes` of a game, or fewer if the player leaves. The first state is drawn at the first level."""
     controller = Controller(policy(arm.policy))
     sensed = _sensing(people, person, arm, model)
     skill, hazard, now_state, task = person.skill, 0.0, None, 0
     ends = _duration(people, person, 0)
     leaving = (people.leave_frustrated / 60, people.leave_bored / 60, people.leave_engaged / 60)
-    session, by_minute, direction = Session(), [0] * minutes, 0
+    session, by_minute, direction = PlayedGame(), [0] * minutes, 0
     for second in range(60 * minutes):
         if now_state is None or person.draws["turn"][second] < 1 / people.state_seconds:
             now_state = _turned(people, skill - controller.level - person.surplus, person.draws["state"][second])
@@ -86,7 +86,7 @@ def play(people: People, person: Person, arm: Arm, model: Recognition | None, mi
         session.right += state.name == STATES[now_state]
         if second >= ends:
             solved = person.tasks[task][0] < success(people, skill, controller.level)
-            controller.outcome(Outcome(second, solved, people.task_seconds, controller.level))
+            controller.outcome(TaskResult(second, solved, people.task_seconds, controller.level))
             task += 1
             ends = second + _duration(people, person, task)
         decision = controller.update(second, state)
@@ -98,7 +98,9 @@ def play(people: People, person: Person, arm: Arm, model: Recognition | None, mi
     return session
 
 
-def _sensing(people: People, person: Person, arm: Arm, model: Recognition | None) -> Callable[[int, int], PlayerState]:
+def _sensing(
+    people: People, person: Person, arm: PolicyArm, model: Recognition | None
+) -> Callable[[int, int], PlayerState]:
     """Return a function from (second, true state) to the state that the policy receives."""
     if arm.oracle:
         return lambda second, state: KNOWN[state]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.simulate.people import People, person
-from fer_lightning.simulate.play import Arm, Session, play
+from fer_lightning.simulate.play import PlayedGame, PolicyArm, play
 from fer_lightning.simulate.sensors import recognition
 from fer_lightning.statistics.bootstrap import RESAMPLES, interval
 
@@ -63,7 +63,7 @@ class Result:
     by_minute    share of players in flow in each minute
     """
 
-    arm: Arm
+    arm: PolicyArm
     figures: dict[str, Figure]
     differences: dict[str, Figure]
     by_camera: dict[str, Figure]
@@ -71,17 +71,17 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Job:
+class PlayerBatch:
     """A few players who play under every policy, in one process."""
 
     people: People
     confusion: Confusion | None
-    arms: tuple[Arm, ...]
+    arms: tuple[PolicyArm, ...]
     minutes: int
     seed: int
     numbers: range
 
-    def run(self) -> list[list[Session]]:
+    def run(self) -> list[list[PlayedGame]]:
         """Return the sessions of these players, by player and arm."""
         classes, counts = self.confusion or ((), ())
         model = recognition(classes, counts, self.people.mistakes) if self.confusion else None
@@ -92,16 +92,16 @@ class Job:
         return sessions
 
 
-def arms(policies: Mapping[str, dict[str, Any]], *, faces: bool) -> tuple[Arm, ...]:
+def arms(policies: Mapping[str, dict[str, Any]], *, faces: bool) -> tuple[PolicyArm, ...]:
     """Return the arms to compare. `policies` are the options of conf/live/policy/; `faces`: a face model is set."""
     affect = policies["affect"]
-    with_faces = (Arm(SEEING, affect, faces=True, texts=True),) if faces else ()
+    with_faces = (PolicyArm(SEEING, affect, faces=True, texts=True),) if faces else ()
     return (
-        Arm("fixed", policies["fixed"]),
-        Arm(BASELINE, policies[BASELINE]),
+        PolicyArm("fixed", policies["fixed"]),
+        PolicyArm(BASELINE, policies[BASELINE]),
         *with_faces,
-        Arm(BLIND, affect, texts=True),
-        Arm("oracle", affect, oracle=True),
+        PolicyArm(BLIND, affect, texts=True),
+        PolicyArm("oracle", affect, oracle=True),
     )
 
 
@@ -113,7 +113,7 @@ def scenarios(people: People, others: Mapping[str, Mapping[str, float]]) -> dict
 
 def simulate(
     worlds: Mapping[str, People],
-    arms: tuple[Arm, ...],
+    arms: tuple[PolicyArm, ...],
     *,
     confusion: Confusion | None,
     players: int,
@@ -132,7 +132,7 @@ def simulate(
         count = players if index == 0 else max(players // LEAST_SHARE, 1)
         for first in range(0, count, PART):
             numbers = range(first, min(first + PART, count))
-            jobs.append((name, Job(people, confusion, arms, minutes, seed, numbers)))
+            jobs.append((name, PlayerBatch(people, confusion, arms, minutes, seed, numbers)))
     done = _in_processes([job for _, job in jobs], workers, progress)
     results = {}
     for world in worlds:
@@ -142,7 +142,11 @@ def simulate(
 
 
 def summarised(
-    sessions: Sequence[Sequence[Session]], arms: Sequence[Arm], minutes: int, seed: int, resamples: int = RESAMPLES
+    sessions: Sequence[Sequence[PlayedGame]],
+    arms: Sequence[PolicyArm],
+    minutes: int,
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> list[Result]:
     """Return the results of sessions by player and arm."""
     random = np.random.default_rng([seed, 2])
@@ -163,7 +167,7 @@ def summarised(
     ]
 
 
-def _ratios(sessions: Sequence[Session], minutes: int, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Return each metric (R + 1,): for all players, then for each resample; NaN for 0 / 0."""
     found = {}
     for name, (part, whole) in FIGURES.items():
@@ -185,7 +189,9 @@ def _figure(samples: np.ndarray) -> Figure:
     return Figure(float(samples[0]), *interval(samples[1:]))
 
 
-def _in_processes(jobs: Sequence[Job], workers: int, progress: Callable[[int, int], None]) -> list[list[list[Session]]]:
+def _in_processes(
+    jobs: Sequence[PlayerBatch], workers: int, progress: Callable[[int, int], None]
+) -> list[list[list[PlayedGame]]]:
     """Return the results of the jobs, in the same order."""
     total, done = sum(len(job.numbers) for job in jobs), 0
     results: list[Any] = [None] * len(jobs)

@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from fer_lightning.collect.review import decisions
 from fer_lightning.collect.review.agreement import agreement, between, category, cohen_kappa, contingency
-from fer_lightning.collect.review.decisions import Decision
+from fer_lightning.collect.review.decisions import ReviewDecision
 
 LABELS = np.array(["frustration", "boredom", "unsure", "left out"])
 
@@ -86,7 +86,7 @@ def test_rows_of_the_table_are_the_first_look():
     ],
 )
 def test_categories(action, label, expected):
-    assert category(Decision("e", "t", 1, 1, "anna", action, label)) == expected
+    assert category(ReviewDecision("e", "t", 1, 1, "anna", action, label)) == expected
 
 
 def test_only_faces_of_both_passes_count_and_only_what_stands(tmp_path):
@@ -105,8 +105,8 @@ def test_only_faces_of_both_passes_count_and_only_what_stands(tmp_path):
 
 
 def test_who_decided_twice_does_not_agree_with_themselves():
-    first = {face: Decision(f"{face}", "t", face, 1, "anna", "reject", None) for face in (1, 2, 3)}
-    second = {face: Decision(f"{face}", "t", face, 2, "anna", "reject", None) for face in (1, 2)}
-    second[3] = Decision("3", "t", 3, 2, "bob", "unsure", None)
+    first = {face: ReviewDecision(f"{face}", "t", face, 1, "anna", "reject", None) for face in (1, 2, 3)}
+    second = {face: ReviewDecision(f"{face}", "t", face, 2, "anna", "reject", None) for face in (1, 2)}
+    second[3] = ReviewDecision("3", "t", 3, 2, "bob", "unsure", None)
     found = agreement(first, second)
     assert (found.faces, found.observed) == (1, 0)

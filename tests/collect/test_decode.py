@@ -15,7 +15,7 @@ from PIL import Image
 
 from fer_lightning.collect.images import decoding_process
 from fer_lightning.collect.images.decode import Decoder, NotAnImage
-from fer_lightning.collect.images.decoding_process import MAX_PIXELS, MEMORY, Reason
+from fer_lightning.collect.images.decoding_process import MAX_PIXELS, MEMORY, DecodeReason
 from fer_lightning.errors import UserError
 
 SOON = 10.0
@@ -132,22 +132,22 @@ def test_the_first_of_several_pictures_in_a_jpeg_is_taken(decoder):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/html.jpg", Reason.NOT_AN_IMAGE),
-        ("/svg.jpg", Reason.NOT_AN_IMAGE),
-        ("/eps.jpg", Reason.NOT_AN_IMAGE),
-        ("/bmp.jpg", Reason.NOT_AN_IMAGE),
-        ("/tiff.jpg", Reason.NOT_AN_IMAGE),
-        ("/moving.gif", Reason.NOT_AN_IMAGE),
-        ("/moving.png", Reason.ANIMATED),
-        ("/moving.webp", Reason.ANIMATED),
-        ("/cut.jpg", Reason.TRUNCATED),
-        ("/cut.png", Reason.TRUNCATED),
-        ("/cut.webp", Reason.TRUNCATED),
-        ("/noise.jpg", Reason.UNREADABLE),
-        ("/pixel-bomb.png", Reason.TOO_MANY_PIXELS),
-        ("/pixel-claim.png", Reason.TOO_MANY_PIXELS),
-        ("/wide.png", Reason.TOO_MANY_PIXELS),
-        ("/icon.png", Reason.TOO_SMALL),
+        ("/html.jpg", DecodeReason.NOT_AN_IMAGE),
+        ("/svg.jpg", DecodeReason.NOT_AN_IMAGE),
+        ("/eps.jpg", DecodeReason.NOT_AN_IMAGE),
+        ("/bmp.jpg", DecodeReason.NOT_AN_IMAGE),
+        ("/tiff.jpg", DecodeReason.NOT_AN_IMAGE),
+        ("/moving.gif", DecodeReason.NOT_AN_IMAGE),
+        ("/moving.png", DecodeReason.ANIMATED),
+        ("/moving.webp", DecodeReason.ANIMATED),
+        ("/cut.jpg", DecodeReason.TRUNCATED),
+        ("/cut.png", DecodeReason.TRUNCATED),
+        ("/cut.webp", DecodeReason.TRUNCATED),
+        ("/noise.jpg", DecodeReason.UNREADABLE),
+        ("/pixel-bomb.png", DecodeReason.TOO_MANY_PIXELS),
+        ("/pixel-claim.png", DecodeReason.TOO_MANY_PIXELS),
+        ("/wide.png", DecodeReason.TOO_MANY_PIXELS),
+        ("/icon.png", DecodeReason.TOO_SMALL),
     ],
 )
 def test_each_attack_has_its_reason(path, reason, decoder):
@@ -172,13 +172,13 @@ def test_the_cap_on_pixels_is_met_to_the_row(more, decoder):
     width, height = 8000, MAX_PIXELS // 8000 + more
     data = png_header(width, height, data=zlib.compress(bytes((width // 8 + 1) * height)))
     if more:
-        assert refusal(decoder, data).reason is Reason.TOO_MANY_PIXELS
+        assert refusal(decoder, data).reason is DecodeReason.TOO_MANY_PIXELS
     else:
         assert decoder.decode(data).pixels.shape == (800, 1280)
 
 
 def test_what_would_be_too_thin_to_hold_a_face_is_too_small(decoder):
-    assert refusal(decoder, encoded(Image.new("L", (4000, 145)), "PNG")).reason is Reason.TOO_SMALL
+    assert refusal(decoder, encoded(Image.new("L", (4000, 145)), "PNG")).reason is DecodeReason.TOO_SMALL
 
 
 def _webp_claim(width: int, height: int) -> bytes:
@@ -193,7 +193,7 @@ def _jpeg_claim(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("data", [_webp_claim(16_000, 16_000), _jpeg_claim(65_000, 65_000)])
 def test_a_header_that_claims_more_than_there_is_takes_no_memory(data, decoder):
-    assert refusal(decoder, data).reason in (Reason.TOO_MANY_PIXELS, Reason.UNREADABLE)
+    assert refusal(decoder, data).reason in (DecodeReason.TOO_MANY_PIXELS, DecodeReason.UNREADABLE)
     assert _peak(decoder) < 400 << 20
 
 
@@ -214,7 +214,7 @@ def test_damaged_pictures_end_in_a_picture_or_a_reason(seed, decoder):
             assert decoder.decode(bytes(data)).pixels.size
         except NotAnImage as refused:
             reasons.add(refused.reason)
-    assert reasons.isdisjoint({Reason.DECODER_DIED, Reason.TOO_SLOW})
+    assert reasons.isdisjoint({DecodeReason.DECODER_DIED, DecodeReason.TOO_SLOW})
     assert decoder.decode(encoded(drawn(1))).pixels.shape == (480, 640, 3)
 
 
@@ -257,7 +257,7 @@ def test_it_has_a_picture_take_no_more_memory_than_it_may():
         decoder.decode(encoded(drawn(1)))
         resource.prlimit(decoder._process.pid, resource.RLIMIT_AS, (150 << 20, 150 << 20))
         large = encoded(Image.new("RGB", (8000, 5000)), "PNG")
-        assert refusal(decoder, large).reason is Reason.TOO_MUCH_MEMORY
+        assert refusal(decoder, large).reason is DecodeReason.TOO_MUCH_MEMORY
         assert decoder.decode(encoded(drawn(1))).pixels.shape == (480, 640, 3)
 
 
@@ -267,7 +267,7 @@ def test_a_picture_that_takes_too_long_is_given_up():
         os.kill(first.pid, signal.SIGSTOP)
         began = time.monotonic()
         refused = refusal(decoder, encoded(drawn(1)))
-        assert refused.reason is Reason.TOO_SLOW
+        assert refused.reason is DecodeReason.TOO_SLOW
         assert not refused.final
         assert time.monotonic() - began < SOON
         assert first.returncode == -signal.SIGKILL
@@ -285,14 +285,14 @@ def test_a_process_that_has_worked_too_long_is_ended_by_the_system(monkeypatch, 
     script.write_text(text)
     monkeypatch.setattr(decoding_process, "__file__", str(script))
     with Decoder() as decoder:
-        assert refusal(decoder, encoded(drawn(1))).reason is Reason.TOO_SLOW
+        assert refusal(decoder, encoded(drawn(1))).reason is DecodeReason.TOO_SLOW
 
 
 def test_a_process_that_dies_takes_one_picture_with_it():
     with Decoder() as decoder:
         os.kill(decoder._process.pid, signal.SIGKILL)
         refused = refusal(decoder, encoded(drawn(1)))
-        assert refused.reason is Reason.DECODER_DIED
+        assert refused.reason is DecodeReason.DECODER_DIED
         assert not refused.final
         assert decoder.decode(encoded(drawn(1))).pixels.shape == (480, 640, 3)
 
@@ -329,7 +329,7 @@ def test_a_process_that_was_taken_over_is_not_believed(answer, monkeypatch, tmp_
     script.write_text(f"import sys\nsys.stdout.buffer.write(b'ready' + {answer!r})\n")
     monkeypatch.setattr(decoding_process, "__file__", str(script))
     with Decoder() as decoder:
-        assert refusal(decoder, encoded(drawn(1))).reason is Reason.DECODER_DIED
+        assert refusal(decoder, encoded(drawn(1))).reason is DecodeReason.DECODER_DIED
 
 
 def test_a_process_that_does_not_start_is_no_fault_of_the_pictures(monkeypatch, tmp_path, capfd):
@@ -366,8 +366,8 @@ def test_closing_it_gives_up_what_is_under_way():
         time.sleep(0.2)
     thread.join(SOON)
     assert not thread.is_alive()
-    assert refused[0].reason is Reason.DECODER_DIED
-    assert refusal(decoder, encoded(drawn(1))).reason is Reason.DECODER_DIED
+    assert refused[0].reason is DecodeReason.DECODER_DIED
+    assert refusal(decoder, encoded(drawn(1))).reason is DecodeReason.DECODER_DIED
 
 
 def test_it_ends_with_its_parent():
@@ -383,4 +383,4 @@ def test_the_pixels_of_a_form_that_pillow_may_not_open_are_never_read(decoder):
     file = io.BytesIO()
     drawn(1, 64, 64).save(file, "EPS")
     refused = refusal(decoder, b"\xff\xd8\xff" + file.getvalue())
-    assert refused.reason is Reason.UNREADABLE
+    assert refused.reason is DecodeReason.UNREADABLE

@@ -31,10 +31,10 @@ from fer_lightning.data.store import open_store
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face, recipe
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.files import write_atomically
 
-RULES = Rules()
+RULES = FaceRules()
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_pictures_without_a_face_to_take_keep_the_reason(collection):
         assert row["reason"] == reason
         assert (row["crop"] is None) == (row["crop_box"] is None) == (reason is not None)
         assert (row["box"] is None) == (reason == "no face")
-    tilted = detect(collection, detector=FakeDetector(roll_deg=-80.0), rules=Rules(max_roll_deg=30))
+    tilted = detect(collection, detector=FakeDetector(roll_deg=-80.0), rules=FaceRules(max_roll_deg=30))
     assert tilted.refused["tilted"] == 1
     assert face_of(collection, images[None])["roll_deg"] == -80
 
@@ -120,7 +120,7 @@ def test_a_second_call_looks_at_new_pictures_alone_and_changed_rules_at_all(coll
     assert detect(collection, detector=seen, rules=RULES).faces == 1
     assert detect(collection, detector=seen, rules=RULES).faces == 0
     assert seen.seen == 41
-    detect(collection, detector=seen, rules=Rules(min_score=0.9))
+    detect(collection, detector=seen, rules=FaceRules(min_score=0.9))
     assert seen.seen == 82
     assert collection.value("SELECT count(DISTINCT rules) FROM face") == 2
 
@@ -128,7 +128,7 @@ def test_a_second_call_looks_at_new_pictures_alone_and_changed_rules_at_all(coll
 def test_rules_that_come_back_count_again_and_decided_faces_stay(collection):
     for seed in range(3):
         store(collection, drawn_picture(seed))
-    looser, stricter = Rules(min_score=0.5), Rules(min_score=0.9)
+    looser, stricter = FaceRules(min_score=0.5), FaceRules(min_score=0.9)
     for rules in (looser, stricter, looser):
         detect(collection, detector=FakeDetector(), rules=rules)
         assert collection.value("SELECT count(*) FROM current_face WHERE rules = ?", recipe(FakeDetector(), rules)) > 0

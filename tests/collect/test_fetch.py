@@ -31,7 +31,7 @@ from collect_server import (
 from disks import small_disk
 from PIL import Image, JpegImagePlugin
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.images.hashes import as_hash, both_hashes
 from fer_lightning.collect.steps import fetch as fetch_module
 from fer_lightning.collect.steps.fetch import OFFLINE_AFTER, FetchResult, fetch
@@ -91,9 +91,9 @@ EXPECTED = dict.fromkeys(GOOD, STORED) | {
 }
 
 
-def client(**options) -> Client:
+def client(**options) -> ImageClient:
     usual = {"user_agent": "fer_lightning/0.1 (someone@example.org)", "allow_loopback": True, "deadline": 20}
-    return Client(**usual | {"requests_per_second": 1e9, "sleep": lambda seconds: None} | options)
+    return ImageClient(**usual | {"requests_per_second": 1e9, "sleep": lambda seconds: None} | options)
 
 
 def run(collection, **options) -> FetchResult:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lightning.collect.steps.dedupe import dedupe
-from fer_lightning.collect.steps.merge import Outcome, merge, most_wanted, settle
+from fer_lightning.collect.steps.merge import MergeVerdict, merge, most_wanted, settle
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.labels import USAGES
 
@@ -41,13 +41,13 @@ ACCEPT, OTHER = ("accept", "frustration"), ("accept", "boredom")
 @pytest.mark.parametrize(
     ("opinions", "outcome"),
     [
-        ([ACCEPT], Outcome("accepted", "frustration")),
-        ([ACCEPT, ACCEPT], Outcome("accepted", "frustration")),
-        ([ACCEPT, OTHER], Outcome("open", reason="disputed")),
-        ([ACCEPT, ("unsure", None)], Outcome("open", reason="unsure")),
-        ([ACCEPT, ("reject", None)], Outcome("rejected", reason="rejected")),
-        ([("unsure", None), ("minor", None), ACCEPT], Outcome("rejected", reason="apparent minor")),
-        ([("duplicate", None)], Outcome("rejected", reason="duplicate")),
+        ([ACCEPT], MergeVerdict("accepted", "frustration")),
+        ([ACCEPT, ACCEPT], MergeVerdict("accepted", "frustration")),
+        ([ACCEPT, OTHER], MergeVerdict("open", reason="disputed")),
+        ([ACCEPT, ("unsure", None)], MergeVerdict("open", reason="unsure")),
+        ([ACCEPT, ("reject", None)], MergeVerdict("rejected", reason="rejected")),
+        ([("unsure", None), ("minor", None), ACCEPT], MergeVerdict("rejected", reason="apparent minor")),
+        ([("duplicate", None)], MergeVerdict("rejected", reason="duplicate")),
     ],
 )
 def test_caution_wins(opinions, outcome):

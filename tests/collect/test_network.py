@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from collect_server import ImageHost, in_turn, redirect, send, status
 
-from fer_lightning.collect.http.client import Client, Reason, Refused, Stopped, opt_out
+from fer_lightning.collect.http.client import HttpReason, ImageClient, Refused, Stopped, opt_out
 from fer_lightning.errors import UserError
 
 OURS = ("127.0.0.1",)
@@ -30,9 +30,9 @@ class Sleeps(list):
         self.append(seconds)
 
 
-def client(**options) -> Client:
+def client(**options) -> ImageClient:
     usual = {"user_agent": AGENT, "allow_loopback": True, "requests_per_second": 1e9, "sleep": Sleeps()}
-    return Client(**usual | options)
+    return ImageClient(**usual | options)
 
 
 def refusal(getter, url, hosts=OURS) -> Refused:
@@ -115,7 +115,7 @@ def trusted(certificate, monkeypatch):
 def test_no_request_goes_to_an_address_that_is_not_public(host):
     url = f"http://{host}/secret.jpg"
     refused = refusal(client(allow_loopback=False), url, hosts=(urlsplit(url).hostname,))
-    assert refused.reason is Reason.PRIVATE_ADDRESS
+    assert refused.reason is HttpReason.PRIVATE_ADDRESS
     assert refused.final
 
 
@@ -125,8 +125,8 @@ def test_loopback_alone_is_opened_for_tests(allow_loopback, image_host):
     if allow_loopback:
         assert getter.get_bytes(image_host.url("/good/1.jpg"), hosts=OURS).data.startswith(b"\xff\xd8\xff")
     else:
-        assert refusal(getter, image_host.url("/good/1.jpg")).reason is Reason.PRIVATE_ADDRESS
-    assert refusal(getter, "http://10.0.0.1/1.jpg", hosts=None).reason is Reason.PRIVATE_ADDRESS
+        assert refusal(getter, image_host.url("/good/1.jpg")).reason is HttpReason.PRIVATE_ADDRESS
+    assert refusal(getter, "http://10.0.0.1/1.jpg", hosts=None).reason is HttpReason.PRIVATE_ADDRESS
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_loopback_alone_is_opened_for_tests(allow_loopback, image_host):
 )
 def test_what_is_no_address_of_a_picture_is_refused_unasked(url, no_lookup):
     refused = refusal(client(), url, hosts=("pictures.example",))
-    assert refused.reason is Reason.BAD_ADDRESS
+    assert refused.reason is HttpReason.BAD_ADDRESS
     assert "word" not in str(refused)
 
 
@@ -157,13 +157,13 @@ def test_only_the_standard_ports(monkeypatch):
     public = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 6379))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: public)
     refused = refusal(client(), "http://pictures.example:6379/1.jpg", hosts=("pictures.example",))
-    assert refused.reason is Reason.BAD_ADDRESS
+    assert refused.reason is HttpReason.BAD_ADDRESS
     assert "6379" in refused.detail
 
 
 @pytest.mark.parametrize("host", ["elsewhere.example", "pictures.example.elsewhere.example", "pictures.example."])
 def test_hosts_that_a_provider_did_not_name_are_not_looked_up(host, no_lookup):
-    assert refusal(client(), f"https://{host}/1.jpg", ("pictures.example",)).reason is Reason.HOST_NOT_ALLOWED
+    assert refusal(client(), f"https://{host}/1.jpg", ("pictures.example",)).reason is HttpReason.HOST_NOT_ALLOWED
 
 
 @pytest.mark.parametrize("authority", [r"pictures.example\@elsewhere.example", r"elsewhere.example\@pictures.example"])
@@ -183,11 +183,11 @@ def test_the_host_that_is_checked_is_the_host_that_is_asked(authority, monkeypat
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/to-private.jpg", Reason.PRIVATE_ADDRESS),
-        ("/to-metadata.jpg", Reason.PRIVATE_ADDRESS),
-        ("/to-file.jpg", Reason.BAD_ADDRESS),
-        ("/to-port.jpg", Reason.BAD_ADDRESS),
-        ("/in-a-circle.jpg", Reason.TOO_MANY_REDIRECTS),
+        ("/to-private.jpg", HttpReason.PRIVATE_ADDRESS),
+        ("/to-metadata.jpg", HttpReason.PRIVATE_ADDRESS),
+        ("/to-file.jpg", HttpReason.BAD_ADDRESS),
+        ("/to-port.jpg", HttpReason.BAD_ADDRESS),
+        ("/in-a-circle.jpg", HttpReason.TOO_MANY_REDIRECTS),
     ],
 )
 def test_each_redirect_is_checked_like_the_first_address(path, reason, image_host):
@@ -196,7 +196,7 @@ def test_each_redirect_is_checked_like_the_first_address(path, reason, image_hos
 
 def test_a_redirect_leaves_the_list_of_hosts_as_little_as_an_address_does(image_host):
     refused = refusal(client(), image_host.url("/to-elsewhere.jpg"))
-    assert refused.reason is Reason.HOST_NOT_ALLOWED
+    assert refused.reason is HttpReason.HOST_NOT_ALLOWED
     assert "elsewhere.example" in refused.detail
 
 
@@ -206,7 +206,7 @@ def test_three_redirects_are_followed(hops, image_host):
         image_host.add(f"/hop/{hop}", redirect(f"/hop/{hop + 1}" if hop + 1 < hops else "/good/1.jpg"))
     url = image_host.url("/hop/0" if hops else "/good/1.jpg")
     if hops == 4:
-        assert refusal(client(), url).reason is Reason.TOO_MANY_REDIRECTS
+        assert refusal(client(), url).reason is HttpReason.TOO_MANY_REDIRECTS
     else:
         assert client().get_bytes(url, hosts=OURS).final_url == image_host.url("/good/1.jpg")
 
@@ -226,7 +226,7 @@ def test_a_name_that_changes_its_address_is_resolved_once(image_host, monkeypatc
     url = f"http://changing.example:{image_host.port}/good/1.jpg"
     assert client().get_bytes(url, hosts=("changing.example",)).status == 200
     assert image_host.requests[0].headers["host"] == f"changing.example:{image_host.port}"
-    assert refusal(client(), url, ("changing.example",)).reason is Reason.PRIVATE_ADDRESS
+    assert refusal(client(), url, ("changing.example",)).reason is HttpReason.PRIVATE_ADDRESS
     assert next(answers) == "10.0.0.1"  # the third is left: one look-up for each request
     assert len(image_host.requests) == 1
 
@@ -253,13 +253,13 @@ def test_https_goes_to_the_pinned_address_under_the_right_name(secure_host, trus
 
 def test_an_untrusted_certificate_is_refused(secure_host):
     refused = refusal(client(), secure_host.url("/good/1.jpg"))
-    assert refused.reason is Reason.CONNECTION_FAILED
+    assert refused.reason is HttpReason.CONNECTION_FAILED
     assert not refused.final
 
 
 def test_no_redirect_leads_out_of_https(secure_host, image_host, trusted):
     secure_host.add("/down.jpg", redirect(image_host.url("/good/1.jpg")))
-    assert refusal(client(), secure_host.url("/down.jpg")).reason is Reason.DOWNGRADED
+    assert refusal(client(), secure_host.url("/down.jpg")).reason is HttpReason.DOWNGRADED
     image_host.add("/up.jpg", redirect(secure_host.url("/good/1.jpg")))
     assert client().get_bytes(image_host.url("/up.jpg"), hosts=OURS).status == 200
     assert "/good/1.jpg" not in image_host.paths()
@@ -272,7 +272,7 @@ def test_no_redirect_leads_out_of_https(secure_host, image_host, trusted):
 def test_the_deadline_ends_whoever_is_slow(path, image_host):
     began = time.monotonic()
     refused = refusal(client(deadline=1), image_host.url(path))
-    assert refused.reason is Reason.TOO_SLOW
+    assert refused.reason is HttpReason.TOO_SLOW
     assert not refused.final
     assert time.monotonic() - began < SOON
 
@@ -283,12 +283,12 @@ def test_the_deadline_holds_over_redirects(image_host):
         redirect("/slowly.jpg")(handler)
 
     image_host.add("/slowly.jpg", slowly)
-    assert refusal(client(deadline=1), image_host.url("/slowly.jpg")).reason is Reason.TOO_SLOW
+    assert refusal(client(deadline=1), image_host.url("/slowly.jpg")).reason is HttpReason.TOO_SLOW
 
 
 def test_the_deadline_holds_for_https(secure_host, trusted):
     began = time.monotonic()
-    assert refusal(client(deadline=1), secure_host.url("/drips-its-head.jpg")).reason is Reason.TOO_SLOW
+    assert refusal(client(deadline=1), secure_host.url("/drips-its-head.jpg")).reason is HttpReason.TOO_SLOW
     assert time.monotonic() - began < SOON
 
 
@@ -311,7 +311,7 @@ def test_the_deadline_holds_for_a_handshake_that_drips(monkeypatch):
         thread.start()
         began = time.monotonic()
         refused = refusal(client(deadline=1), f"https://127.0.0.1:{server.getsockname()[1]}/1.jpg")
-        assert refused.reason in (Reason.TOO_SLOW, Reason.CONNECTION_FAILED)
+        assert refused.reason in (HttpReason.TOO_SLOW, HttpReason.CONNECTION_FAILED)
         assert time.monotonic() - began < SOON
         thread.join(SOON)
         assert not thread.is_alive()
@@ -321,7 +321,7 @@ def test_the_deadline_holds_for_names_that_nobody_resolves(monkeypatch):
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(60))
     began = time.monotonic()
-    assert refusal(client(deadline=1), "http://slow.example/1.jpg", ("slow.example",)).reason is Reason.TOO_SLOW
+    assert refusal(client(deadline=1), "http://slow.example/1.jpg", ("slow.example",)).reason is HttpReason.TOO_SLOW
     assert time.monotonic() - began < SOON
     released.set()
 
@@ -329,21 +329,21 @@ def test_the_deadline_holds_for_names_that_nobody_resolves(monkeypatch):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/endless.jpg", Reason.TOO_LARGE),
-        ("/endless-in-chunks.jpg", Reason.TOO_LARGE),
-        ("/gzip-bomb.jpg", Reason.TOO_LARGE),
-        ("/gzip-in-gzip.jpg", Reason.TOO_LARGE),
-        ("/claims-much.jpg", Reason.TOO_LARGE),
-        ("/sends-too-little.jpg", Reason.TRUNCATED),
-        ("/sends-nothing.jpg", Reason.TRUNCATED),
-        ("/breaks-off.jpg", Reason.TRUNCATED),
-        ("/speaks-no-http.jpg", Reason.CONNECTION_FAILED),
+        ("/endless.jpg", HttpReason.TOO_LARGE),
+        ("/endless-in-chunks.jpg", HttpReason.TOO_LARGE),
+        ("/gzip-bomb.jpg", HttpReason.TOO_LARGE),
+        ("/gzip-in-gzip.jpg", HttpReason.TOO_LARGE),
+        ("/claims-much.jpg", HttpReason.TOO_LARGE),
+        ("/sends-too-little.jpg", HttpReason.TRUNCATED),
+        ("/sends-nothing.jpg", HttpReason.TRUNCATED),
+        ("/breaks-off.jpg", HttpReason.TRUNCATED),
+        ("/speaks-no-http.jpg", HttpReason.CONNECTION_FAILED),
     ],
 )
 def test_what_comes_is_measured(path, reason, image_host):
     refused = refusal(client(), image_host.url(path))
     assert refused.reason is reason
-    assert refused.final is (reason is Reason.TOO_LARGE)
+    assert refused.final is (reason is HttpReason.TOO_LARGE)
 
 
 @pytest.mark.parametrize("extra", [0, 1])
@@ -351,14 +351,14 @@ def test_the_cap_is_met_to_the_byte(extra, image_host):
     image_host.add("/a.jpg", lambda handler: send(handler, bytes(1000 + extra), Content_Length=""))
     getter = client(max_bytes=1000)
     if extra:
-        assert refusal(getter, image_host.url("/a.jpg")).reason is Reason.TOO_LARGE
+        assert refusal(getter, image_host.url("/a.jpg")).reason is HttpReason.TOO_LARGE
     else:
         assert len(getter.get_bytes(image_host.url("/a.jpg"), hosts=OURS).data) == 1000
 
 
 def test_a_body_that_is_not_packed_as_it_says_is_a_bad_answer(image_host):
     image_host.add("/a.jpg", b"\xff\xd8\xff\xe0 no gzip", Content_Encoding="gzip")
-    assert refusal(client(), image_host.url("/a.jpg")).reason is Reason.BAD_ANSWER
+    assert refusal(client(), image_host.url("/a.jpg")).reason is HttpReason.BAD_ANSWER
 
 
 # -- when to ask again
@@ -367,13 +367,13 @@ def test_a_body_that_is_not_packed_as_it_says_is_a_bad_answer(image_host):
 @pytest.mark.parametrize(
     ("code", "reason", "final"),
     [
-        (404, Reason.NOT_FOUND, True),
-        (410, Reason.NOT_FOUND, True),
-        (403, Reason.FORBIDDEN, True),
-        (451, Reason.FORBIDDEN, True),
-        (204, Reason.HTTP_ERROR, True),
-        (304, Reason.HTTP_ERROR, True),
-        (501, Reason.SERVER_ERROR, False),
+        (404, HttpReason.NOT_FOUND, True),
+        (410, HttpReason.NOT_FOUND, True),
+        (403, HttpReason.FORBIDDEN, True),
+        (451, HttpReason.FORBIDDEN, True),
+        (204, HttpReason.HTTP_ERROR, True),
+        (304, HttpReason.HTTP_ERROR, True),
+        (501, HttpReason.SERVER_ERROR, False),
     ],
 )
 def test_what_will_not_change_is_asked_once(code, reason, final, image_host):
@@ -396,7 +396,7 @@ def test_an_overloaded_host_is_asked_again_more_and_more_slowly(code, image_host
 
 def test_it_is_given_up_after_four_requests(image_host):
     refused = refusal(client(), image_host.url("/broken.jpg"))
-    assert refused.reason is Reason.SERVER_ERROR
+    assert refused.reason is HttpReason.SERVER_ERROR
     assert not refused.final
     assert len(image_host.requests) == 4
 
@@ -406,7 +406,7 @@ def test_a_port_where_nobody_listens_is_tried_again():
         port = server.getsockname()[1]
     sleeps = Sleeps()
     refused = refusal(client(sleep=sleeps), f"http://127.0.0.1:{port}/1.jpg")
-    assert refused.reason is Reason.CONNECTION_FAILED
+    assert refused.reason is HttpReason.CONNECTION_FAILED
     assert "refused" in refused.detail
     assert len(sleeps) == 3
 
@@ -435,7 +435,7 @@ def test_a_host_that_wants_to_be_left_alone_for_long_is(image_host):
     getter = client(sleep=sleeps)
     for path in ("/a.jpg", "/good/1.jpg"):
         refused = refusal(getter, image_host.url(path))
-        assert refused.reason is Reason.TOO_MANY_REQUESTS
+        assert refused.reason is HttpReason.TOO_MANY_REQUESTS
         assert not refused.final
         assert 3500 < refused.retry_after <= 3600
     assert image_host.paths() == ["/a.jpg"]
@@ -446,7 +446,7 @@ def test_one_address_is_not_waited_for_long_either(image_host):
     image_host.add("/a.jpg", status(500, Retry_After="3600"))
     sleeps = Sleeps()
     getter = client(sleep=sleeps)
-    assert refusal(getter, image_host.url("/a.jpg")).reason is Reason.SERVER_ERROR
+    assert refusal(getter, image_host.url("/a.jpg")).reason is HttpReason.SERVER_ERROR
     assert getter.get_bytes(image_host.url("/good/1.jpg"), hosts=OURS).status == 200
     assert not sleeps
 
@@ -538,7 +538,7 @@ def test_opt_outs_are_read(tags, directive):
 
 def test_an_opted_out_picture_is_refused_and_its_header_known(image_host):
     refused = refusal(client(), image_host.url("/opted-out.jpg"))
-    assert refused.reason is Reason.OPTED_OUT
+    assert refused.reason is HttpReason.OPTED_OUT
     assert refused.final
     assert refused.headers["x-robots-tag"] == "noai, noimageai"
 
@@ -552,17 +552,17 @@ def test_headers_of_one_name_are_read_one_by_one(image_host):
         handler.wfile.write(b"\xff\xd8\xff")
 
     image_host.add("/a.jpg", answer)
-    assert refusal(client(), image_host.url("/a.jpg")).reason is Reason.OPTED_OUT
+    assert refusal(client(), image_host.url("/a.jpg")).reason is HttpReason.OPTED_OUT
 
 
 def test_robots_txt_is_asked_once_where_no_list_names_the_host(image_host):
     image_host.add("/robots.txt", b"User-agent: fer_lightning\nDisallow: /*1.jpg$", X_Robots_Tag="noindex")
     getter = client()
     refused = refusal(getter, image_host.url("/good/1.jpg"), hosts=None)
-    assert refused.reason is Reason.ROBOTS_TXT
+    assert refused.reason is HttpReason.ROBOTS_TXT
     assert refused.final
     image_host.add("/round.jpg", redirect("/good/1.jpg"))
-    assert refusal(getter, image_host.url("/round.jpg"), hosts=None).reason is Reason.ROBOTS_TXT
+    assert refusal(getter, image_host.url("/round.jpg"), hosts=None).reason is HttpReason.ROBOTS_TXT
     getter.get_bytes(image_host.url("/good/2.jpg"), hosts=None)
     getter.get_bytes(image_host.url("/good/1.jpg"), hosts=OURS)
     assert image_host.paths() == ["/robots.txt", "/round.jpg", "/good/2.jpg", "/good/1.jpg"]
@@ -582,10 +582,10 @@ def test_a_robots_txt_that_cannot_be_had_allows_nothing_for_now(answer, image_ho
     sleeps = Sleeps()
     getter = client(sleep=sleeps)
     first = refusal(getter, image_host.url("/good/1.jpg"), hosts=None)
-    assert first.reason is Reason.ROBOTS_TXT_UNKNOWN
+    assert first.reason is HttpReason.ROBOTS_TXT_UNKNOWN
     assert not first.final
     asked, slept = len(image_host.requests), len(sleeps)
-    assert refusal(getter, image_host.url("/good/2.jpg"), hosts=None).reason is Reason.ROBOTS_TXT_UNKNOWN
+    assert refusal(getter, image_host.url("/good/2.jpg"), hosts=None).reason is HttpReason.ROBOTS_TXT_UNKNOWN
     assert (len(image_host.requests), len(sleeps)) == (asked, slept)
 
 
@@ -618,7 +618,7 @@ def test_a_broken_answer_is_a_bad_answer(body, image_host):
     image_host.add("/api", body)
     with pytest.raises(Refused) as caught:
         ask(client(), image_host.url("/api"))
-    assert caught.value.reason is Reason.BAD_ANSWER
+    assert caught.value.reason is HttpReason.BAD_ANSWER
     assert not caught.value.final
 
 

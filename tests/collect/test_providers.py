@@ -16,14 +16,14 @@ from conftest import ROOT
 from hydra.utils import get_class, instantiate
 from requests.structures import CaseInsensitiveDict
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.commons import Commons
 from fer_lightning.collect.providers.fields import first_link, plain, tags, text, web_url, whole
 from fer_lightning.collect.providers.google import Google
 from fer_lightning.collect.providers.licences import CODES, licence_code, licence_page
 from fer_lightning.collect.providers.local import Local
 from fer_lightning.collect.providers.openverse import Openverse
-from fer_lightning.collect.providers.provider import Page, Provider, Query, SearchFailed
+from fer_lightning.collect.providers.provider import Provider, Query, SearchFailed, SearchPage
 from fer_lightning.config.check import check_node
 from fer_lightning.errors import UserError
 
@@ -40,7 +40,7 @@ def server():
 
 
 def client(agent="fer_lightning/test (me@example.org)"):
-    return Client(user_agent=agent, allow_loopback=True, requests_per_second=10_000, sleep=lambda seconds: None)
+    return ImageClient(user_agent=agent, allow_loopback=True, requests_per_second=10_000, sleep=lambda seconds: None)
 
 
 def openverse(server, **options):
@@ -566,7 +566,7 @@ def test_strange_answers_are_pages_or_failures_and_nothing_else(server, make):
             outcomes.add("failed")
             continue
         outcomes.add("page")
-        assert isinstance(page, Page)
+        assert isinstance(page, SearchPage)
         for found in page.candidates:
             json.dumps(vars(found)).encode()
             assert web_url(found.image_url)

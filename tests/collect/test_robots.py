@@ -1,6 +1,6 @@
 import pytest
 
-from fer_lightning.collect.http.robots import Robots, Rules
+from fer_lightning.collect.http.robots import Robots, RobotsRules
 
 # RFC 9309, 5.1 and 5.2
 SIMPLE = """
@@ -40,7 +40,7 @@ User-Agent: quxbot
     ],
 )
 def test_the_examples_of_the_rfc(agent, path, allowed):
-    assert Rules(SIMPLE, agent).allow(path) is allowed
+    assert RobotsRules(SIMPLE, agent).allow(path) is allowed
 
 
 @pytest.mark.parametrize(
@@ -67,22 +67,22 @@ def test_the_examples_of_the_rfc(agent, path, allowed):
     ],
 )
 def test_one_rule(rules, path, allowed):
-    assert Rules(f"User-agent: *\n{rules}", "bot").allow(path) is allowed
+    assert RobotsRules(f"User-agent: *\n{rules}", "bot").allow(path) is allowed
 
 
 def test_groups_of_one_name_are_one_and_versions_do_not_count():
     groups = ("User-agent: Bot/2.0\nDisallow: /a", "User-agent: *\nDisallow: /", "User-agent: bot\nDisallow: /b")
-    rules = Rules("\n\n".join(groups), "bot")
+    rules = RobotsRules("\n\n".join(groups), "bot")
     assert [rules.allow(path) for path in ("/a", "/b", "/c")] == [False, False, True]
 
 
 def test_rules_before_any_name_are_for_nobody():
-    assert Rules("Disallow: /\nUser-agent: other\nDisallow: /", "bot").allow("/a")
+    assert RobotsRules("Disallow: /\nUser-agent: other\nDisallow: /", "bot").allow("/a")
 
 
 def test_a_hostile_pattern_takes_no_time():
     pattern = "*a" * 100_000
-    assert Rules(f"User-agent: *\nDisallow: {pattern}$", "bot").allow("/" + "a" * 20_000 + "b")
+    assert RobotsRules(f"User-agent: *\nDisallow: {pattern}$", "bot").allow("/" + "a" * 20_000 + "b")
 
 
 def test_each_host_is_asked_once_and_a_failure_stands():

@@ -11,7 +11,7 @@ import pytest
 from collect_provider_server import ENGINE, KEY, LOOPBACK, Fault, ProviderServer, Work
 from collect_rows import add_detected, add_fetch, add_picture, drawn
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.commons import Commons
 from fer_lightning.collect.providers.google import Google
 from fer_lightning.collect.providers.local import Local
@@ -48,7 +48,7 @@ def waits(monkeypatch):
 
 def client():
     agent = "fer_lightning/test (me@example.org)"
-    return Client(user_agent=agent, allow_loopback=True, requests_per_second=10_000, sleep=lambda seconds: None)
+    return ImageClient(user_agent=agent, allow_loopback=True, requests_per_second=10_000, sleep=lambda seconds: None)
 
 
 def openverse(server, **options):

@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 
 from fer_lightning.collect.__main__ import ALONE, CHAIN, config, main
-from fer_lightning.collect.session import Session
+from fer_lightning.collect.session import CollectRun
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.config.messages import options
 
@@ -67,7 +67,7 @@ def test_every_step_has_its_method_and_its_place_in_the_help():
     from fer_lightning.collect import __main__
 
     for step in (*CHAIN, *ALONE):
-        assert callable(getattr(Session, step))
+        assert callable(getattr(CollectRun, step))
         assert f" {step} " in __main__.__doc__
 
 

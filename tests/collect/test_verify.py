@@ -2,7 +2,7 @@ import pytest
 from collect_rows import add_candidate, add_face, add_page, decide, drawn
 from collect_runs import draw_pictures
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.local import Local
 from fer_lightning.collect.steps.dedupe import dedupe
 from fer_lightning.collect.steps.detect import detect
@@ -13,7 +13,7 @@ from fer_lightning.collect.steps.verify import pages_that_are_gone, verify
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import WholePicture
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def test_what_was_lost_is_whole_again_after_the_next_fetch(offered, tmp_path, im
         source = offered(collection, image_host, tmp_path / "folder")
 
         def get():
-            client = Client(user_agent="fer_lightning/test", allow_loopback=True, requests_per_second=1000)
+            client = ImageClient(user_agent="fer_lightning/test", allow_loopback=True, requests_per_second=1000)
             return fetch(collection, client=client, **source)
 
         def look():
-            return detect(collection, detector=WholePicture(), rules=Rules(min_face_px=48))
+            return detect(collection, detector=WholePicture(), rules=FaceRules(min_face_px=48))
 
         get()
         lost, changed, *_ = paths(collection)
@@ -99,7 +99,7 @@ def test_pages_that_are_gone_are_named(collection, image_host):
     for face in (here, gone):
         decide(collection, face)
     merge(collection)
-    client = Client(user_agent="fer_lightning/test", allow_loopback=True, requests_per_second=1000)
+    client = ImageClient(user_agent="fer_lightning/test", allow_loopback=True, requests_per_second=1000)
     assert undecided
     ((image, address),) = pages_that_are_gone(collection, client=client)
     assert address == image_host.url("/nowhere")

@@ -34,7 +34,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces import model_file
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.labels import TAXONOMIES
 
 FER = TAXONOMIES["fer2013"]
@@ -62,7 +62,7 @@ def drawn_folder(root):
 
 
 def photographs(**rules):
-    return Photographs(FakeDetector(), Rules(**rules))
+    return Photographs(FakeDetector(), FaceRules(**rules))
 
 
 def test_each_face_is_cut_out_and_what_is_left_out_is_named(tmp_path):
@@ -70,7 +70,7 @@ def test_each_face_is_cut_out_and_what_is_left_out_is_named(tmp_path):
     assert faces.source == ["test/happy/two.png", "test/sad/c.png", "train/happy/a.png", "train/sad/b.jpg"]
     assert [FER.classes[label] for label in faces.labels] == ["happy", "sad", "happy", "sad"]
     assert faces.usage.tolist() == [2, 2, 0, 0]
-    found = find_face(drawn_picture(1), FakeDetector(), Rules())
+    found = find_face(drawn_picture(1), FakeDetector(), FaceRules())
     assert np.array_equal(faces.pixels[2], found.crop)
     assert faces.form == "class folders of photographs"
     notes = "\n".join(faces.notes)
@@ -162,7 +162,7 @@ def test_a_class_folder_without_any_file_is_refused_among_photographs_too(tmp_pa
 def test_webp_is_a_photograph(tmp_path):
     write(tmp_path, {"happy/a.webp": encoded(drawn_picture(1), "WEBP", lossless=True)})
     faces = read_faces(tmp_path, FER, photographs=photographs())
-    assert np.array_equal(faces.pixels[0], find_face(drawn_picture(1), FakeDetector(), Rules()).crop)
+    assert np.array_equal(faces.pixels[0], find_face(drawn_picture(1), FakeDetector(), FaceRules()).crop)
 
 
 def test_an_odd_file_more_makes_the_store_again(tmp_path):
@@ -254,7 +254,7 @@ def test_make_data_photos_yes_as_a_user_types_it(tmp_path, monkeypatch, capsys):
     assert "yunet-2023mar" in said
     store = open_store(tmp_path / "store")
     faces = dict(zip(store.source, store.pixels, strict=True))
-    assert np.array_equal(faces["happy/upright.png"], find_face(portrait(), open_detector(MODEL), Rules()).crop)
+    assert np.array_equal(faces["happy/upright.png"], find_face(portrait(), open_detector(MODEL), FaceRules()).crop)
     assert len(faces) == 6
     for name, face in faces.items():
         expected = faces["happy/upright.png"][:, :: -1 if "mirrored" in name else 1]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lightning.difficulty.controller import Controller
-from fer_lightning.difficulty.policy import Outcome, Proposal
+from fer_lightning.difficulty.policy import Proposal, TaskResult
 from fer_lightning.player.state import PlayerState
 
 STATE = PlayerState("unknown", 0.0, (1 / 3, 1 / 3, 1 / 3), {"face": 0.0, "text": 0.0}, ())
@@ -39,7 +39,7 @@ def played(controller: Controller, seconds: int, task: int = 5, first: int = 0):
     """Yield (second, decision) of a game in which a task ends every `task` seconds."""
     for now in range(first, first + seconds):
         if now % task == 0:
-            controller.outcome(Outcome(now, True, task, controller.level))
+            controller.outcome(TaskResult(now, True, task, controller.level))
         decision = controller.update(now, STATE)
         if decision:
             yield now, decision
@@ -99,7 +99,7 @@ def test_a_proposal_must_stand():
 def test_tasks_of_another_level_do_not_count():
     controller = Controller(Always(1), cooldown_seconds=0, stand_seconds=0)
     for now in range(10):
-        controller.outcome(Outcome(now, True, 1.0, 7))
+        controller.outcome(TaskResult(now, True, 1.0, 7))
         assert controller.update(now, STATE) is None
     assert list(controller.outcomes) == []
 

@@ -12,7 +12,7 @@ from fer_lightning.difficulty.affect import Affect
 from fer_lightning.difficulty.chosen import policy
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.performance import Performance
-from fer_lightning.difficulty.policy import Outcome
+from fer_lightning.difficulty.policy import TaskResult
 from fer_lightning.errors import UserError
 from fer_lightning.player.state import STATES, PlayerState
 
@@ -29,9 +29,9 @@ def player(probabilities: tuple[float, float, float]) -> PlayerState:
     return PlayerState(name, (3 * most - 1) / 2, probabilities, {"face": 1.0, "text": 0.0}, ())
 
 
-def tasks(results: str, level: int = 3) -> list[Outcome]:
+def tasks(results: str, level: int = 3) -> list[TaskResult]:
     """Return tasks from a string of + (solved) and - (not solved)."""
-    return [Outcome(10.0 * place, letter == "+", 10.0, level) for place, letter in enumerate(results)]
+    return [TaskResult(10.0 * place, letter == "+", 10.0, level) for place, letter in enumerate(results)]
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
@@ -55,7 +55,7 @@ def test_under_constant_input_no_policy_swings(path, results, state):
     for second in range(600):
         task, between = divmod(second, 8)
         if not between:
-            controller.outcome(Outcome(second, results[task % len(results)] == "+", 8.0, controller.level))
+            controller.outcome(TaskResult(second, results[task % len(results)] == "+", 8.0, controller.level))
         decision = controller.update(second, player(state))
         changes += [decision.change] if decision else []
     assert all(one == other for one, other in pairwise(changes))
@@ -107,7 +107,7 @@ def test_affect_is_monotone_in_the_state(results, state, moved):
 @given(st.lists(st.booleans(), max_size=12), st.integers(0, 11))
 def test_performance_is_monotone_in_success(results, place):
     better = [solved or position == place for position, solved in enumerate(results)]
-    both = [[Outcome(0, solved, 5, 3) for solved in each] for each in (results, better)]
+    both = [[TaskResult(0, solved, 5, 3) for solved in each] for each in (results, better)]
     before, after = (Performance().drive(outcomes) for outcomes in both)
     assert after >= before
 

@@ -31,11 +31,11 @@ from fer_lightning.faces.detector import HaarDetector, open_detector
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.find import find_face, find_faces, recipe
 from fer_lightning.faces.model_file import NoModel
-from fer_lightning.faces.quality import Rules, choose
+from fer_lightning.faces.quality import FaceRules, choose
 from fer_lightning.faces.roll import measure_roll
 
-RULES = Rules()
-LENIENT = Rules(min_face_px=48)
+RULES = FaceRules()
+LENIENT = FaceRules(min_face_px=48)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_roll_is_how_far_the_picture_was_turned_clockwise(degrees, change, yunet
 @needs_model
 def test_a_lying_head_is_left_out_and_a_leaning_one_is_not(yunet):
     assert find_face(rotated(portrait(), 90), yunet, RULES).reason == "tilted"
-    assert find_face(rotated(portrait(), 90), yunet, Rules(max_roll_deg=180)).reason is None
+    assert find_face(rotated(portrait(), 90), yunet, FaceRules(max_roll_deg=180)).reason is None
     assert find_face(rotated(portrait(), 35), yunet, RULES).reason is None
 
 
@@ -248,13 +248,13 @@ def test_a_head_may_lean_as_far_as_the_rules_say(roll, reason):
 )
 def test_rules_that_make_no_sense_are_refused(name, value):
     with pytest.raises(UserError, match=rf"{name}={value}: allowed are "):
-        Rules(**{name: value})
+        FaceRules(**{name: value})
 
 
 def test_a_recipe_changes_with_whatever_changes_a_crop(monkeypatch):
     fake = FakeDetector()
     known = {recipe(fake, RULES)}
-    assert recipe(FakeDetector(), Rules()) in known
+    assert recipe(FakeDetector(), FaceRules()) in known
     for change in ({"min_score": 0.7}, {"min_face_px": 80}, {"max_roll_deg": 30}, {"ambiguous_area": 0.5}):
         known.add(recipe(fake, replace(RULES, **change)))
     fake.model_sha256 = "another"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_faces
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.faces.tracks import Tracks, overlap
 
 sides = st.floats(20, 300)
@@ -133,7 +133,7 @@ def test_in_a_video_the_moving_and_covered_face_is_one_and_who_comes_back_is_ano
     for number in range(30):
         share = number / 30
         picture = frame(share)
-        found = find_faces(picture, detector, Rules(), roll=False)
+        found = find_faces(picture, detector, FaceRules(), roll=False)
         now_seen = tracks.update(share * 10, [face.face.box for face in found], np.full((len(found), 7), 1 / 7))
         seen.setdefault(phase(share), set()).update(track.id for track in now_seen)
         if now_seen:

@@ -10,13 +10,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.steps.fetch import fetch
 from fer_lightning.collect.store.collection import Collection
 
 
 def main(root: str, deadline: str) -> None:
-    client = Client(
+    client = ImageClient(
         user_agent="fer_lightning/0.1 (someone@example.org)",
         allow_loopback=True,
         deadline=float(deadline),

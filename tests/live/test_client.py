@@ -18,7 +18,7 @@ from websockets.sync.server import serve
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import protocol
-from fer_lightning.live.client import Client
+from fer_lightning.live.client import GameClient
 
 CLIENT = ("hello", "consent", "text", "outcome", "override", "adapt")
 CLASSES = TAXONOMIES["fer2013"].classes
@@ -29,7 +29,7 @@ def model(tmp_path_factory):
     return drawn_model(tmp_path_factory.mktemp("model") / "face.onnx")
 
 
-def wait(client: Client, kind: type, such=lambda message: True):
+def wait(client: GameClient, kind: type, such=lambda message: True):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         message = client.receive(timeout=1.0)
@@ -41,7 +41,7 @@ def wait(client: Client, kind: type, such=lambda message: True):
 def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
     with (
         LiveServer(model, words=("faces.kind=whole",)) as server,
-        Client(server.address, name="test 1.0", level=6) as client,
+        GameClient(server.address, name="test 1.0", level=6) as client,
     ):
         assert (client.welcome.level, client.welcome.model.accuracy) == (6, 0.7)
         client.override(1)
@@ -71,7 +71,7 @@ def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
     ],
 )
 def test_an_address_of_no_server(address, words):
-    with pytest.raises(UserError, match=words), Client(address, name="test"):
+    with pytest.raises(UserError, match=words), GameClient(address, name="test"):
         pass
 
 
@@ -80,7 +80,7 @@ def test_another_s_token_is_told_from_no_server():
         address = server.address.replace(server.token, "8" * 32)
         with (
             pytest.raises(UserError, match=r"does not accept this token\. Use the address"),
-            Client(address, name="test"),
+            GameClient(address, name="test"),
         ):
             pass
 
@@ -93,7 +93,7 @@ def test_why_a_handshake_is_refused_is_told(status, words):
     with serve(lambda _: None, "127.0.0.1", 0, **refuse) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.socket.getsockname()[1]}/?token=x"
-        with pytest.raises(UserError, match=words), Client(address, name="test"):
+        with pytest.raises(UserError, match=words), GameClient(address, name="test"):
             pass
         server.shutdown()
 
@@ -123,14 +123,14 @@ WELCOME = next(
 def test_what_a_newer_server_says_besides_is_passed_over():
     notice = {"type": "notice", "level": "info", "code": "news", "message": "of a kind that nobody knew"}
     server, address = answering(WELCOME, {"type": "weather"}, WELCOME | {"more": 1}, notice)
-    with server, Client(address, name="test") as client:
+    with server, GameClient(address, name="test") as client:
         assert client.receive(timeout=10).code == "news"
 
 
 def test_why_a_client_is_not_welcome_is_told():
     words = "This server supports version 2 of the protocol."
     server, address = answering({"type": "notice", "level": "error", "code": "protocol", "message": words})
-    with server, pytest.raises(UserError, match=words), Client(address, name="test"):
+    with server, pytest.raises(UserError, match=words), GameClient(address, name="test"):
         pass
 
 

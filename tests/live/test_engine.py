@@ -9,8 +9,8 @@ import pytest
 from live_frames import jpeg
 
 from fer_lightning.faces.detector import WholePicture
-from fer_lightning.faces.quality import Rules
-from fer_lightning.live.engine import Engine, Look, Reduced
+from fer_lightning.faces.quality import FaceRules
+from fer_lightning.live.engine import Engine, Reduced, SeenFrame
 
 PATIENCE = 10.0  # seconds
 CLASSES = ("dark", "bright")
@@ -41,15 +41,15 @@ class Told:
     """Results that a seat received, in order."""
 
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.looks: list[SeenFrame] = []
         self._change = threading.Condition()
 
-    def __call__(self, look: Look) -> None:
+    def __call__(self, look: SeenFrame) -> None:
         with self._change:
             self.looks.append(look)
             self._change.notify_all()
 
-    def wait_for(self, count: int) -> list[Look]:
+    def wait_for(self, count: int) -> list[SeenFrame]:
         with self._change:
             assert self._change.wait_for(lambda: len(self.looks) >= count, PATIENCE), self.numbers
             return list(self.looks)
@@ -65,7 +65,7 @@ def model():
 
 
 def engine(model: Model, threads: int = 1) -> Engine:
-    return Engine(model, [WholePicture() for _ in range(threads)], Rules(min_face_px=48))
+    return Engine(model, [WholePicture() for _ in range(threads)], FaceRules(min_face_px=48))
 
 
 def test_a_frame_is_found_recognised_and_timed(model):
@@ -99,12 +99,12 @@ def test_who_sends_much_does_not_delay_who_sends_little(model):
     order: list[str] = []
     done = threading.Event()
 
-    def greedy_told(look: Look) -> None:
+    def greedy_told(look: SeenFrame) -> None:
         order.append("greedy")
         if not done.is_set():
             greedy.put(look.number + 1, jpeg())
 
-    def modest_told(look: Look) -> None:
+    def modest_told(look: SeenFrame) -> None:
         order.append("modest")
         done.set()
 
@@ -214,7 +214,7 @@ def test_frames_without_a_face_need_no_model(model):
     told = Told()
     nobody = WholePicture()
     nobody.__class__ = type("Nobody", (WholePicture,), {"__call__": lambda self, picture: []})
-    with Engine(model, [nobody], Rules()) as looking:
+    with Engine(model, [nobody], FaceRules()) as looking:
         looking.seat(told).put(1, jpeg())
         look = told.wait_for(1)[0]
     assert (look.faces, look.probabilities.shape, model.calls) == ((), (0, 2), [])
@@ -226,7 +226,7 @@ def test_only_the_largest_faces_are_kept(model):
             return super().__call__(picture) * 20
 
     told = Told()
-    with Engine(model, [Crowd()], Rules(), most_faces=3) as looking:
+    with Engine(model, [Crowd()], FaceRules(), most_faces=3) as looking:
         looking.seat(told).put(1, jpeg())
         assert len(told.wait_for(1)[0].faces) == 3
 

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from fer_lightning.difficulty.fixed import Fixed
 from fer_lightning.errors import UserError
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live.__main__ import run
 from fer_lightning.live.engine import Engine
@@ -527,7 +527,7 @@ def test_nothing_of_it_needs_torch():
 def test_a_model_that_learnt_from_drawn_faces_says_so(tmp_path):
     for name in ("synthetic", "fer2013"):
         file = drawn_model(tmp_path / f"{name}.onnx", data=drawn_metadata().data | {"name": name})
-        hub = Hub(Engine(FaceModel(file), [], Rules()), Caps(), "client", Fixed(), "fixed")
+        hub = Hub(Engine(FaceModel(file), [], FaceRules()), Caps(), "client", Fixed(), "fixed")
         words = introduction(hub, "127.0.0.1", "http://127.0.0.1:1/?token=x", "live")
         assert ("faces drawn by a program" in words) == (name == "synthetic")
         assert "of the browser's camera" in words

@@ -14,22 +14,22 @@ from fer_lightning.faces.find import Found
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import protocol
 from fer_lightning.live.connection import Outbox
-from fer_lightning.live.engine import Look
+from fer_lightning.live.engine import SeenFrame
 from fer_lightning.live.hub import model_words
 from fer_lightning.live.limits import Bucket, Busyness
-from fer_lightning.live.session import WHOSE, Session
+from fer_lightning.live.session import WHOSE, PlayerSession
 from fer_lightning.player.state import StateEstimator
 
 CLASSES = TAXONOMIES["fer2013"].classes
 SECONDS = {"waiting": 0.001, "decode": 0.002, "detect": 0.003, "recognise": 0.004}
 
 
-def session(policy=None, **options) -> Session:
+def session(policy=None, **options) -> PlayerSession:
     controller = Controller(policy or Fixed(), **options)
-    return Session(classes=CLASSES, estimator=StateEstimator(CLASSES), controller=controller, now=0.0)
+    return PlayerSession(classes=CLASSES, estimator=StateEstimator(CLASSES), controller=controller, now=0.0)
 
 
-def look(now: float, *labels: str, sides=None, reasons=None, ambiguous=False) -> Look:
+def look(now: float, *labels: str, sides=None, reasons=None, ambiguous=False) -> SeenFrame:
     """Faces next to each other, each with a certain label."""
     found, rows = [], []
     for place, label in enumerate(labels):
@@ -39,10 +39,10 @@ def look(now: float, *labels: str, sides=None, reasons=None, ambiguous=False) ->
         found.append(Found(face, reason, ambiguous, len(labels)))
         rows.append(np.eye(len(CLASSES), dtype=np.float32)[CLASSES.index(label)] * 1.0000001)
     probabilities = np.array(rows, np.float32).reshape(len(rows), len(CLASSES))
-    return Look(1, b"", now - 0.02, 640, 480, tuple(found), probabilities, None, SECONDS)
+    return SeenFrame(1, b"", now - 0.02, 640, 480, tuple(found), probabilities, None, SECONDS)
 
 
-def watched(player: Session, seconds: float, *labels: str, **options) -> list[protocol.Message]:
+def watched(player: PlayerSession, seconds: float, *labels: str, **options) -> list[protocol.Message]:
     """Messages for frames at 5 frames/s."""
     said = []
     for now in np.arange(0.2, seconds, 0.2):

@@ -16,7 +16,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.detector import WholePicture
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.predict import predict as predict_module
 from fer_lightning.predict.predict import predict
@@ -36,7 +36,7 @@ def folder(tmp_path) -> Path:
 def predicted(model, source, **options):
     """The summary, and the rows of predictions.csv, which are those of predictions.jsonl."""
     out = options.pop("out", source.parent / "out")
-    options = {"detector": FakeDetector(), "rules": Rules()} | options
+    options = {"detector": FakeDetector(), "rules": FaceRules()} | options
     summary = predict(model=model, source=source, out=out, **options)
     with open(out / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -131,7 +131,7 @@ def test_faces_in_doubt_are_told_with_the_reason_and_counted(model, folder):
     put(folder / "one.png", drawn_picture(0))
     for options, doubt in (
         ({}, ""),
-        ({"rules": Rules(min_face_px=150)}, "too small"),
+        ({"rules": FaceRules(min_face_px=150)}, "too small"),
         ({"detector": FakeDetector(roll_deg=60)}, "tilted"),
     ):
         summary, (row,) = predicted(model, folder, **options)
@@ -278,7 +278,7 @@ def test_the_same_command_replaces_and_other_results_are_left_alone(model, folde
     for change, words in (({"model": other}, "another model"), ({"source": folder / "b.png"}, "another input")):
         options = {"model": model, "source": folder, "out": tmp_path / "out"} | change
         with pytest.raises(UserError, match=rf"out=.*holds the results of {words}.*name another folder with out="):
-            predict(**options, detector=FakeDetector(), rules=Rules())
+            predict(**options, detector=FakeDetector(), rules=FaceRules())
     assert (tmp_path / "out" / "predictions.csv").read_bytes() == before
 
 

@@ -9,16 +9,16 @@ from face_models import drawn_metadata
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.text import reader
 from fer_lightning.simulate.people import People, person, state_shares, success
-from fer_lightning.simulate.play import Arm, play
+from fer_lightning.simulate.play import PolicyArm, play
 from fer_lightning.simulate.sensors import Camera, recognition, texts, written
 
 ASSUMED = yaml.safe_load((ROOT / "conf" / "live" / "simulate.yaml").read_text())["people"]
 POLICIES = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "live" / "policy").glob("*.yaml")}
 DRAWN = drawn_metadata()
 MODEL = recognition(DRAWN.classes, DRAWN.confusion)
-FIXED, PERFORMANCE = Arm("fixed", POLICIES["fixed"]), Arm("performance", POLICIES["performance"])
-AFFECT = Arm("affect", POLICIES["affect"], faces=True, texts=True)
-ORACLE = Arm("oracle", POLICIES["affect"], oracle=True)
+FIXED, PERFORMANCE = PolicyArm("fixed", POLICIES["fixed"]), PolicyArm("performance", POLICIES["performance"])
+AFFECT = PolicyArm("affect", POLICIES["affect"], faces=True, texts=True)
+ORACLE = PolicyArm("oracle", POLICIES["affect"], oracle=True)
 
 
 def people(**changes: float) -> People:

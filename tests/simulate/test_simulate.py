@@ -20,11 +20,11 @@ from fer_lightning.errors import UserError
 from fer_lightning.simulate import __main__ as command
 from fer_lightning.simulate import report
 from fer_lightning.simulate.people import People
-from fer_lightning.simulate.play import Arm, Session
+from fer_lightning.simulate.play import PlayedGame, PolicyArm
 from fer_lightning.simulate.study import Figure, arms, scenarios, simulate, summarised
 
 TINY = ("players=4", "minutes=2", "sensitivity=false")  # too few for a verdict
-ARMS = (Arm("performance", {}), Arm("affect", {}, faces=True))
+ARMS = (PolicyArm("performance", {}), PolicyArm("affect", {}, faces=True))
 
 
 def simulated(*words: str) -> subprocess.CompletedProcess:
@@ -135,7 +135,7 @@ def test_what_cannot_be_meant_is_refused_in_words(word, message):
 def test_intervals_hold_the_mean_and_the_baseline_differs_from_itself_by_nothing():
     random = np.random.default_rng(0)
     sessions = [
-        [Session(flow=flow, played=120, left=bool(flow % 2), reversals=1, by_minute=(flow // 2, flow // 2))] * 2
+        [PlayedGame(flow=flow, played=120, left=bool(flow % 2), reversals=1, by_minute=(flow // 2, flow // 2))] * 2
         for flow in random.integers(0, 120, 50).tolist()
     ]
     baseline, affect = summarised(sessions, ARMS, 2, 0)
@@ -161,7 +161,7 @@ def test_intervals_hold_the_mean_and_the_baseline_differs_from_itself_by_nothing
     ],
 )
 def test_a_verdict_follows_from_the_interval(figure, words):
-    found = summarised([[Session(played=60, by_minute=(0,))] * 2] * 3, ARMS, 1, 0)
+    found = summarised([[PlayedGame(played=60, by_minute=(0,))] * 2] * 3, ARMS, 1, 0)
     found[1].differences["flow"] = figure
     assert report.verdicts({"as assumed": found}, 1000)[0].endswith(words)
 

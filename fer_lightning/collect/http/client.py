@@ -51,7 +51,7 @@ _AGENT = re.compile(r"([\w.*-]+)\s*:\s*(.*)")
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
-class Reason(StrEnum):
+class HttpReason(StrEnum):
     """Reasons why a request failed."""
 
     BAD_ADDRESS = "bad address"  # not http(s), with a user name, with another port, or not a valid URL
@@ -77,17 +77,17 @@ class Reason(StrEnum):
 # Permanent reasons; all other reasons may be temporary.
 FINAL = frozenset(
     {
-        Reason.BAD_ADDRESS,
-        Reason.HOST_NOT_ALLOWED,
-        Reason.PRIVATE_ADDRESS,
-        Reason.DOWNGRADED,
-        Reason.TOO_MANY_REDIRECTS,
-        Reason.OPTED_OUT,
-        Reason.ROBOTS_TXT,
-        Reason.TOO_LARGE,
-        Reason.NOT_FOUND,
-        Reason.FORBIDDEN,
-        Reason.HTTP_ERROR,
+        HttpReason.BAD_ADDRESS,
+        HttpReason.HOST_NOT_ALLOWED,
+        HttpReason.PRIVATE_ADDRESS,
+        HttpReason.DOWNGRADED,
+        HttpReason.TOO_MANY_REDIRECTS,
+        HttpReason.OPTED_OUT,
+        HttpReason.ROBOTS_TXT,
+        HttpReason.TOO_LARGE,
+        HttpReason.NOT_FOUND,
+        HttpReason.FORBIDDEN,
+        HttpReason.HTTP_ERROR,
     }
 )
 
@@ -101,7 +101,7 @@ class Refused(Exception):
     retry_after           seconds that the host asked to wait before the next request
     """
 
-    reason: Reason
+    reason: HttpReason
     detail: str
     host: str = ""
     http_status: int | None = None
@@ -145,7 +145,7 @@ class _Request:
     ask_robots: bool = False
 
 
-class Client:
+class ImageClient:
     """HTTP client that threads may share. `stop()` ends all requests; the client cannot be used afterwards.
 
     user_agent            name/version (contact) ...; robots.txt rules apply to the name before the slash
@@ -218,7 +218,7 @@ class Client:
         except (ValueError, RecursionError):
             host = _host(fetched.final_url)
             raise Refused(
-                Reason.BAD_ANSWER, f"{host}: the answer is not valid JSON", host, 200, fetched.headers
+                HttpReason.BAD_ANSWER, f"{host}: the answer is not valid JSON", host, 200, fetched.headers
             ) from None
         return data, fetched.headers, hashlib.sha256(fetched.data).hexdigest()
 
@@ -247,16 +247,16 @@ class Client:
         except Refused as refused:
             if 400 <= (refused.http_status or 0) < 500 and refused.http_status != 429:
                 return ""
-            if refused.reason in (Reason.PRIVATE_ADDRESS, Reason.BAD_ADDRESS):
+            if refused.reason in (HttpReason.PRIVATE_ADDRESS, HttpReason.BAD_ADDRESS):
                 raise
-            raise Refused(Reason.ROBOTS_TXT_UNKNOWN, str(refused), refused.host) from None
+            raise Refused(HttpReason.ROBOTS_TXT_UNKNOWN, str(refused), refused.host) from None
 
     def _get(self, wanted: _Request) -> Fetched:
         for attempt in range(1, self._attempts):
             try:
                 return self._follow(wanted)
             except Refused as refused:
-                if refused.reason is not Reason.CONNECTION_FAILED and refused.http_status not in RETRIED:
+                if refused.reason is not HttpReason.CONNECTION_FAILED and refused.http_status not in RETRIED:
                     raise
                 wait = 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
                 wait = wait if refused.retry_after is None else refused.retry_after
@@ -288,7 +288,7 @@ class Client:
             origin = origin or host
             if _host(url) != origin:
                 headers = {name: headers[name] for name in headers if name.lower() not in SECRET_HEADERS}
-        raise Refused(Reason.TOO_MANY_REDIRECTS, f"{origin}: more than {self._max_redirects}", host)
+        raise Refused(HttpReason.TOO_MANY_REDIRECTS, f"{origin}: more than {self._max_redirects}", host)
 
     def _check(self, url: str, wanted: _Request, secure: bool) -> None:
         """Raise Refused for a URL that is not allowed, before its host name is resolved.
@@ -299,13 +299,13 @@ class Client:
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
             detail = f"{parts.scheme}://{host}: only http and https URLs without a user name are allowed"
-            raise Refused(Reason.BAD_ADDRESS, detail, host)
+            raise Refused(HttpReason.BAD_ADDRESS, detail, host)
         if secure and parts.scheme == "http":
-            raise Refused(Reason.DOWNGRADED, f"a redirect from https to http://{host}", host)
+            raise Refused(HttpReason.DOWNGRADED, f"a redirect from https to http://{host}", host)
         if wanted.hosts is not None and host not in wanted.hosts:
-            raise Refused(Reason.HOST_NOT_ALLOWED, f"{host} is not one of the provider's hosts", host)
+            raise Refused(HttpReason.HOST_NOT_ALLOWED, f"{host} is not one of the provider's hosts", host)
         if wanted.ask_robots and not self._robots.allow(url):
-            raise Refused(Reason.ROBOTS_TXT, f"robots.txt of {host} does not allow this URL", host)
+            raise Refused(HttpReason.ROBOTS_TXT, f"robots.txt of {host} does not allow this URL", host)
 
     def _transfer(self, request: requests.PreparedRequest, wanted: _Request, deadline: Deadline) -> Fetched | str:
         """Return the answer, or the URL that it redirects to."""
@@ -333,17 +333,17 @@ class Client:
             body = b"" if wanted.picture else bytes(_body(response, CHUNK)[:CHUNK])
             raise refused(_of_status(status), f"{host}: HTTP {status}", body=body, retry_after=_retry_after(headers))
         if wanted.picture and (tag := opt_out(response.raw.headers.getlist("X-Robots-Tag"), self._product)):
-            raise refused(Reason.OPTED_OUT, f"{host}: X-Robots-Tag {tag}")
+            raise refused(HttpReason.OPTED_OUT, f"{host}: X-Robots-Tag {tag}")
         announced = headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) > wanted.max_bytes:
-            raise refused(Reason.TOO_LARGE, f"{host}: the header announces {int(announced):,} bytes")
+            raise refused(HttpReason.TOO_LARGE, f"{host}: the header announces {int(announced):,} bytes")
         body = _body(response, wanted.max_bytes)
         if deadline.over:
             raise TimeoutError
         if len(body) > wanted.max_bytes:
-            raise refused(Reason.TOO_LARGE, f"{host}: more than {wanted.max_bytes:,} bytes")
+            raise refused(HttpReason.TOO_LARGE, f"{host}: more than {wanted.max_bytes:,} bytes")
         if wanted.picture and not body:
-            raise refused(Reason.TRUNCATED, f"{host}: the answer is empty")
+            raise refused(HttpReason.TRUNCATED, f"{host}: the answer is empty")
         return Fetched(bytes(body), response.url, status, headers)
 
     @contextmanager
@@ -394,7 +394,7 @@ class _Pace:
             pause = self._paused_until - now
             if pause > LONGEST_WAIT:
                 detail = f"{host} asks for a pause of {pause:.0f} s"
-                raise Refused(Reason.TOO_MANY_REQUESTS, detail, host, retry_after=pause)
+                raise Refused(HttpReason.TOO_MANY_REQUESTS, detail, host, retry_after=pause)
             turn = max(now, self._next, self._paused_until)
             self._next = turn + self._spacing
             return turn - now
@@ -410,7 +410,7 @@ def _prepared(url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -
         return requests.Request("GET", url, params=params, headers={**headers, "Connection": "close"}).prepare()
     except (requests.RequestException, ValueError) as error:
         what = type(error).__name__
-    raise Refused(Reason.BAD_ADDRESS, f"not a valid URL ({what})")
+    raise Refused(HttpReason.BAD_ADDRESS, f"not a valid URL ({what})")
 
 
 def _host(url: str) -> str:
@@ -430,14 +430,14 @@ def _body(response: requests.Response, most: int) -> bytearray:
     return body
 
 
-def _of_status(status: int) -> Reason:
+def _of_status(status: int) -> HttpReason:
     if status in (404, 410):
-        return Reason.NOT_FOUND
+        return HttpReason.NOT_FOUND
     if status in (401, 403, 451):
-        return Reason.FORBIDDEN
+        return HttpReason.FORBIDDEN
     if status == 429:
-        return Reason.TOO_MANY_REQUESTS
-    return Reason.SERVER_ERROR if status >= 500 or status == 408 else Reason.HTTP_ERROR
+        return HttpReason.TOO_MANY_REQUESTS
+    return HttpReason.SERVER_ERROR if status >= 500 or status == 408 else HttpReason.HTTP_ERROR
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -470,24 +470,24 @@ def opt_out(tags: list[str], product: str) -> str | None:
 def _refusal(error: Exception, host: str, response: requests.Response | None, deadline: Deadline) -> Refused:
     """Return the Refused for a failed transfer, without the text of the libraries' exceptions."""
     if isinstance(error, InvalidIPAddress):
-        return Refused(Reason.PRIVATE_ADDRESS, f"{host} has the IP address {error}", host)
+        return Refused(HttpReason.PRIVATE_ADDRESS, f"{host} has the IP address {error}", host)
     if isinstance(error, PortNotAllowed):
-        return Refused(Reason.BAD_ADDRESS, f"{host}: {error}", host)
+        return Refused(HttpReason.BAD_ADDRESS, f"{host}: {error}", host)
     cause = _cause(error)
     if deadline.over or isinstance(cause, TimeoutError):
-        reason, words = Reason.TOO_SLOW, "not complete before the deadline"
+        reason, words = HttpReason.TOO_SLOW, "not complete before the deadline"
     else:
         reason, words = _of_error(error, response), getattr(cause, "strerror", None) or type(cause).__name__
     known = {} if response is None else {"http_status": response.status_code, "headers": response.headers}
     return Refused(reason, f"{host}: {words}", host, **known)
 
 
-def _of_error(error: Exception, response: requests.Response | None) -> Reason:
+def _of_error(error: Exception, response: requests.Response | None) -> HttpReason:
     if isinstance(error, requests.exceptions.InvalidURL):
-        return Reason.BAD_ADDRESS
+        return HttpReason.BAD_ADDRESS
     if isinstance(error, DecodeError | ValueError):
-        return Reason.BAD_ANSWER
-    return Reason.CONNECTION_FAILED if response is None else Reason.TRUNCATED
+        return HttpReason.BAD_ANSWER
+    return HttpReason.CONNECTION_FAILED if response is None else HttpReason.TRUNCATED
 
 
 def _cause(error: BaseException) -> BaseException:

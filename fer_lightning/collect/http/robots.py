@@ -17,7 +17,7 @@ _LINE = re.compile(r"\s*(user-agent|allow|disallow)\s*:([^#]*)", re.IGNORECASE)
 _PRODUCT = re.compile(r"[a-zA-Z_-]+|\*")
 
 
-class Rules:
+class RobotsRules:
     """Rules of a robots.txt for one user agent.
 
     agent  product name of the user agent, without a version, in any letter case
@@ -93,7 +93,7 @@ class Robots:
     def __init__(self, agent: str, get: Callable[[str], str]) -> None:
         self._agent = agent
         self._get = get
-        self._rules: dict[str, Future[Rules]] = {}
+        self._rules: dict[str, Future[RobotsRules]] = {}
         self._lock = threading.Lock()
 
     def allow(self, url: str) -> bool:
@@ -101,14 +101,14 @@ class Robots:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return self._of(f"{parts.scheme}://{parts.netloc}").result().allow(path)
 
-    def _of(self, origin: str) -> "Future[Rules]":
+    def _of(self, origin: str) -> "Future[RobotsRules]":
         with self._lock:
             known = self._rules.get(origin)
             if known:
                 return known
             future = self._rules[origin] = Future()
         try:
-            future.set_result(Rules(self._get(f"{origin}/robots.txt"), self._agent))
+            future.set_result(RobotsRules(self._get(f"{origin}/robots.txt"), self._agent))
         except BaseException as error:  # other threads wait for the result
             future.set_exception(error)
         return future

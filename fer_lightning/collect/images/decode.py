@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.collect.images import decoding_process
-from fer_lightning.collect.images.decoding_process import LENGTH, MAX_SIDE, READY, STORED_SIDE, Reason
+from fer_lightning.collect.images.decoding_process import LENGTH, MAX_SIDE, READY, STORED_SIDE, DecodeReason
 from fer_lightning.errors import UserError
 from fer_lightning.paths import ROOT
 
@@ -33,10 +33,10 @@ def _environment() -> dict[str, str]:
 class NotAnImage(Exception):
     """The bytes are not a usable image. `final` is True if another attempt cannot succeed."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: DecodeReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
-        self.final = reason not in (Reason.TOO_SLOW, Reason.DECODER_DIED)
+        self.final = reason not in (DecodeReason.TOO_SLOW, DecodeReason.DECODER_DIED)
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,12 @@ class Decoder:
                 timer.join()
                 status = self._end() if failure or overdue.is_set() else None
             if overdue.is_set() or status == -signal.SIGXCPU:
-                raise NotAnImage(Reason.TOO_SLOW, f"not decoded within {self._seconds:g} s")
-            raise NotAnImage(Reason.DECODER_DIED, f"{failure}; status {status}")
+                raise NotAnImage(DecodeReason.TOO_SLOW, f"not decoded within {self._seconds:g} s")
+            raise NotAnImage(DecodeReason.DECODER_DIED, f"{failure}; status {status}")
 
     def _start(self) -> None:
         if self._closed:
-            raise NotAnImage(Reason.DECODER_DIED, "closed")
+            raise NotAnImage(DecodeReason.DECODER_DIED, "closed")
         self._process = subprocess.Popen(
             [sys.executable, "-P", decoding_process.__file__],
             stdin=subprocess.PIPE,
@@ -148,7 +148,7 @@ def _ask(process: "subprocess.Popen[bytes]", data: bytes) -> Decoded:
         raise ValueError(f"a header of {length:,} bytes")
     about = json.loads(_read(process, length))
     if "reason" in about:
-        raise NotAnImage(Reason(about["reason"]), str(about["detail"]))
+        raise NotAnImage(DecodeReason(about["reason"]), str(about["detail"]))
     shape, sizes = tuple(about["shape"]), (about["width"], about["height"])
     if about["format"] not in FORMS or not _plausible(shape, sizes):
         raise ValueError(f"{about}")

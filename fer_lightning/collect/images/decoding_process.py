@@ -35,7 +35,7 @@ LENGTH = struct.Struct(">I")
 READY = b"ready"
 
 
-class Reason(StrEnum):
+class DecodeReason(StrEnum):
     """Reasons why a file is not a usable image."""
 
     NOT_AN_IMAGE = "not an image"  # the first bytes are not those of JPEG, PNG or WebP
@@ -50,7 +50,7 @@ class Reason(StrEnum):
 
 
 class _Refused(Exception):
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: DecodeReason, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
 
@@ -73,24 +73,24 @@ def decode(data: bytes) -> tuple[Image.Image, str, tuple[int, int]]:
     """
     form = form_of(data)
     if form is None:
-        raise _Refused(Reason.NOT_AN_IMAGE, f"begins with {data[:8].hex()}")
+        raise _Refused(DecodeReason.NOT_AN_IMAGE, f"begins with {data[:8].hex()}")
     if form == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
-        raise _Refused(Reason.TRUNCATED, "shorter than its header says")
+        raise _Refused(DecodeReason.TRUNCATED, "shorter than its header says")
     try:
         image = Image.open(io.BytesIO(data), formats=(form,))
         size = image.size
         _check(image, form)
         return _stored(image), form, size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _Refused(Reason.TOO_MANY_PIXELS, f"more than {MAX_PIXELS:,}") from error
+        raise _Refused(DecodeReason.TOO_MANY_PIXELS, f"more than {MAX_PIXELS:,}") from error
     except MemoryError as error:
-        raise _Refused(Reason.TOO_MUCH_MEMORY, f"more than {MEMORY >> 20} MiB") from error
+        raise _Refused(DecodeReason.TOO_MUCH_MEMORY, f"more than {MEMORY >> 20} MiB") from error
     except UnidentifiedImageError as error:
-        raise _Refused(Reason.UNREADABLE, f"not {form} after its first bytes") from error
+        raise _Refused(DecodeReason.UNREADABLE, f"not {form} after its first bytes") from error
     except _Refused:
         raise
     except Exception as error:  # Pillow's plug-ins raise any kind of exception
-        reason = Reason.TRUNCATED if "truncated" in str(error) else Reason.UNREADABLE
+        reason = DecodeReason.TRUNCATED if "truncated" in str(error) else DecodeReason.UNREADABLE
         raise _Refused(reason, f"{type(error).__name__}: {error}") from error
 
 
@@ -101,11 +101,11 @@ def _check(image: Image.Image, form: str) -> None:
     """
     width, height = image.size
     if max(width, height) > MAX_SIDE:
-        raise _Refused(Reason.TOO_MANY_PIXELS, f"{width} x {height}: a side of more than {MAX_SIDE}")
+        raise _Refused(DecodeReason.TOO_MANY_PIXELS, f"{width} x {height}: a side of more than {MAX_SIDE}")
     if min(width, height) * min(1.0, STORED_SIDE / max(width, height)) < MIN_SIDE:
-        raise _Refused(Reason.TOO_SMALL, f"{width} x {height}: a side of less than {MIN_SIDE} as stored")
+        raise _Refused(DecodeReason.TOO_SMALL, f"{width} x {height}: a side of less than {MIN_SIDE} as stored")
     if form != "JPEG" and getattr(image, "is_animated", False):
-        raise _Refused(Reason.ANIMATED, f"{image.n_frames} frames")
+        raise _Refused(DecodeReason.ANIMATED, f"{image.n_frames} frames")
 
 
 def _stored(image: Image.Image) -> Image.Image:

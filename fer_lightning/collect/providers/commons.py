@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, first_link, plain, text, web_url, whole
 from fer_lightning.collect.providers.licences import licence_code, licence_page, unusable
 from fer_lightning.collect.providers.provider import (
@@ -17,9 +17,9 @@ from fer_lightning.collect.providers.provider import (
     RATES,
     Answer,
     Candidate,
-    Page,
     Query,
     SearchFailed,
+    SearchPage,
     ask,
     host,
     in_range,
@@ -54,7 +54,7 @@ class Commons:
 
     def __init__(
         self,
-        client: Client,
+        client: ImageClient,
         keys: Mapping[str, str] | None = None,
         *,
         endpoint: str,
@@ -85,7 +85,7 @@ class Commons:
                 "provider=openverse."
             )
 
-    def search(self, query: Query, cursor: str | None) -> Page:
+    def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the answer's `continue` as JSON."""
         params = {
             "action": "query",
@@ -105,7 +105,7 @@ class Commons:
         if "error" in answer.data:
             raise _failure(answer)
         candidates, dropped = sorted_out(_files(answer.data), self._candidate)
-        return Page(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
+        return SearchPage(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
 
     def _candidate(self, file: dict[str, Any]) -> Candidate | str:
         """Return the candidate, or the reason why the image cannot be used."""

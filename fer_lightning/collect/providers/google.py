@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.fields import digest, text, web_url, whole
 from fer_lightning.collect.providers.provider import (
     DAY,
     RATES,
     Candidate,
-    Page,
     Query,
     SearchFailed,
+    SearchPage,
     ask,
     host,
     in_range,
@@ -58,7 +58,7 @@ class Google:
 
     def __init__(
         self,
-        client: Client,
+        client: ImageClient,
         keys: Mapping[str, str] | None = None,
         *,
         endpoint: str,
@@ -88,7 +88,7 @@ class Google:
             )
         log.warning("provider=google states no licences, and Google ends it on %s. %s", END, INSTEAD)
 
-    def search(self, query: Query, cursor: str | None) -> Page:
+    def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the number of its first image, from 1."""
         start = int(cursor or 1)
         number = min(self.page_size, MOST_RESULTS - start)
@@ -111,7 +111,7 @@ class Google:
         candidates, dropped = sorted_out(items[:number], self._candidate)
         following = start + number
         more = bool(items) and _has_next(answer.data) and following < MOST_RESULTS
-        return Page(candidates, str(following) if more else None, None, answer.sha256, dropped)
+        return SearchPage(candidates, str(following) if more else None, None, answer.sha256, dropped)
 
     def _candidate(self, item: Any) -> Candidate | str:
         """Return the candidate, or the reason why the image cannot be used."""

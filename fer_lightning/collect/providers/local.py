@@ -23,7 +23,7 @@ from typing import Any
 
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url
 from fer_lightning.collect.providers.licences import CODES, licence_code, licence_page
-from fer_lightning.collect.providers.provider import Candidate, Page, Query, in_range
+from fer_lightning.collect.providers.provider import Candidate, Query, SearchPage, in_range
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
 
@@ -90,13 +90,13 @@ class Local:
         if not self._candidates:
             raise UserError(f"provider.path={self.path}: holds no images. Allowed: {', '.join(SUFFIXES)}.")
 
-    def search(self, query: Query, cursor: str | None) -> Page:
+    def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the number of images on earlier pages."""
         start = int(cursor or 0)
         candidates = self._candidates[start : start + self.page_size]
         end = start + len(candidates)
         more = end < len(self._candidates)
-        return Page(candidates, str(end) if more else None, None, digest([one.provider_id for one in candidates]))
+        return SearchPage(candidates, str(end) if more else None, None, digest([one.provider_id for one in candidates]))
 
     @cached_property
     def _candidates(self) -> list[Candidate]:

@@ -13,17 +13,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fer_lightning.collect.http.client import Client
+from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url, whole
 from fer_lightning.collect.providers.licences import licence_code, unusable
 from fer_lightning.collect.providers.provider import (
     RATES,
     Answer,
     Candidate,
-    Page,
     Query,
     Quota,
     SearchFailed,
+    SearchPage,
     ask,
     host,
     in_range,
@@ -58,7 +58,7 @@ class Openverse:
 
     def __init__(
         self,
-        client: Client,
+        client: ImageClient,
         keys: Mapping[str, str] | None = None,
         *,
         endpoint: str,
@@ -80,7 +80,7 @@ class Openverse:
     def ready(self) -> None:
         """Do nothing: Openverse needs neither a key nor a contact."""
 
-    def search(self, query: Query, cursor: str | None) -> Page:
+    def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the page number, from 1."""
         number = int(cursor or 1)
         params = {"q": query.text, "page": str(number), "page_size": str(self.page_size)} | self.filters
@@ -90,7 +90,7 @@ class Openverse:
             raise SearchFailed("Openverse sent no list of results")
         candidates, dropped = sorted_out(works[: self.page_size], self._candidate)
         more = bool(works) and number < self._last_page(answer)
-        return Page(candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped)
+        return SearchPage(candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped)
 
     def _last_page(self, answer: Answer) -> int:
         reachable = self.most_works // self.page_size

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from fer_lightning.collect.http.client import Client, Refused
+from fer_lightning.collect.http.client import ImageClient, Refused
 from fer_lightning.collect.providers.fields import text
 from fer_lightning.errors import UserError
 
@@ -76,7 +76,7 @@ class Quota:
 
 
 @dataclass(frozen=True)
-class Page:
+class SearchPage:
     """One answered page. `next_cursor`: None if the query is exhausted. `dropped`: unusable images by reason."""
 
     candidates: list[Candidate]
@@ -124,7 +124,7 @@ class Provider(Protocol):
     def ready(self) -> None:
         """Raise UserError, with the fix, if keys, contact or date do not allow the provider's use."""
 
-    def search(self, query: Query, cursor: str | None) -> Page:
+    def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page, the first if `cursor` is None; raise SearchFailed if the request fails."""
 
 
@@ -138,7 +138,7 @@ class Answer:
 
 
 def ask(
-    client: Client,
+    client: ImageClient,
     title: str,
     endpoint: str,
     params: Mapping[str, str],

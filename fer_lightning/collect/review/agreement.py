@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.collect.review.decisions import Decision
+from fer_lightning.collect.review.decisions import ReviewDecision
 from fer_lightning.statistics.bootstrap import RESAMPLES, SEED, interval
 
 UNSURE, LEFT_OUT = "unsure", "left out"
@@ -43,7 +43,7 @@ class Agreement:
         return f"{share} Cohen's kappa {self.kappa:.2f}{ends}; 1 is perfect, 0 is chance."
 
 
-def agreement(first: Mapping[int, Decision], second: Mapping[int, Decision]) -> Agreement:
+def agreement(first: Mapping[int, ReviewDecision], second: Mapping[int, ReviewDecision]) -> Agreement:
     """Return the agreement of two reviews {face: decision}: two passes, or two annotators of one pass.
 
     `decisions.current` returns such a review. A face that one annotator decided both times is not counted, because it
@@ -53,7 +53,7 @@ def agreement(first: Mapping[int, Decision], second: Mapping[int, Decision]) -> 
     return between([category(first[face]) for face in both], [category(second[face]) for face in both])
 
 
-def category(decision: Decision) -> str:
+def category(decision: ReviewDecision) -> str:
     if decision.label:
         return decision.label
     return UNSURE if decision.action == UNSURE else LEFT_OUT

@@ -30,7 +30,7 @@ _COLUMNS = ("time", "face", "pass", "action", "label", "undoes", "ms_spent", "pa
 
 
 @dataclass(frozen=True)
-class Decision:
+class ReviewDecision:
     """A decision that was not undone. `label` is the class of an accepted face, otherwise None."""
 
     event: str
@@ -68,16 +68,18 @@ class _Refused(Exception):
     """An event that is not stored; its text is the message for the reviewer."""
 
 
-def standing(collection: Collection, *, pass_: int, annotator: str | None = None) -> list[Decision]:
+def standing(collection: Collection, *, pass_: int, annotator: str | None = None) -> list[ReviewDecision]:
     """Return the decisions of a pass that were not undone, the earliest first; of one annotator or of all."""
     rows = collection.rows(_STANDING, pass_, annotator)
     return [
-        Decision(row["event"], row["time"], row["face"], row["pass"], row["annotator"], row["action"], row["label"])
+        ReviewDecision(
+            row["event"], row["time"], row["face"], row["pass"], row["annotator"], row["action"], row["label"]
+        )
         for row in rows
     ]
 
 
-def current(collection: Collection, *, pass_: int, annotator: str | None = None) -> dict[int, Decision]:
+def current(collection: Collection, *, pass_: int, annotator: str | None = None) -> dict[int, ReviewDecision]:
     """Return {face: its latest decision that was not undone}; of one annotator, or of any annotator."""
     return {decision.face: decision for decision in standing(collection, pass_=pass_, annotator=annotator)}
 
@@ -125,7 +127,7 @@ def second_look(
     return [one for index, one in enumerate(again) if index < count or one.face in begun]
 
 
-def tally(decisions: Iterable[Decision]) -> Counter[str]:
+def tally(decisions: Iterable[ReviewDecision]) -> Counter[str]:
     """Return the number of faces by label, or by the action that rejected them."""
     return Counter(decision.outcome for decision in decisions)
 

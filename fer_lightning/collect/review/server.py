@@ -29,7 +29,7 @@ from starlette.routing import Route
 
 from fer_lightning.collect.review import decisions
 from fer_lightning.collect.review.agreement import Agreement, agreement
-from fer_lightning.collect.review.decisions import Decision, Waiting
+from fer_lightning.collect.review.decisions import ReviewDecision, Waiting
 from fer_lightning.collect.review.details import details
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
@@ -100,7 +100,7 @@ class Review:
         """Annotator whose decisions are shown; None: all, so that another person can continue a first pass."""
         return self.annotator if self.blind else None
 
-    def standing(self) -> list[Decision]:
+    def standing(self) -> list[ReviewDecision]:
         return decisions.standing(self.collection, pass_=self.pass_, annotator=self.who)
 
     def faces(self) -> list[Waiting]:

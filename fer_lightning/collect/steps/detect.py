@@ -18,7 +18,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import FILTER, crop_side
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import Found, find_face, recipe
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 
 AT_ONCE = 32  # images per transaction; a kill loses about one second of work
 
@@ -32,7 +32,7 @@ class DetectResult:
 
 
 def detect(
-    collection: Collection, *, detector: Detector, rules: Rules, progress: Progress | None = None
+    collection: Collection, *, detector: Detector, rules: FaceRules, progress: Progress | None = None
 ) -> DetectResult:
     """Detect the face of each image that this detector has not processed under these rules; add its row `face`.
 
@@ -87,7 +87,7 @@ def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResu
     result.refused.update(row["reason"] for row in rows if row["status"] == "refused")
 
 
-def _face_row(pixels: np.ndarray, detector: Detector, rules: Rules) -> dict[str, Any]:
+def _face_row(pixels: np.ndarray, detector: Detector, rules: FaceRules) -> dict[str, Any]:
     """Return an image's row of the table `face`."""
     found = find_face(pixels, detector, rules)
     row = {

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from fer_lightning.collect.http import client
-from fer_lightning.collect.http.client import Client, Refused
+from fer_lightning.collect.http.client import ImageClient, Refused
 from fer_lightning.collect.images.decode import Decoded, Decoder, NotAnImage
 from fer_lightning.collect.images.hashes import as_hash, as_signed, both_hashes
 from fer_lightning.collect.store.attempts import TO_FETCH
@@ -38,12 +38,12 @@ MAX_TEXT = 500  # maximum characters of a stored header or detail
 OFFLINE_AFTER = 20
 LOCAL = "local"  # the only provider whose candidates may be files on this machine
 JPEG_QUALITY = 95
-_NO_HOST = (client.Reason.CONNECTION_FAILED, client.Reason.ROBOTS_TXT_UNKNOWN)
+_NO_HOST = (client.HttpReason.CONNECTION_FAILED, client.HttpReason.ROBOTS_TXT_UNKNOWN)
 
 _PENDING = f"SELECT * FROM candidate WHERE provider = ? AND id IN ({TO_FETCH}) ORDER BY id"
 
 
-class Reason(StrEnum):
+class FetchReason(StrEnum):
     """Reasons why a candidate gave no image, in addition to those of http/client.py and images/decode.py."""
 
     DENIED = "denied"
@@ -94,7 +94,7 @@ class _Known:
 def fetch(
     collection: Collection,
     *,
-    client: Client,
+    client: ImageClient,
     provider: str,
     hosts: tuple[str, ...] | None,
     at_once: int = 4,
@@ -147,7 +147,7 @@ def _outcomes(
 class _Work:
     """Work of one thread: everything except writing to the database."""
 
-    client: Client
+    client: ImageClient
     decoder: Decoder
     denied: Denied
     hosts: tuple[str, ...] | None
@@ -160,7 +160,7 @@ class _Work:
             data = self._bytes(candidate, row)
             row |= {"bytes": len(data), "image": hashlib.sha256(data).hexdigest(), "stage": "decode"}
             if self.denied.image(row["image"]):
-                raise _Unwanted(Reason.DENIED)
+                raise _Unwanted(FetchReason.DENIED)
             if row["image"] not in self.known.whole:
                 outcome.picture, outcome.file = _picture(row["image"], self.decoder.decode(data))
                 self._check(outcome.picture, own=candidate["image_url"].startswith("file:"))
@@ -179,18 +179,18 @@ class _Work:
         The user's own images may share the background of a denied image, so their hashes are not checked.
         """
         if not own and self.denied.picture(as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])):
-            raise _Unwanted(Reason.DENIED)
+            raise _Unwanted(FetchReason.DENIED)
         lost = self.known.files.get(picture["image"], picture["file"])
         if lost != picture["file"]:
-            raise _Unwanted(Reason.OTHER_BYTES, f"{lost} was lost, and the new file differs from it", final=False)
+            raise _Unwanted(FetchReason.OTHER_BYTES, f"{lost} was lost, and the new file differs from it", final=False)
 
     def _bytes(self, candidate: Mapping[str, Any], row: dict[str, Any]) -> bytes:
         """Return the image's bytes, and add URL, status and headers to `row`."""
         url, denied = candidate["image_url"], self.denied
         if denied.url(url) or denied.url(candidate["landing_url"]):
-            raise _Unwanted(Reason.DENIED)
+            raise _Unwanted(FetchReason.DENIED)
         if denied.creator(candidate["creator"]) or denied.creator(candidate["creator_url"]):
-            raise _Unwanted(Reason.DENIED)
+            raise _Unwanted(FetchReason.DENIED)
         if candidate["provider"] == LOCAL and url.startswith("file:"):
             row["final_url"] = url
             return _file(url)
@@ -215,16 +215,16 @@ def _file(url: str) -> bytes:
         handle = os.open(unquote_to_bytes(urlsplit(url).path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise _Unwanted(Reason.NOT_A_FILE)
+                raise _Unwanted(FetchReason.NOT_A_FILE)
             with open(handle, "rb", closefd=False) as file:
                 data = file.read(MAX_FILE_BYTES + 1)
         finally:
             os.close(handle)
     except (OSError, ValueError) as error:
         detail = getattr(error, "strerror", None) or type(error).__name__
-        raise _Unwanted(Reason.UNREADABLE_FILE, detail, final=False) from error
+        raise _Unwanted(FetchReason.UNREADABLE_FILE, detail, final=False) from error
     if len(data) > MAX_FILE_BYTES:
-        raise _Unwanted(client.Reason.TOO_LARGE, f"more than {MAX_FILE_BYTES:,} bytes")
+        raise _Unwanted(client.HttpReason.TOO_LARGE, f"more than {MAX_FILE_BYTES:,} bytes")
     return data
 
 

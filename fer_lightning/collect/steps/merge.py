@@ -44,7 +44,7 @@ class MergeResult:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MergeVerdict:
     """Outcome for one face: accepted (with its label), or rejected or open (with the reason)."""
 
     outcome: str
@@ -77,23 +77,27 @@ def merge(collection: Collection, *, seed: int = 0) -> MergeResult:
     return MergeResult(counts["accepted"], counts["rejected"], counts["open"], changed)
 
 
-def _withdrawn(face: int, unique: set[int]) -> Outcome:
+def _withdrawn(face: int, unique: set[int]) -> MergeVerdict:
     """Return the outcome of a settled face whose decisions are all undone, or that has become a copy."""
-    return Outcome("open", reason="undone") if face in unique else Outcome("rejected", reason="found to be a copy")
+    return (
+        MergeVerdict("open", reason="undone")
+        if face in unique
+        else MergeVerdict("rejected", reason="found to be a copy")
+    )
 
 
-def settle(opinions: list[tuple[str, str | None]]) -> Outcome:
+def settle(opinions: list[tuple[str, str | None]]) -> MergeVerdict:
     """Return the outcome of a face from the latest (action, label) of each annotator and pass."""
     actions = {action for action, _ in opinions}
     for action, reason in REASONS.items():
         if action in actions:
-            return Outcome("rejected", reason=reason)
+            return MergeVerdict("rejected", reason=reason)
     if "unsure" in actions:
-        return Outcome("open", reason="unsure")
+        return MergeVerdict("open", reason="unsure")
     labels = {label for _, label in opinions}
     if len(labels) > 1:
-        return Outcome("open", reason="disputed")
-    return Outcome("accepted", label=labels.pop())
+        return MergeVerdict("open", reason="disputed")
+    return MergeVerdict("accepted", label=labels.pop())
 
 
 def _opinions(collection: Collection) -> dict[int, list[tuple[str, str | None]]]:
@@ -135,7 +139,7 @@ def _alike_by_fer2013(collection: Collection) -> list[list[int]]:
 
 
 def _usages(
-    collection: Collection, outcomes: dict[int, Outcome], clusters: dict[int, int], seed: int
+    collection: Collection, outcomes: dict[int, MergeVerdict], clusters: dict[int, int], seed: int
 ) -> dict[int, str]:
     """Return {face: split} of each accepted face."""
     members = defaultdict(list)

@@ -16,11 +16,11 @@ from math import ceil
 from fer_lightning.collect.providers.provider import (
     DAY,
     Candidate,
-    Page,
     Provider,
     Query,
     Quota,
     SearchFailed,
+    SearchPage,
     in_seconds,
 )
 from fer_lightning.collect.store.attempts import TO_FETCH
@@ -239,7 +239,7 @@ class _Search:
                 self._add_quota(Quota(0, in_seconds(failure.retry_after), failure.reason))
         log.warning("%s, %r: %s", self.provider.name, query.text, failure.reason)
 
-    def _write_page(self, query: Query, page: Page) -> None:
+    def _write_page(self, query: Query, page: SearchPage) -> None:
         offers = [candidate for candidate in page.candidates if not self._is_denied(candidate)]
         left_out = ", ".join(f"{count} not usable: {reason}" for reason, count in page.dropped.items())
         with self.collection.writing():

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_lightning.collect.http.client import Client, Reason, Refused
+from fer_lightning.collect.http.client import HttpReason, ImageClient, Refused
 from fer_lightning.collect.store.attempts import FILE_LOST
 from fer_lightning.collect.store.collection import Collection, Progress
 from fer_lightning.files import TEMPORARY
@@ -46,7 +46,7 @@ def verify(collection: Collection, *, progress: Progress | None = None) -> Verif
 
 
 def pages_that_are_gone(
-    collection: Collection, *, client: Client, progress: Progress | None = None
+    collection: Collection, *, client: ImageClient, progress: Progress | None = None
 ) -> list[tuple[str, str]]:
     """Return (image, URL) of each accepted image whose web page no longer exists. Each page is requested once."""
     pages = collection.rows(_PAGES)
@@ -55,7 +55,7 @@ def pages_that_are_gone(
         try:
             client.get_bytes(row["landing_url"], hosts=None)
         except Refused as refused:
-            if refused.reason is Reason.NOT_FOUND:
+            if refused.reason is HttpReason.NOT_FOUND:
                 gone.append((row["image"], row["landing_url"]))
         if progress:
             progress(number + 1, len(pages))

@@ -11,7 +11,7 @@ from fer_lightning.data.readers.folder_faces import SUFFIXES, Reading, plain, re
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
-from fer_lightning.faces.quality import Rules
+from fer_lightning.faces.quality import FaceRules
 from fer_lightning.labels import Taxonomy
 
 _NAMED = 3  # files that a note names
@@ -23,7 +23,7 @@ class Photographs:
     recipe  changes whenever the same photograph might give another face
     """
 
-    def __init__(self, detector: Detector, rules: Rules) -> None:
+    def __init__(self, detector: Detector, rules: FaceRules) -> None:
         self.recipe = recipe(detector, rules)
         self._detector, self._rules = detector, rules
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from fer_lightning.runs import test_set_reads
+from fer_lightning.runs import looks_at_test_rows
 
 
 class CountReads(Callback):
@@ -16,4 +16,4 @@ class CountReads(Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            test_set_reads.record(self.folder, trainer.datamodule.table, trainer.datamodule.split)
+            looks_at_test_rows.record(self.folder, trainer.datamodule.table, trainer.datamodule.split)
