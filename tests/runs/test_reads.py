@@ -46,7 +46,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_noted(tmp_path):
     with read_only(tmp_path / "store") as store:
         found = test_set_reads.record(tmp_path / "run", *data(store))
     assert (found["run"], found["data"]) == (1, None)
-    assert f"read once by this run (not counted in {store / 'test_reads.csv'}: " in test_set_reads.sentence(
+    assert f"read once by this run (not recorded in {store / 'test_reads.csv'}: " in test_set_reads.sentence(
         found, "official"
     )
 
@@ -87,7 +87,7 @@ def test_a_line_that_was_cut_off_does_not_swallow_the_next(tmp_path):
 
 def test_lines_of_two_processes_do_not_mix(tmp_path):
     script = (
-        "import sys, pathlib; from fer_lightning.report import reads\n"
+        "import sys, pathlib; from fer_lightning.runs import test_set_reads as reads\n"
         "for k in range(60):\n"
         "    reads.append(pathlib.Path(sys.argv[1]), (sys.argv[2], 'x' * 3000, 'none', '', 's', str(k)))"
     )
