@@ -103,7 +103,7 @@ def test_drawn_faces_stand_in_for_a_store_that_is_not_here(without_store):
 
 
 def test_a_store_that_is_named_must_be_there(without_store, tmp_path):
-    with pytest.raises(UserError, match=f"data.root={tmp_path}: there is no store of faces"):
+    with pytest.raises(UserError, match=f"data.root={tmp_path}: this folder does not hold a store of faces"):
         comparison_faces(without_store, or_drawn=False)
 
 
