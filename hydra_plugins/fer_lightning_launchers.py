@@ -1,4 +1,4 @@
-"""Where Hydra looks for launchers, and nowhere else. They are written in fer_lightning/launch/."""
+"""Launchers for Hydra, which finds them only in this package. The code is in fer_lightning/launch/."""
 
 from fer_lightning.launch import discovery, local
 

@@ -1,13 +1,20 @@
-"""Audit a store of faces; what `make audit [ROOT=data/fer2013]` runs.
+"""Audit a store of faces. `make audit [ROOT=data/fer2013]` runs this command.
 
-Looks for copies, exact and near, mirrored too, within and across splits, for conflicting labels, blanks, pictures
-without a face, uneven classes, odd light and labels that nobody else would give. Writes into ROOT/audit:
+The audit looks for these problems:
 
-    index.html          counts, charts and pictures of the worst cases, for eyes in this house only
-    audit.json          the counts, the thresholds, and the row numbers of all cases
-    unseen_rows.csv, distinct_rows.csv, clean_rows.csv   test rows to be judged on, stricter from list to list
-    excluded_rows.csv   the other test rows, with the reasons
-    flagged_rows.csv    all rows about which something was found
+- exact and near copies within and across splits, also mirrored ones
+- conflicting labels, and labels that no FER+ vote supports
+- blank images and images without a face
+- uneven classes
+- unusual brightness or contrast
+
+It writes these files into ROOT/audit:
+
+    index.html          counts, charts and images of the worst cases; keep this page private
+    audit.json          counts, thresholds, and the row numbers of all cases
+    unseen_rows.csv, distinct_rows.csv, clean_rows.csv   test rows for an evaluation, each list stricter than the last
+    excluded_rows.csv   test rows that are not clean, with the reasons
+    flagged_rows.csv    all rows with a problem
 """
 
 import argparse
@@ -32,16 +39,17 @@ if TYPE_CHECKING:
 VERSION = 1
 FOLDER = "audit"
 LISTS = {
-    "unseen": "test rows that are not blank and have no identical picture in Training or PublicTest",
-    "distinct": "those of them that have no nearly identical picture there either",
-    "clean": "those of them that show a face, as far as FER+ votes can tell: the rows of the clean score",
+    "unseen": "test rows that are not blank and have no identical image in Training or PublicTest",
+    "distinct": "unseen rows that have no nearly identical image in Training or PublicTest",
+    "clean": "distinct rows that show a face, if FER+ votes are known; metrics on clean rows use this list",
 }
 
 
 def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dict[str, Any]]:
-    """Audit the store at `root` and write ROOT/audit; the folder, and what stands in audit.json.
+    """Audit the store at `root`, write ROOT/audit, and return this folder and the content of audit.json.
 
-    `progress` is called with images done and images in all. UserError where there is no store or no room to write.
+    `progress` is called with the number of images done and of all images. Raise UserError if the store is missing or
+    ROOT/audit is not writable.
     """
     from fer_lightning.audit.audit_page import render
     from fer_lightning.audit.findings import facts, find
@@ -53,7 +61,7 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
     found = facts(findings)
     lists = row_lists(findings)
     files = {name: {"rows": len(rows), "holds": holds} for name, (holds, _, rows) in lists.items()}
-    files |= {"audit.json": {"rows": None, "holds": "all counts and thresholds, and the row numbers of all cases"}}
+    files |= {"audit.json": {"rows": None, "holds": "all counts, thresholds and row numbers of all cases"}}
     about = {
         "version": VERSION,
         "root": root,
@@ -84,7 +92,7 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
 
 
 def table_of(root: str) -> "FaceTable":
-    """All rows of the store at `root`, of whatever classes; UserError where there is none."""
+    """Return all rows of the store at `root`, with any classes; raise UserError if the store is missing."""
     from fer_lightning.data.table import FaceTable
 
     if problem := store_problem(root):
@@ -106,7 +114,7 @@ def table_of(root: str) -> "FaceTable":
 
 
 def refuse_unwritable(root: str, folder: Path) -> None:
-    """UserError, before the work is done, where its result could not be written."""
+    """Raise UserError before the audit starts if its results cannot be written."""
     try:
         folder.mkdir(exist_ok=True)
         probe = folder / f".{os.getpid()}.tmp"
@@ -114,13 +122,13 @@ def refuse_unwritable(root: str, folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"ROOT={root}: {folder} cannot be written ({error.strerror or error}). An audit writes there; make the "
-            f"folder writable, or copy the store to a place that is: cp -r {root} elsewhere"
+            f"ROOT={root}: the audit cannot write to {folder} ({error.strerror or error}). Make the folder writable, "
+            f"or copy the store to a writable folder: cp -r {root} elsewhere"
         ) from error
 
 
 def row_lists(findings: "Findings") -> dict[str, tuple[str, list[str], list[tuple]]]:
-    """For each CSV what it holds, its header and its rows; the test row lists only with an official split."""
+    """Return description, header and rows of each CSV; lists of test rows only with an official split."""
     from fer_lightning.audit.findings import exclusion_reasons
 
     lists = {}
@@ -137,13 +145,13 @@ def row_lists(findings: "Findings") -> dict[str, tuple[str, list[str], list[tupl
             excluded,
         )
     flagged = [(row, *_identity(findings, row), "; ".join(what)) for row, what in _flags(findings).items()]
-    holds = "all rows about which something was found; row is the number that audit.json and predictions.csv use"
+    holds = "all rows with a problem; the column row has the row number of audit.json and predictions.csv"
     lists["flagged_rows.csv"] = (holds, ["row", *keys, "findings"], flagged)
     return lists
 
 
 def cases(findings: "Findings") -> dict[str, Any]:
-    """Row numbers of all cases; near pairs as row, row, correlation, mirrored."""
+    """Return the row numbers of all cases; a near pair is a list of row, row, correlation, mirrored."""
     import numpy as np
 
     labels, groups = findings.table.labels, findings.groups()
@@ -157,7 +165,7 @@ def cases(findings: "Findings") -> dict[str, Any]:
 
 
 def _kinds(findings: "Findings") -> dict[str, Any]:
-    """Findings about single rows, each bool (N,)."""
+    """Return the findings about single rows by name, each bool (N,)."""
     import numpy as np
 
     from fer_lightning.audit.findings import OUTLYING
@@ -175,12 +183,12 @@ def _kinds(findings: "Findings") -> dict[str, Any]:
 
 
 def _flags(findings: "Findings") -> dict[int, list[str]]:
-    """What was found about each row, in words, for rows about which anything was."""
+    """Return the problems of each row as phrases, only for rows with a problem."""
     import numpy as np
 
     labels, found = findings.table.labels, {}
     for group in findings.groups():
-        what = ["identical picture"] + (["identical picture with another label"] if np.ptp(labels[group]) else [])
+        what = ["identical image"] + (["identical image with another label"] if np.ptp(labels[group]) else [])
         for row in group.tolist():
             found.setdefault(row, []).extend(what)
     near: dict[int, set[str]] = {}
@@ -217,7 +225,7 @@ def _csv(header: list[str], rows: list[tuple]) -> str:
 
 
 def _json(record: dict[str, Any]) -> str:
-    """Indented, but with lists of numbers on one line."""
+    """Return indented JSON with each list of numbers on one line."""
     text = json.dumps(record, indent=1, ensure_ascii=False)
     numbers = r"\[\s+([^\[\]{}\"]*?)\s+\]"
     return re.sub(numbers, lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
@@ -229,12 +237,12 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="the store (data/fer2013)")
+    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="store; default: data/fer2013")
     options = parser.parse_args(arguments)
     from fer_lightning.data.ingest import progress_bar
 
     try:
-        with progress_bar("comparing pictures") as progress:
+        with progress_bar("comparing images") as progress:
             folder, record = audit(options.root, progress)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -263,34 +271,34 @@ def _report(folder: Path, record: dict[str, Any]) -> None:
     for note in record["notes"]:
         print(f"note      {note}")
     if record["findings"]["clean_rows"]:
-        print("next      python -m fer_lightning.evaluate run=PATH   # a run's scores, official and on the clean rows")
+        print("next      python -m fer_lightning.evaluate run=PATH   # metrics on all and on clean test rows")
     elif record["name"] == "fer2013":
-        print(f"next      python train.py{at} data.split=clean   # copies never cross this split")
+        print(f"next      python train.py{at} data.split=clean   # a split without copies across its parts")
 
 
 def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """The counts of a terminal's summary: number and what it counts."""
+    """Return the counts that are printed on the terminal: number and description."""
     exact, near, conflicts = found["exact_copies"], found["near_copies"], found["label_conflicts"]
     lines = [
         (exact["redundant_rows"], "redundant rows"),
-        (exact["groups_blanks_apart"], "pictures in several rows"),
-        (conflicts["conflicting_groups"], "of them under several labels"),
+        (exact["groups_blanks_apart"], "images in several rows"),
+        (conflicts["conflicting_groups"], "of these images with several labels"),
     ]
     for usage, others in found["copies_across_usages"].items():
         for other, counts in others.items():
             if other == "Training" or (usage, other) == ("PrivateTest", "PublicTest"):
-                either = f" (or near: {counts['exact_or_near_or_mirrored']:,})" if near["looked_for"] else ""
+                either = f" (exact or near: {counts['exact_or_near_or_mirrored']:,})" if near["looked_for"] else ""
                 lines.append((counts["exact"], f"{usage} rows with an exact copy in {other}{either}"))
     if near["looked_for"]:
-        lines.append((near["image_pairs"]["as_it_is"], "pairs of pictures nearly the same"))
-        lines.append((near["image_pairs"]["mirrored"], "pairs nearly mirrored"))
+        lines.append((near["image_pairs"]["as_it_is"], "pairs of nearly identical images"))
+        lines.append((near["image_pairs"]["mirrored"], "pairs of nearly identical images, one mirrored"))
     lines.append((sum(found["blanks"].values()), "blank rows"))
-    lines.append((sum(found["light"]["outliers"].values()), "rows of odd brightness or contrast"))
+    lines.append((sum(found["light"]["outliers"].values()), "rows with unusual brightness or contrast"))
     shown = [(f"{count:,}", what) for count, what in lines]
     if votes := found["votes"]:
         shown.append((f"{sum(u['not_a_face'] for u in votes['by_usage'].values()):,}", "rows without a face (FER+)"))
         shown += [
-            (f"{100 * counts['agreement']:.1f} %", f"of {usage} labels are what most FER+ voters saw")
+            (f"{100 * counts['agreement']:.1f} %", f"of {usage} labels have the most FER+ votes")
             for usage, counts in votes["by_usage"].items()
             if counts["agreement"] is not None
         ]

@@ -1,6 +1,6 @@
-"""The audit as one self-contained page: counts, small charts and pictures of the worst cases. No script, no request.
+"""Audit as one self-contained page without scripts or requests: counts, small charts and images of the worst cases.
 
-Every name of a class, a file or a person passes through Jinja's autoescape; no name stands in a style.
+Jinja escapes every name of a class, a file or a person. Names are never written into style attributes.
 """
 
 import math
@@ -16,40 +16,40 @@ from fer_lightning.labels import COLORS, USAGES
 from fer_lightning.pages.templates import environment
 from fer_lightning.pages.thumbnails import address, own_column, tally
 
-GROUPS, PAIRS, CONFLICTS, FACES, EXTREMES, PER_CLASS = 24, 25, 60, 36, 12, 5  # pictures or cards of each kind at most
+GROUPS, PAIRS, CONFLICTS, FACES, EXTREMES, PER_CLASS = 24, 25, 60, 36, 12, 5  # maximum images or cards of each kind
 ROWS_OF_GROUP = 4
 OTHER = "#8A8F98"
 REASONS = {
     "training": "no exact copy in Training",
-    "unseen": "nor in PublicTest, not blank",
-    "distinct": "no near copy in either",
-    "clean": "a face",
+    "unseen": "unseen: also none in PublicTest, not blank",
+    "distinct": "distinct: also no near copy in either",
+    "clean": "clean: also a face",
 }
 
 
 @dataclass(frozen=True)
 class Face:
-    """One picture with what stands under it."""
+    """One image and its caption."""
 
-    source: str  # a data: address
+    source: str  # a data: URL
     label: str
     usage: str
     title: str
     note: str = ""
-    votes: tuple[tuple[str, int, bool], ...] = ()  # option, votes, whether it is the label
+    votes: tuple[tuple[str, int, bool], ...] = ()  # option, number of votes, True for the label
 
 
 @dataclass(frozen=True)
 class Card:
-    """Pictures that belong together, and one line about them."""
+    """Images that belong together, and one line about them."""
 
     faces: list[Face]
     note: str = ""
-    conflict: bool = False  # marked as such; not where all cards are
+    conflict: bool = False  # True: the card is marked; False if all cards of the section have different labels
 
 
 def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> str:
-    """The page; `about` is the head of audit.json: what was audited, and how."""
+    """Return the page as HTML; `about` is the first part of audit.json: what was audited, and how."""
     filters = {"n": _number, "pct": _percent, "color": lambda name: COLORS.get(name, OTHER)}
     return (
         environment(**filters)
@@ -62,30 +62,33 @@ def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> 
             rows=len(findings.table),
             columns=COLUMNS,
             own_column={name: own_column(name) for name in findings.table.classes},
-            words=in_words(facts, len(findings.table)),
+            summary=in_words(facts, len(findings.table)),
             tiles=tiles(facts, len(findings.table)),
             steps=steps(facts),
             score_rows=score_rows(facts),
             near_chart=near_chart(findings),
             light_charts=light_charts(findings, facts),
-            pictures=pictures(findings),
+            images=pictures(findings),
             interval=_interval(facts),
         )
     )
 
 
 def in_words(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
-    """The findings for somebody who reads nothing else: a lead and a sentence or two, what matters to a score first."""
+    """Return the findings for a reader who reads nothing else: pairs of a title and one or two sentences.
+
+    The findings that affect a metric most come first.
+    """
     found = [
         ("Copies in the test set.", _about_test_copies(facts)),
-        ("Where to judge.", _about_clean_rows(facts)),
+        ("Clean rows.", _about_clean_rows(facts)),
         ("Selection.", _about_selection(facts)),
         ("Repetition.", _about_repetition(facts, rows)),
         ("Contradictions.", _about_conflicts(facts)),
         ("Labels.", _about_votes(facts)),
     ]
     told = [(lead, text) for lead, text in found if text]
-    return told or [("Sound.", "No copies and no conflicting labels: nothing here distorts a score.")]
+    return told or [("No problem found.", "No copies and no conflicting labels distort a metric.")]
 
 
 def _about_test_copies(facts: dict[str, Any]) -> str:
@@ -94,15 +97,15 @@ def _about_test_copies(facts: dict[str, Any]) -> str:
         return ""
     copies, rows, same = (scores[key] for key in ("with_exact_training_copy", "test_rows", "with_the_same_label"))
     text = (
-        f"{_number(copies)} of {_number(rows)} PrivateTest images ({_percent(copies / rows)}) are byte for byte also "
-        f"Training images, {_number(same)} of them under the same label."
+        f"{_number(copies)} of {_number(rows)} PrivateTest images ({_percent(copies / rows)}) are also Training "
+        f"images, byte for byte; {_number(same)} of them have the same label."
     )
     after = scores["without_copies"].get("0.73")
     if after is None:
         return text
     return (
-        f"{text} A network that knows them by heart and scores 73.0 % on all scores {_percent(after)} on the "
-        f"rest: {73 - 100 * after:.1f} points are memory."
+        f"{text} If a network memorised them and has an accuracy of 73.0 % on all rows, its accuracy on the other rows "
+        f"is {_percent(after)}: {73 - 100 * after:.1f} points lower."
     )
 
 
@@ -110,11 +113,11 @@ def _about_clean_rows(facts: dict[str, Any]) -> str:
     if not facts["clean_rows"]:
         return ""
     near = facts["near_copies"]["looked_for"]
-    copies = "no identical or nearly identical picture" if near else "no identical picture"
-    face = ", not blank, and a face" if facts["votes"] else ", and not blank"
+    copies = "no identical or nearly identical image" if near else "no identical image"
+    face = "they are not blank and show a face" if facts["votes"] else "they are not blank"
     return (
-        f"{_number(facts['clean_rows']['clean'])} PrivateTest rows are clean: {copies} in Training or PublicTest"
-        f"{face}. Give the score on them beside the official one, each with its interval."
+        f"{_number(facts['clean_rows']['clean'])} PrivateTest rows are clean: {face}, and there is {copies} in "
+        "Training or PublicTest. Report the accuracy on them next to the official accuracy, each with its interval."
     )
 
 
@@ -124,8 +127,8 @@ def _about_selection(facts: dict[str, Any]) -> str:
         return ""
     rows = sum(facts["class_counts"]["PublicTest"].values())
     return (
-        f"PublicTest, which selects the checkpoint, has the same fault: {_number(across['exact'])} of {_number(rows)} "
-        f"images ({_percent(across['exact'] / rows)}) stand in Training too."
+        f"PublicTest, on which the checkpoint is selected, has the same problem: {_number(across['exact'])} of "
+        f"{_number(rows)} images ({_percent(across['exact'] / rows)}) are also in Training."
     )
 
 
@@ -134,8 +137,8 @@ def _about_repetition(facts: dict[str, Any], rows: int) -> str:
     if not redundant:
         return ""
     return (
-        f"{_number(redundant)} of {_number(rows)} rows ({_percent(redundant / rows)}) repeat the picture of another "
-        "row. A random split would scatter copies over training and test."
+        f"{_number(redundant)} of {_number(rows)} rows ({_percent(redundant / rows)}) repeat the image of another "
+        "row. A random split would put copies into both training and test rows."
     )
 
 
@@ -143,10 +146,10 @@ def _about_conflicts(facts: dict[str, Any]) -> str:
     conflicts, near = facts["label_conflicts"], facts["label_conflicts"]["near_pairs"]
     if not conflicts["conflicting_groups"] and not near["disagree"]:
         return ""
-    also = f"; so do {_percent(near['share'])} of the pairs of nearly identical ones" if near["pairs"] else ""
+    also = f", and so do {_percent(near['share'])} of the pairs of nearly identical images" if near["pairs"] else ""
     return (
         f"{_number(conflicts['conflicting_groups'])} of {_number(facts['exact_copies']['groups_blanks_apart'])} groups "
-        f"of identical pictures carry different labels{also}. No network can be right on all of them."
+        f"of identical images have different labels{also}. No network can be right on all of them."
     )
 
 
@@ -156,14 +159,15 @@ def _about_votes(facts: dict[str, Any]) -> str:
     by_usage = facts["votes"]["by_usage"]
     usage = "PrivateTest" if "PrivateTest" in by_usage else next(iter(by_usage))
     return (
-        f"When ten people (FER+) looked again, the option with most votes was the label in "
-        f"{_percent(by_usage[usage]['agreement'])} of {usage}; in {_percent(by_usage[usage]['label_without_votes'])} "
-        "nobody chose the label. A score far above that agrees with this data set's labelling rather than with people."
+        f"When ten people labelled the images again (FER+), the label got the most votes for "
+        f"{_percent(by_usage[usage]['agreement'])} of {usage}, and no vote for "
+        f"{_percent(by_usage[usage]['label_without_votes'])}. A network with a far higher accuracy has learnt how "
+        "this data set was labelled, not what people see."
     )
 
 
 def tiles(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
-    """The headline counts: number and what it counts."""
+    """Return the most important counts: number and description."""
     near, across = facts["near_copies"], facts["copies_across_usages"]
     found = [
         (rows, "rows"),
@@ -173,20 +177,20 @@ def tiles(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
         if "Training" in across.get(usage, {}):
             found.append((across[usage]["Training"]["exact"], f"{usage} images with an exact copy in Training"))
     if near["looked_for"]:
-        found.append((sum(near["image_pairs"].values()), "pairs of pictures nearly the same"))
-    found.append((facts["label_conflicts"]["conflicting_groups"], "groups of one picture under several labels"))
+        found.append((sum(near["image_pairs"].values()), "pairs of nearly identical images"))
+    found.append((facts["label_conflicts"]["conflicting_groups"], "groups of identical images with several labels"))
     blanks, votes = sum(facts["blanks"].values()), facts["votes"]
     if votes:
-        found.append((sum(usage["not_a_face"] for usage in votes["by_usage"].values()), "pictures of no face (FER+)"))
-    found.append((blanks, "blank pictures"))
-    found.append((sum(facts["light"]["outliers"].values()), "pictures of odd brightness or contrast"))
+        found.append((sum(usage["not_a_face"] for usage in votes["by_usage"].values()), "images without a face (FER+)"))
+    found.append((blanks, "blank images"))
+    found.append((sum(facts["light"]["outliers"].values()), "images with unusual brightness or contrast"))
     if facts["clean_rows"]:
         found.append((facts["clean_rows"]["clean"], "clean PrivateTest rows"))
     return [(_number(count), text) for count, text in found]
 
 
 def steps(facts: dict[str, Any]) -> list[tuple[str, int, float]]:
-    """What remains of PrivateTest as each rule is added: words, rows, share."""
+    """Return the rows of PrivateTest that remain after each rule: description, rows, share."""
     clean = facts["clean_rows"]
     if clean is None:
         return []
@@ -204,7 +208,7 @@ def score_rows(facts: dict[str, Any]) -> list[tuple[float, float]]:
 
 
 def near_chart(findings: Findings) -> list[dict[str, Any]]:
-    """Near pairs of rows by correlation: bars of pairs with equal and with different labels."""
+    """Return bars of a histogram of near pairs by correlation, for pairs with equal and with different labels."""
     edges = np.linspace(0.95, 1.0, 11)
     labels = findings.table.labels[findings.near]
     differ = labels[:, 0] != labels[:, 1] if len(labels) else np.zeros(0, bool)
@@ -224,7 +228,7 @@ def near_chart(findings: Findings) -> list[dict[str, Any]]:
 
 
 def light_charts(findings: Findings, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Histograms of brightness and contrast over the rows that are not blank, with the limits of what is usual."""
+    """Return histograms of brightness and contrast of the rows that are not blank, with the limits for outliers."""
     charts = []
     for name, top, width in (("brightness", 256, 8), ("contrast", 128, 4)):
         values = getattr(findings, name)[~findings.blank]
@@ -248,7 +252,7 @@ def light_charts(findings: Findings, facts: dict[str, Any]) -> list[dict[str, An
 
 
 def pictures(findings: Findings) -> dict[str, Any]:
-    """The worst cases, each kind in a fixed order."""
+    """Return images of the worst cases by kind, each kind in a fixed order."""
     blanks, no_faces = np.flatnonzero(findings.blank), np.flatnonzero(findings.not_face & ~findings.blank)
     if findings.table.votes is not None:
         strength = findings.table.votes[no_faces, COLUMNS.index("NF")].astype(int)
@@ -270,7 +274,7 @@ def pictures(findings: Findings) -> dict[str, Any]:
 
 
 def across_cards(findings: Findings) -> list[Card]:
-    """Identical pictures in several usages, those in most usages and with most labels first."""
+    """Return identical images in several usages, those in the most usages and with the most labels first."""
     usage, labels = findings.table.usage, findings.table.labels
     groups = [group for group in findings.groups() if np.ptp(usage[group])]
     groups.sort(key=lambda g: (-len(np.unique(usage[g])), -len(np.unique(labels[g])), -len(g), int(g[0])))
@@ -285,7 +289,7 @@ def across_cards(findings: Findings) -> list[Card]:
 
 
 def conflict_cards(findings: Findings) -> list[Card]:
-    """One picture under several labels: the picture once, its rows counted by label and usage."""
+    """Return images with several labels, one card per image; its rows are counted by label and usage."""
     usage, labels = findings.table.usage, findings.table.labels
     groups = [group for group in findings.groups() if np.ptp(labels[group])]
     groups.sort(key=lambda g: (-len(np.unique(labels[g])), -len(g), int(g[0])))
@@ -304,7 +308,11 @@ def conflict_cards(findings: Findings) -> list[Card]:
 
 
 def near_cards(findings: Findings, among: np.ndarray, direction: int, mark: bool = True) -> list[Card]:
-    """Near pairs, each pair of pictures once, the least alike first (1) or last (-1); `mark` those under two labels."""
+    """Return near pairs, each pair of images once.
+
+    direction  1: lowest correlation first; -1: highest first
+    mark       True: pairs with two labels are marked
+    """
     differ = _differ(findings) & mark
     seen: set[tuple[int, int]] = set()
     cards: list[Card] = []
@@ -323,7 +331,7 @@ def near_cards(findings: Findings, among: np.ndarray, direction: int, mark: bool
 
 
 def contradicted(findings: Findings) -> list[tuple[str, list[Face]]]:
-    """By class the faces whose label nobody saw and where most people agree on something else; test rows first."""
+    """Return, by class, faces whose label got no vote: strongest agreement on another option first, then test rows."""
     if findings.own_votes is None:
         return []
     table = findings.table
@@ -344,7 +352,7 @@ def _differ(findings: Findings) -> np.ndarray:
 
 
 def _spread(rows: Sequence[int], usage: np.ndarray) -> list[int]:
-    """At most four of the rows, one of each usage first, in the order of usages."""
+    """Return at most four of the rows in the order of usages, with at least one of each usage."""
     first = {int(usage[row]): row for row in reversed(rows)}
     chosen = list(first.values())
     chosen += [row for row in rows if row not in chosen][: ROWS_OF_GROUP - len(chosen)]
@@ -352,7 +360,7 @@ def _spread(rows: Sequence[int], usage: np.ndarray) -> list[int]:
 
 
 def _extremes(findings: Findings, name: str, direction: int) -> list[Face]:
-    """The pictures at one end, blanks apart, the farthest first; a note marks the outliers."""
+    """Return the most extreme images, without blank ones, the most extreme first; a note marks outliers."""
     values, z = getattr(findings, name), getattr(findings, f"{name}_z")
     rows = np.flatnonzero(~findings.blank)
     rows = _once(findings, rows[np.argsort(direction * values[rows], kind="stable")][: 4 * EXTREMES])[:EXTREMES]
@@ -360,7 +368,7 @@ def _extremes(findings: Findings, name: str, direction: int) -> list[Face]:
 
 
 def _once(findings: Findings, rows: np.ndarray) -> list[int]:
-    """The rows in their order, each picture once."""
+    """Return the rows in their order, each image once."""
     _, first = np.unique(findings.images[rows], return_index=True)
     return rows[np.sort(first)].tolist()
 
@@ -383,7 +391,7 @@ def _face(findings: Findings, row: int, note: str = "", votes: bool = False) -> 
 
 
 def _interval(facts: dict[str, Any]) -> float | None:
-    """Half the 95 % interval, in points, of a score of 73 % on the clean rows."""
+    """Return half the width of the 95 % interval of an accuracy of 73 % on the clean rows, in points."""
     if not facts["clean_rows"] or not facts["clean_rows"]["clean"]:
         return None
     return 100 * 1.959964 * math.sqrt(0.73 * 0.27 / facts["clean_rows"]["clean"])

@@ -1,4 +1,4 @@
-"""What an audit finds in a table of faces: row by row, and as counts that go into audit.json as they are."""
+"""Findings of an audit: facts about each row of a table of faces, and the counts that audit.json holds."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.labels import USAGES, canonical
 
 OUTLYING = 3.5  # robust z, as Iglewicz and Hoaglin (1993, How to Detect and Handle Outliers) advise
-CLEAR_MAJORITY = 6  # votes for one option, of ten
+CLEAR_MAJORITY = 6  # minimum number of votes for one option, of ten
 SCORES = (0.65, 0.70, 0.73, 0.76, 0.80)
 STRICTNESS = ("unseen", "distinct", "clean")
 _CHUNK = 4096
@@ -27,16 +27,17 @@ class Findings:
     """Facts about the N rows of a table.
 
     images      int64 (N,), the same number for the same pixels
-    near        int64 (M, 2), pairs of rows whose images are near copies, every row of both images with every other;
-                correlation (M,), mirrored bool (M,)
-    blank       bool (N,): one grey value
-    not_face    bool (N,): five FER+ votes or more; all False without votes
+    near        int64 (M, 2), pairs of rows whose images are near copies; every row of one image is paired with every
+                row of the other; correlation (M,), mirrored bool (M,)
+    blank       bool (N,): all pixels have one grey value
+    not_face    bool (N,): five or more FER+ votes for "not a face"; all False without votes
     plurality   int64 (N,): as `ferplus.plurality`; None without votes
-    own_votes   float (N,): votes for the row's label; NaN where it has none or FER+ has no such option; None without
+    own_votes   float (N,): votes for the row's label; NaN if the row has no votes or FER+ has no such option;
+                None without votes
     brightness, contrast  float64 (N,): mean and standard deviation of the pixels, 0 to 255
-    brightness_z, contrast_z  float64 (N,): their robust z over the rows that are not blank; 0 for blank ones
-    test        the official split's test rows as the evaluation judges them; None without an official split
-    distinct    bool (T,): those unseen that have no near copy in training and validation; None without
+    brightness_z, contrast_z  float64 (N,): their robust z over the rows that are not blank; 0 for blank rows
+    test        test rows of the official split, as the evaluation judges them; None without an official split
+    distinct    bool (T,): unseen, and no near copy in training or validation; None without an official split
     """
 
     table: FaceTable
@@ -61,15 +62,15 @@ class Findings:
 
     @property
     def usages(self) -> list[int]:
-        """The codes of the usages that have rows."""
+        """Return the codes of the usages that have rows."""
         return np.unique(self.table.usage).tolist()
 
     def in_usage(self, code: int) -> np.ndarray:
-        """Rows of a usage, blanks among them."""
+        """Return the rows of a usage, including blank ones."""
         return np.flatnonzero(self.table.usage == code)
 
     def groups(self) -> list[np.ndarray]:
-        """The rows of each picture that stands in two rows or more and is not blank, in the order of first rows."""
+        """Return the rows of each non-blank image that is in two or more rows, in the order of first rows."""
         rows = np.flatnonzero(~self.blank)
         order = rows[np.argsort(self.images[rows], kind="stable")]
         cuts = np.flatnonzero(np.diff(self.images[order])) + 1
@@ -77,13 +78,16 @@ class Findings:
         return sorted(found, key=lambda group: int(group[0]))
 
     def listed(self, strictness: str) -> np.ndarray:
-        """Test rows that are `unseen`, also without near copies (`distinct`), also faces (`clean`)."""
+        """Return the `unseen` test rows; `distinct`: only those without a near copy; `clean`: also only faces."""
         kept = self.distinct if strictness == "distinct" else getattr(self.test, strictness)
         return self.test.rows[kept]
 
 
 def find(table: FaceTable, progress: copies_module.Progress | None = None) -> Findings:
-    """Look at every row. Near copies take longest: they report to `progress` and are kept in the table's cache."""
+    """Return the findings about every row.
+
+    The search for near copies takes longest. It reports to `progress`, and its result is kept in the table's cache.
+    """
     copies = copies_of(table, progress)
     is_blank = blank(table.pixels, np.arange(len(table)))
     near = _row_pairs(copies)
@@ -114,7 +118,10 @@ def find(table: FaceTable, progress: copies_module.Progress | None = None) -> Fi
 
 
 def robust_z(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Distance from the median in units of 1.4826 MAD, both taken `among` (N,) bool; 0 elsewhere, or without spread."""
+    """Return the distance from the median in units of 1.4826 MAD; 0 for other rows, or without spread.
+
+    among  bool (N,), the rows that count for the median and the MAD
+    """
     if not among.any():
         return np.zeros(len(values))
     median = np.median(values[among])
@@ -123,16 +130,18 @@ def robust_z(values: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def score_without_copies(score: float, rows: int, copies: int, same_label: int) -> float:
-    """The score on the rows without a copy, of a model that scores `score` on all and got every copy as it learnt it.
+    """Return the accuracy on the rows without a copy, for a model that has memorised the label of every copy.
 
-    rows = test rows, copies = those with a copy in training, same_label = those whose copy carries the same label,
-    so that knowing it by heart is a hit.
+    score       accuracy on all test rows
+    rows        number of test rows
+    copies      number of test rows with a copy in training
+    same_label  number of test rows whose copy has the same label, so that the memorised label is right
     """
     return (score * rows - same_label) / (rows - copies)
 
 
 def facts(findings: Findings) -> dict[str, Any]:
-    """All counts, as audit.json holds them."""
+    """Return all counts that audit.json holds."""
     return {
         "thresholds": thresholds(),
         "class_counts": class_counts(findings.table),
@@ -167,7 +176,7 @@ def class_counts(table: FaceTable) -> dict[str, dict[str, int]]:
 
 
 def exact_copies(findings: Findings) -> dict[str, Any]:
-    """Redundant rows count blanks; groups do not."""
+    """Return the counts of exact copies; redundant rows include blank images, groups do not."""
     images, usage, groups = findings.images, findings.table.usage, findings.groups()
     inside = {}
     for code in findings.usages:
@@ -186,7 +195,10 @@ def exact_copies(findings: Findings) -> dict[str, Any]:
 
 
 def near_copies(findings: Findings) -> dict[str, Any]:
-    """Pairs that are not byte-identical; `image_pairs` counts each picture once, `row_pairs` each row of it."""
+    """Return the counts of near copies that are not byte-identical.
+
+    `image_pairs` counts pairs of distinct images, `row_pairs` pairs of their rows.
+    """
     usage, mirrored = findings.table.usage, findings.copies.near.mirrored
     by_usages: Counter = Counter()
     for (first, second), flipped in zip(usage[findings.near], findings.mirrored, strict=True):
@@ -209,7 +221,7 @@ def near_copies(findings: Findings) -> dict[str, Any]:
 
 
 def copies_across(findings: Findings) -> dict[str, dict[str, dict[str, int]]]:
-    """Of a usage's rows, blanks apart, those with a copy in another usage: exact, with the same label, near."""
+    """Return, for each usage, the number of non-blank rows that have a copy in each other usage, by kind of copy."""
     table, images = findings.table, findings.images
     labelled = images * len(table.classes) + table.labels
     across: dict[str, dict[str, dict[str, int]]] = {}
@@ -234,7 +246,7 @@ def copies_across(findings: Findings) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def label_conflicts(findings: Findings) -> dict[str, Any]:
-    """Pairs of rows that show one picture, or nearly one, under two labels."""
+    """Return the counts of identical and nearly identical rows that have different labels."""
     labels, classes = findings.table.labels, findings.table.classes
     groups = findings.groups()
     counts = np.zeros((len(groups), len(classes)), np.int64)
@@ -255,7 +267,7 @@ def by_usage(findings: Findings, which: np.ndarray) -> dict[str, int]:
 
 
 def light(findings: Findings) -> dict[str, Any]:
-    """Brightness and contrast of the rows that are not blank, and how many lie far from the median."""
+    """Return median and limits of brightness and contrast over the non-blank rows, and the number of outliers."""
     odd = (np.abs(findings.brightness_z) > OUTLYING) | (np.abs(findings.contrast_z) > OUTLYING)
     result: dict[str, Any] = {"outliers": by_usage(findings, odd)}
     for name, low, high in (("brightness", "dark", "bright"), ("contrast", "flat", "harsh")):
@@ -270,7 +282,7 @@ def light(findings: Findings) -> dict[str, Any]:
 
 
 def outlying_limits(findings: Findings, name: str) -> list[float] | None:
-    """Values of `brightness` or `contrast` beyond which a picture counts as an outlier; None without spread."""
+    """Return the values of `brightness` or `contrast` beyond which an image is an outlier; None without spread."""
     values = getattr(findings, name)[~findings.blank]
     if not len(values):
         return None
@@ -280,7 +292,7 @@ def outlying_limits(findings: Findings, name: str) -> list[float] | None:
 
 
 def votes(findings: Findings) -> dict[str, Any] | None:
-    """Agreement of FER+ with the labels; None without votes."""
+    """Return the agreement of FER+ votes with the labels; None without votes."""
     if findings.plurality is None:
         return None
     table = findings.table
@@ -306,7 +318,7 @@ def votes(findings: Findings) -> dict[str, Any] | None:
 
 
 def clean_rows(findings: Findings) -> dict[str, Any] | None:
-    """How many test rows remain at each strictness, by class; None without an official split."""
+    """Return the number of test rows at each strictness, by class; None without an official split."""
     if findings.test is None:
         return None
     labels, classes = findings.table.labels, findings.table.classes
@@ -326,7 +338,7 @@ def clean_rows(findings: Findings) -> dict[str, Any] | None:
 
 
 def exclusion_reasons(findings: Findings) -> list[list[str]]:
-    """For each test row of the official split, all reasons why it is not clean, in words."""
+    """Return, for each test row of the official split, all reasons why it is not clean."""
     test, table = findings.test, findings.table
     checks = [("blank", findings.blank[test.rows])]
     for code in (0, 1):
@@ -340,7 +352,10 @@ def exclusion_reasons(findings: Findings) -> list[list[str]]:
 
 
 def scores(findings: Findings) -> dict[str, Any] | None:
-    """What memorised exact copies are worth on the official test rows; None where there are none to speak of."""
+    """Return how much memorised exact copies raise the accuracy on the official test rows.
+
+    The result is None without an official split, without copies, or if every test row is a copy.
+    """
     across = copies_across(findings).get("PrivateTest", {}).get("Training")
     rows = int((findings.table.usage == USAGES.index("PrivateTest")).sum())
     if findings.test is None or not across["exact"] or across["exact"] == rows:
@@ -356,7 +371,7 @@ def scores(findings: Findings) -> dict[str, Any] | None:
 
 
 def _row_pairs(copies: Copies) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The near pairs of images as pairs of all their rows (M, 2), first < second, with correlation and mirrored."""
+    """Return the near pairs of images as pairs of their rows (M, 2), first < second, with correlation and mirrored."""
     order = np.argsort(copies.images, kind="stable")
     starts = np.searchsorted(copies.images[order], np.arange(len(copies.images) + 1))
     pairs, places = [], []
@@ -372,7 +387,7 @@ def _row_pairs(copies: Copies) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _light(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each image, float64 (N,), a few thousand rows at a time."""
+    """Return mean and standard deviation of each image, float64 (N,), computed in chunks of rows."""
     mean, deviation = np.empty(len(pixels)), np.empty(len(pixels))
     for start in range(0, len(pixels), _CHUNK):
         chunk = pixels[start : start + _CHUNK].reshape(-1, pixels[0].size).astype(np.float32)
@@ -389,7 +404,7 @@ def _own_votes(table: FaceTable) -> np.ndarray:
 
 
 def _near_in(findings: Findings, others: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Rows that form one of the near pairs `among` (M,) bool with one of the rows `others`."""
+    """Return the rows that are in a near pair with one of the rows `others`; `among` bool (M,) selects the pairs."""
     pairs = findings.near[among]
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
     return pairs[np.isin(pairs[:, 1], others), 0]
@@ -401,7 +416,7 @@ def _combinations(findings: Findings, most: int = len(USAGES)) -> list[str]:
 
 
 def _disagreement(classes: tuple[str, ...], pairs: int, together: np.ndarray) -> dict[str, Any]:
-    """Of so many pairs those under two labels; together[a, b] of them, for a < b, have the labels a and b."""
+    """Return how many of `pairs` have two labels; together[a, b], for a < b, counts those with labels a and b."""
     found = [(classes[a], classes[b], int(together[a, b])) for a, b in combinations(range(len(classes)), 2)]
     disagree = sum(count for _, _, count in found)
     return {
@@ -432,5 +447,5 @@ def _vote_shares(table: FaceTable, rows: np.ndarray) -> list[float]:
 
 
 def _share(values: np.ndarray) -> float | None:
-    """Mean to four digits; None of nothing."""
+    """Return the mean to four digits; None for an empty array."""
     return round(float(np.mean(values)), 4) if len(values) else None

@@ -1,9 +1,9 @@
-"""Which rows show the same picture: byte for byte, or nearly, as it is or mirrored.
+"""Search for rows with the same image, byte for byte, or with nearly the same image, unchanged or mirrored.
 
-Two images are near copies where the Pearson correlation of their 48 x 48 pixels is 0.95 or more. All pairs are looked
-at, exactly: of centred unit vectors a and b with projections Pa and Pb onto a few principal directions, the
-correlation a.b is at most Pa.Pb + |a - Pa| |b - Pb| (Cauchy and Schwarz), which is one matrix product over 65 numbers a
-row; the few pairs above the limit are then correlated in full.
+Two images are near copies if the Pearson correlation of their 48 x 48 pixels is 0.95 or more. The search is exact and
+covers all pairs. Let a and b be centred unit vectors, with projections Pa and Pb onto a few principal directions. The
+correlation a.b is at most Pa.Pb + |a - Pa| |b - Pb| (Cauchy and Schwarz). This bound is one matrix product over
+65 numbers per row. Only the few pairs with a bound above the limit are then correlated in full.
 """
 
 import io
@@ -22,7 +22,7 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.files import write_atomically
 
 NEAR = 0.95
-# Time grows with the square of the images: seconds for FER2013, minutes for this many.
+# The time grows with the square of the number of images: seconds for FER2013, minutes for this many.
 MAX_IMAGES = 300_000
 _DIRECTIONS = 64
 _SAMPLE = 1000
@@ -34,8 +34,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class NearPairs:
-    """rows int64 (M, 2), first < second, each the first row of its image; correlation float32 (M,); mirrored bool (M,):
-    the second image is near the first one's mirror image, and not near it as it is."""
+    """Pairs of images that are near copies.
+
+    rows         int64 (M, 2), first < second, each the first row of its image
+    correlation  float32 (M,)
+    mirrored     bool (M,), True: the second image is a near copy of the mirrored first image, not of the image itself
+    """
 
     rows: np.ndarray
     correlation: np.ndarray
@@ -44,17 +48,21 @@ class NearPairs:
 
 @dataclass(frozen=True)
 class Copies:
-    """images int64 (N,), the same number for the same pixels; near, the pairs of images that are nearly the same."""
+    """Copies within a table.
+
+    images  int64 (N,), the same number for rows with the same pixels
+    near    pairs of images that are nearly the same
+    """
 
     images: np.ndarray
     near: NearPairs
 
     def exact_in(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """bool (len(rows),): the same pixels stand among the rows `others`."""
+        """Return bool (len(rows),), True if one of the rows `others` has the same pixels."""
         return np.isin(self.images[rows], self.images[others])
 
     def has_copy_in(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """bool (len(rows),): the same or nearly the same picture stands among the rows `others`."""
+        """Return bool (len(rows),), True if one of the rows `others` has the same or nearly the same image."""
         pairs = self.images[self.near.rows]
         pairs = np.concatenate([pairs, pairs[:, ::-1]])
         near = pairs[np.isin(pairs[:, 1], self.images[others]), 0]
@@ -62,16 +70,21 @@ class Copies:
 
 
 def copies_of(table: FaceTable, progress: Progress | None = None) -> Copies:
-    """The copies within a table; near ones are kept in its cache, under the table's checksum.
+    """Return the copies within a table; near copies are kept in its cache, under the table's checksum.
 
-    Of a table with more than 300,000 distinct images only the exact copies are known: `near` is empty, with a warning.
+    In a table with more than 300,000 distinct images, only exact copies are searched for: a warning is given and
+    `near` is empty.
     """
     images = image_numbers(table.digests)
     near = _cached(table)
     if near is None:
         first = np.sort(np.unique(images, return_index=True)[1])
         if len(first) > MAX_IMAGES:
-            warnings.warn(f"near copies of {len(first):,} images are not looked for, only exact ones", stacklevel=2)
+            warnings.warn(
+                f"{len(first):,} images are too many for a search for near copies (at most {MAX_IMAGES:,}); "
+                "only exact copies are searched for",
+                stacklevel=2,
+            )
             first = first[:0]
         near = near_pairs(table.pixels, first, progress)
         _keep(table, near)
@@ -79,12 +92,15 @@ def copies_of(table: FaceTable, progress: Progress | None = None) -> Copies:
 
 
 def near_are_known(table: FaceTable, copies: Copies) -> bool:
-    """Whether the table is small enough for its near copies to have been looked for."""
+    """Return True if the table was small enough for a search for near copies."""
     return copies.images.max(initial=-1) < MAX_IMAGES
 
 
 def groups(table: FaceTable, copies: Copies) -> np.ndarray:
-    """int64 (N,): the same number for rows that copies, near copies or an equal `source` join, in one step or many."""
+    """Return int64 (N,), the same number for rows that are connected by copies, near copies or an equal `source`.
+
+    Rows may be connected directly or through other rows.
+    """
     rows = np.arange(len(table))
     source = np.unique(table.source, return_inverse=True)[1].reshape(-1)
     images = copies.images
@@ -97,14 +113,14 @@ def groups(table: FaceTable, copies: Copies) -> np.ndarray:
 
 
 def blank(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """bool (len(rows),): all pixels of the row's image are equal."""
+    """Return bool (len(rows),), True if all pixels of the row's image are equal."""
     chunks = (pixels[rows[start : start + _CHUNK]] for start in range(0, len(rows), _CHUNK))
     parts = [np.ptp(chunk.reshape(len(chunk), -1), axis=1) == 0 for chunk in chunks]
     return np.concatenate([np.empty(0, bool), *parts])
 
 
 def near_pairs(pixels: np.ndarray, rows: np.ndarray, progress: Progress | None = None) -> NearPairs:
-    """Near copies among the distinct, ascending `rows` of `pixels` (N, 48, 48); blank images have none."""
+    """Return the near copies among the distinct, ascending `rows` of `pixels` (N, 48, 48), without blank images."""
     rows = rows[~blank(pixels, rows)]
     if not len(rows):
         return _joined([])
@@ -124,7 +140,7 @@ def near_pairs(pixels: np.ndarray, rows: np.ndarray, progress: Progress | None =
 
 
 def _directions(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Principal directions (2304, 64) of a sample of the images, or as many as it has, and the same mirrored."""
+    """Return principal directions (2304, 64) of a sample of the images, fewer for a small sample, and their mirrors."""
     images = _unit(pixels[rows[:: -(-len(rows) // _SAMPLE)]])
     among_images = np.linalg.eigh(images @ images.T)[1][:, : -_DIRECTIONS - 1 : -1]
     basis = np.linalg.qr(images.T @ among_images)[0].astype(np.float32)
@@ -134,7 +150,7 @@ def _directions(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _bounds(pixels: np.ndarray, rows: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """float32 (N, 65): projections and the length of what they leave out; products bound the correlation."""
+    """Return float32 (N, 65): projections and the length of the rest; the product of two rows bounds a correlation."""
     values = np.empty((len(rows), basis.shape[1] + 1), np.float32)
     for start in range(0, len(rows), _CHUNK):
         chunk = slice(start, start + _CHUNK)
@@ -144,7 +160,7 @@ def _bounds(pixels: np.ndarray, rows: np.ndarray, basis: np.ndarray) -> np.ndarr
 
 
 def _confirmed(pixels: np.ndarray, pairs: np.ndarray, mirrored: bool) -> NearPairs:
-    """Those of the pairs (M, 2) whose correlation reaches the limit."""
+    """Return the pairs (M, 2) whose correlation reaches the limit."""
     correlation = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _CHUNK):
         first, second = (_unit(pixels[column]) for column in pairs[start : start + _CHUNK].T)
@@ -157,7 +173,7 @@ def _confirmed(pixels: np.ndarray, pairs: np.ndarray, mirrored: bool) -> NearPai
 
 
 def _joined(parts: list[NearPairs]) -> NearPairs:
-    """All pairs, sorted; a pair that is near both ways counts as it is."""
+    """Return all pairs, sorted; a pair that is near both unchanged and mirrored counts as unchanged."""
     if not parts:
         return NearPairs(np.empty((0, 2), np.int64), np.empty(0, np.float32), np.empty(0, bool))
     rows, correlation, mirrored = (
@@ -170,7 +186,7 @@ def _joined(parts: list[NearPairs]) -> NearPairs:
 
 
 def _unit(images: np.ndarray) -> np.ndarray:
-    """(n, 48, 48) -> float32 (n, 2304), centred and of length 1, so that a product is a correlation."""
+    """Return images (n, 48, 48) as float32 (n, 2304), centred and of length 1; a product of two is a correlation."""
     vectors = images.reshape(len(images), -1).astype(np.float32)
     vectors -= vectors.mean(axis=1, keepdims=True)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -198,4 +214,4 @@ def _keep(table: FaceTable, near: NearPairs) -> None:
         np.savez(content, rows=near.rows, correlation=near.correlation, mirrored=near.mirrored)
         write_atomically(path, content.getvalue())
     except OSError:
-        table.notes.append(f"{path.parent} cannot be written: near copies are looked for again in every run")
+        table.notes.append(f"{path.parent} is not writable, so every run repeats the search for near copies")

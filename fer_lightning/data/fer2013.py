@@ -1,4 +1,4 @@
-"""FER2013 from its store, in one of the taxonomies, with or without rows of one's own."""
+"""Data source for FER2013 from its store, in one of the taxonomies, with or without your own rows."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,19 +22,20 @@ def load(
     taxonomy: Literal["fer2013", "learning_game", "learning_game_distracted"] = "fer2013",
     extra: str | None = None,
 ) -> FaceTable:
-    """The faces of the store at `root` whose classes are in `taxonomy`, and those of `extra`.
+    """Return the faces of the store at `root` whose classes are in `taxonomy`, and the faces of `extra`.
 
     `extra` is a CSV `emotion,pixels[,Usage]` with the taxonomy's codes or names, class folders, or an archive
-    of either. It is ingested once, into a store of its own under `root`; rows without Usage are dealt
-    70/15/15 per class.
-    UserError where there is no store, or where a class would have no training rows.
+    of either. It is read once, into a separate store under `root`. Rows without Usage are split 70/15/15 per class.
+    Raise UserError if the store is missing or a class has no training rows.
     """
     if problem := store_problem(root):
         raise UserError(problem)
     chosen = TAXONOMIES[taxonomy]
     base = open_store(Path(root))
     if base.manifest["taxonomy"] != "fer2013":
-        raise UserError(f"data.root={root}: a store of extra rows, not of FER2013; name the folder above it")
+        raise UserError(
+            f"data.root={root}: this store holds extra rows, not FER2013. Set data.root to its parent folder."
+        )
     notes = notes_of(base.manifest)
     if taxonomy == "fer2013" and extra is None:
         part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests, base.votes)
@@ -42,8 +43,8 @@ def load(
     if extra is None:
         own = [name for name in chosen.classes if name not in base.classes]
         raise UserError(
-            f"data.taxonomy={taxonomy}: FER2013 has no faces of {', '.join(own)}: empty classes; "
-            f"give yours: data.extra=path/to/custom.csv (emotion,pixels[,Usage]) or class folders"
+            f"data.taxonomy={taxonomy}: FER2013 has no faces of {', '.join(own)}, so these classes would be empty. "
+            f"Add your own faces with data.extra=path/to/custom.csv (emotion,pixels[,Usage]) or class folders."
         )
     added, extra_notes = _extra(root, extra, taxonomy, official=base.has_official_split)
     merged = _merge([_kept(base, chosen), added])
@@ -62,7 +63,7 @@ class _Part:
 
 
 def _kept(base: Store, taxonomy: Taxonomy) -> _Part:
-    """The rows of the classes that both have, with the taxonomy's codes, in memory."""
+    """Return the rows of the classes that `base` and `taxonomy` share, with the taxonomy's codes, in memory."""
     codes = np.array([taxonomy.classes.index(c) if c in taxonomy.classes else -1 for c in base.classes])
     labels = codes[base.labels]
     rows = np.flatnonzero(labels >= 0)
@@ -98,7 +99,7 @@ def _merge(parts: list[_Part]) -> _Part:
 
 
 def _votes_or_none(part: _Part) -> np.ndarray:
-    """The part's votes; zeros, which count as none, where it has not any."""
+    """Return the part's votes; zeros, which count as no votes, if it has none."""
     return np.zeros((len(part.labels), len(COLUMNS)), np.uint8) if part.votes is None else part.votes
 
 
@@ -108,8 +109,8 @@ def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str], cac
     if empty:
         others = [other.name for other in TAXONOMIES.values() if not set(empty) & set(other.classes)]
         raise UserError(
-            f"data.taxonomy={taxonomy.name}: no Training rows of {', '.join(empty)}; add some by data.extra"
-            + (f", or choose a taxonomy without them: {', '.join(others)}" if others else "")
+            f"data.taxonomy={taxonomy.name}: there are no Training rows of {', '.join(empty)}. Add some with data.extra"
+            + (f", or choose a taxonomy without these classes: {', '.join(others)}." if others else ".")
         )
     return FaceTable(
         name=taxonomy.name,

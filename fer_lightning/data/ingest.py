@@ -1,4 +1,4 @@
-"""Turn FER2013 in any of its forms into a store, once; what `make data FROM=path` runs."""
+"""Read FER2013 in any of its forms into a store. `make data FROM=path` runs this command."""
 
 import argparse
 import fcntl
@@ -29,7 +29,7 @@ from fer_lightning.faces.quality import FaceRules
 from fer_lightning.files import in_words, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 
-# As torchvision.datasets.FER2013 lists them.
+# The checksums are those in torchvision.datasets.FER2013.
 CHALLENGE_MD5 = {
     "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",  # pragma: allowlist secret
     "b114b9e04e6949e5fe8b6a98b3892b1d": "icml_face_data.csv",  # pragma: allowlist secret
@@ -40,7 +40,7 @@ DEAL_SEED = 0
 
 @dataclass(frozen=True)
 class Ingested:
-    """The store's manifest, and what became of it: reused, new, or in place of an earlier one."""
+    """Result of an ingest: the store's manifest, and whether the store was reused, written or replaced."""
 
     manifest: dict[str, Any]
     outcome: str
@@ -55,11 +55,11 @@ def ingest(
     ferplus: str | None = None,
     photographs: Photographs | None = None,
 ) -> Ingested:
-    """Read `source` into a store at `root`, unless that store was made from it as it still is.
+    """Read `source` into a store at `root`, unless the store was made from the same, unchanged source.
 
-    Rows without Usage all become Training, or with `deal_usage` are dealt 70/15/15 per class over the three.
-    `ferplus` is FER+'s fer2013new.csv, for a CSV with all rows; None: the one that the store at `root` was made with.
-    With `photographs` the images of the class folders are whole photographs, in which it finds the faces.
+    deal_usage   True: rows without Usage are split 70/15/15 per class; False: all of them become Training rows
+    ferplus      FER+'s fer2013new.csv, for a CSV with all rows; None: the file with which the store at `root` was made
+    photographs  finds the faces in class folders of whole photographs; None: the images are faces
     """
     origin, folder = Path(source).absolute(), Path(root)
     try:
@@ -72,18 +72,18 @@ def ingest(
             "photographs": photographs.recipe if photographs else None,
         }
         if _made_from(former, key, taxonomy):
-            return Ingested(former, "reused: the source has the size and time that it had")
+            return Ingested(former, "reused: size and time of the source are unchanged")
         with _locked(folder):
-            former = read_manifest(folder)  # another process may have made it while this one waited
+            former = read_manifest(folder)  # another process may have written it while this one waited
             if _made_from(former, key, taxonomy):
-                return Ingested(former, "reused: another process has just made it")
+                return Ingested(former, "reused: another process has just written it")
             faces = read_faces(origin, TAXONOMIES[taxonomy], progress, photographs)
             votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
             manifest = write_store(folder, faces, key, TAXONOMIES[taxonomy], votes, deal_usage)
     except OSError as error:
         raise UserError(
-            f"cannot read FROM={source} or write ROOT={root}: {in_words(error)}. "
-            "A store that stood there stands as it was; mend that, and give the same command again."
+            f"FROM={source} cannot be read or ROOT={root} cannot be written: {in_words(error)}. "
+            "An existing store at ROOT is unchanged. Fix this and run the same command again."
         ) from error
     return Ingested(manifest, _outcome(former, key))
 
@@ -98,15 +98,15 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
     if former is None:
         return "written"
     if former["source"]["path"] != key["path"]:
-        return f"written in place of the store made from {former['source']['path']}"
+        return f"written; it replaces the store of {former['source']['path']}"
     if former["source"].get("photographs") != key["photographs"]:
-        return "written again: the faces are cut out in another way"
+        return "written again: the rules for cropping faces have changed"
     return "written again: the source has changed since it was last read"
 
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """One writer at a time; the system frees the lock of a process that dies."""
+    """Allow one writer at a time; the system frees the lock of a process that dies."""
     root.mkdir(parents=True, exist_ok=True)
     with open(root / ".lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -122,8 +122,8 @@ def _former_ferplus(former: dict[str, Any] | None, origin: Path) -> str | None:
 def _votes(path: Path, faces: Faces, taxonomy: Taxonomy) -> np.ndarray:
     if not faces.form.startswith("csv") or faces.usage is None:
         raise UserError(
-            f"FERPLUS={path}: FER+ goes by the row numbers of the complete fer2013.csv, and the faces came as "
-            f"{faces.form}. Ingest that file, or leave FERPLUS out."
+            f"FERPLUS={path}: FER+ uses the row numbers of the complete fer2013.csv, but FROM is {faces.form}. "
+            f"Read the complete fer2013.csv with FROM, or omit FERPLUS."
         )
     return read_votes(path, faces.labels, faces.usage, taxonomy.classes)
 
@@ -136,9 +136,9 @@ def write_store(
     votes: np.ndarray | None = None,
     deal_usage: bool = False,
 ) -> dict[str, Any]:
-    """Put `faces` into the store at `root`, in place of what it held, and return its manifest.
+    """Write `faces` into the store at `root`, replace its former rows, and return its manifest.
 
-    key    what the faces were read from, as the manifest shall say it
+    key    description of the source, for the manifest
     votes  uint8 (N, 10) in the order of `faces`
     """
     digests = pixel_digests(faces.pixels)
@@ -183,11 +183,11 @@ def _usage(faces: Faces, digests: np.ndarray, deal_usage: bool) -> tuple[np.ndar
     if faces.usage is not None:
         return faces.usage, []
     if deal_usage:
-        note = f"rows without Usage are dealt 70/15/15 per class (seed {DEAL_SEED}), copies together"
+        note = f"rows without Usage are split 70/15/15 per class (seed {DEAL_SEED}); copies stay in the same part"
         return deal(faces.labels, image_numbers(digests), DEAL_SEED), [note]
     note = (
-        "the source names no Usage: all its rows are Training rows and split=official is refused; "
-        "data.split=stratified makes one"
+        "the source has no Usage: all its rows are Training rows, so data.split=official is not possible; "
+        "data.split=stratified makes a split"
     )
     return np.full(len(faces.labels), TRAINING, np.uint8), [note]
 
@@ -202,11 +202,11 @@ def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[s
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fer_lightning.data.ingest", description=__doc__)
-    parser.add_argument("source", metavar="FROM", help="the CSV, folder, zip or tar to read")
-    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="where the store goes")
-    parser.add_argument("--ferplus", metavar="CSV", help="FER+'s fer2013new.csv: ten people's votes on each row")
+    parser.add_argument("source", metavar="FROM", help="CSV, folder, zip or tar to read")
+    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="folder of the store")
+    parser.add_argument("--ferplus", metavar="CSV", help="FER+'s fer2013new.csv: votes of ten people for each row")
     parser.add_argument(
-        "--photos", action="store_true", help="the images are whole photographs: find the face in each and cut it out"
+        "--photos", action="store_true", help="the images are whole photographs: find and crop the face in each"
     )
     options = parser.parse_args(arguments)
     try:
@@ -225,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Warnings as lines for whoever runs the command, without the place in the source that gave them."""
+    """Print warnings as one line each, without a location in the source code."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         yield
@@ -233,7 +233,7 @@ def _plain_warnings() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Progress | None]:
-    """A bar on a terminal; None where nobody watches."""
+    """Show a progress bar if stderr is a terminal; else yield None."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -263,9 +263,9 @@ def _report(result: Ingested, root: str) -> None:
     print(f"source    {source['path']} ({source['form']})")
     print(f"checksum  {manifest['checksum']}")
     if source["challenge_file"]:
-        print(f"original  yes: byte for byte the challenge's {source['challenge_file']}")
+        print(f"original  yes: identical to the challenge's {source['challenge_file']}")
     elif source["md5"]:
-        print(f"original  no: MD5 {source['md5']} is none of the challenge's files")
+        print(f"original  no: MD5 {source['md5']} is not the MD5 of a file of the challenge")
     if source["ferplus"]:
         print(f"votes     {source['ferplus']['path']} (FER+)")
     for note in manifest["notes"]:

@@ -1,4 +1,4 @@
-"""Which test rows a score can be trusted on: those that show nothing that training or selection has seen."""
+"""Unseen and clean test rows: rows without a copy in the training or validation rows, for a trustworthy score."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from fer_lightning.data.table import FaceTable
 
 @dataclass(frozen=True)
 class TestRows:
-    """The T test rows of a split, ascending.
+    """T test rows of a split, in ascending order.
 
     rows       int64 (T,), row numbers of the table
     images     T SHA-256 in hex, of the pixels
     unseen     bool (T,): not blank, and no byte-identical image in training or validation
-    clean      bool (T,): unseen, no near copy there either (mirrored too), and a face, where FER+ votes can tell
-    plurality  int64 (T,): the class that most FER+ votes name, -1 where they name none; None without votes
+    clean      bool (T,): unseen, no near copy (also mirrored) in training or validation, and a face if FER+ votes exist
+    plurality  int64 (T,): the class with the most FER+ votes, -1 if it is not one of the classes; None without votes
     """
 
-    __test__ = False  # not a test case, whatever pytest makes of its name
+    __test__ = False  # not a test case, although its name begins with Test
 
     rows: np.ndarray
     images: list[str]
@@ -31,12 +31,12 @@ class TestRows:
 
 
 def judge_test_rows(table: FaceTable, split: Split, copies: Copies | None = None) -> TestRows:
-    """The test rows of `split`, and which of them are unseen and clean."""
+    """Return the test rows of `split` and which of them are unseen and clean."""
     return judge_rows(table, split.test, np.concatenate([split.train, split.val]), copies)
 
 
 def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Copies | None = None) -> TestRows:
-    """Which of `rows` show nothing that stands in the rows `seen`."""
+    """Return `rows` and which of them are unseen and clean with regard to the rows `seen`."""
     copies = copies or copies_of(table)
     visible = ~blank(table.pixels, rows)
     unseen = visible & ~copies.exact_in(rows, seen)

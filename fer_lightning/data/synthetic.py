@@ -1,12 +1,18 @@
-"""Synthetic faces: a data set that needs no download, with the troubles of a real one.
+"""Synthetic faces: a data set that needs no download and has the problems of a real one.
 
-Every face is drawn from action units (Ekman, Friesen and Hager 2002, Facial Action Coding System; the
-combinations per emotion follow their EMFACS tables), an identity, a pose, a light and a camera. The classes
-are as unbalanced as FER2013's (Goodfellow et al. 2013, arXiv:1307.0414), expressions fade into neutral, a
-share of the labels is wrong in every usage, and a share of the rows are byte-identical copies across usages.
-Wrong labels alone keep any model at or below an accuracy of about `1 - label_noise` on every usage, and faint
-expressions take some more. Most of the difficulty is pose: a linear model on 4,000 faces reaches 43 %, and
-90 % when no head is turned, shifted or scaled.
+Every face is drawn from action units, an identity, a pose, a light and a camera. The action units are those of the
+Facial Action Coding System (Ekman, Friesen and Hager 2002); their combinations per emotion follow its EMFACS tables.
+
+The data set has these problems:
+
+- The classes are as unbalanced as FER2013's (Goodfellow et al. 2013, arXiv:1307.0414).
+- Weak expressions look almost neutral.
+- A share of the labels is wrong, in every usage.
+- A share of the rows are byte-identical copies, which may be in another usage than their original.
+
+The wrong labels limit the accuracy of any model to about `1 - label_noise` on every usage, and weak expressions lower
+it further. Pose causes most of the difficulty: the accuracy of a linear model on 4,000 faces is 43 %, and 90 % if no
+head is turned, shifted or scaled.
 """
 
 import hashlib
@@ -19,12 +25,12 @@ from fer_lightning.data.table import SIDE, FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 
-NOTE = "synthetic faces, drawn by a program: no figure reached on them says anything about people"
+NOTE = "synthetic faces, drawn by a program: no metric measured on them says anything about people"
 
-# FER2013's Training counts by label code, which the game's classes inherit; the eighth is made up.
+# FER2013's Training counts by label code, also used for the game's classes; the eighth count is invented.
 COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965, 1000)
 
-# A class shows one of its variants; action unit -> level at full intensity.
+# Variants of each class, of which a face shows one: action unit -> level at full intensity.
 EXPRESSIONS = {
     "angry": (
         {4: 1.0, 5: 0.4, 7: 0.7, 17: 0.4, 23: 1.0},
@@ -48,7 +54,7 @@ EXPRESSIONS = {
 }
 ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 43, 61, 62)
 
-COVERED = 3  # rows that each class has in each usage, before the class frequencies set in
+COVERED = 3  # first rows of each class in each usage; the class frequencies apply only to later rows
 CHUNK = 1024
 CANVAS = 2 * SIDE
 SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
@@ -61,13 +67,13 @@ def load(
     duplicates: float = 0.05,
     taxonomy: Literal["fer2013", "learning_game", "learning_game_distracted"] = "fer2013",
 ) -> FaceTable:
-    """Draw `rows` faces; the first n rows of a seed are the same whatever `rows` is.
+    """Draw `rows` faces; for one seed, the first n rows do not depend on `rows`.
 
-    rows         faces, at least 100; 80 % Training, 10 % PublicTest, 10 % PrivateTest within each class
-    label_noise  share of rows whose label is another class's, 0 to 0.5, in every usage
-    duplicates   share of rows that are byte-identical copies of an earlier row, 0 to 0.5; the wrong labels
-                 are drawn anew, so that some copies disagree, as FER2013's do
-    UserError names the key when a value is out of range.
+    rows         number of faces, at least 100; 80 % Training, 10 % PublicTest, 10 % PrivateTest within each class
+    label_noise  share of rows with the label of another class, 0 to 0.5, in every usage
+    duplicates   share of rows that are byte-identical copies of an earlier row, 0 to 0.5; the wrong labels of copies
+                 are drawn again, so that some copies have different labels, as in FER2013
+    Raise UserError that names the key if a value is out of range.
     """
     _check(rows, seed, label_noise, duplicates, taxonomy)
     classes = TAXONOMIES[taxonomy].classes
@@ -82,18 +88,20 @@ def load(
 
 def _check(rows: int, seed: int, label_noise: float, duplicates: float, taxonomy: str) -> None:
     if rows < 100:
-        raise UserError(f"data.rows={rows}: a synthetic set has at least 100 rows; try data.rows=6000")
+        raise UserError(f"data.rows={rows}: must be 100 or more. Use for example data.rows=6000.")
     if seed < 0:
-        raise UserError(f"data.seed={seed}: a seed is a whole number from 0; try data.seed=0")
+        raise UserError(f"data.seed={seed}: must be a whole number, 0 or more. Use for example data.seed=0.")
     for key, share in (("label_noise", label_noise), ("duplicates", duplicates)):
         if not 0 <= share <= 0.5:
-            raise UserError(f"data.{key}={share}: a share of the rows, from 0 to 0.5; try data.{key}=0.05")
+            raise UserError(
+                f"data.{key}={share}: must be a share of the rows from 0 to 0.5. Use for example data.{key}=0.05."
+            )
     if taxonomy not in TAXONOMIES:
-        raise UserError(f"data.taxonomy={taxonomy}: one of {', '.join(TAXONOMIES)}")
+        raise UserError(f"data.taxonomy={taxonomy}: must be one of {', '.join(TAXONOMIES)}.")
 
 
 class _Draws:
-    """Independent random columns of which row i holds the same numbers whatever the number of rows."""
+    """Independent random columns; the numbers in row i do not depend on the number of rows."""
 
     def __init__(self, seed: int, stream: int, rows: int, columns: int):
         self._columns = iter(np.random.default_rng([seed, stream]).random((rows, columns)).T)
@@ -102,7 +110,7 @@ class _Draws:
         return low + (high - low) * next(self._columns)
 
     def normal(self, deviation: float, mean: float = 0.0) -> np.ndarray:
-        """Box and Muller (1958), held within 2.5 deviations."""
+        """Return normal numbers (Box and Muller 1958), clipped to 2.5 deviations."""
         radius = np.sqrt(-2 * np.log1p(-next(self._columns)))
         return mean + deviation * np.clip(radius * np.cos(2 * np.pi * next(self._columns)), -2.5, 2.5)
 
@@ -113,7 +121,7 @@ class _Draws:
 def _plan(
     rows: int, seed: int, label_noise: float, duplicates: float, n: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For each row: the class shown, the label given, the usage, the row whose face it bears; all (rows,)."""
+    """Return for each row: the class shown, the label, the usage, and the row whose face it copies; all (rows,)."""
     draws = _Draws(seed, 0, rows, 5)
     covered = COVERED * 3 * n
     frequency = np.cumsum(COUNTS[:n]) / sum(COUNTS[:n])
@@ -139,7 +147,7 @@ def _plan(
 
 
 def _faces(shown: list[str], wanted: np.ndarray, seed: int) -> np.ndarray:
-    """uint8 (N, 48, 48): the faces of the rows `wanted`; the other rows stay black."""
+    """Return uint8 (N, 48, 48), the faces of the rows `wanted`; all other rows are black."""
     rows = len(shown)
     units = _action_units(shown, _Draws(seed, 1, rows, 120))
     who = _identity(_Draws(seed, 2, rows, 60))
@@ -156,7 +164,7 @@ def _faces(shown: list[str], wanted: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _action_units(shown: list[str], draws: _Draws) -> dict[str, np.ndarray]:
-    """Levels (N,) of about 0 to 1.2 per action unit ("au12"): class, variant, intensity, habit and chance."""
+    """Return levels (N,) of about 0 to 1.2 per action unit ("au12"), from class, variant, intensity and chance."""
     levels = np.zeros((len(shown), len(ACTION_UNITS)))
     variant = draws.uniform()
     for row, name in enumerate(shown):
@@ -179,7 +187,10 @@ def _action_units(shown: list[str], draws: _Draws) -> dict[str, np.ndarray]:
 
 
 def _identity(draws: _Draws) -> dict[str, np.ndarray]:
-    """What stays when the expression goes: bones, skin, hair, glasses. Lengths in half sides of the image."""
+    """Return the features that do not depend on the expression: bones, skin, hair, glasses.
+
+    Lengths are in half sides of the image.
+    """
     who = {
         "width": draws.normal(0.04, mean=0.69),
         "taper": draws.uniform(0.05, 0.22),
@@ -220,7 +231,7 @@ def _identity(draws: _Draws) -> dict[str, np.ndarray]:
 
 
 def _pose(draws: _Draws) -> dict[str, np.ndarray]:
-    """The head before the camera, and the camera: radians, half sides of the image, grey levels to 255."""
+    """Return the pose of the head, the light and the camera: radians, half sides of the image, grey levels to 255."""
     return {
         "roll": np.radians(draws.normal(10)),
         "yaw": np.radians(draws.normal(10)),
@@ -238,9 +249,9 @@ def _pose(draws: _Draws) -> dict[str, np.ndarray]:
 
 
 def _outlines(units: dict, who: dict, pose: dict) -> dict[str, np.ndarray]:
-    """Every polygon and line of the faces, int32 (N, points, 2) in OpenCV's fixed-point canvas pixels.
+    """Return every polygon and line of the faces, int32 (N, points, 2) in OpenCV's fixed-point canvas pixels.
 
-    Drawn upright and frontal first: x to the right and y down in half sides of the image, each (N, points).
+    The faces are first upright and frontal: x to the right and y down in half sides of the image, each (N, points).
     """
     units, who, pose = ({k: np.asarray(v, float)[:, None] for k, v in table.items()} for table in (units, who, pose))
     flat = _silhouette(units, who)
@@ -264,7 +275,7 @@ def _turn(x: np.ndarray, y: np.ndarray, name: str, pose: dict) -> tuple[np.ndarr
 
 
 def _place(x: np.ndarray, y: np.ndarray, pose: dict) -> np.ndarray:
-    """Roll, scale and shift, then half sides of the image -> fixed-point pixels of the canvas."""
+    """Roll, scale and shift the points, and convert half sides of the image to fixed-point pixels of the canvas."""
     cos, sin = pose["scale"] * np.cos(pose["roll"]), pose["scale"] * np.sin(pose["roll"])
     points = np.stack([cos * x - sin * y + pose["x"], sin * x + cos * y + pose["y"]], axis=-1)
     return np.round(((points + 1) * CANVAS / 2 - 0.5) * (1 << SHIFT)).astype(np.int32)
@@ -276,12 +287,12 @@ def _ellipse(x: np.ndarray, y: np.ndarray, width: float, height: float, points: 
 
 
 def _band(x: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> tuple:
-    """The closed outline between two curves over the same x."""
+    """Return the closed outline between two curves over the same x."""
     return np.concatenate([x, x[:, ::-1]], axis=1), np.concatenate([top, bottom[:, ::-1]], axis=1)
 
 
 def _silhouette(units: dict, who: dict) -> dict[str, tuple]:
-    """Face, hair, ears, neck and clothes: what bounds the head in the image, however it is turned."""
+    """Return face, hair, ears, neck and clothes: the outlines that do not depend on how the head is turned."""
     angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
     cos, sin = np.cos(angle), np.sin(angle)
     chin = who["chin"] + 0.1 * units["au26"]
@@ -314,7 +325,7 @@ def _silhouette(units: dict, who: dict) -> dict[str, tuple]:
 
 
 def _skull(who: dict) -> dict[str, tuple]:
-    """Lines of the surface that no muscle here moves: hairline, edge of the beard, spectacles."""
+    """Return lines of the surface that no muscle moves: hairline, edge of the beard, glasses."""
     t = np.linspace(1, -1, 16)
     bend = np.abs(t + who["parting"] * (1 - t**2)) ** 5
     return {
@@ -328,7 +339,7 @@ def _skull(who: dict) -> dict[str, tuple]:
 
 
 def _eye(side: int, units: dict, who: dict) -> dict[str, tuple]:
-    """Lids from AU5, 6, 7, 43 and 1, the iris cut off by them, and the spectacle rim around."""
+    """Return the lids from AU5, 6, 7, 43 and 1, the iris between them, and the rim of the glasses around them."""
     t = np.linspace(-1, 1, 9)  # from the inner to the outer corner
     narrowed = 0.3 * units["au7"] + 0.25 * units["au6"] + 0.15 * units["au4"] + 0.15 * units["au9"]
     rise = np.clip(1 + 0.75 * units["au5"] - narrowed, 0.35, None) * (1 - 1.1 * np.clip(units["au43"], 0, 1))
@@ -375,7 +386,7 @@ def _eye(side: int, units: dict, who: dict) -> dict[str, tuple]:
 
 
 def _brow(side: int, units: dict, who: dict) -> dict[str, tuple]:
-    """AU1 lifts the inner end, AU2 the outer, AU4 lowers and draws together, AU9 pulls down."""
+    """Return a brow: AU1 lifts its inner end, AU2 its outer end, AU4 lowers it and moves it inwards, AU9 lowers it."""
     t = np.linspace(0, 1, 7)  # from the inner to the outer end
     lowered = units["au4"] * (1 - 0.75 * np.clip(units["au1"], 0, 1))
     inner = -0.13 * units["au1"] + 0.13 * lowered + 0.07 * units["au9"]
@@ -389,7 +400,7 @@ def _brow(side: int, units: dict, who: dict) -> dict[str, tuple]:
 
 
 def _cheek(side: int, units: dict, who: dict) -> dict[str, tuple]:
-    """The furrow from nose to mouth, deepened by AU9, 10 and 12, the cheek that AU6 lifts, AU14's dimple."""
+    """Return the furrow from nose to mouth (deepened by AU9, 10, 12), the cheek (lifted by AU6) and AU14's dimple."""
     corner = _mouth_half(units, who)
     t = np.linspace(0, 1, 6)
     start, end = who["nose_width"] + 0.02, corner + 0.07
@@ -405,7 +416,7 @@ def _cheek(side: int, units: dict, who: dict) -> dict[str, tuple]:
 
 
 def _nose(units: dict, who: dict) -> dict[str, tuple]:
-    """Bridge, base and nostrils; AU9 lifts and widens them, wrinkles the root; frown and forehead lines."""
+    """Return bridge, base and nostrils, which AU9 lifts and widens, and wrinkles, frown and forehead lines."""
     width, base = who["nose_width"] * (1 + 0.25 * units["au9"]), who["nose_y"] - 0.04 * units["au9"]
     t = np.linspace(-1, 1, 9)
     parts = {
@@ -432,14 +443,14 @@ def _nose(units: dict, who: dict) -> dict[str, tuple]:
 
 
 def _mouth_half(units: dict, who: dict) -> np.ndarray:
-    """Half the mouth's width: AU12, 14 and 20 stretch it, AU23 and a dropped jaw narrow it."""
+    """Return half the mouth's width: AU12, 14 and 20 widen it, AU23 and an open jaw narrow it."""
     wider = 0.09 * units["au12"] + 0.08 * units["au20"] + 0.03 * units["au14"] + 0.02 * units["au15"]
     narrower = 0.045 * units["au23"] + 0.07 * units["au26"] * (1 - np.clip(units["au12"] + units["au20"], 0, 1))
     return who["mouth_width"] + wider - narrower
 
 
 def _mouth(units: dict, who: dict) -> dict[str, tuple]:
-    """Lips, their opening, teeth: AU12 and 15 bend, 25 parts, 26 drops the jaw, 23 and 24 press."""
+    """Return lips, opening and teeth: AU12 and 15 bend the lips, 25 parts them, 26 opens the jaw, 23 and 24 press."""
     t = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 13))
     apart = np.clip(units["au25"] + 2 * units["au26"], 0, 1)
     x = _mouth_half(units, who) * t
@@ -472,7 +483,7 @@ def _mix(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _tones(units: dict, who: dict) -> dict[str, list[int]]:
-    """Each element's grey level per face; -1 where it is not drawn."""
+    """Return each element's grey level per face; -1 if the element is not drawn."""
     skin, hair, age = who["skin"], who["hair"], who["age"]
     dark, light = 0.35 * skin, np.minimum(1.25 * skin + 12, 250)
 
@@ -526,7 +537,7 @@ def _tones(units: dict, who: dict) -> dict[str, list[int]]:
 
 
 FILL, SOFTEN = -1, 0
-# (outline, tone, line width or FILL) from back to front; a "?" stands for both sides.
+# (outline, tone, line width or FILL) from back to front; "?" means one layer per side.
 LAYERS = (
     ("hair_back", "hair", FILL),
     ("neck", "neck", FILL),
@@ -583,7 +594,7 @@ CLOSED = {"rim-1", "rim+1"}
 
 
 def _paint(outlines: dict[str, np.ndarray], tones: dict[str, list[int]], wanted: np.ndarray) -> np.ndarray:
-    """uint8 (N, 48, 48): the layers drawn at twice the size with smooth edges, then averaged down."""
+    """Return uint8 (N, 48, 48): the layers, drawn at twice the size with smooth edges and then scaled down by area."""
     images = np.zeros((len(wanted), SIDE, SIDE), np.uint8)
     canvas = np.empty((CANVAS, CANVAS), np.uint8)
     for row in np.flatnonzero(wanted):
@@ -605,7 +616,7 @@ def _paint(outlines: dict[str, np.ndarray], tones: dict[str, list[int]], wanted:
 
 
 def _photograph(drawn: np.ndarray, pose: dict, noise: np.random.Generator) -> np.ndarray:
-    """Light from a side, lens blur, contrast and sensor noise on uint8 (N, 48, 48)."""
+    """Add light from one side, lens blur, contrast and sensor noise to uint8 (N, 48, 48)."""
     pose = {key: value.astype(np.float32)[:, None, None] for key, value in pose.items()}
     grid = (np.arange(SIDE, dtype=np.float32) + 0.5) * 2 / SIDE - 1
     x, y = (grid - pose["x"]) / pose["scale"], (grid[:, None] - pose["y"]) / pose["scale"]

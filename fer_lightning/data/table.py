@@ -1,4 +1,4 @@
-"""The one form in which faces reach the rest of the house, whatever they were read from."""
+"""Table of labelled faces: the form in which every data source returns its faces."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +17,14 @@ class FaceTable:
     pixels  uint8 (N, 48, 48)
     labels  int64 (N,), indices into `classes`
     usage   uint8 (N,), indices into `labels.USAGES`
-    source  str (N,), where a row came from: a file's path, a row number, or the name of a picture or person.
-            Rows of one source never stand on both sides of the splits `clean`, `fold` and `training_fold`.
-    checksum  of the rows as they stand, so that two runs can be known to have seen the same data
+    source  str (N,), the origin of a row: a file's path, a row number, or the name of an image or person.
+            In the splits `clean`, `fold` and `training_fold`, all rows with the same source are in the same part.
+    checksum  checksum of the rows in this order; equal for two runs with the same data
     digests uint8 (N, 32), SHA-256 of the pixels
-    votes   uint8 (N, 10), FER+ votes in the order of `ferplus.COLUMNS`; zeros where a row has none; None without FER+
-    cache   folder for what is costly to derive from these rows; None: it is derived anew each time
-    notes   what a user should be told once about this table
+    votes   uint8 (N, 10), FER+ votes in the order of `ferplus.COLUMNS`; zeros for a row without votes;
+            None without FER+
+    cache   folder for values that take long to compute from these rows; None: they are computed each time
+    notes   messages about this table, shown once to the user
     """
 
     name: str

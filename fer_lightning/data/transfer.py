@@ -1,14 +1,14 @@
-"""Tensors on their way to a device."""
+"""Transfer of tensors to a device."""
 
 import torch
 from torch import Tensor
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:
-    """`x` on `device`, without a wait for what a GPU has still to do.
+    """Return `x` on `device`; the host does not wait for the GPU's pending work.
 
-    A copy from ordinary memory makes the host wait for the GPU. From page-locked memory, which torch reuses only when
-    the copy is over, it does not.
+    A copy from ordinary memory makes the host wait for the GPU, so `x` is first copied to page-locked memory. torch
+    reuses that memory only after the copy has ended.
     """
     if device.type != "cuda" or x.device.type != "cpu":
         return x.to(device)

@@ -1,1 +1,1 @@
-"""Finding the face in a picture, and cutting it out as FER2013's faces were cut."""
+"""Detection of faces in an image, and crops of these faces like those of FER2013."""

@@ -1,8 +1,8 @@
-"""The one way in which a face is cut out: for the collector, for folders of photographs, and before a prediction.
+"""Crop rule of a face, shared by the collector, folders of photographs and predictions.
 
-FER2013's faces were cut by OpenCV's Haar cascade (Goodfellow et al. 2013). On 65 photographs its square had 0.916
-times the height of YuNet's box (quartiles 0.887 and 0.956) and the same centre; so that is what is cut from YuNet's
-boxes, and a network sees faces as large as those that it was trained on.
+FER2013's faces were cropped with OpenCV's Haar cascade (Goodfellow et al. 2013). On 65 photographs, its square had
+0.916 times the height of YuNet's box (quartiles 0.887 and 0.956) and the same centre. The crop of a YuNet box is such a
+square, so that a network receives faces of the same size as in its training data.
 """
 
 import cv2
@@ -18,20 +18,20 @@ Square = tuple[int, int, int, int]
 
 
 def crop_side(face: Face) -> float:
-    """The side of the square that is cut, in pixels of the picture."""
+    """Return the side of the square to crop, in pixels of the image."""
     return SIDE_OF_HEIGHT * face.box[3]
 
 
 def crop_face(picture: np.ndarray, face: Face, *, size: int = SIDE) -> tuple[np.ndarray, Square]:
-    """The face as uint8 (size, size), grey by ITU-R BT.601, and the square (x, y, side, side) that it comes from.
+    """Return the face as uint8 (size, size), grey by ITU-R BT.601, and its square (x, y, side, side) in the image.
 
-    What sticks out of the picture, uint8 RGB (H, W, 3) or grey (H, W), is filled with the pixels of its edge.
+    The image is uint8 RGB (H, W, 3) or grey (H, W). Parts of the square outside it repeat the pixels of its edge.
     """
     return grey_square(picture, face.centre, crop_side(face), size)
 
 
 def grey_square(picture: np.ndarray, centre: tuple[float, float], side: float, size: int) -> tuple[np.ndarray, Square]:
-    """A square of a picture, on whole pixels, scaled to `size` by area."""
+    """Return a square of an image, on whole pixels, scaled to `size` by area."""
     side = max(1, round(side))
     x, y = (round(middle - side / 2) for middle in centre)
     rows = np.clip(np.arange(y, y + side), 0, picture.shape[0] - 1)

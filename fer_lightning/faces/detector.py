@@ -1,7 +1,7 @@
-"""YuNet, the Haar cascade in its place, or the whole picture, behind one call: picture in, faces out.
+"""Face detectors with one interface, image in, faces out: YuNet, the Haar cascade, or the whole image as one face.
 
 YuNet (Wu, Peng and Yu 2023, YuNet: A Tiny Millisecond-level Face Detector) finds tilted and half-covered faces that
-the Haar cascade loses: of 65 photographs tilted by 35 degrees it found the face in 65, Haar in 7.
+the Haar cascade misses: in 65 photographs tilted by 35 degrees, it found the face in 65, and Haar in 7.
 """
 
 import warnings
@@ -17,23 +17,23 @@ from fer_lightning.faces.face import Face
 from fer_lightning.faces.model_file import NoModel, find_model, sha256
 from fer_lightning.faces.roll import CUT, measure_roll
 
-# YuNet knows faces of about 10 to 300 pixels: so first this size, then smaller for a face that fills a large picture,
-# then larger for small ones.
+# YuNet detects faces of about 10 to 300 pixels. The first size is tried first, the smaller one for a face that fills a
+# large image, and the larger one for small faces.
 LONG_SIDES = (640, 320, 1280)
-LEAST_SIDE = 64  # up to 32 pixels OpenCV 4.14 says something else about the same picture each time
-SURE = 0.8  # score from which no further size is tried
-WEAKEST = 0.5  # score below which a finding is no face
-OVERLAP = 0.3  # share of a common area from which two findings are one face
+LEAST_SIDE = 64  # for sides up to 32 pixels, OpenCV 4.14 gives a different result for the same image each time
+SURE = 0.8  # lowest score at which no further size is tried
+WEAKEST = 0.5  # lowest score of a detection that counts as a face
+OVERLAP = 0.3  # lowest overlap (intersection over union) at which two detections are one face
 
 HAAR_XML = "haarcascade_frontalface_default.xml"
-WIDTH_OF_HEIGHT = 0.73  # of YuNet's boxes, in the median over 65 photographs
+WIDTH_OF_HEIGHT = 0.73  # width of YuNet's boxes divided by their height, median over 65 photographs
 
 
 class Detector(Protocol):
-    """Finds all faces of a picture, uint8 RGB (H, W, 3) or grey (H, W), in no order.
+    """Detector of all faces in an image, uint8 RGB (H, W, 3) or grey (H, W); the faces have no defined order.
 
-    name          which detector and which version of it
-    model_sha256  of the file that it was loaded from; None where there is none
+    name          name and version of the detector
+    model_sha256  SHA-256 of the detector's file; None without a file
     """
 
     name: str
@@ -42,16 +42,18 @@ class Detector(Protocol):
     def __call__(self, picture: np.ndarray) -> list[Face]: ...
 
     def roll(self, picture: np.ndarray, face: Face) -> float | None:
-        """How far the head leans to a shoulder: degrees, clockwise as one sees it; None: this detector cannot tell."""
+        """Return the roll of the head in degrees, clockwise in the image; None if the detector cannot measure it."""
 
 
 def open_detector(model: str | None = None, *, kind: Literal["auto", "yunet", "haar", "whole"] = "auto") -> Detector:
-    """YuNet from `model` or where `find_model` finds it; `auto` takes Haar, with a warning, where nobody named a file.
+    """Return a detector.
 
-    `whole` is for pictures that somebody has cut out already: each counts as one face.
+    model  path of YuNet's file; None: the file that `find_model` finds
+    kind   auto: YuNet, or Haar with a warning if no file is named and none is found; yunet; haar;
+           whole: each image is one face that is already cut out
 
-    UserError where the file is damaged or a named one missing, and where Haar is wanted and OpenCV has none. The number
-    of threads is OpenCV's own: cv2.setNumThreads.
+    Raise UserError if the file is damaged, if a named file is missing, or if OpenCV has no Haar cascade and one is
+    needed. cv2.setNumThreads sets the number of threads.
     """
     if kind == "whole":
         return WholePicture()
@@ -64,7 +66,7 @@ def open_detector(model: str | None = None, *, kind: Literal["auto", "yunet", "h
             raise
         detector = HaarDetector(instead_of=str(error))
         warnings.warn(
-            f"faces are sought by OpenCV's Haar cascade, which loses tilted and half-covered ones. {error}",
+            f"faces are detected with OpenCV's Haar cascade, which misses tilted and half-covered faces. {error}",
             stacklevel=2,
         )
         return detector
@@ -98,7 +100,7 @@ class YuNetDetector:
         return 0.0 if found is None else float(found[:, 14].max())
 
     def _detect(self, colours: np.ndarray, size: tuple[int, int]) -> list[Face]:
-        """The faces of a BGR picture looked at in another size (width, height), in its own pixels."""
+        """Detect faces in a BGR image scaled to `size` (width, height); return them in pixels of the original image."""
         height, width = colours.shape[:2]
         seen = colours if size == (width, height) else cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
         below, beside = (max(0, LEAST_SIDE - side) for side in seen.shape[:2])
@@ -115,21 +117,21 @@ def _bgr(picture: np.ndarray) -> np.ndarray:
 
 
 def _sizes(picture: np.ndarray) -> list[tuple[int, int]]:
-    """The sizes (width, height) to look at a picture in, each once, none larger than itself."""
+    """Return the sizes (width, height) at which to search an image, each once, none larger than the image."""
     height, width = picture.shape[:2]
     scales = dict.fromkeys(min(1.0, long_side / max(height, width)) for long_side in LONG_SIDES)
     return [(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales]
 
 
 def _face(row: np.ndarray, scale: np.ndarray) -> Face:
-    """From YuNet's 15 numbers: box, five landmarks, score."""
+    """Return a face from YuNet's 15 numbers: box, five landmarks, score."""
     points = (row[:14].reshape(7, 2) * scale).tolist()
     (x, y), (width, height), *landmarks = points
     return Face((x, y, width, height), float(row[14]), tuple(map(tuple, landmarks)))
 
 
 def _possible(face: Face, width: int, height: int) -> bool:
-    """Whether the face is in a picture of this size, and does not take more memory than it to cut out."""
+    """Return True if the face is inside an image of this size and its crop does not need far more memory."""
     x, y = face.centre
     return 0 <= x < width and 0 <= y < height and max(face.box[2:]) <= 2 * max(width, height)
 
@@ -139,23 +141,23 @@ def _best_score(faces: list[Face]) -> float:
 
 
 class HaarDetector:
-    """OpenCV 4's frontal-face cascade (Viola and Jones 2001): no score, no landmarks, upright faces alone."""
+    """OpenCV 4's frontal-face cascade (Viola and Jones 2001): only upright faces, without scores and landmarks."""
 
     name = "haar-frontalface-default"
 
     def __init__(self, instead_of: str | None = None) -> None:
         xml = Path(cv2.data.haarcascades, HAAR_XML) if hasattr(cv2, "data") else None
         if not hasattr(cv2, "CascadeClassifier") or xml is None or not xml.is_file():
-            why = f"{instead_of}. In its place " if instead_of else ""
+            why = f"{instead_of}. The Haar cascade cannot replace it: " if instead_of else ""
             raise UserError(
-                f"{why}OpenCV {cv2.__version__} has no Haar cascade: OpenCV 5 dropped them; "
-                f"pip install 'opencv-python-headless<5', or make models for the better detector"
+                f"{why}OpenCV {cv2.__version__} has no Haar cascade, because OpenCV 5 removed it. Install OpenCV 4: "
+                f"pip install 'opencv-python-headless<5', or get the better detector with make models."
             )
         self.model_sha256 = sha256(xml.read_bytes())
         self._cascade = cv2.CascadeClassifier(str(xml))
 
     def __call__(self, picture: np.ndarray) -> list[Face]:
-        """Boxes as YuNet would draw them around the same faces, so that they are cut alike; each has score 1."""
+        """Return faces with boxes like those of YuNet, so that the crops are the same; each face has the score 1."""
         grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         width, height = _sizes(picture)[0]
         seen = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
@@ -168,7 +170,7 @@ class HaarDetector:
 
 
 class WholePicture:
-    """Looks for nothing: the largest square in the middle of a picture is the face that somebody has cut out."""
+    """Detector for images that are faces already: the face is the largest square in the middle of the image."""
 
     name = "whole picture"
     model_sha256 = None

@@ -1,16 +1,17 @@
-"""What a detector says of one face."""
+"""Result of a detector for one face."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Face:
-    """Where a face is, in pixels of the picture.
+    """Position of a face, in pixels of the image.
 
-    box        x, y, width and height; it may stick out of the picture
+    box        x, y, width and height; it may extend beyond the image
     score      0 to 1
     landmarks  (x, y) of the person's right eye, left eye, nose, right and left corner of the mouth; None: unknown.
-               YuNet's are good to few pixels in upright faces and do not turn with a tilted one: see `roll.py`
+               YuNet's landmarks are accurate to a few pixels in upright faces, but they do not turn with a tilted face:
+               see `roll.py`
     """
 
     box: tuple[float, float, float, float]

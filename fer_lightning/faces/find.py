@@ -1,4 +1,4 @@
-"""From a picture to its face: what the collector, folders of photographs and predictions all go through."""
+"""Detection, choice and crop of faces in an image, shared by the collector, the readers and predictions."""
 
 import hashlib
 import json
@@ -16,15 +16,16 @@ from fer_lightning.faces.quality import TILTED, FaceRules, ambiguous, choose, do
 
 @dataclass(frozen=True)
 class Found:
-    """What became of a picture (`find_face`), or of one of its faces (`find_faces`).
+    """Result for an image (`find_face`), or for one of its faces (`find_faces`).
 
-    face       the one that is meant, taken or not; None where there is none
-    reason     why it is not taken, or not to be relied on: one of `quality.REASONS`; None: nothing speaks against it
-    ambiguous  whether another face is nearly as large, or larger
-    faces      how many faces of the picture have a sufficient score
-    roll_deg   None where nobody asked or the detector cannot tell, and where another reason speaks against the face
-    crop       uint8 (48, 48), grey; None where `find_face` takes no face
-    square     x, y, side and side again of the crop, in pixels of the picture
+    face       the chosen face, usable or not; None if the image has no face
+    reason     why the face is not usable or is doubtful: one of `quality.REASONS`; None: no reason
+    ambiguous  True: another face is nearly as large, or larger
+    faces      number of faces in the image with a sufficient score
+    roll_deg   roll of the head in degrees; None if it was not requested, if the detector cannot measure it, or if
+               there is another reason
+    crop       uint8 (48, 48), grey; None if `find_face` finds no usable face
+    square     x, y, side and side again of the crop, in pixels of the image
     """
 
     face: Face | None
@@ -37,7 +38,7 @@ class Found:
 
 
 def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules) -> Found:
-    """The face of a picture, uint8 RGB (H, W, 3) or grey (H, W), cut out, or the reason why it has none to take."""
+    """Return the cropped face of an image, uint8 RGB (H, W, 3) or grey (H, W), or why it has no usable face."""
     choice = choose(detector(picture), rules)
     known = {"face": choice.face, "ambiguous": choice.ambiguous, "faces": choice.faces}
     if choice.reason:
@@ -50,18 +51,18 @@ def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules) -> Foun
 
 
 def find_faces(picture: np.ndarray, detector: Detector, rules: FaceRules, *, roll: bool) -> list[Found]:
-    """Every face of sufficient score of a picture, as `find_face` takes it, the one that it would choose first.
+    """Return every face of an image with a sufficient score; the first is the face that `find_face` would choose.
 
-    All are cut out: `reason` says which are not to be relied on.
+    All faces are cropped, also the doubtful ones, which have a `reason`.
 
-    roll  whether it is measured how far heads lean, which takes most of the time of a face; else none is "tilted"
+    roll  True: the roll of each head is measured, which takes most of the time; False: no face is "tilted"
     """
     sure = sufficient(detector(picture), rules)
     return [_found(picture, face, sure, detector if roll else None, rules) for face in sure]
 
 
 def _found(picture: np.ndarray, face: Face, sure: list[Face], detector: Detector | None, rules: FaceRules) -> Found:
-    """detector  None: how far the head leans is not measured."""
+    """Return the result for one face; with `detector` None, the roll of the head is not measured."""
     reason = doubt(face, rules)
     roll_deg = detector.roll(picture, face) if detector and not reason else None
     if _tilted(roll_deg, rules):
@@ -75,7 +76,7 @@ def _tilted(roll_deg: float | None, rules: FaceRules) -> bool:
 
 
 def recipe(finder: Detector, rules: FaceRules) -> str:
-    """16 hex digits that change whenever the same picture might give another crop."""
+    """Return 16 hex digits that change whenever the same image could give another crop."""
     parts: Mapping = {
         "detector": [finder.name, finder.model_sha256, detector.LONG_SIDES, detector.SURE, detector.WEAKEST],
         "roll": [roll.STEP, roll.DISC_OF_HEIGHT, roll.SURE],

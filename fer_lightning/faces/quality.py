@@ -1,4 +1,4 @@
-"""Which of a picture's faces is meant, and whether it is good enough to be learnt from."""
+"""Choice of one face among the faces of an image, and the rules for a usable face."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,12 +12,12 @@ NO_FACE, LOW_SCORE, TOO_SMALL, TILTED = REASONS = ("no face", "low score", "too 
 
 @dataclass(frozen=True)
 class FaceRules:
-    """What a face must be.
+    """Requirements of a face.
 
-    min_score       the detector's score, 0 to 1
-    min_face_px     side of the square that is cut, in the picture's pixels; at least 48, so that nothing is enlarged
-    max_roll_deg    how far the head may lean to a shoulder, 0 to 180; not judged where the detector has no landmarks
-    ambiguous_area  share of the chosen face's area, 0 to 1, beyond which a second face makes the choice ambiguous
+    min_score       lowest score of the detector, 0 to 1
+    min_face_px     lowest side of the square to crop, in pixels of the image; at least 48, so no crop is enlarged
+    max_roll_deg    largest roll of the head in degrees, 0 to 180; not checked if the detector cannot measure it
+    ambiguous_area  area of a second face, as a share of the chosen face's area, above which the choice is ambiguous
     """
 
     min_score: float = 0.8
@@ -35,17 +35,17 @@ class FaceRules:
         for field in fields(self):
             value, (low, high) = getattr(self, field.name), limits[field.name]
             if not low <= value <= high:
-                raise UserError(f"{field.name}={value}: allowed are {low} to {high}")
+                raise UserError(f"{field.name}={value}: must be from {low} to {high}.")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The face that a picture shows.
+    """Chosen face of an image.
 
-    face       None where there is none at all
-    reason     why it is not taken; None: nothing speaks against it but, perhaps, that it is tilted
-    ambiguous  whether another face is nearly as large
-    faces      how many faces have a sufficient score
+    face       None if the image has no face
+    reason     why the face is not usable; None: no reason, but the roll of the head is not checked here
+    ambiguous  True: another face is nearly as large
+    faces      number of faces with a sufficient score
     """
 
     face: Face | None
@@ -55,7 +55,10 @@ class Choice:
 
 
 def choose(faces: Sequence[Face], rules: FaceRules) -> Choice:
-    """The largest face, weighed by its score, of those whose score suffices; the rules say whether it is taken."""
+    """Choose the face with the largest product of area and score among those with a sufficient score.
+
+    `reason` says whether it meets the other rules.
+    """
     if not faces:
         return Choice(None, NO_FACE)
     sure = sufficient(faces, rules)
@@ -65,17 +68,17 @@ def choose(faces: Sequence[Face], rules: FaceRules) -> Choice:
 
 
 def sufficient(faces: Sequence[Face], rules: FaceRules) -> list[Face]:
-    """Those whose score suffices, the largest first, weighed by its score."""
+    """Return the faces with a sufficient score, the largest product of area and score first."""
     return sorted((face for face in faces if face.score >= rules.min_score), key=_weight, reverse=True)
 
 
 def doubt(face: Face, rules: FaceRules) -> str | None:
-    """What speaks against a face of sufficient score by its box alone; None: nothing."""
+    """Return why a face with a sufficient score is not usable because of its size; None if its size is sufficient."""
     return TOO_SMALL if crop_side(face) < rules.min_face_px else None
 
 
 def ambiguous(face: Face, others: Sequence[Face], rules: FaceRules) -> bool:
-    """Whether another one is nearly as large, or larger."""
+    """Return True if another face is nearly as large, or larger."""
     return any(other.area > rules.ambiguous_area * face.area for other in others if other is not face)
 
 

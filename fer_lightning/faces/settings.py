@@ -1,10 +1,10 @@
-"""What every command that looks for faces lets choose."""
+"""Settings that all commands with a face detector share."""
 
 from enum import Enum
 
 
 class DetectorKind(Enum):
-    """What finds faces: see faces/detector.py."""
+    """Kind of face detector; see faces/detector.py."""
 
     auto = "auto"
     yunet = "yunet"

@@ -1,7 +1,7 @@
-"""Which face of this frame is which of the last one: by position alone, so that nobody is recognised.
+"""Tracking of faces from frame to frame, only by position, so that no person is recognised.
 
-Nothing is kept of what a face looks like. Who leaves the picture and comes back after `keep_seconds` is somebody new,
-and two people who change places within one frame are taken for each other.
+The tracker stores nothing about the appearance of a face. A person who leaves the image and returns after
+`keep_seconds` gets a new track. If two people change places within one frame, their tracks are swapped.
 """
 
 import math
@@ -12,17 +12,17 @@ import numpy as np
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 
-REACH = 1.0  # how far a face's centre may move between two looks, in sides of the face
-RESIZE = 2.0  # by how much its side may grow or shrink
+REACH = 1.0  # largest move of a face's centre between two updates, in sides of the face
+RESIZE = 2.0  # largest factor by which its side may grow or shrink
 
 
 @dataclass(frozen=True)
 class Track:
-    """A face that is followed.
+    """Tracked face.
 
-    id        1, 2, ...; none is given twice
-    box       where it was seen last
-    smoothed  (K,): its probabilities, averaged over the last looks
+    id        1, 2, ...; each number is used once
+    box       last position
+    smoothed  (K,), its probabilities, averaged over the last updates
     """
 
     id: int
@@ -31,11 +31,11 @@ class Track:
 
 
 class Tracks:
-    """The faces of one camera or video. Not for several threads at once.
+    """Tracks of the faces of one camera or video; not thread-safe.
 
-    keep_seconds    how long a face may be out of sight and still be the same
-    smooth_seconds  time constant of the exponential average: a look of so long ago counts 1/e of a new one;
-                    0: the last look alone
+    keep_seconds    time after which the track of a face that is not visible ends
+    smooth_seconds  time constant of the exponential average: an update of this age has 1/e of the weight of a new one;
+                    0: only the last update counts
     """
 
     def __init__(self, keep_seconds: float = 1.0, smooth_seconds: float = 1.0) -> None:
@@ -44,11 +44,11 @@ class Tracks:
         self._last_id = 0
 
     def update(self, now: float, boxes: Sequence[Box], probabilities: np.ndarray) -> list[Track]:
-        """The tracks of a frame's faces, in their order.
+        """Return the tracks of a frame's faces, in the order of `boxes`.
 
-        now            seconds of a clock that does not go back; a jump of more than `keep_seconds`, either way, forgets
-        boxes          in a unit in which a step to the right is as long as one down: pixels
-        probabilities  (n, K), a row for each box
+        now            time in seconds; after a jump of more than `keep_seconds`, forward or back, all tracks are new
+        boxes          positions in pixels, or in another unit that is equal in both directions
+        probabilities  (n, K), one row per box
         """
         self._seen = {id: kept for id, kept in self._seen.items() if abs(now - kept[1]) <= self._keep}
         known = _matched([track for track, _ in self._seen.values()], boxes)
@@ -60,7 +60,7 @@ class Tracks:
         return tracks
 
     def _followed(self, now: float, id: int | None, box: Box, fresh: np.ndarray) -> Track:
-        """The next state of a track; None: of a new one."""
+        """Return the next state of a track; with `id` None, a new track."""
         if id is None:
             self._last_id += 1
             return Track(self._last_id, box, fresh)
@@ -70,7 +70,7 @@ class Tracks:
 
 
 def _matched(tracks: Sequence[Track], boxes: Sequence[Box]) -> dict[int, int]:
-    """The id of each box that continues a track, by the box's number: the closest pairs first, each taken once."""
+    """Return the track id of each box that continues a track, by index of the box; the closest pairs match first."""
     pairs = [
         (closeness, track.id, number)
         for track in tracks
@@ -85,7 +85,7 @@ def _matched(tracks: Sequence[Track], boxes: Sequence[Box]) -> dict[int, int]:
 
 
 def _closeness(one: Box, other: Box) -> float | None:
-    """Overlap (intersection over union) minus the centres' distance in sides of the face; None: not the same face."""
+    """Return the overlap minus the distance of the centres in sides of the face; None if they are different faces."""
     sides = [math.sqrt(max(0.0, width * height)) for _, _, width, height in (one, other)]
     side = sum(sides) / 2
     distance = math.dist(*((x + width / 2, y + height / 2) for x, y, width, height in (one, other)))
@@ -95,7 +95,7 @@ def _closeness(one: Box, other: Box) -> float | None:
 
 
 def overlap(one: Box, other: Box) -> float:
-    """Intersection over union, 0 to 1."""
+    """Return intersection over union, 0 to 1."""
     across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     common = max(0.0, across) * max(0.0, down)

@@ -1,1 +1,1 @@
-"""How the runs of a sweep are started: on this machine or by SLURM. Imports no torch."""
+"""Launchers that start the runs of a sweep, on this machine or with SLURM. This package does not import torch."""

@@ -1,12 +1,12 @@
-"""Runs of a sweep as jobs of a SLURM cluster: one array, one run per task, `srun` around each.
+"""Launcher that starts the runs of a sweep as jobs of a SLURM cluster: one job array, one run per task, with `srun`.
 
-What stands in a job's script is the command that a person would type, so nothing is pickled and a run is the same
-alone, in a local sweep and here. The queue is asked through `squeue` alone, since a cluster may have no accounting. It
-names the script of each job, from which a driver that is started again knows which runs are under way:
+A job's script holds the command that a person would type. Nothing is pickled, so a run is the same as a single run, in
+a local sweep and here. The launcher queries the queue only with `squeue`, because a cluster may have no accounting.
+`squeue` names the script of each job, so a restarted launcher knows which runs are still active:
 
-    <sweep folder>/logs/slurm-1/batch.sh      what was submitted
+    <sweep folder>/logs/slurm-1/batch.sh      the submitted script
                                /folders.json  the run folder of each task of the array
-                               /0.log ...     what each task printed
+                               /0.log ...     the output of each task
 """
 
 import json
@@ -35,12 +35,12 @@ from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
 
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
 ENDED |= {"REVOKED", "TIMEOUT"}
-SETTLE_SECONDS = 5.0  # that a shared file system may take to show what a job wrote at its end
-ANSWER_SECONDS = 120.0  # that a busy controller may take
+SETTLE_SECONDS = 5.0  # time that a shared file system may need to show the last files of a job
+ANSWER_SECONDS = 120.0  # time that a busy SLURM controller may need to answer
 
 
 class DiscoveryLauncher(Launcher):
-    """What each run asks SLURM for: conf/hydra/launcher/discovery.yaml says what the keys mean."""
+    """Launcher for a SLURM cluster; conf/hydra/launcher/discovery.yaml describes the arguments."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class DiscoveryLauncher(Launcher):
         waiting = {task.folder: task for task in queue() if task.folder in todo and not task.has_ended}
         missing = [job for folder, job in todo.items() if folder not in waiting]
         print(
-            f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done and {len(waiting)} in the queue, "
+            f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done and {len(waiting)} in SLURM's queue, "
             f"in {', '.join(map(str, folders))}"
         )
         if missing:
@@ -95,7 +95,7 @@ class DiscoveryLauncher(Launcher):
         return conclude(jobs, folders)
 
     def script(self, jobs: Sequence[Job], batch: Path) -> str:
-        """The batch script of an array with a task for each of these jobs."""
+        """Return the batch script of a job array with one task per job."""
         cap = f"%{self.at_once}" if self.at_once else ""
         options = {
             **{key: value for key, value in self.request.items() if value is not None},
@@ -114,7 +114,7 @@ class DiscoveryLauncher(Launcher):
             *(f"#SBATCH --{key}={shlex.quote(str(value))}" for key, value in options.items()),
             "#SBATCH --requeue",
             *self.setup_lines,
-            "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun has not read the latter since SLURM 22.05",
+            "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun ignores SLURM_CPUS_PER_TASK since SLURM 22.05",
             "case $SLURM_ARRAY_TASK_ID in",
             *(f"  {number}) run=({shlex.join(job.overrides)}) ;;" for number, job in enumerate(jobs)),
             "esac",
@@ -131,7 +131,7 @@ class DiscoveryLauncher(Launcher):
     def _refuse_what_cannot_run(self) -> None:
         if not shutil.which("sbatch"):
             raise UserError(
-                "hydra/launcher=discovery: this machine has no sbatch. Give the command on a login node of the "
+                "hydra/launcher=discovery: this machine has no sbatch. Run the command on a login node of the "
                 "cluster, or choose hydra/launcher=local."
             )
         trainer = self.config.trainer
@@ -141,8 +141,8 @@ class DiscoveryLauncher(Launcher):
         ):
             if isinstance(value, int) and value != given[1]:
                 raise UserError(
-                    f"trainer.{key}={value} with hydra.launcher.{given[0]}={given[1]}: each process of a run is a task "
-                    "of its job. Set both to the same number."
+                    f"trainer.{key}={value} with hydra.launcher.{given[0]}={given[1]}: the two must be equal, because "
+                    "each process of a run is a task of its job. Set both to the same number."
                 )
 
     def _submit(self, jobs: Sequence[Job], folder: Path) -> "list[Task]":
@@ -155,15 +155,15 @@ class DiscoveryLauncher(Launcher):
         if answer.returncode:
             shutil.rmtree(batch)
             raise UserError(
-                f"sbatch refuses the sweep: {answer.stderr.strip() or answer.returncode}\n"
-                "Look at sinfo and at hydra.launcher.partition, account, gres, memory and time."
+                f"sbatch rejects the sweep: {answer.stderr.strip() or answer.returncode}\n"
+                "Compare the output of sinfo with hydra.launcher.partition, account, gres, memory and time."
             )
         array = answer.stdout.strip().partition(";")[0]
         print(f"submitted as job {array}, {len(jobs)} tasks: {batch / 'batch.sh'}")
         return [Task(array, number, "PENDING", path, batch) for number, path in enumerate(run_folders)]
 
     def _await(self, waiting: "dict[Path, Task]", jobs: dict[Path, Job]) -> None:
-        """Until none of these tasks is in the queue; each one's end is told as it comes."""
+        """Wait until no task is in SLURM's queue, and print the result of each task when it ends."""
         told = None
         try:
             while waiting:
@@ -174,8 +174,8 @@ class DiscoveryLauncher(Launcher):
                 time.sleep(self.poll_seconds)
                 try:
                     known = {task.name: task for task in queue()}
-                except UserError as error:  # a controller may be restarted, and the jobs outlive that
-                    print(f"{error} Asking again.", file=sys.stderr)
+                except UserError as error:  # the jobs keep running while the SLURM controller restarts
+                    print(f"{error} Trying again.", file=sys.stderr)
                     continue
                 waiting |= {folder: known.get(task.name, task.forgotten()) for folder, task in waiting.items()}
                 ended = {jobs[folder]: waiting.pop(folder) for folder, task in [*waiting.items()] if task.has_ended}
@@ -185,7 +185,7 @@ class DiscoveryLauncher(Launcher):
         except BaseException:
             if waiting:
                 arrays = " ".join(sorted({task.array for task in waiting.values()}))
-                print(f"The jobs stay in SLURM's queue. The same command waits for them; scancel {arrays} ends them.")
+                print(f"The jobs stay in SLURM's queue. The same command waits for them. To end them: scancel {arrays}")
             raise
 
 
@@ -212,31 +212,31 @@ class Task:
         return self.batch / f"{self.number}.log"
 
     def forgotten(self) -> "Task":
-        """Itself after its end, of which the queue no longer knows how it was."""
+        """Return this task as ended; the queue no longer lists it, so its true end state is unknown."""
         return replace(self, state="COMPLETED")
 
 
 def queue() -> list[Task]:
-    """This user's tasks that this launcher has submitted: waiting, running and, for some minutes, ended."""
+    """Return this user's tasks of this launcher: waiting, running and, for some minutes, ended."""
     command = ["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%o"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise UserError(f"squeue has not answered within {ANSWER_SECONDS:.0f} s.") from None
+        raise UserError(f"squeue did not answer within {ANSWER_SECONDS:.0f} s.") from None
     if answer.returncode:
         raise UserError(f"squeue: {answer.stderr.strip()}.")
     tasks = []
     for line in answer.stdout.splitlines():
         array, number, state, script = line.split("|", maxsplit=3)
         batch = Path(script).parent
-        with suppress(OSError):  # a job of something else
+        with suppress(OSError):  # a job of another program
             folders = json.loads((batch / "folders.json").read_text())
             tasks.append(Task(array, int(number), state, Path(folders[int(number)]), batch))
     return tasks
 
 
 def _new_folder(parent: Path) -> Path:
-    """`slurm-1`, or the first number that is free: of two drivers each gets its own."""
+    """Create and return `slurm-1`, or the folder with the next free number; each launcher gets its own folder."""
     number = 1
     while True:
         folder = parent.resolve() / f"slurm-{number}"
@@ -249,7 +249,10 @@ def _new_folder(parent: Path) -> Path:
 
 
 def _let_settle(jobs: Iterable[Job]) -> None:
-    """Wait until the summaries of these jobs say how they ended; those of killed ones never will."""
+    """Wait until the summaries of these jobs have their final status, or until SETTLE_SECONDS pass.
+
+    The summary of a killed job never has a final status.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline and any((job.summary() or {}).get("status") in (None, "running") for job in jobs):
         time.sleep(0.2)

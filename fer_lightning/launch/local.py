@@ -1,7 +1,7 @@
-"""Runs of a sweep on this machine, each in a process of its own, some at a time.
+"""Launcher that starts the runs of a sweep on this machine, each in a separate process, several at a time.
 
-A process of its own keeps a run that fails, hangs onto memory or is killed from touching the others, and gives each
-the same start whether it runs in a sweep or alone.
+Separate processes protect the other runs if one fails, keeps memory or is killed. A run also starts in the same state
+in a sweep as it does without one.
 """
 
 import os
@@ -29,9 +29,11 @@ OUT_OF_MEMORY = "OutOfMemoryError"
 
 
 class LocalLauncher(Launcher):
-    """jobs     how many runs at a time; one that runs out of GPU memory beside others is run again alone
-    threads  CPU threads of each run whose own `threads` is null; None: the cores, divided among the jobs
-    gpus     numbers of the GPUs that the jobs are dealt out to; None: each job sees all of them
+    """Launcher for this machine.
+
+    jobs     number of runs at the same time; a run that runs out of GPU memory is repeated later without other runs
+    threads  CPU threads of each run whose own `threads` is null; None: the number of cores divided by `jobs`
+    gpus     indices of the GPUs that the runs share, one GPU per run; None: each run sees all GPUs
     """
 
     def __init__(self, jobs: int = 1, threads: int | None = None, gpus: list[int] | None = None) -> None:
@@ -39,7 +41,7 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         if self.jobs < 1:
-            raise UserError(f"hydra.launcher.jobs={self.jobs}: choose 1 or more.")
+            raise UserError(f"hydra.launcher.jobs={self.jobs}: must be 1 or more.")
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -53,7 +55,7 @@ class LocalLauncher(Launcher):
         return conclude(jobs, folders)
 
     def environment(self, slot: int) -> dict[str, str]:
-        """Of the job in one of the places that are filled at a time."""
+        """Return the environment of the run in one of the `jobs` slots."""
         threads = str(self.threads)
         own = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, SWEEP: str(os.getpid())}
         if self.gpus:
@@ -71,7 +73,7 @@ class Running:
 
 
 class Pool:
-    """Processes of a sweep under way, with a progress bar; leaving it by an exception ends them in order."""
+    """Running processes of a sweep, with a progress bar; the context manager terminates them on an exception."""
 
     def __init__(self, launcher: LocalLauncher, total: int) -> None:
         from rich.progress import (
@@ -106,7 +108,7 @@ class Pool:
             run.process.wait()
 
     def run(self, jobs: list[Job], at_once: int) -> list[Job]:
-        """All of them, `at_once` at a time; those that ran out of memory while they had company."""
+        """Run all jobs, `at_once` at a time, and return those that ran out of GPU memory beside other runs."""
         waiting, again = list(jobs), []
         while waiting or self.running:
             while waiting and len(self.running) < at_once:
@@ -117,7 +119,7 @@ class Pool:
                 self.bar.remove_task(self.epochs.pop(run.job.folder))
                 if at_once > 1 and OUT_OF_MEMORY in str((run.job.summary() or {}).get("error")):
                     again.append(run.job)
-                    self.bar.print(f"{run.job.folder.name}: not enough memory beside others; alone, later")
+                    self.bar.print(f"{run.job.folder.name}: out of GPU memory beside other runs; it is repeated later")
                 else:
                     self.bar.print(_ending(run), highlight=False, soft_wrap=True)
                     self.bar.advance(self.sweep)
@@ -136,7 +138,7 @@ class Pool:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C comes to this process, which passes it on
+                start_new_session=True,  # only this process receives Ctrl-C; it then ends the others
             )
         self.running.append(Running(job, process, slot, log))
         self.epochs[job.folder] = self.bar.add_task(f"  {job.folder.name}", total=job.epochs, unit="epochs")

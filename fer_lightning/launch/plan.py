@@ -1,11 +1,11 @@
-"""What a sweep is made of: its runs, where they stand, and which are still to do. Imports no torch.
+"""Plan of a sweep: its runs, their folders, and which of them still have to run. This module does not import torch.
 
     <sweep folder>/sweep.json
     {"command": "python train.py sweep=overfitting", "jobs": [{"job": "seed_stn_seed-1", "arm": "seed_stn", "seed": 1,
      "overrides": ["seed=1", "experiment=seed_stn", ...]}, ...]}
 
-Jobs stand in the sweep's order; the first one's arm is what the others are compared with. A later call that asks for
-more, as other seeds, adds its jobs.
+The jobs are listed in the order of the sweep. The arm of the first job is the baseline of the comparisons.
+A later call with more runs, for example with other seeds, adds its jobs.
 """
 
 import json
@@ -30,7 +30,7 @@ NAME = "sweep.json"
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: what Hydra composes it from, and its folder."""
+    """One run of a sweep: its Hydra overrides and its folder."""
 
     overrides: tuple[str, ...]
     folder: Path
@@ -40,7 +40,7 @@ class Job:
     start_over: bool = False
 
     def summary(self) -> dict[str, Any] | None:
-        """The run's summary; None where there is none, or none that can be read."""
+        """Return the run's summary, or None if it is missing or damaged."""
         try:
             return RunFolder(self.folder).summary()
         except ValueError:
@@ -53,23 +53,23 @@ class Job:
         return self.start_over or not self.is_done()
 
     def returned(self) -> JobReturn:
-        """What Hydra is told of a finished run."""
+        """Return Hydra's result object of a finished run."""
         value = self.summary()["best_value"]
         return JobReturn(overrides=self.overrides, status=JobStatus.COMPLETED, _return_value=value)
 
 
 def plan(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
-    """The runs that a launcher was asked for; UserError where one's config is refused or two would share a folder."""
+    """Return the runs of a sweep; raise UserError if a config is invalid or two runs have the same folder."""
     jobs = [_job(loader.load_sweep_config(config, list(overrides)), overrides) for overrides in job_overrides]
     folders = [job.folder for job in jobs]
     for place, folder in enumerate(folders):
         if folder in folders[:place]:
-            raise UserError(f"{folder} is the folder of two runs of this sweep. Is a value named twice?")
+            raise UserError(f"{folder}: two runs of this sweep have this folder. Is a value given twice? Remove one.")
     return jobs
 
 
 def write_plan(jobs: Sequence[Job], command: str) -> list[Path]:
-    """Add the jobs to sweep.json of each folder that holds some of them; those folders."""
+    """Add the jobs to the sweep.json of their folders, and return these folders."""
     folders = list(dict.fromkeys(job.folder.parent for job in jobs))
     for folder in folders:
         here = [job for job in jobs if job.folder.parent == folder]
@@ -81,7 +81,7 @@ def write_plan(jobs: Sequence[Job], command: str) -> list[Path]:
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """sweep.json of a folder; one without jobs where there is none, or none that can be read."""
+    """Return the content of a folder's sweep.json; a plan without jobs if the file is missing or damaged."""
     try:
         return json.loads((folder / NAME).read_text())
     except (FileNotFoundError, ValueError):
@@ -89,12 +89,12 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 def run_command(job: Job) -> str:
-    """The command that runs this job alone."""
+    """Return the command that runs only this job."""
     return shlex.join(["python", "train.py", *job.overrides, "hydra.mode=RUN"])
 
 
 def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:
-    """Write the report of each folder; what Hydra is told of the runs, or a UserError that names those not done."""
+    """Write the report of each folder and return Hydra's results; raise UserError that names incomplete runs."""
     from fer_lightning.report.sweep import write_report
 
     for folder in folders:
@@ -106,15 +106,15 @@ def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:
 
 
 def failures_in_words(failed: Sequence[Job], total: int) -> str:
-    """What became of the runs that are not done, and the way on."""
+    """Return a message that names each incomplete run, the reason, and the command that runs it again."""
     lines = []
     for job in failed:
         summary = job.summary() or {}
-        killed = "killed before it could say why" if summary.get("status") == "running" else None
-        why = killed or summary.get("error") or summary.get("status") or "ended before its first summary"
+        killed = "killed before it could record an error" if summary.get("status") == "running" else None
+        why = killed or summary.get("error") or summary.get("status") or "ended before it wrote a summary"
         lines.append(f"  {job.folder}: {why}\n    {run_command(job)}")
     what = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
-    return "\n".join([f"{what} not done, of {total}:", *lines, "The same command again runs what is missing."])
+    return "\n".join([f"{what} not done, of {total}:", *lines, "Run the same command again to run what is missing."])
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
@@ -122,7 +122,7 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
     try:
         check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
     except UserError as error:
-        raise UserError(f"{error}\nNo run was started. The one refused is: {shlex.join(overrides)}") from None
+        raise UserError(f"{error}\nNo run was started. The rejected run is: {shlex.join(overrides)}") from None
     folder = Path(config.output_dir, config.name, job_name(typed, config.seed))
     start_over = config.resume == Resume.never
     return Job(tuple(overrides), folder, arm_name(typed), config.seed, config.trainer.max_epochs, start_over)

@@ -74,7 +74,7 @@ def serve(
     port         port; 0: a free port
     folder       folder with the token of the address
     threads      worker threads for face detection; None: one per core
-    detection    {"kind", "model"} of open_detector, the fields of Rules, {"long_side", "most"} of Engine
+    detection    {"kind", "model"} of open_detector, the fields of FaceRules, {"long_side", "most"} of Engine
     state        keywords of StateEstimator
     difficulty   keywords of Controller
     caps         maximum values

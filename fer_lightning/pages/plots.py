@@ -1,7 +1,8 @@
-"""The figures of a run folder: curves, confusion matrix, per-class bars and grids of faces.
+"""Figures of a run folder: curves, confusion matrix, per-class bars and grids of faces.
 
 Each function takes plain data, writes one PNG under a temporary name, flushes and renames it, and returns its path.
-Without pyplot there is no global state: safe in threads and in long runs. No torch.
+The functions do not use pyplot and have no global state, so they are safe in threads and in long runs.
+This module does not import torch.
 """
 
 import csv
@@ -30,7 +31,7 @@ Series = tuple[str, np.ndarray, str]  # name, values per epoch, colour
 
 
 def curves(rows: Sequence[Row] | str | os.PathLike, path: str | os.PathLike, title: str = "") -> Path:
-    """Accuracy, loss, overfitting gap and learning rate by epoch, with the best epoch marked.
+    """Plot accuracy, loss, overfitting gap and learning rate by epoch, and mark the best epoch.
 
     rows   one mapping per epoch, or the path of a metrics.csv. Columns: epoch, lr, train/loss, train/acc,
            train_eval/ce, train_eval/acc, val/ce, val/acc (accuracies 0 to 1); any may be missing or NaN.
@@ -76,7 +77,7 @@ def curves(rows: Sequence[Row] | str | os.PathLike, path: str | os.PathLike, tit
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.PathLike, title: str = "") -> Path:
-    """Confusion matrix (K, K) of counts, rows true, columns predicted, coloured by the share of its row."""
+    """Plot a confusion matrix (K, K) of counts: rows true, columns predicted, colour by share of the row."""
     matrix = np.asarray(matrix)
     size, support = len(classes), matrix.sum(axis=1)
     shares = matrix / np.maximum(support, 1)[:, None]
@@ -120,9 +121,9 @@ def per_class(
     title: str = "",
     intervals: Mapping[str, np.ndarray] | None = None,
 ) -> Path:
-    """Recall, precision and F1 of each class from a confusion matrix (K, K), above its number of rows.
+    """Plot recall, precision and F1 of each class from a confusion matrix (K, K), above the class's row count.
 
-    intervals  (K, 2), low and high, for each of `recall`, `precision` and `f1`: drawn as whiskers
+    intervals  (K, 2), low and high, for each of `recall`, `precision` and `f1`; drawn as whiskers
     """
     matrix = np.asarray(matrix)
     support = matrix.sum(axis=1)
@@ -172,11 +173,11 @@ def face_grid(
     path: str | os.PathLike,
     title: str = "",
 ) -> Path:
-    """A sheet of faces, one list per row: an original beside augmented views, or an STN's input and output.
+    """Plot a grid of faces, one list per row: an original and its augmented views, or an STN's input and output.
 
     images   (H, W), (1, H, W), (3, H, W) or (H, W, 3), integers 0 to 255 or floats in [0, 1] (clipped),
-             of any sizes; None leaves a gap.
-    row_labels, column_labels   may be shorter than the sheet, or empty.
+             of any size; None leaves a gap.
+    row_labels, column_labels   may be shorter than the grid, or empty.
     """
     rows, columns = len(images), max((len(row) for row in images), default=0)
     cell, gap = 1.15, 0.07  # inches
@@ -210,7 +211,7 @@ def _read(rows: Sequence[Row] | str | os.PathLike) -> list[Row]:
 
 
 def _column(rows: Sequence[Row], *names: str) -> np.ndarray:
-    """The first of the columns that holds a number, as float (N,); what is missing or not finite is NaN."""
+    """Return the first column with a number as float (N,); missing and infinite values become NaN."""
     values = np.full(len(rows), np.nan)
     for name in names:
         values = np.array([_number(row.get(name)) for row in rows], np.float64)
@@ -228,12 +229,12 @@ def _number(value: object) -> float:
 
 
 def _best(values: np.ndarray) -> int | None:
-    """The earliest maximum."""
+    """Return the index of the earliest maximum; None if all values are NaN."""
     return None if np.isnan(values).all() else int(np.nanargmax(values))
 
 
 def _lines(axes: Axes, epoch: np.ndarray, series: Sequence[Series], title: str, best: int | None) -> None:
-    """Lines named at their right ends, the best epoch as a thin vertical line."""
+    """Draw lines with their names at the right ends, and the best epoch as a thin vertical line."""
     style(axes, title)
     if len(epoch):
         margin = 0.02 * np.ptp(epoch) or 0.5
@@ -256,7 +257,7 @@ def _lines(axes: Axes, epoch: np.ndarray, series: Sequence[Series], title: str, 
 
 
 def _name_ends(axes: Axes, ends: list[tuple[float, float, str, str]], apart: float = 0.06) -> None:
-    """Names beside the last points, pushed apart to `apart` of the axes' height where they would overlap."""
+    """Write names next to the last points, at least `apart` of the axes' height from each other."""
     low, high = axes.get_ylim()
     ends = sorted(ends, key=lambda end: end[1])
     heights = [(value - low) / (high - low) for _, value, _, _ in ends]
@@ -273,7 +274,7 @@ def _dark(color: str) -> str:
 
 
 def style(axes: Axes, title: str) -> None:
-    """The house's look of one panel."""
+    """Apply the project's plot style to one set of axes."""
     axes.set_title(title, loc="left", size=11, color=INK)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -296,7 +297,7 @@ def _percent(share: float) -> str:
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, 3) float in [0, 1]."""
+    """Return the image as float (H, W) or (H, W, 3) in [0, 1]."""
     image = np.asarray(image)
     image = image / 255 if np.issubdtype(image.dtype, np.integer) else np.clip(np.nan_to_num(image), 0, 1)
     if image.ndim == 3 and image.shape[0] in (1, 3):

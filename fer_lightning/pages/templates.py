@@ -1,4 +1,4 @@
-"""What the project's HTML pages have in common: templates that escape all they are given. Imports no torch."""
+"""Jinja environment of all HTML pages of the project; it escapes all values. This module does not import torch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def environment(**filters: Callable[[Any], Any]) -> Environment:
-    """Of templates/, with these filters; a name that is not given is an error."""
+    """Return the environment of templates/ with these filters; an undefined name in a template is an error."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

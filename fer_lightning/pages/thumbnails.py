@@ -1,4 +1,4 @@
-"""Faces and what people voted on them, as pages show them. Imports no torch."""
+"""Faces and their FER+ votes, as pages show them. This module does not import torch."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from fer_lightning.labels import canonical
 
 
 def address(pixels: np.ndarray) -> str:
-    """A face, uint8 (side, side), as a PNG in a data: address."""
+    """Return a face, uint8 (side, side), as a PNG in a data: URL."""
     return _png(np.ascontiguousarray(pixels).tobytes(), len(pixels))
 
 
@@ -24,7 +24,10 @@ def _png(pixels: bytes, side: int) -> str:
 
 
 def tally(votes: np.ndarray, label: str) -> tuple[tuple[str, int, bool], ...]:
-    """FER+ options with votes, most first, and the label's own: name, votes, whether it is the label's."""
+    """Return the FER+ options that have votes, and the label's own option, sorted by votes.
+
+    Each entry is (name, number of votes, True if the option means the label).
+    """
     own = own_column(label)
     counted = [
         (name, int(count), name == own) for name, count in zip(COLUMNS, votes, strict=True) if count or name == own
@@ -33,5 +36,5 @@ def tally(votes: np.ndarray, label: str) -> tuple[tuple[str, int, bool], ...]:
 
 
 def own_column(label: str) -> str | None:
-    """The FER+ option that means a label."""
+    """Return the FER+ option that means a label, or None."""
     return next((column for column in COLUMNS if canonical(column) == label), None)

@@ -1,1 +1,1 @@
-"""Faces of photographs, folders and videos, with the probabilities of an exported model."""
+"""Predictions of an exported model for the faces in photographs, folders and videos."""

@@ -1,20 +1,21 @@
-"""The expressions of all faces in a photo, a folder of photos and videos, or a video, by an exported model.
+"""Predict the expressions of all faces in a photo, a video, or a folder of both, with an exported model.
 
     python -m fer_lightning.predict model=face.onnx input=photographs
     python -m fer_lightning.predict model=face.onnx input=party.mp4 every=5 out=party
     python -m fer_lightning.predict model=face.onnx input=me.jpg annotate=false
 
-model       an exported file: python -m fer_lightning.export run=PATH makes one
-input       a photo, a video, or a folder of them, whose folders are looked through too
+model       exported model file; python -m fer_lightning.export run=PATH writes one
+input       photo, video, or folder of photos and videos; subfolders are included
 out         folder of the results (default: predictions); the same command again replaces them
-annotate    true (default): copies with boxes, labels and probabilities
-batch_size  faces that are recognised at once
-every       of a video each n-th frame is looked at (default: 1)
-threads     CPU threads; else one for each core
-faces.*     how faces are found and which are doubted: see conf/predict/predict.yaml
+annotate    true (default): also write copies with boxes, labels and probabilities
+batch_size  faces that the model receives at once (default: 64)
+every       step between the frames of a video that are used (default: 1, every frame)
+threads     CPU threads (default: one per core)
+faces.*     how faces are detected and which are doubtful: see conf/predict/predict.yaml
 
-It writes predictions.csv and predictions.jsonl (a row for each face), annotated/, unreadable.csv and summary.json into
-OUT. What cannot be read is listed there, and the rest goes on. No torch is needed.
+The command writes these files into OUT: predictions.csv and predictions.jsonl (one row per face), annotated/,
+unreadable.csv and summary.json. Files that cannot be read are listed in unreadable.csv, and all others are processed.
+torch is not needed.
 """
 
 import signal
@@ -47,22 +48,24 @@ def main(arguments: list[str] | None = None) -> None:
     overrides = command.typed(COMMAND.program, __doc__, "model=FILE input=PATH [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    warnings.filterwarnings("ignore", module="PIL")  # a picture that can be read has no faults worth a word
-    with command.failures_in_words("predict", "No table is half written", again="begins anew"):
+    warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
+    with command.failures_in_words("predict", "No table is half written", again="starts from the beginning"):
         run(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:
-    """The typed command line; UserError where it cannot be meant."""
+    """Return the settings of a command line; raise UserError if they are invalid."""
     cfg = command.settings(COMMAND, overrides)
     for key, what in (("model", "a file of python -m fer_lightning.export"), ("input", "a photo, a video or a folder")):
         if OmegaConf.is_missing(cfg, key):
-            raise UserError(f"{key} is not set: {what}. E.g. {COMMAND.program} model=face.onnx input=photographs")
+            raise UserError(
+                f"{key} is not set: it must be {what}. Example: {COMMAND.program} model=face.onnx input=photographs"
+            )
     return cfg
 
 
 def run(cfg: DictConfig) -> None:
-    """Predict, with a bar on a terminal, and print what came out."""
+    """Predict and print a summary; show a progress bar if stderr is a terminal."""
     import cv2
 
     from fer_lightning.faces.detector import open_detector
@@ -92,14 +95,14 @@ def run(cfg: DictConfig) -> None:
 
 @contextmanager
 def _bar() -> "Iterator[Progress | None]":
-    """On a terminal alone."""
+    """Show a progress bar if stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("looking for faces", total=None)
+        task = bar.add_task("detecting faces", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -115,16 +118,16 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
     Console().print(table)
     doubted = ", ".join(f"{count:,} {reason}" for reason, count in counts["doubts"].items())
     print(
-        f"\n{_counted(counts['faces'], 'face')} in {_counted(counts['pictures'], 'picture')}, "
+        f"\n{_counted(counts['faces'], 'face')} in {_counted(counts['pictures'], 'image')}, "
         f"{counts['without_a_face']:,} without a face"
-        f"{f'; in doubt: {doubted}' if doubted else ''}"
+        f"{f'; doubtful: {doubted}' if doubted else ''}"
     )
     if accuracy is not None:
-        print(f"a label is a guess at an expression: of its test faces the model got {100 * accuracy:.1f} % right")
-    print(f"predictions: {out}/predictions.csv{f'   pictures: {out}/annotated' if _annotated(summary) else ''}")
+        print(f"a label is only a guess: the model labels {100 * accuracy:.1f} % of its test faces correctly")
+    print(f"predictions: {out}/predictions.csv{f'   images: {out}/annotated' if _annotated(summary) else ''}")
     if counts["unreadable"]:
         missed = f"{counts['unreadable']:,} of {_counted(counts['files'], 'file')}"
-        print(f"{missed} could not be read, or not to the end: {out}/unreadable.csv")
+        print(f"{missed} could not be read completely: {out}/unreadable.csv")
 
 
 def _counted(count: int, thing: str) -> str:

@@ -1,4 +1,4 @@
-"""Boxes and labels drawn on a copy of a picture: readable on light and dark, for small faces and small pictures."""
+"""Boxes and labels drawn on a copy of an image, readable on light and dark images, small faces and small images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from fer_lightning.faces.tracks import Box, overlap
 
-LEAST_SIDE = 480  # pixels of a copy's longer side, so that there is room for words
-# A letter's height: this share of the face's, within these shares of the square root of the picture's area.
+LEAST_SIDE = 480  # minimum of a copy's longer side in pixels, so that labels have enough space
+# Height of a letter, as a share of the face's height; limits as shares of the square root of the image's area.
 TEXT_OF_FACE = 0.3
 TEXT_OF_SIDE = (1 / 50, 1 / 30)
-LEAST_TEXT = 14  # pixels
-DASH = 4  # widths of the line, of a dash around a face in doubt
-# YuNet's boxes end at the eyebrows and chin: a line a little outside hides nothing of an expression.
+LEAST_TEXT = 14  # minimum height of a letter, in pixels
+DASH = 4  # length of a dash around a doubtful face, in widths of the line
+# YuNet's boxes end at the eyebrows and the chin. A line slightly outside the box does not hide the expression.
 MARGIN = 0.03
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What is drawn for a face.
+    """Drawing of one face.
 
-    box    x, y, width, height in pixels of the picture; it may stick out
-    text   beside it
+    box    x, y, width, height in pixels of the image; it may extend beyond the image
+    text   label next to the box
     color  "#RRGGBB"
-    sure   False: a dashed box, since the face is in doubt
+    sure   False: the box is dashed, because the face is doubtful
     """
 
     box: Box
@@ -37,7 +37,7 @@ class Mark:
 
 
 def annotated(picture: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
-    """A copy of uint8 RGB (H, W, 3) with the marks on it; a small one is enlarged."""
+    """Return a copy of uint8 RGB (H, W, 3) with the marks; a small image is enlarged."""
     scale = max(1.0, LEAST_SIDE / max(picture.shape[:2]))
     if scale > 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
@@ -57,7 +57,7 @@ def annotated(picture: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
 
 
 def _letter(box: Box, size: tuple[int, int]) -> int:
-    """Its height in pixels, by the face's: those in the front are written large."""
+    """Return the height of a letter in pixels; larger faces have larger letters."""
     smallest, largest = (share * (size[0] * size[1]) ** 0.5 for share in TEXT_OF_SIDE)
     return max(LEAST_TEXT, round(min(max(smallest, TEXT_OF_FACE * box[3]), largest)))
 
@@ -69,7 +69,7 @@ def _widened(box: Box, scale: float) -> Box:
 
 
 def _inside(box: Box, size: tuple[int, int]) -> Box:
-    """What of a box is in the picture, on whole pixels and no smaller than one."""
+    """Return the part of a box inside the image, on whole pixels, with sides of at least one pixel."""
     left, top, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
     left, right = (int(np.clip(round(side), 0, size[0] - 1)) for side in (left, right))
     top, bottom = (int(np.clip(round(side), 0, size[1] - 1)) for side in (top, bottom))
@@ -77,7 +77,7 @@ def _inside(box: Box, size: tuple[int, int]) -> Box:
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, box: Box, mark: Mark, line: int) -> None:
-    """In the class's colour between a black and a white line, of which one stands out on any ground."""
+    """Draw a box in the class's colour between a black and a white line; one of them is visible on any background."""
     x, y, width, height = box
     edge = max(1, line // 3)
     corners = (x, y, x + width, y + height)
@@ -89,7 +89,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: Box, mark: Mark, line: int) -> Non
 
 
 def _grown(corners: tuple[float, ...], by: int) -> tuple[float, ...]:
-    """Never turned inside out."""
+    """Return the corners moved outwards by `by` pixels; left stays left of right, and top above bottom."""
     left, top, right, bottom = corners
     left, top = left - by, top - by
     return left, top, max(left, right + by), max(top, bottom + by)
@@ -109,7 +109,7 @@ def _draw_dashes(draw: ImageDraw.ImageDraw, corners: tuple[float, ...], color: s
 def _draw_text(
     draw: ImageDraw.ImageDraw, box: Box, mark: Mark, letter: int, size: tuple[int, int], taken: Sequence[Box]
 ) -> Box:
-    """On a plate of the class's colour, where it hides the least of the faces and of the other plates; -> the plate."""
+    """Draw the text on a plate in the class's colour, where it hides least of faces and plates; return the plate."""
     pad = max(2, letter // 4)
     room = size[0] - 2 * pad
     while letter > LEAST_TEXT // 2 and draw.textlength(mark.text, _font(letter)) > room:
@@ -126,7 +126,7 @@ def _draw_text(
 
 
 def _place(box: Box, plate: tuple[int, int], size: tuple[int, int], taken: Sequence[Box]) -> tuple[float, float]:
-    """Above the box, else below, beside it or along its inner edge: the first place that hides nothing, or least."""
+    """Return the best position of a plate: above, below, beside or inside the box; the first that hides least."""
     x, y, width, height = box
     across, down = plate
     gap = 4
@@ -145,18 +145,18 @@ def _place(box: Box, plate: tuple[int, int], size: tuple[int, int], taken: Seque
 
 
 def _hidden(plate: Box, boxes: Sequence[Box]) -> float:
-    """How much of the boxes a plate lies on; the first of equal places is taken."""
+    """Return the area of the boxes that a plate covers, rounded, so that equal positions compare as equal."""
     return round(sum(_common(plate, box) for box in boxes), 3)
 
 
 def _common(one: Box, other: Box) -> float:
-    """The common area in pixels."""
+    """Return the common area in pixels."""
     shared = overlap(one, other)
     return shared / (1 + shared) * (one[2] * one[3] + other[2] * other[3])
 
 
 def _ink(color: str) -> str:
-    """Black or white, whichever has the larger contrast (WCAG 2: relative luminance)."""
+    """Return black or white, whichever has the larger contrast to `color` (WCAG 2: relative luminance)."""
     levels = [level / 255 for level in ImageColor.getrgb(color)[:3]]
     linear = [level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4 for level in levels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,4 @@
-"""The annotated copies of photos and videos, one after the other, in a folder like the one that they come from."""
+"""Writer of annotated copies of photos and videos, one after the other, in the folder structure of the input."""
 
 import hashlib
 import os
@@ -16,14 +16,14 @@ from fer_lightning.predict.looks import Look
 from fer_lightning.predict.results import Seen, label_of
 from fer_lightning.predict.video import VideoCopy
 
-KEPT = (".jpg", ".jpeg", ".png")  # a copy has the form of its picture where it is one of these, else JPEG
-QUALITY = 92
-LONGEST_JPEG = 65_500  # pixels of a side; a larger picture's copy is a PNG
-LONGEST_NAME = 200  # bytes: file systems take 255, some of which are for endings
+KEPT = (".jpg", ".jpeg", ".png")  # formats in which copies are written; copies of other formats are JPEG
+QUALITY = 92  # of JPEG copies, 0 to 100
+LONGEST_JPEG = 65_500  # largest side of a JPEG copy in pixels; the copy of a larger image is a PNG
+LONGEST_NAME = 200  # bytes; file systems allow 255, and some are needed for suffixes
 
 
 class Copies:
-    """Use it as a context manager: a video is there when its last frame is, or the next file begins."""
+    """Annotated copies, as a context manager; a video's copy is complete when the next file begins or at the end."""
 
     def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
         self._folder, self._classes = folder, classes
@@ -67,7 +67,7 @@ class Copies:
 
 
 def _place(folder: Path, file: str) -> Path:
-    """As the file lies in the input; what of a name is too long becomes a checksum."""
+    """Return the path of a copy, with the folders of the input; the end of a too long name becomes a checksum."""
     return folder.joinpath(*(_shortened(part) for part in Path(file).parts))
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a photo, a folder or a video, one after the other; what cannot be read is told and left out."""
+"""Reader of the images of a photo, a folder or a video, one after the other; unreadable files are reported."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,19 +11,19 @@ from fer_lightning.errors import UserError
 from fer_lightning.predict.photo import PHOTOS, Unreadable, read_photo
 from fer_lightning.predict.video import VIDEOS, Video
 
-Problem = Callable[[str, str], None]  # file, why it or the rest of it cannot be read
-Progress = Callable[[int, int], None]  # how many pictures are done, of how many
+Problem = Callable[[str, str], None]  # file, reason why it or the rest of it cannot be read
+Progress = Callable[[int, int], None]  # number of images done, number of all images
 
 
 @dataclass(frozen=True)
 class Look:
-    """One picture.
+    """One image.
 
-    file     its path from the input folder, or its name; as text that can be written anywhere
-    pixels   uint8 RGB (H, W, 3), upright as its file says
-    frame    of a video, from 0; None for a photo
-    seconds  of that frame from the video's beginning
-    fps      of the video's frames that are looked at
+    file     its path relative to the input folder, or its name, as valid text
+    pixels   uint8 RGB (H, W, 3), turned upright by the file's orientation
+    frame    index of the video's frame, from 0; None for a photo
+    seconds  time of that frame from the beginning of the video
+    fps      frames per second of the video that are used
     """
 
     file: str
@@ -34,16 +34,16 @@ class Look:
 
 
 class Source:
-    """What is to be looked at. UserError where there is nothing.
+    """Photos and videos of an input; an input without any raises UserError.
 
-    source  a photo, a video, or a folder with any number of them, however deep
-    out     a folder that is left out where it lies in `source`: the results
-    every   of a video each n-th frame is looked at
+    source  photo, video, or folder of photos and videos; subfolders are included
+    out     folder of the results, which is skipped if it is inside `source`
+    every   step between the frames of a video that are used
     """
 
     def __init__(self, source: Path, *, out: Path, every: int = 1) -> None:
         if not source.is_file() and not source.is_dir():
-            raise UserError(f"input={source}: no such file or folder; name a photo, a video or a folder of them.")
+            raise UserError(f"input={source}: no such file or folder. Give a photo, a video or a folder of them.")
         self._folder = source if source.is_dir() else source.parent
         self._every = every
         self._closed: list[OSError] = []
@@ -51,13 +51,15 @@ class Source:
         if not self._files and self._closed:
             raise self._closed[0]
         if not self._files:
-            raise UserError(f"input={source}: no pictures or videos in it; looked for {', '.join((*PHOTOS, *VIDEOS))}.")
+            raise UserError(
+                f"input={source}: this folder has no images or videos. Allowed are {', '.join((*PHOTOS, *VIDEOS))}."
+            )
 
     def __len__(self) -> int:
         return len(self._files)
 
     def looks(self, problem: Problem, progress: Progress | None = None) -> Iterator[Look]:
-        """Each picture in the order of the files' names; the progress counts files, and frames of videos begun."""
+        """Yield each image in the order of the file names; the progress counts files and frames of opened videos."""
         for error in self._closed:
             problem(_text(Path(error.filename).relative_to(self._folder)), error.strerror)
         done, total = 0, len(self)
@@ -81,7 +83,7 @@ class Source:
             _tell(progress, done, total)
 
     def _listed(self, folder: Path, left_out: Path) -> list[Path]:
-        """Files with a name of a picture or video; hidden ones are not meant, and folders are not followed by links."""
+        """Return the files with the suffix of an image or video, without hidden files and linked folders."""
         found = []
         for parent, folders, names in os.walk(folder, onerror=self._closed.append):
             folders[:] = [
@@ -97,5 +99,5 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
 
 
 def _text(path: Path) -> str:
-    """A name may hold bytes that are no text."""
+    """Return the path as text; bytes of a name that are not valid text are escaped."""
     return path.as_posix().encode("utf-8", "backslashreplace").decode()

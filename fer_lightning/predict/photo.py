@@ -1,4 +1,4 @@
-"""A photo as pixels: upright, in RGB, whatever its file's form; none may take more memory than MAX_PIXELS need."""
+"""Reader of photos of any format as upright RGB pixels; MAX_PIXELS limits the memory."""
 
 from pathlib import Path
 
@@ -8,19 +8,20 @@ from PIL import Image, UnidentifiedImageError
 from fer_lightning.faces.pixels import over_white, upright
 
 FORMS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-# The last three are listed so that they are told of: Pillow reads none of them everywhere.
+# Pillow may not read the last three suffixes. They are listed so that such files are reported as unreadable.
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif")
-MAX_PIXELS = 120_000_000  # those of medium format have 102 million
+MAX_PIXELS = 120_000_000  # medium-format photos have 102 million
 
 
 class Unreadable(Exception):
-    """Why a file, or the rest of it, cannot be read."""
+    """Reason why a file, or the rest of it, cannot be read."""
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """uint8 RGB (H, W, 3), turned as its EXIF says, over white where it is see-through; of several frames the first.
+    """Return a photo as uint8 RGB (H, W, 3), upright by its EXIF orientation, on white if it is transparent.
 
-    Unreadable, or OSError of the system, where that cannot be done. Values of 16 bits lose their lower 8.
+    Only the first frame of several is read. Values of 16 bits lose their lower 8 bits. Raise Unreadable or OSError if
+    the photo cannot be read.
     """
     try:
         with Image.open(path, formats=FORMS) as image:
@@ -31,19 +32,20 @@ def read_photo(path: Path) -> np.ndarray:
     except Image.DecompressionBombError:
         raise Unreadable(_too_many("")) from None
     except UnidentifiedImageError:
-        raise Unreadable(f"not one of {', '.join(FORMS)}, or damaged; save it as JPEG or PNG") from None
+        raise Unreadable(f"the file is damaged or not one of {', '.join(FORMS)}; save it as JPEG or PNG") from None
     except Unreadable:
         raise
     except OSError as error:
         if error.errno:
             raise
-        raise Unreadable(f"damaged: {error}") from None
-    except Exception as error:  # Pillow raises whatever its plug-ins come upon
-        raise Unreadable(f"damaged: {type(error).__name__}: {error}") from None
+        raise Unreadable(f"the file is damaged: {error}") from None
+    except Exception as error:  # Pillow's plug-ins raise many types of exceptions
+        raise Unreadable(f"the file is damaged: {type(error).__name__}: {error}") from None
 
 
 def _too_many(found: str) -> str:
-    return f"{found} pixels: more than {MAX_PIXELS // 1_000_000} million; make it smaller".strip()
+    size = f"{found} pixels: " if found else ""
+    return f"{size}the limit is {MAX_PIXELS // 1_000_000} million pixels; scale the image down"
 
 
 def _plain(image: Image.Image) -> Image.Image:

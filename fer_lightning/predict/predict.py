@@ -1,4 +1,4 @@
-"""All faces of a photo, a folder or a video through one exported model; the memory that it takes knows a bound."""
+"""Prediction for all faces of a photo, a folder or a video with one exported model, in limited memory."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from fer_lightning.predict.looks import Look, Progress, Source
 from fer_lightning.predict.results import ANNOTATED, NOTHING_READ, Seen, Tables, claim, write_summary
 from fer_lightning.runs.run_folder import command_line, now
 
-HELD = 100_000_000  # bytes of pictures that wait for their faces to be recognised together
+HELD = 100_000_000  # maximum size of the images whose faces wait for a full batch, in bytes
 
 Waiting = tuple[Look, list[Found]]
 
@@ -37,19 +37,19 @@ def predict(
     every: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write a row for each face of `source` into the folder `out`; -> its summary.
+    """Write one row per face of `source` into the folder `out`, and return the summary.
 
-    source      a photo, a video or a folder of them
-    annotate    whether copies with boxes and labels are written
-    batch_size  faces that are recognised at once
-    every       of a video each n-th frame is looked at
+    source      photo, video, or folder of photos and videos
+    annotate    True: also write copies with boxes and labels
+    batch_size  faces that the model receives at once
+    every       step between the frames of a video that are used
 
-    UserError where there is nothing to look at, where `out` holds something else, and at the end where no picture
-    could be read; what is unreadable among others is in unreadable.csv alone.
+    Raise UserError if `source` has no images, if `out` holds other files, or at the end if no image could be read.
+    If only some files are unreadable, they are listed in unreadable.csv.
     """
     for name, value in (("batch_size", batch_size), ("every", every)):
         if value < 1:
-            raise UserError(f"{name}={value}: choose 1 or more.")
+            raise UserError(f"{name}={value}: must be 1 or more.")
     pictures = Source(source, out=out, every=every)
     summary = _about(model, source, detector, rules, annotate, every)
     claim(out, summary)
@@ -67,7 +67,7 @@ def predict(
     summary |= {"status": status, "counts": counts, "seconds": round(time.monotonic() - begun, 2)}
     write_summary(out, summary)
     if not tables.counts["pictures"]:
-        count = f"none of {len(pictures):,} files can be read" if len(pictures) > 1 else "it cannot be read"
+        count = f"none of its {len(pictures):,} files can be read" if len(pictures) > 1 else "it cannot be read"
         raise UserError(f"input={source}: {count}. {tables.missed}. See {out}/unreadable.csv.")
     return summary
 
@@ -75,7 +75,7 @@ def predict(
 def _about(
     model: FaceModel, source: Path, detector: Detector, rules: FaceRules, annotate: bool, every: int
 ) -> dict[str, Any]:
-    """What the results are of."""
+    """Return the part of the summary that describes model, input, detector, settings and call."""
     metadata = model.metadata
     return {
         "model": {
@@ -100,7 +100,7 @@ def _looked_at(looks: Iterable[Look], detector: Detector, rules: FaceRules) -> I
 
 
 def _batches(looks: Iterable[Waiting], batch_size: int) -> Iterator[list[Waiting]]:
-    """Pictures, in order, until their faces fill a batch or their pixels are as much as may be held."""
+    """Yield groups of images, in order, whose faces fill a batch or whose pixels reach the memory limit."""
     waiting: list[Waiting] = []
     faces = held = 0
     for look, found in looks:
@@ -114,18 +114,21 @@ def _batches(looks: Iterable[Waiting], batch_size: int) -> Iterator[list[Waiting
 
 
 def _recognised(model: FaceModel, waiting: list[Waiting], batch_size: int) -> np.ndarray:
-    """The probabilities (n, K) of all faces, in their order."""
+    """Return the probabilities (n, K) of all faces, in their order."""
     crops = [face.crop for _, found in waiting for face in found]
     parts = [np.stack(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
     classes = len(model.metadata.classes)
     found = np.concatenate([model(part) for part in parts]) if parts else np.empty((0, classes), np.float32)
     if not np.isfinite(found).all():
-        raise UserError(f"model={model.path}: for one of these faces it gives what is no number. Export it again.")
+        raise UserError(
+            f"model={model.path}: the model returned NaN or infinity for one of these faces. Export it again: "
+            "python -m fer_lightning.export run=PATH"
+        )
     return found
 
 
 class _Numbering:
-    """Gives faces their numbers: from 1 in each photo, by their track in a video."""
+    """Numbers of faces: from 1 in each photo, and the number of the track in a video."""
 
     def __init__(self) -> None:
         self._file, self._tracks = "", Tracks()

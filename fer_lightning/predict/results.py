@@ -1,14 +1,14 @@
-"""What a prediction leaves in its folder: a row for each face in two forms, what was not read, and a summary.
+"""Files of a prediction: one row per face in two formats, the unreadable files, and a summary.
 
-    predictions.csv     file, frame, seconds, face, x, y, width, height, score, doubt, label, one probability a class
-    predictions.jsonl   the same, the probabilities in an object of their own
+    predictions.csv     file, frame, seconds, face, x, y, width, height, score, doubt, label, one probability per class
+    predictions.jsonl   the same values, with the probabilities in a separate object
     unreadable.csv      file, why
-    annotated/          copies of pictures and videos with boxes and labels
-    summary.json        which model, which detector, which settings, and how many of what
+    annotated/          copies of images and videos with boxes and labels
+    summary.json        model, detector, settings and counts
 
-A picture or frame without a face has one row too, whose `doubt` is "no face" and whose face is empty. Boxes are in
-pixels of the upright picture and may stick out of it. `face` counts from 1, the largest first; in a video it is kept
-from frame to frame, by position alone.
+An image or frame without a face also has one row: its `doubt` is "no face" and its `face` is empty. Boxes are in
+pixels of the upright image and may extend beyond it. `face` counts from 1, the largest face first. In a video, a face
+keeps its number from frame to frame; it is tracked only by position.
 """
 
 import csv
@@ -32,7 +32,7 @@ from fer_lightning.predict.looks import Look
 from fer_lightning.wording import harmless
 
 PROGRAM = "fer_lightning.predict"
-NOTHING_READ = "nothing could be read"  # a status that no later run has to respect
+NOTHING_READ = "nothing could be read"  # results with this status may be replaced by those of another input
 CSV, JSONL, UNREADABLE, SUMMARY, ANNOTATED = (
     "predictions.csv",
     "predictions.jsonl",
@@ -46,10 +46,10 @@ COLUMNS = ("file", "frame", "seconds", "face", *FACE)
 
 @dataclass(frozen=True)
 class Seen:
-    """A face and what the model says of it.
+    """Face and the model's probabilities for it.
 
-    id             its number in the picture, or its track in the video
-    doubt          why it is not to be relied on; None: nothing speaks against it
+    id             its number in the image, or the number of its track in the video
+    doubt          why the face is doubtful; None: it is not
     probabilities  (K,)
     """
 
@@ -60,12 +60,12 @@ class Seen:
 
 
 def claim(folder: Path, about: dict[str, Any]) -> None:
-    """Make the folder ready for results of `about`: {"model": {"sha256"}, "input", ...}, and empty of older ones.
+    """Prepare the folder for the results of `about` ({"model": {"sha256"}, "input", ...}), and remove older results.
 
-    UserError where it holds something else, or results of another model or input.
+    Raise UserError if the folder holds other files, or results of another model or input.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"out={folder}: a file; name a folder, which is made where it is missing.")
+        raise UserError(f"out={folder}: this is a file. Give a folder; it is created if it is missing.")
     if folder.is_dir() and any(folder.iterdir()):
         _refuse_others(folder, about)
         for name in (CSV, JSONL, UNREADABLE):
@@ -76,7 +76,7 @@ def claim(folder: Path, about: dict[str, Any]) -> None:
 
 
 def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
-    elsewhere = "name another folder with out=..."
+    elsewhere = "Choose another folder with out=..."
     own = f"{elsewhere}, or delete this one"
     try:
         old = json.loads((folder / SUMMARY).read_text())
@@ -84,11 +84,12 @@ def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
     except (OSError, ValueError, LookupError, TypeError):
         program = None
     if program != PROGRAM:
-        raise UserError(f"out={folder}: holds something else than results of this command; {elsewhere}.")
+        raise UserError(f"out={folder}: this folder holds files that are not results of this command. {elsewhere}.")
     if model != about["model"]["sha256"]:
-        raise UserError(f"out={folder}: holds the results of another model, {old['model'].get('file')}; {own}.")
+        file = old["model"].get("file")
+        raise UserError(f"out={folder}: this folder holds the results of another model, {file}. {own}.")
     if source != about["input"] and old.get("status") != NOTHING_READ:
-        raise UserError(f"out={folder}: holds the results of another input, {source}; {own}.")
+        raise UserError(f"out={folder}: this folder holds the results of another input, {source}. {own}.")
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
@@ -97,11 +98,12 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
 
 
 class Tables:
-    """The three tables, written row by row, which take their places on leaving unless an error happened.
+    """The three tables, written row by row, as a context manager; after an error, none of the files is written.
 
-    counts   pictures, faces, without a face, doubtful, unreadable
-    labels   how many faces have which label; `doubts`: how many are doubted for which reason
-    missed   "file: why" of the first that cannot be read
+    counts   number of images, faces, images without a face, doubtful faces, unreadable files
+    labels   number of faces by label
+    doubts   number of doubtful faces by reason
+    missed   "file: why" of the first unreadable file
     """
 
     def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
@@ -126,7 +128,7 @@ class Tables:
         self._stack.__exit__(*error)
 
     def add(self, look: Look, seen: Sequence[Seen]) -> None:
-        """The faces of a picture."""
+        """Add the faces of an image."""
         where = {"file": look.file, "frame": look.frame, "seconds": _rounded(look.seconds, 3)}
         for each in seen:
             self._add_row(where | self._of_face(each), each.probabilities)
@@ -157,7 +159,7 @@ class Tables:
 
 
 def label_of(seen: Seen, classes: tuple[str, ...]) -> str:
-    """The likeliest class, the first of equal ones."""
+    """Return the class with the highest probability; the first of equal ones."""
     return classes[int(seen.probabilities.argmax())]
 
 

@@ -1,4 +1,4 @@
-"""Videos by OpenCV and the ffmpeg that comes with it: their frames, and an annotated copy."""
+"""Reader and writer of videos with OpenCV and its ffmpeg: frames of a video, and its annotated copy."""
 
 import math
 import os
@@ -13,29 +13,30 @@ from fer_lightning.files import TEMPORARY
 from fer_lightning.predict.photo import MAX_PIXELS, Unreadable
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mjpeg", ".y4m")
-USUAL_FPS = 25.0  # of a video that does not say it
-WHOLE = 0.9  # share of the announced frames from which nobody says that some are missing: the number is an estimate
-_QUIET = "-8"  # ffmpeg's own complaints are not for the user: what cannot be read is told in words
+USUAL_FPS = 25.0  # frames per second of a video without this value
+WHOLE = 0.9  # lowest share of the announced frames of a complete video; the announced number is only an estimate
+_QUIET = "-8"  # log level that hides ffmpeg's messages; unreadable files are reported by this module
 
-# Wanted, then, where this OpenCV was built without it, the other.
+# Codec and suffix of a copy; the second pair is used if OpenCV was built without the first codec.
 WRITTEN = (("mp4v", ".mp4"), ("MJPG", ".avi"))
 
 
 class Video:
-    """The frames of a video: uint8 RGB (H, W, 3), the frame's number from 0, and its seconds from the beginning.
+    """Frames of a video: uint8 RGB (H, W, 3), the frame's index from 0, and its time in seconds from the beginning.
 
-    frames  how many will come, at a guess
-    fps     of the frames that come
-    every   each n-th one comes
+    frames  estimated number of frames that the iteration yields
+    fps     frames per second of the yielded frames
+    every   step between the yielded frames
 
-    Unreadable where it is no video, and where it ends long before what it announces.
+    The iteration raises Unreadable if the file is not a video or ends long before its announced number of frames.
     """
 
     def __init__(self, path: Path, every: int = 1) -> None:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
-        with open(path, "rb"):  # an OSError says more than OpenCV
+        with open(path, "rb"):  # raises an OSError with a better message than OpenCV's
             pass
-        # Absolute, so that no name is taken for a protocol; by ffmpeg alone, so that none is for a series of pictures.
+        # The path is absolute, so that no name is read as a protocol. Only ffmpeg is used, because OpenCV's other
+        # backends read some names as a series of images.
         self._capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
         self._every = every
         self._announced = max(0, _number(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -61,19 +62,22 @@ class Video:
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), number, seconds
             number += 1
         if not number:
-            raise Unreadable("no frame of it can be decoded")
+            raise Unreadable("no frame of the video can be decoded")
         if number < WHOLE * self._announced:
-            raise Unreadable(f"ends after {number:,} of {self._announced:,.0f} frames: cut off or damaged")
+            raise Unreadable(
+                f"the video ends after {number:,} of {self._announced:,.0f} frames: it is incomplete or damaged"
+            )
 
     def _refuse(self) -> None:
         if not self._capture.isOpened():
-            raise Unreadable("no video that OpenCV can read, or a damaged one")
+            raise Unreadable("the file is damaged or not a video that OpenCV can read")
         width, height = (self._capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
-            raise Unreadable(f"{width:,.0f} x {height:,.0f} pixels: more than {MAX_PIXELS // 1_000_000} million")
+            limit = MAX_PIXELS // 1_000_000
+            raise Unreadable(f"{width:,.0f} x {height:,.0f} pixels per frame: the limit is {limit} million pixels")
 
     def _seconds(self, number: int, before: float) -> float:
-        """By the video's own clock, where that goes on; else by the number of the frame."""
+        """Return the frame's time from the video's own clock if that increases; else from the frame's index."""
         clock = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         return clock if math.isfinite(clock) and clock > before else max(number / self._fps, before + 1 / self._fps)
 
@@ -83,9 +87,9 @@ def _number(value: float) -> float:
 
 
 class VideoCopy:
-    """A video that is written beside its place and takes it on leaving, unless an error happened.
+    """Video that is written to a temporary file and renamed when it is complete.
 
-    path  without the ending that is added: .mp4, or .avi where this OpenCV writes no other
+    path  path without suffix; the suffix is .mp4, or .avi if OpenCV cannot write .mp4
     size  width, height of its frames
     """
 
@@ -98,16 +102,16 @@ class VideoCopy:
             if self._writer.isOpened():
                 self.path = path.with_name(path.name + ending)
                 return
-        raise OSError(None, f"OpenCV {cv2.__version__} can write no video here; annotate=false does without", str(path))
+        raise OSError(None, f"OpenCV {cv2.__version__} cannot write videos here; use annotate=false", str(path))
 
     def add(self, frame: np.ndarray) -> None:
-        """uint8 RGB (H, W, 3); one of another size, as some videos have in their middle, is fitted in."""
+        """Add a frame, uint8 RGB (H, W, 3); a frame of another size, which some videos have, is resized."""
         if frame.shape[1::-1] != self._size:
             frame = cv2.resize(frame, self._size)
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self, whole: bool) -> None:
-        """OSError where the video cannot be opened: OpenCV says nothing of a disk that is full."""
+        """Close the video; raise OSError if it cannot be opened, because OpenCV does not report a full disk."""
         self._writer.release()
         try:
             if whole and not cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG).isOpened():

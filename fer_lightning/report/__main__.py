@@ -1,4 +1,4 @@
-"""The report of a sweep, at any time: what its runs show about its arms, and what has become of each run.
+"""Report of a sweep: a comparison of its arms and the state of each run. A sweep need not be finished for a report.
 
 python -m fer_lightning.report outputs/overfitting-cpu
 python -m fer_lightning.report outputs/overfitting-cpu --out results/overfitting-cpu --no-pictures
@@ -17,10 +17,10 @@ PROGRAM = "python -m fer_lightning.report"
 
 def main() -> None:
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="a sweep's folder, or one of several sweeps")
-    parser.add_argument("--out", metavar="PATH", type=Path, help="where to write it; default: DIR/report")
-    parser.add_argument("--baseline", metavar="ARM", help="what the others are compared with; default: the first arm")
-    parser.add_argument("--no-pictures", action="store_true", help="without faces of the data set, for publishing")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep, or parent folder of several")
+    parser.add_argument("--out", metavar="PATH", type=Path, help="folder of the report; default: DIR/report")
+    parser.add_argument("--baseline", metavar="ARM", help="arm to compare the others with; default: the first arm")
+    parser.add_argument("--no-pictures", action="store_true", help="show no faces, so that you may publish the report")
     arguments = parser.parse_args()
     from fer_lightning.report.sweep import write_report
 
@@ -30,7 +30,7 @@ def main() -> None:
         refuse(str(error))
     except OSError as error:
         refuse(in_words(error))
-    print(f"{page}, and beside it table.md, table.csv and figures/")
+    print(f"{page}, and in the same folder table.md, table.csv and figures/")
 
 
 def refuse(message: str) -> NoReturn:

@@ -1,8 +1,13 @@
-"""What the finished runs of a sweep say about its arms: figures, differences from the baseline, verdicts. No torch.
+"""Comparison of a sweep's arms: metrics, differences from the baseline, verdicts. This module does not import torch.
 
-Families of comparisons, each Holm-corrected on its own: accuracy of every arm against the baseline, mean recall of
-every arm, and for a full factorial the main effects on either. All of them are judged on all test rows; clean rows,
-macro-F1 and single classes come with intervals and without a verdict.
+There are up to four families of comparisons. Holm's correction is applied to each family separately:
+
+- accuracy of every arm against the baseline
+- mean recall of every arm against the baseline
+- main effects on accuracy, for a full factorial design
+- main effects on mean recall, for a full factorial design
+
+All verdicts are based on all test rows. Clean rows, macro-F1 and single classes have intervals, but no verdict.
 """
 
 from collections.abc import Sequence
@@ -20,14 +25,14 @@ from fer_lightning.statistics.bootstrap import interval
 from fer_lightning.statistics.resampling import FEWEST_SEEDS, FIGURES, Difference, difference_of_means
 
 SETS = ("all", "clean")
-JUDGED = ("acc", "recall_mean")  # by a verdict
-BINS = 10  # of confidence, in the reliability diagram
-FITTING = ("gap_best", "gap_last", "ce_rise")  # compared with the baseline's
+JUDGED = ("acc", "recall_mean")  # metrics that get a verdict
+BINS = 10  # bins of confidence in the reliability diagram
+FITTING = ("gap_best", "gap_last", "ce_rise")  # overfitting measures that are compared with the baseline
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, its deviation between them (NaN for one seed) and its 95 % interval."""
+    """Mean over seeds, its standard deviation between seeds (NaN for one seed) and its 95 % interval."""
 
     mean: float
     deviation: float
@@ -37,7 +42,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Discordance:
-    """One seed's two networks: rows on which one alone is right, and the exact McNemar test's p."""
+    """Rows on which only one of two networks with the same seed is right, and p of the exact McNemar test."""
 
     seed: int
     only_baseline: int
@@ -47,10 +52,10 @@ class Discordance:
 
 @dataclass(frozen=True)
 class BySeed:
-    """A figure's difference from the baseline, all rows, with the seeds as all that scatters.
+    """Difference of a metric from the baseline on all rows, with the seeds as the only source of variation.
 
-    each     by seed that both have
-    overall  Student's t over all seeds, Holm-corrected over the arms: what other seeds might give
+    each     difference by seed, for the seeds that both arms have
+    overall  Student's t over all seeds, Holm-corrected over the arms: an estimate of the result with other seeds
     """
 
     each: dict[int, float]
@@ -58,24 +63,24 @@ class BySeed:
 
     @property
     def against(self) -> int:
-        """How many seeds do not go the way of the mean."""
+        """Return the number of seeds whose difference does not have the sign of the mean difference."""
         return sum(one * self.overall.value <= 0 for one in self.each.values())
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A method and what its finished runs, one per seed, reached.
+    """A method and the results of its finished runs, one run per seed.
 
-    key           its name in the sweep, as for --baseline
-    name          what a reader is shown: the same, or of combinations what differs from the baseline
-    figures       by set of rows and name, as in `statistics.FIGURES`
-    differences   the same, against the baseline; {} for the baseline itself, and where there is none
-    recall        of each class, on all rows; recall_differences the same against the baseline
-    by_seed       the judged figures of single seeds against the baseline's
-    fitting       of how the runs learnt: `gap_best`, `gap_last` (accuracy on training rows less validation accuracy, at
-                  the selected and at the last epoch), `ce_rise` (nats that validation cross-entropy rises from its
-                  minimum to the last epoch), `ce_epoch` (of the minimum), `best_epoch`, `epochs`
-    fitting_differences   of the first three, by seed
+    key           its name in the sweep, the value of --baseline
+    name          its name on the page: `key`, or for combinations the differences from the baseline
+    figures       metrics by set of rows and name, as in `statistics.FIGURES`
+    differences   the same metrics minus the baseline's; {} for the baseline itself, or without a baseline
+    recall        recall of each class, on all rows; recall_differences: the same minus the baseline's
+    by_seed       differences of the judged metrics from the baseline for single seeds
+    fitting       overfitting measures: `gap_best`, `gap_last` (accuracy on training rows minus validation accuracy, at
+                  the selected and at the last epoch), `ce_rise` (rise of validation cross-entropy from its minimum to
+                  the last epoch, in nats), `ce_epoch` (epoch of that minimum), `best_epoch`, `epochs`
+    fitting_differences   differences of the first three from the baseline, by seed
     confusion     int64 (K, K), all seeds together, all rows
     reliability   (BINS, 3): rows, mean confidence and accuracy by confidence, all seeds together
     calibration   `ece` and `ce`
@@ -103,7 +108,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Effect:
-    """Main effect of one level of a factor: the mean difference over all pairs of arms that differ in it alone."""
+    """Main effect of one level of a factor: the mean difference over all pairs of arms that differ only in it."""
 
     factor: str
     level: str
@@ -114,10 +119,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Ablation:
-    """`arms` have finished runs, the baseline first where it has any.
+    """Results of all arms that have finished runs. The baseline is the first arm if it has a finished run.
 
     asked     the key of the baseline
-    baseline  its name; "" where it has no finished run, so that nothing is compared
+    baseline  its name; "" if it has no finished run, so that nothing is compared
     """
 
     rows: TestRows
@@ -133,16 +138,18 @@ class Ablation:
 
 
 def baseline_of(sweep: Sweep, wanted: str | None) -> str:
-    """The arm that others are compared with: the one asked for, or the sweep's first. UserError where there is none."""
+    """Return the key of the baseline: `wanted`, or the first arm of the sweep. Raise UserError for an unknown arm."""
     if wanted is None:
         return sweep.arms[0]
     if wanted not in sweep.arms:
-        raise UserError(f"--baseline {wanted}: no such arm in {sweep.folder}. Its arms: {', '.join(sweep.arms)}.")
+        raise UserError(
+            f"--baseline {wanted}: {sweep.folder} has no such arm. Choose one of its arms: {', '.join(sweep.arms)}."
+        )
     return wanted
 
 
 def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
-    """None where no run has finished."""
+    """Return the results of all arms with finished runs; None if no run has finished."""
     done = sorted(sweep.done, key=lambda run: run.arm != baseline)  # stable: else the order of the sweep
     if not done:
         return None
@@ -189,7 +196,7 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
 
 
 class _Measured:
-    """Figures of all networks on one set of rows, and their resamples by arm."""
+    """Metrics of all networks on one set of rows, and their bootstrap resamples by arm."""
 
     def __init__(self, rows: TestRows, mask: np.ndarray, runs: list[list[Run]]) -> None:
         labels, classes = rows.labels[mask], len(rows.classes)
@@ -236,13 +243,13 @@ def _estimate(values: np.ndarray, samples: np.ndarray | None = None) -> Estimate
 
 
 def _estimates(runs: list[dict[str, float]]) -> dict[str, Estimate]:
-    """Of each name that all runs have."""
+    """Return the estimate of each value that all runs have, by name."""
     names = [name for name in runs[0] if all(name in run for run in runs)]
     return {name: _estimate(np.array([run[name] for run in runs])) for name in names}
 
 
 def _differences(measured: dict[str, _Measured], arm: int) -> dict[str, dict[str, Difference]]:
-    """Uncorrected."""
+    """Return the arm's differences from the baseline by set of rows and metric, without Holm's correction."""
     return {
         name: {
             figure: _difference(
@@ -259,7 +266,7 @@ def _difference(value: float, samples: np.ndarray) -> Difference:
 
 
 def _correct(differences: list[dict[str, dict[str, Difference]]]) -> None:
-    """Put Holm's correction over the arms into the judged figures of all rows."""
+    """Apply Holm's correction over the arms to the judged metrics on all rows, in place."""
     for figure in JUDGED:
         family = [of_arm["all"] for of_arm in differences if of_arm]
         for of_arm, one in zip(family, resampling.corrected([f[figure] for f in family]), strict=True):
@@ -267,7 +274,7 @@ def _correct(differences: list[dict[str, dict[str, Difference]]]) -> None:
 
 
 def _correct_by_seed(by_seed: list[dict[str, BySeed]]) -> None:
-    """Likewise in what single seeds say."""
+    """Apply Holm's correction over the arms to the differences by seed, in place."""
     for figure in JUDGED:
         family = [of_arm for of_arm in by_seed if of_arm]
         for of_arm, one in zip(family, resampling.corrected([f[figure].overall for f in family]), strict=True):
@@ -275,7 +282,7 @@ def _correct_by_seed(by_seed: list[dict[str, BySeed]]) -> None:
 
 
 def _fitting(run: Run) -> dict[str, float]:
-    """{} where metrics.csv lacks what is needed."""
+    """Return the overfitting measures of a run; {} if metrics.csv lacks a column that they need."""
     history = run.history
     monitor, mode = run.summary.get("monitor", "val/acc"), run.summary.get("mode", "max")
     needed = {"epoch", "val/acc", "train_eval/acc", "val/ce", monitor}
@@ -295,7 +302,7 @@ def _fitting(run: Run) -> dict[str, float]:
 
 
 def still_learning(run: Run) -> bool:
-    """Whether a run's selected epoch is among the last tenth of its epochs: it may have ended too soon."""
+    """Return True if the selected epoch is in the last tenth of the epochs: the run may have ended too soon."""
     fitting = _fitting(run)
     return bool(fitting) and fitting["best_epoch"] > 0.9 * fitting["epochs"]
 
@@ -303,7 +310,7 @@ def still_learning(run: Run) -> bool:
 def _fitting_differences(
     runs: list[list[Run]], fitting: list[list[dict[str, float]]], arm: int
 ) -> dict[str, Difference]:
-    """Against the baseline, by seed; uncorrected."""
+    """Return the arm's differences from the baseline over seeds, without Holm's correction."""
     if not arm or not all(fitting[0]) or not all(fitting[arm]):
         return {}
     return {
@@ -322,7 +329,7 @@ def _correct_fitting(differences: list[dict[str, Difference]]) -> None:
 
 
 def _discordance(rows: TestRows, baseline: list[Run], arm: list[Run]) -> list[Discordance]:
-    """Of each seed that both have."""
+    """Return one entry for each seed that both arms have."""
     others = {run.seed: run for run in baseline}
     found = []
     for run in arm:
@@ -344,7 +351,7 @@ def _reliability(rows: TestRows, runs: list[Run]) -> np.ndarray:
 
 
 def _calibration(rows: TestRows, run: Run) -> dict[str, float]:
-    """As `metrics.FIGURES` defines them, on all rows."""
+    """Return `ece` and `ce` as `metrics.FIGURES` defines them, on all rows."""
     answers, size = run.answers, metrics.BINS
     confidence = answers.confidence.astype(float)
     place = np.clip(np.ceil(confidence * size).astype(int) - 1, 0, size - 1)
@@ -354,9 +361,11 @@ def _calibration(rows: TestRows, run: Run) -> dict[str, float]:
 
 
 def factors(arms: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Of each arm the level of each override that varies; [] unless two or more vary and every arm sets them.
+    """Return, for each arm, the value of each override that varies between arms.
 
-    arms  the overrides `key=value` of each
+    The result is [] unless two or more overrides vary and every arm sets all of them.
+
+    arms  the overrides `key=value` of each arm
     """
     chosen = [dict(o.split("=", 1) for o in arm if "=" in o and not o.startswith(("seed=", "hydra."))) for arm in arms]
     keys = [key for key in chosen[0] if len({arm.get(key) for arm in chosen}) > 1]
@@ -366,12 +375,15 @@ def factors(arms: Sequence[Sequence[str]]) -> list[dict[str, str]]:
 
 
 def _levels(cells: list[dict[str, str]]) -> dict[str, list[str]]:
-    """Of each factor, the baseline's first."""
+    """Return the levels of each factor, the baseline's level first."""
     return {key: list(dict.fromkeys(cell[key] for cell in cells)) for key in cells[0]}
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Of combinations what differs from the first: `stn + loss`, or `stn=affine` where a factor has several levels."""
+    """Return the arms' names; an arm of a factorial design is named by its differences from the first arm.
+
+    Examples: `stn + loss`, or `stn=affine` if a factor has more than two levels.
+    """
     keys, cells = [run.arm for run in runs], factors([run.overrides for run in runs])
     if not cells:
         return keys
@@ -384,7 +396,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _effects(measured: _Measured, runs: list[list[Run]]) -> list[Effect]:
-    """Of every level but the baseline's; [] unless the arms with finished runs form a full factorial."""
+    """Return the effect of every level except the baseline's; [] unless the finished arms form a full factorial."""
     cells = factors([members[0].overrides for members in runs])
     levels = _levels(cells) if cells else {}
     place = {tuple(cell.values()): arm for arm, cell in enumerate(cells)}
@@ -409,10 +421,10 @@ def _effects(measured: _Measured, runs: list[list[Run]]) -> list[Effect]:
 
 
 def verdict(difference: Difference, seeds: int, comparisons: int, against: int = 0) -> str:
-    """A difference of shares in words, never a bare p: what was shown, and for which seeds.
+    """Return a phrase that says whether a difference was shown, with its interval and the number of seeds.
 
-    seeds    the fewer of both arms; fewer than five were not resampled, and are named
-    against  how many of them do not go the same way
+    seeds    number of seeds, the smaller of both arms; fewer than five seeds were not resampled
+    against  number of seeds whose difference has not the same sign
     """
     if difference.shown:
         word = "higher" if difference.value > 0 else "lower"
@@ -421,7 +433,7 @@ def verdict(difference: Difference, seeds: int, comparisons: int, against: int =
         return f"{amount}{_which_seeds(seeds)}{f', though not {word} for {against} of them' if against else ''}"
     found = f"{points(difference.value)} [{points(difference.low)}, {points(difference.high)}]"
     if difference.low > 0 or difference.high < 0:
-        return f"no difference shown, {comparisons} comparisons considered: {found}"
+        return f"no difference shown after correction for {comparisons} comparisons: {found}"
     return f"no difference shown: {found}"
 
 
@@ -432,6 +444,6 @@ def _which_seeds(seeds: int) -> str:
 
 
 def points(share: float) -> str:
-    """`+1.2`, `−0.3`, `0.0`."""
+    """Return the share in percentage points, for example `+1.2`, `−0.3` or `0.0`."""
     text = f"{100 * share:+.1f}".replace("-", "−")
     return "0.0" if text in ("+0.0", "−0.0") else text

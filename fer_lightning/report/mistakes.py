@@ -1,4 +1,4 @@
-"""The worst confident mistakes of a sweep's networks, as pictures beside people's votes. Imports no torch."""
+"""Worst confident mistakes of a sweep's networks: images with FER+ votes. This module does not import torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ SHOWN = 24
 
 @dataclass(frozen=True)
 class Mistake:
-    """A test row on which networks are sure of something else than its label.
+    """Test row for which networks confidently predict another class than its label.
 
-    probability  of `predicted`, the mean over the networks that say so; `networks` of them do
-    source       the picture as a data: address
-    votes        FER+ options: name, votes, whether it is the label's
+    probability  mean probability of `predicted` over the networks that predict it
+    networks     number of networks that predict it
+    source       the image as a data: URL
+    votes        FER+ options: name, number of votes, True if the option means the label
     """
 
     label: str
@@ -32,7 +33,7 @@ class Mistake:
 
 
 def worst_mistakes(ablation: Ablation) -> list[Mistake]:
-    """By the wrong class's confidence, averaged over all networks; each picture once."""
+    """Return the mistakes with the highest confidence, averaged over all networks; each image once."""
     rows, runs = ablation.rows, [run for arm in ablation.arms for run in arm.runs]
     sums = np.zeros((len(rows.labels), len(rows.classes)))
     counts = np.zeros(sums.shape, int)
@@ -59,17 +60,20 @@ def worst_mistakes(ablation: Ablation) -> list[Mistake]:
 
 
 def with_pictures(mistakes: list[Mistake], config: Path) -> tuple[list[Mistake], str]:
-    """Those whose picture stands in the store that a run's config.yaml names, and a sentence where some do not."""
+    """Return the mistakes whose image is in the store that `config` names, and a sentence if something is missing.
+
+    config  path of a run's config.yaml
+    """
     root = _root(config)
     if root is None:
-        return [], "The pictures of these data are not kept on disk, so none are shown."
+        return [], "The images of this data set are not stored on disk, so no images are shown."
     if store_problem(root):
-        return [], f"There is no store of faces at {root}, so no pictures are shown."
+        return [], f"{root} does not hold a store of faces, so no images are shown."
     store = open_store(Path(root))
     found = [_pictured(mistake, store) for mistake in mistakes]
     shown = [mistake for mistake in found if mistake is not None]
     if not shown:
-        return [], f"The faces at {root} are not those of these runs, so no pictures are shown."
+        return [], f"The faces at {root} are not the faces of these runs, so no images are shown."
     return shown, "" if store.votes is not None else "The store has no FER+ votes."
 
 

@@ -1,6 +1,6 @@
-"""The report of a sweep: one self-contained page, two tables and figures, made from what is on disk at any time.
+"""Report of a sweep: one self-contained page, two tables and figures, made from the files of its runs.
 
-Imports no torch, so that it may run beside a sweep, or where none is installed.
+This module does not import torch, so a report can be written during a sweep or on a machine without torch.
 """
 
 from pathlib import Path
@@ -22,17 +22,17 @@ from fer_lightning.report.sweep_page import Figures, render
 from fer_lightning.report.sweep_runs import Sweep, read_sweep
 from fer_lightning.report.sweep_tables import as_csv, as_markdown
 
-NO_PICTURES = "This report was made without pictures."
+NO_PICTURES = "This report was written without images of faces."
 
 
 def write_report(folder: Path, out: Path | None = None, baseline: str | None = None, pictures: bool = True) -> Path:
-    """Write index.html, table.md, table.csv and figures/*.png of the runs below `folder`; the page's path.
+    """Write index.html, table.md, table.csv and figures/*.png of the runs below `folder`; return the page's path.
 
-    out       where to; else `folder`/report
-    baseline  the arm that others are compared with; else the sweep's first
-    pictures  whether the page may show faces of the data set
+    out       folder of the report; None: `folder`/report
+    baseline  arm to compare the others with; None: the first arm of the sweep
+    `pictures`  True: the page shows faces of the data set
 
-    UserError where there are no runs, or no such arm. Runs that are missing or damaged are reported.
+    Raise UserError if `folder` has no run or no such arm. Missing and damaged runs are listed in the report.
     """
     sweep = read_sweep(folder)
     out = folder / "report" if out is None else out
@@ -62,7 +62,7 @@ def _figures(ablation: Ablation | None) -> Figures:
 
 
 def _write_figures(folder: Path, figures: Figures, ablation: Ablation | None) -> None:
-    """Old figures that this report does not have are removed."""
+    """Write the figures as PNG files, and remove old ones that this report does not have."""
     plans = {
         "curves": (figures.curves, 2, True),
         "fitting": (figures.fitting, 3, False),

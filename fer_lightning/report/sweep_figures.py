@@ -1,7 +1,7 @@
-"""The figures of an ablation: curves by epoch, overfitting, differences, calibration. No torch.
+"""Figures of an ablation: curves by epoch, overfitting, differences, calibration. This module does not import torch.
 
-A figure is a list of panels. On the page each panel is an SVG of its own, so that a narrow window can stack them; as a
-file they stand together in one PNG with a legend.
+A figure is a list of panels. On the page each panel is a separate SVG, so that a narrow window can stack them. As a
+file, all panels of a figure are in one PNG with a legend.
 """
 
 import base64
@@ -25,24 +25,24 @@ from fer_lightning.report.ablation import Ablation, Arm, Difference, Effect
 from fer_lightning.report.sweep_runs import Run
 
 BASELINE = "#333333"
-# Okabe and Ito's palette without its yellow, and two of Tol's; told apart by colour-blind readers.
+# Okabe and Ito's palette without its yellow, and two colours of Tol's; colour-blind readers can distinguish them.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 DASHES = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
-MOST_BANDS = 8  # arms, beyond which bands would hide each other
+MOST_BANDS = 8  # maximum number of arms with bands; more bands would hide each other
 CURVES = (
     ("val/ce", "validation cross-entropy"),
     ("val/acc", "validation accuracy, %"),
     ("test/ce", "test cross-entropy"),
     ("test/acc", "test accuracy, %"),
 )
-FEWEST_POINTS = 4  # of a curve without markers
-LONGEST_NAME = 32
-ROW = 0.34  # inches of an arm's line in a panel that lists arms
+FEWEST_POINTS = 4  # minimum number of points of a curve without markers
+LONGEST_NAME = 32  # characters
+ROW = 0.34  # height of one arm's line in a panel that lists arms, in inches
 
 
 @dataclass(frozen=True)
 class Panel:
-    """`draw` fills a figure of `width` by `height` inches; `title` says what is shown."""
+    """Part of a figure: `draw` fills a matplotlib figure of `width` by `height` inches; `title` is its caption."""
 
     title: str
     draw: Callable[[FigureBase], None]
@@ -57,12 +57,12 @@ class Style:
 
     @property
     def css(self) -> str:
-        """As a border style of a legend's line."""
+        """Return the CSS border style of the line in a legend."""
         return "solid" if self.dash == "solid" else "dashed" if self.dash == DASHES[1] else "dotted"
 
 
 def styles(ablation: Ablation) -> dict[str, Style]:
-    """The baseline dark grey; then a palette, which begins again with dashes."""
+    """Return a style per arm: dark grey for the baseline, then a palette, which repeats with dashes."""
     others = [arm.name for arm in ablation.arms if arm.name != ablation.baseline]
     found = {ablation.baseline: Style(BASELINE, "solid")} if ablation.baseline else {}
     for place, name in enumerate(others):
@@ -72,7 +72,7 @@ def styles(ablation: Ablation) -> dict[str, Style]:
 
 
 def svg(panel: Panel) -> str:
-    """The panel as a data: address; the same panel gives the same bytes."""
+    """Return the panel as a data: URL; the same panel gives the same bytes."""
     figure = Figure(figsize=(panel.width, panel.height))
     panel.draw(figure)
     content = io.BytesIO()
@@ -82,7 +82,7 @@ def svg(panel: Panel) -> str:
 
 
 def png(panels: Sequence[Panel], columns: int, path: Path, legend: dict[str, Style] | None = None) -> None:
-    """The panels, all of one size, side by side and below each other."""
+    """Write panels of the same size as a grid into one PNG file."""
     rows = math.ceil(len(panels) / columns)
     width, height = columns * panels[0].width, rows * panels[0].height
     lines = math.ceil(len(legend) / max(1, int(width / 2.2))) if legend else 0
@@ -103,7 +103,7 @@ def png(panels: Sequence[Panel], columns: int, path: Path, legend: dict[str, Sty
 
 
 def curve_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
-    """Validation and test loss and accuracy by epoch, those that were recorded: a line and a band per arm."""
+    """Return panels of the recorded validation and test metrics by epoch: one line and one band per arm."""
     return [
         Panel(title, partial(_draw_curves, arms=ablation.arms, look=look, column=column, title=title))
         for column, title in CURVES
@@ -121,9 +121,10 @@ def _draw_curves(figure: FigureBase, arms: Sequence[Arm], look: dict[str, Style]
 
 
 def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: str | tuple, band: bool) -> None:
-    """The mean over seeds and their range; dotted where some seeds have ended already, a dot where each ends.
+    """Draw the mean over seeds and their range.
 
-    What is too short for a line to be seen has a dot per epoch, an open one where the line is not solid.
+    The line is dotted after the first seed has ended, and a dot marks the end of each seed. A curve with few points
+    has a dot per epoch, an open dot if the line is not solid.
     """
     values = by_epoch(runs, column) * (100 if column.endswith("acc") else 1)
     if not values.size:
@@ -149,7 +150,7 @@ def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: s
 
 
 def by_epoch(runs: Sequence[Run], column: str) -> np.ndarray:
-    """(runs, epochs) of a column of metrics.csv, NaN behind a run's end; runs without it are left out."""
+    """Return a column of metrics.csv as (runs, epochs), NaN after a run's end; runs without the column are omitted."""
     histories = [run.history for run in runs if column in run.history]
     longest = max((int(history["epoch"][-1]) for history in histories), default=0)
     values = np.full((len(histories), longest), np.nan)
@@ -159,7 +160,7 @@ def by_epoch(runs: Sequence[Run], column: str) -> np.ndarray:
 
 
 def fitting_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
-    """Training against validation rows per arm, accuracy above cross-entropy, the same axes for all."""
+    """Return one panel per arm: training and validation rows, accuracy above cross-entropy, the same axes for all."""
     arms = [arm for arm in ablation.arms if any("train_eval/acc" in run.history for run in arm.runs)]
     limits = {kind: _limits(arms, kind) for kind in ("acc", "ce")}
     longest = max((by_epoch(arm.runs, "val/acc").shape[1] for arm in arms), default=0)
@@ -198,14 +199,14 @@ def _limits(arms: Sequence[Arm], kind: str) -> tuple[float, float]:
 
 
 def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
-    """The overfitting gap at the selected and at the last epoch, and the rise of validation cross-entropy, by arm."""
+    """Return panels of the overfitting gap (selected and last epoch) and of the rise of cross-entropy, by arm."""
     arms = [arm for arm in ablation.arms if arm.fitting]
     if not arms:
         return []
     names, height = [arm.name for arm in arms], 0.95 + ROW * len(arms)
 
     def gap(figure: FigureBase) -> None:
-        axes = _listing(figure, names, "training less validation accuracy, points")
+        axes = _listing(figure, names, "training minus validation accuracy, points")
         for y, arm in enumerate(arms):
             color = look[arm.name].color
             best, last = (100 * arm.fitting[name].mean for name in ("gap_best", "gap_last"))
@@ -227,7 +228,7 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
 
 
 def difference_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
-    """Differences from the baseline in points with 95 % intervals, on one scale."""
+    """Return panels of the differences from the baseline in points with 95 % intervals, on one scale."""
     arms = ablation.compared
     kinds = [
         ("accuracy, all test rows", "all", "acc"),
@@ -241,7 +242,7 @@ def difference_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]
 
 
 def effect_panels(effects: Sequence[Effect]) -> list[Panel]:
-    """Main effects in points with 95 % intervals, on one scale."""
+    """Return panels of the main effects in points with 95 % intervals, on one scale."""
     kinds = [("main effect on accuracy", "acc"), ("main effect on mean recall", "recall_mean")]
     rows = [(title, [effect.differences[name] for effect in effects]) for title, name in kinds]
     return _difference_panels(rows, [f"{e.factor}: {e.level}" for e in effects], [PALETTE[0]] * len(effects))
@@ -270,7 +271,7 @@ def _difference_panels(
 
 
 def calibration_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
-    """Accuracy by confidence, all seeds of an arm together; bins of fewer than 20 rows are left out."""
+    """Return a panel of accuracy by confidence, all seeds of an arm together; bins below 20 rows are omitted."""
 
     def draw(figure: FigureBase) -> None:
         axes = _one(figure, "accuracy by confidence, %")
@@ -302,7 +303,7 @@ def _one(figure: FigureBase, title: str) -> Axes:
 
 
 def _listing(figure: FigureBase, names: Sequence[str], title: str) -> Axes:
-    """Axes with one line per name, the first on top."""
+    """Return axes with one line per name, the first name on top."""
     axes = figure.subplots()
     shown = [_shortened(name) for name in names]
     left = 0.25 + 0.082 * max(map(len, shown))
@@ -334,6 +335,6 @@ def _inches(figure: FigureBase) -> tuple[float, float]:
 
 
 def _margins(figure: FigureBase, left: float, right: float, top: float, bottom: float, hspace: float = 0.2) -> None:
-    """In inches."""
+    """Set the margins of a figure, in inches."""
     width, height = _inches(figure)
     figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=hspace)

@@ -1,6 +1,6 @@
-"""The report of a sweep as one self-contained page: no script, no request. Imports no torch.
+"""Report of a sweep as one self-contained page without scripts or requests. This module does not import torch.
 
-Every name of an arm, a file or a command passes through Jinja's autoescape; no name stands in a style.
+Jinja escapes every name of an arm, a file or a command. Names are never written into style attributes.
 """
 
 import shlex
@@ -27,13 +27,13 @@ from fer_lightning.statistics import resampling
 from fer_lightning.statistics.resampling import FEWEST_SEEDS, Difference
 
 UNKNOWN = "–"
-MOST_LISTED = 6  # names in a sentence
+MOST_LISTED = 6  # maximum number of names in a sentence
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The page's panels, and the colour and dash of each arm."""
+    """Panels of the page, and the colour and dash of each arm."""
 
     look: dict[str, Style]
     curves: list[Panel] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Figures:
 def render(
     sweep: Sweep, ablation: Ablation | None, figures: Figures, mistakes: Sequence[Mistake], about_mistakes: str
 ) -> str:
-    """The page; `about_mistakes` says why pictures or votes are not shown, "" where all are."""
+    """Return the page as HTML; `about_mistakes` says why images or votes are missing, "" if none are."""
     filters = {
         "n": lambda value: f"{value:,}",
         "svg": svg,
@@ -66,7 +66,7 @@ def render(
             figures=figures,
             mistakes=mistakes,
             about_mistakes=about_mistakes,
-            words=summary(sweep, ablation),
+            summary=summary(sweep, ablation),
             columns=[column for column in COLUMNS if ablation and column[1] in ablation.sets],
             verdict_of=lambda arm, name: in_words(ablation, arm, name),
             effect_words=lambda effect, name: verdict(
@@ -86,7 +86,7 @@ def render(
 
 
 def summary(sweep: Sweep, ablation: Ablation | None) -> list[tuple[str, str]]:
-    """What was and was not shown, for somebody who reads nothing else: a lead and a sentence or two."""
+    """Return the results for a reader who reads nothing else: pairs of a title and one or two sentences."""
     told = [("Runs.", _about_runs(sweep, ablation))]
     if ablation is None:
         return told
@@ -97,7 +97,7 @@ def summary(sweep: Sweep, ablation: Ablation | None) -> list[tuple[str, str]]:
         ("Accuracy.", _about_figure(ablation, "acc", "accuracy")),
         ("Mean recall.", _about_figure(ablation, "recall_mean", "mean recall")),
         *([("Overfitting.", text)] if (text := _about_overfitting(ablation)) else []),
-        ("How far this goes.", _about_reach(ablation)),
+        ("Limits.", _about_reach(ablation)),
     ]
 
 
@@ -110,20 +110,20 @@ def _about_runs(sweep: Sweep, ablation: Ablation | None) -> str:
         return f"{text}."
     words = {"other": "not comparable with the others", "missing": "not started"}
     rest = ", ".join(f"{number} {words.get(kind, kind)}" for kind, number in kinds.items())
-    return f"{text}. The rest: {rest}; see the end of this page."
+    return f"{text}. Other runs: {rest}; see the end of this page."
 
 
 def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     if not ablation.baseline:
         return (
-            f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Name another: "
+            f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Choose another baseline: "
             f"python -m fer_lightning.report {sweep.folder} --baseline {shlex.quote(ablation.arms[0].key)}"
         )
     return "There is one arm, so there is nothing to compare."
 
 
 def _about_figure(ablation: Ablation, name: str, what: str) -> str:
-    """Arms by verdict, or main effects where there are any."""
+    """Return sentences about one metric: the arms by verdict, or the main effects if there are any."""
     base = ablation.arms[0]
     found: dict[str, list[str]] = {"higher": [], "lower": [], "none": []}
     for changed, one in _judged(ablation, name):
@@ -151,19 +151,21 @@ def _about_overfitting(ablation: Ablation) -> str:
         return ""
     rise, epoch, gap = (base.fitting[name].mean for name in ("ce_rise", "ce_epoch", "gap_last"))
     text = (
-        f"With {base.name} validation cross-entropy is least at epoch {epoch:.0f} and then rises by {rise:.2f}; at the "
-        f"end accuracy on training rows is {100 * gap:.1f} points above that on validation rows."
+        f"With {base.name}, validation cross-entropy is lowest at epoch {epoch:.0f} and then rises by {rise:.2f} nats. "
+        f"At the end, accuracy on training rows is {100 * gap:.1f} points above accuracy on validation rows."
     )
     known = {arm.name: arm.fitting_differences["gap_last"] for arm in ablation.compared if arm.fitting_differences}
     for word, sign in (("smaller", -1), ("larger", 1)):
         arms = [
-            f"{name} by {100 * abs(one.value):.1f}" for name, one in known.items() if one.shown and sign * one.value > 0
+            f"{name} by {100 * abs(one.value):.1f} points"
+            for name, one in known.items()
+            if one.shown and sign * one.value > 0
         ]
         if arms:
-            text += f" That gap is {word} with {_listed(arms)}."
+            text += f" This gap is {word} with {_listed(arms)}."
     none = [name for name, one in known.items() if not one.shown]
     if none:
-        text += f" No difference of the gap was shown for {_listed(none)}."
+        text += f" No difference in the gap was shown for {_listed(none)}."
     return text
 
 
@@ -172,34 +174,35 @@ def _about_reach(ablation: Ablation) -> str:
     text = ""
     if fewest < FEWEST_SEEDS:
         text = (
-            f"With {_seeds(ablation)} the verdicts hold for these networks on other faces of the same "
-            f"kind; other seeds may differ. From {NUMBERS[FEWEST_SEEDS]} seeds on the intervals take that in. "
+            f"With {_seeds(ablation)}, the verdicts hold for these networks on other faces of the same kind. "
+            f"Other seeds may give other results. With {NUMBERS[FEWEST_SEEDS]} or more seeds, the intervals include "
+            "the variation between seeds. "
         )
         text += _about_other_seeds(ablation)
     if comparisons > 1:
-        text += f"Verdicts allow for {comparisons} comparisons (Holm). "
+        text += f"The verdicts are corrected for {comparisons} comparisons (Holm). "
     runs = [run for arm in ablation.arms for run in arm.runs]
     learning = sum(map(still_learning, runs))
     if 2 * learning >= len(runs):
         text += (
-            f"{learning} of {len(runs)} runs were best in the last tenth of their epochs: longer training may change "
-            "the order of the arms. "
+            f"{learning} of {len(runs)} runs were best in the last tenth of their epochs, so longer training may "
+            "change the order of the arms. "
         )
-    return f"{text}All this is about this recipe, size and data alone."
+    return f"{text}All results are only about this training recipe, network size and data set."
 
 
 def _about_other_seeds(ablation: Ablation) -> str:
-    """Which differences of accuracy would be shown where nothing but the few seeds is relied on."""
+    """Return a sentence that names the arms whose accuracy differs if only the variation between seeds counts."""
     judged = [arm for arm in ablation.compared if not isnan(arm.by_seed["acc"].overall.p)]
     if not judged:
         return ""
     shown = [arm.name for arm in judged if arm.by_seed["acc"].overall.shown]
     which = f"{_listed(shown)} {'only' if len(shown) < len(judged) else 'too'}" if shown else "no arm"
-    return f"Judged over seeds alone (Student's t), a difference of accuracy is shown for {which}. "
+    return f"With only the variation between seeds (Student's t), a difference in accuracy is shown for {which}. "
 
 
 def _seeds(ablation: Ablation) -> str:
-    """`three seeds each`, `two or three seeds each`"""
+    """Return, for example, `three seeds each` or `two or three seeds each`."""
     counts = [len(arm.runs) for arm in ablation.arms]
     least, most = min(counts), max(counts)
     joint = "or" if most == least + 1 else "to"
@@ -212,12 +215,12 @@ def _fewest(ablation: Ablation) -> int:
 
 
 def shared_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Facts that are the same for all runs, by name."""
+    """Return the facts that are the same for all runs, by name."""
     return [(name, next(iter(values))) for name, values in _facts(runs).items() if len(set(values)) == 1]
 
 
 def run_rows(runs: Sequence[Run]) -> tuple[list[str], list[tuple[Run, list[str], str]]]:
-    """The names of facts that vary between runs; and of each run these facts and its command."""
+    """Return the names of the facts that vary between runs, and for each run these facts and its command."""
     varying = {name: values for name, values in _facts(runs).items() if len(set(values)) > 1}
     rows = [
         (run, [values[place] for values in varying.values()], str(run.summary.get("command", "")))
@@ -227,7 +230,7 @@ def run_rows(runs: Sequence[Run]) -> tuple[list[str], list[tuple[Run, list[str],
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Where each run comes from, as words."""
+    """Return the origin of each run (commit, data, hardware and more) as text, by name of the fact."""
     known: dict[str, Callable[[dict[str, Any]], Any]] = {
         "commit": _commit,
         "split": lambda s: f"{s['split']['name']} {s['split']['checksum'][:10]}",
@@ -250,7 +253,7 @@ def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def _told(read: Callable[[dict[str, Any]], Any], known: dict[str, Any]) -> str:
-    """A dash where a summary does not have it."""
+    """Return the fact as text; a dash if the summary does not have it."""
     try:
         value = read(known)
     except (KeyError, TypeError, AttributeError, ValueError):
@@ -259,11 +262,11 @@ def _told(read: Callable[[dict[str, Any]], Any], known: dict[str, Any]) -> str:
 
 
 def _commit(known: dict[str, Any]) -> str:
-    return known["commit"][:10] + (" and changes" if known.get("dirty") else "")
+    return known["commit"][:10] + (" and uncommitted changes" if known.get("dirty") else "")
 
 
 def time_spent(runs: Sequence[Run]) -> str:
-    """How long all runs took one by one, and from the first start to the last end."""
+    """Return a sentence with the sum of all run times and the time from the first start to the last end."""
     seconds = [run.summary.get("wall_seconds") for run in runs]
     stamps = [(run.summary.get("started"), run.summary.get("finished")) for run in runs]
     if not runs or not all(seconds) or not all(map(all, stamps)):
@@ -273,7 +276,8 @@ def time_spent(runs: Sequence[Run]) -> str:
     except ValueError:
         return ""
     span = (max(ends) - min(starts)).total_seconds()
-    return f"The finished runs took {_hours(sum(seconds))} in all, {_hours(span)} from the first start to the last end."
+    total = _hours(sum(seconds))
+    return f"The finished runs took {total} in total, and {_hours(span)} from the first start to the last end."
 
 
 def _moment(text: str) -> datetime:
@@ -285,7 +289,7 @@ def _hours(seconds: float) -> str:
 
 
 def _plain(figure: Estimate | Difference, digits: int = 1, scale: float = 1) -> str:
-    """Mean ± deviation, or a difference with its interval, in units of 1 / scale; a dash for what is not known."""
+    """Return mean ± standard deviation, or a difference with its interval ("" if unknown), in units of 1 / scale."""
     if isinstance(figure, Difference):
         if isnan(figure.low):
             return ""
@@ -296,12 +300,12 @@ def _plain(figure: Estimate | Difference, digits: int = 1, scale: float = 1) -> 
 
 
 def _signed(value: float, digits: int) -> str:
-    """With its sign, and without a negative zero."""
+    """Return the value with its sign, and zero without a minus sign."""
     return f"{round(value, digits) + 0:+.{digits}f}".replace("-", "−")
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may break behind its underscores."""
+    """Return the name as HTML that may break after an underscore."""
     return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
@@ -314,7 +318,7 @@ def _spelt(number: int) -> str:
 
 
 def _listed(items: Sequence[str]) -> str:
-    """`a, b and c`, of many the first few."""
+    """Return the items as `a, b and c`; of many items only the first ones."""
     if len(items) > MOST_LISTED:
         items = [*items[: MOST_LISTED - 1], f"{len(items) - MOST_LISTED + 1} more"]
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

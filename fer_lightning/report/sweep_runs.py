@@ -1,7 +1,7 @@
-"""The runs below a folder as a report needs them, whatever state they are in. Imports no torch.
+"""Reader of all runs below a folder, for a report. This module does not import torch.
 
-What a sweep planned stands in its sweep.json; what became of it in the run folders. Missing, truncated, running,
-interrupted and failed runs are told in words and never an error.
+The plan of a sweep is in its sweep.json, and the results are in the run folders. Missing, truncated, running,
+interrupted and failed runs are listed with a reason and never raise an error.
 """
 
 import csv
@@ -24,14 +24,14 @@ from fer_lightning.evaluation.predictions import DAMAGED, Predictions, read_pred
 from fer_lightning.runs.run_folder import named_parts
 
 PLAN = "sweep.json"
-MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of them is a run's
-DEFAULT = "default"  # the name of the arm that overrides nothing
+MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of these files is a run folder
+DEFAULT = "default"  # the name of the arm without overrides
 LONGEST_ERROR = 300
 
 
 @dataclass(frozen=True)
 class TestRows:
-    """What is the same for every network tested on the same N rows; arrays as in `Predictions`."""
+    """The N test rows of one or more networks; the arrays are as in `Predictions`."""
 
     key: str  # a digest of rows, images, labels and classes
     images: np.ndarray
@@ -44,7 +44,7 @@ class TestRows:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one network said about N test rows.
+    """Predictions of one network for N test rows.
 
     predicted   int8 (N,), class indices
     confidence  float32 (N,), the probability of the predicted class
@@ -58,13 +58,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder, or a job that has none yet.
+    """One run folder, or a planned run without a folder.
 
-    arm      what tells its method from the sweep's others
-    status   `done` where there is everything that a comparison needs; else `failed`, `interrupted`, `running`,
-             `damaged`, `missing`, or `other`: done, but not comparable with most of the others
-    reason   why it is not `done`, in words
-    way_on   the command that would mend it; "" where none would
+    arm      name of its method within the sweep
+    status   `done` if all data for a comparison are there; else `failed`, `interrupted`, `running`, `damaged`,
+             `missing`, or `other`: done, but not comparable with most other runs
+    reason   why it is not `done`, as a phrase
+    way_on   the command that fixes it; "" if no command does
     history  float (epochs,) of each column of metrics.csv
     """
 
@@ -88,7 +88,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All runs below a folder, in the order of the sweep; `command` starts what is missing, "" where it is unknown."""
+    """All runs below a folder, in the order of the sweep; `command` starts the missing runs, "" if it is unknown."""
 
     folder: Path
     name: str
@@ -105,22 +105,22 @@ class Sweep:
 
     @property
     def arms(self) -> list[str]:
-        """In the order of the sweep, those without a finished run too."""
+        """Return all arms in the order of the sweep, including those without a finished run."""
         return list(dict.fromkeys(run.arm for run in self.runs))
 
 
 def read_sweep(folder: Path) -> Sweep:
-    """Raises UserError where there is no run below `folder` and no plan of any."""
+    """Return all runs below `folder`. Raise UserError if it has neither a run nor a plan of runs."""
     if not folder.is_dir():
-        raise UserError(f"DIR={folder}: no such folder. Name a sweep's folder, as outputs/overfitting-cpu.")
+        raise UserError(f"DIR={folder}: no such folder. Give a sweep's folder, for example outputs/overfitting-cpu.")
     plans = {path.parent: _read_json(path) or {} for path in _found(folder, (PLAN,))}
     folders = sorted({path.parent for path in _found(folder, MARKS)})
     shared: dict[str, TestRows] = {}
     runs = [*_planned(folder, plans, shared), *_unplanned(folder, plans, folders, shared)]
     if not runs:
         raise UserError(
-            f"DIR={folder}: no run in it or below it. Runs stand in outputs/NAME/JOB; start some: "
-            "python train.py sweep=overfitting scale=cpu"
+            f"DIR={folder}: this folder has no run in it or below it. Runs are in outputs/NAME/JOB. "
+            "Start some: python train.py sweep=overfitting scale=cpu"
         )
     commands = [plan["command"] for plan in plans.values() if plan.get("command")]
     name = folder.resolve().name
@@ -128,7 +128,7 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def _found(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    """Files of these names, folders that were set aside (`NAME~1`), hidden ones and parts of runs left out."""
+    """Yield the files with these names, but not from renamed (`NAME~1`) or hidden folders, or from inside a run."""
     for where, inner, files in os.walk(folder):
         yield from (Path(where, name) for name in names if name in files)
         is_run = any(mark in files for mark in MARKS)
@@ -146,16 +146,17 @@ def _planned(folder: Path, plans: dict[Path, dict[str, Any]], shared: dict[str, 
 def _unplanned(
     folder: Path, plans: dict[Path, dict[str, Any]], folders: Iterable[Path], shared: dict[str, TestRows]
 ) -> list[Run]:
-    """Runs that no plan names, the earliest first."""
+    """Return the runs that are not in any plan, the earliest first."""
     known = {parent / job["job"] for parent, plan in plans.items() for job in plan.get("jobs", [])}
     runs = [_read_run(folder, path, "", shared) for path in folders if path not in known]
     return sorted(runs, key=lambda run: (run.summary.get("started") or "~", run.job))
 
 
 def _told_apart(base: Path, runs: list[Run]) -> list[Run]:
-    """The same runs, the arms of each folder named by the overrides that they do not all share.
+    """Return the same runs with shorter arm names: the overrides that all arms of a folder share are removed.
 
-    A lone arm keeps its name, as does one whose overrides are not known; all do where two would be named alike.
+    An arm keeps its name if it is the only one or if its overrides are unknown. All arms keep their names if two
+    of them would get the same name.
     """
     by_folder: dict[Path, dict[str, list[str]]] = {}
     for run in runs:
@@ -176,7 +177,10 @@ def _told_apart(base: Path, runs: list[Run]) -> list[Run]:
 
 
 def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, TestRows]) -> Run:
-    """`shared` has the test rows read so far, by key: runs tested on the same ones hold them once."""
+    """Return the run of a folder.
+
+    shared  test rows that were read so far, by key; runs with the same test rows share one object
+    """
     summary = _read_json(folder / "summary.json")
     known = summary or {}
     arm, seed = _arm_and_seed(folder.name)
@@ -219,7 +223,7 @@ def _with_answers(run: Run, shared: dict[str, TestRows]) -> Run:
 
 
 def _predictions(folder: Path) -> Predictions:
-    """The run's own, or what an evaluation without test-time augmentation wrote since."""
+    """Return the run's own predictions, or those of a later evaluation without test-time augmentation."""
     try:
         return read_predictions(folder / "predictions.csv")
     except UserError:
@@ -246,7 +250,7 @@ def _test_rows(predictions: Predictions) -> TestRows:
 
 
 def _compared(runs: list[Run]) -> list[Run]:
-    """The same runs; finished ones that are not like most are marked as such, with the reason."""
+    """Return the same runs; a finished run that is not comparable with most others gets the status `other`."""
     kinds = Counter(_kind(run) for run in runs if run.is_done)
     if not kinds:
         return runs
@@ -261,32 +265,33 @@ def _compared(runs: list[Run]) -> list[Run]:
 
 
 def _kind(run: Run) -> tuple[str, tuple[str, ...], str]:
-    """Runs of one kind learnt the same rows' split, know the same classes and were tested on the same rows."""
+    """Return a key of comparable runs: checksum of the split, classes, and key of the test rows."""
     return (run.summary.get("split") or {}).get("checksum", ""), run.rows.classes, run.rows.key
 
 
 def _difference(run: Run, usual: tuple[str, tuple[str, ...], str], seen: set[tuple[str, int | None]]) -> str:
     split, classes, key = _kind(run)
     if classes != usual[1]:
-        return f"other classes than most runs: {', '.join(classes)}"
+        return f"its classes differ from those of most runs: {', '.join(classes)}"
     if split != usual[0]:
-        return f"another split than most runs: {(run.summary.get('split') or {}).get('name', '?')}, {split[:10]}"
+        name = (run.summary.get("split") or {}).get("name", "?")
+        return f"its split differs from that of most runs: {name}, checksum {split[:10]}"
     if key != usual[2]:
-        return f"other test rows than most runs: {len(run.rows.labels):,}"
+        return f"its test rows differ from those of most runs: {len(run.rows.labels):,} rows"
     if (run.arm, run.seed) in seen:
-        return "the same arm and seed as an earlier run"
+        return "it has the same arm and seed as an earlier run"
     seen.add((run.arm, run.seed))
     return ""
 
 
 def _arm_and_seed(job: str) -> tuple[str, int | None]:
-    """`stn-affine_seed-1` is the arm `stn-affine` with seed 1."""
+    """Return arm and seed of a folder name: `stn-affine_seed-1` is the arm `stn-affine` with seed 1."""
     match = re.fullmatch(r"(?:(.*)_)?seed-(\d+)", job)
     return (match[1] or "", int(match[2])) if match else (job, None)
 
 
 def _arm(base: Path, parent: Path, arm: str) -> str:
-    """Below a folder of several sweeps an arm's name begins with its own sweep's."""
+    """Return the name of an arm; in a folder of several sweeps it begins with the name of its own sweep."""
     inner = parent.relative_to(base) if parent.is_relative_to(base) else Path()
     return str(inner / arm).removesuffix("/.") if inner.parts else arm or DEFAULT
 
@@ -295,24 +300,24 @@ def _reason(run: Run, summary: dict[str, Any] | None) -> str:
     epochs = len(run.history.get("epoch", ()))
     if summary is None:
         path = run.folder / "summary.json"
-        return "its summary.json cannot be read" if path.exists() else "it has no summary.json: it died as it began"
+        return "its summary.json cannot be read" if path.exists() else "summary.json is missing: it ended at its start"
     if run.status == "failed":
         return _short(run.summary.get("error", "no error was recorded"))
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
     if run.status == "running":
-        return f"{after}; last sign of life {_ago(run.folder)}"
+        return f"{after}; last file written {_ago(run.folder)}"
     return after
 
 
 def _ago(folder: Path) -> str:
-    """How long ago a file of a run was last written."""
+    """Return how long ago a file of the run was last written, for example `5 min ago`."""
     files = [folder / name for name in (*MARKS, "train.log", "checkpoints/last.ckpt")]
     minutes = (time.time() - max(path.stat().st_mtime for path in files if path.exists())) / 60
     return f"{minutes:.0f} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"
 
 
 def _repeating(path: Path) -> str:
-    """The last line of overrides.txt: the command that repeats the run."""
+    """Return the last line of overrides.txt: the command that repeats the run."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
@@ -321,7 +326,7 @@ def _repeating(path: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """None where it is no JSON object that can be read."""
+    """Return the JSON object of a file; None if the file is missing or holds anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -330,7 +335,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _history(path: Path) -> dict[str, np.ndarray]:
-    """The columns of metrics.csv, up to the first line that is not whole; {} where there is none."""
+    """Return the columns of metrics.csv up to the first incomplete line; {} without a complete line."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file)) or [[]]

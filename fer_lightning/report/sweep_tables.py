@@ -1,4 +1,4 @@
-"""The table of an ablation as Markdown and as CSV: one row per arm. No torch."""
+"""Table of an ablation as Markdown and as CSV: one row per arm. This module does not import torch."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ NOTHING = "No run has finished yet.\n"
 
 
 def as_markdown(ablation: Ablation | None) -> str:
-    """In %: mean over seeds ± deviation between them with its 95 % interval; verdicts against the baseline."""
+    """Return a table of mean ± standard deviation over seeds with 95 % intervals, in %, and of verdicts."""
     if ablation is None:
         return NOTHING
     columns = [column for column in COLUMNS if column[1] in ablation.sets]
@@ -34,7 +34,7 @@ def as_markdown(ablation: Ablation | None) -> str:
 
 
 def as_csv(ablation: Ablation | None) -> str:
-    """All figures as shares of 1 with all digits; empty where there is none."""
+    """Return all metrics as shares of 1 with all digits; a missing value is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     ends = ("mean", "sd", "low", "high")
@@ -53,18 +53,18 @@ def as_csv(ablation: Ablation | None) -> str:
 
 
 def in_percent(figure: Estimate, digits: int = 1) -> str:
-    """`66.1 ± 0.4 [64.6, 67.6]`"""
+    """Return the estimate in %, for example `66.1 ± 0.4 [64.6, 67.6]`."""
     return f"{mean_and_deviation(figure, digits)} [{100 * figure.low:.{digits}f}, {100 * figure.high:.{digits}f}]"
 
 
 def mean_and_deviation(figure: Estimate, digits: int = 1) -> str:
-    """In %; without a deviation for one seed."""
+    """Return mean ± standard deviation in %; only the mean for one seed."""
     mean = f"{100 * figure.mean:.{digits}f}"
     return mean if isnan(figure.deviation) else f"{mean} ± {100 * figure.deviation:.{digits}f}"
 
 
 def in_words(ablation: Ablation, arm: Arm, name: str) -> str:
-    """An arm's verdict, or that it is the baseline."""
+    """Return an arm's verdict as a phrase, or "baseline"."""
     if not arm.differences:
         return "baseline"
     seeds = min(len(arm.runs), len(ablation.arms[0].runs))

@@ -1,8 +1,9 @@
-"""Signals that end a run in order: Ctrl-C, SIGTERM and, in a SLURM job, SIGUSR1, which also puts the job back in line.
+"""Signals that end a run in an orderly way: Ctrl-C, SIGTERM and, in a SLURM job, SIGUSR1, which also requeues the job.
 
-While the training loop defers, a signal waits until last.ckpt has been written behind the step under way; anywhere else
-it ends the run at once, and so does a second one. Either way the same command goes on: every file of a run is written
-whole or not at all. A process that the run's first one started only notes what it receives: the first decides.
+While the training loop sets `deferred`, a signal takes effect after the current step, when last.ckpt is written.
+At any other time, a signal ends the run at once. A second signal always does.
+In both cases the same command resumes the run, because every file of a run is written whole or not at all.
+A child process of a distributed run only records the signals that it receives. The first process decides.
 """
 
 import contextlib
@@ -15,14 +16,14 @@ from types import FrameType
 
 from fer_lightning.runs.slurm import in_slurm
 
-SWEEP = "FER_LIGHTNING_SWEEP"  # in the environment of the runs of a sweep: the process that starts them
-PARENT = "FER_LIGHTNING_PARENT"  # in the environment of a process that the first of a distributed run has started
-DEFERRED = "this step is finished and last.ckpt written; a second signal ends the run at once"
-ECHO_SECONDS = 1.0  # a terminal and a launcher may both pass on one Ctrl-C; only a later one counts as a second
+SWEEP = "FER_LIGHTNING_SWEEP"  # environment variable of a sweep's runs: the id of the process that starts them
+PARENT = "FER_LIGHTNING_PARENT"  # environment variable of a distributed run's child: the id of the first process
+DEFERRED = "the run will stop after this step, when last.ckpt is written. A second signal ends the run at once"
+ECHO_SECONDS = 1.0  # a terminal and a launcher may both send the same Ctrl-C; only a later signal counts as a second
 
 
 class Interrupted(SystemExit):
-    """A signal has ended the run; the exit status is the shell's for that signal, 130 for Ctrl-C, 143 for SIGTERM."""
+    """The end of a run by a signal, with the shell's exit status: 130 for Ctrl-C, 143 for SIGTERM."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -30,7 +31,7 @@ class Interrupted(SystemExit):
 
 
 class Signals:
-    """What this process was asked to do. `received` is the first signal's number, 0 before any."""
+    """Signals that this process has received. `received` is the number of the first one, 0 before any."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -44,7 +45,7 @@ class Signals:
             signal.signal(number, self._receive)
 
     def check(self) -> None:
-        """Raise Interrupted where a signal has come."""
+        """Raise Interrupted if a signal was received."""
         if self.received and not is_child():
             raise Interrupted(self.received)
 
@@ -55,7 +56,7 @@ class Signals:
         if is_child() or (again and echo):
             return
         if self.deferred and not again:
-            with contextlib.suppress(OSError):  # a terminal that is gone
+            with contextlib.suppress(OSError):  # the terminal was closed
                 os.write(2, f"\n{signal.Signals(number).name}: {DEFERRED}\n".encode())
             return
         raise Interrupted(self.received)
@@ -65,17 +66,17 @@ signals = Signals()
 
 
 def is_child() -> bool:
-    """Whether the first process of a distributed run has started this one."""
+    """Return True if the first process of a distributed run started this process."""
     return PARENT in os.environ
 
 
 def follow_parent() -> None:
-    """End this process soon after the one that started it, however that ended: it would wait for it in vain."""
+    """End this process soon after its parent process ends, so that it does not wait for the parent forever."""
     _when_orphaned(int(os.environ[PARENT]), lambda: os._exit(1))
 
 
 def follow_sweep() -> None:
-    """End this run in order where the sweep that started it is gone: the same sweep, given again, would meet it."""
+    """End this run in an orderly way if its sweep has ended, so that the same sweep can be started again."""
     if SWEEP in os.environ and not is_child():
         _when_orphaned(int(os.environ[SWEEP]), lambda: os.kill(os.getpid(), signal.SIGTERM))
 

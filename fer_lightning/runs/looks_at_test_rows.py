@@ -1,7 +1,7 @@
-"""test_reads.csv: how often the test rows were looked at, in the run's folder and in the data's. Imports no torch.
+"""Count of test-set reads in test_reads.csv, in the run's folder and in the data folder.
 
-Whoever chooses by test score has looked at it more than once; here that can be counted. A look is recorded before any
-figure of it is known.
+Choosing a model by its test score needs more than one read of the test rows, so the count makes such a choice visible.
+A read is recorded before any metric is computed from it. This module does not import torch.
 """
 
 import csv
@@ -24,17 +24,17 @@ FIELDS = ("time", "command", "tta", "commit", "split", "run")
 
 
 def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
-    """A look at the test rows of `split`: see `count`."""
+    """Record one read of the test rows of `split`; see `count`."""
     return count(run, table.cache, split.name, split.checksum, tta)
 
 
 def count(run: Path, data: Path | None, split: str, checksum: str, tta: str = "none") -> dict[str, Any]:
-    """Append a line to the file in the run's folder and to that in the data's, where the faces have a folder.
+    """Append a line to test_reads.csv in the run's folder and, if the faces have a folder, in the data folder.
 
     The test rows of split=training_fold are rows of Training: nothing is counted and no file is written.
 
-    Returns how many lines they now have, `run` and `data` (None where the faces have no folder), and a `note` or None:
-    a data folder that cannot be written to is no error.
+    Returns the new number of lines as `run` and `data` (None if the faces have no folder), and a `note` or None.
+    A data folder that is not writable gives a note, not an error.
     """
     if _of_training(split):
         return {"run": 0, "data": None, "note": None}
@@ -45,12 +45,12 @@ def count(run: Path, data: Path | None, split: str, checksum: str, tta: str = "n
         try:
             reads["data"] = append(path, line)
         except OSError as error:
-            reads["note"] = f"not counted in {path}: {error.strerror}"
+            reads["note"] = f"not recorded in {path}: {error.strerror}"
     return reads
 
 
 def append(path: Path, line: tuple[str, ...]) -> int:
-    """Add one line, whole or not at all, under a lock that other processes respect; how many there are now."""
+    """Append one line, whole or not at all, under a file lock, and return the new number of lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -70,7 +70,7 @@ def append(path: Path, line: tuple[str, ...]) -> int:
 
 
 def sentence(reads: dict[str, Any], split: str) -> str:
-    """`PrivateTest was read 2 times by this run, 31 times on this data.`"""
+    """Return, for example, `PrivateTest was read 2 times by this run, 31 times on this data.`"""
     if _of_training(split):
         return "The test rows are a fold of Training; PrivateTest was not read."
     rows = "PrivateTest was" if split.startswith("official") else "The test rows were"
@@ -90,7 +90,7 @@ def _times(number: int) -> str:
 
 
 def _as_csv(fields: tuple[str, ...]) -> bytes:
-    """One line, whatever stands in the fields."""
+    """Return the fields as exactly one CSV line; line breaks in a field become spaces."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([" ".join(field.split()) for field in fields])
     return text.getvalue().encode()

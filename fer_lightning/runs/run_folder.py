@@ -1,6 +1,6 @@
-"""A run's folder: its name, its lock, what may resume in it, and its summary.
+"""Folder of a run: its name, its lock, the configs that may resume in it, and its summary.
 
-Imports no torch, so that a finished or refused run is told in a second.
+This module does not import torch, so a finished or rejected run is reported within a second.
 """
 
 import fcntl
@@ -29,9 +29,9 @@ from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, write_atomically
 
 log = logging.getLogger("fer_lightning")
 
-# What does not stand in a run's name.
+# Keys that are not part of a run's name.
 UNNAMED = ("name", "resume", "output_dir", "logger", "ensemble", "sweep", "debug", "local", "hydra", "threads")
-# What may differ between two calls of one run without making it another run.
+# Keys that may differ between two calls of the same run.
 INCIDENTAL = (
     "resume",
     "output_dir",
@@ -51,14 +51,14 @@ def run_of(path: Path) -> Path:
 
 
 def job_name(overrides: list[str], seed: int) -> str:
-    """The folder of a run below outputs/<name>/: its arm and its seed."""
+    """Return the name of a run's folder below outputs/<name>/: its arm and its seed."""
     return "_".join(part for part in (arm_name(overrides), f"seed-{seed}") if part)
 
 
 def arm_name(overrides: list[str]) -> str:
-    """What the runs of several seeds have in common, from what was typed; "" where that was nothing.
+    """Return the name that the runs of all seeds share, made from the typed overrides; "" without overrides.
 
-    Order does not matter; characters that a shell or Hydra would read otherwise become dashes.
+    The order of the overrides does not matter. Characters with a meaning for a shell or for Hydra become dashes.
     """
     name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in named_parts(overrides))
     if len(name) <= LONGEST_NAME:
@@ -68,10 +68,10 @@ def arm_name(overrides: list[str]) -> str:
 
 
 def named_parts(overrides: list[str]) -> list[str]:
-    """What of the typed overrides stands in an arm's name.
+    """Return the parts of the typed overrides that make up an arm's name.
 
-    Outside a named sweep an experiment names the folder above; in one the experiments are arms, and the scale names
-    the folder.
+    In a named sweep, each experiment is an arm, and the scale is part of the parent folder's name.
+    Outside a named sweep, the experiment names the parent folder.
     """
     typed = [override.lstrip("+~") for override in overrides]
     in_sweep = any(_key(override) == "sweep" for override in typed)
@@ -106,14 +106,14 @@ class RunFolder:
         return self.path / "checkpoints" / "best.ckpt"
 
     def summary(self) -> dict[str, Any] | None:
-        """The summary on disk; None where there is none yet."""
+        """Return the summary on disk, or None if it does not exist yet."""
         path = self.path / "summary.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     def lock(self, way_on: str = "Wait for it, or choose another folder with name=...") -> None:
-        """Hold this folder until the process ends. Raises UserError, ending in `way_on`, where another holds it."""
+        """Lock this folder until the process ends. Raise UserError, ending in `way_on`, if another process holds it."""
         self._take_lock(way_on)
-        while not self._lock_stands_here():  # another process has set the folder aside in between
+        while not self._lock_stands_here():  # another process has renamed the folder in the meantime
             self.release()
             self._take_lock(way_on)
         self._lock.truncate(0)
@@ -129,7 +129,7 @@ class RunFolder:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self.release()
-            raise UserError(f"{self.path} is being written by process {holder}. {way_on}") from None
+            raise UserError(f"{self.path}: this folder is being written by process {holder}. {way_on}") from None
 
     def _lock_stands_here(self) -> bool:
         try:
@@ -138,12 +138,12 @@ class RunFolder:
             return False
 
     def is_done(self) -> bool:
-        """Whether this folder's run came to its end, test included."""
+        """Return True if the run in this folder is complete, including its test."""
         summary = self.summary()
         return summary is not None and summary["status"] == "done"
 
     def headline(self) -> str:
-        """A finished run's figures in a line."""
+        """Return the metrics of a finished run in one line."""
         summary = self.summary()
         best, test = summary["best"], summary["test"]
         clean = test.get("clean", {}).get("acc", {}).get("value")
@@ -155,18 +155,21 @@ class RunFolder:
 
     @contextmanager
     def failures_in_words(self) -> Iterator[None]:
-        """A full disk, and files that cannot be read or written, as UserErrors that say what stands and the way on."""
+        """Raise UserError if the disk is full or a file cannot be read or written.
+
+        The message names the last checkpoint and what to do next.
+        """
         try:
             yield
         except OSError as error:
             if error.errno not in DISK_FULL and not error.filename:
                 raise
             last = self.last_checkpoint
-            stands = f"The last checkpoint stands: {last}." if last.exists() else "There is no checkpoint yet."
+            stands = f"The last checkpoint is kept: {last}." if last.exists() else "No checkpoint was written yet."
             if error.errno in DISK_FULL:
-                advice = "Make room, and give the same command again."
+                advice = "Free some disk space and run the same command again."
             else:
-                advice = "Mend that and give the same command again, or choose another place with output_dir=..."
+                advice = "Fix this and run the same command again, or choose another folder with output_dir=..."
             raise UserError(f"{self.path}: the run stopped: {in_words(error)}.\n{stands} {advice}") from error
 
     def release(self) -> None:
@@ -175,9 +178,9 @@ class RunFolder:
             self._lock = None
 
     def claim(self, config: dict[str, Any], *, start_over: bool) -> None:
-        """Lock the folder and record the config, or refuse where another config's run stands in it."""
+        """Lock the folder and record the config. Raise UserError if the folder holds a run with another config."""
         self.lock()
-        for half in self.path.rglob(f".*{TEMPORARY}"):  # what a killed process was writing
+        for half in self.path.rglob(f".*{TEMPORARY}"):  # incomplete files of a killed process
             half.unlink()
         known = self.path / "config.yaml"
         if start_over and known.exists():
@@ -193,12 +196,12 @@ class RunFolder:
         write_atomically(known, yaml.safe_dump(config, sort_keys=False))
 
     def _clear_first_epoch(self) -> None:
-        """Remove what a run left that ended before its first last.ckpt: this one begins anew, perhaps otherwise."""
+        """Remove the files of a run that ended before its first last.ckpt; the new run starts again from epoch 1."""
         for path in (self.best_checkpoint, self.path / "metrics.csv", self.path / "plots" / "augmentation.png"):
             path.unlink(missing_ok=True)
 
     def write_provenance(self, overrides: list[str]) -> None:
-        """overrides.txt (what was typed, and the command that repeats it) and env.txt."""
+        """Write overrides.txt (the typed overrides and the command that repeats the run) and env.txt."""
         typed = "\n".join(overrides) or "(nothing: the defaults)"
         write_atomically(self.path / "overrides.txt", f"{typed}\n\nRepeat it with:\n{command_line()}\n")
         packages = sorted({f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}, key=str.lower)
@@ -210,14 +213,14 @@ class RunFolder:
         write_atomically(self.path / "summary.json", text + "\n")
 
     def _set_aside(self) -> None:
-        """Rename this folder, which is locked, and lock a new one in its place."""
+        """Rename this locked folder, then create and lock a new one under its old name."""
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}~{number}")).exists():
             number += 1
         self.path.rename(aside)
         self.release()
         self.lock()
-        print(f"resume=never: the run that stood here is kept as {aside}")
+        print(f"resume=never: the previous run of this folder is kept as {aside}")
 
     def _refuse_another_config(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         before, after = _flat(old), _flat(new)
@@ -225,26 +228,29 @@ class RunFolder:
         if keys:
             changes = "\n".join(f"  {k}: {before.get(k)} -> {after.get(k)}" for k in keys[:8])
             raise UserError(
-                f"{self.path} holds a run of another config:\n{changes}\n"
-                "Choose another folder with name=..., or resume=never to start over (the old folder is kept)."
+                f"{self.path}: this folder holds a run of another config:\n{changes}\n"
+                "Choose another folder with name=..., or start over with resume=never (the old folder is kept)."
             )
 
 
 def is_main_process() -> bool:
-    """False in the processes that a distributed run starts beside the first."""
+    """Return False in the child processes of a distributed run."""
     ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
     return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
 def command_line() -> str:
-    """The command that was typed, as one would type it again."""
+    """Return the command that was typed, quoted so that it can be typed again."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", module.name.removesuffix(".__main__")] if module else sys.argv[:1]
     return shlex.join(["python", *program, *sys.argv[1:]])
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Commit and whether the work tree differs from it; in an image those of its build, elsewhere null."""
+    """Return the git commit and whether the work tree differs from it.
+
+    In a container image, both describe its build. Without git or a container image, both are None.
+    """
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return {
@@ -257,14 +263,14 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 class LossyFileHandler(logging.FileHandler):
-    """Leaves out what a full disk does not take: a run's own error is told, not that of its log."""
+    """Log file that ignores write errors, so that a full disk is reported by the run and not by its log."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
 
 
 def log_to(path: Path) -> None:
-    """Send the house's log to the console and to a run's train.log; of a distributed run only the first process's."""
+    """Send the package's log to the console and to a run's train.log; in a distributed run, only the first process."""
     if not is_main_process():
         log.setLevel(logging.ERROR)
         return
@@ -288,7 +294,7 @@ def now() -> str:
 
 
 def without_nan(value: Any) -> Any:
-    """Not-a-number becomes null: JSON knows no NaN."""
+    """Return `value` with None in place of NaN and infinity, which JSON cannot represent."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The record of a run in summary.json: status, time, machine, history. Imports no torch."""
+"""Record of a run in summary.json: status, time, machine, history. This module does not import torch."""
 
 import csv
 import importlib.metadata
@@ -16,14 +16,14 @@ from fer_lightning.paths import ROOT
 from fer_lightning.runs import slurm
 from fer_lightning.runs.run_folder import RunFolder, command_line, git_state, is_main_process, now
 
-log = logging.getLogger("fer_lightning.file")  # train.log alone: the console is told by train.py
+log = logging.getLogger("fer_lightning.file")  # only in train.log: train.py writes to the console
 
 
 @contextmanager
 def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Write summary.json whatever happens: running, then done, failed (with the error) or interrupted.
+    """Write summary.json at the start and at every end of a run: running, then done, failed or interrupted.
 
-    Of a distributed run's processes only the first writes.
+    A failed run's summary has the error. In a distributed run, only the first process writes.
     """
     if not is_main_process():
         yield summary
@@ -43,7 +43,7 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
         yield summary
     except BaseException as error:
         summary |= _failure(error)
-        with suppress(Exception):  # what went wrong is raised, whether or not a full disk takes the summary
+        with suppress(Exception):  # the run's error is raised even if a full disk prevents writing the summary
             _close(folder, summary, began)
         raise
     summary["status"] = "done"
@@ -52,7 +52,7 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
 
 def _failure(error: BaseException) -> dict[str, Any]:
     if not isinstance(error, Exception):
-        log.info("interrupted; the same command goes on from the last checkpoint")
+        log.info("interrupted; the same command resumes from the last checkpoint")
         return {"status": "interrupted"}
     log.info("failed: %s: %s", type(error).__name__, error)
     return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
@@ -65,7 +65,7 @@ def _close(folder: RunFolder, summary: dict[str, Any], began: float) -> None:
 
 
 def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
-    """Of each call that this one goes on from: when it started, on which commit and hardware, and how it ended."""
+    """Return one record per earlier call of this run: its start, commit, hardware and how it ended."""
     before = folder.summary() if folder.last_checkpoint.exists() else None
     if before is None:
         return []
@@ -74,7 +74,10 @@ def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
-    """The best and last epoch of metrics.csv, the overfitting gap at both, and speed; {} before the first epoch."""
+    """Return the best and the last epoch of metrics.csv, their overfitting gaps, and the speed.
+
+    The result is {} before the end of the first epoch.
+    """
     if not path.exists():
         return {}
     with open(path, newline="") as file:
@@ -97,7 +100,7 @@ def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
 
 
 def _gap(row: dict[str, float]) -> float:
-    """Accuracy on seen rows minus accuracy on unseen ones, both in evaluation mode with the same weights."""
+    """Return accuracy on training rows minus accuracy on validation rows, in evaluation mode with the same weights."""
     return row["train_eval/acc"] - row["val/acc"]
 
 
@@ -110,7 +113,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _cores() -> int:
-    """Those that this process may use, where the system can tell."""
+    """Return the number of CPU cores that this process may use, or of all cores if the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 

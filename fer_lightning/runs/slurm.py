@@ -1,4 +1,4 @@
-"""The SLURM job, and the step of it, that this process runs in. Imports no torch."""
+"""SLURM job and job step in which this process runs. This module does not import torch."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from pathlib import Path
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 
-MARK = ".step"  # in a run's folder: the step whose first task holds it
-REQUEUE_ME = 128 + signal.SIGUSR1  # exit status of a run that has saved and wants to go back in line
-PATIENCE = 600.0  # seconds that the tasks of a step may start apart
+MARK = ".step"  # file in a run's folder that names the job step whose first task has locked the folder
+REQUEUE_ME = 128 + signal.SIGUSR1  # exit status of a run that has saved a checkpoint and asks to be requeued
+PATIENCE = 600.0  # seconds between the starts of a step's first and last task, at most
 
 
 def in_slurm() -> bool:
@@ -20,13 +20,13 @@ def in_slurm() -> bool:
 
 
 def outside_of_a_job() -> dict[str, str]:
-    """The environment less what SLURM says of this job: a job that is submitted from here would take it for its own."""
+    """Return the environment without the variables of this SLURM job, so that a submitted job does not inherit them."""
     about_slurm = ("SLURM_CONF", "SLURM_CLUSTERS")
     return {key: value for key, value in os.environ.items() if not key.startswith("SLURM_") or key in about_slurm}
 
 
 def facts() -> dict[str, str | int] | None:
-    """For summary.json: the job's id, as scancel takes it, its nodes and how often it was requeued."""
+    """Return the job's id (as scancel expects it), its nodes and its number of restarts; None outside SLURM."""
     if not in_slurm():
         return None
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
@@ -34,30 +34,30 @@ def facts() -> dict[str, str | int] | None:
 
 
 def requeue() -> None:
-    """Put this job, or this task of an array, back in line; it then runs the same command again.
+    """Requeue this job, or this task of an array; SLURM then runs the same command again.
 
-    A container has no scontrol: there the job's script does it, told by the exit status.
+    A container has no scontrol. There, the job's script requeues the job if the exit status is REQUEUE_ME.
     """
     if shutil.which("scontrol"):
         subprocess.run(["scontrol", "requeue", _job()], check=False)
 
 
 def tell_other_tasks(folder: Path) -> None:
-    """From the first task of a step: the folder is claimed, and what stands in it is what the run goes on from."""
+    """Mark the folder as locked, so that the other tasks of the step resume from what it holds."""
     if _is_parallel_step():
         write_atomically(folder / MARK, _step())
 
 
 def await_first_task(folder: Path) -> None:
-    """The other tasks, which srun starts at the same moment: wait until the first has claimed the run's folder."""
+    """Wait until the first task of the step has locked the run's folder; srun starts all tasks at the same time."""
     if not _is_parallel_step():
         return
     mark, deadline = folder / MARK, time.monotonic() + PATIENCE
     while not (mark.exists() and mark.read_text() == _step()):
         if time.monotonic() > deadline:
             raise UserError(
-                f"{folder} was not claimed by the first process of SLURM job {_job()} within {PATIENCE:.0f} s. "
-                "Do all nodes see the same folder? Choose one that they share: output_dir=..."
+                f"{folder}: the first process of SLURM job {_job()} did not lock this folder within {PATIENCE:.0f} s. "
+                "Do all nodes see the same folder? Choose a folder that they share with output_dir=..."
             )
         time.sleep(0.1)
 
@@ -68,7 +68,7 @@ def _job() -> str:
 
 
 def _is_parallel_step() -> bool:
-    """Whether srun has started several tasks, of which this process is one."""
+    """Return True if this process is one of several tasks that srun started."""
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 

@@ -81,7 +81,7 @@ def test_the_record_names_store_thresholds_counts_and_rows(store):
     flagged = {int(row["row"]): row for row in rows_of(store / "audit" / "flagged_rows.csv")}
     for group in written["cases"]["identical"]:
         assert {flagged[row]["sha256"] for row in group} == {flagged[group[0]]["sha256"]}
-        assert all("identical picture" in flagged[row]["findings"] for row in group)
+        assert all("identical image" in flagged[row]["findings"] for row in group)
     assert written["cases"]["blank"]
     for name, file in written["files"].items():
         assert file["rows"] is None or len(rows_of(store / "audit" / name)) == file["rows"]
@@ -123,7 +123,7 @@ def test_a_store_of_other_classes_is_audited_too(tmp_path):
 def test_without_a_store_the_command_names_both_ways_on(tmp_path, capsys):
     assert main([str(tmp_path / "nothing")]) == 2
     said = capsys.readouterr().err
-    assert "there is no store of faces in this folder" in said
+    assert "this folder does not hold a store of faces" in said
     assert "make data FROM=" in said
     assert not (tmp_path / "nothing").exists()
 
@@ -131,7 +131,7 @@ def test_without_a_store_the_command_names_both_ways_on(tmp_path, capsys):
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(store, monkeypatch):
     (store / "audit").write_text("a file where the folder should be")
     monkeypatch.setattr("fer_lightning.audit.findings.find", lambda *_: pytest.fail("looked before it leapt"))
-    with pytest.raises(UserError, match=r"ROOT=.*audit cannot be written \(.*\)\. .*make the folder writable, or copy"):
+    with pytest.raises(UserError, match=r"ROOT=.* cannot write to .*audit \(.*\)\. Make the folder writable, or copy"):
         audit(str(store))
 
 
@@ -141,7 +141,7 @@ def test_a_read_only_store_is_told(store, monkeypatch, capsys):
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     assert main([str(store)]) == 2
-    assert "cannot be written (Permission denied)" in capsys.readouterr().err
+    assert f"the audit cannot write to {store / 'audit'} (Permission denied)" in capsys.readouterr().err
 
 
 def test_a_disk_that_fills_up_leaves_the_former_files(store, monkeypatch):
@@ -170,7 +170,7 @@ def test_every_finding_on_a_row_is_named_beside_it(monkeypatch, tmp_path):
     monkeypatch.setattr(audit_module, "table_of", lambda root: table)
     folder, record = audit(str(tmp_path))
     found = {int(row["row"]): row["findings"] for row in rows_of(folder / "flagged_rows.csv")}
-    assert found[29] == "identical picture; identical picture with another label; label without votes"
+    assert found[29] == "identical image; identical image with another label; label without votes"
     assert found[31] == "near copy; near copy with another label; label without votes"
     assert found[33] == "blank"
     assert found[34] == "not a face"

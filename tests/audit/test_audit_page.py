@@ -61,7 +61,7 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing():
     policy = next(a["content"] for tag, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
     assert "url(" not in elements.text
-    assert "do not publish it" in elements.text
+    assert "Do not publish it" in elements.text
 
 
 def test_hostile_names_of_classes_files_and_folders_stay_text():
@@ -78,9 +78,9 @@ def test_hostile_names_of_classes_files_and_folders_stay_text():
 
 def test_the_summary_tells_what_it_means_in_figures():
     text = page_of(full_of_findings()).text
-    assert "2 of 12 PrivateTest images (16.7 %) are byte for byte also Training images, 1 of them under" in text
+    assert "2 of 12 PrivateTest images (16.7 %) are also Training images, byte for byte; 1 of them have the" in text
     assert "5 PrivateTest rows are clean" in text
-    assert "1 of 4 groups of identical pictures carry different labels" in text
+    assert "1 of 4 groups of identical images have different labels" in text
 
 
 def test_pictures_of_every_kind_of_finding_are_shown():
@@ -114,11 +114,11 @@ def test_a_page_of_a_table_without_any_finding_says_so():
     rows = np.array([2, 7, 8, 9, 11, 12, 13, 14])
     names = ("pixels", "labels", "usage", "source", "digests")
     text = page_of(dataclasses.replace(table, **{name: getattr(table, name)[rows] for name in names})).text
-    assert "No two rows hold the same picture" in text
-    assert "No picture carries two labels" in text
-    assert "cannot be told without FER+ votes" in text
-    assert "Labels against ten people" not in text
-    assert "nothing here distorts a score" in text
+    assert "No two rows hold the same image" in text
+    assert "No image has two labels" in text
+    assert "Without FER+ votes, this audit cannot check whether every image shows a face" in text
+    assert "Labels and the votes of ten people" not in text
+    assert "No copies and no conflicting labels distort a metric" in text
 
 
 def test_long_lists_are_cut_and_the_rest_is_counted(monkeypatch):

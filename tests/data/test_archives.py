@@ -37,7 +37,7 @@ def test_links_in_archives_are_not_followed(kind, tmp_path):
         link = tarfile.TarInfo("fer2013.csv")
         link.type, link.linkname = kind, str(secret)
         archive.addfile(link)
-    with pytest.raises(UserError, match=r"holds neither fer2013\.csv"):
+    with pytest.raises(UserError, match=r"there must be fer2013\.csv.*it holds nothing"):
         read_faces(tmp_path / "links.tar", FER)
 
 
@@ -52,7 +52,7 @@ def test_archives_that_end_too_early_are_named(kind, tmp_path):
             archive.add(csv, "fer2013.csv")
     assert len(read_faces(whole, FER).labels) == 63
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(UserError, match=rf"cut\.{kind}: (begins like a|the archive is damaged)"):
+    with pytest.raises(UserError, match=rf"cut\.{kind}: (the file begins like a|the archive is damaged)"):
         read_faces(cut, FER)
 
 
@@ -82,7 +82,7 @@ def lying_zip(path: Path, name: str, content: bytes, claimed: int) -> Path:
     [
         ("happy/a.png", 50 << 20, 1000, "Bad CRC-32"),
         ("fer2013.csv", 50 << 20, 1000, "Bad CRC-32"),
-        ("happy/a.png", 50 << 20, 50 << 20, r"happy/a\.png: larger than 32 MiB"),
+        ("happy/a.png", 50 << 20, 50 << 20, r"happy/a\.png: the file is larger than 32 MiB"),
     ],
 )
 def test_a_member_is_read_no_further_than_its_bounds(name, size, claimed, message, tmp_path):
@@ -96,7 +96,7 @@ def test_a_member_is_read_no_further_than_its_bounds(name, size, claimed, messag
 def test_packing_that_cannot_be_unpacked_in_bounds_is_refused(method, number, tmp_path):
     with zipfile.ZipFile(tmp_path / "odd.zip", "w", method) as archive:
         archive.writestr("fer2013.csv", bytes(1000))
-    with pytest.raises(UserError, match=f"'fer2013.csv' is packed by method {number}"):
+    with pytest.raises(UserError, match=f"'fer2013.csv' is packed with method {number}"):
         read_faces(tmp_path / "odd.zip", FER)
 
 
@@ -114,7 +114,7 @@ def test_what_holds_far_too_much_is_refused_before_it_is_read(kind, limit, value
     folder = Samples().folders(tmp_path / "fer")
     path = {"zip": zipped, "tar.gz": tarred}[kind](folder, tmp_path / f"fer.{kind}")
     monkeypatch.setattr(files, limit, value)
-    with pytest.raises(UserError, match=r"holds more than .* unpack it yourself|headers of more than"):
+    with pytest.raises(UserError, match=r"holds more than .* unpack the archive yourself|headers .* are larger"):
         read_faces(path, FER)
 
 
@@ -130,7 +130,7 @@ def test_a_header_of_a_tar_is_read_no_further_than_its_bounds(kind, packed, tmp_
     path = tmp_path / "bomb.tar"
     with (gzip.open if packed else open)(path, "wb") as file:
         file.write(header(kind, 64 << 20) + bytes(64 << 20) + bytes(1024))
-    with pytest.raises(UserError, match=r"bomb\.tar: an archive with headers of more than 1 MiB"):
+    with pytest.raises(UserError, match=r"bomb\.tar: the headers of the archive are larger than 1 MiB"):
         read_faces(path, FER)
 
 
@@ -138,16 +138,16 @@ def test_a_chain_of_headers_is_refused(tmp_path):
     record = b"20 comment=xxxxxxxx\n"
     link = header(tarfile.XHDTYPE, len(record)) + record.ljust(512, b"\0")
     (tmp_path / "chain.tar").write_bytes(link * 3000 + bytes(1024))
-    with pytest.raises(UserError, match=r"chain\.tar: (the archive is damaged|an archive with headers)"):
+    with pytest.raises(UserError, match=r"chain\.tar: (the archive is damaged|the headers of the archive)"):
         read_faces(tmp_path / "chain.tar", FER)
 
 
 def test_sparse_members_and_odd_names_are_refused(tmp_path):
     (tmp_path / "sparse.tar").write_bytes(header(tarfile.GNUTYPE_SPARSE, 0) + bytes(1024))
-    with pytest.raises(UserError, match="'x' is packed as a sparse file"):
+    with pytest.raises(UserError, match="'x' is a sparse file"):
         read_faces(tmp_path / "sparse.tar", FER)
     (tmp_path / "name.tar").write_bytes(header(tarfile.REGTYPE, 0, "\x1b[2J.csv") + bytes(1024))
-    with pytest.raises(UserError, match=r"a member is named '\\x1b\[2J.csv'"):
+    with pytest.raises(UserError, match=r"the name of a member, '\\x1b\[2J.csv', is not"):
         read_faces(tmp_path / "name.tar", FER)
 
 
@@ -157,7 +157,7 @@ def test_a_locked_zip_is_named(tmp_path):
     for magic, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         data[data.index(magic) + place] |= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"locked\.zip: .*password required.*unpack it first"):
+    with pytest.raises(UserError, match=r"locked\.zip: .*password required.*unpack the archive yourself"):
         read_faces(path, FER)
 
 

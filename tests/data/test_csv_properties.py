@@ -65,14 +65,14 @@ def plain_parse(data: bytes) -> Plain:
     rows = Plain([], [], [], [])
     for number, line in enumerate(lines[1:], start=2):
         if len(line) + 1 > MAX_LINE and not (number == len(lines) and len(line) <= MAX_LINE):
-            raise Fault(f"line {number}: longer")
+            raise Fault(f"line {number}: the line is longer")
         if line.strip():
             try:
                 plain_row(line.strip(), columns, rows)
             except (ValueError, csv.Error):
                 raise Fault(f"row {len(rows.pixels)} (line {number}): ") from None
     if not rows.pixels:
-        raise Fault("has a header and no rows")
+        raise Fault("has a header but no rows")
     return rows
 
 

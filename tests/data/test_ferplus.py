@@ -103,7 +103,7 @@ def broken(file: Path, change) -> Path:
     ("change", "message"),
     [
         (lambda lines: lines[:-1], r"62 rows of votes for 63 faces"),
-        (lambda lines: [lines[0], *reversed(lines[1:])], r"row \d+: its Usage is not|only \d+% of its votes"),
+        (lambda lines: [lines[0], *reversed(lines[1:])], r"row \d+: its Usage differs|only \d+% of its votes"),
         (lambda lines: [lines[0].replace("NF", "nobody"), *lines[1:]], r"no column nf"),
         (
             lambda lines: [*lines[:5], lines[5].rsplit(",", 1)[0] + ",many", *lines[6:]],

@@ -74,10 +74,10 @@ def test_each_face_is_cut_out_and_what_is_left_out_is_named(tmp_path):
     assert np.array_equal(faces.pixels[2], found.crop)
     assert faces.form == "class folders of photographs"
     notes = "\n".join(faces.notes)
-    assert "1 photographs (train/sad/none.png) left out: no face" in notes
-    assert "1 photographs (test/happy/small.png) left out: too small" in notes
-    assert "1 photographs (test/happy/two.png) with a second face nearly as large" in notes
-    assert "found by drawn" in notes
+    assert "1 photographs (train/sad/none.png) skipped: no face" in notes
+    assert "1 photographs (test/happy/small.png) skipped: too small" in notes
+    assert "1 photographs (test/happy/two.png) with a second face of nearly the same size" in notes
+    assert "found and cropped with drawn" in notes
     assert "resized" not in notes
 
 
@@ -85,12 +85,12 @@ def test_a_note_names_the_first_few(tmp_path):
     files = {f"happy__{number}_png": encoded(drawn_picture(number, faces=0)) for number in range(5)}
     put(tmp_path, happy__face_png=encoded(drawn_picture(9)), **files)
     notes = read_faces(tmp_path, FER, photographs=photographs()).notes
-    assert "5 photographs (happy/0.png, happy/1.png, happy/2.png, ...) left out: no face" in notes
+    assert "5 photographs (happy/0.png, happy/1.png, happy/2.png, ...) skipped: no face" in notes
 
 
 def test_photographs_without_any_face_are_refused(tmp_path):
     put(tmp_path, happy__a_png=encoded(drawn_picture(1, faces=0)), sad__b_png=encoded(drawn_picture(2, face_height=60)))
-    with pytest.raises(UserError, match=r"no photograph has a face.*happy/a.png.*no face; .*sad/b.png.*too small"):
+    with pytest.raises(UserError, match=r"has a usable face.*happy/a.png.*no face; .*sad/b.png.*too small"):
         read_faces(tmp_path, FER, photographs=photographs())
 
 
@@ -131,11 +131,11 @@ def test_odd_files_among_photographs_are_left_out_and_named(tmp_path, monkeypatc
     faces = read_faces(write(tmp_path, ODD | files), FER, photographs=photographs())
     assert faces.source == ["happy/a.png"]
     assert faces.notes[1:] == [
-        "2 photographs (happy/phone.heic, sad/moving.gif) left out: not PNG, JPEG or WebP",
-        "2 photographs (happy/cut.jpg, happy/nothing.jpg) left out: not a readable PNG, JPEG or WebP",
-        "1 photographs (happy/long.jpg) left out: larger than 1 MiB",
-        "1 photographs (happy/moving.webp) left out: an animation",
-        "1 photographs (happy/poster.png) left out: larger than 8192 pixels a side or 40,000,000 in all",
+        "2 photographs (happy/phone.heic, sad/moving.gif) skipped: not PNG, JPEG or WebP",
+        "2 photographs (happy/cut.jpg, happy/nothing.jpg) skipped: not a readable PNG, JPEG or WebP",
+        "1 photographs (happy/long.jpg) skipped: larger than 1 MiB",
+        "1 photographs (happy/moving.webp) skipped: an animation",
+        "1 photographs (happy/poster.png) skipped: larger than 8192 pixels per side or 40,000,000 in total",
     ]
 
 
@@ -148,14 +148,14 @@ def test_without_photos_each_odd_file_is_an_error(name, tmp_path):
 
 @pytest.mark.parametrize("odd", [ODD, {"happy/phone.heic": ODD["happy/phone.heic"]}])
 def test_odd_files_alone_are_refused(odd, tmp_path):
-    with pytest.raises(UserError, match=r"no photograph has a face to take\. .*happy/phone\.heic.* left out: not PNG"):
+    with pytest.raises(UserError, match=r"no photograph has a usable face\. .*happy/phone\.heic.* skipped: not PNG"):
         read_faces(write(tmp_path, odd), FER, photographs=photographs())
 
 
 def test_a_class_folder_without_any_file_is_refused_among_photographs_too(tmp_path):
     write(tmp_path, {"happy/a.png": encoded(drawn_picture(1))})
     (tmp_path / "sad").mkdir()
-    with pytest.raises(UserError, match="sad: holds no PNG, JPEG or WebP image"):
+    with pytest.raises(UserError, match="sad: this folder holds no PNG, JPEG or WebP image"):
         read_faces(tmp_path, FER, photographs=photographs())
 
 
@@ -199,7 +199,7 @@ def test_make_takes_any_photos_but_no_for_yes(given, finds):
 def test_a_csv_has_no_photographs(tmp_path):
     path = Samples().csv(tmp_path / "fer2013.csv")
     for source in (path, tmp_path):
-        with pytest.raises(UserError, match=r"PHOTOS=yes: FROM=.*already cut out; leave PHOTOS out"):
+        with pytest.raises(UserError, match=r"PHOTOS=yes: FROM=.*already cut out\. Omit PHOTOS"):
             read_faces(source, FER, photographs=photographs())
 
 

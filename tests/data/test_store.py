@@ -76,7 +76,7 @@ def test_unchanged_source_is_reused_and_a_changed_one_read_again(samples, tmp_pa
     assert touched.manifest["checksum"] == first.manifest["checksum"]
     assert [folder.name for folder in Path(root).glob("rows-*")] == [touched.manifest["folder"]]
     other = ingest(str(Samples(seed=1).csv(tmp_path / "other.csv")), root)
-    assert other.outcome == f"written in place of the store made from {path}"
+    assert other.outcome == f"written; it replaces the store of {path}"
 
 
 def test_changed_folder_is_noticed(samples, tmp_path):
@@ -101,7 +101,7 @@ def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ingest_module, "write_columns", full)
-    with pytest.raises(UserError, match=r"write ROOT=.*No space left on device"):
+    with pytest.raises(UserError, match=r"ROOT=.* cannot be written: .*No space left on device"):
         ingest(str(path), str(root))
     assert read_manifest(root) == before
     assert [folder.name for folder in root.glob("rows-*")] == [before["folder"]]
@@ -116,7 +116,7 @@ def test_killed_ingest_leaves_nothing_to_open_and_is_cleared_away(samples, tmp_p
     killed = subprocess.run([sys.executable, "-c", code, str(path), str(root)], check=False)
     assert killed.returncode == 9
     assert len(list(root.glob("rows-*"))) == 1
-    assert "there is no store of faces" in store_problem(str(root))
+    assert "does not hold a store of faces" in store_problem(str(root))
     assert ingest(str(path), str(root)).outcome == "written"
     assert len(list(root.glob("rows-*"))) == 1
 
@@ -130,7 +130,7 @@ def test_challenge_file_is_named(samples, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(ingest_module.CHALLENGE_MD5, md5, "fer2013.csv")
     os.utime(path, ns=(0, 0))
     assert main([str(path), root]) == 0
-    assert "byte for byte the challenge's fer2013.csv" in capsys.readouterr().out
+    assert "original  yes: identical to the challenge's fer2013.csv" in capsys.readouterr().out
 
 
 def test_command_prints_counts_checksum_and_next_command(samples, tmp_path, capsys):
@@ -166,9 +166,9 @@ def test_store_problem_names_damage(samples, tmp_path):
     assert store_problem(str(root)) is None
     pixels = root / manifest["folder"] / "pixels.npy"
     os.truncate(pixels, pixels.stat().st_size - 1)
-    assert "pixels.npy is not as long as it was written" in store_problem(str(root))
+    assert "the size of pixels.npy has changed" in store_problem(str(root))
     (root / "store.json").write_text(json.dumps(manifest | {"version": 99}))
-    assert "of version 99" in store_problem(str(root))
+    assert "the store has version 99" in store_problem(str(root))
     for broken in ("{", "[]", "{}", '{"version": 2, "files": 3}'):
         (root / "store.json").write_text(broken)
         assert "store.json cannot be read" in store_problem(str(root))

@@ -74,7 +74,7 @@ def test_learning_game_drops_disgust_and_fear_and_merges(own_store, tmp_path):
         assert {image.tobytes() for image in mine} == {image.tobytes() for image in theirs}
     for code in (1, 2):
         assert np.bincount(faces.usage[faces.labels == code]).tolist() == [14, 3, 3]
-    assert any("dealt 70/15/15" in note for note in faces.notes)
+    assert any("split 70/15/15" in note for note in faces.notes)
     make_split(faces, "official")
 
 
@@ -126,15 +126,15 @@ def test_class_without_training_rows_is_refused(own_store, tmp_path):
 
 def test_only_taxonomies_without_the_empty_classes_are_offered(samples, own_store, tmp_path):
     extra = write_extra(tmp_path / "own.csv", ["frustration", "boredom"], ["Training", "PrivateTest"])
-    with pytest.raises(UserError, match=r"choose a taxonomy without them: fer2013$"):
+    with pytest.raises(UserError, match=r"choose a taxonomy without these classes: fer2013\.$"):
         load(own_store, "learning_game", extra)
     extra = write_extra(tmp_path / "eight.csv", ["frustration", "boredom"], ["Training", "Training"])
-    with pytest.raises(UserError, match=r"choose a taxonomy without them: fer2013, learning_game$"):
+    with pytest.raises(UserError, match=r"choose a taxonomy without these classes: fer2013, learning_game\.$"):
         load(own_store, "learning_game_distracted", extra)
     folder = samples.folders(tmp_path / "fer")
     shutil.rmtree(folder / "train" / "happy")
     ingest(str(folder), str(tmp_path / "store"))
-    with pytest.raises(UserError, match=r"no Training rows of happy; add some by data.extra$"):
+    with pytest.raises(UserError, match=r"no Training rows of happy\. Add some with data.extra\.$"):
         load(str(tmp_path / "store"))
 
 
@@ -147,7 +147,7 @@ def test_extra_of_whole_photographs_names_the_way_for_them(own_store, tmp_path):
     notes = load(own_store, "learning_game", str(tmp_path / "photos")).notes
     note = next(note for note in notes if "are larger than" in note)
     assert "make data FROM=... PHOTOS=yes" in note
-    assert "for data.extra make collect PROVIDER=local FROM=..." in note
+    assert "for data.extra, with make collect PROVIDER=local FROM=..." in note
 
 
 def test_bad_extra_names_file_and_row(own_store, tmp_path):
@@ -172,4 +172,4 @@ def test_changed_source_is_noted(samples, tmp_path):
     ingest(str(path), root)
     assert load(root).notes == []
     os.utime(path, ns=(0, 0))
-    assert "has changed since it was ingested; make data FROM=" in load(root).notes[0]
+    assert "has changed since it was read; run make data FROM=" in load(root).notes[0]

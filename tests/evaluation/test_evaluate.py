@@ -362,7 +362,7 @@ def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
     assert folder.summary()["test"]["reads"] == {"run": 1, "data": 1, "note": None}
 
     moved = Path(shutil.move(store, tmp_path / "elsewhere"))
-    with pytest.raises(UserError, match=r"(?s)there is no store of faces.*data_root=PATH"):
+    with pytest.raises(UserError, match=r"(?s)this folder does not hold a store of faces.*data_root=PATH"):
         evaluated(folder.path)
     entry = evaluated(folder.path, f"data_root={moved}", "tta=flip")
     assert entry["call"]["reads"] == {"run": 2, "data": 2, "note": None}

@@ -176,7 +176,7 @@ def test_validation_rows_come_first_and_no_test_row_is_read(run):
 
 
 def test_a_store_that_is_named_must_be_there(without_store, tmp_path):
-    with pytest.raises(UserError, match=f"data.root={tmp_path}: there is no store of faces"):
+    with pytest.raises(UserError, match=f"data.root={tmp_path}: this folder does not hold a store of faces"):
         comparison_faces(without_store, or_drawn=False)
 
 

@@ -247,7 +247,7 @@ def test_a_head_may_lean_as_far_as_the_rules_say(roll, reason):
     [("min_score", 1.1), ("min_face_px", 40), ("max_roll_deg", -1), ("ambiguous_area", float("nan"))],
 )
 def test_rules_that_make_no_sense_are_refused(name, value):
-    with pytest.raises(UserError, match=rf"{name}={value}: allowed are "):
+    with pytest.raises(UserError, match=rf"{name}={value}: must be from "):
         FaceRules(**{name: value})
 
 
@@ -319,7 +319,7 @@ def test_the_mirrored_face_is_cut_alike(yunet):
 def test_without_the_file_haar_is_taken_loudly_and_only_where_that_is_allowed(tmp_path, monkeypatch):
     monkeypatch.delenv(model_file.ENVIRONMENT, raising=False)
     monkeypatch.setattr(model_file, "FOLDER", tmp_path)
-    with pytest.warns(UserWarning, match="Haar cascade, which loses tilted .* make models fetches it"):
+    with pytest.warns(UserWarning, match="Haar cascade, which misses tilted .* make models downloads it"):
         detector = open_detector()
     assert detector.name == "haar-frontalface-default"
     assert detector.roll(portrait(), face()) is None

@@ -93,12 +93,12 @@ def test_a_named_file_goes_before_the_environment_and_that_before_the_folder(tmp
 
 
 def test_where_there_is_none_both_ways_to_get_it_are_named(tmp_path, monkeypatch):
-    with pytest.raises(NoModel, match=rf"{tmp_path}/models/{NAME}: .*make models fetches it; make models FROM="):
+    with pytest.raises(NoModel, match=rf"{tmp_path}/models/{NAME}: .*make models downloads it, and make models FROM="):
         find_model()
-    with pytest.raises(UserError, match=r"gone.onnx: no such file; name YuNet's file") as named:
+    with pytest.raises(UserError, match=r"gone.onnx: no such file. Give the path of YuNet's file") as named:
         find_model("gone.onnx")
     monkeypatch.setenv(model_file.ENVIRONMENT, "elsewhere.onnx")
-    with pytest.raises(UserError, match=r"elsewhere.onnx \(named by FER_FACE_MODEL\): no such file") as by_environment:
+    with pytest.raises(UserError, match=r"elsewhere.onnx \(from FER_FACE_MODEL\): no such file") as by_environment:
         find_model()
     assert NoModel not in (named.type, by_environment.type)  # what somebody named is not replaced by Haar
 
@@ -106,8 +106,8 @@ def test_where_there_is_none_both_ways_to_get_it_are_named(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (RIGHT[:-1] + b"?", rf"SHA-256 is {sha256(RIGHT[:-1] + b'?')} .*the right one's {sha256(RIGHT)}"),
-        (RIGHT + b"?", "more than the 2,700 bytes"),
+        (RIGHT[:-1] + b"?", rf"SHA-256 is {sha256(RIGHT[:-1] + b'?')} .*it must be {sha256(RIGHT)}"),
+        (RIGHT + b"?", "larger than the 2,700 bytes"),
         (POINTER, f"a Git-LFS pointer of {len(POINTER)} bytes"),
         (b"", "SHA-256"),
     ],
@@ -135,14 +135,15 @@ def test_make_models_copies_a_file_or_from_a_folder(source, tmp_path, capsys):
 
 def test_make_models_from_nowhere_says_what_to_give(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert f"FROM={tmp_path}: there is no {tmp_path / NAME}; give {NAME}, or the folder" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"FROM={tmp_path}: {tmp_path / NAME} does not exist. Give the path of {NAME}, or of its folder" in error
 
 
 def test_it_is_fetched_once(mirror, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(model_file, "MIRRORS", (mirror.url("right"),))
     assert main([]) == 0
     assert find_model().read_bytes() == RIGHT
-    assert "(fetched)" in capsys.readouterr().out
+    assert "(downloaded)" in capsys.readouterr().out
     assert main([]) == 0
     assert "(already here)" in capsys.readouterr().out
     assert mirror.asked == ["right"]
@@ -157,8 +158,8 @@ def test_a_mirror_that_fails_is_named_and_the_next_one_asked(mirror, tmp_path, c
     assert path.read_bytes() == RIGHT
     assert mirror.asked == kinds
     out, err = capsys.readouterr()
-    assert all(f"fetching {mirror.url(kind)}\n" in out for kind in kinds)
-    for reason in ("404", "Git-LFS pointer", sha256(RIGHT), "more than the"):
+    assert all(f"downloading {mirror.url(kind)}\n" in out for kind in kinds)
+    for reason in ("404", "Git-LFS pointer", sha256(RIGHT), "larger than the"):
         assert reason in err
     assert mirror.sent < 100 << 20
 
@@ -166,10 +167,10 @@ def test_a_mirror_that_fails_is_named_and_the_next_one_asked(mirror, tmp_path, c
 @pytest.mark.parametrize("kind", ["slow", "silent", "dripping"])
 def test_a_mirror_that_takes_its_time_is_left(kind, mirror, tmp_path, capsys):
     start = time.monotonic()
-    with pytest.raises(UserError, match=rf"came from none of 1 mirrors.*{mirror.url(kind)}.*make models FROM="):
+    with pytest.raises(UserError, match=rf"failed from all 1 mirrors.*{mirror.url(kind)}.*make models FROM="):
         fetch_model(tmp_path / "models", [mirror.url(kind)], seconds=0.5)
     assert time.monotonic() - start < 10
-    assert "not all of it came within 0.5 s" in capsys.readouterr().err
+    assert "the download did not finish within 0.5 s" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 

@@ -70,11 +70,11 @@ def test_what_is_not_done_is_told_with_the_command_that_runs_it_alone(program, t
     run(LocalLauncher(), [failed, killed])
     told = failures_in_words([failed, killed, job(tmp_path, "never_seed-0")], total=5)
     assert "3 runs are not done, of 5" in told
-    assert "b_seed-0: killed before it could say why" in told
+    assert "b_seed-0: killed before it could record an error" in told
     assert "a_seed-0: ValueError: no such thing" in told
-    assert "never_seed-0: ended before its first summary" in told
+    assert "never_seed-0: ended before it wrote a summary" in told
     assert f"python train.py folder={failed.folder} do=fail lasts=0.2 hydra.mode=RUN" in told
-    assert "The same command again runs what is missing" in told
+    assert "Run the same command again to run what is missing" in told
 
 
 def test_no_more_than_asked_run_at_a_time_and_they_do_overlap(program, tmp_path):
@@ -159,7 +159,7 @@ def test_a_run_whose_sweep_was_killed_before_it_began_ends_at_once(tmp_path):
 
 
 def test_no_jobs_at_a_time_is_refused():
-    with pytest.raises(UserError, match=r"hydra\.launcher\.jobs=0: choose 1 or more"):
+    with pytest.raises(UserError, match=r"hydra\.launcher\.jobs=0: must be 1 or more"):
         LocalLauncher(jobs=0).setup(hydra_context=None, task_function=None, config=None)
 
 

@@ -71,7 +71,7 @@ def test_the_server_s_own_camera_is_shown_to_who_agrees_lost_and_found_again(mod
 
 def test_a_replaced_model_is_told_to_all_and_the_old_one_goes_on(model, tmp_path, monkeypatch):
     monkeypatch.setattr(live_server_module, "MODEL_SECONDS", 0.01)
-    engine = Engine(FaceModel(model), [], live_server_module.Rules())
+    engine = Engine(FaceModel(model), [], live_server_module.FaceRules())
     hub = Hub(engine, Caps(), "client", Fixed(), "fixed")
 
     async def watched() -> None:

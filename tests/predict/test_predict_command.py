@@ -56,8 +56,8 @@ def test_a_folder_without_torch_from_a_path_with_odd_letters(model, photos, tmp_
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert "3 faces in 2 pictures, 0 without a face; in doubt: 1 too small" in result.stdout
-    assert "of its test faces the model got 70.0 % right" in result.stdout
+    assert "3 faces in 2 images, 0 without a face; doubtful: 1 too small" in result.stdout
+    assert "the model labels 70.0 % of its test faces correctly" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("1 of 3 files could not be read")
     assert (tmp_path / "out" / "annotated" / "two.png").is_file()
 
@@ -65,15 +65,15 @@ def test_a_folder_without_torch_from_a_path_with_odd_letters(model, photos, tmp_
 def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsys):
     main([f"model={model}", f"input={photos}", f"out={tmp_path / 'out'}", "faces.kind=whole", "annotate=false"])
     said = capsys.readouterr().out
-    assert "1 face in 1 picture, 0 without a face" in said
+    assert "1 face in 1 image, 0 without a face" in said
     assert "annotated" not in said
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "model is not set: a file of python -m fer_lightning.export. E.g."),
-        (["model=face.onnx"], "input is not set: a photo, a video or a folder. E.g."),
+        ([], "model is not set: it must be a file of python -m fer_lightning.export. Example: "),
+        (["model=face.onnx"], "input is not set: it must be a photo, a video or a folder. Example: "),
         (["modle=face.onnx"], "modle: no such key. Did you mean model?"),
         (["faces.min_scor=0.5"], "faces.min_scor: no such key. Did you mean faces.min_score?"),
         (["faces.kind=mtcnn"], "faces.kind='mtcnn': expected one of [auto, yunet, haar, whole]"),
@@ -89,14 +89,14 @@ def test_wrong_words_are_told(words, said, capsys):
 def test_wrong_values_are_told(model, photos, tmp_path, capsys):
     known = (f"model={model}", f"input={photos}", f"out={tmp_path / 'out'}", f"faces.model={MODEL or ''}")
     for word, said in (
-        ("batch_size=0", "batch_size=0: choose 1 or more"),
-        ("every=0", "every=0: choose 1 or more"),
+        ("batch_size=0", "batch_size=0: must be 1 or more"),
+        ("every=0", "every=0: must be 1 or more"),
         ("threads=0", "threads=0: choose 1 or more"),
-        ("faces.min_score=80", "min_score=80.0: allowed are 0 to 1"),
-        ("faces.min_face_px=20", "min_face_px=20.0: allowed are 48 to"),
+        ("faces.min_score=80", "min_score=80.0: must be from 0 to 1"),
+        ("faces.min_face_px=20", "min_face_px=20.0: must be from 48 to"),
         ("input=/nowhere", "input=/nowhere: no such file or folder"),
         (f"model={photos / 'portrait.jpg'}", "no ONNX file, or a damaged one"),
-        (f"out={photos}", "holds something else than results of this command"),
+        (f"out={photos}", "this folder holds files that are not results of this command"),
     ):
         assert said in refused(capsys, *known, "faces.kind=whole", word)
     assert not (tmp_path / "out").exists()

@@ -89,14 +89,14 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(reported):
 
 def test_the_summary_tells_what_was_and_was_not_shown(reported):
     _, page = reported
-    assert "9 of 10 runs have finished: three arms with three seeds each. The rest: 1 failed;" in page.text
+    assert "9 of 10 runs have finished: three arms with three seeds each. Other runs: 1 failed;" in page.text
     assert re.search(
         r"plain reaches [\d.]+ ± [\d.]+ % on all 500 test rows\. Higher with better by [\d.]+ points", page.text
     )
     assert "No difference in accuracy was shown for stn." in page.text
-    assert "With three seeds each the verdicts hold for these networks" in page.text
-    assert "other seeds may differ" in page.text
-    assert "Judged over seeds alone (Student's t), a difference of accuracy is shown for better only." in page.text
+    assert "With three seeds each, the verdicts hold for these networks" in page.text
+    assert "Other seeds may give other results" in page.text
+    assert "variation between seeds (Student's t), a difference in accuracy is shown for better only." in page.text
     assert "runs were best in the last tenth of their epochs" in page.text
     assert "p =" not in page.text
 
@@ -112,7 +112,7 @@ def test_each_row_says_where_it_comes_from(reported):
     for fact in ("c0ffeec0ff", "official ababababab", "Pretended Processor, 2 cores", "bf16-mixed", "test reads"):
         assert fact in page.text
     assert "python train.py experiment=better seed=2 hydra.mode=RUN" in page.text
-    assert "The finished runs took 3.0 h in all, 2.3 h from the first start to the last end." in page.text
+    assert "The finished runs took 3.0 h in total, and 2.3 h from the first start to the last end." in page.text
 
 
 def test_tables_and_figures_stand_beside_the_page(reported):
@@ -162,8 +162,8 @@ def test_hostile_names_stay_text(tmp_path, undrawn):
 def test_a_sweep_that_has_only_begun_has_a_page(tmp_path, undrawn):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0,), status="running")
     page = Elements(write_report(folder))
-    assert "0 of 1 runs have finished. The rest: 1 running" in page.text
-    assert "The way on for all of them: python train.py sweep=pretended" in page.text
+    assert "0 of 1 runs have finished. Other runs: 1 running" in page.text
+    assert "One command fixes all of them: python train.py sweep=pretended" in page.text
     assert (folder / "report" / "table.md").read_text() == "No run has finished yet.\n"
 
 
@@ -267,16 +267,16 @@ def test_the_worst_mistakes_are_shown_beside_peoples_votes(faces, tmp_path, undr
     pictures = [a for tag, a in page.tags if tag == "img" and a["src"].startswith("data:image/png")]
     assert 3 < len(pictures) <= 24
     assert {a["title"] for a in pictures} <= {image[:12] for image in images}
-    assert "Keep this page to yourself." in page.text
+    assert "Keep this page private." in page.text
     assert "happiness" in page.text
     closed = Elements(write_report(folder, tmp_path / "published", pictures=False))
     assert not [a for tag, a in closed.tags if tag == "img" and a["src"].startswith("data:image/png")]
-    assert "This report was made without pictures." in closed.text
+    assert "This report was written without images of faces." in closed.text
 
 
 def test_without_a_store_there_is_a_sentence(tmp_path, undrawn):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0,), root=str(tmp_path / "gone"))
-    assert f"There is no store of faces at {tmp_path / 'gone'}" in Elements(write_report(folder)).text
+    assert f"{tmp_path / 'gone'} does not hold a store of faces" in Elements(write_report(folder)).text
 
 
 def test_the_command_says_where_the_page_is(reported, tmp_path, capsys, monkeypatch, undrawn):
@@ -285,15 +285,15 @@ def test_the_command_says_where_the_page_is(reported, tmp_path, capsys, monkeypa
     main()
     assert (
         capsys.readouterr().out
-        == f"{tmp_path / 'out' / 'index.html'}, and beside it table.md, table.csv and figures/\n"
+        == f"{tmp_path / 'out' / 'index.html'}, and in the same folder table.md, table.csv and figures/\n"
     )
 
 
 def test_mistakes_are_one_message_and_status_2(reported, tmp_path, capsys, monkeypatch):
     folder, _ = reported
     for arguments, words in (
-        ([str(tmp_path / "gone")], "gone: no such folder. Name a sweep's folder"),
-        ([str(folder), "--baseline", "best"], "--baseline best: no such arm"),
+        ([str(tmp_path / "gone")], "gone: no such folder. Give a sweep's folder"),
+        ([str(folder), "--baseline", "best"], f"--baseline best: {folder} has no such arm"),
     ):
         monkeypatch.setattr(sys, "argv", ["report", *arguments])
         with pytest.raises(SystemExit) as end:

@@ -122,12 +122,12 @@ def test_each_state_has_a_reason_and_a_way_on(tmp_path):
     write_run(folder / "plain_seed-8", seed=8, status="interrupted")
     write_run(folder / "plain_seed-9", seed=9, status="running")
     found = states(folder)
-    assert found.pop("plain_seed-9")[1].startswith("after 6 epochs; last sign of life 0 min ago")
+    assert found.pop("plain_seed-9")[1].startswith("after 6 epochs; last file written 0 min ago")
     assert found.pop("stn_seed-2")[1].startswith("predictions.csv: cannot be read")
     assert found == {
         "plain_seed-1": ("missing", "not started"),
         "plain_seed-2": ("damaged", "its summary.json cannot be read"),
-        "plain_seed-3": ("damaged", "it has no summary.json: it died as it began"),
+        "plain_seed-3": ("damaged", "summary.json is missing: it ended at its start"),
         "stn_seed-1": ("damaged", "predictions.csv, line 121: 12 fields where the first line has 14."),
         "plain_seed-6": ("damaged", "predictions.csv has no rows"),
         "plain_seed-7": ("failed", "RuntimeError: the loss is not finite"),
@@ -156,9 +156,15 @@ def test_a_truncated_metrics_table_is_read_up_to_its_last_whole_line(tmp_path):
 
 
 OTHERS = {
-    "another split": ({"split": "cd" * 32}, "another split than most runs: official, cdcdcdcdcd"),
-    "other rows": ({"rows": 90}, "other test rows than most runs: 90"),
-    "other classes": ({"classes": (*CLASSES[:6], "bored")}, "other classes than most runs: angry, disgust, fear"),
+    "another split": (
+        {"split": "cd" * 32},
+        "its split differs from that of most runs: official, checksum cdcdcdcdcd",
+    ),
+    "other rows": ({"rows": 90}, "its test rows differ from those of most runs: 90 rows"),
+    "other classes": (
+        {"classes": (*CLASSES[:6], "bored")},
+        "its classes differ from those of most runs: angry, disgust, fear",
+    ),
 }
 
 
@@ -174,7 +180,7 @@ def test_runs_unlike_most_are_named_and_kept_out(change, words, tmp_path):
 def test_a_second_run_of_an_arm_and_seed_is_named_and_kept_out(tmp_path):
     folder = write_sweep(tmp_path / "sweep", SKILLS, seeds=(0,))
     write_run(folder / "again", "stn", 0)
-    assert states(folder) == {"again": ("other", "the same arm and seed as an earlier run")}
+    assert states(folder) == {"again": ("other", "it has the same arm and seed as an earlier run")}
 
 
 def test_folders_set_aside_and_parts_of_runs_are_no_runs(tmp_path):
@@ -192,7 +198,9 @@ def test_a_plan_alone_is_a_sweep(tmp_path):
 
 
 def test_where_nothing_is_the_way_on_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere: no such folder. Name a sweep's folder"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder. Give a sweep's folder"):
         read_sweep(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"no run in it or below it. .* python train.py sweep=overfitting scale=cpu"):
+    with pytest.raises(
+        UserError, match=r"has no run in it or below it. .* python train.py sweep=overfitting scale=cpu"
+    ):
         read_sweep(tmp_path)

@@ -46,7 +46,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_noted(tmp_path):
     with read_only(tmp_path / "store") as store:
         found = looks_at_test_rows.record(tmp_path / "run", *data(store))
     assert (found["run"], found["data"]) == (1, None)
-    assert f"read once by this run (not counted in {store / 'test_reads.csv'}: " in looks_at_test_rows.sentence(
+    assert f"read once by this run (not recorded in {store / 'test_reads.csv'}: " in looks_at_test_rows.sentence(
         found, "official"
     )
 

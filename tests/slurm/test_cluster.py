@@ -117,8 +117,8 @@ def sweep(cluster, tmp_path_factory) -> Path:
 
 def test_a_lost_driver_is_replaced_by_one_that_waits_for_its_jobs(sweep):
     array = summary(run_of(sweep, "seed=0"))["slurm"]["job"].partition("_")[0]
-    assert f"The jobs stay in SLURM's queue. The same command waits for them; scancel {array} " in log_of(sweep)
-    assert "4 runs, 0 of them done and 4 in the queue" in log_of(sweep)
+    assert f"The same command waits for them. To end them: scancel {array}\n" in log_of(sweep)
+    assert "4 runs, 0 of them done and 4 in SLURM's queue" in log_of(sweep)
 
 
 def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
@@ -132,7 +132,7 @@ def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
     assert "seed-2" in (sweep / "sweep" / "report" / "index.html").read_text()
 
     finish(sweep, *SWEEP, *SEEDS)
-    assert "4 runs, 3 of them done and 0 in the queue" in log_of(sweep)
+    assert "4 runs, 3 of them done and 0 in SLURM's queue" in log_of(sweep)
     assert json.loads((sweep / "sweep" / "logs" / "slurm-2" / "folders.json").read_text()) == [str(cancelled)]
     assert summary(cancelled)["status"] == "done"
     assert [call["slurm"]["job"] for call in summary(cancelled)["earlier"]] == [job]
@@ -191,7 +191,7 @@ def test_a_container_without_scontrol_is_requeued_by_its_script(tmp_path):
     path = f"hydra.launcher.setup=['export PATH={standin.parent}:$PATH']"
     result = run_train(*SWEEP, *image, path, f"output_dir={tmp_path}", timeout=PATIENCE)
     assert result.returncode == 2
-    assert "ended before its first summary" in result.stderr
+    assert "ended before it wrote a summary" in result.stderr
     said = (tmp_path / "said").read_text().splitlines()
     assert len(said) == 2
     assert said[0] == said[1]

@@ -96,11 +96,11 @@ def fail(folder: RunFolder, error: Exception) -> None:
 def test_a_full_disk_is_told_with_the_folder_and_what_stands(tmp_path):
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(
-        UserError, match=r"run: the run stopped: No space left.*\nThere is no checkpoint yet. Make room"
+        UserError, match=r"run: the run stopped: No space left.*\nNo checkpoint was written yet\. Free some disk"
     ):
         fail(folder, OSError(28, "No space left on device"))
     write_atomically(folder.last_checkpoint, "tensors")
-    with pytest.raises(UserError, match=r"metrics\.csv: Read-only.*\nThe last checkpoint stands: .*last\.ckpt\. Mend"):
+    with pytest.raises(UserError, match=r"metrics\.csv: Read-only.*\nThe last checkpoint is kept: .*last\.ckpt\. Fix"):
         fail(folder, OSError(30, "Read-only file system", str(folder.path / "metrics.csv")))
     with pytest.raises(OSError, match="refused"):
         fail(folder, ConnectionRefusedError(111, "Connection refused"))
@@ -121,7 +121,7 @@ def test_a_run_on_a_full_disk_stops_in_words_and_goes_on_when_there_is_room(size
         last = folder.last_checkpoint
         if last.exists():
             read_checkpoint(last)
-            assert f"The last checkpoint stands: {last}" in result.stderr
+            assert f"The last checkpoint is kept: {last}" in result.stderr
         for path in folder.path.rglob("*.json"):
             json.loads(path.read_text())
         yaml.safe_load((folder.path / "config.yaml").read_text())

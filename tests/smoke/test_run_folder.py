@@ -196,7 +196,7 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(tmp_path):
             time.sleep(0.05)
         result = run_train(*overrides)
         assert result.returncode == 2, result.stdout + result.stderr
-        assert f"{folder_of(tmp_path).path} is being written by process {first.pid}" in result.stderr
+        assert f"{folder_of(tmp_path).path}: this folder is being written by process {first.pid}" in result.stderr
         assert "name=" in result.stderr
         assert "Traceback" not in result.stderr
         assert first.poll() is None

@@ -1,1 +1,1 @@
-"""From FER2013 as its users hold it (CSV, class folders, archives) to arrays; `reader.py` is the door."""
+"""Readers that turn any form of FER2013 (CSV, class folders, archives) into arrays; start at `reader.py`."""

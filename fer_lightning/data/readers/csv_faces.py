@@ -1,14 +1,14 @@
-"""Faces from a CSV with the columns emotion, pixels and, mostly, Usage, in any order and letter case.
+"""Reader of faces from a CSV with the columns emotion, pixels and usually Usage, in any order and letter case.
 
-    emotion   the class's code or name
-    pixels    48 x 48 numbers from 0 to 255, parted by spaces, row by row
-    Usage     Training, PublicTest or PrivateTest; the column may be left out
-    source    may be left out: a name of the picture or the person that the face came from, free text of up to 200
-              characters; splits keep the rows of one source together. Where it is empty the row stands alone.
+    emotion   code or name of the class
+    pixels    48 x 48 numbers from 0 to 255, separated by spaces, row by row
+    Usage     optional: Training, PublicTest or PrivateTest
+    source    optional: name of the image or the person that the face came from, free text of up to 200 characters.
+              Splits keep all rows of one source together. A row with an empty source is a source of its own.
 
-UTF-8 with or without BOM, lines ending in LF or CRLF, fields quoted or not; other columns are ignored. A row's 2,304
-numbers are parsed as bytes with numpy, about seven times faster than by splitting strings, and besides the result one
-row at a time is in memory.
+The file is UTF-8 with or without BOM. Lines end in LF or CRLF, fields may be quoted, and other columns are ignored.
+A row's 2,304 numbers are parsed as bytes with numpy, about seven times faster than with string splitting. Besides the
+result, only one row at a time is in memory.
 """
 
 import csv
@@ -30,12 +30,12 @@ MAX_LINE = 64 << 10  # bytes; a row of FER2013 has at most 9,236
 MAX_TOTAL = 2 << 30  # bytes; the challenge's file has 301 MB
 MAX_SOURCE = 200  # characters
 _REPORT_EVERY = 256  # rows
-_WANTED = "the first line must name emotion, pixels and, for the official split, Usage, parted by commas"
+_WANTED = "the first line must name emotion, pixels and, for the official split, Usage, separated by commas"
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Places of the columns in a row, None where the file has no such column; `count` is that of all columns."""
+    """Indices of the columns in a row, None if the file has no such column; `count` is the number of all columns."""
 
     count: int
     emotion: int
@@ -45,7 +45,7 @@ class _Columns:
 
 
 def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
-    """Every row of `file`, or UserError naming file, row and line."""
+    """Return every row of `file`; raise UserError that names file, row and line."""
     md5 = hashlib.md5(usedforsecurity=False)
     pixels, labels, usage, source = bytearray(), [], [], []
     with buffered(file) as handle:
@@ -68,12 +68,12 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
                 pixels += parse_pixels(fields[columns.pixels]).data
             except ValueError as error:
                 row = len(pixels) // PIXELS
-                end = "" if line.endswith(b"\n") else "; the file ends in the middle of this line: is it cut short?"
+                end = "" if line.endswith(b"\n") else "; the file ends within this line, so it may be incomplete"
                 raise UserError(f"{file.name}, row {row} (line {number}): {error}{end}") from None
             if progress and len(labels) % _REPORT_EVERY == 0:
                 progress(seen, file.size)
     if not labels:
-        raise UserError(f"{file.name}: has a header and no rows")
+        raise UserError(f"{file.name}: the file has a header but no rows. Use a file with at least one row.")
     faces = Faces(
         pixels=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
         labels=np.array(labels, np.int64),
@@ -83,14 +83,14 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
         md5=md5.hexdigest(),
     )
     if source:
-        faces.notes.append(f"the column source names {len(set(source)):,} sources of {len(source):,} rows")
+        faces.notes.append(f"the column source has {len(set(source)):,} different sources in {len(source):,} rows")
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
     return faces
 
 
 def parse_pixels(text: bytes) -> np.ndarray:
-    """uint8 (2304,) from numbers of one to three digits parted by spaces; ValueError says what is wrong."""
+    """Return uint8 (2304,) from numbers of one to three digits separated by spaces; raise ValueError for others."""
     padded = np.frombuffer(b"  " + text + b" ", np.uint8)
     digit = padded - np.uint8(ord("0"))
     is_digit = digit < 10
@@ -100,7 +100,7 @@ def parse_pixels(text: bytes) -> np.ndarray:
     has_tens = is_digit[last - 1]
     values += digit[last - 1] * np.uint8(10)
     values += (digit[last - 2] * has_tens) * np.uint16(100)
-    # Four digits in a row would be read as their last three, and anything but digits and spaces as a gap.
+    # Four digits in a row would be read as their last three. Any character but digits and spaces is read as a gap.
     has_four = (is_digit[:-3] & is_digit[1:-2] & is_digit[2:-1] & is_digit[3:]).any()
     clean = np.count_nonzero(is_digit) + np.count_nonzero(padded == ord(" ")) == len(padded)
     if len(values) != PIXELS or has_four or not clean or values.max() > 255:
@@ -113,8 +113,8 @@ def _complaint(text: bytes) -> str:
     tokens = [token for token in tokens if token]
     for place, token in enumerate(tokens):
         if not (token.isascii() and token.isdigit() and len(token) <= 3 and int(token) <= 255):
-            return f"pixel {place} is {token[:20]!r}; integers from 0 to 255, parted by spaces, are allowed"
-    return f"has {len(tokens):,} pixels; a face of {SIDE} x {SIDE} has {PIXELS:,}"
+            return f"pixel {place} is {token[:20]!r}; allowed are integers from 0 to 255, separated by spaces"
+    return f"the row has {len(tokens):,} pixels; a face of {SIDE} x {SIDE} has {PIXELS:,}"
 
 
 def _lines(handle: io.BufferedReader, name: str, md5) -> Iterator[tuple[int, bytes]]:
@@ -125,11 +125,12 @@ def _lines(handle: io.BufferedReader, name: str, md5) -> Iterator[tuple[int, byt
         md5.update(line)
         if len(line) > MAX_LINE:
             raise UserError(
-                f"{name}, line {number}: longer than {MAX_LINE >> 10} KiB, so it is no row of a face table; FROM takes "
-                f"a CSV with emotion,pixels,Usage on lines ending in LF or CRLF, a zip or tar of it, or class folders"
+                f"{name}, line {number}: the line is longer than {MAX_LINE >> 10} KiB, so it is not a row of faces. "
+                f"FROM must be a CSV with emotion,pixels,Usage and lines that end in LF or CRLF, a zip or tar of it, "
+                f"or class folders."
             )
         if total > MAX_TOTAL:
-            raise UserError(f"{name}: larger than {MAX_TOTAL >> 30} GiB, far more than FER2013's 301 MB")
+            raise UserError(f"{name}: the file is larger than {MAX_TOTAL >> 30} GiB; FER2013 has 301 MB.")
         yield number, line
 
 
@@ -137,55 +138,55 @@ def _columns(name: str, line: bytes) -> _Columns:
     names = _header(name, line)
     for column in ("emotion", "pixels", "usage", "source"):
         if names.count(column) > 1:
-            raise UserError(f"{name}: the first line names `{column}` twice; leave one of the two columns out")
+            raise UserError(f"{name}: the first line names `{column}` twice. Remove one of the two columns.")
     if "pixels" not in names:
         shown = ", ".join(repr(column[:20]) for column in names[:6]) or "nothing"
-        raise UserError(f"{name}: no column `pixels` in the first line ({shown}); {_WANTED}")
+        raise UserError(f"{name}: the first line has no column `pixels` ({shown}); {_WANTED}")
     if "emotion" not in names:
         raise UserError(
-            f"{name}: no column `emotion`, so no labels (the competition's test.csv has none); {_WANTED}. "
-            f"For the competition's files give the folder that holds train.csv: make data FROM=folder"
+            f"{name}: the first line has no column `emotion`, so the file has no labels; {_WANTED}. The competition's "
+            f"test.csv has no labels either: use the folder that holds train.csv: make data FROM=folder"
         )
     places = {column: names.index(column) if column in names else None for column in ("usage", "source")}
     return _Columns(len(names), names.index("emotion"), names.index("pixels"), **places)
 
 
 def _header(name: str, line: bytes) -> list[str]:
-    """The columns' names in lower case."""
+    """Return the columns' names in lower case."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
         raise UserError(
-            f"{name}: the first line is UTF-16 or no text, and UTF-8 is read; save it as UTF-8: "
+            f"{name}: the first line is not UTF-8 (is it UTF-16?). Save the file as UTF-8: "
             f"iconv -f UTF-16 -t UTF-8 {name} > utf8.csv"
         )
     text = line.decode("utf-8-sig", "replace").strip()
     if "\r" in text:
-        raise UserError(f"{name}: its lines end in CR alone; save it with lines that end in LF or CRLF")
+        raise UserError(f"{name}: the lines end in CR only. Save the file with lines that end in LF or CRLF.")
     try:
         return [column.strip().lower() for column in next(csv.reader([text], strict=True), [])]
     except csv.Error as error:
-        raise UserError(f"{name}: the first line is no row of a CSV ({error}); {_WANTED}") from None
+        raise UserError(f"{name}: the first line is not a valid CSV row ({error}); {_WANTED}") from None
 
 
 def _fields(text: bytes, columns: int) -> list[bytes]:
     if b"\r" in text:
-        raise ValueError("holds a carriage return (CR) before its end")
+        raise ValueError("the line has a carriage return (CR) before its end")
     if b'"' in text:
         try:
             quoted = next(csv.reader([text.decode("utf-8", "surrogateescape")], strict=True))
         except csv.Error as error:
-            raise ValueError(f"the quotes do not close on the row ({error})") from None
+            raise ValueError(f"the quotes are not closed on this line ({error})") from None
         fields = [field.encode("utf-8", "surrogateescape") for field in quoted]
     else:
         fields = text.split(b",")
     if len(fields) != columns:
-        raise ValueError(f"has {len(fields)} fields; the header names {columns}")
+        raise ValueError(f"the row has {len(fields)} fields, but the header has {columns}")
     return fields
 
 
 def _source(raw: bytes, row: int) -> str:
     text = _text(raw)
     if len(text) > MAX_SOURCE or any(ord(character) < ord(" ") for character in text):
-        raise ValueError(f"source is {text[:40]!r}...; a name of up to {MAX_SOURCE} characters on one line is allowed")
+        raise ValueError(f"source is {text[:40]!r}...; allowed are names of up to {MAX_SOURCE} characters on one line")
     return text or f"row {row}"
 
 
@@ -197,7 +198,7 @@ def _text(raw: bytes) -> str:
 
 
 class _Codes:
-    """Label and usage codes of raw fields, each distinct text worked out once."""
+    """Label and usage codes of raw fields; each distinct text is parsed only once."""
 
     def __init__(self, taxonomy: Taxonomy):
         self.taxonomy = taxonomy

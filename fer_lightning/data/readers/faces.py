@@ -1,4 +1,4 @@
-"""What every reader returns, and the names of splits that they share."""
+"""Result type of all readers, and the names of splits that they share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from fer_lightning.labels import USAGES
 
 TRAINING, PUBLIC, PRIVATE = range(len(USAGES))
-PLAIN_TEST = 3  # a split called `test`, which is PrivateTest only where the source has a PublicTest too
+PLAIN_TEST = 3  # a split called `test`, which is PrivateTest only if the source also has a PublicTest
 
 _SPLIT_NAMES = {
     TRAINING: ("train", "training"),
@@ -19,7 +19,7 @@ _SPLIT_NAMES = {
 SPLIT_CODES = {name: code for code, names in _SPLIT_NAMES.items() for name in names}
 ALLOWED_SPLITS = "Training, PublicTest, PrivateTest (or train, val, test)"
 
-# Called with (done, total) in one unit, bytes or images, as reading goes on.
+# Called repeatedly during reading with (done, total), both in bytes or both in images.
 Progress = Callable[[int, int], None]
 
 
@@ -29,10 +29,10 @@ class Faces:
 
     pixels  uint8 (N, 48, 48)
     labels  int64 (N,), indices into the taxonomy's classes
-    usage   uint8 (N,), indices into `labels.USAGES`; None where the source does not say
-    source  N strings: the row's number in the file counted from 0 (as FER+ counts), what its column `source` says, or
-            the image's path; rows of one source are kept together
-    form    what was read, in words
+    usage   uint8 (N,), indices into `labels.USAGES`; None if the source has no usages
+    source  N strings: the row's number in the file, counted from 0 as in FER+, the value of its column `source`, or
+            the image's path; splits keep rows of one source together
+    form    description of what was read
     md5     of the CSV file as read; None for images
     """
 
@@ -46,17 +46,17 @@ class Faces:
 
 
 def split_code(name: str) -> int | None:
-    """The code of a split's name in any letter case (`Public_Test` -> PUBLIC); None where it is none."""
+    """Return the code of a split's name in any letter case (`Public_Test` -> PUBLIC); None for other names."""
     return SPLIT_CODES.get(name.strip().lower().replace("_", "").replace("-", "").replace(" ", ""))
 
 
 def settle_plain_test(usage: np.ndarray) -> list[str]:
-    """Turn `test` into PrivateTest, in place; returns the note to give where it stands for both test sets."""
+    """Turn `test` into PrivateTest, in place; return a note if this `test` split may hold both test sets."""
     plain = usage == PLAIN_TEST
     usage[plain] = PRIVATE
     if not plain.any() or (usage == PUBLIC).any():
         return []
     return [
-        "the source has a test split and no validation split: its test merges PublicTest and PrivateTest, "
-        "so split=official is refused; data.split=stratified makes one"
+        "the source has a test split but no validation split: its test split merges PublicTest and PrivateTest, "
+        "so data.split=official is not possible; data.split=stratified makes a split"
     ]

@@ -1,7 +1,7 @@
-"""A folder, a zip or a tar as one flat list of files, read in place: nothing is ever extracted.
+"""Reader of a folder, a zip or a tar as one flat list of files; archives are read in place and never extracted.
 
-The limits stand far above any honest copy of FER2013 (301 MB, 35,887 images) and keep a bomb from filling memory,
-whatever the headers of an archive say.
+The limits are far above any real copy of FER2013 (301 MB, 35,887 images). They prevent a harmful archive from filling
+the memory, even if its headers are wrong.
 """
 
 import bz2
@@ -26,9 +26,9 @@ MAX_BYTES = 8 << 30
 MAX_DEPTH = 6
 MAX_NAME = 4096  # characters
 MAX_DIRECTORY = 128 << 20  # bytes of a zip's table of contents: 500,000 files with long names
-CHUNK = 1 << 20  # bytes read at once, and the most that the headers of one member of a tar may hold
+CHUNK = 1 << 20  # bytes read at once, and the maximum size of the headers of one member of a tar
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_UNPACK = "unpack it yourself and give the folder"
+_UNPACK = "unpack the archive yourself and use the folder"
 _COMPRESSED_TARS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zX": lzma.open}
 _PACKED = {
     b"PK": "zip",
@@ -52,7 +52,7 @@ _STORE_FILES = {"store.json", "pixels.npy"}
 
 @dataclass(frozen=True)
 class File:
-    """One file of a source: its path relative to the source, with forward slashes, and the way to open it."""
+    """One file of a source: its path relative to the source, with forward slashes, and a function that opens it."""
 
     name: str
     size: int
@@ -61,7 +61,7 @@ class File:
 
 
 class OddFile(UserError):
-    """One file that cannot be taken, while the rest of its source can; `reason` is the same for all of its kind."""
+    """File that cannot be used, although the other files of its source can; `reason` is equal for all of its kind."""
 
     def __init__(self, name: str, trouble: str, reason: str) -> None:
         super().__init__(f"{name}: {trouble}")
@@ -70,7 +70,7 @@ class OddFile(UserError):
 
 @dataclass
 class Listing:
-    """What a source holds: kind is `file`, `folder`, `zip` or `tar`; names are relative, with forward slashes."""
+    """Content of a source: kind is `file`, `folder`, `zip` or `tar`; names are relative, with forward slashes."""
 
     kind: str
     files: list[File] = field(default_factory=list)
@@ -79,12 +79,12 @@ class Listing:
 
 @contextmanager
 def open_files(path: Path) -> Iterator[Listing]:
-    """Damaged, unsafe and boundless archives raise UserError."""
+    """Yield the content of a file, folder or archive; raise UserError for damaged, unsafe and too large archives."""
     if path.is_dir():
         yield _folder(path)
         return
     if not path.is_file():
-        raise UserError(f"{path}: neither a file nor a folder")
+        raise UserError(f"{path}: this is neither a file nor a folder. Use a CSV, a folder, a zip or a tar.")
     try:
         if zipfile.is_zipfile(path):
             with open(path, "rb") as handle, zipfile.ZipFile(_Bounded(path, handle, MAX_DIRECTORY)) as archive:
@@ -97,13 +97,13 @@ def open_files(path: Path) -> Iterator[Listing]:
                     _refuse_packed(path)
                     yield Listing("file", [_plain(path, path.name)])
     except _DAMAGED as error:
-        raise UserError(f"{path}: the archive is damaged ({error}); fetch or pack it again") from error
+        raise UserError(f"{path}: the archive is damaged ({error}). Download or pack it again.") from error
     except OSError as error:
         if error.errno is not None:
             raise
-        raise UserError(f"{path}: the archive is damaged ({error}); fetch or pack it again") from error
-    except RuntimeError as error:  # zipfile's way to say that a password is needed
-        raise UserError(f"{path}: {error}; unpack it first and give the folder") from error
+        raise UserError(f"{path}: the archive is damaged ({error}). Download or pack it again.") from error
+    except RuntimeError as error:  # zipfile raises it if a password is needed
+        raise UserError(f"{path}: {error}; {_UNPACK}") from error
 
 
 def _refuse_packed(path: Path) -> None:
@@ -112,13 +112,13 @@ def _refuse_packed(path: Path) -> None:
     kind = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
     if kind:
         raise UserError(
-            f"{path}: begins like a {kind} file and opens neither as zip nor as tar: cut short, or no tar; "
-            f"fetch it again, or unpack it and give what was in it"
+            f"{path}: the file begins like a {kind} file, but it is not a readable zip or tar; it may be incomplete. "
+            f"Download it again, or unpack it yourself and use its content."
         )
 
 
 def fingerprint(files: list[File]) -> list[int]:
-    """(count, bytes, newest time in ns): enough to notice that a source has changed, without reading it."""
+    """Return (count, bytes, newest time in ns), which shows that a source has changed without reading it."""
     return [len(files), sum(file.size for file in files), max((file.mtime_ns for file in files), default=0)]
 
 
@@ -166,15 +166,15 @@ def _zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Member]:
     for member in archive.infolist():
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(
-                f"{path}: {member.filename!r} is packed by method {member.compress_type}, whose unpacking cannot be "
-                f"bounded; pack it with the usual one (deflate), or unpack it and give the folder"
+                f"{path}: {member.filename!r} is packed with method {member.compress_type}, for which memory cannot be "
+                f"limited. Pack it with the usual method (deflate), or {_UNPACK}."
             )
         way = None if member.is_dir() else lambda member=member: archive.open(member)
         yield _Member(member.filename, member.file_size, way)
 
 
 class _Bounded:
-    """A stream for zipfile and tarfile, which read a header of any length that the archive claims at once."""
+    """Stream with a limit on read sizes, because zipfile and tarfile read a header of any length at once."""
 
     def __init__(self, path: Path, stream: BinaryIO, most: int) -> None:
         self.path, self.stream, self.most = path, stream, most
@@ -187,13 +187,13 @@ class _Bounded:
         if self.headers is not None:
             self.headers += size
         if max(size, self.headers or 0) > self.most:
-            raise UserError(f"{self.path}: an archive with headers of more than {self.most >> 20} MiB; {_UNPACK}")
+            raise UserError(f"{self.path}: the headers of the archive are larger than {self.most >> 20} MiB; {_UNPACK}")
         return self.stream.read(size)
 
 
 @contextmanager
 def _opened_tar(path: Path) -> Iterator[tuple[tarfile.TarFile | None, _Bounded]]:
-    """The archive, packed or not; None where the file is no tar."""
+    """Yield the archive, compressed or not; None if the file is not a tar."""
     with open(path, "rb") as handle:
         start = handle.read(4)
     way = next((way for magic, way in _COMPRESSED_TARS.items() if start.startswith(magic)), open)
@@ -213,7 +213,7 @@ def _tar_members(path: Path, archive: tarfile.TarFile, stream: _Bounded) -> Iter
     for member in archive:
         member.pax_headers = {}
         if member.issparse():
-            raise UserError(f"{path}: {member.name[:80]!r} is packed as a sparse file; pack it without tar's --sparse")
+            raise UserError(f"{path}: {member.name[:80]!r} is a sparse file. Pack the tar without --sparse.")
         if member.isfile() or member.isdir():
             way = None if member.isdir() else lambda member=member: archive.extractfile(member)
             yield _Member(member.name, member.size, way)
@@ -227,14 +227,17 @@ def _checked(path: Path, kind: str, members: Iterator[_Member]) -> Listing:
         total += member.size
         if count >= MAX_FILES or total > MAX_BYTES:
             raise UserError(
-                f"{path}: holds more than {MAX_FILES:,} files or {MAX_BYTES >> 30} GiB, far more than FER2013; "
-                f"{_UNPACK}"
+                f"{path}: the archive holds more than {MAX_FILES:,} files or {MAX_BYTES >> 30} GiB, far more than "
+                f"FER2013. Check that it is the right file, or {_UNPACK}."
             )
         if len(member.name) > MAX_NAME or _CONTROL.search(member.name):
-            raise UserError(f"{path}: a member is named {member.name[:80]!r}, which is no name of a file; {_UNPACK}")
+            raise UserError(f"{path}: the name of a member, {member.name[:80]!r}, is not a valid file name; {_UNPACK}")
         name = PurePosixPath(member.name.replace("\\", "/"))
         if ".." in name.parts or name.is_absolute():
-            raise UserError(f"{path}: the member {member.name!r} points outside the archive; nothing of it is read")
+            raise UserError(
+                f"{path}: the path of the member {member.name!r} points outside the archive, so nothing was read. "
+                f"Use another archive, or {_UNPACK}."
+            )
         if any(_hidden(part) for part in name.parts):
             continue
         if member.open:
@@ -249,14 +252,14 @@ def _hidden(name: str) -> bool:
 
 
 def read_bounded(file: File, limit: int) -> bytes:
-    """The whole file, or OddFile where it holds more than `limit` bytes, whatever its header says."""
+    """Return the whole file; raise OddFile if it holds more than `limit` bytes, even if its header says otherwise."""
     data = bytearray()
     with file.open() as handle:
         while piece := handle.read(CHUNK):
             data += piece
             if len(data) > limit:
                 reason = f"larger than {limit >> 20} MiB"
-                raise OddFile(file.name, f"{reason}, too large for an image of one face", reason)
+                raise OddFile(file.name, f"the file is {reason}, too large for an image of one face", reason)
     return bytes(data)
 
 

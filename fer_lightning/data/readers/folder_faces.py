@@ -1,4 +1,4 @@
-"""Faces from images in <split>/<class>/ or in <class>/ alone."""
+"""Reader of faces from images in <split>/<class>/ or in <class>/."""
 
 import io
 import warnings
@@ -21,28 +21,27 @@ OTHER_IMAGES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic
 MAX_FILE = 32 << 20  # bytes
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 40_000_000
-_TOO_LARGE = f"larger than {MAX_SIDE} pixels a side or {MAX_PIXELS:,} in all"
-LOOKS_LIKE_A_PHOTOGRAPH = 256  # pixels of the shorter side; 48 x 48 faces come in larger copies too, seldom so large
+_TOO_LARGE = f"larger than {MAX_SIDE} pixels per side or {MAX_PIXELS:,} in total"
+LOOKS_LIKE_A_PHOTOGRAPH = 256  # pixels of the shorter side; enlarged copies of 48 x 48 faces are seldom so large
 _PHOTOGRAPHS = (
-    f"are larger than {LOOKS_LIKE_A_PHOTOGRAPH} x {LOOKS_LIKE_A_PHOTOGRAPH}: if they are photographs and no faces "
-    f"already cut out, make data FROM=... PHOTOS=yes finds the face in each, and for data.extra "
-    f"make collect PROVIDER=local FROM=... does"
+    f"are larger than {LOOKS_LIKE_A_PHOTOGRAPH} x {LOOKS_LIKE_A_PHOTOGRAPH}: if they are whole photographs, find "
+    f"the face in each with make data FROM=... PHOTOS=yes or, for data.extra, with make collect PROVIDER=local FROM=..."
 )
 _GREY_MODES = ("L", "1", "LA", "I;16", "I")
 _REPORT_EVERY = 64  # images
 
-# From an image, its file's name and the counts for the notes to uint8 (48, 48); None: the image is left out.
+# Function of an image, its file name and the counts for the notes; returns uint8 (48, 48), or None to skip the image.
 Cut = Callable[[Image.Image, str, Counter], np.ndarray | None]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Which images are read, and how each becomes a face.
+    """Choice of the images to read, and the function that makes a face of each.
 
-    suffixes   of the files to read, in lower case
-    formats    that their content may have, as Pillow names them
-    words      the same for messages
-    leave_out  takes the place of an error for a file that cannot be taken; None: the error stops the reading
+    suffixes   suffixes of the files to read, in lower case
+    formats    allowed formats, by their names in Pillow
+    words      the same formats as text for messages
+    leave_out  called for a file that cannot be used, instead of raising its error; None: the error is raised
     """
 
     cut: Cut
@@ -59,12 +58,18 @@ def has_suffix(file: File, suffixes: tuple[str, ...]) -> bool:
 def read_folders(
     listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, reading: Reading | None = None
 ) -> Faces:
-    """Every PNG and JPEG of the listing, grey and 48 x 48, or UserError naming the file.
+    """Return every PNG and JPEG of the listing, grey and 48 x 48.
 
-    Images of another size are resized by area, colours become grey (ITU-R BT.601 luma, as Pillow has it), 16 bits
-    become the upper 8, transparent parts are laid over black, and the notes count each. Refused are animations, more
-    than MAX_PIXELS, images of other formats, and a class or split folder without an image. With a `reading`
-    that leaves files out none of these stops it, and none may remain.
+    These images are changed, and the notes count each kind:
+
+    - Images of another size are resized by area.
+    - Colours become grey (ITU-R BT.601 luma, as in Pillow).
+    - Values of 16 bits lose their lower 8 bits.
+    - Transparent parts become black.
+
+    Raise UserError that names the file for animations, images of more than MAX_PIXELS, images of other formats, and
+    for a class or split folder without an image. With a `reading` that has `leave_out`, unusable files raise no error,
+    and the result may be empty.
     """
     reading = reading or Reading(_whole)
     images, odd, notes = _images(listing, reading)
@@ -77,7 +82,7 @@ def read_folders(
     pixels, kept = np.empty((len(images), SIDE, SIDE), np.uint8), []
     changed = Counter()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")  # of sizes, for which `_decode` has its own limit, and metadata
+        warnings.filterwarnings("ignore", module="PIL")  # about metadata, and sizes, which `_decode` limits itself
         for row, file in enumerate(images):
             if (face := _decoded(file, reading, changed)) is not None:
                 pixels[len(kept)] = face
@@ -101,18 +106,18 @@ def read_folders(
 
 
 def _images(listing: Listing, reading: Reading) -> tuple[list[File], list[File], list[str]]:
-    """The images to read, those of other formats, and a note of the files that are no images."""
+    """Return the images to read, the images of other formats, and a note about other files."""
     images, odd, others = [], [], []
     for file in listing.files:
         if has_suffix(file, reading.suffixes):
             images.append(file)
         elif has_suffix(file, OTHER_IMAGES):
             odd.append(file)
-            trouble = "PNG and JPEG images are read; convert it, or take it away"
+            trouble = "only PNG and JPEG images are read. Convert the file, or move it out of the folder."
             _leave_out(OddFile(file.name, trouble, f"not {reading.words}"), reading)
         else:
             others.append(file.name)
-    notes = [f"{len(others):,} files are no images and were left out, e.g. {others[0]}"] if others else []
+    notes = [f"{len(others):,} files that are not images were skipped, e.g. {others[0]}"] if others else []
     return images, odd, notes
 
 
@@ -129,7 +134,7 @@ def _folder(file: File) -> tuple[str, ...]:
 def _refuse_empty(
     names: list[str], filled: set[tuple[str, ...]], wrapper: tuple[str, ...], taxonomy: Taxonomy, wanted: str
 ) -> None:
-    """UserError where a folder that names a split or a class holds no image."""
+    """Raise UserError if the folder of a split or a class holds no image."""
     wrapped = len(wrapper)
     holding = {folder[:depth] for folder in filled for depth in range(1, len(folder) + 1)}
     for name in names:
@@ -141,13 +146,15 @@ def _refuse_empty(
         if all(split_code(split) is not None for split in above) and (
             canonical(last) in taxonomy.classes or (not above and split_code(last) is not None)
         ):
-            raise UserError(f"{name}: holds no {wanted} image; put its faces there, or take the folder away")
+            raise UserError(
+                f"{name}: this folder holds no {wanted} image. Put the faces of the class into it, or remove it."
+            )
 
 
 def _places(
     images: list[File], folders: list[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy
 ) -> list[tuple[int | None, int]]:
-    """(split code or None, label) of each image by its folders; the first `wrapped` of them do not count."""
+    """Return (split code or None, label) of each image from its folders, without the first `wrapped` folders."""
     found, known = [], {}
     for file, folder in zip(images, folders, strict=True):
         if folder not in known:
@@ -156,34 +163,34 @@ def _places(
     if len({split is None for split, _ in known.values()}) > 1:
         without = next(folder for folder, (split, _) in known.items() if split is None)
         raise UserError(
-            f"{'/'.join(without)}: a class folder beside split folders; all of them stand in "
-            f"train|val|test/<class>/, or all in <class>/"
+            f"{'/'.join(without)}: this class folder is next to split folders. Put all images into "
+            f"train|val|test/<class>/, or all into <class>/."
         )
     return found
 
 
 def _wrapper(folders: list[tuple[str, ...]], taxonomy: Taxonomy) -> int:
-    """How many leading folders are common to all images and neither a split nor a class."""
+    """Return how many leading folders are common to all images and are neither a split nor a class."""
     depth = 0
     for names in zip(*folders, strict=False):
         name = names[0]
         if len(set(names)) > 1 or split_code(name) is not None or canonical(name) in taxonomy.classes:
             break
         depth += 1
-    # What is left must hold a class; else the innermost common folder is a class with an unknown name.
+    # At least one folder must remain for the class; else the innermost common folder is a class with an unknown name.
     return min(depth, min(map(len, folders)) - 1) if folders and min(map(len, folders)) else 0
 
 
 def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> tuple[int | None, int]:
     if len(folder) not in (1, 2):
-        raise UserError(f"{name}: images stand in train|val|test/<class>/ or in <class>/, not here")
+        raise UserError(f"{name}: images must be in train|val|test/<class>/ or in <class>/. Move this image.")
     split = split_code(folder[0]) if len(folder) == 2 else None
     if len(folder) == 2 and split is None:
-        raise UserError(f"{name}: {folder[0]!r} names no split; allowed: {ALLOWED_SPLITS}")
+        raise UserError(f"{name}: {folder[0]!r} is not the name of a split; allowed: {ALLOWED_SPLITS}")
     try:
         return split, taxonomy.index(folder[-1])
     except ValueError as error:
-        raise UserError(f"{name}: {error}; rename the folder or take it away") from None
+        raise UserError(f"{name}: {error}. Rename the folder, or remove it.") from None
 
 
 def _decoded(file: File, reading: Reading, changed: Counter) -> np.ndarray | None:
@@ -200,59 +207,59 @@ def _decode(file: File, reading: Reading, changed: Counter) -> np.ndarray | None
     try:
         with Image.open(io.BytesIO(data), formats=reading.formats) as image:
             _refuse_by_header(image, file.name)
-            if image.format == "PNG" and data[24] == 16:  # bits a channel, in the PNG's header
-                changed["had 16 bits a channel and have been reduced to 8"] += 1
+            if image.format == "PNG" and data[24] == 16:  # bits per channel, in the PNG's header
+                changed["had 16 bits per channel and were reduced to 8"] += 1
             return reading.cut(image, file.name, changed)
     except UserError:
         raise
     except Image.DecompressionBombError as error:
-        raise OddFile(file.name, f"{error}; at most {MAX_PIXELS:,} pixels are read", _TOO_LARGE) from error
-    except UnidentifiedImageError as error:  # whose text is the representation of a Python object
-        trouble = f"{unreadable} (it holds something else, or its beginning is damaged); replace it or take it away"
+        raise OddFile(file.name, f"{error}; the limit is {MAX_PIXELS:,} pixels", _TOO_LARGE) from error
+    except UnidentifiedImageError as error:  # its text names a Python object, so it is not shown
+        trouble = f"{unreadable} (it has another content, or its beginning is damaged). Replace or remove the file."
         raise OddFile(file.name, trouble, unreadable) from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on damaged files
-        raise OddFile(file.name, f"{unreadable} ({error}); replace it or take it away", unreadable) from error
+        raise OddFile(file.name, f"{unreadable} ({error}). Replace or remove the file.", unreadable) from error
 
 
 def _whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
-    """The image itself, which shows a face that is already cut out."""
+    """Return the whole image, which is a face that is already cut out."""
     if image.format != "PNG":
-        changed["are JPEG, lossy copies whose pixels and checksum differ from the challenge's"] += 1
+        changed["are JPEG: their pixels and checksum differ from the challenge's files"] += 1
     if image.mode not in _GREY_MODES:
-        changed["were not grey and have been made so"] += 1
+        changed["were not grey and were converted to grey"] += 1
     if image.size == (SIDE, SIDE):
         return np.asarray(plain(image, changed).convert("L"))
-    changed[f"were not {SIDE} x {SIDE} and have been resized"] += 1
+    changed[f"were not {SIDE} x {SIDE} and were resized"] += 1
     changed[_PHOTOGRAPHS] += min(image.size) > LOOKS_LIKE_A_PHOTOGRAPH
     grey = plain(ImageOps.exif_transpose(image), changed).convert("L")
     return cv2.resize(np.asarray(grey), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def _refuse_by_header(image: Image.Image, name: str) -> None:
-    """OddFile for what must not be decoded."""
+    """Raise OddFile for images that must not be decoded: too large ones and animations."""
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise OddFile(
             name,
-            f"{width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all; "
-            f"cut out the face, or shrink it",
+            f"the image has {width} x {height} pixels; allowed are {MAX_SIDE} per side and {MAX_PIXELS:,} in total. "
+            f"Crop the face, or scale the image down.",
             _TOO_LARGE,
         )
     if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
         raise OddFile(
             name,
-            f"an animation of {image.n_frames} pictures; keep the one that is meant, as a plain PNG",
+            f"the file is an animation of {image.n_frames} images. Keep one of them, as a plain PNG.",
             "an animation",
         )
 
 
 def plain(image: Image.Image, changed: Counter) -> Image.Image:
-    """The image in 8 bits a channel and without transparency."""
+    """Return the image with 8 bits per channel and without transparency."""
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] < 255:
-            changed["were partly transparent and have been laid over black"] += 1
+            changed["were partly transparent; their transparent parts became black"] += 1
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
     return image

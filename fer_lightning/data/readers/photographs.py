@@ -1,4 +1,4 @@
-"""Faces from class folders of whole photographs: the face of each is found, and cut out as FER2013's were."""
+"""Reader of class folders of whole photographs: it finds the face in each and crops it like FER2013's faces."""
 
 from collections import Counter, defaultdict
 
@@ -14,13 +14,13 @@ from fer_lightning.faces.find import find_face, recipe
 from fer_lightning.faces.quality import FaceRules
 from fer_lightning.labels import Taxonomy
 
-_NAMED = 3  # files that a note names
+_NAMED = 3  # maximum number of file names in a note
 
 
 class Photographs:
-    """Reads each image of class folders as a photograph, by one detector under one set of rules.
+    """Reader of class folders of photographs, with one detector and one set of rules.
 
-    recipe  changes whenever the same photograph might give another face
+    recipe  text that changes whenever the same photograph could give another face
     """
 
     def __init__(self, detector: Detector, rules: FaceRules) -> None:
@@ -28,9 +28,9 @@ class Photographs:
         self._detector, self._rules = detector, rules
 
     def read(self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
-        """As `read_folders`, and WebP too; what cannot be read or has no face to take is left out.
+        """Read the photographs like `read_folders`, also WebP; skip photographs without a usable face.
 
-        The notes say which and why. UserError where that leaves none.
+        The notes name the skipped files and the reason. Raise UserError if no photograph remains.
         """
         refused: dict[str, list[str]] = defaultdict(list)
         ambiguous: list[str] = []
@@ -49,16 +49,16 @@ class Photographs:
 
         reading = Reading(cut, (*SUFFIXES, ".webp"), ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
         faces = read_folders(listing, taxonomy, progress, reading)
-        left_out = [f"{_counted(names)} left out: {reason}" for reason, names in refused.items()]
+        left_out = [f"{_counted(names)} skipped: {reason}" for reason, names in refused.items()]
         if not len(faces.labels):
             raise UserError(
-                f"PHOTOS=yes: no photograph has a face to take. {'; '.join(left_out)}. If the images are faces "
-                f"already cut out, leave PHOTOS out"
+                f"PHOTOS=yes: no photograph has a usable face. {'; '.join(left_out)}. If the images are faces that "
+                f"are already cut out, omit PHOTOS."
             )
         if ambiguous:
-            left_out.append(f"{_counted(ambiguous)} with a second face nearly as large; the larger was taken")
+            left_out.append(f"{_counted(ambiguous)} with a second face of nearly the same size; the larger one is used")
         faces.form = "class folders of photographs"
-        faces.notes += [f"the faces were found by {self._detector.name} and cut out", *left_out]
+        faces.notes += [f"the faces were found and cropped with {self._detector.name}", *left_out]
         return faces
 
 

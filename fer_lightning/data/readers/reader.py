@@ -1,4 +1,4 @@
-"""One door for every form of FER2013: choose what to read in a path, and read it."""
+"""Reader for every form of FER2013: it chooses what to read in a path, and reads it."""
 
 from pathlib import Path
 
@@ -10,23 +10,24 @@ from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy
 
-# In order of preference: the first two hold every label, train.csv those of Training alone.
+# Names in order of preference: the first two files hold all labels, train.csv only those of Training.
 KNOWN_CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 
 
 def read_faces(
     path: Path, taxonomy: Taxonomy, progress: Progress | None = None, photographs: Photographs | None = None
 ) -> Faces:
-    """Read a CSV, a folder or an archive; UserError names file and row. With `photographs` find the faces in images.
+    """Read a CSV, a folder or an archive; raise UserError that names file and row.
 
-    In a folder or archive fer2013.csv goes before icml_face_data.csv, train.csv, images, and one other CSV.
+    In a folder or archive, the first of these is read: fer2013.csv, icml_face_data.csv, train.csv, images, the only
+    other CSV. With `photographs`, the images are whole photographs, and the faces in them are found.
     """
     with open_files(_existing(path)) as listing:
         table = _table(path, listing, _suffixes(photographs is not None))
         if table and photographs:
             raise UserError(
-                f"PHOTOS=yes: FROM={path} has its faces in {table.name}, already cut out; leave PHOTOS out, or give "
-                f"class folders of photographs without a CSV"
+                f"PHOTOS=yes: FROM={path} has its faces in {table.name}, where they are already cut out. Omit PHOTOS, "
+                f"or use class folders of photographs without a CSV."
             )
         if table:
             faces = read_csv(table, taxonomy, progress)
@@ -37,7 +38,7 @@ def read_faces(
     if table and _is_competition(table, listing.files):
         faces.form = "competition folder (train.csv)"
         faces.notes.append(
-            "test.csv of the competition has no labels: its rows are left out, so no official test score"
+            "test.csv of the competition has no labels, so its rows are not used and the official test score is unknown"
         )
     if listing.kind in ("zip", "tar"):
         faces.form += f" in a {listing.kind}"
@@ -45,7 +46,7 @@ def read_faces(
 
 
 def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
-    """Count, bytes and newest time of what `read_faces` would read or note; an archive counts as one file."""
+    """Return count, bytes and newest time of the files that `read_faces` would use; an archive counts as one file."""
     if not _existing(path).is_dir():
         return file_fingerprint(path)
     with open_files(path) as listing:
@@ -55,22 +56,22 @@ def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
 
 
 def _suffixes(photographs: bool) -> tuple[str, ...]:
-    """Of the files that count as images: among photographs also those that are left out with a note."""
+    """Return the suffixes of images; with photographs also those of formats that are skipped with a note."""
     return (*SUFFIXES, *OTHER_IMAGES) if photographs else SUFFIXES
 
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give FER2013's CSV, class folders, or a zip or tar of them")
+        raise UserError(f"{path}: no such file or folder. Use FER2013's CSV, class folders, or a zip or tar of them.")
     return path
 
 
 def _table(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> File | None:
-    """The CSV to read; None where the images are to be read."""
+    """Return the CSV to read, or None to read the images."""
     files = listing.files
     if listing.kind == "file":
         if path.name.lower().endswith(SUFFIXES):
-            raise UserError(f"{path}: a single image; give the folder that holds the class folders")
+            raise UserError(f"{path}: this is a single image. Use the folder that holds the class folders.")
         return files[0]
     tables = {}
     for file in sorted(files, key=lambda file: file.name.count("/")):
@@ -85,8 +86,8 @@ def _table(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> File | No
         return others[0]
     shown = ", ".join(file.name for file in files[:5]) or "nothing"
     raise UserError(
-        f"{path}: holds neither {', '.join(KNOWN_CSV)}, nor one other CSV, nor class folders with png or jpg "
-        f"images, but {shown}{', ...' if len(files) > 5 else ''}"
+        f"{path}: there must be {', '.join(KNOWN_CSV)}, exactly one other CSV, or class folders with png or jpg "
+        f"images; it holds {shown}{', ...' if len(files) > 5 else ''}."
     )
 
 
