@@ -1,8 +1,9 @@
-"""Which classes and functions a config may name: each slot takes those of its own room, and nothing else runs.
+"""Classes and functions that a config may name: each slot accepts only those of its own packages.
 
-A config can come from elsewhere (`evaluate run=PATH` reads that of a run folder), and Hydra calls whatever a `_target_`
-names. So the whole config is walked before anything is built, and each target must be defined, by the syntax tree of
-its module, in the room of its slot: a name that a module has merely imported is refused too.
+A config can come from elsewhere: `evaluate run=PATH` reads the config of a run folder. Hydra calls whatever a
+`_target_` names. So the whole config is checked before anything is built. Each target must be defined in a package that
+its slot allows. The definition is looked up in the syntax tree of the module, so a name that the module only imports is
+rejected too.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from fer_lightning.config.annotations import TargetNotFound, signature
 from fer_lightning.errors import UserError
 
-ROOMS = {
+ALLOWED = {
     "data": ("fer_lightning.data.*.load",),
     "model": ("fer_lightning.models.*",),
     "stn": ("fer_lightning.stn.*",),
@@ -32,42 +33,44 @@ ROOMS = {
     "provider": ("fer_lightning.collect.providers.*",),
     "policy": ("fer_lightning.difficulty.*",),
 }
-# Hydra's other keys: `_args_` would pass by the signature check, the rest change what build.py makes of a node.
+# Hydra's other keys. `_args_` would bypass the signature check; the others change what build.py makes from a node.
 HYDRA_KEYS = ("_args_", "_convert_", "_partial_", "_recursive_")
 
 
 def refuse_foreign_targets(config: dict[str, Any]) -> None:
-    """UserError for the first `_target_` of a resolved config, at any depth, that its slot does not take.
+    """Raise UserError for the first `_target_` of a resolved config, at any depth, that its slot does not allow.
 
-    Text that OmegaConf would read as an interpolation is refused too: resolved once more, it could become a target.
+    Text that OmegaConf would read as an interpolation is rejected too: if resolved again, it could become a target.
     """
-    for key, value in _parts("", config):
+    for key, value in _walk("", config):
         name = key.rpartition(".")[2]
         if name in HYDRA_KEYS:
-            raise UserError(f"{key}={value!r}: not used here; a node holds keywords by name alone.")
+            raise UserError(f"{key}={value!r}: not used here. A node may hold only named keywords. Drop this key.")
         if name == "_target_":
             _refuse_foreign(key, value)
         elif isinstance(value, str) and "${" in value:
-            raise UserError(f"{key}={value}: resolves to an interpolation, not to a value.")
+            raise UserError(
+                f"{key}={value}: resolves to an interpolation; must be a plain value. Set the value itself."
+            )
 
 
 def _refuse_foreign(key: str, target: Any) -> None:
-    allowed = ROOMS.get(key.partition(".")[0], ())
+    allowed = ALLOWED.get(key.partition(".")[0], ())
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
         raise UserError(f"{key}={target!r}: expected a dotted name such as fer_lightning.losses.focal.Focal.")
     if not any(fnmatchcase(target, pattern) for pattern in allowed):
-        names = f"Allowed: {', '.join(allowed)}" if allowed else f"Allowed: none; {', '.join(ROOMS)} have one"
-        raise UserError(f"{key}={target}: not allowed here. {names}. A new one goes into that package.")
+        names = f"Allowed: {', '.join(allowed)}" if allowed else f"Allowed: only inside {', '.join(ALLOWED)}"
+        raise UserError(f"{key}={target}: not allowed here. {names}. Put a new class or function into such a package.")
     try:
         signature(target)
     except TargetNotFound as error:
-        raise UserError(f"{key}={target}: {error}. Allowed: what is defined in {', '.join(allowed)}.") from None
+        raise UserError(f"{key}={target}: {error}. Allowed: names that are defined in {', '.join(allowed)}.") from None
 
 
-def _parts(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every value of a config below this one, with its key, through mappings and lists."""
+def _walk(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield key and value of everything below this value of a config, through mappings and lists."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for name, item in items:
-        place = f"{key}.{name}" if key else str(name)
-        yield place, item
-        yield from _parts(place, item)
+        path = f"{key}.{name}" if key else str(name)
+        yield path, item
+        yield from _walk(path, item)

@@ -1,7 +1,7 @@
-"""What a config's `_target_` accepts, read from its source without importing it.
+"""Keywords that a config's `_target_` accepts, read from its source without importing it.
 
-Importing torch or Lightning takes seconds; a bad config must be refused before that. So the defining module is found on
-disk and its syntax tree is read: the names, annotations and defaults of the constructor or function.
+Importing torch or Lightning takes seconds; a bad config must be rejected before that. So the defining module is found
+on disk, and names, annotations and defaults of the constructor or function are read from its syntax tree.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Parameter:
-    """One keyword that a target accepts; `annotation` is its source text, '' where it has none."""
+    """One keyword that a target accepts; `annotation` is its source text, or '' if it is not annotated."""
 
     name: str
     annotation: str
@@ -22,38 +22,40 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
+    """Keywords that a target accepts, by name."""
+
     parameters: dict[str, Parameter]
-    open_ended: bool  # takes **kwargs
+    open_ended: bool  # accepts **kwargs
 
 
 class TargetNotFound(LookupError):
-    """The dotted path names no module, or its module defines no such class or function."""
+    """Error for a dotted path whose module does not exist or does not define the class or function."""
 
 
 @cache
 def signature(target: str) -> Signature:
-    """The keywords of a dotted path such as `fer_lightning.losses.focal.Focal`. Raises TargetNotFound."""
+    """Return the keywords of a dotted path such as `fer_lightning.losses.focal.Focal`. Raise TargetNotFound."""
     module_name, _, name = target.rpartition(".")
     tree = _syntax(module_name)
     node = _definition(tree, name)
     if node is None:
-        raise TargetNotFound(f"{module_name} defines no {name!r}")
+        raise TargetNotFound(f"{module_name} does not define {name!r}")
     if isinstance(node, ast.ClassDef):
         return _class_signature(node, tree, module_name)
     return _function_signature(node, skip_first=False)
 
 
 def source_file(module_name: str) -> Path:
-    """The file of a module, found without importing any of its parents' code."""
+    """Return the file of a module without importing any code of its parents. Raise TargetNotFound."""
     top, *rest = module_name.split(".")
     spec = importlib.util.find_spec(top) if top else None
     if spec is None or not spec.submodule_search_locations:
-        raise TargetNotFound(f"no package {top!r} is installed")
+        raise TargetNotFound(f"package {top!r} is not installed")
     base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
             return candidate
-    raise TargetNotFound(f"no module {module_name!r}")
+    raise TargetNotFound(f"module {module_name!r} does not exist")
 
 
 @cache
@@ -115,7 +117,7 @@ def _function_signature(node: ast.FunctionDef, *, skip_first: bool) -> Signature
     spec = node.args
     positional = [*spec.posonlyargs, *spec.args]
     first_default = len(positional) - len(spec.defaults)
-    parameters = {arg.arg: _parameter(arg, required=place < first_default) for place, arg in enumerate(positional)}
+    parameters = {arg.arg: _parameter(arg, required=index < first_default) for index, arg in enumerate(positional)}
     if skip_first and positional:
         del parameters[positional[0].arg]
     for arg, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):

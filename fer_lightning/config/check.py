@@ -1,7 +1,10 @@
-"""Refuses a bad config within a second, in words, before torch is imported.
+"""Reject a bad config within a second, before torch is imported.
 
-Three layers: Hydra and `schema.py` refuse unknown root keys and options while composing (`refusals.py` puts that into
-words); here every `_target_` is held against the signature in its source; then the rules between fields.
+There are three layers:
+
+1. Hydra and `schema.py` reject unknown root keys and options while composing; `messages.py` writes the message.
+2. This module compares every `_target_` node with the signature in its source.
+3. Then it checks the rules between fields.
 """
 
 import ast
@@ -38,7 +41,7 @@ FEED_KEYS = (
 )
 MODEL_KEYS = ("mean", "std", "weights")
 
-# What only the run knows, and build.py supplies.
+# Arguments that only the run knows; build.py supplies them.
 SUPPLIED = {
     "model": {"num_classes", "training_faces"},
     "stn": {"in_channels", "input_size"},
@@ -51,21 +54,22 @@ SUPPLIED = {
 }
 SLOTS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer")
 
+EACH_EPOCH = "Validation runs at the end of each epoch, where a run can be resumed exactly. Drop this key"
 TRAINER_REFUSALS = {
-    "max_steps": "a run is counted in epochs: trainer.max_epochs, with trainer.limit_train_batches for less than one",
-    "val_check_interval": "validation stands at the end of each epoch, where a run can be resumed exactly",
-    "check_val_every_n_epoch": "validation stands at the end of each epoch, where a run can be resumed exactly",
-    "overfit_batches": "use debug=overfit, or data.train_rows=64 augment=none",
-    "reload_dataloaders_every_n_epochs": "the faces are in memory and never reloaded",
-    "num_sanity_val_steps": "use debug=fdr to try every step of a run once",
-    "enable_checkpointing": "every run keeps best.ckpt and last.ckpt; callbacks.best and callbacks.last set them",
+    "max_steps": "A run is counted in epochs. Use trainer.max_epochs, or trainer.limit_train_batches for less than one",
+    "val_check_interval": EACH_EPOCH,
+    "check_val_every_n_epoch": EACH_EPOCH,
+    "overfit_batches": "Use debug=overfit, or data.train_rows=64 augment=none",
+    "reload_dataloaders_every_n_epochs": "The faces stay in memory and are never reloaded. Drop this key",
+    "num_sanity_val_steps": "Use debug=fdr to try every step of a run once",
+    "enable_checkpointing": "Every run keeps best.ckpt and last.ckpt. Set them with callbacks.best and callbacks.last",
 }
 PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
-TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are those that a teacher file has
-# The least value of a number, by its key.
+TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are the rows of a teacher file
+# Minimum of a number, by its key.
 AT_LEAST = {
     "data.fold": 0,
     "data.folds": 3,
@@ -89,18 +93,18 @@ METRICS = tuple(
 
 
 def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -> list[str]:
-    """Raise UserError where the config cannot run; return warnings for what can run but may not be meant.
+    """Raise UserError if the config cannot run. Return warnings about settings that can run but may be mistakes.
 
-    with_faces  whether its faces must be there
+    with_faces  if True, the faces must be on disk
     """
-    OmegaConf.resolve(cfg)  # in place: what is checked here is what build.py makes
+    OmegaConf.resolve(cfg)  # in place, so that build.py builds exactly what is checked here
     config = OmegaConf.to_container(cfg, throw_on_missing=True, enum_to_str=True)
     refuse_wrong_root_keys(config)
     refuse_foreign_targets(config)
     for slot in SLOTS:
         check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=_extra_keys(slot))
     if not isinstance(config["callbacks"], dict):
-        raise UserError(f"callbacks={config['callbacks']!r}: expected {{name: node}}. See conf/callbacks/default.yaml.")
+        raise UserError(f"callbacks={config['callbacks']!r}: must be {{name: node}}. See conf/callbacks/default.yaml.")
     for name, node in config["callbacks"].items():
         if node is not None:
             check_node(f"callbacks.{name}", node, SUPPLIED["callbacks"])
@@ -112,26 +116,26 @@ def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -
     if multirun and "ddp" in str(config["trainer"].get("strategy")):
         raise UserError(
             f"trainer.strategy={config['trainer']['strategy']} with hydra/launcher=basic: each process would start the "
-            "sweep anew. Choose hydra/launcher=local or discovery."
+            "sweep again. Use hydra/launcher=local or hydra/launcher=discovery."
         )
     return _warnings(config)
 
 
 def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
-    """Hydra has done so for what was composed; a config.yaml that was read from a run folder comes here unseen."""
+    """Reject unknown and missing root keys. Hydra checks a composed config, but not a run folder's config.yaml."""
     known = [field.name for field in dataclasses.fields(TrainConfig)]
     for key in config:
         if key not in known:
             raise UserError(f"{key}: no such key.{nearest(str(key), known)} Allowed: {', '.join(known)}.")
     for key in known:
         if key not in config:
-            raise UserError(f"{key}: the config does not set it.")
+            raise UserError(f"{key}: the config does not set it. Set it as conf/train.yaml does.")
 
 
 def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Parameter] | None = None) -> None:
-    """Hold one `_target_` node, and those nested in it, against the signatures in their sources."""
+    """Check one `_target_` node, and the nodes nested in it, against the signatures in their sources."""
     if not isinstance(node, dict) or "_target_" not in node:
-        raise UserError(f"{key}={node!r}: expected one of the options of its group. See: python train.py --help")
+        raise UserError(f"{key}={node!r}: must be one of the options of its group. See: python train.py --help")
     target = node["_target_"]
     try:
         accepted = signature(target)
@@ -148,7 +152,10 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
             check_node(f"{key}.{name}", value, set())
     missing = [name for name, p in allowed.items() if p.required and name not in given]
     if missing:
-        raise UserError(f"{key}.{missing[0]} is not set, and {target.rpartition('.')[2]} needs it.")
+        owner = target.rpartition(".")[2]
+        raise UserError(
+            f"{key}.{missing[0]} is not set, but {owner} requires it. Set it in the YAML that names {owner}."
+        )
 
 
 def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
@@ -159,15 +166,15 @@ def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
 
 
 def nearest(word: str, known: list[str], prefix: str = "") -> str:
-    """' Did you mean x?' for the nearest known word, or ''."""
+    """Return ' Did you mean x?' with the most similar known word, or ''."""
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" Did you mean {prefix}{match[0]}?" if match else ""
 
 
 def check_type(key: str, value: Any, annotation: str) -> None:
-    """Refuse a value that its parameter's annotation does not admit; what cannot be read is let through."""
+    """Raise UserError if a value does not fit its parameter's annotation. An unknown annotation fits every value."""
     if annotation and not _fits(value, ast.parse(annotation, mode="eval").body):
-        raise UserError(f"{key}={value!r} ({type(value).__name__}): expected {_in_words(annotation)}.")
+        raise UserError(f"{key}={value!r} ({type(value).__name__}): expected {_describe_type(annotation)}.")
 
 
 def _fits(value: Any, kind: ast.expr) -> bool:
@@ -214,12 +221,15 @@ def _members(union: ast.expr) -> list[ast.expr]:
 
 
 def _fits_any(value: Any, members: list[ast.expr]) -> bool:
-    """Members that no YAML can hold, as the Tensor of `float | Tensor`, do not let everything else through."""
+    """Return True if a value fits a member of a union.
+
+    Members that no YAML can hold, such as the Tensor of `float | Tensor`, are ignored if there are others.
+    """
     known = [member for member in members if not (isinstance(member, ast.Name) and member.id not in PLAIN)]
     return any(_fits(value, member) for member in known or members)
 
 
-def _in_words(annotation: str) -> str:
+def _describe_type(annotation: str) -> str:
     return annotation.replace("Literal[", "one of [").replace("Optional[", "optional [").replace(" | None", " or null")
 
 
@@ -228,10 +238,10 @@ def _extra_keys(slot: str) -> dict[str, Parameter]:
         feed = signature(DATAMODULE).parameters
         return {key: feed[key] for key in FEED_KEYS}
     if slot == "model":
-        return {
-            "mean": Parameter("mean", "float", True),
-            "std": Parameter("std", "float", True),
-            "weights": Parameter("weights", "str | None", True),
+        return {  # not required here: `_check_model` says which of them must be set
+            "mean": Parameter("mean", "float", False),
+            "std": Parameter("std", "float", False),
+            "weights": Parameter("weights", "str | None", False),
         }
     return {}
 
@@ -240,7 +250,7 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     for key, least in AT_LEAST.items():
         value = _value_at(config, key)
         if isinstance(value, int | float) and value < least:
-            raise UserError(f"{key}={value}: choose {least} or more.")
+            raise UserError(f"{key}={value}: must be {least} or more.")
     _check_root(config)
     _check_teacher_values(config["data"])
     check_names(config["augment"].get("order", []), _nodes(config["augment"]))
@@ -279,12 +289,12 @@ def _nodes(augment: dict[str, Any]) -> list[str]:
 def _check_root(config: dict[str, Any]) -> None:
     decay, expected = config["ema_decay"], config["expected"] or {}
     if decay is not None and not (isinstance(decay, int | float) and 0 < decay < 1):
-        raise UserError(f"ema_decay={decay}: a decay per step lies between 0 and 1, e.g. 0.999; null: no average.")
+        raise UserError(f"ema_decay={decay}: must be between 0 and 1. Use e.g. 0.999, or null for no average.")
     for metric, span in expected.items() if isinstance(expected, dict) else [("", expected)]:
         if metric not in TEST_METRICS or not (isinstance(span, list) and len(span) == 2):
             key = f"expected.{metric}" if metric else "expected"
             raise UserError(
-                f"{key}={span}: expected is {{metric: [low, high]}}, with one of {', '.join(TEST_METRICS)}."
+                f"{key}={span}: must be {{metric: [low, high]}}. Allowed metrics: {', '.join(TEST_METRICS)}."
             )
 
 
@@ -299,28 +309,31 @@ def _check_teacher_values(data: dict[str, Any]) -> None:
 def _check_trainer(trainer: dict[str, Any]) -> None:
     for key, reason in TRAINER_REFUSALS.items():
         if key in trainer:
-            raise UserError(f"trainer.{key}={trainer[key]}: not used here: {reason}.")
+            raise UserError(f"trainer.{key}={trainer[key]}: not used here. {reason}.")
     for key, allowed in (("precision", PRECISIONS), ("accelerator", ACCELERATORS)):
         value = trainer.get(key, allowed[0])
         if value not in allowed:
-            raise UserError(f"trainer.{key}={value}: expected one of {', '.join(allowed)}.")
+            raise UserError(f"trainer.{key}={value}: must be one of {', '.join(allowed)}.")
     for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "devices"):
         if trainer.get(key) == 0:
-            raise UserError(f"trainer.{key}=0: a run trains, validates and tests; choose more, or leave it out.")
+            raise UserError(f"trainer.{key}=0: must be more than 0. Every run trains, validates and tests.")
     epochs = trainer.get("max_epochs")
     if not isinstance(epochs, int) or epochs < 1:
-        raise UserError(f"trainer.max_epochs={epochs}: choose 1 or more; the schedule's length depends on it.")
+        raise UserError(f"trainer.max_epochs={epochs}: must be 1 or more. The schedule's length depends on it.")
     if trainer.get("accelerator") == "cpu" and str(trainer.get("precision")).startswith("16"):
         raise UserError(
             f"trainer.precision={trainer['precision']} with trainer.accelerator=cpu: 16-bit floats need a GPU. "
-            "Choose trainer.precision=bf16-mixed or 32-true."
+            "Use trainer.precision=bf16-mixed or trainer.precision=32-true."
         )
 
 
 def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
     for name in ("best", "last", "table"):
         if callbacks.get(name) is None:
-            raise UserError(f"callbacks.{name} is not set: every run keeps best.ckpt, last.ckpt and metrics.csv.")
+            raise UserError(
+                f"callbacks.{name} is not set. Every run must keep best.ckpt, last.ckpt and metrics.csv. "
+                "Set it as conf/callbacks/default.yaml does."
+            )
     for name, node in callbacks.items():
         monitor = (node or {}).get("monitor")
         if monitor is not None and monitor not in METRICS:
@@ -329,32 +342,37 @@ def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
                 f"Allowed: {', '.join(METRICS)}."
             )
         if (node or {}).get("mode", "max") not in ("max", "min"):
-            raise UserError(f"callbacks.{name}.mode={node['mode']}: expected max or min.")
+            raise UserError(f"callbacks.{name}.mode={node['mode']}: must be max or min.")
     patience = (callbacks.get("early_stopping") or {}).get("patience")
     if patience is not None and patience >= epochs:
         raise UserError(
-            f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it could never "
-            f"stop a run. Choose a patience below {epochs}, or null."
+            f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it can never "
+            f"stop the run. Use a patience below {epochs}, or null."
         )
 
 
 def _check_model(model: dict[str, Any]) -> None:
-    for key in ("input_size", "in_channels"):
+    required = ("input_size", "in_channels", "mean", "std")
+    for key in required:
         if key not in model:
             raise UserError(
-                f"model.{key} is not set: a model's YAML says what images it takes. See conf/model/timm.yaml."
+                f"model.{key} is not set. The model's YAML must set {', '.join(required)}, and weights if there is a "
+                "checkpoint to start from (default: null). Set them as conf/model/timm.yaml does."
             )
     if model["std"] <= 0:
-        raise UserError(f"model.std={model['std']}: a deviation is above 0.")
+        raise UserError(f"model.std={model['std']}: must be greater than 0.")
     if model["input_size"] < 32:
-        raise UserError(f"model.input_size={model['input_size']}: the networks halve it five times; choose 32 or more.")
+        raise UserError(
+            f"model.input_size={model['input_size']}: must be 32 or more, because the networks halve it five times."
+        )
     if model.get("attention") == "tokens" and model["input_size"] < 64:
         raise UserError(
-            f"model.attention=tokens with model.input_size={model['input_size']}: the last map is a single token. "
-            "Choose model.input_size=64 or more, or model.attention=batch."
+            f"model.attention=tokens with model.input_size={model['input_size']}: the last feature map would be "
+            "a single token. Use model.input_size=64 or more, or model.attention=batch."
         )
-    if model["weights"] and not Path(model["weights"]).is_file():
-        raise UserError(f"model.weights={model['weights']}: no such file.")
+    weights = model.get("weights")
+    if weights and not Path(weights).is_file():
+        raise UserError(f"model.weights={weights}: no such file. Name a checkpoint file, or use model.weights=null.")
     if model["_target_"] == "fer_lightning.models.emonext.EmoNeXt" and model.get("pretrained"):
         from fer_lightning.models.imagenet_weights import locate
 
@@ -366,19 +384,20 @@ def _check_split(data: dict[str, Any]) -> None:
     has_folds = split in ("fold", "training_fold")
     if has_folds and (fold is None or fold >= folds):
         raise UserError(
-            f"data.split={split} with data.fold={fold}: which of the {folds} folds is tested? Choose data.fold=0 to "
-            f"{folds - 1}, or all in turn: -m data.fold={','.join(map(str, range(folds)))}."
+            f"data.split={split} with data.fold={fold}: data.fold must name the fold to test. Use data.fold=0 to "
+            f"{folds - 1}, or -m data.fold={','.join(map(str, range(folds)))} for one run per fold."
         )
     if not has_folds and fold is not None:
         raise UserError(
-            f"data.fold={fold} with data.split={split}: only data.split=fold and data.split=training_fold have folds."
+            f"data.fold={fold} with data.split={split}: only data.split=fold and data.split=training_fold have folds. "
+            "Use one of these splits, or data.fold=null."
         )
 
 
 def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
     """Raise UserError if the teacher file cannot teach these rows.
 
-    checksum  of the faces; None: known only when they are read
+    checksum  checksum of the faces; None if it is known only after they are read
     """
     path = data.get("teacher")
     if data.get("labels") != "teacher":
@@ -390,8 +409,8 @@ def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
         return
     if data["split"] not in TEACHER_SPLITS:
         raise UserError(
-            f"data.labels=teacher with data.split={data['split']}: must be one of {', '.join(TEACHER_SPLITS)}. In the "
-            "other splits rows are taught by networks that were trained on the test rows, or have no teacher."
+            f"data.labels=teacher with data.split={data['split']}: must be one of {', '.join(TEACHER_SPLITS)}. In "
+            "other splits, the teacher of a row was trained on test rows, or the row has no teacher."
         )
     from fer_lightning.data.teacher import read_teacher
 
@@ -406,7 +425,7 @@ def _check_votes(config: dict[str, Any], votes: bool) -> None:
     wanted |= {f"callbacks.{name}.monitor": (node or {}).get("monitor") for name, node in config["callbacks"].items()}
     for key, value in wanted.items():
         if not votes and "ferplus" in str(value):
-            raise UserError(f"{key}={value}: {config['data']['_target_']} gives no FER+ votes. {HOW_TO_ADD_VOTES}")
+            raise UserError(f"{key}={value}: {config['data']['_target_']} has no FER+ votes. {HOW_TO_ADD_VOTES}")
 
 
 def _check_data(config: dict[str, Any]) -> None:
@@ -429,8 +448,8 @@ def _check_data(config: dict[str, Any]) -> None:
         raise UserError(f"data.extra={data['extra']}: no such file or folder.")
     if data.get("taxonomy") != "fer2013" and not data.get("extra"):
         raise UserError(
-            f"data.taxonomy={data['taxonomy']} without data.extra: FER2013 has no frustration and no boredom, so two "
-            "classes would be empty. Give their faces: data.extra=custom.csv (emotion,pixels[,Usage]) or a folder."
+            f"data.taxonomy={data['taxonomy']} without data.extra: FER2013 has no faces of frustration or boredom, so "
+            "two classes would be empty. Add their faces: data.extra=custom.csv (emotion,pixels[,Usage]) or a folder."
         )
     _check_teacher(data, None if data.get("extra") else manifest["checksum"])
 

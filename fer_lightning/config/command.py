@@ -1,4 +1,4 @@
-"""What the command lines share: key=value words composed by Hydra, and mistakes told in words, without a traceback."""
+"""Shared parts of the command lines: key=value words composed by Hydra, and user errors without a traceback."""
 
 import argparse
 import re
@@ -19,9 +19,9 @@ from fer_lightning.files import in_words
 
 
 def settings(command: Command, words: list[str]) -> DictConfig:
-    """Return the command's YAML with the typed words over it; raise UserError for words that it does not take.
+    """Return the command's YAML with the typed words applied. Raise UserError for words that it does not accept.
 
-    The file's defaults list begins with `<name>_schema`, under which Hydra knows the command's schema.
+    The file's defaults list begins with `<name>_schema`, the name under which Hydra finds the command's schema.
     """
     name = command.file.stem
     ConfigStore.instance().store(name=f"{name}_schema", node=command.schema)
@@ -33,9 +33,10 @@ def settings(command: Command, words: list[str]) -> DictConfig:
 
 
 def typed(program: str, description: str | None, usage: str = "", arguments: Sequence[str] | None = None) -> list[str]:
-    """The key=value words of a command line that takes nothing else but --help, which prints `description`.
+    """Return the key=value words of a command line whose only option is --help, which prints `description`.
 
-    usage  what follows the program's name in its usage; arguments: instead of the process's own
+    usage      text after the program's name in its usage line
+    arguments  words to parse; None: the words of this process
     """
     parser = argparse.ArgumentParser(
         program,
@@ -49,17 +50,18 @@ def typed(program: str, description: str | None, usage: str = "", arguments: Seq
 
 @contextmanager
 def failures_in_words(program: str, kept: str, *, again: str | None = None) -> Iterator[None]:
-    """Ends the process with status 2 and `program: what is wrong` for what a user can mend.
+    """End the process with status 2 and print `program: what is wrong` for an error that a user can fix.
 
-    kept   what became of the work after an error of the system: "Nothing is half written"
-    again  what the same command does after Ctrl-C, which then ends the process with status 130: "begins anew"
+    kept   state of the work after an error of the operating system, e.g. "Nothing is half written"
+    again  effect of the same command after Ctrl-C, e.g. "starts over"; the process then ends with status 130.
+           None: KeyboardInterrupt is raised
     """
     try:
         yield
     except UserError as error:
         refuse(program, str(error))
     except OSError as error:
-        refuse(program, f"{in_words(error)}. {kept}: mend that and give the same command again.")
+        refuse(program, f"{in_words(error)}. {kept}. Fix this and run the same command again.")
     except KeyboardInterrupt:
         if again is None:
             raise
@@ -68,14 +70,15 @@ def failures_in_words(program: str, kept: str, *, again: str | None = None) -> I
 
 
 def refuse(program: str, message: str) -> NoReturn:
+    """Print the message and end the process with status 2."""
     print(f"{program}: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def _quoted(word: str, texts: Collection[str]) -> str:
-    """Hydra's grammar takes any letter in quotes."""
+    """Return the word with the value of a text key in quotes, inside which Hydra's grammar accepts any letter."""
     key, _, value = word.partition("=")
     if key not in texts or value == "null" or value[:1] in ("'", '"'):
         return word
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
     return f"{key}='{escaped}'"

@@ -1,4 +1,4 @@
-"""Messages for what Hydra rejects: the key, the value, what is allowed, the nearest name."""
+"""Messages for overrides that Hydra rejects: the key, its value, what is allowed, and the most similar name."""
 
 import dataclasses
 import re
@@ -19,10 +19,10 @@ from fer_lightning.paths import CONF
 class Command:
     """One command line of this project.
 
-    program  what a user types, e.g. "python -m fer_lightning.predict"
-    schema   the dataclass of its keys
-    file     the YAML of its defaults
-    texts    keys that hold a path or a name, and so may hold any letter
+    program  words that start it, e.g. "python -m fer_lightning.predict"
+    schema   dataclass of its keys
+    file     YAML file with its defaults
+    texts    keys that hold a path or a name; their values may contain any letter
     """
 
     program: str
@@ -32,22 +32,22 @@ class Command:
 
 
 TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
-# OmegaConf's words for a type, and ours.
+# Descriptions of types, by OmegaConf's names.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
-# Folders of conf/ from which no option of train.py is chosen.
+# Folders of conf/ that are not config groups of train.py.
 NO_GROUPS = ("hydra", "collect", "evaluate", "live", "predict", "scaled")
 
 
 def explain(error: HydraException | OmegaConfBaseException, command: Command = TRAIN) -> str:
-    """Return the message for a user of the command; Hydra's own first lines if the case is not a known one."""
-    ways = "key=value, or group=option" if command is TRAIN else "key=value"
+    """Return the message for a user of the command, or Hydra's own first lines if no pattern matches."""
+    syntax = "key=value, or group=option" if command is TRAIN else "key=value"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override!r}: expected {ways}. {_help(command)}"
+        return f"cannot read the override {error.override!r}: expected {syntax}. {_help(command)}"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part)
-    for pattern, say in _KNOWN:
+    for pattern, write in _MESSAGES:
         found = re.search(pattern, text)
         if found:
-            return _no_key_of(command, found, text) if say is _no_key and command is not TRAIN else say(found, text)
+            return _no_key_of(command, found, text) if write is _no_key and command is not TRAIN else write(found, text)
     return text.partition("\nConfig search path")[0].strip() + f"\n{_help(command)}"
 
 
@@ -56,13 +56,13 @@ def _help(command: Command) -> str:
 
 
 def options(group: str) -> list[str]:
-    """The options of a config group, by their files."""
+    """Return the options of a config group, from the names of their files."""
     folder = CONF / group
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
 
 
 def groups() -> list[str]:
-    """The config groups that a command line can choose from."""
+    """Return the config groups of train.py."""
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NO_GROUPS)
 
 
@@ -79,12 +79,12 @@ def _no_key(found: re.Match[str], text: str) -> str:
     parent, _, leaf = path.rpartition(".")
     known = [known for known in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if known != leaf]
     prefix = f"{parent}." if parent else ""
-    where = _experiment(text)
-    return f"{where}{path}: no such key.{nearest(leaf, known, prefix=prefix)} Allowed: {', '.join(sorted(set(known)))}."
+    hint = nearest(leaf, known, prefix=prefix)
+    return f"{_experiment_file(text)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known)))}."
 
 
 def _no_key_of(command: Command, found: re.Match[str], text: str) -> str:
-    """For the schemas whose nested keys are typed, or stand in an option of a group beside their file."""
+    """Return the message for an unknown key of another command, whose nested keys are typed or in an option's YAML."""
     full = re.search(r"full_key: (\S+)", text)
     parent, _, key = (full[1] if full else found[1]).rpartition(".")
     fields = {field.name: field.type for field in dataclasses.fields(command.schema)}
@@ -100,15 +100,16 @@ def _no_key_of(command: Command, found: re.Match[str], text: str) -> str:
 
 def _wrong_type(found: re.Match[str], text: str) -> str:
     full = re.search(r"full_key: (\S+)", text)
-    return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected {TYPES.get(found[2], found[2])}."
+    kind = TYPES.get(found[2], found[2])
+    return f"{_experiment_file(text)}{full[1] if full else 'a key'}={found[1]!r}: expected {kind}."
 
 
 def _wrong_choice(found: re.Match[str], text: str) -> str:
     full = re.search(r"full_key: (\S+)", text)
-    return f"{_experiment(text)}{full[1] if full else 'a key'}={found[1]!r}: expected one of {found[2]}."
+    return f"{_experiment_file(text)}{full[1] if full else 'a key'}={found[1]!r}: expected one of {found[2]}."
 
 
-def _experiment(text: str) -> str:
+def _experiment_file(text: str) -> str:
     found = re.search(r"In '((?:experiment|sweep|debug|local)/[^']+)'", text)
     return f"conf/{found[1]}.yaml: " if found else ""
 
@@ -117,11 +118,11 @@ def _root_keys() -> list[str]:
     return [field.name for field in dataclasses.fields(TrainConfig)]
 
 
-def _chosen(group: str, root: Path) -> str:
-    """The option that the command line or the root config chooses; * where something else may have a say."""
-    typed = [argument.partition("=")[2] for argument in sys.argv if argument.startswith(f"{group}=")]
-    if typed:
-        return typed[-1]
+def _chosen_option(group: str, root: Path) -> str:
+    """Return the option that the command line or the root config chooses; * if another file may choose it."""
+    options = [argument.partition("=")[2] for argument in sys.argv if argument.startswith(f"{group}=")]
+    if options:
+        return options[-1]
     if any(argument.startswith(("experiment=", "debug=")) for argument in sys.argv):
         return "*"
     default = re.search(rf"^  - (?:override )?{group}: (\w+)$", root.read_text(), flags=re.M)
@@ -129,10 +130,10 @@ def _chosen(group: str, root: Path) -> str:
 
 
 def _keys_below(parent: str, root: Path = CONF / "train.yaml") -> list[str]:
-    """Keys that the chosen option of a group (or else any) sets at this place, by its file's indentation."""
+    """Return the keys below `parent` in the chosen option of a group, or in any option, by indentation of the file."""
     group, *nested = parent.replace("hydra.", "hydra/", 1).split(".")
     keys: set[str] = set()
-    for path in (root.parent / group).glob(f"{_chosen(group, root)}.yaml"):
+    for path in (root.parent / group).glob(f"{_chosen_option(group, root)}.yaml"):
         stack: list[str] = []
         for indent, key in re.findall(r"^( *)(\w+):", path.read_text(), flags=re.M):
             del stack[len(indent) // 2 :]
@@ -142,7 +143,7 @@ def _keys_below(parent: str, root: Path = CONF / "train.yaml") -> list[str]:
     return sorted(keys)
 
 
-_KNOWN: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
+_MESSAGES: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
     (r"Could not find '([\w/]+/[^'\n]+)'", _no_option),
     (r"Could not override '([^']+)'\.\s+No match in the defaults list", _no_key),
     (r"Invalid value '([^']*)', expected one of (\[[^\]]*\])", _wrong_choice),

@@ -1,7 +1,7 @@
-"""The root keys of a run and of an evaluation, typed: a wrong key or type is refused while the config is composed.
+"""Typed root keys of a run and of an evaluation: a wrong key or type is rejected while the config is composed.
 
-What stands inside a group belongs to the class that its `_target_` names; `check.py` holds it against that
-class's own signature.
+Keys inside a group belong to the class that its `_target_` names; `check.py` compares them with the signature of that
+class.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,28 @@ from omegaconf import MISSING
 
 
 class Resume(Enum):
-    """What to do where the run's folder already holds a run."""
+    """Action if the run folder already holds a run."""
 
-    auto = "auto"  # go on from last.ckpt; a finished run is reported and left alone
-    never = "never"  # start over; the folder that stood there is kept under another name
+    auto = "auto"  # resume from last.ckpt; a finished run is reported and not changed
+    never = "never"  # start over; the old folder is kept under another name
 
 
 @dataclass
 class TrainConfig:
-    name: str = MISSING  # folder of this experiment under outputs/
-    seed: int = MISSING  # of initial weights, order, augmentation, mixing and dropout
+    """Root keys of a run."""
+
+    name: str = MISSING  # name of the experiment and of its folder in output_dir
+    seed: int = MISSING  # seed of initial weights, order, augmentation, mixing and dropout
     resume: Resume = Resume.auto
-    output_dir: str = MISSING  # where run folders are made
-    threads: int | None = None  # CPU threads of torch; null: torch's own choice
+    output_dir: str = MISSING  # folder in which run folders are made
+    threads: int | None = None  # CPU threads of torch; null: default of torch
     channels_last: bool = True  # memory format of images and convolutions
-    ema_decay: float | None = None  # exponential moving average of the weights, evaluated in their stead
-    compile: bool = False  # let torch.compile fuse the training step
-    track_test: bool = False  # measure the test rows after each epoch too, as a curve; it never decides anything
-    scale: str | None = None  # what conf/scale/ makes of a run's size; part of the name of a sweep
-    ensemble: list[str] | None = None  # folders of finished runs to average, instead of training
-    expected: Any = None  # {test metric: [low, high]} that this experiment should reach
+    ema_decay: float | None = None  # decay of averaged weights, which are then evaluated; null: no average
+    compile: bool = False  # fuse the training step with torch.compile
+    track_test: bool = False  # also measure the test rows after each epoch; only for a curve
+    scale: str | None = None  # option of conf/scale/ that sets the size of a run; part of the name of a sweep
+    ensemble: list[str] | None = None  # folders of finished runs to average instead of training
+    expected: Any = None  # {test metric: [low, high]}, expected range of each metric
     data: Any = MISSING
     model: Any = MISSING
     stn: Any = MISSING
@@ -47,7 +49,7 @@ class TrainConfig:
 
 
 class TTA(Enum):
-    """Views of a face over which the probabilities are averaged: see tta.py."""
+    """Views of a face whose probabilities are averaged: see `evaluation.tta`."""
 
     none = "none"
     flip = "flip"
@@ -55,33 +57,33 @@ class TTA(Enum):
 
 
 class Rows(Enum):
-    """Which rows are evaluated."""
+    """Rows that are evaluated."""
 
-    test = "test"  # counted as a look at them
-    val = "val"  # those by which members of an ensemble or views may be chosen
+    test = "test"  # test rows; each evaluation is counted as a read of them
+    val = "val"  # validation rows, for the choice of views and of ensemble members
 
 
 class Device(Enum):
-    """Where the network runs."""
+    """Device that runs the network."""
 
-    auto = "auto"  # the first GPU where there is one
+    auto = "auto"  # the first GPU if there is one
     cpu = "cpu"
     cuda = "cuda"
 
 
 @dataclass
 class EvaluateConfig:
-    """What `python -m fer_lightning.evaluate` takes."""
+    """Settings of `python -m fer_lightning.evaluate`."""
 
-    run: str = MISSING  # folder of the run
-    model: str | None = None  # an exported file that is evaluated instead of best.ckpt
+    run: str = MISSING  # folder of the run whose best.ckpt is evaluated
+    model: str | None = None  # exported file (.onnx) to evaluate instead of best.ckpt
     tta: TTA = TTA.none
     rows: Rows = Rows.test
-    data_root: str | None = None  # the store of faces; null: the one that the run was trained on
+    data_root: str | None = None  # folder of the store of faces; null: the store that the run was trained on
     device: Device = Device.auto
-    threads: int | None = None  # CPU threads of torch; null: as many as in the run
+    threads: int | None = None  # CPU threads of torch; null: same number as in the run
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name that conf/train.yaml lists first."""
+    """Register the schema with Hydra under the name that conf/train.yaml lists first."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)

@@ -1,4 +1,4 @@
-"""What a run leaves after its test: predictions, plots and the closing table. Imports no torch."""
+"""Results of a run after its test: predictions, plots and the closing tables. Imports no torch."""
 
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from fer_lightning.statistics.metrics import FIGURES
 def write_test(
     folder: Path, judged: JudgedRows, predicted: tuple[np.ndarray, np.ndarray, np.ndarray], classes: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Write predictions.csv and the plots; the figures of each set of rows, and those of all rows as `test/NAME`.
+    """Write predictions.csv and the plots. Return the metrics of each set of rows, and of all rows as `test/NAME`.
 
-    predicted  rows (M,), labels (M,) and probabilities (M, K) of the judged test rows, or of some of them
+    predicted  rows (M,), labels (M,) and probabilities (M, K) of the judged test rows, or of a part of them
     """
     predictions = predictions_of(judged, *predicted, classes)
     write_predictions(folder / "predictions.csv", predictions)
@@ -32,13 +32,13 @@ def write_test(
 
 
 def closing_table(summary: dict[str, Any]) -> None:
-    """Print the test figures by set and by class, the run's headline figures and how often the test rows were read."""
+    """Print the test metrics by set and by class, the run's main metrics and the number of reads of the test rows."""
     console, test = Console(), summary["test"]
     everything = test["all"]
     by_class = f"Test rows by class, all {everything['rows']:,}, in % with 95 % intervals"
     console.print(class_table(everything, by_class), "")
     console.print(set_table(test, f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"), "")
-    console.print(_headline_table(summary))
+    console.print(_main_table(summary))
     for metric, (low, high) in (summary.get("expected") or {}).items():
         reached = test[metric]
         word = "as expected" if low <= reached <= high else "NOT as expected"
@@ -46,7 +46,7 @@ def closing_table(summary: dict[str, Any]) -> None:
     console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
 
 
-def _headline_table(summary: dict[str, Any]) -> Table:
+def _main_table(summary: dict[str, Any]) -> Table:
     best = summary["best"]
     table = Table(
         title=f"{summary['name']}, seed {summary['seed']}",

@@ -1,15 +1,20 @@
-"""Is run B better than run A? A paired test over the same test rows, with a verdict in words.
+"""Test whether run B is better than run A: a paired test over the same test rows, with a verdict.
 
     python -m fer_lightning.compare outputs/train/seed-0 outputs/train/loss-focal_seed-0
-    python -m fer_lightning.compare A B --tta flip          what `python -m fer_lightning.evaluate` wrote for both
+    python -m fer_lightning.compare A B --tta flip          results of `python -m fer_lightning.evaluate` for both
     python -m fer_lightning.compare outputs/train/seed-0/evaluation/face path/to/other.PrivateTest.npy
 
-A side is a run folder, the folder of an evaluation in it (RUN/evaluation/face, of an exported file), or a .npy file
-with the probabilities of another program: float32 (N, K), the test rows in the order of the store, the classes in the
-order of the run. One of the two sides must be a folder. A store sorts its rows. If the .npy file follows fer2013.csv
-instead, --csv-order names the store that was read from it.
+RUN_A and RUN_B are each one of:
 
-Differences are B minus A, in points, on all test rows and on those that are clean for both.
+- a run folder
+- the folder of an evaluation in it, e.g. RUN/evaluation/face of an exported file
+- a .npy file with the probabilities of another program: float32 (N, K), the N test rows in the order of the store, the
+  K classes in the order of the run
+
+At least one of the two must be a folder. A store sorts its rows. If the rows of the .npy file are in the order of
+fer2013.csv instead, name the store that was read from this CSV file with --csv-order.
+
+Differences are B minus A, in percentage points, on all test rows and on the rows that are clean for both.
 """
 
 import argparse
@@ -30,13 +35,13 @@ PROGRAM = "python -m fer_lightning.compare"
 VIEWS = ("none", "flip", "ten_crop")
 EVALUATE = "python -m fer_lightning.evaluate"
 SEEDS = (
-    "One seed each compares two runs, not two methods: another seed moves a score by about as much as another method. "
-    "For a claim about methods train several seeds of each."
+    "One seed each compares two runs, not two methods: another seed changes a metric about as much as another method. "
+    "For a claim about methods, train several seeds of each."
 )
 
 OTHER_PROGRAM = (
-    "The .npy file does not say which rows its model was trained and selected on. Rows are clean for the run only, and "
-    "a model that has seen test rows scores too high on them."
+    "The .npy file does not say which rows its model was trained and selected on. Clean rows are clean only for the "
+    "run, and a model that was trained on test rows has too high an accuracy on them."
 )
 
 
@@ -45,10 +50,16 @@ def main() -> None:
     parser.add_argument(
         "a", metavar="RUN_A", type=Path, help="folder of a finished run or of an evaluation, or a .npy file"
     )
-    parser.add_argument("b", metavar="RUN_B", type=Path, help="another, tested on the same rows")
-    parser.add_argument("--tta", choices=VIEWS, default="none", help="default: none")
-    parser.add_argument("--csv-order", metavar="STORE", type=Path, help="the .npy file follows the CSV of this store")
-    parser.add_argument("--json", metavar="PATH", type=Path, help="write the comparison there too")
+    parser.add_argument(
+        "b", metavar="RUN_B", type=Path, help="folder or .npy file to compare with, for the same test rows"
+    )
+    parser.add_argument(
+        "--tta", choices=VIEWS, default="none", help="views of the evaluations to compare (default: none)"
+    )
+    parser.add_argument(
+        "--csv-order", metavar="STORE", type=Path, help="the .npy file is in the order of this store's CSV file"
+    )
+    parser.add_argument("--json", metavar="PATH", type=Path, help="also write the comparison to this file")
     arguments = parser.parse_args()
     try:
         show(arguments.a, arguments.b, arguments.tta, arguments.json, arguments.csv_order)
@@ -59,9 +70,10 @@ def main() -> None:
 
 
 def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None = None) -> None:
+    """Compare two sides, print the tables and verdicts, and write them to `path` if it is not None."""
     from rich.console import Console
 
-    from fer_lightning.evaluation.paired import compare, difference_table, set_in_words
+    from fer_lightning.evaluation.paired import compare, difference_table, set_label
     from fer_lightning.runs.run_folder import without_nan
 
     runs = {"A": a, "B": b}
@@ -71,7 +83,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None =
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
     for name, compared in entry.items():
         console.print(
-            "", difference_table(compared, f"{compared['rows']:,} {set_in_words(name)} rows, tta={tta}, in %"), sep="\n"
+            "", difference_table(compared, f"{compared['rows']:,} {set_label(name)} rows, tta={tta}, in %"), sep="\n"
         )
     console.print()
     for compared in entry.values():
@@ -84,29 +96,31 @@ def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None =
 
 
 def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) -> "list[Predictions]":
-    """Return what both sides predicted; a file takes rows, labels and classes from the other side."""
+    """Return the predictions of both sides. A .npy file gets rows, labels and classes from the other side."""
     from fer_lightning.evaluation.predictions import read_probabilities
 
-    found = {name: predictions(name, path, tta) for name, path in runs.items() if not of_other_program(path)}
-    if not found:
+    by_name = {name: read_run(name, path, tta) for name, path in runs.items() if not is_of_other_program(path)}
+    if not by_name:
         raise UserError(
             f"{' and '.join(map(str, runs.values()))}: both are .npy files, which hold no labels. Name a run folder as "
             "one of the two."
         )
-    like = next(iter(found.values()))
-    places = None if csv_order is None else places_in_csv(csv_order, like)
-    return [found[name] if name in found else read_probabilities(path, like, places) for name, path in runs.items()]
+    like = next(iter(by_name.values()))
+    indices = None if csv_order is None else csv_indices(csv_order, like)
+    return [
+        by_name[name] if name in by_name else read_probabilities(path, like, indices) for name, path in runs.items()
+    ]
 
 
-def places_in_csv(root: Path, like: "Predictions") -> "np.ndarray":
-    """Return the places int (N,) that the rows of a run have among each other in the CSV file behind a store."""
+def csv_indices(root: Path, like: "Predictions") -> "np.ndarray":
+    """Return the indices int (N,) of a run's rows in the order of the CSV file that a store was read from."""
     from fer_lightning.data.store import open_store, store_problem
 
     if problem := store_problem(str(root)):
         raise UserError(problem.replace("data.root=", "--csv-order ", 1))
     store = open_store(root)
-    known = like.rows < len(store.digests)
-    if not known.all() or [digest.tobytes().hex() for digest in store.digests[like.rows]] != like.images.tolist():
+    inside = like.rows < len(store.digests)
+    if not inside.all() or [digest.tobytes().hex() for digest in store.digests[like.rows]] != like.images.tolist():
         raise UserError(
             f"--csv-order {root}: holds other images than the run was tested on. Name the store of the run."
         )
@@ -116,44 +130,45 @@ def places_in_csv(root: Path, like: "Predictions") -> "np.ndarray":
     return numbers.astype(int).argsort().argsort()
 
 
-def of_other_program(path: Path) -> bool:
+def is_of_other_program(path: Path) -> bool:
+    """Return True for a .npy file with the probabilities of another program."""
     from fer_lightning.evaluation.predictions import PROBABILITIES
 
     return path.suffix == PROBABILITIES
 
 
-def predictions(name: str, run: Path, tta: str) -> "Predictions":
-    """What a run predicted; UserError with the command that makes it."""
+def read_run(name: str, run: Path, tta: str) -> "Predictions":
+    """Return the predictions of a run. If they are missing, raise UserError with the command that writes them."""
     from fer_lightning.evaluation.predictions import read_predictions
 
     if not run.is_dir():
-        raise UserError(f"RUN_{name}={run}: no such folder. Name two run folders, as outputs/NAME/JOB.")
-    found = [run / "evaluation" / tta / "predictions.csv"]
+        raise UserError(f"RUN_{name}={run}: no such folder. Name two run folders, e.g. outputs/NAME/JOB.")
+    candidates = [run / "evaluation" / tta / "predictions.csv"]
     if tta == "none":
-        found.insert(0, run / "predictions.csv")
-    reason = f"there is no {found[-1].relative_to(run)} in it"
-    for path in filter(Path.is_file, found):
+        candidates.insert(0, run / "predictions.csv")
+    reason = f"{candidates[-1].relative_to(run)} is missing."
+    for path in filter(Path.is_file, candidates):
         try:
             return read_predictions(path)
         except UserError as error:
             reason = str(error)
-    raise UserError(f"RUN_{name}={run}: {reason}\nMake it: {EVALUATE} run={run} tta={tta}")
+    raise UserError(f"RUN_{name}={run}: {reason}\nWrite it: {EVALUATE} run={run} tta={tta}")
 
 
 def notes(a: Path, b: Path) -> list[str]:
-    """Return what the figures do not say."""
-    return [OTHER_PROGRAM] if of_other_program(a) or of_other_program(b) else [*other_training(a, b), SEEDS]
+    """Return notes about the limits of the comparison."""
+    return [OTHER_PROGRAM] if is_of_other_program(a) or is_of_other_program(b) else [*other_training(a, b), SEEDS]
 
 
 def other_training(a: Path, b: Path) -> list[str]:
-    """A note where the runs were trained on different splits with the same test rows."""
+    """Return a note if the runs were trained on different splits with the same test rows."""
     from fer_lightning.runs.run_folder import RunFolder, run_of
 
     first, second = ((RunFolder(run_of(path)).summary() or {}).get("split") or {} for path in (a, b))
     if first.get("checksum") == second.get("checksum"):
         return []
     return [
-        f"The test rows are the same, the training rows are not: A was trained on split {first.get('name')}, "
+        f"The test rows are the same, but the training rows are different: A was trained on split {first.get('name')}, "
         f"B on {second.get('name')}."
     ]
 

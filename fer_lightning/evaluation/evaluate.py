@@ -1,4 +1,4 @@
-"""Evaluate a trained run on its test rows: all, unseen and clean ones, each figure with its 95 % interval.
+"""Evaluate a trained run on all, unseen and clean test rows. Each metric has a 95 % interval.
 
     python -m fer_lightning.evaluate run=outputs/train/seed-0
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
@@ -6,18 +6,19 @@
     python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx
 
 run        folder of the run whose best.ckpt is evaluated
-model      exported file that is evaluated on the rows of the run; else its best.ckpt
+model      exported file (.onnx) to evaluate on the rows of the run (default: best.ckpt of the run)
 tta        views of a face whose probabilities are averaged: none (default), flip, ten_crop
-rows       test (default), or val: the validation rows, by which views and members of an ensemble may be chosen
-data_root  folder of the store of faces; else the one that the run was trained on
-device     auto (default), cpu, cuda
-threads    CPU threads of torch; else as many as in the run
+rows       test (default), or val: validation rows, for the choice of views and of ensemble members
+data_root  folder of the store of faces (default: the store that the run was trained on)
+device     auto (default: the first GPU if there is one), cpu, cuda
+threads    CPU threads of torch (default: same number as in the run)
 
-It writes RUN/evaluation/TTA/, of validation rows RUN/evaluation/val_TTA/, with metrics.json, predictions.csv,
-confusion.png and per_class.png, and a line into test_reads.csv where test rows were looked at. For model=face.onnx the
-folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. The same command on the same machine writes the same
-bytes; what cannot be the same stands under `call` in metrics.json: time, command, commit, latency and the count of
-looks at the test rows.
+The results are written to RUN/evaluation/TTA/, or to RUN/evaluation/val_TTA/ with rows=val. With model=face.onnx the
+folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. Each folder contains metrics.json, predictions.csv,
+confusion.png and per_class.png. An evaluation of test rows also adds a line to test_reads.csv.
+
+The same command on the same machine writes the same bytes, except for `call` in metrics.json. It holds the time,
+command, commit, speed and number of reads of the test rows.
 """
 
 import sys
@@ -51,28 +52,30 @@ COMMAND = Command(
 
 def main() -> None:
     overrides = command.typed(COMMAND.program, __doc__, "run=PATH [key=value ...]")
-    with command.failures_in_words("evaluate", "Nothing is half written", again="begins anew"):
+    with command.failures_in_words("evaluate", "Nothing is half written", again="starts over"):
         evaluate(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:
-    """The typed command line; UserError where it cannot be meant."""
+    """Return the settings of the command line. Raise UserError if they cannot be used."""
     cfg = command.settings(COMMAND, overrides)
     if OmegaConf.is_missing(cfg, "run"):
-        raise UserError(f"run is not set: the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0")
+        raise UserError(
+            f"run is not set: must be the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0"
+        )
     if cfg.model is not None:
         refuse_unfit_options(cfg)
     if cfg.threads is not None and cfg.threads < 1:
-        raise UserError(f"threads={cfg.threads}: choose 1 or more, or null for as many as in the run.")
+        raise UserError(f"threads={cfg.threads}: must be 1 or more. Use null for the same number as in the run.")
     return cfg
 
 
 def refuse_unfit_options(cfg: DictConfig) -> None:
-    """Raise UserError for options that do not go with an exported file."""
+    """Raise UserError for options that cannot be used with an exported file."""
     if cfg.tta != schema.TTA.none:
-        raise UserError(f"model={cfg.model}: a file has one view. Drop tta={cfg.tta.value}.")
+        raise UserError(f"model={cfg.model}: an exported file has only one view. Drop tta={cfg.tta.value}.")
     if cfg.device == schema.Device.cuda:
-        raise UserError(f"model={cfg.model}: a file is evaluated on the CPU. Drop device=cuda.")
+        raise UserError(f"model={cfg.model}: an exported file is evaluated on the CPU. Drop device=cuda.")
     name = Path(cfg.model).stem
     if name in schema.TTA.__members__ or name.startswith("val_"):
         raise UserError(
@@ -82,26 +85,26 @@ def refuse_unfit_options(cfg: DictConfig) -> None:
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Evaluate one run; write into its folder and print what came out."""
+    """Evaluate one run, write the results into its folder and print them."""
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     table, split = run.faces()
     of_test = cfg.rows == schema.Rows.test
-    name, title = named(cfg)
+    name, title = name_evaluation(cfg)
     folder = run.path / "evaluation" / (name if of_test else f"val_{name}")
     predict = build_predictor(cfg, run, table.classes)
 
     from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
     from fer_lightning.evaluation import evaluation, tables
     from fer_lightning.evaluation.predictions import predictions_of
-    from fer_lightning.evaluation.torch_predictor import batches_of, latency, rows_and_probabilities
+    from fer_lightning.evaluation.torch_predictor import batches_of, latency, predict_rows
     from fer_lightning.runs import looks_at_test_rows
 
     judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
-    looks = looks_at_test_rows.record(run.path, table, split, name) if of_test else None
+    reads = looks_at_test_rows.record(run.path, table, split, name) if of_test else None
     size = run.config.data.eval_batch_size
     batches = batches_of(table, judged.rows, size)
-    found = rows_and_probabilities(predict, watched(batches, title))
-    predictions = predictions_of(judged, *found, table.classes)
+    predicted = predict_rows(predict, show_progress(batches, title))
+    predictions = predictions_of(judged, *predicted, table.classes)
     entry = {
         "tta": cfg.tta.value,
         "rows": cfg.rows.value,
@@ -113,25 +116,26 @@ def evaluate(cfg: DictConfig) -> None:
             "time": now(),
             "command": command_line(),
             **git_state(ROOT),
-            "reads": looks,
+            "reads": reads,
             "latency": latency(predict, next(iter(batches))["image"], size),
         },
     }
     evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows.value]}, {title}")
-    tables.closing(run.summary, entry, title)
+    tables.print_evaluation(run.summary, entry, title)
     print(f"evaluation: {folder}")
 
 
-def named(cfg: DictConfig) -> tuple[str, str]:
-    """Return the name of the evaluation's folder, and the option that it comes from."""
+def name_evaluation(cfg: DictConfig) -> tuple[str, str]:
+    """Return the name of the evaluation's folder, and the option that gives this name."""
     if cfg.model is None:
         return cfg.tta.value, f"tta={cfg.tta.value}"
     return Path(cfg.model).stem, f"model={Path(cfg.model).name}"
 
 
 def build_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
+    """Return the predictor of the run's best.ckpt, or of the exported file."""
     from fer_lightning.evaluation import tta
-    from fer_lightning.evaluation.torch_predictor import Predictor, device_of
+    from fer_lightning.evaluation.torch_predictor import Predictor, select_device
     from fer_lightning.training import build
 
     if cfg.threads is not None:
@@ -146,13 +150,13 @@ def build_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) 
         input_size=model.input_size,
         mean=model.mean,
         std=model.std,
-        device=device_of(cfg.device.value),
+        device=select_device(cfg.device.value),
         precision=run.summary.get("precision", "32-true"),
     )
 
 
 def file_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -> "FilePredictor":
-    """Open the exported file; UserError if it has other classes, or was trained on another split."""
+    """Open the exported file. Raise UserError if it has other classes, or was trained on another split."""
     import torch
 
     from fer_lightning.evaluation.torch_predictor import FilePredictor
@@ -160,22 +164,26 @@ def file_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -
 
     threads = torch.get_num_threads()
     model = FaceModel(Path(cfg.model), threads=threads)
-    found, split, own = model.metadata.classes, model.metadata.data["split_checksum"], run.summary["split"]["checksum"]
-    if found != tuple(classes):
+    own_classes, own_split, run_split = (
+        model.metadata.classes,
+        model.metadata.data["split_checksum"],
+        run.summary["split"]["checksum"],
+    )
+    if own_classes != tuple(classes):
         raise UserError(
-            f"model={cfg.model}: its classes are {', '.join(found)}, and those of run={cfg.run} are "
-            f"{', '.join(classes)}. Name a run with the same classes."
+            f"model={cfg.model}: its classes are {', '.join(own_classes)}, and the classes of run={cfg.run} "
+            f"are {', '.join(classes)}. Name a run with the same classes."
         )
-    if split != own:
+    if own_split != run_split:
         raise UserError(
-            f"model={cfg.model}: it was trained on split {split[:12]}, and run={cfg.run} on {own[:12]}, so test rows "
-            "of the run may be among its training rows. Name a run with the same split."
+            f"model={cfg.model}: it was trained on split {own_split[:12]}, and run={cfg.run} on {run_split[:12]}, so "
+            "test rows of the run may be among its training rows. Name a run with the same split."
         )
     return FilePredictor(model, threads)
 
 
 def source(run: TrainedRun, predict: "Predictor | FilePredictor") -> dict[str, Any]:
-    """Return which weights were evaluated: the epoch of best.ckpt, or the exported file."""
+    """Return the source of the evaluated weights: the epoch of best.ckpt, or the exported file."""
     from fer_lightning.evaluation.torch_predictor import FilePredictor
 
     if isinstance(predict, FilePredictor):
@@ -184,7 +192,7 @@ def source(run: TrainedRun, predict: "Predictor | FilePredictor") -> dict[str, A
 
 
 def facts(table: "FaceTable", split: "Split", predict: "Predictor | FilePredictor") -> dict[str, Any]:
-    """Return the rows that were evaluated, and how."""
+    """Return facts about the evaluated rows and the predictor."""
     return {
         "split": {"name": split.name, "checksum": split.checksum},
         "data": {"name": table.name, "checksum": table.checksum, "ferplus": table.votes is not None},
@@ -192,8 +200,8 @@ def facts(table: "FaceTable", split: "Split", predict: "Predictor | FilePredicto
     }
 
 
-def watched(batches: "EvalLoader", title: str) -> "Iterable[Batch]":
-    """With a bar on a terminal."""
+def show_progress(batches: "EvalLoader", title: str) -> "Iterable[Batch]":
+    """Return the batches. Show a progress bar if stdout is a terminal."""
     from rich.progress import track
 
     return track(batches, title, total=len(batches), transient=True, disable=not sys.stdout.isatty())

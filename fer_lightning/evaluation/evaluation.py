@@ -1,12 +1,13 @@
-"""The figures of a set of predictions with their intervals, as one nested dict and as files. No torch.
+"""Metrics of a set of predictions with their intervals, as one nested dict and as files. Imports no torch.
 
     {"all": SET, "unseen": SET, "clean": SET}
-    SET    = {"rows": 3589, "acc": FIGURE, ... each of metrics.FIGURES, "classes": {"angry": CLASS, ...}}
-    CLASS  = {"rows": 491, "recall": FIGURE, "precision": FIGURE, "f1": FIGURE}
-    FIGURE = {"value": 0.645, "low": 0.629, "high": 0.661}, or None for `ferplus_acc` without votes
+    SET    = {"rows": 3589, "acc": METRIC, ... each of metrics.FIGURES, "classes": {"angry": CLASS, ...}}
+    CLASS  = {"rows": 491, "recall": METRIC, "precision": METRIC, "f1": METRIC}
+    METRIC = {"value": 0.645, "low": 0.629, "high": 0.661}, or None for `ferplus_acc` without votes
 
-`all` are all test rows, `unseen` those that are not blank and not byte-identical to a training or validation
-image, `clean` those of them that are no near copy either and show a face.
+all     all evaluated rows
+unseen  rows whose image is not blank and not byte-identical to a training or validation image
+clean   unseen rows whose image is not a near copy of such an image and shows a face
 """
 
 import json
@@ -29,12 +30,12 @@ SETS = ("all", "unseen", "clean")
 def evaluate(
     predictions: Predictions, resamples: int = bootstrap.RESAMPLES, seed: int = bootstrap.SEED
 ) -> dict[str, dict[str, Any]]:
-    """Every figure of every set, each with the 95 % percentile interval of a bootstrap over rows.
+    """Return every metric of every set, with the 95 % percentile interval of a bootstrap over rows.
 
-    A figure is a share of 1 but for `ce`, in nats; NaN where there are no rows of its kind. The calibration error of
-    a resample is on average a little above that of its rows, so its interval leans upwards.
+    A metric is a share of 1, except `ce`, which is in nats. It is NaN if there are no rows for it. The calibration
+    error of a resample is on average slightly above that of its rows, so its interval is shifted upwards.
     """
-    return {name: _of_rows(predictions, rows, resamples, seed) for name, rows in predictions.sets().items()}
+    return {name: _evaluate_rows(predictions, rows, resamples, seed) for name, rows in predictions.sets().items()}
 
 
 def bootstrap_facts() -> dict[str, Any]:
@@ -42,14 +43,14 @@ def bootstrap_facts() -> dict[str, Any]:
 
 
 def write_evaluation(folder: Path, predictions: Predictions, entry: dict[str, Any], title: str) -> None:
-    """predictions.csv, confusion.png, per_class.png and, last, metrics.json."""
+    """Write predictions.csv, confusion.png and per_class.png, and metrics.json last."""
     write_predictions(folder / "predictions.csv", predictions)
     write_plots(folder, predictions, entry["all"], title)
     write_atomically(folder / "metrics.json", json.dumps(without_nan(entry), indent=2, allow_nan=False) + "\n")
 
 
 def write_plots(folder: Path, predictions: Predictions, official: dict[str, Any], title: str) -> None:
-    """confusion.png and per_class.png of all test rows, the latter with the intervals of their set."""
+    """Write confusion.png and per_class.png of all evaluated rows, per_class.png with intervals."""
     confusion, classes = predictions.confusion(), official["classes"].values()
     intervals = {
         name: np.array([[entry[name]["low"], entry[name]["high"]] for entry in classes]) for name in CLASS_FIGURES
@@ -59,23 +60,23 @@ def write_plots(folder: Path, predictions: Predictions, official: dict[str, Any]
     plots.per_class(confusion, predictions.classes, folder / "per_class.png", title=bars, intervals=intervals)
 
 
-def _of_rows(predictions: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
+def _evaluate_rows(predictions: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     votes = None if predictions.plurality is None else predictions.plurality[rows]
     outcomes = RowOutcomes(predictions.labels[rows], predictions.probabilities[rows], votes)
     whole = outcomes.tally()
     figures, (samples,) = whole.figures(), resampled(outcomes, resamples=resamples, seed=seed)
     entry = {"rows": len(outcomes)}
-    entry |= {name: _figure(figures[name], samples[name]) for name in FIGURES}
+    entry |= {name: _with_interval(figures[name], samples[name]) for name in FIGURES}
     if votes is None:
         entry["ferplus_acc"] = None
     support = whole.confusion.sum(axis=1)
     entry["classes"] = {
-        name: {"rows": int(support[k])} | {f: _figure(figures[f][k], samples[f][:, k]) for f in CLASS_FIGURES}
+        name: {"rows": int(support[k])} | {f: _with_interval(figures[f][k], samples[f][:, k]) for f in CLASS_FIGURES}
         for k, name in enumerate(predictions.classes)
     }
     return entry
 
 
-def _figure(value: float, samples: np.ndarray) -> dict[str, float]:
+def _with_interval(value: float, samples: np.ndarray) -> dict[str, float]:
     low, high = interval(samples)
     return {"value": float(value), "low": low, "high": high}

@@ -1,8 +1,8 @@
-"""predictions.csv: what a network says about each test row, and how far that row can be trusted. Imports no torch.
+"""Read and write predictions.csv: a network's probabilities for each test row. Imports no torch.
 
     row, image (SHA-256 of the pixels), label, predicted, unseen, clean, [ferplus,] one probability per class
 
-It is what every later report is made from, so probabilities keep all digits of a 32-bit float.
+Every later report is made from this file, so probabilities keep all digits of a 32-bit float.
 """
 
 import csv
@@ -22,12 +22,12 @@ FIXED = ("row", "image", "label", "predicted", "unseen", "clean")
 FERPLUS = "ferplus"
 DAMAGED = "Write it again: python -m fer_lightning.evaluate run=PATH"
 PROBABILITIES = ".npy"
-MOST_OFF = 1e-3  # distance of the sum of a row from 1, in a file of another program
+LARGEST_SUM_ERROR = 1e-3  # of a row's sum, which must be 1, in a file of another program
 BOOLEANS = {"false": False, "true": True}
 
 
 class JudgedRows(Protocol):
-    """The test rows of a split, as `data.clean.TestRows` has them; ascending."""
+    """Test rows of a split, ascending: see `data.judged_rows.TestRows`."""
 
     rows: np.ndarray
     images: Sequence[str]
@@ -38,15 +38,15 @@ class JudgedRows(Protocol):
 
 @dataclass(frozen=True)
 class Predictions:
-    """N test rows, ascending.
+    """Predictions of a network for N test rows, ascending.
 
     rows           int64 (N,), row numbers of the face table
     images         str (N,), SHA-256 of the pixels in hex
     labels         int64 (N,), indices into `classes`
     probabilities  float32 (N, K)
-    unseen         bool (N,): not blank, and no byte-identical image in training or validation
-    clean          bool (N,): unseen, and no near copy there either, and a face
-    plurality      int64 (N,), the class that most FER+ votes name, -1 where none does; None without votes
+    unseen         bool (N,), True if the image is not blank and has no byte-identical copy in training or validation
+    clean          bool (N,), True if it also is not a near copy of an image there, and shows a face
+    plurality      int64 (N,), class with the most FER+ votes, -1 if no class has it; None without votes
     """
 
     rows: np.ndarray
@@ -63,11 +63,11 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """int64 (N,): the likeliest class, the first of equal ones."""
+        """Most probable class int64 (N,); the first one if several are equal."""
         return self.probabilities.argmax(axis=1)
 
     def sets(self) -> dict[str, np.ndarray]:
-        """The rows (N,) bool that figures are given for: `all`, `unseen` and `clean`."""
+        """Return the sets of rows for which metrics are given, bool (N,): `all`, `unseen` and `clean`."""
         return {"all": np.ones(len(self), bool), "unseen": self.unseen, "clean": self.clean}
 
     def confusion(self) -> np.ndarray:
@@ -77,16 +77,17 @@ class Predictions:
 def predictions_of(
     judged: JudgedRows, rows: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
 ) -> Predictions:
-    """Predictions for ascending `rows` (M,), which may be some of the judged ones."""
-    place = np.searchsorted(judged.rows, rows)
-    plurality = None if judged.plurality is None else judged.plurality[place]
-    images = np.array(judged.images)[place]
+    """Return predictions for ascending `rows` (M,), which may be a part of the judged rows."""
+    index = np.searchsorted(judged.rows, rows)
+    plurality = None if judged.plurality is None else judged.plurality[index]
+    images = np.array(judged.images)[index]
     return Predictions(
-        rows, images, labels, probabilities, judged.unseen[place], judged.clean[place], plurality, tuple(classes)
+        rows, images, labels, probabilities, judged.unseen[index], judged.clean[index], plurality, tuple(classes)
     )
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions.csv."""
     voted = predictions.plurality is not None
     classes = predictions.classes
     names = np.array([*classes, ""])
@@ -95,8 +96,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         predictions.images.tolist(),
         names[predictions.labels].tolist(),
         names[predictions.predicted].tolist(),
-        _words(predictions.unseen),
-        _words(predictions.clean),
+        _format_flags(predictions.unseen),
+        _format_flags(predictions.clean),
         *([names[predictions.plurality].tolist()] if voted else []),
         *predictions.probabilities.T.astype(np.float32).astype(str).tolist(),
     ]
@@ -108,7 +109,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Raises UserError, naming the line, where the file is not as `write_predictions` leaves it."""
+    """Return the content of predictions.csv. Raise UserError with the line if the file is damaged."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file)) or [[]]
@@ -116,65 +117,67 @@ def read_predictions(path: Path) -> Predictions:
         raise UserError(f"{path}: cannot be read ({error}).") from None
     if tuple(header[: len(FIXED)]) != FIXED:
         raise UserError(
-            f"{path}: its first columns are {', '.join(header[: len(FIXED)]) or 'none'} and not {', '.join(FIXED)}: "
-            "written by an older version, or by something else."
+            f"{path}: its first columns are {', '.join(header[: len(FIXED)]) or 'missing'}; they must be "
+            f"{', '.join(FIXED)}. The file was written by an older version or by another program."
         )
     voted = header[len(FIXED) : len(FIXED) + 1] == [FERPLUS]
     classes = tuple(header[len(FIXED) + voted :])
     try:
-        return _of_columns(zip(*lines, strict=True) if lines else [()] * len(header), classes, voted)
+        return _parse_columns(zip(*lines, strict=True) if lines else [()] * len(header), classes, voted)
     except (KeyError, ValueError):
         raise UserError(_first_fault(path, header, lines, classes, voted)) from None
 
 
-def read_probabilities(path: Path, like: Predictions, places: np.ndarray | None = None) -> Predictions:
+def read_probabilities(path: Path, like: Predictions, indices: np.ndarray | None = None) -> Predictions:
     """Return `like` with probabilities that another program wrote to a .npy file, for the same rows and classes.
 
-    places  int (N,), the position in the file of each row of `like`; None: the same order
-    Raises UserError if the file does not hold float32 (N, K), each row a distribution. Nothing in it is unpickled.
+    indices  int (N,), index in the file of each row of `like`; None: the same order
+
+    Raise UserError if the file does not hold float32 (N, K) with a distribution in each row. Nothing is unpickled.
     """
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read as a .npy file ({error}). Write it with numpy.save.") from None
-    if not isinstance(found, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")
     expected = (len(like), len(like.classes))
-    if found.dtype != np.float32 or found.shape != expected:
+    if array.dtype != np.float32 or array.shape != expected:
         raise UserError(
-            f"{path}: holds {found.dtype} {found.shape}; must be float32 {expected}. Give the {len(like):,} rows of "
-            f"the run, and a column per class in this order: {', '.join(like.classes)}."
+            f"{path}: holds {array.dtype} {array.shape}; must be float32 {expected}. Write the {len(like):,} rows of "
+            f"the run, with one column per class in this order: {', '.join(like.classes)}."
         )
-    probabilities = np.array(found)
-    _refuse_no_distributions(path, probabilities)
-    return replace(like, probabilities=probabilities if places is None else probabilities[places])
+    probabilities = np.array(array)
+    _require_distributions(path, probabilities)
+    return replace(like, probabilities=probabilities if indices is None else probabilities[indices])
 
 
-def _refuse_no_distributions(path: Path, probabilities: np.ndarray) -> None:
+def _require_distributions(path: Path, probabilities: np.ndarray) -> None:
+    """Raise UserError if a row has a value outside 0 to 1, or does not sum to 1."""
     outside = ~((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
     if outside.any():
         row = outside.argmax()
         raise UserError(
-            f"{path}, row {row}: holds {_shown(probabilities[row])}; each value must be from 0 to 1. "
+            f"{path}, row {row}: holds {_format_values(probabilities[row])}; each value must be from 0 to 1. "
             "Write probabilities, not logits."
         )
     off = np.abs(probabilities.sum(axis=1) - 1)
-    if (off > MOST_OFF).any():
+    if (off > LARGEST_SUM_ERROR).any():
         row = off.argmax()
         raise UserError(
-            f"{path}, row {row}: the values {_shown(probabilities[row])} add up to {probabilities[row].sum():.3g}; the "
-            "sum must be 1. Write the probabilities of all classes."
+            f"{path}, row {row}: the values {_format_values(probabilities[row])} sum to "
+            f"{probabilities[row].sum():.3g}; the sum must be 1. Write the probabilities of all classes."
         )
 
 
-def _shown(values: np.ndarray) -> str:
+def _format_values(values: np.ndarray) -> str:
     return ", ".join(f"{value:.3g}" for value in values)
 
 
-def _of_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...], voted: bool) -> Predictions:
-    """KeyError or ValueError where a field is not as it should be."""
+def _parse_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...], voted: bool) -> Predictions:
+    """Return the predictions in columns of text. Raise KeyError or ValueError if a field is wrong."""
     row, image, label, _, unseen, clean, *rest = columns
     codes = {name: code for code, name in enumerate(classes)}
     plurality = None
@@ -195,18 +198,18 @@ def _of_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...], vo
 
 
 def _first_fault(path: Path, header: list[str], lines: list[list[str]], classes: tuple[str, ...], voted: bool) -> str:
-    """In words, with its line."""
+    """Return a message about the first line that cannot be read."""
     for number, line in enumerate(lines, start=2):
         try:
             if len(line) != len(header):
-                raise ValueError(f"{len(line)} fields where the first line has {len(header)}")
-            _of_columns([(field,) for field in line], classes, voted)
+                raise ValueError(f"it has {len(line)} fields, and the first line has {len(header)}")
+            _parse_columns([(field,) for field in line], classes, voted)
         except KeyError as error:
-            return f"{path}, line {number}: {error} is no class and no true or false. {DAMAGED}"
+            return f"{path}, line {number}: {error} must be a class of the first line, or true or false. {DAMAGED}"
         except ValueError as error:
             return f"{path}, line {number}: {error}. {DAMAGED}"
     return f"{path}: cannot be read. {DAMAGED}"
 
 
-def _words(flags: np.ndarray) -> list[str]:
+def _format_flags(flags: np.ndarray) -> list[str]:
     return ["true" if flag else "false" for flag in flags]

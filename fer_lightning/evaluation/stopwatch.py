@@ -1,15 +1,18 @@
-"""How long a call takes, for what a run, an evaluation or an export says of its speed."""
+"""Time of a call, for the speeds that a run, an evaluation or an export reports."""
 
 import statistics
 import time
 from collections.abc import Callable
 
-SECONDS = 2.0  # about as long is measured
-REPEATS = (2, 100)
+SECONDS = 2.0  # approximate time of all calls
+REPEATS = (2, 100)  # least and largest number of calls
 
 
 def median_seconds(call: Callable[[], object]) -> float:
-    """After one call to warm up; a call whose result comes to the CPU makes a GPU finish its work."""
+    """Return the median seconds of a call, after one warm-up call.
+
+    On a GPU the call must copy its result to the CPU. Otherwise it returns before the GPU has finished.
+    """
     call()
     times: list[float] = []
     while len(times) < REPEATS[0] or (sum(times) < SECONDS and len(times) < REPEATS[1]):

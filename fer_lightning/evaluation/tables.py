@@ -1,4 +1,4 @@
-"""What a terminal shows of test figures: tables by class and by set of rows, within 80 characters. No torch."""
+"""Tables of metrics for the terminal, by class and by set of rows, within 80 characters. Imports no torch."""
 
 import math
 from typing import Any
@@ -19,12 +19,12 @@ NAMES = {
     "ce": "cross-entropy, nats",
     "ferplus_acc": "FER+ agreement",
 }
-NATS = ("ce",)  # all other figures are shares of 1, shown in %
+NATS = ("ce",)  # metrics in nats; all others are shares of 1, shown in %
 
 
 def set_table(sets: dict[str, Any], title: str) -> Table:
-    """One line per figure, one column per set of rows; in % but for cross-entropy."""
-    table = table_of_figures(title, *(f"{name}\n{sets[name]['rows']:,} rows" for name in SETS))
+    """Return a table with one line per metric and one column per set of rows, in % except for cross-entropy."""
+    table = metric_table(title, *(f"{name}\n{sets[name]['rows']:,} rows" for name in SETS))
     for key, label in NAMES.items():
         figures = [sets[name][key] for name in SETS]
         if any(figures):
@@ -33,16 +33,16 @@ def set_table(sets: dict[str, Any], title: str) -> Table:
 
 
 def class_table(entry: dict[str, Any], title: str) -> Table:
-    """One line per class of one set of rows, in %."""
-    table = table_of_figures(title, "rows", "recall", "precision", "F1")
+    """Return a table with one line per class of one set of rows, in %."""
+    table = metric_table(title, "rows", "recall", "precision", "F1")
     for name, figures in entry["classes"].items():
-        shown = [_with_interval(figures[key], key) for key in CLASS_FIGURES]
-        table.add_row(name, f"{figures['rows']:,}", *shown)
+        cells = [_with_interval(figures[key], key) for key in CLASS_FIGURES]
+        table.add_row(name, f"{figures['rows']:,}", *cells)
     return table
 
 
-def table_of_figures(title: str, *columns: str) -> Table:
-    """Figures in columns, within 80 characters."""
+def metric_table(title: str, *columns: str) -> Table:
+    """Return an empty table with right-aligned columns, for metrics."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     for name in columns:
@@ -50,10 +50,10 @@ def table_of_figures(title: str, *columns: str) -> Table:
     return table
 
 
-def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
-    """Print an evaluation: by class, by set of rows, latency, notes, and how often the test rows were read.
+def print_evaluation(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
+    """Print an evaluation by class and by set of rows, its speed, notes, and the number of reads of the test rows.
 
-    title  the option that names the evaluation: `tta=none`, `model=face.onnx`
+    title  option that names the evaluation: `tta=none`, `model=face.onnx`
     """
     console, everything, call, rows = Console(), entry["all"], entry["call"], ROWS[entry["rows"]]
     by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
@@ -63,8 +63,8 @@ def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
     speed = call["latency"]
     console.print(
         f"One image takes {speed['milliseconds_of_one_image']:.1f} ms, batches of {speed['batch_size']} run at "
-        f"{speed['images_per_second']:,.0f} images/s ({entry['device']}, {_number(entry['threads'], 'thread')}, "
-        f"{entry['precision']}, {_number(entry['views'], 'view')})."
+        f"{speed['images_per_second']:,.0f} images/s ({entry['device']}, {_count(entry['threads'], 'thread')}, "
+        f"{entry['precision']}, {_count(entry['views'], 'view')})."
     )
     for note in _notes(summary, entry):
         console.print(f"note: {note}")
@@ -73,32 +73,32 @@ def closing(summary: dict[str, Any], entry: dict[str, Any], title: str) -> None:
 
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
-    """What a reader of the figures should know."""
+    """Return notes about the limits of the metrics."""
     notes: list[str] = []
     if "model" in entry:
         return notes
     if summary["status"] != "done":
-        notes.append(f"this run has not ended ({summary['status']}); its best.ckpt is the best so far")
+        notes.append(f"this run is not finished ({summary['status']}); its best.ckpt is from the best epoch so far")
     reported = summary.get("test")
     if entry["rows"] == "test" and entry["tta"] == "none" and reported:
         rows = reported.get("all", reported)["rows"]
         before, after = reported["test/acc"], entry["all"]["acc"]["value"]
         if rows != entry["all"]["rows"]:
-            notes.append(f"the run itself tested {rows:,} of these rows")
+            notes.append(f"the run itself tested only {rows:,} of these rows")
         elif abs(before - after) > 1e-6:
             notes.append(
-                f"the run itself reported an accuracy of {100 * before:.2f} %; other hardware, libraries or numbers of "
-                "threads round otherwise"
+                f"the run itself reported an accuracy of {100 * before:.2f} %; rounding depends on hardware, libraries "
+                "and the number of threads"
             )
     return notes
 
 
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _with_interval(figure: dict[str, float] | None, key: str) -> str:
-    """`64.50 [62.9, 66.0]`, `0.977 [0.95, 1.00]` nats, or a dash."""
+    """Return e.g. `64.50 [62.9, 66.0]` in %, `0.977 [0.95, 1.00]` in nats, or a dash if there is no value."""
     if not figure or figure["value"] is None or math.isnan(figure["value"]):
         return "–"
     value, low, high = (figure[end] for end in ("value", "low", "high"))

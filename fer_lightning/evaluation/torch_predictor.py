@@ -1,4 +1,4 @@
-"""Probabilities of a trained network for faces as they are stored, and how long they take."""
+"""Probabilities of a trained network for stored faces, and the time that they take."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def device_of(name: str) -> torch.device:
-    """`cpu`, `cuda`, or `auto`: the first GPU where there is one. UserError where the GPU asked for is missing."""
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise UserError("device=cuda: this machine offers no GPU to torch. Choose device=cpu or device=auto.")
-    return torch.device("cuda", 0) if there and name != "cpu" else torch.device("cpu")
+def select_device(name: str) -> torch.device:
+    """Return the device named `cpu`, `cuda` or `auto` (the first GPU, if there is one).
+
+    Raise UserError for `cuda` if there is no GPU.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise UserError("device=cuda: torch finds no GPU on this machine. Use device=cpu or device=auto.")
+    return torch.device("cuda", 0) if has_gpu and name != "cpu" else torch.device("cpu")
 
 
 class Predictor:
-    """uint8 faces (B, 48, 48) -> probabilities float32 (B, K) on the CPU: the mean over the views.
+    """Network as a function from uint8 faces (B, 48, 48) to probabilities float32 (B, K) on the CPU.
 
-    views      theta (1, 2, 3) each, or None for the plain resize: see tta.py
-    mean, std  of the network's normalisation
-    precision  as in training; 16-mixed on a CPU is 32-true
+    views      list of theta (1, 2, 3), or None for the plain resize: see `evaluation.tta`. The result is their mean.
+    mean, std  normalisation of the network's images
+    precision  precision of training; on a CPU 16-mixed is replaced by 32-true
     """
 
     def __init__(
@@ -74,9 +77,9 @@ class Predictor:
 
 
 class FilePredictor:
-    """Exported file in place of a network: uint8 faces (B, 48, 48) -> probabilities float32 (B, K).
+    """Exported file as a function from uint8 faces (B, 48, 48) to probabilities float32 (B, K).
 
-    threads  CPU threads that the file was opened with
+    threads  number of CPU threads that the file was opened with
     """
 
     def __init__(self, model: "FaceModel", threads: int) -> None:
@@ -95,15 +98,15 @@ class FilePredictor:
 
 
 def batches_of(table: FaceTable, rows: np.ndarray, batch_size: int) -> EvalLoader:
-    """The batches in which a run on one device evaluates these rows."""
+    """Return the batches in which a run on one device evaluates these rows."""
     pixels, labels = torch.from_numpy(table.pixels), torch.from_numpy(np.array(table.labels, np.int64))
     return EvalLoader(FaceDataset(pixels, labels, torch.from_numpy(np.array(rows, np.int64))), batch_size)
 
 
-def rows_and_probabilities(
+def predict_rows(
     predictor: Predictor | FilePredictor, batches: Iterable[Batch]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows (N,), labels (N,) and probabilities (N, K), ascending by row."""
+    """Return rows (N,), labels (N,) and probabilities (N, K), in ascending order of rows."""
     parts = [(batch["row"], batch["target"], predictor(batch["image"])) for batch in batches]
     rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     order = np.argsort(rows, kind="stable")
@@ -111,9 +114,11 @@ def rows_and_probabilities(
 
 
 def latency(predictor: Predictor | FilePredictor, images: Tensor, batch_size: int) -> dict[str, Any]:
-    """Median milliseconds of one image alone, and images a second in batches, from stored face to probabilities.
+    """Return the median milliseconds of a single image, and images per second in batches.
 
-    images  uint8 (B, 48, 48) to measure with, repeated up to `batch_size`
+    Both are measured from the stored face to its probabilities.
+
+    images  faces uint8 (B, 48, 48) to measure with, repeated to `batch_size`
     """
     batch = images.repeat(-(-batch_size // len(images)), 1, 1)[:batch_size]
     return {

@@ -1,4 +1,4 @@
-"""A run folder opened again: its config, its faces and its network. Torch is imported with the network alone."""
+"""Trained run read from its folder: config, faces and network. torch is imported only when a network is built."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from fer_lightning.data.table import FaceTable
     from fer_lightning.models.network import Network
 
-WAIT = "Wait until it has ended: then its best.ckpt and its data are those that it reports."
+WAIT = "Wait until it has ended. Only then do best.ckpt and the reported metrics belong together."
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run that left a best.ckpt, locked until the process ends."""
+    """Run with a best.ckpt, locked until this process ends."""
 
     folder: RunFolder
     config: DictConfig
@@ -35,7 +35,7 @@ class TrainedRun:
         return self.folder.path
 
     def faces(self) -> "tuple[FaceTable, Split]":
-        """The run's faces, split as they were. UserError where they are others now."""
+        """Return the run's faces and split. Raise UserError if the split is now another one."""
         from hydra.errors import InstantiationException
         from hydra.utils import instantiate
 
@@ -46,19 +46,19 @@ class TrainedRun:
             table = instantiate(OmegaConf.masked_copy(data, [key for key in data if key not in FEED_KEYS]))
         except InstantiationException as error:
             raise (error.__cause__ or error) from None
-        dealt = {key: data[key] for key in ("fold", "folds") if key in data}
-        split = make_split(table, data.split, data.split_seed, **dealt)
+        folds = {key: data[key] for key in ("fold", "folds") if key in data}
+        split = make_split(table, data.split, data.split_seed, **folds)
         began = self.summary["split"]["checksum"]
         if split.checksum != began:
             raise UserError(
-                f"run={self.path}: it was trained on split {began[:12]}, and {_named(data)} now gives "
-                f"{split.checksum[:12]}: other faces or other labels, so its scores would mean something else. "
-                f"{_other_data(data)}"
+                f"run={self.path}: it was trained on split {began[:12]}, and {_describe_data(data)} now gives "
+                f"{split.checksum[:12]}, because it has other faces or other labels. Metrics would not be comparable. "
+                f"{_data_root_hint(data)}"
             )
         return table, split
 
     def network(self, num_classes: int) -> "Network":
-        """The network of best.ckpt in evaluation mode, with those of its weights that the run evaluated."""
+        """Return the network of best.ckpt in evaluation mode, with the averaged weights if the run has them."""
         from fer_lightning.models import checkpoints
         from fer_lightning.training import build
 
@@ -72,57 +72,63 @@ class TrainedRun:
 
 
 def open_run(path: Path, *, data_root: str | None = None, with_faces: bool = True) -> TrainedRun:
-    """Lock a run's folder and read what was trained. UserError where there is no such run, or one still going on.
+    """Lock a run folder and read the run. Raise UserError if there is no such run, or if it is still running.
 
-    data_root   the store of faces, instead of the one that the run was trained on
-    with_faces  whether a UserError says already here that the faces are missing; else `TrainedRun.faces` does
+    data_root   folder of the store of faces; None: the store that the run was trained on
+    with_faces  if True, raise UserError if the faces are missing; if False, only `TrainedRun.faces` raises it
     """
     folder = RunFolder(path)
-    _refuse_no_run(folder)
+    _require_run(folder)
     try:
         folder.lock(WAIT)
     except OSError as error:
         raise UserError(
-            f"run={path}: the folder cannot be written to ({error.strerror}), and the results belong there. "
-            f"Evaluate a copy: cp -r {path} elsewhere"
+            f"run={path}: the folder is not writable ({error.strerror}), but the results are written there. "
+            f"Use a copy: cp -r {path} elsewhere"
         ) from None
     summary = folder.summary()
     if not summary.get("split"):
-        raise UserError(f"run={path}: its summary.json names no split, so it never began to train. {_go_on(folder)}")
+        raise UserError(
+            f"run={path}: its summary.json has no split, so its training has not begun. {_resume_hint(folder)}"
+        )
     return TrainedRun(folder, _config(path, data_root, with_faces), summary)
 
 
-def _refuse_no_run(folder: RunFolder) -> None:
+def _require_run(folder: RunFolder) -> None:
+    """Raise UserError if a file of a trained run is missing."""
     path = folder.path
     if not path.is_dir():
-        raise UserError(f"run={path}: no such folder.{_nearby(path.parent)} Train one: python train.py")
+        raise UserError(f"run={path}: no such folder.{_list_runs(path.parent)} Train a run: python train.py")
     needed = ("config.yaml", "summary.json", "checkpoints/best.ckpt")
     missing = [name for name in needed if not (path / name).is_file()]
     if missing == ["checkpoints/best.ckpt"]:
-        raise UserError(f"run={path}: no checkpoints/best.ckpt, so its first epoch has not ended. {_go_on(folder)}")
+        raise UserError(
+            f"run={path}: checkpoints/best.ckpt is missing, so its first epoch has not ended. {_resume_hint(folder)}"
+        )
     if missing:
-        raise UserError(f"run={path}: no run's folder, for it has no {' and no '.join(missing)}.{_nearby(path)}")
+        verb = "is" if len(missing) == 1 else "are"
+        raise UserError(f"run={path}: not a run folder: {' and '.join(missing)} {verb} missing.{_list_runs(path)}")
 
 
-def _nearby(folder: Path) -> str:
-    """' Runs there: ...', or ''."""
-    found = sorted({str(path.parent) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/summary.json")})
-    return f" Runs there: {', '.join(found[:5])}{' and more' if found[5:] else ''}." if found else ""
+def _list_runs(folder: Path) -> str:
+    """Return ' Runs in FOLDER: ...' with up to five runs below a folder, or ''."""
+    runs = sorted({str(path.parent) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/summary.json")})
+    return f" Runs in {folder}: {', '.join(runs[:5])}{' and more' if runs[5:] else ''}." if runs else ""
 
 
-def _go_on(folder: RunFolder) -> str:
+def _resume_hint(folder: RunFolder) -> str:
     command = (folder.summary() or {}).get("command")
-    return f"Its own command goes on with it: {command}" if command else "Its own command goes on with it."
+    return f"Resume it: {command}" if command else "Run its command again to resume it."
 
 
 def _config(path: Path, data_root: str | None, with_faces: bool) -> DictConfig:
-    """The run's config as today's train.py would have it; what only training needs is left out."""
+    """Return the run's config as this version of train.py would write it, without settings of training only."""
     try:
         written = read_config((path / "config.yaml").read_text())
         config = OmegaConf.merge(OmegaConf.structured(TrainConfig), written)
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"run={path}: its config.yaml is none of this version's ({reason}).") from None
+        raise UserError(f"run={path}: its config.yaml was written by an incompatible version ({reason}).") from None
     OmegaConf.set_struct(config, False)
     config.logger = None
     config.data.labels, config.data.teacher = "hard", None  # only training has soft targets
@@ -131,18 +137,20 @@ def _config(path: Path, data_root: str | None, with_faces: bool) -> DictConfig:
         config.model.pretrained = False if config.model.pretrained is True else None
     if data_root is not None:
         if "root" not in config.data:
-            raise UserError(f"data_root={data_root}: the faces of run={path} come from {_named(config.data)}. Drop it.")
+            raise UserError(
+                f"data_root={data_root}: the faces of run={path} come from {_describe_data(config.data)}. Drop it."
+            )
         config.data.root = data_root
     try:
         check(config, with_faces=with_faces)
     except UserError as error:
-        raise UserError(f"run={path}, its config.yaml: {error}\n{_other_data(config.data)}".strip()) from None
+        raise UserError(f"run={path}, its config.yaml: {error}\n{_data_root_hint(config.data)}".strip()) from None
     return config
 
 
-def _named(data: DictConfig) -> str:
+def _describe_data(data: DictConfig) -> str:
     return f"data.root={data.root}" if "root" in data else str(data._target_)
 
 
-def _other_data(data: DictConfig) -> str:
+def _data_root_hint(data: DictConfig) -> str:
     return "Name the store that it was trained on: data_root=PATH" if "root" in data else ""

@@ -1,12 +1,12 @@
-"""Test-time augmentation, declared by name: the views of a face over which a network's probabilities are averaged.
+"""Test-time augmentation by name: views of a face over which a network's probabilities are averaged.
 
     none      the face as it is
     flip      the face and its mirror image
-    ten_crop  of the face enlarged to round(236 / 224 S) pixels, S being the network's input size, the four corners and
-              the centre, S by S each, and the mirror image of each: the published EmoNeXt's, at any input size
+    ten_crop  four corners and the centre of the enlarged face, and the mirror image of each, as in the published
+              EmoNeXt. With input size S, the face is enlarged to round(236 / 224 S) pixels and each crop is S by S.
 
-A view is one theta of the one warp (`augment/warp.py`), the same for every image: nothing is random, and enlarging,
-cropping and mirroring interpolate once.
+A view is one theta of the warp (`augment/warp.py`), the same for every image. Nothing is random. Enlarging, cropping
+and mirroring together interpolate once.
 """
 
 import torch
@@ -20,7 +20,7 @@ MIRROR = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 
 
 def views(name: str, input_size: int) -> list[Tensor | None]:
-    """The views of a name as theta (1, 2, 3) from output to input coordinates; None is the plain resize."""
+    """Return the views as theta (1, 2, 3) from output to input coordinates; None is the plain resize."""
     if name == "none":
         return [None]
     if name == "flip":
@@ -28,15 +28,15 @@ def views(name: str, input_size: int) -> list[Tensor | None]:
     if name == "ten_crop":
         crops = five_crops(input_size)
         return [*crops, *(compose(crop, MIRROR) for crop in crops)]
-    raise ValueError(f"tta={name}: expected one of {', '.join(NAMES)}")
+    raise ValueError(f"tta={name}: must be one of {', '.join(NAMES)}")
 
 
 def five_crops(input_size: int) -> list[Tensor]:
-    """Upper left, upper right, lower left, lower right and centre, each theta (1, 2, 3)."""
+    """Return the crops upper left, upper right, lower left, lower right and centre, each theta (1, 2, 3)."""
     share = input_size / round(input_size * ENLARGED / CROPPED)
-    room = 1 - share
-    places = [(-room, -room), (room, -room), (-room, room), (room, room), (0.0, 0.0)]
-    return [_crop(share, x, y) for x, y in places]
+    shift = 1 - share
+    centres = [(-shift, -shift), (shift, -shift), (-shift, shift), (shift, shift), (0.0, 0.0)]
+    return [_crop(share, x, y) for x, y in centres]
 
 
 def _crop(share: float, x: float, y: float) -> Tensor:

@@ -1,1 +1,1 @@
-"""From a trained run to one ONNX file that carries everything a prediction needs, and back."""
+"""Export of a trained run to one ONNX file that contains everything that a prediction needs."""

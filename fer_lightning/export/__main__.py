@@ -5,15 +5,20 @@
 
 run        folder of the run whose best.ckpt is exported
 out        the file to write (default: RUN/face.onnx); its model card, face_card.md, is written beside it
-weights    how the file stores them: float32 (default), float16 (half the size), int8 (a quarter of the size)
-data_root  folder of the store of faces; else the one that the run was trained on
+weights    format of the stored weights: float32 (default), float16 (half the size), int8 (a quarter of the size)
+data_root  folder of the store of faces (default: the store that the run was trained on)
 
-The file divides the logits by one temperature, which gives the smallest cross-entropy on the validation rows of the
-run's own data. If that data is not here, the temperature is 1.
+The file divides the logits by a temperature, the one with the smallest cross-entropy on the validation rows of the
+run's own data. If that data is missing, the temperature is 1.
 
-Before the file takes its place, it is compared with the checkpoint on the validation rows, and on training rows if
-there are fewer than 1,000, or on drawn faces if the run's data is not here. With weights=float32 a probability may
-differ by 0.0001; otherwise 1 % of the labels may differ. No test row is read: the card repeats what the run measured.
+The file is kept only if it agrees with the checkpoint. With weights=float32 the probabilities may differ by at most
+0.0001; with float16 and int8 at most 1 % of the labels may differ. The two are compared on these faces:
+
+- the validation rows
+- also training rows, if there are fewer than 1,000 validation rows
+- drawn faces, if the run's data is missing
+
+No test row is read. The model card repeats the test metrics that the run measured.
 """
 
 import shlex
@@ -44,35 +49,37 @@ COMMAND = Command(
     "python -m fer_lightning.export", ExportFileSettings, CONF / "export.yaml", texts=("run", "out", "data_root")
 )
 SUFFIX = ".onnx"
-BATCH = 32  # crops in the second measurement of time
+BATCH = 32  # crops per call in the second measurement of speed
 
 
 def main(arguments: list[str] | None = None) -> None:
     overrides = command.typed(COMMAND.program, __doc__, "run=PATH [key=value ...]", arguments)
-    with command.failures_in_words("export", "Nothing is half written", again="begins anew"):
+    with command.failures_in_words("export", "Nothing is half written", again="starts over"):
         export(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:
-    """The typed command line; UserError where it cannot be meant."""
+    """Return the settings of the command line. Raise UserError if they cannot be used."""
     cfg = command.settings(COMMAND, overrides)
     if OmegaConf.is_missing(cfg, "run") or not cfg.run:
-        raise UserError(f"run is not set: the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0")
+        raise UserError(
+            f"run is not set: must be the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0"
+        )
     if cfg.out is None:
         cfg.out = str(Path(cfg.run, f"face{SUFFIX}"))
     if Path(cfg.out).is_dir():
-        raise UserError(f"out={cfg.out}: a folder. Name the file: out={Path(cfg.out, f'face{SUFFIX}')}")
+        raise UserError(f"out={cfg.out}: is a folder; must be a file. E.g. out={Path(cfg.out, f'face{SUFFIX}')}")
     if Path(cfg.out).suffix != SUFFIX:
-        raise UserError(f"out={cfg.out}: expected a file that ends in {SUFFIX}. E.g. out={Path(cfg.out).stem}{SUFFIX}")
+        raise UserError(f"out={cfg.out}: must be a file that ends in {SUFFIX}. E.g. out={Path(cfg.out).stem}{SUFFIX}")
     return cfg
 
 
 def export(cfg: DictConfig) -> None:
-    """Write the file and its card, and print what they are."""
+    """Write the file and its model card, and print a summary."""
     run = open_run(Path(cfg.run), data_root=cfg.data_root, with_faces=False)
 
     from fer_lightning.export.card import card
-    from fer_lightning.export.comparison import calibration, checked, probabilities_of
+    from fer_lightning.export.comparison import calibration, compare_with_checkpoint, predict_probabilities
     from fer_lightning.export.described import comparison_faces, describe
     from fer_lightning.export.weights import stored_bytes
     from fer_lightning.statistics.calibration import at_temperature, fit_temperature
@@ -80,37 +87,37 @@ def export(cfg: DictConfig) -> None:
     out, form, metadata = Path(cfg.out), cfg.weights.value, describe(run)
     faces = comparison_faces(run, or_drawn=cfg.data_root is None)
     validation = slice(len(faces.labels))
-    print(f"exporting {metadata.name}: half a minute or more", flush=True)
-    checkpoint = checkpoint_of(run, len(metadata.classes))
-    before = probabilities_of(checkpoint, faces.pixels)
+    print(f"exporting {metadata.name}: takes half a minute or more", flush=True)
+    checkpoint = load_checkpoint(run, len(metadata.classes))
+    before = predict_probabilities(checkpoint, faces.pixels)
     temperature = fit_temperature(before[validation], faces.labels)
     graph = checkpoint.to_onnx(temperature, form)
     weights = {"form": form, "bytes": stored_bytes(graph)}
     metadata = replace(metadata, weights=weights, temperature=temperature)
     with replacing(out) as file:
-        after = probabilities_of(written(file, graph, metadata), faces.pixels)
+        after = predict_probabilities(write_and_open(file, graph, metadata), faces.pixels)
         metadata = replace(
             metadata,
-            checked=checked(after, at_temperature(before, temperature), faces, form),
+            checked=compare_with_checkpoint(after, at_temperature(before, temperature), faces, form),
             calibration=calibration(after[validation], before[validation], faces.labels),
         )
-        model = written(file, graph, metadata)
+        model = write_and_open(file, graph, metadata)
     write_atomically(card_path(out), card(metadata, out.name))
-    tell(model, out, faces.pixels)
+    print_summary(model, out, faces.pixels)
 
 
 def card_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}_card.md")
 
 
-def checkpoint_of(run: TrainedRun, num_classes: int) -> "Checkpoint":
+def load_checkpoint(run: TrainedRun, num_classes: int) -> "Checkpoint":
     from fer_lightning.export.recogniser import Checkpoint
 
     model = run.config.model
     return Checkpoint(run.network(num_classes), input_size=model.input_size, mean=model.mean, std=model.std)
 
 
-def written(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata) -> "FaceModel":
+def write_and_open(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata) -> "FaceModel":
     """Write the graph with its metadata over the content of an open file, and open the result."""
     from fer_lightning.faces.face_model import FaceModel
 
@@ -122,11 +129,12 @@ def written(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata) -> "Fa
     return FaceModel(Path(file.name))
 
 
-def tell(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
+def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
+    """Print what the file contains, how it compares with the checkpoint, and its speed on `faces`."""
     from rich.console import Console
     from rich.table import Table
 
-    from fer_lightning.export.card import calibration_in_words, checked_in_words
+    from fer_lightning.export.card import describe_calibration, describe_comparison
 
     crops = np.resize(faces, (BATCH, *faces.shape[1:]))
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -134,8 +142,8 @@ def tell(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
         ("file", f"{out}, {out.stat().st_size / 1e6:.2f} MB, weights={model.metadata.weights['form']}"),
         ("model card", str(card_path(out))),
         ("classes", ", ".join(model.metadata.classes)),
-        ("checked", checked_in_words(model.metadata)),
-        ("confidence", calibration_in_words(model.metadata)),
+        ("checked", describe_comparison(model.metadata)),
+        ("confidence", describe_calibration(model.metadata)),
         ("1 crop", f"{1000 * median_seconds(lambda: model(crops[:1])):.1f} ms"),
         (f"{BATCH} crops", f"{1000 * median_seconds(lambda: model(crops)):.1f} ms"),
     ):

@@ -1,4 +1,4 @@
-"""An exported file compared with its checkpoint, and its calibration. Imports no torch."""
+"""Comparison of an exported file with its checkpoint, and its calibration. Imports no torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,35 +12,38 @@ from fer_lightning.statistics.metrics import RowOutcomes
 
 BATCH = 100  # faces per call
 LARGEST_DIFFERENCE = 1e-4  # of a probability, if the weights are stored as float32
-LEAST_EQUAL_LABELS = 0.99  # share, if they are stored as float16 or int8
+LEAST_EQUAL_LABELS = 0.99  # share of the faces, if the weights are stored as float16 or int8
 CALIBRATION_FIGURES = ("acc", "ece", "ce")
 
 
-def probabilities_of(recognise: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
-    """Return float32 (N, K) for faces uint8 (N, 48, 48), a batch at a time."""
+def predict_probabilities(recognise: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    """Return probabilities float32 (N, K) of faces uint8 (N, 48, 48), computed in batches."""
     starts = range(0, len(pixels), BATCH)
     return np.concatenate([recognise(np.ascontiguousarray(pixels[start : start + BATCH])) for start in starts])
 
 
-def checked(file: np.ndarray, checkpoint: np.ndarray, faces: ComparisonFaces, form: str) -> dict[str, Any]:
-    """Return `Metadata.checked` from the probabilities (N, K) of both; UserError if they differ too much.
+def compare_with_checkpoint(
+    file: np.ndarray, checkpoint: np.ndarray, faces: ComparisonFaces, form: str
+) -> dict[str, Any]:
+    """Return `Metadata.checked` from the probabilities (N, K) of both. Raise UserError if they differ too much.
 
-    checkpoint  at the temperature of the file
-    form        in which the file stores its weights
+    file        probabilities of the exported file
+    checkpoint  probabilities of the checkpoint at the temperature of the file
+    form        format of the file's weights: float32, float16 or int8
     """
     difference = float(np.abs(file - checkpoint).max())
     equal = float((file.argmax(axis=1) == checkpoint.argmax(axis=1)).mean())
     if not np.isfinite(difference) or (form == "float32" and difference > LARGEST_DIFFERENCE):
         raise UserError(
             f"the exported file's probabilities differ by up to {difference:.2g} from the checkpoint's on "
-            f"{len(file):,} faces, and {LARGEST_DIFFERENCE:g} is allowed: the file was not kept. This is a fault of "
-            "this program or of its libraries; please report it with env.txt of the run."
+            f"{len(file):,} faces, but only {LARGEST_DIFFERENCE:g} is allowed. The file was not kept. This is a fault "
+            "of this program or of its libraries. Report it with env.txt of the run."
         )
     if equal < LEAST_EQUAL_LABELS:
         raise UserError(
             f"weights={form}: the file's label differs from the checkpoint's on {100 * (1 - equal):.1f} % of "
-            f"{len(file):,} faces, and {100 * (1 - LEAST_EQUAL_LABELS):.0f} % is allowed: the file was not kept. Use "
-            f"weights={'float16' if form == 'int8' else 'float32'}."
+            f"{len(file):,} faces, but only {100 * (1 - LEAST_EQUAL_LABELS):.0f} % is allowed. The file was not kept. "
+            f"Use weights={'float16' if form == 'int8' else 'float32'}."
         )
     return {"faces": len(file), "words": faces.words, "difference": difference, "equal_labels": equal}
 
@@ -48,12 +51,12 @@ def checked(file: np.ndarray, checkpoint: np.ndarray, faces: ComparisonFaces, fo
 def calibration(file: np.ndarray, checkpoint: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
     """Return `Metadata.calibration` from the probabilities (V, K) of both on validation rows; None without rows.
 
-    checkpoint  at temperature 1
-    labels      int64 (V,), class indices
+    checkpoint  probabilities of the checkpoint at temperature 1
+    labels      class indices int64 (V,)
     """
     if not len(labels):
         return None
-    before, after = (RowOutcomes(labels, part).tally().figures() for part in (checkpoint, file))
+    before, after = (RowOutcomes(labels, values).tally().figures() for values in (checkpoint, file))
     return {
         "rows": len(labels),
         "before": {name: float(before[name]) for name in CALIBRATION_FIGURES},

@@ -1,4 +1,4 @@
-"""What a run reports about itself, and the faces on which its file is compared with it. No test row is read here."""
+"""Metadata of a run, and the faces on which its exported file is compared with it. No test row is read here."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fer_lightning.runs.run_folder import git_state, now
 from fer_lightning.statistics.metrics import per_class
 
 FIGURES = ("acc", "f1_macro", "recall_mean")
-FACES = 1000  # that are compared at least, if there are as many
+FACES = 1000  # least number of faces to compare on, if the run has as many
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class ComparisonFaces:
     """Faces on which a file is compared with its checkpoint.
 
     pixels  uint8 (N, 48, 48); the validation rows come first
-    labels  int64 (V,), class indices of the validation rows; V = 0 if the run's own rows are not at hand
-    words   what the faces are
+    labels  class indices int64 (V,) of the validation rows; V = 0 if the run's own rows are missing
+    words   description of the faces, e.g. "validation rows"
     """
 
     pixels: np.ndarray
@@ -33,7 +33,7 @@ class ComparisonFaces:
 
 
 def describe(run: TrainedRun) -> Metadata:
-    """From the run's summary and predictions.csv; UserError where these are damaged or of other classes."""
+    """Return the metadata from the run's summary and predictions.csv. Raise UserError if predictions.csv is damaged."""
     summary, taxonomy = run.summary, taxonomy_of(run)
     confusion = _confusion(run, taxonomy)
     recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
@@ -66,7 +66,7 @@ def taxonomy_of(run: TrainedRun) -> Taxonomy:
 def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
     """Return all validation rows of the run, and training rows if there are fewer than 1,000.
 
-    or_drawn  if the run's faces are not here, or are others now, return drawn ones instead of raising UserError
+    or_drawn  if the run's faces are missing or have changed, return drawn faces instead of raising UserError
     """
     try:
         table, split = run.faces()
@@ -94,7 +94,7 @@ def _network(run: TrainedRun) -> dict[str, Any]:
 
 
 def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
-    """Counts int64 (K, K) of the run's own look at its test rows; None where it had not come to that."""
+    """Return the confusion matrix int64 (K, K) of the run's own test; None if it has not tested yet."""
     from fer_lightning.evaluation.predictions import read_predictions
 
     path = run.path / "predictions.csv"
@@ -102,17 +102,19 @@ def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
         return None
     predictions = read_predictions(path)
     if predictions.classes != taxonomy.classes:
-        raise UserError(f"{path}: its classes are {', '.join(predictions.classes)}, and the run's are others.")
+        raise UserError(
+            f"{path}: its classes are {', '.join(predictions.classes)}; must be {', '.join(taxonomy.classes)}."
+        )
     return predictions.confusion()
 
 
 def _metrics(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
     test, best = summary.get("test") or {}, summary.get("best") or {}
     clean = {name: (test.get("clean", {}).get(name) or {}).get("value") for name in FIGURES}
-    found = {
+    values = {
         "test": {name: test.get(f"test/{name}") for name in FIGURES},
         "test_clean": clean,
         "val": {name: best.get(f"val/{name}") for name in FIGURES},
     }
-    known = {rows: {name: value for name, value in some.items() if value is not None} for rows, some in found.items()}
-    return {rows: some for rows, some in known.items() if some}
+    by_rows = {rows: {name: value for name, value in of.items() if value is not None} for rows, of in values.items()}
+    return {rows: metrics for rows, metrics in by_rows.items() if metrics}

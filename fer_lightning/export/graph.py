@@ -1,7 +1,7 @@
-"""The part of an exported file before its network: crops of any size, grey or RGB, to 48 x 48 grey levels.
+"""First part of an exported file: it turns crops of any size, grey or RGB, into 48 x 48 grey levels.
 
-It gives the grey levels that OpenCV gives (`crop_face`, `cv2.cvtColor`, `cv2.resize` with INTER_AREA), by two matrix
-products with shares that are computed from the crop's height and width. Imports no torch.
+It computes the same grey levels as OpenCV (`crop_face`, `cv2.cvtColor`, `cv2.resize` with INTER_AREA), by two matrix
+products whose weights depend on the crop's height and width. Imports no torch.
 """
 
 import onnx
@@ -10,13 +10,13 @@ from onnxscript import BOOL, DOUBLE, FLOAT, INT64, UINT8, script
 from onnxscript.onnx_opset import opset20 as op
 
 OPSET, IR_VERSION = 20, 10
-N, H, W, C, L = "N", "H", "W", "C", "L"  # sides of arrays that a call decides
+N, H, W, C, L = "N", "H", "W", "C", "L"  # sizes of arrays that are known only at a call
 INTEGER, REAL, LONG = TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE
 
 
 @script(default_opset=op)
 def _channel_weights(channels: INT64[1]) -> FLOAT[C]:
-    """What R, G and B, or grey alone, add to a grey level: BT.601 in OpenCV's 32768ths; any other C fits no crop."""
+    """Return the weights of R, G and B (BT.601 in OpenCV's 32768ths), or the weight of grey if there is one channel."""
     weights = op.Constant(value_floats=[9798.0, 19235.0, 3735.0, 32768.0])
     is_grey = op.Cast(op.Equal(channels, op.Constant(value_ints=[1])), to=INTEGER)
     first = is_grey * op.Constant(value_ints=[3])
@@ -25,10 +25,10 @@ def _channel_weights(channels: INT64[1]) -> FLOAT[C]:
 
 @script(default_opset=op)
 def _shares(length: DOUBLE, shrinks: BOOL) -> FLOAT[48, L]:
-    """What each of `length` pixels adds to each of 48: by the overlap of their areas.
+    """Return the share of each of `length` pixels in each of 48 pixels, by the overlap of their areas.
 
-    OpenCV does so only where both sides shrink. Else a pixel takes from two neighbours alone: at the same shares along
-    a side that grows, and at those of `resize`'s emulation along one that shrinks.
+    OpenCV uses the overlap only if both sides shrink. Otherwise a pixel is a mixture of only two neighbours. Along a
+    side that grows, their shares are the same; along a side that shrinks, they are those of OpenCV's emulation.
     """
     ratio = 48.0 / length
     scale = 1.0 / ratio
@@ -46,7 +46,7 @@ def _shares(length: DOUBLE, shrinks: BOOL) -> FLOAT[48, L]:
 
 @script(default_opset=op)
 def _grey_faces(faces: UINT8[N, H, W, C]) -> FLOAT[N, 48, 48]:
-    """Whole grey levels from 0 to 255."""
+    """Return whole grey levels from 0 to 255."""
     grey = op.Floor(op.MatMul(op.Cast(faces, to=REAL), _channel_weights(op.Shape(faces, start=3))) / 32768.0 + 0.5)
     sides = op.Shape(faces, start=1, end=3)
     height, width = op.Split(op.Cast(sides, to=LONG), num_outputs=2)
@@ -54,29 +54,29 @@ def _grey_faces(faces: UINT8[N, H, W, C]) -> FLOAT[N, 48, 48]:
     down = _shares(op.Squeeze(height), shrinks)
     across = _shares(op.Squeeze(width), shrinks)
     scaled = op.MatMul(op.MatMul(down, grey), op.Transpose(across, perm=[1, 0]))
-    # OpenCV rounds halves to the even level, but upwards where 2 x 2 pixels become one.
+    # OpenCV rounds halves to the even level, but upwards if 2 x 2 pixels become one.
     halved = op.And(op.ReduceMin(sides, keepdims=0) == 96, op.ReduceMax(sides, keepdims=0) == 96)
     return op.Round(scaled + 0.125 * op.Cast(halved, to=REAL))
 
 
 def grey_faces() -> onnx.ModelProto:
-    """Crops uint8 (N, H, W, C), with C 1 (grey) or 3 (RGB), to whole grey levels float32 (N, 48, 48).
+    """Return the graph from crops uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB), to grey levels float32 (N, 48, 48).
 
-    Equal to OpenCV's where both sides are 48 or more, but for halves that its 32-bit sums miss; within one grey level
-    where a side is smaller, since OpenCV then counts in 2048ths.
+    The levels are whole numbers. If both sides are 48 or more, they equal OpenCV's, except for halves that OpenCV's
+    32-bit sums miss. If a side is smaller, they differ by at most one level, because OpenCV then computes in 2048ths.
     """
     model = inliner.inline_local_functions(_grey_faces.to_model_proto(ir_version=IR_VERSION))
-    del model.opset_import[1:]  # the domain of the functions, of which none is left
+    del model.opset_import[1:]  # domain of the functions, which are all inlined
     return model
 
 
 def join(network: onnx.ModelProto) -> onnx.ModelProto:
-    """`grey_faces` and behind it a network of its grey levels, float32 (N, 48, 48), to `probabilities` (N, K)."""
+    """Return `grey_faces` followed by a network from grey levels float32 (N, 48, 48) to `probabilities` (N, K)."""
     crop = grey_faces()
     network = compose.add_prefix(network, "network/", rename_outputs=False)
     network.ir_version = IR_VERSION
-    (grey,), (taken,) = crop.graph.output, network.graph.input
-    model = compose.merge_models(crop, network, [(grey.name, taken.name)], name="faces")
+    (grey,), (levels,) = crop.graph.output, network.graph.input
+    model = compose.merge_models(crop, network, [(grey.name, levels.name)], name="faces")
     del model.opset_import[:]
     model.opset_import.extend(network.opset_import)  # merge_models repeats the domain ''
     model.producer_name = "fer_lightning"

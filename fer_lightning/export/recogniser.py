@@ -1,4 +1,4 @@
-"""A trained network as an ONNX graph. The only module of this folder that imports torch at its top."""
+"""Trained network as an ONNX graph. Only this module of the folder imports torch at its top."""
 
 import logging
 import warnings
@@ -19,9 +19,9 @@ from fer_lightning.models.network import Network
 
 
 class Checkpoint:
-    """A run's network in float32 on the CPU: faces uint8 (N, 48, 48) -> probabilities float32 (N, K).
+    """Run's network in float32 on the CPU, as a function from faces uint8 (N, 48, 48) to probabilities float32 (N, K).
 
-    input_size, mean, std  of the run's model
+    input_size, mean, std  settings of the run's model
     """
 
     def __init__(self, network: Network, input_size: int, mean: float, std: float) -> None:
@@ -32,16 +32,16 @@ class Checkpoint:
         return self._predictor(torch.from_numpy(pixels)).numpy()
 
     def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
-        """Return the graph that divides the logits by `temperature` and stores its weights in the form `weights`."""
+        """Return the graph that divides the logits by `temperature` and stores its weights in the format `weights`."""
         return to_onnx(Recogniser(self.network, temperature=temperature, **self._how), weights)
 
 
 class Recogniser(nn.Module):
-    """Whole grey levels float32 (N, 48, 48) to probabilities (N, K), as a run evaluates faces.
+    """Module from whole grey levels float32 (N, 48, 48) to probabilities (N, K), with the same result as an evaluation.
 
-    The same as `Predictor` with a single view, in operations that ONNX has too.
+    It computes the same as `Predictor` with a single view, in operations that ONNX also has.
 
-    input_size, mean, std  of the run's model
+    input_size, mean, std  settings of the run's model
     temperature            number that divides the logits
     """
 
@@ -62,30 +62,30 @@ class Recogniser(nn.Module):
 
 
 def resize_matrices(size: int) -> tuple[Tensor, Tensor]:
-    """What each of a face's 48 rows, and columns, adds to each of `size`: float32 (size, 48) twice.
+    """Return the shares of a face's 48 rows, and of its columns, in each of `size`: float32 (size, 48) twice.
 
-    As in `augment.warp`: bilinear between places that OpenCV rounds to 32nds of a pixel, in its own way. So OpenCV is
-    asked: a picture whose levels are the numbers of its columns, resized, tells the places.
+    The shares are bilinear, as in `augment.warp`. OpenCV rounds the sampling points to 32nds of a pixel by its own
+    rule. So OpenCV resizes an image whose levels are the indices of its columns; the result is the sampling points.
     """
     matrix = pixel_matrices(identity(1), SIDE, size)[0]
     numbers = np.tile(np.arange(SIDE, dtype=np.float32), (SIDE, 1))
     flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
     columns = cv2.warpAffine(numbers, matrix, (size, size), flags=flags, borderMode=border)[0]
     rows = cv2.warpAffine(numbers.T.copy(), matrix, (size, size), flags=flags, borderMode=border)[:, 0]
-    down, across = (np.maximum(1 - np.abs(places[:, None] - np.arange(SIDE)), 0) for places in (rows, columns))
+    down, across = (np.maximum(1 - np.abs(points[:, None] - np.arange(SIDE)), 0) for points in (rows, columns))
     return torch.from_numpy(down.astype(np.float32)), torch.from_numpy(across.astype(np.float32))
 
 
 def to_onnx(recogniser: Recogniser, weights: str) -> onnx.ModelProto:
-    """Crops uint8 (N, H, W, C) to probabilities float32 (N, K), for any N, H, W, and C 1 (grey) or 3 (RGB).
+    """Return the graph from crops uint8 (N, H, W, C) to probabilities float32 (N, K); C = 1 (grey) or 3 (RGB).
 
-    recogniser  on the CPU, in evaluation mode
-    weights     form in which they are stored: float32, float16 or int8
+    recogniser  module on the CPU, in evaluation mode
+    weights     format of the stored weights: float32, float16 or int8
     """
     faces = torch.zeros(2, SIDE, SIDE)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a network keeps for previews and losses is no part of the graph
+        warnings.simplefilter("ignore")  # values that a network keeps for previews and losses are not in the graph
         program = torch.onnx.export(
             recogniser,
             (faces,),
@@ -97,14 +97,14 @@ def to_onnx(recogniser: Recogniser, weights: str) -> onnx.ModelProto:
             external_data=False,
             verbose=False,
         )
-    model = _without_traces(program.model_proto)
+    model = _drop_source_notes(program.model_proto)
     fold_batch_norms(model)
     store_weights(model, weights)
     return graph.join(model)
 
 
-def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """torch notes for each node the lines of source behind it, with the folders of this machine."""
+def _drop_source_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove torch's notes about the source lines of each node, which contain folders of this machine."""
     body = model.graph
     for part in (model, body, *body.node, *body.input, *body.output, *body.value_info, *body.initializer):
         del part.metadata_props[:]

@@ -1,4 +1,4 @@
-"""What `python -m fer_lightning.export` takes, typed: a wrong key or type is refused while the config is composed."""
+"""Typed settings of `python -m fer_lightning.export`. A wrong key or type is rejected while the config is composed."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from omegaconf import MISSING
 
 
 class Weights(Enum):
-    """How the file stores the weights of convolutions and linear layers; all computation stays in float32."""
+    """Format of the stored weights of convolutions and linear layers. All computation stays in float32."""
 
     float32 = "float32"
     float16 = "float16"  # half the size
@@ -16,7 +16,9 @@ class Weights(Enum):
 
 @dataclass
 class ExportFileSettings:
-    run: str = MISSING  # folder of the run
-    out: str | None = None  # the file to write; null: face.onnx in the run's folder
+    """Settings of an export."""
+
+    run: str = MISSING  # folder of the run whose best.ckpt is exported
+    out: str | None = None  # file to write, ending in .onnx; null: face.onnx in the run folder
     weights: Weights = Weights.float32
-    data_root: str | None = None  # the store of faces; null: the one that the run was trained on
+    data_root: str | None = None  # folder of the store of faces; null: the store that the run was trained on

@@ -1,7 +1,7 @@
-"""How an exported network stores its weights: as float32, float16 or int8. Imports no torch.
+"""Formats of an exported network's weights: float32, float16 or int8. Imports no torch.
 
-All computation stays in float32. Cast and Mul behind a stored array have constant inputs, so onnxruntime computes them
-once, when it loads the file. DequantizeLinear stays in the loaded graph, and each call would pay for it again.
+All computation stays in float32. The Cast and Mul nodes after a stored array have constant inputs, so onnxruntime
+computes them once, when it loads the file. DequantizeLinear would stay in the loaded graph and run at each call.
 """
 
 from collections import Counter
@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-WEIGHT = ".weight"  # end of the name that torch gives to the weights of a convolution or linear layer
+WEIGHT = ".weight"  # end of torch's name for the weights of a convolution or linear layer
 LEAST_SIZE = 1024  # elements; a smaller array stays float32
 LARGEST_INT8 = 127
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
-    """Move each BatchNormalization into the convolution before it, through a MaxPool too where all scales are positive.
+    """Move each BatchNormalization into the convolution before it.
 
-    A maximum commutes with an increasing function only.
+    If there is a MaxPool between them, all scales must be positive: a maximum commutes only with increasing functions.
     """
     graph = model.graph
     arrays = {array.name: array for array in graph.initializer}

@@ -1,1 +1,1 @@
-"""From finished runs over the folds of Training to one file of soft targets."""
+"""Soft training targets in one file, made from finished runs over the folds of Training."""

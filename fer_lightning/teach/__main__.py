@@ -1,16 +1,16 @@
-"""Average what finished runs predict for rows that they were not trained on, into a file of soft training targets.
+"""Write a file of soft training targets: mean predictions of finished runs for rows that they were not trained on.
 
     python train.py -m name=teacher data.split=training_fold data.fold=0,1,2,3,4
     python -m fer_lightning.teach 'runs=[outputs/teacher/*seed-*]' out=teacher.npz
     python train.py data.labels=teacher data.teacher=teacher.npz
 
-runs  folders of finished runs with data.split=training_fold, at least one of every fold, or of evaluations in them
-      (outputs/NAME/JOB/evaluation/TTA); patterns are allowed
-out   the file to write, ending in .npz (default: teacher.npz)
+runs  folders of finished runs with data.split=training_fold, at least one run for every fold. A folder of an
+      evaluation in a run is also allowed (outputs/NAME/JOB/evaluation/TTA), and so are patterns.
+out   file to write, ending in .npz (default: teacher.npz)
 
-The runs must have the same data, classes, data.split_seed and data.folds. The file holds the SHA-256 of each Training
-row's pixels, the mean probabilities of the runs that tested it, and each run with its commit and accuracies.
-PrivateTest is not read.
+The runs must have the same data, classes, data.split_seed and data.folds. For each Training row, the file contains the
+SHA-256 of its pixels and the mean probabilities of the runs that tested it. It also lists each run with its commit and
+accuracies. PrivateTest is not read.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ from fer_lightning.data.teacher import Teacher, write_teacher
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.ensemble import expand, percent
 from fer_lightning.paths import CONF
-from fer_lightning.teach.folds import read_fold_run, teacher_of
+from fer_lightning.teach.folds import average_runs, read_fold_run
 from fer_lightning.teach.settings import TeachSettings
 
 COMMAND = Command("python -m fer_lightning.teach", TeachSettings, CONF / "teach.yaml", texts=("out",))
@@ -32,16 +32,16 @@ SUFFIX = ".npz"
 
 def main(arguments: list[str] | None = None) -> None:
     overrides = command.typed(COMMAND.program, __doc__, "'runs=[PATH,...]' [out=PATH]", arguments)
-    with command.failures_in_words("teach", "Nothing is half written", again="begins again"):
+    with command.failures_in_words("teach", "Nothing is half written", again="starts over"):
         teach(config(overrides))
 
 
 def config(overrides: list[str]) -> DictConfig:
-    """Return the typed command line. Raise UserError if it cannot be used."""
+    """Return the settings of the command line. Raise UserError if they cannot be used."""
     cfg = command.settings(COMMAND, overrides)
     if OmegaConf.is_missing(cfg, "runs"):
         raise UserError(
-            f"runs is not set: must be run folders. E.g. {COMMAND.program} 'runs=[outputs/teacher/*seed-*]'"
+            f"runs is not set: must be a list of run folders. E.g. {COMMAND.program} 'runs=[outputs/teacher/*seed-*]'"
         )
     if Path(cfg.out).suffix != SUFFIX or Path(cfg.out).is_dir():
         raise UserError(f"out={cfg.out}: must be a file that ends in {SUFFIX}. E.g. out=teacher{SUFFIX}")
@@ -50,7 +50,7 @@ def config(overrides: list[str]) -> DictConfig:
 
 def teach(cfg: DictConfig) -> None:
     """Write the teacher file and print its members."""
-    teacher = teacher_of([read_fold_run(path) for path in expand(cfg.runs, key="runs")])
+    teacher = average_runs([read_fold_run(path) for path in expand(cfg.runs, key="runs")])
     write_teacher(Path(cfg.out), teacher)
     show(teacher)
     print(f"teacher: {cfg.out}, {len(teacher.digests):,} distinct images, checksum {teacher.checksum()[:12]}")

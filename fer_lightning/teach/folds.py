@@ -1,4 +1,4 @@
-"""Finished runs over the folds of Training, checked against each other and averaged. Imports no torch."""
+"""Check and average finished runs over the folds of Training. Imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ import numpy as np
 
 from fer_lightning.data.teacher import Teacher, are_probabilities
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.ensemble import EVALUATE, Member, data_config, read_member, refuse_unlike
+from fer_lightning.evaluation.ensemble import EVALUATE, Member, data_config, read_member, require_same_rows
 
 SPLIT = "training_fold"
 
 
 @dataclass(frozen=True)
 class FoldRun:
-    """A finished run of split=training_fold: its predictions for the fold that it was not trained on."""
+    """Finished run of split=training_fold, with its predictions for the fold that it was not trained on."""
 
     member: Member
     fold: int
@@ -33,7 +33,7 @@ class FoldRun:
         return float((self.member.test.predicted == self.member.test.labels).mean())
 
     def facts(self) -> dict[str, Any]:
-        """Return what the teacher file says about it; `val/acc` is the accuracy on PublicTest of a single view."""
+        """Return the run's entry in the teacher file. `val/acc` is its accuracy on PublicTest with a single view."""
         summary = self.member.summary
         return {
             "run": str(self.member.run),
@@ -49,19 +49,19 @@ class FoldRun:
 
 
 def read_fold_run(path: Path) -> FoldRun:
-    """Return the run in folder `path`. Raise UserError if it cannot teach."""
+    """Return the run in folder `path`. Raise UserError if its predictions cannot be used for a teacher file."""
     member = read_member(path, key="runs")
     data = data_config(member.run)
     if data.get("split") != SPLIT:
         raise UserError(
-            f"runs: {path} was trained with data.split={data.get('split')}. It must be data.split={SPLIT}: the other "
-            "splits train on the rows that are to be taught, or look at PrivateTest. Leave the run out."
+            f"runs: {path} was trained with data.split={data.get('split')}. It must be data.split={SPLIT}: other "
+            "splits train on the rows that need a teacher, or read PrivateTest. Leave this run out."
         )
     expected = member.summary["split"]["rows"]["test"]
     if len(member.test) != expected:
         raise UserError(
             f"runs: {path} has predictions for {len(member.test):,} of the {expected:,} rows of its fold. It must have "
-            f"them for all. Run {EVALUATE} run={member.run} and name {member.run / 'evaluation' / 'none'} instead."
+            f"them for all rows. Run {EVALUATE} run={member.run} and name {member.run / 'evaluation' / 'none'} instead."
         )
     wrong = np.count_nonzero(~are_probabilities(member.test.probabilities))
     if wrong:
@@ -72,11 +72,16 @@ def read_fold_run(path: Path) -> FoldRun:
     return FoldRun(member, data["fold"], data.get("folds", 5), data.get("split_seed", 0))
 
 
-def teacher_of(runs: Sequence[FoldRun]) -> Teacher:
+def average_runs(runs: Sequence[FoldRun]) -> Teacher:
     """Return the mean probabilities of each Training row over the runs that tested it.
 
-    Raise UserError if the runs have other data, classes or folds, if a fold has no run, or if a run was trained on a
-    row that it would teach. All folds of one deal together are Training, so every row of it is taught.
+    Raise UserError in each of these cases:
+
+    - the runs have different data, classes or folds
+    - a fold has no run
+    - a run was trained on a row for which it would be the teacher
+
+    All folds of one split_seed together are Training, so every Training row gets a teacher.
     """
     _refuse_other_folds(runs)
     by_fold = [[run for run in runs if run.fold == fold] for fold in range(runs[0].folds)]
@@ -99,15 +104,15 @@ def _refuse_other_folds(runs: Sequence[FoldRun]) -> None:
     """Raise UserError unless all runs have the same data, classes, folds and split_seed."""
     first, *others = runs
     for run in others:
-        for name, expected, found in (
+        for name, expected, value in (
             ("data checksum", first.member.summary["data"]["checksum"], run.member.summary["data"]["checksum"]),
             ("classes", ", ".join(first.member.test.classes), ", ".join(run.member.test.classes)),
             ("data.split_seed", first.split_seed, run.split_seed),
             ("data.folds", first.folds, run.folds),
         ):
-            if found != expected:
+            if value != expected:
                 raise UserError(
-                    f"runs: {run.path} has {name} {found}, and {first.path} has {expected}. They must be equal. "
+                    f"runs: {run.path} has {name} {value}, and {first.path} has {expected}. They must be equal. "
                     "Train all runs with the same data, data.split_seed and data.folds."
                 )
 
@@ -121,15 +126,15 @@ def _refuse_gaps(by_fold: Sequence[Sequence[FoldRun]]) -> None:
             f"Every fold must have a run. Train: python train.py -m data.split={SPLIT} data.fold={missing} ..."
         )
     for runs in by_fold:
-        refuse_unlike([(run.path, run.member.test) for run in runs], "test", key="runs")
+        require_same_rows([(run.path, run.member.test) for run in runs], "test", key="runs")
 
 
 def _refuse_shared_images(by_fold: Sequence[Sequence[FoldRun]]) -> None:
-    """Raise UserError if an image is in two folds: a run of one was trained on what it would teach in the other."""
+    """Raise UserError if an image is in two folds, because a run of one fold was then trained on it."""
     for first, second in combinations([runs[0] for runs in by_fold], 2):
         shared = np.intersect1d(first.member.test.images, second.member.test.images)
         if len(shared):
             raise UserError(
                 f"runs: {first.path} tested fold {first.fold}, {second.path} fold {second.fold}, and {len(shared):,} "
-                "images are in both. No image may be in two folds. Train all runs with one version of this program."
+                "images are in both folds. Each image must be in one fold. Train all runs with one version of the code."
             )

@@ -1,4 +1,4 @@
-"""What `python -m fer_lightning.teach` takes, typed: a wrong key or type is rejected while the config is composed."""
+"""Typed settings of `python -m fer_lightning.teach`. A wrong key or type is rejected while the config is composed."""
 
 from dataclasses import dataclass
 
@@ -7,5 +7,7 @@ from omegaconf import MISSING
 
 @dataclass
 class TeachSettings:
+    """Settings of a teacher file."""
+
     runs: list[str] = MISSING  # folders of finished runs with data.split=training_fold, or of evaluations in them
-    out: str = MISSING  # the file to write
+    out: str = MISSING  # file to write, ending in .npz

@@ -1,4 +1,4 @@
-"""An exponential moving average of a network's weights and statistics."""
+"""Exponential moving average of a network's weights and statistics."""
 
 import copy
 from itertools import chain
@@ -8,11 +8,12 @@ from torch import nn
 
 
 class AveragedWeights(nn.Module):
-    """`module`, a copy of a network that follows it: the weights that are evaluated.
+    """Averaged copy of a network, in `module`, whose weights are evaluated instead of the network's.
 
-    decay  share of itself that the average keeps per step; early on it follows faster: min(decay, (1 + t) / (10 + t))
+    decay  share of itself that the average keeps per step t: min(decay, (1 + t) / (10 + t)), so that it follows the
+           network faster in the first steps
 
-    What torch.optim.swa_utils.AveragedModel does, but the host counts the steps: the counter of that one lies on the
+    Like torch.optim.swa_utils.AveragedModel, but the host counts the steps. The counter of AveragedModel is on the
     device, and reading it makes the host wait for a GPU twice per step.
     """
 
@@ -23,7 +24,7 @@ class AveragedWeights(nn.Module):
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the network after its step number `step`, counted from 0; the first one is a copy."""
+        """Update the average after step number `step`, counted from 0. At step 0 it becomes a copy of the network."""
         kept = min(self.decay, (1 + step) / (10 + step)) if step else 0.0
         averages, values = [], []
         for average, value in zip(_tensors(self.module), _tensors(network), strict=True):

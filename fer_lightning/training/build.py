@@ -1,6 +1,6 @@
-"""The only place where objects are made from a config: one short function per slot.
+"""Build all objects from a config, with one short function per slot. No other module does so.
 
-The package below takes plain keyword arguments. Where a constructor names something that only the run knows
+The rest of the package accepts plain keyword arguments. If a constructor names a value that only the run knows
 (`num_classes`, `class_counts`, `input_size`, `in_channels`, `folder`), it is supplied here.
 """
 
@@ -34,27 +34,28 @@ from fer_lightning.training.datamodule import FERDataModule
 
 
 def quiet() -> None:
-    """Keep Lightning's advertisements and notes about itself out of the log; its warnings about a run stay."""
+    """Hide Lightning's advertisements and notes about itself. Its warnings about a run stay visible."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     about_itself = (
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         "The `srun` command is available.*",
-        ".*sync_dist=True.*",  # what is logged here has been computed over all ranks
+        ".*sync_dist=True.*",  # logged values are already computed over all ranks
     )
     for message in about_itself:
         warnings.filterwarnings("ignore", message=message)
 
 
 def set_threads(cfg: DictConfig) -> None:
+    """Set the number of CPU threads of torch, if the config names one."""
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)
-        os.environ["OMP_NUM_THREADS"] = str(cfg.threads)  # else Lightning deals out the cores to a run's processes
+        os.environ["OMP_NUM_THREADS"] = str(cfg.threads)  # otherwise Lightning divides the cores among the processes
 
 
 def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dict[str, Any]:
-    """The summary's entries that are known before anything is built."""
+    """Return the summary's entries that are known before anything is built."""
     return {
         "status": "running",
         "name": cfg.name,
@@ -69,7 +70,7 @@ def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dic
 
 
 def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dict[str, Any]:
-    """The summary's entries about what was built."""
+    """Return the summary's entries about the data, the network and the device."""
     parameters = list(model.network.parameters())
     split, device = data.split, trainer.strategy.root_device
     return {
@@ -97,7 +98,7 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
 
 
 def make(node: DictConfig, **supplied: Any) -> Any:
-    """Hydra's `instantiate`, but an error in a constructor comes out as it is, not wrapped in one of Hydra's."""
+    """Build an object with Hydra's `instantiate`. Raise an error of its constructor as it is, not wrapped by Hydra."""
     try:
         return instantiate(node, **supplied)
     except InstantiationException as error:
@@ -105,7 +106,7 @@ def make(node: DictConfig, **supplied: Any) -> Any:
 
 
 def build_data(cfg: DictConfig) -> FERDataModule:
-    table = make(_without(cfg.data, FEED_KEYS))
+    table = make(_drop_keys(cfg.data, FEED_KEYS))
     feed = {key: cfg.data[key] for key in FEED_KEYS if key in cfg.data}
     transform = BatchTransform(
         augmentation=make(cfg.augment),
@@ -123,15 +124,15 @@ def build_data(cfg: DictConfig) -> FERDataModule:
 def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tensor | None = None) -> Network:
     """Build the network; its weights depend only on the seed and on `training_faces`.
 
-    training_faces  normalised images (N, 1, S, S) for backbones that compute initial weights from them; None if all
-                    weights will come from a checkpoint
+    training_faces  normalised images (N, 1, S, S), for backbones that compute their initial weights from images; None
+                    if all weights will come from a checkpoint
     """
     torch.manual_seed(derive_seed(cfg.seed, "weights"))
-    node = _without(cfg.model, MODEL_KEYS)
-    backbone = make(node, num_classes=num_classes, **_asked_for(node, training_faces=training_faces))
-    stn = make(cfg.stn, **_asked_for(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
-    if cfg.model.weights:
-        from fer_lightning.models.author_checkpoints import load_published  # and with it timm, a second's import
+    node = _drop_keys(cfg.model, MODEL_KEYS)
+    backbone = make(node, num_classes=num_classes, **_select_accepted(node, training_faces=training_faces))
+    stn = make(cfg.stn, **_select_accepted(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
+    if cfg.model.get("weights"):
+        from fer_lightning.models.author_checkpoints import load_published  # imports timm, which takes a second
 
         load_published(cfg.model.weights, stn, backbone)
     network = Network(stn, backbone, cfg.model.in_channels)
@@ -139,7 +140,7 @@ def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tenso
 
 
 def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
-    supplied = _asked_for(cfg.loss, class_counts=class_counts, num_classes=len(class_counts))
+    supplied = _select_accepted(cfg.loss, class_counts=class_counts, num_classes=len(class_counts))
     return make(cfg.loss, **supplied)
 
 
@@ -175,7 +176,7 @@ def _try_size(network: Network, size: int, cfg: DictConfig) -> None:
 
 def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     nodes = [node for node in cfg.callbacks.values() if node is not None]
-    callbacks = [make(node, **_asked_for(node, folder=str(folder))) for node in nodes]
+    callbacks = [make(node, **_select_accepted(node, folder=str(folder))) for node in nodes]
     return [*callbacks, CountReads(str(folder))] if cfg.track_test else callbacks
 
 
@@ -187,7 +188,7 @@ def build_logger(cfg: DictConfig, folder: Path) -> Logger | bool:
 
 
 def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
-    """Hand a finished run to those loggers that can show one."""
+    """Send a finished run to the loggers that can publish one."""
     for logger in trainer.loggers:
         if hasattr(logger, "publish"):
             logger.publish(folder, summary)
@@ -212,14 +213,14 @@ def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
     on_cpu = trainer.strategy.root_device.type == "cpu"
     if on_cpu and str(cfg.trainer.get("precision")).startswith("16"):
         raise UserError(
-            f"trainer.precision={cfg.trainer.precision} needs a GPU, and this machine offers none. "
-            "Choose trainer.precision=bf16-mixed or 32-true."
+            f"trainer.precision={cfg.trainer.precision} needs a GPU, but this machine has no GPU. "
+            "Use trainer.precision=bf16-mixed or trainer.precision=32-true."
         )
     return trainer
 
 
 def _precision(node: DictConfig) -> dict[str, str]:
-    """Replace precision=auto by the fastest precision of the device that still trains like float32."""
+    """Replace precision=auto by the fastest precision of the device that trains as well as float32."""
     if node.get("precision") != "auto":
         return {}
     on_gpu = node.accelerator in ("gpu", "cuda") or (node.accelerator == "auto" and torch.cuda.is_available())
@@ -227,9 +228,9 @@ def _precision(node: DictConfig) -> dict[str, str]:
 
 
 def cpu_computes_in_bfloat16() -> bool:
-    """Return True if this CPU has units for bfloat16; without them it is about ten times slower than float32.
+    """Return True if this CPU has units for bfloat16. Without them bfloat16 is about ten times slower than float32.
 
-    torch versions that cannot tell count as having none.
+    Return False if this version of torch does not report the units.
     """
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
@@ -239,14 +240,14 @@ def _make_trainer(node: DictConfig, **supplied: Any) -> pl.Trainer:
     try:
         return make(node, **supplied)
     except MisconfigurationException as error:
-        raise UserError(f"trainer: {error} Without such a device choose trainer=cpu or trainer=auto.") from None
+        raise UserError(f"trainer: {error} Without such a device, use trainer=cpu or trainer=auto.") from None
 
 
-def _without(node: DictConfig, keys: tuple[str, ...]) -> DictConfig:
+def _drop_keys(node: DictConfig, keys: tuple[str, ...]) -> DictConfig:
     return OmegaConf.masked_copy(node, [key for key in node if key not in keys])
 
 
-def _asked_for(node: DictConfig, **offers: Any) -> dict[str, Any]:
-    """Those of the offers that the node's constructor names and the config does not set."""
+def _select_accepted(node: DictConfig, **offers: Any) -> dict[str, Any]:
+    """Return the offers that the node's constructor names and that the config does not set."""
     names = inspect.signature(get_object(node._target_)).parameters
     return {key: value for key, value in offers.items() if key in names and key not in node}

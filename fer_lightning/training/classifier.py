@@ -1,4 +1,4 @@
-"""The LightningModule: the system around a network, from batch to metrics."""
+"""LightningModule around a network, from batch to metrics."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -21,29 +21,36 @@ from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.training.averaging import AveragedWeights
 from fer_lightning.training.loader import Batch
 
-EVAL_SETS = ("val", "train_eval", "test")  # the last by epoch only where a curve of it is asked for
-NEVER = 2**62  # the number of a training batch that never comes
+EVAL_SETS = ("val", "train_eval", "test")  # test is measured after each epoch only if track_test is set
+NEVER = 2**62  # number that no training batch has: every loss so far is finite
 
 
 class FERClassifier(pl.LightningModule):
-    """Trains a network and measures it.
+    """Train a network and measure it.
 
-    loss       (logits, target) -> scalar; what training minimises, plus the network's auxiliary terms
-    optimizer  called with the parameters
+    loss       (logits, target) -> scalar; training minimises it plus the network's auxiliary terms
+    optimizer  function that returns the optimiser for the parameters
     schedule   factor of the optimiser's learning rate by step
     ema_decay  decay of the averaged weights that every evaluation uses; None: evaluate the raw weights
-    seed       of dropout; each step's depends on (seed, epoch, step, rank) alone
-    compile    let torch.compile fuse the training step's forward and backward pass; done before the first epoch's
-               clock starts, in `compile_seconds`. Evaluation, a small share of the work, stays as it is.
+    seed       seed of dropout, which depends only on (seed, epoch, step, rank)
+    compile    if True, fuse the forward and backward pass of the training step with torch.compile. This happens before
+               the clock of the first epoch starts and takes `compile_seconds`. Evaluation is not compiled.
 
-    Where a training loss or a weight is no longer a finite number, the run ends with a UserError before anything is
-    measured or saved with it.
+    If a training loss or a weight is not a finite number, the run ends with a UserError before anything is measured or
+    saved with it.
 
-    Logged by epoch: `train/*` as seen in training (augmented, in training mode), `val/*` and `train_eval/*` in
-    evaluation mode with the same weights, and `test/*` likewise where the data module tracks it. `*/loss` is the
-    configured loss, in training with the network's auxiliary terms, which also stand alone as `train/NAME`; `*/ce` is
-    plain cross-entropy, which alone compares runs of different losses; `*/ferplus_acc`, where batches carry FER+
-    pluralities, is the share of rows with one on which the prediction equals it.
+    Sets that are logged after each epoch:
+
+    train/*       augmented batches, measured in training mode
+    val/*         validation rows, in evaluation mode
+    train_eval/*  a fixed subset of the training rows, in evaluation mode with the same weights
+    test/*        test rows, in evaluation mode, if the data module tracks them
+
+    Metrics of each set:
+
+    */loss         configured loss; train/loss includes the network's auxiliary terms, each also logged as train/NAME
+    */ce           plain cross-entropy, the only loss that compares runs with different losses
+    */ferplus_acc  share of the rows with a FER+ plurality on which the prediction equals it; only if batches have one
     """
 
     def __init__(
@@ -71,7 +78,7 @@ class FERClassifier(pl.LightningModule):
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, K) of the weights that are evaluated: the averaged ones where they are kept."""
+        """Return logits (B, K) of the weights that are evaluated: the averaged weights if there are any."""
         return self.network(image) if self.ema is None else self.ema.module(image)
 
     def configure_optimizers(self) -> Optimizer:
@@ -117,7 +124,7 @@ class FERClassifier(pl.LightningModule):
             self.ema.update(self.network, self.global_step)
 
     def on_validation_start(self) -> None:
-        """All ranks measure with the buffers that are saved, which are the first rank's."""
+        """Copy the buffers of the first rank, which are saved, to all ranks, so that all measure with the same."""
         self.require_finite()
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
@@ -134,7 +141,7 @@ class FERClassifier(pl.LightningModule):
         self._evaluate(batch, EVAL_SETS[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
-        """Close the epoch's row before the callbacks that select and stop look at it."""
+        """Complete the epoch's row before the callbacks for checkpoints and early stopping read it."""
         row = {"lr": self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]}
         row |= _summary("train", self.train_metrics)
         for name in self._measured_by_epoch():
@@ -157,9 +164,9 @@ class FERClassifier(pl.LightningModule):
         self.test_row = _summary("test", self.eval_metrics["test"])
 
     def require_finite(self) -> None:
-        """Raise UserError, on all ranks alike, where a loss of this call or a weight is not a finite number.
+        """Raise UserError on all ranks if a loss of this call or a weight is not a finite number.
 
-        Losses are noted on the device; here, and not at each step, the host waits for it.
+        Losses are recorded on the device. The host waits for the device only here, not at each step.
         """
         statistics = (value for name, value in self.named_buffers() if "running_" in name)
         finite = torch.stack([value.isfinite().all() for value in (*self.parameters(), *statistics)]).all()
@@ -167,13 +174,13 @@ class FERClassifier(pl.LightningModule):
         first = torch.where(finite, self._first_bad, self._first_bad.clamp(max=batch))
         first = int(self.trainer.strategy.reduce(first, reduce_op="min"))
         if first < NEVER:
-            raise UserError(self._divergence(first))
+            raise UserError(self._describe_divergence(first))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.require_finite()
         checkpoint["schedule"] = self.schedule.state_dict()
         checkpoint["partial_epoch"] = {
-            "metrics": self._of_each_rank({name: _state(metric) for name, metric in self.train_metrics.items()}),
+            "metrics": self._gather_from_ranks({name: _state(metric) for name, metric in self.train_metrics.items()}),
             "seconds": self._seconds(),
             "images": self._images,
         }
@@ -185,7 +192,8 @@ class FERClassifier(pl.LightningModule):
         partial_epoch = checkpoint["partial_epoch"]
         self.train_metrics.reset()
         states = partial_epoch["metrics"]
-        if len(states) != self.trainer.world_size:  # begun on another number of devices: the first one takes all
+        if len(states) != self.trainer.world_size:
+            # The run began on another number of devices, so the first rank continues with all states.
             states = [_sum_of_states(states)] + [{}] * (self.trainer.world_size - 1)
         for name, state in states[self.global_rank].items():
             metric = _mean(self.train_metrics, name, self.device)
@@ -195,8 +203,8 @@ class FERClassifier(pl.LightningModule):
         self._earlier_seconds, self._images = partial_epoch["seconds"], partial_epoch["images"]
 
     def gathered_predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows (N,), labels (N,) and probabilities (N, K) of the test set from all ranks, sorted by row."""
-        parts = [part for rank in self._of_each_rank(self.predictions) for part in rank]
+        """Return rows (N,), labels (N,) and probabilities (N, K) of the test set from all ranks, sorted by row."""
+        parts = [part for rank in self._gather_from_ranks(self.predictions) for part in rank]
         rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], labels[order], probabilities[order]
@@ -211,13 +219,13 @@ class FERClassifier(pl.LightningModule):
         metrics["ce"].update(F.cross_entropy(logits.float(), target), rows)
         metrics["confusion"].update(logits.argmax(dim=1), target)
         if "plurality" in batch:
-            known = batch["plurality"] >= 0
-            agree = (logits.argmax(dim=1) == batch["plurality"]) & known
-            _mean(metrics, "ferplus_acc", self.device).update(agree.sum() / known.sum().clamp(min=1), known.sum())
+            voted = batch["plurality"] >= 0
+            agree = (logits.argmax(dim=1) == batch["plurality"]) & voted
+            _mean(metrics, "ferplus_acc", self.device).update(agree.sum() / voted.sum().clamp(min=1), voted.sum())
         return logits
 
     def _warm_up(self) -> None:
-        """Compile on a blank batch; weights, statistics and gradients stay as they were."""
+        """Compile on a blank batch without changing weights, statistics or gradients."""
         began = time.perf_counter()
         kept = [buffer.clone() for buffer in self.network.buffers()]
         with self.trainer.precision_plugin.train_step_context():
@@ -231,23 +239,23 @@ class FERClassifier(pl.LightningModule):
         self.compile_seconds = time.perf_counter() - began
 
     def _seconds(self) -> float:
-        """Wall time of this training epoch, feed and augmentation included, over all calls that it took."""
+        """Return the seconds of this training epoch over all calls that it took, loading and augmentation included."""
         return self._earlier_seconds + time.perf_counter() - self._clock_started
 
-    def _of_each_rank(self, value: Any) -> list[Any]:
-        """What each rank passes here, in rank order."""
-        everyone = [value] * self.trainer.world_size
+    def _gather_from_ranks(self, value: Any) -> list[Any]:
+        """Return the values that all ranks pass, in rank order."""
+        values = [value] * self.trainer.world_size
         if self.trainer.world_size > 1:
-            torch.distributed.all_gather_object(everyone, value)
-        return everyone
+            torch.distributed.all_gather_object(values, value)
+        return values
 
     def _note_if_not_finite(self, loss: Tensor, batch: Batch) -> None:
         epoch, step = batch["key"]
         number = epoch * self.trainer.num_training_batches + step
         self._first_bad = torch.where(loss.isfinite(), self._first_bad, self._first_bad.clamp(max=number))
 
-    def _divergence(self, number: int) -> str:
-        """What to tell of training batch `number`, counted from 0 over all epochs."""
+    def _describe_divergence(self, number: int) -> str:
+        """Return the message for training batch `number`, counted from 0 over all epochs."""
         trainer, batches = self.trainer, self.trainer.num_training_batches
         epoch, batch = divmod(number, batches)
         steps = -(-batches // trainer.accumulate_grad_batches)
@@ -256,15 +264,15 @@ class FERClassifier(pl.LightningModule):
         clip = trainer.gradient_clip_val
         return (
             f"Training has diverged: at step {step} (epoch {epoch + 1}, batch {batch + 1} of {batches}) the loss or a "
-            "weight is not a finite number. Nothing was saved from there on: best.ckpt and last.ckpt, where they "
-            f"stand, are from before. Try a lower optim.lr (now {', '.join(f'{rate:g}' for rate in rates)}) or "
-            f"{'a lower ' if clip else ''}trainer.gradient_clip_val{f' (now {clip:g})' if clip else '=1 (now null)'}, "
-            "in another folder (name=...) or with resume=never, which keeps this one."
+            "weight is not a finite number. Nothing was saved after this: best.ckpt and last.ckpt, if they exist, are "
+            f"from earlier steps. Try a lower optim.lr (now {', '.join(f'{rate:g}' for rate in rates)}) or "
+            f"{'a lower ' if clip else ''}trainer.gradient_clip_val{f' (now {clip:g})' if clip else '=1 (now null)'}. "
+            "Use another folder (name=...), or resume=never, which keeps this folder under another name."
         )
 
 
 class RowMean(Metric):
-    """Mean over rows of a value that arrives as means over batches of any size."""
+    """Mean over rows, computed from means over batches of any size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -280,9 +288,9 @@ class RowMean(Metric):
 
 
 class ConfusionMatrix(Metric):
-    """Rows by class and prediction, int64 (K, K).
+    """Number of rows by class and prediction, int64 (K, K).
 
-    As torchmetrics', whose count by torch.bincount makes the host wait for a GPU at each step.
+    Gives the same counts as torchmetrics, which uses torch.bincount and so makes the host wait for a GPU at each step.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -299,31 +307,31 @@ class ConfusionMatrix(Metric):
 
 
 def _state(metric: Metric) -> dict[str, Tensor]:
-    """A metric's accumulated state, copied to the CPU."""
+    """Return a metric's accumulated state, copied to the CPU."""
     return {key: value.detach().to("cpu", copy=True) for key, value in metric.metric_state.items()}
 
 
 def _sum_of_states(states: list[dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:
-    """The states of one set of metrics on several ranks, added up."""
+    """Return the sum of one set's metric states over several ranks."""
     names = states[0]
     return {name: {key: sum(state[name][key] for state in states) for key in names[name]} for name in names}
 
 
 def _metrics(num_classes: int, *means: str) -> MetricCollection:
-    """A confusion matrix, from which every share follows, and means over rows."""
+    """Return a confusion matrix, from which all shares are computed, and means over rows."""
     averages = {name: RowMean() for name in means}
     return MetricCollection({**averages, "confusion": ConfusionMatrix(num_classes)}, compute_groups=False)
 
 
 def _mean(metrics: MetricCollection, name: str, device: torch.device) -> Metric:
-    """The collection's mean of this name; auxiliary terms and FER+ agreement get theirs when they first appear."""
+    """Return the collection's mean of this name. Add it if it is missing, as for auxiliary terms."""
     if name not in metrics:
         metrics.add_metrics({name: RowMean().to(device)})
     return metrics[name]
 
 
 def _summary(name: str, metrics: MetricCollection) -> dict[str, float]:
-    """The scalars of one set, each computed once over all its rows."""
+    """Return the metrics of one set, each computed once over all its rows."""
     confusion = metrics["confusion"].compute().cpu().numpy()
     row = {f"{name}/{key}": metrics[key].compute().item() for key in metrics if key != "confusion"}
     row[f"{name}/acc"] = accuracy(confusion)

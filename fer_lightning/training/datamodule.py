@@ -1,4 +1,4 @@
-"""The LightningDataModule: one face table, its split, and everything that happens to a batch before the network."""
+"""LightningDataModule: a face table, its split, and everything that happens to a batch before the network."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -19,34 +19,34 @@ from fer_lightning.errors import UserError
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training.loader import Batch, EvalLoader, FaceDataset, TrainLoader
 
-GROWTH = 0.6  # share of the epochs during which training images grow
-SIZE_STEP = 8  # pixels by which they grow
-GPU_SHARE = 0.25  # of the free memory of a GPU, which the faces may take
+GROWTH = 0.6  # share of the epochs in which training images grow
+SIZE_STEP = 8  # pixels by which training images grow at once
+GPU_SHARE = 0.25  # largest share of a GPU's free memory that the faces may use
 
 
 class FERDataModule(pl.LightningDataModule):
-    """Feeds train, val, train_eval and test rows of one table.
+    """Batches of the train, val, train_eval and test rows of one table.
 
     table          the faces
     transform      augmentation, resizing and normalisation, applied on the training device
-    sampler        called with labels, seed, rank and world_size; gives the order of the training rows
+    sampler        function of labels, seed, rank and world_size that returns the sampler of the training rows
     split          official | official_dedup | clean | fold | training_fold | stratified
-    split_seed     of the splits that are dealt, of the training subset and of the train_eval rows
-    fold, folds    which fold of how many is tested, with split=fold or training_fold
-    labels         what training aims at: hard, the data set's labels; ferplus_soft, the shares of the FER+ votes; or
-                   teacher, a teacher's probabilities mixed with the labels. Every metric is measured against the data
-                   set's labels, except train/acc: against the class with the largest share of the target.
-    teacher        teacher file, with labels=teacher: see `data.teacher`
+    split_seed     seed of random splits, of the training subset and of the train_eval rows
+    fold, folds    index of the tested fold and number of folds, for split=fold and split=training_fold
+    labels         targets of training: hard (labels of the data set), ferplus_soft (shares of the FER+ votes) or
+                   teacher (a teacher's probabilities mixed with the labels). Metrics always use the labels of the data
+                   set, except train/acc, which uses the class with the largest share of the target.
+    teacher        teacher file for labels=teacher: see `data.teacher`
     teacher_share  share of the teacher's probabilities in a target, 0 to 1; the label has the rest
-    teacher_temperature  above 1 flattens the teacher's probabilities
-    batch_size     training rows a step and device
-    eval_batch_size  rows a step in evaluation; has no effect on any figure
-    train_eval_rows  fixed training rows that are also evaluated, to measure overfitting like with like
-    train_rows     train on a random subset of this many rows; None: on all
-    start_size     side in pixels of training images at first; they grow to the network's input size in steps of 8 px
-                   over the first 60 % of the epochs, and small images train faster (Tan and Le 2021, arXiv:2104.00298,
+    teacher_temperature  temperature of the teacher's probabilities; a value above 1 flattens them
+    batch_size     training rows per step and device
+    eval_batch_size  rows per step in evaluation; does not change any metric
+    train_eval_rows  number of training rows that are also evaluated, to measure overfitting in evaluation mode
+    train_rows     number of training rows to use, drawn at random; None: all
+    start_size     side in pixels of the first training images. They grow to the network's input size in steps of 8 px
+                   over the first 60 % of the epochs. Small images train faster (Tan and Le 2021, arXiv:2104.00298,
                    section 4). None: always the input size. Evaluation always uses the input size.
-    track_test     give the test rows to each validation as well, as its third set
+    track_test     if True, each validation also measures the test rows, as its third set
     """
 
     def __init__(
@@ -94,24 +94,24 @@ class FERDataModule(pl.LightningDataModule):
 
     @property
     def class_counts(self) -> list[int]:
-        """Training rows of each class, in label order."""
+        """Number of training rows of each class, in label order."""
         counts = np.bincount(self.table.labels[self.train_rows], minlength=len(self.table.classes))
         return counts.tolist()
 
     def sample_faces(self) -> torch.Tensor:
-        """The train_eval rows as the network sees them: normalised, not augmented, float (N, 1, S, S)."""
+        """Return the train_eval rows as the network receives them: normalised, not augmented, float (N, 1, S, S)."""
         return self.transform.evaluate(self.pixels[_positions(self.train_eval_rows)])
 
     def test_rows(self) -> TestRows:
-        """The test rows, and which of them show nothing that training or validation could have seen."""
+        """Return the test rows, with marks for rows whose image is not in training or validation."""
         return judge_test_rows(self.table, self.split)
 
     def setup(self, stage: str) -> None:
         share = len(self.train_rows) // self.trainer.world_size
         if share < self.batch_size:
             raise UserError(
-                f"data.batch_size={self.batch_size} exceeds the {share} training rows of a device: no full batch. "
-                f"Choose data.batch_size={share} or less."
+                f"data.batch_size={self.batch_size}: exceeds the {share} training rows of a device. A batch must be "
+                f"full. Use data.batch_size={share} or less."
             )
 
     def state_dict(self) -> dict[str, str]:
@@ -121,13 +121,13 @@ class FERDataModule(pl.LightningDataModule):
         return {"split": self.split.checksum} | soft
 
     def load_state_dict(self, state_dict: dict[str, str]) -> None:
-        """Raise UserError where a run would go on with other rows than it began with."""
-        for what, now in self.state_dict().items():
-            began = state_dict[what]
-            if began != now:
+        """Raise UserError if a run would resume with other rows than it began with."""
+        for name, checksum in self.state_dict().items():
+            began = state_dict[name]
+            if began != checksum:
                 raise UserError(
-                    f"this run began on {what} {began[:12]}, and the data now gives {now[:12]}. "
-                    "Choose another folder with name=..., or resume=never to start over."
+                    f"this run began on {name} {began[:12]}, but the data now has {checksum[:12]}. "
+                    "Use another folder with name=..., or resume=never to start over."
                 )
 
     def train_dataloader(self) -> TrainLoader:
@@ -142,18 +142,18 @@ class FERDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[EvalLoader]:
         rows = [self.split.val, self.train_eval_rows, *([self.split.test] if self.track_test else [])]
-        return [self._eval_loader(part) for part in rows]
+        return [self._eval_loader(subset) for subset in rows]
 
     def test_dataloader(self) -> EvalLoader:
         return self._eval_loader(self.split.test)
 
     def blank_batch(self) -> torch.Tensor:
-        """What a network is trained on, in shape, type and place: zeros (batch_size, 1, S, S)."""
+        """Return zeros (batch_size, 1, S, S) with the shape, type and device of a training batch."""
         size = self.transform.input_size
         return torch.zeros(self.batch_size, 1, size, size, device=self.trainer.strategy.root_device)
 
     def training_size(self, progress: float) -> int:
-        """Return the side in pixels of training images when this share of the epochs is done, 0 to 1."""
+        """Return the side in pixels of training images after this share of the epochs, 0 to 1."""
         final = self.transform.input_size
         if progress >= GROWTH:
             return final
@@ -161,7 +161,7 @@ class FERDataModule(pl.LightningDataModule):
         return self.start_size + SIZE_STEP * int(levels * progress / GROWTH)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment (in training alone), resize and normalise; image becomes float (B, 1, S, S)."""
+        """Augment (only in training), resize and normalise the images, to float (B, 1, S, S)."""
         if self.trainer.training:
             seed = derive_seed(self.seed, "augment", *batch["key"], self.trainer.global_rank)
             generator = torch.Generator().manual_seed(seed)
@@ -176,7 +176,7 @@ class FERDataModule(pl.LightningDataModule):
         return EvalLoader(dataset, self.eval_batch_size, self.trainer.global_rank, self.trainer.world_size)
 
     def _placed_pixels(self) -> torch.Tensor:
-        """All faces: on the training device where they leave most of its memory free, else where they are."""
+        """Return all faces, moved to the training device if they leave most of its memory free."""
         device = self.trainer.strategy.root_device
         if device.type != "cuda" or self.pixels.nbytes <= torch.cuda.mem_get_info(device)[0] * GPU_SHARE:
             self.pixels = self.pixels.to(device)
@@ -194,10 +194,10 @@ def _votes_targets(table: FaceTable) -> np.ndarray:
 
 
 def _subset(rows: np.ndarray, size: int | None, seed: int, key: str) -> np.ndarray:
-    """`size` of the rows, drawn without replacement and kept in order."""
+    """Return `size` of the rows, drawn without replacement, in their order. Return all if `size` is None."""
     if size is None or size == len(rows):
         return rows
     if not 0 < size <= len(rows):
-        raise UserError(f"{key}={size}: the split has {len(rows)} training rows; choose 1 to {len(rows)}.")
+        raise UserError(f"{key}={size}: must be 1 to {len(rows)}, the number of training rows of the split.")
     rng = np.random.default_rng(derive_seed(seed, key))
     return np.sort(rng.choice(rows, size, replace=False))

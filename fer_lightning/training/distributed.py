@@ -1,4 +1,4 @@
-"""The processes of a distributed run on one machine: started together, watched, never left behind."""
+"""Processes of a distributed run on one machine: start them together, watch them, and end them together."""
 
 import os
 import signal
@@ -19,28 +19,28 @@ from fer_lightning.runs.interruption import PARENT, signals
 
 WATCH_SECONDS = 0.2
 STATUS_SECONDS = 1.0
-# How long the first process may take to notice by itself that another is gone, before it is ended from outside.
+# Seconds that the first process has to notice a lost process by itself, before the watcher ends it.
 GRACE_SECONDS = 10.0
 
 
 def take_over(trainer: pl.Trainer) -> None:
-    """Put this module's launcher and no signal handlers in the place of Lightning's own.
+    """Replace Lightning's launcher by this module's, and remove Lightning's signal handlers.
 
-    Lightning's watcher kills the first process, unheard, when another has ended. Its SIGTERM handler makes a
-    collective call between any two others, so that ranks pair calls that do not belong together.
+    Lightning's watcher kills the first process without a message when another process has ended. Its SIGTERM handler
+    makes a collective call between any two other calls, so ranks pair calls that do not belong together.
     """
     trainer._signal_connector = _NoHandlers(trainer)
-    theirs = trainer.strategy.launcher
-    if isinstance(theirs, _SubprocessScriptLauncher):
-        trainer.strategy._launcher = Launcher(theirs.cluster_environment, theirs.num_processes, theirs.num_nodes)
+    original = trainer.strategy.launcher
+    if isinstance(original, _SubprocessScriptLauncher):
+        trainer.strategy._launcher = Launcher(original.cluster_environment, original.num_processes, original.num_nodes)
 
 
 @contextmanager
 def together(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[None]:
-    """Around everything that needs all processes: an error or a signal here ends the others too.
+    """Run a block that needs all processes. An error or a signal in it ends the other processes too.
 
-    Raises UserError where another process was killed. `on_loss` is called with the reason, from a thread, where the
-    first process cannot raise, since it waits for the lost one; it then ends with status 2.
+    Raise UserError if another process was killed. If the first process cannot raise because it waits for the lost one,
+    a thread calls `on_loss` with the reason and ends the process with status 2.
     """
     launcher = trainer.strategy.launcher
     if not isinstance(launcher, Launcher):
@@ -50,7 +50,7 @@ def together(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[No
     try:
         yield
     except Exception as error:
-        lost = launcher.killed()
+        lost = launcher.describe_killed()
         launcher.end()
         signals.check()
         if lost and not isinstance(error, UserError):
@@ -63,7 +63,7 @@ def together(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[No
 
 
 class Launcher(_SubprocessScriptLauncher):
-    """Starts ranks 1, 2, ... of this machine as processes of the same command."""
+    """Launcher that starts ranks 1, 2, ... of this machine as processes of the same command."""
 
     on_loss: Callable[[str], None] = print
 
@@ -83,18 +83,18 @@ class Launcher(_SubprocessScriptLauncher):
         _set_num_threads_if_needed(num_processes=self.num_processes)
         return function(*args, **kwargs)
 
-    def killed(self) -> str:
-        """In words, which process a signal has ended; '' where none has. Waits a second for its status."""
+    def describe_killed(self) -> str:
+        """Return a message about the process that a signal has ended, or ''. Wait up to a second for its status."""
         deadline = time.monotonic() + STATUS_SECONDS
         while time.monotonic() < deadline:
             for rank, status in self._statuses():
                 if status is not None and status < 0:
-                    return self._in_words(rank, status)
+                    return self._describe_end(rank, status)
             time.sleep(0.05)
         return ""
 
     def end(self) -> None:
-        """End the other processes and wait until they are gone. They write no files."""
+        """Kill the other processes and wait until they have ended. They do not write files."""
         self.leave()
         for process in self.procs:
             process.kill()
@@ -102,12 +102,12 @@ class Launcher(_SubprocessScriptLauncher):
             process.wait()
 
     def leave(self) -> None:
-        """Watch no longer: the other processes have done their part."""
+        """Stop watching the other processes, because they have finished their work."""
         self._done.set()
 
     def _watch(self) -> None:
         while not self._done.wait(WATCH_SECONDS):
-            lost = [self._in_words(rank, status) for rank, status in self._statuses() if status]
+            lost = [self._describe_end(rank, status) for rank, status in self._statuses() if status]
             if lost and not self._done.wait(GRACE_SECONDS):
                 self.end()
                 self.on_loss(lost[0])
@@ -115,19 +115,19 @@ class Launcher(_SubprocessScriptLauncher):
                 os._exit(2)
 
     def _statuses(self) -> list[tuple[int, int | None]]:
-        """(rank, exit status) of each process; None: still running."""
+        """Return (rank, exit status) of each process; status None if it is still running."""
         return [(rank, process.poll()) for rank, process in enumerate(self.procs, start=1)]
 
-    def _in_words(self, rank: int, status: int) -> str:
+    def _describe_end(self, rank: int, status: int) -> str:
         process = f"process {rank + 1} of the {self.num_processes} of this run"
         if status > 0:
-            return f"{process} ended with status {status}; its error stands above."
+            return f"{process} ended with status {status}. See its error above."
         return (
-            f"{process} was killed ({signal.Signals(-status).name}): by hand, or by the system where memory ran out. "
-            "The same command goes on from the last checkpoint."
+            f"{process} was killed ({signal.Signals(-status).name}), by a user or because the memory was full. "
+            "Run the same command again to resume from the last checkpoint."
         )
 
 
 class _NoHandlers(_SignalConnector):
     def register_signal_handlers(self) -> None:
-        """`interruption.signals` has them."""
+        """Do nothing, because `interruption.signals` handles the signals."""

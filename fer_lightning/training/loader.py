@@ -1,7 +1,7 @@
-"""Loaders that hand over whole batches of rows.
+"""Loaders that return whole batches of rows.
 
-All faces are one uint8 array in memory, so there is nothing for worker processes to decode: a batch is one fancy
-index, and the arithmetic on it happens later, on the training device.
+All faces are one uint8 array in memory, so worker processes have nothing to decode. A batch is one indexing of this
+array. Augmentation and normalisation happen later, on the training device.
 """
 
 import math
@@ -19,13 +19,13 @@ Batch = dict[str, Tensor | tuple[int, int]]
 
 
 class FaceDataset(Dataset):
-    """Rows of a face array, a batch at a time: image uint8 (B, 48, 48), target as in `targets`, row int64 (B,).
+    """Batches of rows of a face array: image uint8 (B, 48, 48), target as in `targets`, row int64 (B,).
 
     targets     int64 (N,) class indices or float (N, K) probabilities, of the whole array
-    rows        the positions of this set's members in the whole array
-    plurality   int64 (N,), the class that most FER+ votes name, -1 for none; handed over too where it is given
+    rows        indices of this set's rows in the whole array
+    plurality   int64 (N,), class with the most FER+ votes, -1 if no class has it; None: not part of a batch
 
-    A batch is made on the device where the pixels are.
+    A batch is built on the device that holds the pixels.
     """
 
     def __init__(self, pixels: Tensor, targets: Tensor, rows: Tensor, plurality: Tensor | None = None) -> None:
@@ -42,11 +42,11 @@ class FaceDataset(Dataset):
 
 
 class TrainLoader:
-    """Full batches in the sampler's order; the incomplete last one is dropped (BatchNorm cannot take a batch of one).
+    """Full batches in the sampler's order. The incomplete last batch is dropped: BatchNorm cannot use a batch of one.
 
-    Every batch carries `key = (epoch, step)`, from which its augmentation and dropout are seeded; the epoch is the
-    sampler's, the only one that Lightning sets. The loader is stateful after Lightning's protocol: a checkpoint in the
-    middle of an epoch makes the next iteration begin behind the batches already handed out.
+    Every batch contains `key = (epoch, step)`, the seed of its augmentation and dropout. The epoch is the sampler's,
+    the only one that Lightning sets. The loader has a state, as Lightning's protocol defines it: after a checkpoint in
+    the middle of an epoch, the next iteration begins after the batches that were already returned.
     """
 
     def __init__(self, dataset: FaceDataset, sampler: GlobalSampler, batch_size: int) -> None:
@@ -73,9 +73,9 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Each row once; under DDP each rank takes its share in equally many batches, without padding.
+    """Batches with each row once. With DDP, each rank has its share in the same number of batches, without padding.
 
-    Rows are dealt to the batches in turn, so that the first batches alone (trainer.limit_val_batches) show all classes.
+    Rows are distributed to the batches in turn, so the first batches (trainer.limit_val_batches) contain all classes.
     """
 
     def __init__(self, dataset: FaceDataset, batch_size: int, rank: int = 0, world_size: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Each mistake a user can make in a config: the message names the key, the value, what is allowed, the way on."""
+"""Each mistake a user can make in a config: the message names the key, the value, what is allowed and what to do."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("overrides", "words"), REFUSALS, ids=lambda value: " ".join(value))
-def test_refusal_names_key_value_and_way_on(overrides, words):
+def test_refusal_names_key_value_and_fix(overrides, words):
     result = run_train(*overrides)
     assert result.returncode == 2, result.stdout + result.stderr
     assert "train.py: " in result.stderr

@@ -116,6 +116,22 @@ def test_what_is_checked_is_what_is_built():
     assert cfg.model._target_ == "fer_lightning.models.resemotenet.ResEmoteNet"
 
 
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_a_model_yaml_must_set_its_normalisation(key):
+    cfg = OmegaConf.create(OmegaConf.to_container(composed(*TINY), enum_to_str=True))
+    del cfg.model[key]
+    with pytest.raises(
+        UserError, match=rf"model\.{key} is not set\. The model's YAML must set .*conf/model/timm\.yaml"
+    ):
+        check(cfg)
+
+
+def test_a_model_yaml_may_leave_weights_out():
+    cfg = OmegaConf.create(OmegaConf.to_container(composed(*TINY), enum_to_str=True))
+    del cfg.model["weights"]
+    check(cfg)
+
+
 def test_a_config_that_was_read_from_a_folder_needs_its_root_keys():
     config = OmegaConf.to_container(composed(*TINY), enum_to_str=True)
     check(OmegaConf.create(config))

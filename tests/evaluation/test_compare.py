@@ -48,7 +48,7 @@ def test_counts_by_hand():
     assert entry["acc"]["difference"] == pytest.approx(1 / 6)
     assert entry["mcnemar_p"] == 1
     assert entry["smallest_shown"] is None
-    assert "could not have been told apart" in entry["verdict"]
+    assert "differ on too few rows" in entry["verdict"]
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (0, 1), (3, 3), (0, 6), (10, 25), (96, 130), (400, 520)])
@@ -173,9 +173,12 @@ OTHERS = {
     "fewer rows": (lambda a: run(np.ones(30, bool)), "A was tested on 40 rows and B on 30, with 30 images in common"),
     "other images": (
         lambda a: dataclasses.replace(a, images=np.array([f"{row:063x}f" for row in range(40)])),
-        "another split or other data",
+        "A paired test needs the same rows",
     ),
-    "other labels": (lambda a: dataclasses.replace(a, labels=(a.labels + (a.rows < 2)) % 3), "other labels on 2 of 40"),
+    "other labels": (
+        lambda a: dataclasses.replace(a, labels=(a.labels + (a.rows < 2)) % 3),
+        "different labels on 2 of 40",
+    ),
     "other classes": (lambda a: dataclasses.replace(a, classes=("a", "b", "c")), "angry, happy, sad"),
 }
 

@@ -131,17 +131,17 @@ def test_what_does_not_fit_together_is_refused(members, tmp_path):
     running = finished(tmp_path / "running", likely(0), status="interrupted", command="python train.py seed=3")
     refusals = {
         r"ensemble: .*nothing: no such folder. Name folders of finished runs": [members[0], tmp_path / "nothing"],
-        r"has 40 test rows and .*rows 40, with 0 images in common": [members[0], rows],
-        r"has the classes angry, happy, sad, .*classes angry, happy, bored": [members[0], classes],
-        r"running has not ended \(interrupted\). Let it go on: python train.py seed=3": [members[0], running],
+        r"has 40 test rows and .*rows has 40, with 0 images in common": [members[0], rows],
+        r"has the classes angry, happy, sad, and .*classes has angry, happy, bored": [members[0], classes],
+        r"running is not finished \(interrupted\). Resume it: python train.py seed=3": [members[0], running],
         r"is named twice": [members[0], members[0]],
-        r"an ensemble has two members or more": [members[0]],
-        r"has no summary.json. Name folders": [members[0], tmp_path],
+        r"must be two members or more": [members[0]],
+        r"is not a run folder: .*summary.json is missing. Name folders": [members[0], tmp_path],
     }
     for message, names in refusals.items():
         with pytest.raises(UserError, match=message):
             combined(tmp_path / "ensemble", *names)
-    with pytest.raises(UserError, match=r"ensemble=\[\]: an ensemble has two members or more"):
+    with pytest.raises(UserError, match=r"ensemble=\[\]: must be two members or more"):
         combined(tmp_path / "ensemble")
 
 

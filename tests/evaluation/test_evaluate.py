@@ -189,7 +189,7 @@ def test_a_run_that_was_interrupted_can_be_evaluated_and_says_so(run, capsys):
     del summary["test"]
     (run / "summary.json").write_text(json.dumps(summary | {"status": "interrupted"}))
     evaluated(run)
-    assert "has not ended (interrupted)" in capsys.readouterr().out
+    assert "is not finished (interrupted)" in capsys.readouterr().out
 
 
 def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
@@ -197,7 +197,7 @@ def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
     summary["test"]["all"]["rows"] = 5
     (run / "summary.json").write_text(json.dumps(summary))
     evaluated(run)
-    assert "the run itself tested 5 of these rows" in capsys.readouterr().out.replace("\n", " ")
+    assert "the run itself tested only 5 of these rows" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_figures_that_the_run_did_not_report_are_pointed_out(run, capsys):
@@ -224,10 +224,10 @@ def edit_summary(run: Path, **changes) -> None:
 HARMS = {
     "no checkpoint": (
         lambda run: (run / "checkpoints/best.ckpt").unlink(),
-        ["best.ckpt", "Its own command goes on with it: python"],
+        ["best.ckpt", "Resume it: python"],
     ),
-    "no summary": (lambda run: (run / "summary.json").unlink(), ["no run's folder", "summary.json"]),
-    "a summary without a split": (lambda run: edit_summary(run, split=None), ["names no split"]),
+    "no summary": (lambda run: (run / "summary.json").unlink(), ["not a run folder", "summary.json is missing"]),
+    "a summary without a split": (lambda run: edit_summary(run, split=None), ["has no split"]),
     "a config that is no YAML": (lambda run: (run / "config.yaml").write_text("a: [1"), ["config.yaml"]),
     "a key of nobody's": (lambda run: edit_config(run, modle=1), ["config.yaml", "modle"]),
     "a wrong value": (lambda run: edit_config(run, model__width="wide"), ["config.yaml", "model.width='wide'"]),
@@ -256,7 +256,7 @@ def test_a_checkpoint_of_another_network_is_told_in_words(run):
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_read(run):
-    with read_only(run), pytest.raises(UserError, match=r"cannot be written to.*cp -r"):
+    with read_only(run), pytest.raises(UserError, match=r"is not writable.*cp -r"):
         evaluated(run)
 
 
@@ -280,7 +280,7 @@ COMMAND_LINES = [
     ([], ["run is not set", "run=outputs/"]),
     (["rnu=x"], ["rnu", "Did you mean run?"]),
     (["run=x", "loss=focal"], ["loss", "Allowed: run, model, tta, rows, data_root"]),
-    (["run=x", "model=face.onnx", "tta=flip"], ["model=face.onnx: a file has one view. Drop tta=flip."]),
+    (["run=x", "model=face.onnx", "tta=flip"], ["model=face.onnx: an exported file has only one view. Drop tta=flip."]),
     (["run=x", "model=face.onnx", "device=cuda"], ["evaluated on the CPU. Drop device=cuda."]),
     (["run=x", "model=a/ten_crop.onnx"], ["evaluation/ten_crop/ is the folder of another evaluation. Rename the file"]),
     (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, ten_crop"]),
@@ -289,7 +289,7 @@ COMMAND_LINES = [
     (["run=x", "threads=two"], ["threads='two'", "a whole number"]),
     (["run=x", "tta"], ["'tta'", "key=value", "fer_lightning.evaluate --help"]),
     (["run=nowhere/to/be/found"], ["run=nowhere/to/be/found: no such folder", "python train.py"]),
-    (["run=tests"], ["run=tests: no run's folder", "config.yaml"]),
+    (["run=tests"], ["run=tests: not a run folder", "config.yaml"]),
 ]
 
 
@@ -314,7 +314,7 @@ def test_a_store_for_drawn_faces_is_refused(run):
 def test_a_gpu_that_is_not_there_is_told_in_words(run):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(UserError, match=r"device=cuda: .* Choose device=cpu"):
+    with pytest.raises(UserError, match=r"device=cuda: .* Use device=cpu"):
         evaluated(run, "device=cuda")
 
 

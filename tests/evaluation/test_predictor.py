@@ -69,7 +69,7 @@ def test_each_row_is_predicted_once_and_in_order():
     rows = np.array([1, 2, 5, 8, 13, 17, 19])
     one = made()
     batches = torch_predictor.batches_of(table, rows, batch_size=3)
-    found, labels, probabilities = torch_predictor.rows_and_probabilities(one, batches)
+    found, labels, probabilities = torch_predictor.predict_rows(one, batches)
     np.testing.assert_array_equal(found, rows)
     np.testing.assert_array_equal(labels, rows % 7)
     torch.testing.assert_close(torch.from_numpy(probabilities), one(faces(20)[rows]))
@@ -89,10 +89,10 @@ def test_latency_names_what_it_was_measured_on(monkeypatch):
 
 
 def test_the_device_is_chosen_by_name():
-    assert torch_predictor.device_of("cpu").type == "cpu"
+    assert torch_predictor.select_device("cpu").type == "cpu"
     if torch.cuda.is_available():
-        assert torch_predictor.device_of("auto").type == torch_predictor.device_of("cuda").type == "cuda"
+        assert torch_predictor.select_device("auto").type == torch_predictor.select_device("cuda").type == "cuda"
         return
-    assert torch_predictor.device_of("auto").type == "cpu"
-    with pytest.raises(UserError, match=r"device=cuda: .* Choose device=cpu or device=auto"):
-        torch_predictor.device_of("cuda")
+    assert torch_predictor.select_device("auto").type == "cpu"
+    with pytest.raises(UserError, match=r"device=cuda: .* Use device=cpu or device=auto"):
+        torch_predictor.select_device("cuda")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_lightning.errors import UserError
-from fer_lightning.export.comparison import calibration, checked
+from fer_lightning.export.comparison import calibration, compare_with_checkpoint
 from fer_lightning.export.described import ComparisonFaces
 
 ROWS = 300
@@ -29,28 +29,30 @@ def with_other_labels(answers: np.ndarray, number: int) -> np.ndarray:
 
 def test_equal_answers_pass_in_every_form(answers):
     for form in ("float32", "float16", "int8"):
-        entry = checked(answers, answers, FACES, form)
+        entry = compare_with_checkpoint(answers, answers, FACES, form)
         assert entry == {"faces": ROWS, "words": "drawn faces", "difference": 0, "equal_labels": 1}
 
 
 def test_float32_may_differ_by_a_ten_thousandth(answers):
-    checked(answers + np.float32(0.9e-4), answers, FACES, "float32")
-    with pytest.raises(UserError, match=r"differ by up to 0.0011 .* 300 faces, and 0.0001 is allowed"):
-        checked(answers + np.float32(1.1e-3), answers, FACES, "float32")
+    compare_with_checkpoint(answers + np.float32(0.9e-4), answers, FACES, "float32")
+    with pytest.raises(UserError, match=r"differ by up to 0.0011 .* 300 faces, but only 0.0001 is allowed"):
+        compare_with_checkpoint(answers + np.float32(1.1e-3), answers, FACES, "float32")
 
 
 @pytest.mark.parametrize(("form", "other"), [("int8", "float16"), ("float16", "float32")])
 def test_small_weights_may_change_one_label_in_a_hundred(answers, form, other):
-    entry = checked(with_other_labels(answers, 3), answers, FACES, form)
+    entry = compare_with_checkpoint(with_other_labels(answers, 3), answers, FACES, form)
     assert entry["equal_labels"] == pytest.approx(0.99)
-    with pytest.raises(UserError, match=rf"weights={form}: .* 1.3 % of 300 faces, and 1 % is allowed.*weights={other}"):
-        checked(with_other_labels(answers, 4), answers, FACES, form)
+    with pytest.raises(
+        UserError, match=rf"weights={form}: .* 1.3 % of 300 faces, but only 1 % is allowed.*weights={other}"
+    ):
+        compare_with_checkpoint(with_other_labels(answers, 4), answers, FACES, form)
 
 
 @pytest.mark.parametrize("form", ["float32", "float16", "int8"])
 def test_what_is_not_a_number_fails(answers, form):
     with pytest.raises(UserError, match="was not kept"):
-        checked(answers * np.float32("nan"), answers, FACES, form)
+        compare_with_checkpoint(answers * np.float32("nan"), answers, FACES, form)
 
 
 def test_calibration_is_of_both(answers):

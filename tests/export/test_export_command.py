@@ -58,7 +58,7 @@ def no_export(monkeypatch, tmp_path_factory):
 
     def stand_in(change=lambda probabilities: probabilities) -> None:
         folder = tmp_path_factory.mktemp("drawn")
-        monkeypatch.setattr(command, "checkpoint_of", lambda run, num_classes: DrawnCheckpoint(folder, change))
+        monkeypatch.setattr(command, "load_checkpoint", lambda run, num_classes: DrawnCheckpoint(folder, change))
 
     return stand_in
 
@@ -89,14 +89,14 @@ def test_a_file_that_fails_the_comparison_is_not_kept(run, tmp_path, no_export, 
     no_export(lambda probabilities: probabilities + np.float32(1e-3) * np.eye(7, dtype=np.float32)[0])
     old = drawn_model(tmp_path / "face.onnx", name="old")
     message = refusal(capsys, f"run={run}", f"out={old}")
-    assert re.search(r"differ by up to [\d.]+ from the checkpoint's on 254 faces, and 0.0001 is allowed", message)
+    assert re.search(r"differ by up to [\d.]+ from the checkpoint's on 254 faces, but only 0.0001 is allowed", message)
     assert FaceModel(old).metadata.name == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["face.onnx"]
 
 
 def test_what_is_not_a_number_fails_the_comparison(run, tmp_path, no_export, capsys):
     no_export(lambda probabilities: probabilities * np.float32("nan"))
-    assert "the file was not kept" in refusal(capsys, f"run={run}", f"out={tmp_path / 'face.onnx'}")
+    assert "The file was not kept" in refusal(capsys, f"run={run}", f"out={tmp_path / 'face.onnx'}")
     assert not list(tmp_path.iterdir())
 
 
@@ -104,7 +104,9 @@ def test_other_labels_fail_the_comparison_of_small_weights(run, tmp_path, no_exp
     no_export(one_other_label_in(50))
     out = tmp_path / "face.onnx"
     message = refusal(capsys, f"run={run}", f"out={out}", "weights=int8")
-    assert re.search(r"weights=int8: the file's label differs .* on 2\.4 % of 254 faces, and 1 % is allowed", message)
+    assert re.search(
+        r"weights=int8: the file's label differs .* on 2\.4 % of 254 faces, but only 1 % is allowed", message
+    )
     assert "Use weights=float16" in message
     assert not list(tmp_path.iterdir())
 
@@ -135,8 +137,8 @@ def test_without_validation_rows_the_temperature_is_one(run, tmp_path, no_export
     metadata = FaceModel(tmp_path / "face.onnx").metadata
     assert metadata.temperature == 1
     assert metadata.calibration is None
-    assert "not calibrated, temperature 1: no validation rows at hand" in capsys.readouterr().out
-    assert "no validation rows were at hand" in (tmp_path / "face_card.md").read_text()
+    assert "not calibrated, temperature 1: validation rows are missing" in capsys.readouterr().out
+    assert "the validation rows were missing" in (tmp_path / "face_card.md").read_text()
 
 
 def missing(run):
@@ -190,10 +192,10 @@ def test_other_faces_than_the_runs_are_refused(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "export: run is not set: the folder of a trained run. E.g. python -m fer_lightning.export run="),
+        ([], "export: run is not set: must be the folder of a trained run. E.g. python -m fer_lightning.export run="),
         (["run=nowhere"], "run=nowhere: no such folder"),
-        (["run=x", "out=face.pt"], "out=face.pt: expected a file that ends in .onnx. E.g. out=face.onnx"),
-        (["run=x", "out=."], "out=.: a folder. Name the file: out=face.onnx"),
+        (["run=x", "out=face.pt"], "out=face.pt: must be a file that ends in .onnx. E.g. out=face.onnx"),
+        (["run=x", "out=."], "out=.: is a folder; must be a file. E.g. out=face.onnx"),
         (["runn=x"], "runn: no such key. Did you mean run? Allowed: run, out, weights, data_root."),
         (["run=x", "weights=int4"], "weights='int4': expected one of [float32, float16, int8]"),
         (["run"], "export: run is not set"),

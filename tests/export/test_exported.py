@@ -46,7 +46,7 @@ def opened(run, folder):
 @pytest.fixture(scope="module")
 def checkpoint(opened, model):
     """The checkpoint's probabilities at the temperature of the file."""
-    answers = command.checkpoint_of(opened, 7)
+    answers = command.load_checkpoint(opened, 7)
     return lambda pixels: at_temperature(answers(pixels), model.metadata.temperature)
 
 

@@ -17,7 +17,7 @@ from fer_lightning.data.teacher import Teacher, read_teacher
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.teach.__main__ import main
-from fer_lightning.teach.folds import read_fold_run, teacher_of
+from fer_lightning.teach.folds import average_runs, read_fold_run
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def runs(faces, tmp_path) -> list[Path]:
 
 
 def averaged(runs: list[Path]) -> Teacher:
-    return teacher_of([read_fold_run(run) for run in runs])
+    return average_runs([read_fold_run(run) for run in runs])
 
 
 def assert_nobody_teaches_what_it_was_trained_on(teacher: Teacher, faces: FaceTable) -> None:
@@ -104,7 +104,7 @@ def halve(run: Path) -> None:
 OTHER_DATA = {"data": {"name": "synthetic", "checksum": "other"}}
 HARMS = {
     "official": (lambda run: edit(run, "config", split="official"), r"trained with data.split=official. It must be"),
-    "unfinished": (lambda run: edit(run, "summary", status="interrupted"), r"has not ended \(interrupted\)"),
+    "unfinished": (lambda run: edit(run, "summary", status="interrupted"), r"is not finished \(interrupted\)"),
     "other data": (lambda run: edit(run, "summary", **OTHER_DATA), r"data checksum other, .*They must be equal"),
     "other seed": (lambda run: edit(run, "config", split_seed=4), r"data.split_seed 4, .*has 0. They must be equal"),
     "other folds": (lambda run: edit(run, "config", folds=4), r"data.folds 4, .*has 3. They must be equal"),
@@ -125,9 +125,9 @@ def test_folds_of_another_deal_are_rejected(runs, faces, tmp_path):
     """A run says split_seed=0 and was dealt otherwise, as by another version."""
     other = fold_run(tmp_path / "other", faces, 2, split_seed=1)
     edit(other, "config", split_seed=0)
-    with pytest.raises(UserError, match=r"tested fold \d, .* fold 2, and \d+ images are in both"):
+    with pytest.raises(UserError, match=r"tested fold \d, .* fold 2, and \d+ images are in both folds"):
         averaged([*runs[:2], other])
-    with pytest.raises(UserError, match=r"runs: .*images in common: another split"):
+    with pytest.raises(UserError, match=r"runs: .*images in common. All members must have the same rows"):
         averaged([*runs, other])
 
 

@@ -1,4 +1,4 @@
-"""best.ckpt and last.ckpt, two files with two rules, each written whole or not at all."""
+"""Callbacks that write best.ckpt and last.ckpt. Each file is written completely or not at all."""
 
 import math
 from pathlib import Path
@@ -14,7 +14,7 @@ from fer_lightning.runs.interruption import Interrupted, signals
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name, flushes to disk, renames: a kill at any moment leaves the old file or the new one."""
+    """Write a temporary file, flush it to disk and rename it. A kill at any moment leaves the old file or the new."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         with replacing(Path(path)) as file:
@@ -22,7 +22,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class BestCheckpoint(Checkpoint):
-    """Keeps the weights of the earliest epoch with the best monitored value."""
+    """Keep the weights of the earliest epoch with the best monitored value."""
 
     def __init__(self, folder: str, monitor: str = "val/acc", mode: str = "max") -> None:
         self.path = Path(folder, "checkpoints", "best.ckpt")
@@ -43,18 +43,19 @@ class BestCheckpoint(Checkpoint):
         self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
 
     def _improves(self, value: float) -> bool:
-        """Anything improves on nothing and on not-a-number; not-a-number improves on nothing but nothing."""
+        """Return True if `value` is better than `best_value`. NaN is worse than every number, but better than None."""
         if self.best_value is None or math.isnan(self.best_value):
             return True
         return value > self.best_value if self.mode == "max" else value < self.best_value
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps everything that a run needs to go on: every `every_n_steps` optimiser steps and after each epoch.
+    """Keep everything that a run needs to resume. Write it every `every_n_steps` optimiser steps and after each epoch.
 
-    Written only where Lightning's loops resume exactly: behind an optimiser step inside an epoch, or behind a whole
-    epoch with its validation. A signal that comes in training is answered behind the step under way: the checkpoint is
-    written, and all ranks raise Interrupted. In validation the run ends at once and goes on from before it.
+    The file is written only at moments from which Lightning's loops resume exactly: after an optimiser step inside an
+    epoch, or after an epoch and its validation. If a signal arrives in training, the current step is completed, the
+    checkpoint is written, and all ranks raise Interrupted. If it arrives in validation, the run ends at once and
+    resumes from before the validation.
     """
 
     def __init__(self, folder: str, every_n_steps: int = 200) -> None:
@@ -100,7 +101,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def _received_by_any(trainer: pl.Trainer) -> int:
-    """The signal that some rank has received, the same on all ranks; 0: none."""
+    """Return the signal that any rank has received, the same on all ranks; 0 if no rank has one."""
     if trainer.world_size == 1:
         return signals.received
     received = torch.tensor(signals.received, device=trainer.strategy.root_device)

@@ -1,4 +1,4 @@
-"""Counts each look at the test rows of a run that measures them after every epoch."""
+"""Callback that counts each read of the test rows in a run that measures them after every epoch."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fer_lightning.runs import looks_at_test_rows
 
 
 class CountReads(Callback):
-    """A line of test_reads.csv before each validation that includes the test rows."""
+    """Write a line of test_reads.csv before each validation that includes the test rows."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)

@@ -1,13 +1,13 @@
-"""Ends a run whose monitored value has stopped improving."""
+"""Callback that ends a run when its monitored value has stopped improving."""
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping
 
 
 class PatientStopping(EarlyStopping):
-    """Lightning's early stopping, which a null patience turns off and which still holds after a resume.
+    """Lightning's early stopping, which also ends a resumed run that had already run out of patience.
 
-    patience  epochs without improvement before the run ends; None: never
+    patience  epochs without improvement before the run ends; None: never end it
     """
 
     def __init__(self, monitor: str = "val/acc", mode: str = "max", patience: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of what the network is really shown: augmented views before training, the STN's crops after it."""
+"""Images that the network receives: augmented views before training, and the output of the STN after it."""
 
 from pathlib import Path
 
@@ -15,7 +15,11 @@ VIEWS = 7
 
 
 class Previews(Callback):
-    """plots/augmentation.png (one training face of each class, original and augmented) and plots/stn.png."""
+    """Write plots/augmentation.png and plots/stn.png.
+
+    augmentation.png shows one training face of each class, original and augmented; stn.png one validation face of each
+    class, before and after the STN.
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder, "plots")
@@ -33,10 +37,10 @@ class Previews(Callback):
             generator = torch.Generator().manual_seed(derive_seed(data.seed, "preview", view))
             columns.append(data.transform.train(faces, labels, generator)[0])
         header = ["original", *(f"view {view + 1}" for view in range(VIEWS))]
-        face_grid(self._pictures(data, columns), names, header, path, title="What the network is trained on")
+        face_grid(self._to_images(data, columns), names, header, path, title="Training images of the network")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Also where a resumed run finds nothing left to train."""
+        """Write stn.png, also if a resumed run had no step left to train."""
         network = pl_module.network if pl_module.ema is None else pl_module.ema.module
         if not trainer.is_global_zero or not any(True for _ in network.stn.parameters()):
             return
@@ -48,8 +52,8 @@ class Previews(Callback):
         with torch.no_grad():
             warped = network.stn(faces.expand(-1, network.in_channels, -1, -1))[:, :1]
         network.train(was_training)
-        pictures = self._pictures(data, [faces, warped])
-        face_grid(pictures, names, ["input", "after STN"], self.folder / "stn.png", title="What the STN makes of it")
+        images = self._to_images(data, [faces, warped])
+        face_grid(images, names, ["input", "after STN"], self.folder / "stn.png", title="Output of the STN")
 
     @staticmethod
     def _one_of_each_class(data: pl.LightningDataModule, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -59,8 +63,8 @@ class Previews(Callback):
         return chosen, [data.table.classes[label] for label in present]
 
     @staticmethod
-    def _pictures(data: pl.LightningDataModule, columns: list[Tensor]) -> list[list[np.ndarray]]:
-        """Undo the normalisation: rows of float pictures (S, S) in [0, 1]."""
+    def _to_images(data: pl.LightningDataModule, columns: list[Tensor]) -> list[list[np.ndarray]]:
+        """Undo the normalisation and return rows of images, float (S, S) in [0, 1]."""
         mean, std = data.transform.mean, data.transform.std
         grid = [(column.float() * std + mean).clamp(0, 1)[:, 0].cpu().numpy() for column in columns]
         return [list(row) for row in zip(*grid, strict=True)]

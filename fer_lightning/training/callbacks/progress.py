@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, one line per epoch elsewhere and in train.log."""
+"""Progress of a run: a bar if stdout is a terminal, otherwise one line per epoch. train.log always has the lines."""
 
 import logging
 import sys
@@ -8,11 +8,11 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 log = logging.getLogger("fer_lightning")
-bar_log = logging.getLogger("fer_lightning.file")  # train.log alone
+bar_log = logging.getLogger("fer_lightning.file")  # writes only to train.log
 
 
 class EpochLines(Callback):
-    """One line per epoch, with the figures that a run is judged by."""
+    """Write one line per epoch with its main metrics."""
 
     def __init__(self, *, console: bool) -> None:
         self.destination = log if console else bar_log
@@ -22,7 +22,7 @@ class EpochLines(Callback):
 
 
 class Progress(RichProgressBar):
-    """Lightning's rich bar that also writes the epoch's line into train.log."""
+    """Lightning's rich progress bar, which also writes the line of each epoch to train.log."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
@@ -34,7 +34,7 @@ class Progress(RichProgressBar):
 
 
 def progress(style: Literal["auto", "rich", "plain", "off"] = "auto") -> Callback:
-    """The callback for a style; auto is rich on a terminal and plain elsewhere."""
+    """Return the callback for a style; auto is rich if stdout is a terminal, otherwise plain."""
     if style == "rich" or (style == "auto" and sys.stdout.isatty()):
         return Progress()
     return EpochLines(console=style != "off")

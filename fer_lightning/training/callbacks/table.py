@@ -1,4 +1,4 @@
-"""metrics.csv: one dense row per epoch, counted from 1, written whole after each and sent to the logger, if any."""
+"""Callback that writes metrics.csv after each epoch, one row per epoch, and sends the row to the logger, if any."""
 
 import csv
 import io
@@ -12,7 +12,10 @@ from fer_lightning.files import write_atomically
 
 
 class MetricsTable(Callback):
-    """Its rows are part of the checkpoint, so that a resumed run's table equals an undisturbed one's."""
+    """Table of metrics by epoch, counted from 1.
+
+    The rows are part of the checkpoint, so a resumed run has the same table as an uninterrupted one.
+    """
 
     def __init__(self, folder: str) -> None:
         self.path = Path(folder, "metrics.csv")

@@ -1,4 +1,4 @@
-"""Weights & Biases, when asked for: with an account the run is synchronised, without one it stays on this disk."""
+"""Logger for Weights & Biases. With an API key the run is uploaded; without one it stays on this disk."""
 
 import logging
 import os
@@ -15,10 +15,10 @@ log = logging.getLogger("fer_lightning")
 
 
 class WandbRun(WandbLogger):
-    """Lightning's logger, plus what a finished run has to show."""
+    """Lightning's logger, which also uploads the results of a finished run."""
 
     def publish(self, folder: Path, summary: dict[str, Any]) -> None:
-        """Send the plots, the test figures and best.ckpt (as an artifact) of a finished run."""
+        """Send the plots, the test metrics and best.ckpt (as an artifact) of a finished run."""
         import wandb
 
         run = self.experiment
@@ -32,16 +32,17 @@ class WandbRun(WandbLogger):
 
 
 def build_wandb(folder: str, run_config: dict, project: str, tags: list[str]) -> WandbRun:
-    """A logger whose run goes on where this folder's run was left.
+    """Return a logger that resumes the W&B run of this folder, if there is one.
 
-    Reads WANDB_API_KEY and WANDB_ENTITY from the environment or .env; without a key it works offline and says so.
+    WANDB_API_KEY and WANDB_ENTITY are read from the environment or from .env. Without a key the logger works offline
+    and logs a line about it.
     """
     load_dotenv()
     keyless = not os.environ.get("WANDB_API_KEY")
     offline = keyless or os.environ.get("WANDB_MODE") == "offline"
     if keyless:
         log.info(
-            "W&B: no WANDB_API_KEY in .env, so this run is kept offline; `wandb sync %s/wandb/*` sends it",
+            "W&B: WANDB_API_KEY is not set, so this run stays offline. To upload it: wandb sync %s/wandb/*",
             folder,
         )
     return WandbRun(
