@@ -52,7 +52,7 @@ from fer_lightning.config import schema
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest, write_store
 from fer_lightning.data.judged_rows import judge_test_rows
-from fer_lightning.data.readers.faces import Faces
+from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.evaluation.predictions import Predictions, write_predictions
@@ -704,7 +704,7 @@ def write_faces(root: Path, rows: int) -> None:
         for start in range(0, rows, len(base)):
             count = min(len(base), rows - start)
             file.write(base[:count] ^ rng.integers(0, 8, (count, 48, 48), np.uint8))
-    faces = Faces(
+    faces = ReadFaces(
         pixels=np.memmap(unsorted, np.uint8, "r", shape=(rows, 48, 48)),
         labels=np.resize(labels, rows),
         usage=np.arange(rows, dtype=np.uint8) % len(USAGES),

@@ -28,7 +28,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Face:
+class ShownFace:
     """One image and its caption."""
 
     source: str  # a data: URL
@@ -43,7 +43,7 @@ class Face:
 class Card:
     """Images that belong together, and one line about them."""
 
-    faces: list[Face]
+    faces: list[ShownFace]
     note: str = ""
     conflict: bool = False  # True: the card is marked; False if all cards of the section have different labels
 
@@ -330,7 +330,7 @@ def near_cards(findings: Findings, among: np.ndarray, direction: int, mark: bool
     return cards
 
 
-def contradicted(findings: Findings) -> list[tuple[str, list[Face]]]:
+def contradicted(findings: Findings) -> list[tuple[str, list[ShownFace]]]:
     """Return, by class, faces whose label got no vote: strongest agreement on another option first, then test rows."""
     if findings.own_votes is None:
         return []
@@ -359,7 +359,7 @@ def _spread(rows: Sequence[int], usage: np.ndarray) -> list[int]:
     return sorted(chosen, key=lambda row: (usage[row], row))
 
 
-def _extremes(findings: Findings, name: str, direction: int) -> list[Face]:
+def _extremes(findings: Findings, name: str, direction: int) -> list[ShownFace]:
     """Return the most extreme images, without blank ones, the most extreme first; a note marks outliers."""
     values, z = getattr(findings, name), getattr(findings, f"{name}_z")
     rows = np.flatnonzero(~findings.blank)
@@ -377,10 +377,10 @@ def _nobody(findings: Findings, row: int) -> str:
     return f"{findings.table.votes[row, COLUMNS.index('NF')]} of {findings.table.votes[row].sum()}"
 
 
-def _face(findings: Findings, row: int, note: str = "", votes: bool = False) -> Face:
+def _face(findings: Findings, row: int, note: str = "", votes: bool = False) -> ShownFace:
     table = findings.table
     label, usage = table.classes[table.labels[row]], USAGES[table.usage[row]]
-    return Face(
+    return ShownFace(
         source=address(table.pixels[row]),
         label=label,
         usage=usage,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.data import duplicates as copies_module
-from fer_lightning.data.duplicates import Copies, blank, copies_of, near_are_known
+from fer_lightning.data.duplicates import Duplicates, blank, copies_of, near_are_known
 from fer_lightning.data.ferplus import COLUMNS, NOT_A_FACE_VOTES, not_a_face, plurality
-from fer_lightning.data.judged_rows import TestRows, judge_test_rows
+from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.labels import USAGES, canonical
@@ -41,7 +41,7 @@ class Findings:
     """
 
     table: FaceTable
-    copies: Copies
+    copies: Duplicates
     near: np.ndarray
     correlation: np.ndarray
     mirrored: np.ndarray
@@ -53,7 +53,7 @@ class Findings:
     contrast: np.ndarray
     brightness_z: np.ndarray
     contrast_z: np.ndarray
-    test: TestRows | None
+    test: JudgedRows | None
     distinct: np.ndarray | None
 
     @property
@@ -370,7 +370,7 @@ def scores(findings: Findings) -> dict[str, Any] | None:
     }
 
 
-def _row_pairs(copies: Copies) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _row_pairs(copies: Duplicates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the near pairs of images as pairs of their rows (M, 2), first < second, with correlation and mirrored."""
     order = np.argsort(copies.images, kind="stable")
     starts = np.searchsorted(copies.images[order], np.arange(len(copies.images) + 1))

@@ -47,7 +47,7 @@ class NearPairs:
 
 
 @dataclass(frozen=True)
-class Copies:
+class Duplicates:
     """Copies within a table.
 
     images  int64 (N,), the same number for rows with the same pixels
@@ -69,7 +69,7 @@ class Copies:
         return self.exact_in(rows, others) | np.isin(self.images[rows], near)
 
 
-def copies_of(table: FaceTable, progress: Progress | None = None) -> Copies:
+def copies_of(table: FaceTable, progress: Progress | None = None) -> Duplicates:
     """Return the copies within a table; near copies are kept in its cache, under the table's checksum.
 
     In a table with more than 300,000 distinct images, only exact copies are searched for: a warning is given and
@@ -88,15 +88,15 @@ def copies_of(table: FaceTable, progress: Progress | None = None) -> Copies:
             first = first[:0]
         near = near_pairs(table.pixels, first, progress)
         _keep(table, near)
-    return Copies(images, near)
+    return Duplicates(images, near)
 
 
-def near_are_known(table: FaceTable, copies: Copies) -> bool:
+def near_are_known(table: FaceTable, copies: Duplicates) -> bool:
     """Return True if the table was small enough for a search for near copies."""
     return copies.images.max(initial=-1) < MAX_IMAGES
 
 
-def groups(table: FaceTable, copies: Copies) -> np.ndarray:
+def groups(table: FaceTable, copies: Duplicates) -> np.ndarray:
     """Return int64 (N,), the same number for rows that are connected by copies, near copies or an equal `source`.
 
     Rows may be connected directly or through other rows.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.data.ferplus import read_votes, votes_checksum
-from fer_lightning.data.readers.faces import TRAINING, Faces, Progress
+from fer_lightning.data.readers.faces import TRAINING, Progress, ReadFaces
 from fer_lightning.data.readers.files import file_fingerprint
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import read_faces, source_fingerprint
@@ -119,7 +119,7 @@ def _former_ferplus(former: dict[str, Any] | None, origin: Path) -> str | None:
     return former["source"]["ferplus"]["path"]
 
 
-def _votes(path: Path, faces: Faces, taxonomy: Taxonomy) -> np.ndarray:
+def _votes(path: Path, faces: ReadFaces, taxonomy: Taxonomy) -> np.ndarray:
     if not faces.form.startswith("csv") or faces.usage is None:
         raise UserError(
             f"FERPLUS={path}: FER+ uses the row numbers of the complete fer2013.csv, but FROM is {faces.form}. "
@@ -130,7 +130,7 @@ def _votes(path: Path, faces: Faces, taxonomy: Taxonomy) -> np.ndarray:
 
 def write_store(
     root: Path,
-    faces: Faces,
+    faces: ReadFaces,
     key: dict[str, Any],
     taxonomy: Taxonomy,
     votes: np.ndarray | None = None,
@@ -179,7 +179,7 @@ def write_store(
     return manifest
 
 
-def _usage(faces: Faces, digests: np.ndarray, deal_usage: bool) -> tuple[np.ndarray, list[str]]:
+def _usage(faces: ReadFaces, digests: np.ndarray, deal_usage: bool) -> tuple[np.ndarray, list[str]]:
     if faces.usage is not None:
         return faces.usage, []
     if deal_usage:

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.duplicates import Copies, blank, copies_of
+from fer_lightning.data.duplicates import Duplicates, blank, copies_of
 from fer_lightning.data.ferplus import not_a_face, plurality
 from fer_lightning.data.splits import Split
 from fer_lightning.data.table import FaceTable
 
 
 @dataclass(frozen=True)
-class TestRows:
+class JudgedRows:
     """T test rows of a split, in ascending order.
 
     rows       int64 (T,), row numbers of the table
@@ -30,12 +30,12 @@ class TestRows:
     plurality: np.ndarray | None
 
 
-def judge_test_rows(table: FaceTable, split: Split, copies: Copies | None = None) -> TestRows:
+def judge_test_rows(table: FaceTable, split: Split, copies: Duplicates | None = None) -> JudgedRows:
     """Return the test rows of `split` and which of them are unseen and clean."""
     return judge_rows(table, split.test, np.concatenate([split.train, split.val]), copies)
 
 
-def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Copies | None = None) -> TestRows:
+def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Duplicates | None = None) -> JudgedRows:
     """Return `rows` and which of them are unseen and clean with regard to the rows `seen`."""
     copies = copies or copies_of(table)
     visible = ~blank(table.pixels, rows)
@@ -47,4 +47,4 @@ def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Cop
         clean &= ~not_a_face(votes)
         chosen = plurality(votes, table.classes)
     images = [digest.tobytes().hex() for digest in table.digests[rows]]
-    return TestRows(rows, images, unseen, clean, chosen)
+    return JudgedRows(rows, images, unseen, clean, chosen)

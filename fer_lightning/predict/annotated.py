@@ -22,7 +22,7 @@ LONGEST_JPEG = 65_500  # largest side of a JPEG copy in pixels; the copy of a la
 LONGEST_NAME = 200  # bytes; file systems allow 255, and some are needed for suffixes
 
 
-class Copies:
+class AnnotatedCopies:
     """Annotated copies, as a context manager; a video's copy is complete when the next file begins or at the end."""
 
     def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces, recipe
 from fer_lightning.faces.quality import FaceRules
 from fer_lightning.faces.tracks import Tracks
-from fer_lightning.predict.annotated import Copies
+from fer_lightning.predict.annotated import AnnotatedCopies
 from fer_lightning.predict.looks import Look, Progress, Source
 from fer_lightning.predict.results import ANNOTATED, NOTHING_READ, Seen, Tables, claim, write_summary
 from fer_lightning.runs.run_folder import command_line, now
@@ -55,7 +55,7 @@ def predict(
     claim(out, summary)
     classes, begun = model.metadata.classes, time.monotonic()
     numbering = _Numbering()
-    with Tables(out, classes) as tables, Copies(out / ANNOTATED, classes) as copies:
+    with Tables(out, classes) as tables, AnnotatedCopies(out / ANNOTATED, classes) as copies:
         looks = pictures.looks(tables.add_unreadable, progress)
         for waiting in _batches(_looked_at(looks, detector, rules), batch_size):
             for look, seen in numbering.seen(waiting, _recognised(model, waiting, batch_size)):

@@ -19,7 +19,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.paired import mcnemar
-from fer_lightning.report.sweep_runs import Run, Sweep, TestRows
+from fer_lightning.report.sweep_runs import Run, SharedTestRows, Sweep
 from fer_lightning.statistics import metrics, resampling
 from fer_lightning.statistics.bootstrap import interval
 from fer_lightning.statistics.resampling import FEWEST_SEEDS, FIGURES, Difference, difference_of_means
@@ -125,7 +125,7 @@ class Ablation:
     baseline  its name; "" if it has no finished run, so that nothing is compared
     """
 
-    rows: TestRows
+    rows: SharedTestRows
     sets: dict[str, np.ndarray]
     arms: list[Arm]
     asked: str
@@ -198,7 +198,7 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
 class _Measured:
     """Metrics of all networks on one set of rows, and their bootstrap resamples by arm."""
 
-    def __init__(self, rows: TestRows, mask: np.ndarray, runs: list[list[Run]]) -> None:
+    def __init__(self, rows: SharedTestRows, mask: np.ndarray, runs: list[list[Run]]) -> None:
         labels, classes = rows.labels[mask], len(rows.classes)
         predicted = np.array([run.answers.predicted[mask] for members in runs for run in members])
         ends = np.cumsum([len(members) for members in runs])
@@ -328,7 +328,7 @@ def _correct_fitting(differences: list[dict[str, Difference]]) -> None:
             of_arm[name] = one
 
 
-def _discordance(rows: TestRows, baseline: list[Run], arm: list[Run]) -> list[Discordance]:
+def _discordance(rows: SharedTestRows, baseline: list[Run], arm: list[Run]) -> list[Discordance]:
     """Return one entry for each seed that both arms have."""
     others = {run.seed: run for run in baseline}
     found = []
@@ -340,7 +340,7 @@ def _discordance(rows: TestRows, baseline: list[Run], arm: list[Run]) -> list[Di
     return found
 
 
-def _reliability(rows: TestRows, runs: list[Run]) -> np.ndarray:
+def _reliability(rows: SharedTestRows, runs: list[Run]) -> np.ndarray:
     confidence = np.concatenate([run.answers.confidence for run in runs]).astype(float)
     right = np.concatenate([run.answers.predicted == rows.labels for run in runs])
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
@@ -350,7 +350,7 @@ def _reliability(rows: TestRows, runs: list[Run]) -> np.ndarray:
         return np.column_stack([counts, *(total / counts for total in sums)])
 
 
-def _calibration(rows: TestRows, run: Run) -> dict[str, float]:
+def _calibration(rows: SharedTestRows, run: Run) -> dict[str, float]:
     """Return `ece` and `ce` as `metrics.FIGURES` defines them, on all rows."""
     answers, size = run.answers, metrics.BINS
     confidence = answers.confidence.astype(float)

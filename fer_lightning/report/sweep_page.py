@@ -75,7 +75,7 @@ def render(
             shared=shared_facts(sweep.done),
             runs=run_rows(sweep.done),
             time_spent=time_spent(sweep.done),
-            ways_on={run.way_on for run in sweep.others},
+            remedies={run.remedy for run in sweep.others},
             few_seeds=ablation is not None and _fewest(ablation) < FEWEST_SEEDS,
             resamples=resampling.RESAMPLES,
             fewest=FEWEST_SEEDS,

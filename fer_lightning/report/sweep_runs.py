@@ -30,7 +30,7 @@ LONGEST_ERROR = 300
 
 
 @dataclass(frozen=True)
-class TestRows:
+class SharedTestRows:
     """The N test rows of one or more networks; the arrays are as in `Predictions`."""
 
     key: str  # a digest of rows, images, labels and classes
@@ -64,7 +64,7 @@ class Run:
     status   `done` if all data for a comparison are there; else `failed`, `interrupted`, `running`, `damaged`,
              `missing`, or `other`: done, but not comparable with most other runs
     reason   why it is not `done`, as a phrase
-    way_on   the command that fixes it; "" if no command does
+    remedy   the command that fixes it; "" if no command does
     history  float (epochs,) of each column of metrics.csv
     """
 
@@ -74,11 +74,11 @@ class Run:
     seed: int | None
     status: str
     reason: str = ""
-    way_on: str = ""
+    remedy: str = ""
     overrides: tuple[str, ...] = ()
     summary: dict[str, Any] = field(default_factory=dict)
     history: dict[str, np.ndarray] = field(default_factory=dict)
-    rows: TestRows | None = None
+    rows: SharedTestRows | None = None
     answers: Answers | None = None
 
     @property
@@ -115,7 +115,7 @@ def read_sweep(folder: Path) -> Sweep:
         raise UserError(f"DIR={folder}: no such folder. Give a sweep's folder, for example outputs/overfitting-cpu.")
     plans = {path.parent: _read_json(path) or {} for path in _found(folder, (PLAN,))}
     folders = sorted({path.parent for path in _found(folder, MARKS)})
-    shared: dict[str, TestRows] = {}
+    shared: dict[str, SharedTestRows] = {}
     runs = [*_planned(folder, plans, shared), *_unplanned(folder, plans, folders, shared)]
     if not runs:
         raise UserError(
@@ -135,7 +135,7 @@ def _found(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if not (is_run or name.startswith(".") or re.search(r"~\d+$", name)))
 
 
-def _planned(folder: Path, plans: dict[Path, dict[str, Any]], shared: dict[str, TestRows]) -> Iterator[Run]:
+def _planned(folder: Path, plans: dict[Path, dict[str, Any]], shared: dict[str, SharedTestRows]) -> Iterator[Run]:
     for parent, plan in sorted(plans.items()):
         for job in plan.get("jobs", []):
             run = _read_run(folder, parent / job["job"], plan.get("command", ""), shared)
@@ -144,7 +144,7 @@ def _planned(folder: Path, plans: dict[Path, dict[str, Any]], shared: dict[str, 
 
 
 def _unplanned(
-    folder: Path, plans: dict[Path, dict[str, Any]], folders: Iterable[Path], shared: dict[str, TestRows]
+    folder: Path, plans: dict[Path, dict[str, Any]], folders: Iterable[Path], shared: dict[str, SharedTestRows]
 ) -> list[Run]:
     """Return the runs that are not in any plan, the earliest first."""
     known = {parent / job["job"] for parent, plan in plans.items() for job in plan.get("jobs", [])}
@@ -176,7 +176,7 @@ def _told_apart(base: Path, runs: list[Run]) -> list[Run]:
     return [replace(run, arm=names.get((run.folder.parent, run.arm), run.arm)) for run in runs]
 
 
-def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, TestRows]) -> Run:
+def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, SharedTestRows]) -> Run:
     """Return the run of a folder.
 
     shared  test rows that were read so far, by key; runs with the same test rows share one object
@@ -190,7 +190,7 @@ def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, Te
         arm=_arm(base, folder.parent, known.get("arm", arm)),
         seed=known.get("seed", seed),
         status=known.get("status", "damaged"),
-        way_on=sweep_command or known.get("command", "") or _repeating(folder / "overrides.txt"),
+        remedy=sweep_command or known.get("command", "") or _repeating(folder / "overrides.txt"),
         overrides=tuple(map(str, known.get("overrides", []))),
         summary=known,
         history=_history(folder / "metrics.csv"),
@@ -202,13 +202,13 @@ def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, Te
     return replace(run, reason=_reason(run, summary))
 
 
-def _with_answers(run: Run, shared: dict[str, TestRows]) -> Run:
+def _with_answers(run: Run, shared: dict[str, SharedTestRows]) -> Run:
     try:
         predictions = _predictions(run.folder)
     except UserError as error:
         reason = str(error).replace(f"{run.folder}/", "").removesuffix(DAMAGED)
-        way_on = f"python -m fer_lightning.evaluate run={run.folder}"
-        return replace(run, status="damaged", reason=_short(reason), way_on=way_on)
+        remedy = f"python -m fer_lightning.evaluate run={run.folder}"
+        return replace(run, status="damaged", reason=_short(reason), remedy=remedy)
     if not len(predictions):
         return replace(run, status="damaged", reason="predictions.csv has no rows")
     predicted = predictions.predicted
@@ -233,12 +233,12 @@ def _predictions(folder: Path) -> Predictions:
         return read_predictions(again)
 
 
-def _test_rows(predictions: Predictions) -> TestRows:
+def _test_rows(predictions: Predictions) -> SharedTestRows:
     parts = (predictions.rows.tobytes(), predictions.labels.tobytes(), "".join(predictions.images).encode())
     digest = hashlib.sha256(",".join(predictions.classes).encode())
     for part in parts:
         digest.update(part)
-    return TestRows(
+    return SharedTestRows(
         digest.hexdigest(),
         predictions.images,
         predictions.labels,
@@ -259,7 +259,7 @@ def _compared(runs: list[Run]) -> list[Run]:
     marked = []
     for run in runs:
         if run.is_done and (difference := _difference(run, usual, seen)):
-            run = replace(run, status="other", reason=difference, way_on="", rows=None, answers=None)
+            run = replace(run, status="other", reason=difference, remedy="", rows=None, answers=None)
         marked.append(run)
     return marked
 

@@ -110,17 +110,17 @@ class RunFolder:
         path = self.path / "summary.json"
         return json.loads(path.read_text()) if path.exists() else None
 
-    def lock(self, way_on: str = "Wait for it, or choose another folder with name=...") -> None:
-        """Lock this folder until the process ends. Raise UserError, ending in `way_on`, if another process holds it."""
-        self._take_lock(way_on)
+    def lock(self, remedy: str = "Wait for it, or choose another folder with name=...") -> None:
+        """Lock this folder until the process ends. Raise UserError, ending in `remedy`, if another process holds it."""
+        self._take_lock(remedy)
         while not self._lock_stands_here():  # another process has renamed the folder in the meantime
             self.release()
-            self._take_lock(way_on)
+            self._take_lock(remedy)
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
 
-    def _take_lock(self, way_on: str) -> None:
+    def _take_lock(self, remedy: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
         try:
@@ -129,7 +129,7 @@ class RunFolder:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self.release()
-            raise UserError(f"{self.path}: this folder is being written by process {holder}. {way_on}") from None
+            raise UserError(f"{self.path}: this folder is being written by process {holder}. {remedy}") from None
 
     def _lock_stands_here(self) -> bool:
         try:

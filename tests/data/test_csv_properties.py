@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_lightning.data.readers.csv_faces import MAX_LINE, read_csv
-from fer_lightning.data.readers.faces import Faces, split_code
+from fer_lightning.data.readers.faces import ReadFaces, split_code
 from fer_lightning.data.readers.files import File
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
@@ -198,7 +198,7 @@ def parsed(data: bytes) -> tuple[Plain | None, Fault | None]:
         return None, fault
 
 
-def read(data: bytes) -> Faces:
+def read(data: bytes) -> ReadFaces:
     return read_csv(File("some.csv", len(data), 0, lambda: io.BytesIO(data)), FER)
 
 

@@ -19,7 +19,7 @@ from sweep_folders import write_run, write_sweep
 
 from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.ingest import write_store
-from fer_lightning.data.readers.faces import Faces
+from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.rows import pixel_digests
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
@@ -253,7 +253,7 @@ def faces(tmp_path):
     votes[:, COLUMNS.index("happiness")] = 7
     votes[:, COLUMNS.index("sadness")] = 3
     usage = np.full(60, 2, np.uint8)
-    table = Faces(pixels, np.zeros(60, np.int64), usage, [str(n) for n in range(60)], "pretended")
+    table = ReadFaces(pixels, np.zeros(60, np.int64), usage, [str(n) for n in range(60)], "pretended")
     (tmp_path / "store").mkdir()
     key = {"path": "pretended", "fingerprint": [], "ferplus": None}
     write_store(tmp_path / "store", table, key, TAXONOMIES["fer2013"], votes)

@@ -133,7 +133,7 @@ def test_each_state_has_a_reason_and_a_way_on(tmp_path):
         "plain_seed-7": ("failed", "RuntimeError: the loss is not finite"),
         "plain_seed-8": ("interrupted", "after 6 epochs"),
     }
-    ways = {run.job: run.way_on for run in read_sweep(folder).others}
+    ways = {run.job: run.remedy for run in read_sweep(folder).others}
     assert ways["plain_seed-1"] == "python train.py sweep=pretended"
     assert ways["stn_seed-1"] == f"python -m fer_lightning.evaluate run={folder / 'stn_seed-1'}"
     assert ways["plain_seed-7"] == "python train.py hydra.mode=RUN"

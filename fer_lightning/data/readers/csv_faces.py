@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Faces, Progress, settle_plain_test, split_code
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Progress, ReadFaces, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, buffered
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
@@ -44,7 +44,7 @@ class _Columns:
     source: int | None
 
 
-def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
+def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -> ReadFaces:
     """Return every row of `file`; raise UserError that names file, row and line."""
     md5 = hashlib.md5(usedforsecurity=False)
     pixels, labels, usage, source = bytearray(), [], [], []
@@ -74,7 +74,7 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
                 progress(seen, file.size)
     if not labels:
         raise UserError(f"{file.name}: the file has a header but no rows. Use a file with at least one row.")
-    faces = Faces(
+    faces = ReadFaces(
         pixels=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
         labels=np.array(labels, np.int64),
         usage=np.array(usage, np.uint8) if usage else None,

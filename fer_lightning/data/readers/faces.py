@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class Faces:
+class ReadFaces:
     """Rows in the order of their source.
 
     pixels  uint8 (N, 48, 48)

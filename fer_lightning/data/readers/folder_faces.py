@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Faces, Progress, settle_plain_test, split_code
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Progress, ReadFaces, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, Listing, OddFile, read_bounded
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
@@ -57,7 +57,7 @@ def has_suffix(file: File, suffixes: tuple[str, ...]) -> bool:
 
 def read_folders(
     listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, reading: Reading | None = None
-) -> Faces:
+) -> ReadFaces:
     """Return every PNG and JPEG of the listing, grey and 48 x 48.
 
     These images are changed, and the notes count each kind:
@@ -92,7 +92,7 @@ def read_folders(
     if 2 * changed[_PHOTOGRAPHS] <= len(images):
         del changed[_PHOTOGRAPHS]
     splits = [places[row][0] for row in kept]
-    faces = Faces(
+    faces = ReadFaces(
         pixels=pixels[: len(kept)],
         labels=np.array([places[row][1] for row in kept], np.int64),
         usage=None if None in splits else np.array(splits, np.uint8),

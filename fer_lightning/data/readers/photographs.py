@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import numpy as np
 from PIL import Image, ImageOps
 
-from fer_lightning.data.readers.faces import Faces, Progress
+from fer_lightning.data.readers.faces import Progress, ReadFaces
 from fer_lightning.data.readers.files import Listing, OddFile
 from fer_lightning.data.readers.folder_faces import SUFFIXES, Reading, plain, read_folders
 from fer_lightning.errors import UserError
@@ -27,7 +27,7 @@ class Photographs:
         self.recipe = recipe(detector, rules)
         self._detector, self._rules = detector, rules
 
-    def read(self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> Faces:
+    def read(self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> ReadFaces:
         """Read the photographs like `read_folders`, also WebP; skip photographs without a usable face.
 
         The notes name the skipped files and the reason. Raise UserError if no photograph remains.

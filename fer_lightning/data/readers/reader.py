@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fer_lightning.data.readers.csv_faces import read_csv
-from fer_lightning.data.readers.faces import Faces, Progress
+from fer_lightning.data.readers.faces import Progress, ReadFaces
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import OTHER_IMAGES, SUFFIXES, has_suffix, read_folders
 from fer_lightning.data.readers.photographs import Photographs
@@ -16,7 +16,7 @@ KNOWN_CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 
 def read_faces(
     path: Path, taxonomy: Taxonomy, progress: Progress | None = None, photographs: Photographs | None = None
-) -> Faces:
+) -> ReadFaces:
     """Read a CSV, a folder or an archive; raise UserError that names file and row.
 
     In a folder or archive, the first of these is read: fer2013.csv, icml_face_data.csv, train.csv, images, the only
