@@ -11,7 +11,7 @@ from fer_lightning.data.table import FaceTable
 
 
 @dataclass(frozen=True)
-class JudgedRows:
+class EvaluationRows:
     """T test rows of a split, in ascending order.
 
     rows       int64 (T,), row numbers of the table
@@ -30,12 +30,14 @@ class JudgedRows:
     plurality: np.ndarray | None
 
 
-def judge_test_rows(table: FaceTable, split: Split, copies: Duplicates | None = None) -> JudgedRows:
+def judge_test_rows(table: FaceTable, split: Split, copies: Duplicates | None = None) -> EvaluationRows:
     """Return the test rows of `split` and which of them are unseen and clean."""
     return judge_rows(table, split.test, np.concatenate([split.train, split.val]), copies)
 
 
-def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Duplicates | None = None) -> JudgedRows:
+def judge_rows(
+    table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Duplicates | None = None
+) -> EvaluationRows:
     """Return `rows` and which of them are unseen and clean with regard to the rows `seen`."""
     copies = copies or copies_of(table)
     visible = ~blank(table.pixels, rows)
@@ -47,4 +49,4 @@ def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Dup
         clean &= ~not_a_face(votes)
         chosen = plurality(votes, table.classes)
     images = [digest.tobytes().hex() for digest in table.digests[rows]]
-    return JudgedRows(rows, images, unseen, clean, chosen)
+    return EvaluationRows(rows, images, unseen, clean, chosen)
