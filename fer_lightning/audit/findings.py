@@ -10,7 +10,7 @@ import numpy as np
 from fer_lightning.data import duplicates as copies_module
 from fer_lightning.data.duplicates import Duplicates, blank, copies_of, near_are_known
 from fer_lightning.data.ferplus import COLUMNS, NOT_A_FACE_VOTES, not_a_face, plurality
-from fer_lightning.data.judged_rows import EvaluationRows, judge_test_rows
+from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.labels import USAGES, canonical
@@ -53,7 +53,7 @@ class Findings:
     contrast: np.ndarray
     brightness_z: np.ndarray
     contrast_z: np.ndarray
-    test: EvaluationRows | None
+    test: JudgedRows | None
     distinct: np.ndarray | None
 
     @property

@@ -11,7 +11,7 @@ from fer_lightning.data.table import FaceTable
 
 
 @dataclass(frozen=True)
-class EvaluationRows:
+class JudgedRows:
     """T test rows of a split, in ascending order.
 
     rows       int64 (T,), row numbers of the table
@@ -21,8 +21,6 @@ class EvaluationRows:
     plurality  int64 (T,): the class with the most FER+ votes, -1 if it is not one of the classes; None without votes
     """
 
-    __test__ = False  # not a test case, although its name begins with Test
-
     rows: np.ndarray
     images: list[str]
     unseen: np.ndarray
@@ -30,14 +28,12 @@ class EvaluationRows:
     plurality: np.ndarray | None
 
 
-def judge_test_rows(table: FaceTable, split: Split, copies: Duplicates | None = None) -> EvaluationRows:
+def judge_test_rows(table: FaceTable, split: Split, copies: Duplicates | None = None) -> JudgedRows:
     """Return the test rows of `split` and which of them are unseen and clean."""
     return judge_rows(table, split.test, np.concatenate([split.train, split.val]), copies)
 
 
-def judge_rows(
-    table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Duplicates | None = None
-) -> EvaluationRows:
+def judge_rows(table: FaceTable, rows: np.ndarray, seen: np.ndarray, copies: Duplicates | None = None) -> JudgedRows:
     """Return `rows` and which of them are unseen and clean with regard to the rows `seen`."""
     copies = copies or copies_of(table)
     visible = ~blank(table.pixels, rows)
@@ -49,4 +45,4 @@ def judge_rows(
         clean &= ~not_a_face(votes)
         chosen = plurality(votes, table.classes)
     images = [digest.tobytes().hex() for digest in table.digests[rows]]
-    return EvaluationRows(rows, images, unseen, clean, chosen)
+    return JudgedRows(rows, images, unseen, clean, chosen)

@@ -7,13 +7,13 @@ Every later report is made from this file, so probabilities keep all digits of a
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from fer_lightning.data.judged_rows import JudgedRows
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.statistics.metrics import confusion_matrix
@@ -24,16 +24,6 @@ DAMAGED = "Write it again: python -m fer_lightning.evaluate run=PATH"
 PROBABILITIES = ".npy"
 LARGEST_SUM_ERROR = 1e-3  # of a row's sum, which must be 1, in a file of another program
 BOOLEANS = {"false": False, "true": True}
-
-
-class JudgedRows(Protocol):
-    """Test rows of a split, ascending: see `data.judged_rows.TestRows`."""
-
-    rows: np.ndarray
-    images: Sequence[str]
-    unseen: np.ndarray
-    clean: np.ndarray
-    plurality: np.ndarray | None
 
 
 @dataclass(frozen=True)

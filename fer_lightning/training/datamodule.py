@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 
 from fer_lightning.augment.pipeline import BatchTransform
 from fer_lightning.data.ferplus import plurality, soft_targets, votes_checksum
-from fer_lightning.data.judged_rows import EvaluationRows, judge_test_rows
+from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.store import HOW_TO_ADD_VOTES
 from fer_lightning.data.table import FaceTable
@@ -102,7 +102,7 @@ class FERDataModule(pl.LightningDataModule):
         """Return the train_eval rows as the network receives them: normalised, not augmented, float (N, 1, S, S)."""
         return self.transform.evaluate(self.pixels[_positions(self.train_eval_rows)])
 
-    def test_rows(self) -> EvaluationRows:
+    def test_rows(self) -> JudgedRows:
         """Return the test rows, with marks for rows whose image is not in training or validation."""
         return judge_test_rows(self.table, self.split)
 
