@@ -108,7 +108,7 @@ class Pool:
             run.process.wait()
 
     def run(self, jobs: list[Job], at_once: int) -> list[Job]:
-        """Run all jobs, `at_once` at a time, and return those that ran out of GPU memory beside other runs."""
+        """Run all jobs, `at_once` at a time, and return those that ran out of GPU memory while others were running."""
         waiting, again = list(jobs), []
         while waiting or self.running:
             while waiting and len(self.running) < at_once:
@@ -119,7 +119,7 @@ class Pool:
                 self.bar.remove_task(self.epochs.pop(run.job.folder))
                 if at_once > 1 and OUT_OF_MEMORY in str((run.job.summary() or {}).get("error")):
                     again.append(run.job)
-                    self.bar.print(f"{run.job.folder.name}: out of GPU memory beside other runs; it is repeated later")
+                    self.bar.print(f"{run.job.folder.name}: not enough GPU memory for several runs; repeated later")
                 else:
                     self.bar.print(_ending(run), highlight=False, soft_wrap=True)
                     self.bar.advance(self.sweep)
