@@ -1,7 +1,7 @@
-"""Speed and memory of `make collect`: one JSON line per figure. One thread each.
+"""Measure speed and memory of `make collect`; print one JSON line per measurement. One thread each.
 
-python scripts/benchmark_collect.py steps      each step over 10,000 drawn pictures: seconds, peak memory
-python scripts/benchmark_collect.py copies     milliseconds to hold a new face against FER2013; lower is better
+python scripts/benchmark_collect.py steps      each step over 10,000 drawn images: seconds, peak memory
+python scripts/benchmark_collect.py copies     milliseconds to compare a new face with FER2013; lower is better
 """
 
 import argparse
@@ -141,7 +141,7 @@ def add_review(commands) -> None:
     parser = commands.add_parser("review", help="milliseconds from a key to the next face; the server's memory")
     parser.add_argument("--faces", type=int, default=1000, help="drawn faces that wait for a review")
     parser.add_argument("--decisions", type=int, default=1000, help="how many of them are decided, by one key each")
-    parser.add_argument("--width", type=int, default=960, help="of the pictures that they are cut from, in pixels")
+    parser.add_argument("--width", type=int, default=960, help="width of the images with faces, in pixels")
     parser.set_defaults(run=review)
 
 
@@ -168,15 +168,15 @@ def review(arguments: argparse.Namespace) -> None:
     bounded("review_server_memory", "MB", megabytes("VmHWM", status), limit=200)
 
 
-# Notes, for each key that decides, how long it was until the next face and its picture were drawn: the time from the
-# key to the frame after the picture was decoded.
+# For each key that decides, the time until the next face and its image are drawn: from the key to the frame after the
+# image is decoded.
 NOTE_WAITS = """
 window.waits = [];
 addEventListener("keydown", (event) => {
   if (event.key !== "a") return;
   const drawn = () => requestAnimationFrame(() => waits.push(performance.now() - event.timeStamp));
-  const picture = document.querySelector("#frame img");
-  Promise.all([picture?.decode(), document.getElementById("crop").decode()]).then(drawn, drawn);
+  const image = document.querySelector("#frame img");
+  Promise.all([image?.decode(), document.getElementById("crop").decode()]).then(drawn, drawn);
 });
 """
 
@@ -206,12 +206,12 @@ def decide_in_browser(address: str, decisions: int) -> tuple[float, list[float]]
     return opened, waits
 
 
-# steps: each as its own command, over many pictures
+# steps: each as its own command, over many images
 
 
 def add_steps(commands) -> None:
     parser = commands.add_parser("steps", help="seconds and memory of each step")
-    parser.add_argument("--pictures", type=int, default=10_000, help="drawn pictures of 160 pixels in a folder")
+    parser.add_argument("--pictures", type=int, default=10_000, help="number of drawn images of 160 pixels")
     parser.set_defaults(run=steps)
 
 

@@ -56,7 +56,16 @@ BANNED = {
     r"\b[Pp]ictures?\b": "'image' (pixels) or 'figure' (a plot)",
 }
 # (path, text of the line): reason why the line may break a rule.
-EXCEPTIONS: dict[tuple[str, str], str] = {}
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    (
+        "fer_lightning/faces/detector.py",
+        'name = "whole picture"  # an output name: recipes of crops depend on it',
+    ): "a key",
+    (
+        "fer_lightning/collect/store/collection.py",
+        "picture    one row per distinct image, by the SHA-256 of the downloaded bytes",
+    ): "the name of a table",
+}
 SKIPPED = (
     "docs/pictures/",
     "results/",
@@ -115,11 +124,14 @@ def prose(suffix: str, text: str) -> Iterable[tuple[int, str]]:
     return enumerate(text.splitlines(), start=1)
 
 
+SQL = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE FROM|CREATE TABLE|JOIN|FROM) \w+")
+
+
 def python_prose(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of comments and strings."""
+    """Yield the lines of comments and strings, except SQL."""
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type in kinds and " " in token.string.strip():
+        if token.type in kinds and " " in token.string.strip() and not SQL.search(token.string):
             yield from enumerate(token.string.splitlines(), start=token.start[0])
 
 

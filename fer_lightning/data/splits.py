@@ -1,14 +1,14 @@
-"""Splits as frozen row lists.
+"""Splits of a table into frozen lists of training, validation and test rows.
 
 official        Training, PublicTest to select, PrivateTest to report, as the challenge did (Goodfellow et al. 2013,
-                arXiv:1307.0414). 8 % of its test images stand in Training too.
-official_dedup  the same without those Training rows that stand in PublicTest or PrivateTest, exactly or nearly
-clean           all rows dealt anew, 70/15/15 by class: each picture once, no blanks, no non-faces, no picture with
-                two labels; near copies and rows of one source stay on one side
+                arXiv:1307.0414). 8 % of its test images are in Training too.
+official_dedup  the same without those Training rows whose image is, exactly or nearly, in PublicTest or PrivateTest
+clean           a new 70/15/15 split of all rows by class: each image once, no blanks, no non-faces, no image with
+                two labels; near copies and rows of one source are in one part
 fold            k-fold cross-validation: fold k is tested, the next one selects, the others train; copies and rows of
-                one source stay in one fold
+                one source are in one fold
 training_fold   k-fold cross-validation within Training: fold k of it is tested, its other folds train, PublicTest
-                selects, PrivateTest is not used; copies and rows of one source stay in one fold
+                selects, PrivateTest is not used; copies and rows of one source are in one fold
 stratified      the seed project's random 70/15/15, which puts copies of training images among its test rows: for
                 comparison with work that did so
 """
@@ -45,10 +45,10 @@ class Split:
 
 
 def make_split(table: FaceTable, name: str, seed: int = 0, fold: int | None = None, folds: int = 5) -> Split:
-    """The split `name` of `table`. UserError where it cannot be had.
+    """Return the split `name` of `table`. Raise UserError if the table does not allow it.
 
-    seed  of `clean`, `fold`, `training_fold` and `stratified`
-    fold  which of the `folds` is tested, from 0; for `fold` and `training_fold` only
+    seed  seed of `clean`, `fold`, `training_fold` and `stratified`
+    fold  index of the fold that is tested, from 0; only for `fold` and `training_fold`
     """
     if name not in SPLITS:
         raise UserError(f"data.split={name}: unknown; allowed: {', '.join(SPLITS)}")
@@ -72,7 +72,7 @@ def make_split(table: FaceTable, name: str, seed: int = 0, fold: int | None = No
 
 
 def deal(labels: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) uint8, 0 train, 1 val, 2 test: 70/15/15 per class of the distinct `images`, copies together."""
+    """Return the part of each row, (N,) uint8: 0 train, 1 val, 2 test; 70/15/15 by class, copies in one part."""
     random = np.random.default_rng(seed)
     parts = np.zeros(len(labels), np.uint8)
     for label in np.unique(labels):
@@ -87,7 +87,7 @@ def deal(labels: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
 
 
 def deal_groups(labels: np.ndarray, groups: np.ndarray, shares: tuple[float, ...], seed: int) -> np.ndarray:
-    """(N,) int64: the part of each row. Rows of a group go to one part, and each class is dealt by `shares`.
+    """Return the part of each row, (N,) int64. Rows of a group go to one part; each class is divided by `shares`.
 
     A group counts as the class that most of its rows have. Large groups are dealt first, each to the part that lacks
     most of its class.
@@ -128,7 +128,7 @@ def _dedup(table: FaceTable, parts: Parts) -> tuple[Parts, list[str]]:
     copies, held_out = copies_of(table), np.concatenate([val, test])
     seen, exact = copies.has_copy_in(train, held_out), copies.exact_in(train, held_out)
     note = (
-        f"split=official_dedup leaves out {seen.sum():,} Training rows that stand in PublicTest or PrivateTest: "
+        f"split=official_dedup leaves out {seen.sum():,} Training rows whose image is in PublicTest or PrivateTest: "
         f"{exact.sum():,} byte for byte, the others nearly or mirrored"
     )
     return (train[~seen], val, test), [note]
@@ -145,10 +145,10 @@ def _clean(table: FaceTable, seed: int) -> tuple[Parts, list[str]]:
     kept = np.isin(rows, first) & ~empty & ~faceless & ~unsure[images]
     dealt = np.full(len(rows), -1)
     dealt[kept] = deal_groups(labels[kept], groups(table, copies)[kept], SHARES, seed)
-    faces = "FER+ is not there to tell non-faces" if table.votes is None else f"{faceless.sum():,} are no faces"
+    faces = "non-faces are unknown without FER+" if table.votes is None else f"{faceless.sum():,} show no face"
     note = (
         f"split=clean (split_seed={seed}) deals {kept.sum():,} of {len(rows):,} rows: {len(rows) - len(first):,} are "
-        f"further copies, {empty.sum():,} are blank, {faces}, {unsure[images].sum():,} show a picture with two labels. "
+        f"further copies, {empty.sum():,} are blank, {faces}, {unsure[images].sum():,} show an image with two labels. "
         "Its test rows are not PrivateTest: do not compare its scores with official ones"
     )
     return _parts(dealt), [note]

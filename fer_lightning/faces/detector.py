@@ -172,7 +172,7 @@ class HaarDetector:
 class WholePicture:
     """Detector for images that are faces already: the face is the largest square in the middle of the image."""
 
-    name = "whole picture"
+    name = "whole picture"  # an output name: recipes of crops depend on it
     model_sha256 = None
 
     def __call__(self, picture: np.ndarray) -> list[Face]:

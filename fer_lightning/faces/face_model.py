@@ -14,32 +14,33 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.metadata import CROP, KEY, Metadata
 from fer_lightning.files import in_words
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 tells its maker of each process
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 reports each process to its maker
 import onnxruntime
 
 INPUT, OUTPUT = "faces", "probabilities"
 MAKE = "make one: python -m fer_lightning.export run=PATH"
 LARGEST = 2**31 - 1  # bytes of an ONNX file, which protobuf takes
-FATAL = 4  # onnxruntime's severity: what fails is told by exceptions, in this house's words
+FATAL = 4  # onnxruntime's severity: failures are raised as exceptions with our own messages
 
 
 class FaceModel:
-    """Crops of faces, uint8 (N, H, W) grey or (N, H, W, C) with C 1 (grey) or 3 (RGB), to float32 (N, K).
+    """Exported file as a function of crops, uint8 (N, H, W) or (N, H, W, C), to probabilities, float32 (N, K).
 
-    Grey, scale, normalisation and spatial transformer are part of the file; each row of the result sums to 1. Several
-    threads may call it at once. The file is read once: what becomes of it on the disk changes nothing here.
+    C is 1 (grey) or 3 (RGB). Conversion to grey, scale, normalisation and spatial transformer are part of the file;
+    each row of the result sums to 1. Several threads may call it at once. The file is read once: later changes on the
+    disk have no effect.
 
-    path      of the file; UserError where it is missing, damaged, none of ours, or does not fit its own metadata
-    threads   CPU threads of one call; None: one for each core
-    metadata  the classes in their order, the crop rule, and how far the file can be trusted
-    sha256    of the file's bytes, in hex
+    path      path of the file; UserError if it is missing, damaged, not of this project, or unlike its own metadata
+    threads   CPU threads of one call; None: one per core
+    metadata  classes in their order, crop rule, and how far the file can be trusted
+    sha256    SHA-256 of the file's bytes, in hex
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
-            raise UserError(f"threads={threads}: choose 1 or more, or null for one for each core.")
+            raise UserError(f"threads={threads}: must be 1 or more. Use null for one thread per core.")
         self.path = Path(path)
-        self._stamp = _stamp(self.path)  # before the bytes: whoever comes between is noticed
+        self._stamp = _stamp(self.path)  # before the bytes: a change in between is noticed
         content = _read(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.metadata = _checked_metadata(self.path, content)
@@ -60,7 +61,7 @@ class FaceModel:
         return found
 
     def replaced(self) -> bool:
-        """Whether the file on the disk is another one by now, or gone; this one goes on as it was read."""
+        """Return True if the file on the disk has changed or is gone; this object keeps the content that it read."""
         stamp = _stamp(self.path)
         if stamp == self._stamp:
             return False
@@ -78,9 +79,9 @@ def _read(path: Path) -> bytes:
         raise UserError(f"model={path}: a folder. Name the .onnx file in it; {MAKE}.")
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"model={path}: a device or pipe, and no file; {MAKE}.")
+            raise UserError(f"model={path}: not a regular file; {MAKE}.")
         if path.stat().st_size > LARGEST:
-            raise UserError(f"model={path}: more than {LARGEST:,} bytes, which no ONNX file has; {MAKE}.")
+            raise UserError(f"model={path}: more than {LARGEST:,} bytes, so it is not an ONNX file; {MAKE}.")
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"model={path}: no such file. Make one: python -m fer_lightning.export run=PATH.") from None
@@ -89,7 +90,7 @@ def _read(path: Path) -> bytes:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written or replaced; None where there is none."""
+    """Return inode, size and time of a file, which change when it is replaced; None if there is no file."""
     try:
         status = path.stat()
     except OSError:

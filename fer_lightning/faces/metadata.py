@@ -1,4 +1,4 @@
-"""What an exported file says about itself: enough to cut out, label and judge faces without the run behind it."""
+"""Metadata of an exported file: enough to crop, label and judge faces without the run."""
 
 import json
 from collections.abc import Callable
@@ -21,9 +21,9 @@ CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey"
 
 @dataclass(frozen=True)
 class Metadata:
-    """Kept as one JSON object in the ONNX file's metadata.
+    """Facts about an exported network, kept as one JSON object in the metadata of the ONNX file.
 
-    name          of the run, in words a user knows: "fer2013_cpu/seed-0"
+    name          name of the run as a user knows it: "fer2013_cpu/seed-0"
     taxonomy      as in labels.py; `classes` in the order of the probabilities
     crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}
     network       {"model", "stn", "input_size", "parameters"}
@@ -63,13 +63,13 @@ class Metadata:
 
     @classmethod
     def from_json(cls, text: str) -> "Metadata":
-        """ValueError where this is none of ours, or of another format, in words that follow 'its metadata ...'."""
+        """Return the parsed metadata. Raise ValueError with the end of a sentence that begins 'its metadata ...'."""
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
             raise ValueError("cannot be read as JSON") from None
         if not isinstance(found, dict):
-            raise ValueError("is no JSON object")
+            raise ValueError("is not a JSON object")
         if found.get("format") != FORMAT:
             raise ValueError(f"has format {found.get('format')!r}, and this version reads format {FORMAT}")
         names = {field.name for field in fields(cls)}

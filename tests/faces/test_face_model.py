@@ -137,7 +137,7 @@ def of_an_unknown_operator(path):
     [
         (lambda path: None, "no such file. Make one: python -m fer_lightning.export run=PATH"),
         (lambda path: path.mkdir(), "a folder. Name the .onnx file in it"),
-        (os.mkfifo, "a device or pipe, and no file"),
+        (os.mkfifo, "not a regular file"),
         (too_large, "more than 2,147,483,647 bytes"),
         (empty, r"no ONNX file, or a damaged one \(0 bytes\)"),
         (damaged, "no ONNX file, or a damaged one"),

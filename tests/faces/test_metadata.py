@@ -18,7 +18,7 @@ def test_what_is_written_is_read(taxonomy):
     ("text", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[1]", "is no JSON object"),
+        ("[1]", "is not a JSON object"),
         ("[" * 100_000, "cannot be read as JSON"),
         ("{}", "has format None, and this version reads format 2"),
     ],
