@@ -229,6 +229,8 @@ def _extra_keys(slot: str) -> dict[str, Parameter]:
         return {key: feed[key] for key in FEED_KEYS}
     if slot == "model":
         return {
+            "input_size": Parameter("input_size", "int", True),
+            "in_channels": Parameter("in_channels", "int", True),
             "mean": Parameter("mean", "float", True),
             "std": Parameter("std", "float", True),
             "weights": Parameter("weights", "str | None", True),
