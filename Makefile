@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # Where others use the machine too, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docs docker apptainer clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ benchmark: $(VENV)/.installed-dev  ## speed as ratios against references measure
 	$(BIN)/python scripts/benchmark.py scale
 	$(BIN)/python scripts/benchmark_collect.py copies
 	$(BIN)/python scripts/benchmark_collect.py steps
+
+docs: $(VENV)/.installed-dev  ## this documentation as a site in site/; a broken link or a missing docstring is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docker:  ## an image that runs train.py: make docker [TORCH_INDEX=address of PyTorch without CUDA]
 	docker build -t fer_lightning --build-arg TORCH_INDEX="$(TORCH_INDEX)" \

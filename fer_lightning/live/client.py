@@ -89,6 +89,7 @@ class Client:
 
     @property
     def connected(self) -> bool:
+        """True if the server can be reached."""
         return self._socket is not None
 
     def receive(self, timeout: float | None = None) -> protocol.FromServer | bytes | None:
@@ -124,6 +125,7 @@ class Client:
         return self._say(protocol.Text(text=text[: protocol.TEXT]))
 
     def outcome(self, *, correct: bool, seconds: float, level: int) -> bool:
+        """Report a finished task: solved or not, its duration in seconds, and its level."""
         return self._say(protocol.Outcome(correct=correct, seconds=min(max(seconds, 0.0), 86_400.0), level=level))
 
     def override(self, change: Literal[-1, 0, 1] | None) -> bool:
@@ -131,6 +133,7 @@ class Client:
         return self._say(protocol.Override(change=change))
 
     def set_adapt(self, on: bool) -> bool:
+        """Switch the adaptation of the level on or off."""
         self.adapt = on
         return self._say(protocol.Adapt(on=on))
 
@@ -147,6 +150,7 @@ class Client:
         return self._frames
 
     def close(self) -> None:
+        """Close the connection."""
         self._socket = None
         self._ending.close()
 
