@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # On a machine with other users, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docs docker apptainer clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ benchmark: $(VENV)/.installed-dev  ## measure speed as ratios to references in t
 	$(BIN)/python scripts/benchmark.py scale
 	$(BIN)/python scripts/benchmark_collect.py copies
 	$(BIN)/python scripts/benchmark_collect.py steps
+
+docs: $(VENV)/.installed-dev  ## build the documentation as a site in site/; a broken link or a missing docstring is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docker:  ## build an image that runs train.py: make docker [TORCH_INDEX=URL of PyTorch without CUDA]
 	docker build -t fer_lightning --build-arg TORCH_INDEX="$(TORCH_INDEX)" \

@@ -1,4 +1,4 @@
-"""Every command, target, path and option that the README and docs/ name exists, and the worked example works."""
+"""Tests of README.md and docs/: every command, target, path and option exists, and the worked examples work."""
 
 import os
 import re
@@ -17,31 +17,57 @@ from conftest import ROOT, composed, pretend_store
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from teacher_runs import teacher_for
+from test_layout import ORDER
 
 from fer_lightning.config import annotations
-from fer_lightning.config.check import check
+from fer_lightning.config.check import MODEL_KEYS, check
 from fer_lightning.config.messages import groups, options
 from fer_lightning.data.synthetic import load
 from fer_lightning.data.teacher import write_teacher
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 
-TEXT = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
 MAKEFILE = (ROOT / "Makefile").read_text()
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.M | re.S)
-PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
-BLOCKS = [block for page in PAGES.values() for block in FENCE.findall(page)]
-PROSE = "\n".join(FENCE.sub("", page) for page in PAGES.values())
-SHELL = "\n".join(body for language, body in BLOCKS if language in ("bash", "console"))
-EXAMPLE = {body.split()[1]: body for language, body in FENCE.findall(TEXT) if language in ("python", "yaml")}
-CODE = [*SHELL.splitlines(), *re.findall(r"`([^`\n]+)`", PROSE)]
-COMMANDS = [line for line in CODE if line.startswith("python train.py")]
-MODULES = [line for line in CODE if line.startswith("python -m fer_lightning.")]
+PAGES = {path: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
+GROUPS = PAGES[ROOT / "docs" / "options.md"]
+FOLDERS = PAGES[ROOT / "docs" / "code.md"]
+IDEAS = PAGES[ROOT / "docs" / "add-an-idea.md"]
+EXAMPLE = {
+    body.split()[1]: body
+    for page in PAGES.values()
+    for language, body in FENCE.findall(page)
+    if language in ("python", "yaml") and body.startswith("# ")
+}
+
+
+def shell(page: str) -> str:
+    return "\n".join(body for language, body in FENCE.findall(page) if language in ("bash", "console"))
+
+
+def prose(page: str) -> str:
+    return FENCE.sub("", page)
+
+
+def commands(start: str) -> list:
+    """Commands of all pages that begin so, in blocks and in running text; each once, by the first page that has it."""
+    found = {}
+    for path, page in PAGES.items():
+        for line in [*shell(page).splitlines(), *re.findall(r"`([^`\n]+)`", prose(page))]:
+            if line.startswith(start):
+                found.setdefault(line, path.name)
+    return [pytest.param(command, id=f"{page}-{command}") for command, page in found.items()]
+
+
+COMMANDS, TARGETS = commands("python train.py"), commands("make ")
+MODULES = commands("python -m fer_lightning.")
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
 @pytest.fixture
 def example(tmp_path, monkeypatch):
-    """A folder that holds what README's reader has: the worked example's files, a store, the files of `path/to`."""
+    """A folder that holds what a reader has: the worked examples' files, a store, the files of `path/to`."""
     for name, body in EXAMPLE.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +108,11 @@ def from_example(folder: Path, *overrides: str):
 
 def test_commands_are_found():
     assert len(COMMANDS) > 10
-    assert len(EXAMPLE) == 2
+    assert len(EXAMPLE) == 4
+
+
+def test_readme_has_at_most_1500_words():
+    assert len(PAGES[README].split()) <= 1500
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -97,7 +127,7 @@ def test_command_composes_and_passes_the_check(command, example):
         assert check(from_example(example, *overrides)) == []
 
 
-@pytest.mark.parametrize("command", [line for line in MODULES if " " in line.removeprefix("python -m ")])
+@pytest.mark.parametrize("command", [case for case in MODULES if " " in case.values[0].removeprefix("python -m ")])
 def test_module_understands_its_command(command, tmp_path):
     """In an empty folder: the run or the file is not there, which is said after all else has been understood."""
     result = subprocess.run(
@@ -114,12 +144,12 @@ def test_module_understands_its_command(command, tmp_path):
     assert re.search(missing, result.stderr), result.stderr
 
 
-def test_modules_that_are_named_exist():
-    for name in {line.split()[2] for line in MODULES}:
-        assert find_spec(name), name
+@pytest.mark.parametrize("name", sorted({case.values[0].split()[2] for case in MODULES}))
+def test_module_that_is_named_exists(name):
+    assert find_spec(name)
 
 
-@pytest.mark.parametrize("command", [line for line in CODE if line.startswith("make ")])
+@pytest.mark.parametrize("command", TARGETS)
 def test_make_target_and_its_variables_exist(command):
     target, *variables = shlex.split(command, comments=True)[1:]
     assert target in re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.M)
@@ -127,28 +157,41 @@ def test_make_target_and_its_variables_exist(command):
         assert f"$({variable.partition('=')[0]})" in MAKEFILE
 
 
-def test_paths_exist():
-    inside = re.findall(r"(?<![\w./-])(?:conf|fer_lightning|scripts|tests|\.github)/[\w./-]*", PROSE + SHELL)
-    beside = re.findall(r"(?<![\w/-])(?:train\.py|Makefile|Dockerfile|\.env\.example|[\w-]+\.toml)\b", PROSE + SHELL)
-    for name in {path.rstrip(".") for path in (*inside, *beside)}:
-        assert (ROOT / name).exists(), name
+@each_page
+def test_paths_exist(path):
+    text = prose(PAGES[path]) + shell(PAGES[path])
+    inside = re.findall(r"(?<![\w./-])(?:conf|fer_lightning|scripts|tests|results|\.github)/[\w./-]*\w", text)
+    beside = re.findall(r"(?<![\w/-])(?:train\.py|Makefile|Dockerfile|\.env\.example|[\w-]+\.toml)\b", text)
+    written = ("results/gpu", "results/time")  # by commands
+    for name in {name.rstrip(".") for name in (*inside, *beside)}:
+        assert (ROOT / name).exists() or name in written, name
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_links_and_pictures_lead_somewhere(path):
-    linked = re.findall(r"\]\(([^)]+)\)|<img src=\"([^\"]+)\"", FENCE.sub("", PAGES[path]))
+@each_page
+def test_links_and_images_lead_somewhere(path):
+    linked = re.findall(r"\]\(([^)]+)\)|<img src=\"([^\"]+)\"", prose(PAGES[path]))
     names = [name for pair in linked for name in pair if name and not name.startswith("http")]
-    assert names
-    headings = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in PAGES[path].splitlines()}
+    assert names or path.name == "api.md"
     for name in names:
         file, _, heading = name.partition("#")
-        assert (path.parent / file).exists(), name
-        assert not heading or heading in headings, name
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), name
+        assert not heading or heading in headings(target.read_text()), name
+
+
+def headings(page: str) -> set[str]:
+    lines = [line for line in prose(page).splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in lines}
+
+
+def test_every_page_is_in_the_navigation():
+    named = re.findall(r": ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.M)
+    assert sorted(named) == sorted(path.name for path in PAGES if path != README)
 
 
 def group_table() -> dict[str, str]:
     """The options cell of each group."""
-    rows = TEXT.partition("| group |")[2].partition("\n\n")[0]
+    rows = GROUPS.partition("| group |")[2].partition("\n\n")[0]
     return dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", rows, flags=re.M))
 
 
@@ -169,12 +212,29 @@ def test_group_table_marks_the_defaults():
 
 
 def test_label_order_and_expected_accuracy_are_those_of_the_code():
-    assert ", ".join(TAXONOMIES["fer2013"].classes) in TEXT
+    assert ", ".join(TAXONOMIES["fer2013"].classes) in PAGES[ROOT / "docs" / "conventions.md"]
     low, high = composed("experiment=quickstart").expected["test/acc"]
-    assert f"{low:.2f} to {high:.2f}" in TEXT
+    assert f"{low:.2f} to {high:.2f}" in PAGES[README]
+    assert f"{low:.2f} to {high:.2f}" in PAGES[ROOT / "docs" / "try.md"]
 
 
-def test_example_is_new_and_stands_in_folders_that_exist():
+def test_taxonomies_are_those_of_the_code():
+    for name in ("fer2013", "learning_game"):
+        assert f"| `{name}` | {', '.join(TAXONOMIES[name].classes)} |" in PAGES[ROOT / "docs" / "own-classes.md"]
+
+
+def test_folders_of_the_package_are_listed_in_the_order_of_their_imports():
+    rows = FOLDERS.partition("## Folders of the package")[2]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", rows, flags=re.M)) == ORDER
+
+
+def test_contract_of_a_backbone_names_every_key_that_its_yaml_must_set():
+    table = IDEAS.partition("| key | used by |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ([^|]+) \|", table, flags=re.M))))
+    assert named == {"input_size", "in_channels", *MODEL_KEYS}
+
+
+def test_examples_are_new_files_in_folders_that_exist():
     for name in EXAMPLE:
         assert (ROOT / name).parent.is_dir()
         assert not (ROOT / name).exists()
@@ -182,7 +242,7 @@ def test_example_is_new_and_stands_in_folders_that_exist():
 
 def test_example_is_a_loss():
     namespace = {}
-    exec(next(body for name, body in EXAMPLE.items() if name.endswith(".py")), namespace)
+    exec(EXAMPLE["fer_lightning/losses/poly.py"], namespace)
     generator = torch.Generator().manual_seed(0)
     logits, target = 3 * torch.randn(16, 7, generator=generator), torch.arange(16) % 7
     loss = namespace["Poly"](epsilon=1.0)
@@ -190,6 +250,21 @@ def test_example_is_a_loss():
     torch.testing.assert_close(namespace["Poly"](epsilon=0.0)(logits, target), F.cross_entropy(logits, target))
     right = logits.softmax(1)[torch.arange(16), target]
     torch.testing.assert_close(loss(logits, target), (1 - right - right.log()).mean())
+
+
+def test_example_is_a_backbone():
+    namespace = {}
+    exec(EXAMPLE["fer_lightning/models/tiny_cnn.py"], namespace)
+    network = namespace["TinyCNN"](num_classes=5, in_channels=3, input_size=48, channels=4)
+    assert network(torch.zeros(2, 3, 48, 48)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("key", ["input_size", "in_channels", *MODEL_KEYS])
+def test_a_backbone_without_one_of_these_keys_is_refused(key, example):
+    name = example / "conf" / "model" / "tiny_cnn.yaml"
+    name.write_text("".join(line for line in name.open() if not line.startswith(key)))
+    with pytest.raises(UserError, match=rf"model\.{key} is not set"):
+        check(from_example(example, "model=tiny_cnn"))
 
 
 def test_a_wrong_type_in_the_example_is_refused(example):

@@ -239,6 +239,8 @@ def _extra_keys(slot: str) -> dict[str, Parameter]:
         return {key: feed[key] for key in FEED_KEYS}
     if slot == "model":
         return {  # not required here: `_check_model` says which of them must be set
+            "input_size": Parameter("input_size", "int", False),
+            "in_channels": Parameter("in_channels", "int", False),
             "mean": Parameter("mean", "float", False),
             "std": Parameter("std", "float", False),
             "weights": Parameter("weights", "str | None", False),

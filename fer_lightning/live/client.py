@@ -96,6 +96,7 @@ class GameClient:
 
     @property
     def connected(self) -> bool:
+        """True if the server can be reached."""
         return self._socket is not None
 
     def receive(self, timeout: float | None = None) -> protocol.FromServer | bytes | None:
@@ -133,6 +134,7 @@ class GameClient:
         return self._say(protocol.Text(text=text[: protocol.TEXT]))
 
     def outcome(self, *, correct: bool, seconds: float, level: int) -> bool:
+        """Report a finished task: solved or not, its duration in seconds, and its level."""
         return self._say(protocol.Outcome(correct=correct, seconds=min(max(seconds, 0.0), 86_400.0), level=level))
 
     def override(self, change: Literal[-1, 0, 1] | None) -> bool:
@@ -140,6 +142,7 @@ class GameClient:
         return self._say(protocol.Override(change=change))
 
     def set_adapt(self, on: bool) -> bool:
+        """Switch the adaptation of the level on or off."""
         self.adapt = on
         return self._say(protocol.Adapt(on=on))
 
@@ -156,6 +159,7 @@ class GameClient:
         return self._frames
 
     def close(self) -> None:
+        """Close the connection."""
         self._socket = None
         self._ending.close()
 

@@ -25,6 +25,7 @@ class GlobalSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Set the epoch whose positions are drawn next."""
         self.epoch = epoch
 
     def draw(self, generator: torch.Generator) -> Tensor:

@@ -24,6 +24,7 @@ class Schedule:
         self.warmup_steps = round(self.warmup * total_steps)
 
     def factor(self, step: int) -> float:
+        """Return the factor of the learning rates at an optimiser step."""
         if step < self.warmup_steps:
             return (step + 1) / (self.warmup_steps + 1)
         return self.after_warmup(min(step, self.total_steps))
@@ -40,7 +41,7 @@ class Schedule:
         return {}
 
     def load_state_dict(self, state: dict) -> None:
-        pass
+        """Restore what `state_dict` returned."""
 
 
 def cosine(start: float, end: float, progress: float) -> float:

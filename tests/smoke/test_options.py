@@ -37,7 +37,9 @@ SMALL = {
 def run(folder, *overrides: str) -> dict:
     model = next((o.partition("=")[2] for o in overrides if o.startswith("model=")), "resemotenet")
     tiny = [override for override in TINY if not override.startswith("model")]
-    cfg = composed(*tiny, *FEW, f"model={model}", *SMALL[model], *(o for o in overrides if o != f"model={model}"))
+    cfg = composed(
+        *tiny, *FEW, f"model={model}", *SMALL.get(model, ()), *(o for o in overrides if o != f"model={model}")
+    )
     train.fit_and_test(cfg, RunFolder(folder), {})
     return json.loads((folder / "summary.json").read_text())
 
