@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import griffe
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,10 @@ def site_name(name: str) -> str:
 
 def undocumented(path: str) -> list[str]:
     """Return the names of public classes and functions at or below `path` that have no docstring."""
-    found, stack = [], [package()[path.partition(".")[2]]]
+    try:
+        found, stack = [], [package()[path.partition(".")[2]]]
+    except KeyError as error:
+        raise PluginError(f"docs/api.md names {path}, but the package has no {error}. Correct the name.") from None
     while stack:
         item = stack.pop()
         if item.is_class or item.is_module:

@@ -209,7 +209,7 @@ FILES = {
     "other classes": (damaged(lambda values: values[:, :2]), ["(600, 2)", "in this order: a, b, c."]),
     "logits": (damaged(first_row(-0.5, 1.2, 0.3)), ["row 7: holds -0.5, 1.2, 0.3", "not logits"]),
     "no number": (damaged(first_row(np.nan, 0, 1)), ["row 7: holds nan, 0, 1; each value must be from 0 to 1"]),
-    "other sums": (damaged(first_row(0.2, 0.2, 0.2)), ["row 7: the values 0.2, 0.2, 0.2 add up to 0.6", "must be 1"]),
+    "other sums": (damaged(first_row(0.2, 0.2, 0.2)), ["row 7: the values 0.2, 0.2, 0.2 sum to 0.6", "must be 1"]),
 }
 
 
