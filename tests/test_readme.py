@@ -140,7 +140,7 @@ def test_module_understands_its_command(command, tmp_path):
         timeout=120,
     )
     assert result.returncode == 2
-    missing = r"no such (folder|file|photo)|no collection in this folder"
+    missing = r"no such (folder|file|photo)|this folder holds no collection"
     assert re.search(missing, result.stderr), result.stderr
 
 

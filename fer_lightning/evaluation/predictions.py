@@ -10,13 +10,16 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_lightning.data.judged_rows import JudgedRows
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.statistics.metrics import confusion_matrix
+
+if TYPE_CHECKING:
+    from fer_lightning.data.judged_rows import JudgedRows  # its import takes scipy with it
 
 FIXED = ("row", "image", "label", "predicted", "unseen", "clean")
 FERPLUS = "ferplus"
@@ -65,7 +68,7 @@ class Predictions:
 
 
 def predictions_of(
-    judged: JudgedRows, rows: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
+    judged: "JudgedRows", rows: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
 ) -> Predictions:
     """Return predictions for ascending `rows` (M,), which may be a part of the judged rows."""
     index = np.searchsorted(judged.rows, rows)

@@ -164,7 +164,7 @@ def test_a_file_in_the_order_of_the_csv_is_sorted_like_its_store(store, tmp_path
 
 def test_another_store_has_no_order_for_a_run(store, runs, tmp_path, monkeypatch, capsys):
     np.save(tmp_path / "other.npy", probabilities())
-    for root, words in ((store, "holds other images than the run"), (tmp_path, "there is no store of faces")):
+    for root, words in ((store, "holds other images than the run"), (tmp_path, "this folder does not hold a store")):
         with pytest.raises(SystemExit):
             called(runs[0], tmp_path / "other.npy", "--csv-order", root, monkeypatch=monkeypatch)
         assert f"--csv-order {root}: {words}" in capsys.readouterr().err

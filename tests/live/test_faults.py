@@ -84,7 +84,7 @@ def test_a_replaced_model_is_told_to_all_and_the_old_one_goes_on(model, tmp_path
         watching.cancel()
 
     asyncio.run(asyncio.wait_for(watched(), 20))
-    assert "restart" in hub.standing["model_replaced"].message
+    assert "Restart it" in hub.standing["model_replaced"].message
     assert hub.metadata.classes == CLASSES
 
 

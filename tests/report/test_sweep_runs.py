@@ -128,7 +128,7 @@ def test_each_state_has_a_reason_and_a_way_on(tmp_path):
         "plain_seed-1": ("missing", "not started"),
         "plain_seed-2": ("damaged", "its summary.json cannot be read"),
         "plain_seed-3": ("damaged", "summary.json is missing: it ended at its start"),
-        "stn_seed-1": ("damaged", "predictions.csv, line 121: 12 fields where the first line has 14."),
+        "stn_seed-1": ("damaged", "predictions.csv, line 121: it has 12 fields, and the first line has 14."),
         "plain_seed-6": ("damaged", "predictions.csv has no rows"),
         "plain_seed-7": ("failed", "RuntimeError: the loss is not finite"),
         "plain_seed-8": ("interrupted", "after 6 epochs"),
