@@ -7,8 +7,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fer_lightning.data.judged_rows import JudgedRows
 from fer_lightning.evaluation.evaluation import evaluate, write_plots
-from fer_lightning.evaluation.predictions import JudgedRows, predictions_of, write_predictions
+from fer_lightning.evaluation.predictions import predictions_of, write_predictions
 from fer_lightning.evaluation.tables import class_table, set_table
 from fer_lightning.pages import plots
 from fer_lightning.runs import looks_at_test_rows
