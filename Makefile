@@ -69,11 +69,12 @@ test-all: lint  ## run lint, the default and slow tests, and the tests on a SLUR
 	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-lint: $(VENV)/.installed-dev  ## check code, Dockerfile and the English of all tracked files; change no file
+lint: $(VENV)/.installed-dev  ## check code, layout, Dockerfile and the English of all tracked files; change no file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python scripts/check_language.py
+	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
 
 security: $(VENV)/.installed-dev  ## find secrets in tracked files and known vulnerabilities of installed packages
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook -n
