@@ -723,7 +723,7 @@ def store_feed(root: Path, batches: int) -> Callable[[], float]:
     transform = BatchTransform(augmentation, size, MEAN, STD, CLASSES)
     data = FERDataModule(load(str(root)), transform, Shuffle)
     cpu = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=True, strategy=cpu)
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=True, max_epochs=1, strategy=cpu)
     endless = itertools.chain.from_iterable(itertools.repeat(data.train_dataloader()))
 
     def timed() -> float:

@@ -146,7 +146,7 @@ def add_review(commands) -> None:
 
 
 def review(arguments: argparse.Namespace) -> None:
-    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "helpers")]
     from collect_review import Server, collection_for_review
 
     with tempfile.TemporaryDirectory() as folder:

@@ -31,7 +31,7 @@ import websockets
 from timing import bounded, measured, megabytes
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "helpers")]
 
 RATE = 5.0  # frames per second of one player
 LIMIT = 200.0  # maximum latency in milliseconds

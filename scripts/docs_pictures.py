@@ -21,7 +21,7 @@ from playwright.sync_api import Page
 from skimage import data
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "helpers")]
 
 from collect_review import Server, collection_for_review  # noqa: E402
 from face_video import write_mjpeg  # noqa: E402
