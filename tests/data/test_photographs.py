@@ -74,9 +74,9 @@ def test_each_face_is_cut_out_and_what_is_left_out_is_named(tmp_path):
     assert np.array_equal(faces.pixels[2], found.crop)
     assert faces.form == "class folders of photographs"
     notes = "\n".join(faces.notes)
-    assert "1 photographs (train/sad/none.png) skipped: no face" in notes
-    assert "1 photographs (test/happy/small.png) skipped: too small" in notes
-    assert "1 photographs (test/happy/two.png) with a second face of nearly the same size" in notes
+    assert "1 photograph (train/sad/none.png) skipped: no face" in notes
+    assert "1 photograph (test/happy/small.png) skipped: too small" in notes
+    assert "1 photograph (test/happy/two.png) with a second face of nearly the same size" in notes
     assert "found and cropped with drawn" in notes
     assert "resized" not in notes
 
@@ -133,9 +133,9 @@ def test_odd_files_among_photographs_are_left_out_and_named(tmp_path, monkeypatc
     assert faces.notes[1:] == [
         "2 photographs (happy/phone.heic, sad/moving.gif) skipped: not PNG, JPEG or WebP",
         "2 photographs (happy/cut.jpg, happy/nothing.jpg) skipped: not a readable PNG, JPEG or WebP",
-        "1 photographs (happy/long.jpg) skipped: larger than 1 MiB",
-        "1 photographs (happy/moving.webp) skipped: an animation",
-        "1 photographs (happy/poster.png) skipped: larger than 8192 pixels per side or 40,000,000 in total",
+        "1 photograph (happy/long.jpg) skipped: larger than 1 MiB",
+        "1 photograph (happy/moving.webp) skipped: an animation",
+        "1 photograph (happy/poster.png) skipped: larger than 8192 pixels per side or 40,000,000 in total",
     ]
 
 
@@ -250,7 +250,7 @@ def test_make_data_photos_yes_as_a_user_types_it(tmp_path, monkeypatch, capsys):
     )
     assert main([str(tmp_path / "photos"), str(tmp_path / "store"), "--photos"]) == 0
     said = capsys.readouterr().out
-    assert "1 photographs (sad/nobody.png) left out: no face" in said
+    assert "1 photograph (sad/nobody.png) skipped: no face" in said
     assert "yunet-2023mar" in said
     store = open_store(tmp_path / "store")
     faces = dict(zip(store.source, store.pixels, strict=True))

@@ -91,7 +91,7 @@ def test_wrong_values_are_told(model, photos, tmp_path, capsys):
     for word, said in (
         ("batch_size=0", "batch_size=0: must be 1 or more"),
         ("every=0", "every=0: must be 1 or more"),
-        ("threads=0", "threads=0: choose 1 or more"),
+        ("threads=0", "threads=0: must be 1 or more"),
         ("faces.min_score=80", "min_score=80.0: must be from 0 to 1"),
         ("faces.min_face_px=20", "min_face_px=20.0: must be from 48 to"),
         ("input=/nowhere", "input=/nowhere: no such file or folder"),

@@ -64,4 +64,4 @@ class Photographs:
 
 def _counted(names: list[str]) -> str:
     shown = ", ".join(names[:_NAMED])
-    return f"{len(names):,} photographs ({shown}{', ...' if len(names) > _NAMED else ''})"
+    return f"{len(names):,} photograph{'' if len(names) == 1 else 's'} ({shown}{', ...' if len(names) > _NAMED else ''})"
