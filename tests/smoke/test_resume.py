@@ -50,12 +50,25 @@ def cut(*args) -> None:
     raise Cut
 
 
-def run(folder: Path, *overrides: str) -> None:
-    cfg = composed(*EVERYTHING, *overrides)
+# The small network, whose filters come from training rows, with its optimiser and images that grow from 32 to 48 px.
+GROWING = (
+    *(override for override in TINY if not override.startswith("model")),
+    "model=whitened_cnn",
+    "model.channels=[8,16]",
+    "optim=muon",
+    "data.start_size=32",
+    "ema_decay=0.9",
+    "trainer.max_epochs=3",
+    "callbacks.last.every_n_steps=1",
+)
+
+
+def run(folder: Path, *overrides: str, recipe: tuple[str, ...] = EVERYTHING) -> None:
+    cfg = composed(*recipe, *overrides)
     train.fit_and_test(cfg, RunFolder(folder), {})
 
 
-def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> None:
+def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch, *overrides: str, **options) -> None:
     """Die on entering this batch, counted from 0 over this call."""
     training_step, batches = FERClassifier.training_step, itertools.count()
 
@@ -67,7 +80,7 @@ def run_until(folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch, *overri
     with monkeypatch.context() as patch:
         patch.setattr(FERClassifier, "training_step", cut_short)
         with pytest.raises(Cut):
-            run(folder, *overrides)
+            run(folder, *overrides, **options)
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
@@ -86,6 +99,15 @@ def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch
     run_until(tmp_path, batch, monkeypatch)
     run(tmp_path)
     assert_same_outcome(tmp_path, undisturbed)
+
+
+def test_a_cut_run_of_the_small_network_resumes_bit_for_bit(tmp_path, monkeypatch):
+    undisturbed, cut_run = tmp_path / "undisturbed", tmp_path / "cut"
+    run(undisturbed, recipe=GROWING)
+    for batch in (4, 3, 5):  # at 32, 40 and 48 px
+        run_until(cut_run, batch, monkeypatch, recipe=GROWING)
+    run(cut_run, recipe=GROWING)
+    assert_same_outcome(cut_run, undisturbed)
 
 
 def test_a_run_cut_in_its_test_is_only_tested_again(undisturbed, tmp_path, monkeypatch):
