@@ -84,6 +84,7 @@ def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str])
 
 
 def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any]) -> float | None:
+    from fer_lightning.compat.lightning import hide_notes
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
     from fer_lightning.runs import looks_at_test_rows
@@ -91,7 +92,7 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
     from fer_lightning.training import build, distributed
 
     with recorded(folder, build.identity(cfg, folder, choices)) as summary:
-        build.quiet()
+        hide_notes()
         build.set_threads(cfg)
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)

@@ -3,13 +3,13 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from fer_lightning.compat.hydra import Fault, first_lines, read_fault
 from fer_lightning.config.check import nearest
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.paths import CONF
@@ -32,8 +32,8 @@ class Command:
 
 
 TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
-# Descriptions of types, by OmegaConf's names.
-TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+# Groups whose options set keys of other groups.
+FILES_OF_USERS = ("experiment/", "sweep/", "debug/", "local/")
 # Folders of conf/ that are not config groups of train.py.
 NO_GROUPS = ("hydra", "collect", "evaluate", "live", "predict", "scaled")
 
@@ -43,12 +43,12 @@ def explain(error: HydraException | OmegaConfBaseException, command: Command = T
     syntax = "key=value, or group=option" if command is TRAIN else "key=value"
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}: expected {syntax}. {_help(command)}"
-    text = "\n".join(str(part) for part in (error, error.__cause__) if part)
-    for pattern, write in _MESSAGES:
-        found = re.search(pattern, text)
-        if found:
-            return _no_key_of(command, found, text) if write is _no_key and command is not TRAIN else write(found, text)
-    return text.partition("\nConfig search path")[0].strip() + f"\n{_help(command)}"
+    fault = read_fault(error)
+    if fault is None:
+        return f"{first_lines(error)}\n{_help(command)}"
+    if fault.kind == "key":
+        return _no_key(fault) if command is TRAIN else _no_key_of(command, fault)
+    return _no_option(fault) if fault.kind == "option" else _wrong_value(fault)
 
 
 def _help(command: Command) -> str:
@@ -66,27 +66,24 @@ def groups() -> list[str]:
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NO_GROUPS)
 
 
-def _no_option(found: re.Match[str], text: str) -> str:
-    group, _, option = found[1].rpartition("/")
-    known = options(group) or re.findall(r"^\t(\S+)$", text, flags=re.M)
+def _no_option(fault: Fault) -> str:
+    group, _, option = fault.subject.rpartition("/")
+    known = options(group) or fault.options
     return f"{group}={option}: no such option.{nearest(option, known, prefix=f'{group}=')} Allowed: {', '.join(known)}."
 
 
-def _no_key(found: re.Match[str], text: str) -> str:
-    key = found[1]
-    full = re.search(r"full_key: (\S+)", text)
-    path = full[1] if full else key
+def _no_key(fault: Fault) -> str:
+    path = fault.key or fault.subject
     parent, _, leaf = path.rpartition(".")
     known = [known for known in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if known != leaf]
     prefix = f"{parent}." if parent else ""
     hint = nearest(leaf, known, prefix=prefix)
-    return f"{_experiment_file(text)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known)))}."
+    return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known)))}."
 
 
-def _no_key_of(command: Command, found: re.Match[str], text: str) -> str:
+def _no_key_of(command: Command, fault: Fault) -> str:
     """Return the message for an unknown key of another command, whose nested keys are typed or in an option's YAML."""
-    full = re.search(r"full_key: (\S+)", text)
-    parent, _, key = (full[1] if full else found[1]).rpartition(".")
+    parent, _, key = (fault.key or fault.subject).rpartition(".")
     fields = {field.name: field.type for field in dataclasses.fields(command.schema)}
     if dataclasses.is_dataclass(fields.get(parent)):
         known = [field.name for field in dataclasses.fields(fields[parent])]
@@ -98,20 +95,13 @@ def _no_key_of(command: Command, found: re.Match[str], text: str) -> str:
     return f"{prefix}{key}: no such key.{nearest(key, known, prefix=prefix)} Allowed: {', '.join(known)}."
 
 
-def _wrong_type(found: re.Match[str], text: str) -> str:
-    full = re.search(r"full_key: (\S+)", text)
-    kind = TYPES.get(found[2], found[2])
-    return f"{_experiment_file(text)}{full[1] if full else 'a key'}={found[1]!r}: expected {kind}."
+def _wrong_value(fault: Fault) -> str:
+    one_of = "one of " if fault.kind == "choice" else ""
+    return f"{_file(fault)}{fault.key or 'a key'}={fault.subject!r}: expected {one_of}{fault.expected}."
 
 
-def _wrong_choice(found: re.Match[str], text: str) -> str:
-    full = re.search(r"full_key: (\S+)", text)
-    return f"{_experiment_file(text)}{full[1] if full else 'a key'}={found[1]!r}: expected one of {found[2]}."
-
-
-def _experiment_file(text: str) -> str:
-    found = re.search(r"In '((?:experiment|sweep|debug|local)/[^']+)'", text)
-    return f"conf/{found[1]}.yaml: " if found else ""
+def _file(fault: Fault) -> str:
+    return f"conf/{fault.file}.yaml: " if fault.file.startswith(FILES_OF_USERS) else ""
 
 
 def _root_keys() -> list[str]:
@@ -141,14 +131,3 @@ def _keys_below(parent: str, root: Path = CONF / "train.yaml") -> list[str]:
                 keys.add(key)
             stack.append(key)
     return sorted(keys)
-
-
-_MESSAGES: list[tuple[str, Callable[[re.Match[str], str], str]]] = [
-    (r"Could not find '([\w/]+/[^'\n]+)'", _no_option),
-    (r"Could not override '([^']+)'\.\s+No match in the defaults list", _no_key),
-    (r"Invalid value '([^']*)', expected one of (\[[^\]]*\])", _wrong_choice),
-    (r"Value '(.*?)' of type '\w+' could not be converted to (\w+)", _wrong_type),
-    (r"Key '(\w+)' (?:is not in struct|not in '\w+')", _no_key),
-    (r"Could not override '([^']+)'", _no_key),
-    (r"Could not delete from config\. '?([\w.]+)'?", _no_key),
-]

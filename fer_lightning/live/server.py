@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 
+from fer_lightning.compat.uvicorn import Http, WebSocket, quiet
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
@@ -30,9 +31,8 @@ from fer_lightning.live import protocol
 from fer_lightning.live.connection import Connection
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
-from fer_lightning.live.limits import Caps
+from fer_lightning.live.limits import Bucket, Caps
 from fer_lightning.live.source import CameraSource, check_source
-from fer_lightning.live.websocket import Http, WebSocket, quiet
 from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
@@ -41,6 +41,7 @@ from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 PAGES = {"live": PACKAGE / "live" / "page", "game": PACKAGE / "game" / "page", "shared": PACKAGE / "web" / "page"}
 ENDING_SECONDS = 3  # seconds for open connections to close at the end
 ROOM = 64  # connections for pages and handshakes, in addition to two per player
+CONTROL = (5.0, 100.0)  # pings and pongs of a client: per second, and at once; browsers send none by themselves
 MODEL_SECONDS = 5.0  # seconds between two checks for a replaced model file
 SOURCE_FPS = 5.0
 
@@ -108,7 +109,7 @@ def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
         http=partial(Http, seconds=3 * caps.hello_seconds),
         limit_concurrency=2 * caps.connections + ROOM,
         loop="asyncio",
-        ws=WebSocket,
+        ws=partial(WebSocket, new_limit=lambda: Bucket(*CONTROL).take),
         ws_max_size=2 * max(caps.frame_bytes, caps.message_bytes),  # below this a notice gives the reason
         ws_per_message_deflate=False,  # a small compressed message could become very large
         ws_ping_interval=caps.send_seconds,

@@ -1,6 +1,5 @@
 """Read checkpoints; only tensors and plain values are unpickled, and a bad file is a UserError with its reason."""
 
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fer_lightning.compat.torch import forbidden_class, is_cut_short, is_torchscript
 from fer_lightning.errors import UserError
 
 TRAIN_AGAIN = "To train again, add resume=never to the run's command; the old folder is kept under another name."
@@ -129,14 +129,13 @@ def _refuse_damage(path: Path) -> None:
 
 
 def _describe_error(path: Path, error: Exception) -> str:
-    forbidden = re.search(r"GLOBAL (\S+)", str(error))
-    if forbidden:
+    if forbidden := forbidden_class(error):
         return (
-            f"holds an object of {forbidden[1]}, which is not unpickled because that can run code; "
+            f"holds an object of {forbidden}, which is not unpickled because that can run code; "
             "a checkpoint must hold only tensors and plain values"
         )
-    if "TorchScript" in str(error):
+    if is_torchscript(error):
         return "holds a TorchScript program; a checkpoint must hold only tensors and plain values"
-    if "EOF" in str(error):
+    if is_cut_short(error):
         return f"is cut short, at {path.stat().st_size:,} bytes"
     return "is not a checkpoint of PyTorch"

@@ -6,6 +6,8 @@ from itertools import chain
 import torch
 from torch import nn
 
+from fer_lightning.compat.torch import move_towards
+
 
 class AveragedWeights(nn.Module):
     """Averaged copy of a network, in `module`, whose weights are evaluated instead of the network's.
@@ -33,7 +35,7 @@ class AveragedWeights(nn.Module):
                 values.append(value)
             else:
                 average.copy_(value)
-        torch._foreach_lerp_(averages, values, 1 - kept)
+        move_towards(averages, values, 1 - kept)
 
 
 def _tensors(module: nn.Module) -> chain:

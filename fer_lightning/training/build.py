@@ -5,9 +5,7 @@ The rest of the package accepts plain keyword arguments. If a constructor names 
 """
 
 import inspect
-import logging
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +29,6 @@ from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
 from fer_lightning.training.callbacks.count_reads import CountReads
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.datamodule import FERDataModule
-
-
-def quiet() -> None:
-    """Hide Lightning's advertisements and notes about itself. Its warnings about a run stay visible."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    about_itself = (
-        ".*LeafSpec.*",
-        ".*does not have many workers.*",
-        "The `srun` command is available.*",
-        ".*sync_dist=True.*",  # logged values are already computed over all ranks
-    )
-    for message in about_itself:
-        warnings.filterwarnings("ignore", message=message)
 
 
 def set_threads(cfg: DictConfig) -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
+from fer_lightning.compat.torchmetrics import restore
 from fer_lightning.errors import UserError
 from fer_lightning.models.network import Network
 from fer_lightning.schedules.base import Schedule
@@ -196,10 +197,7 @@ class FERClassifier(pl.LightningModule):
             # The run began on another number of devices, so the first rank continues with all states.
             states = [_sum_of_states(states)] + [{}] * (self.trainer.world_size - 1)
         for name, state in states[self.global_rank].items():
-            metric = _mean(self.train_metrics, name, self.device)
-            for key, value in state.items():
-                setattr(metric, key, value.to(self.device))
-            metric._update_count = 1
+            restore(_mean(self.train_metrics, name, self.device), state, self.device)
         self._earlier_seconds, self._images = partial_epoch["seconds"], partial_epoch["images"]
 
     def gathered_predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
+from fer_lightning.compat.lightning import SubprocessLauncher, remove_signal_handlers, replace_launcher
 from fer_lightning.errors import UserError
 from fer_lightning.runs.interruption import PARENT, signals
 
@@ -24,15 +22,13 @@ GRACE_SECONDS = 10.0
 
 
 def take_over(trainer: pl.Trainer) -> None:
-    """Replace Lightning's launcher by this module's, and remove Lightning's signal handlers.
+    """Replace Lightning's launcher by this module's, and remove its signal handlers: `interruption.signals` has ours.
 
     Lightning's watcher kills the first process without a message when another process has ended. Its SIGTERM handler
     makes a collective call between any two other calls, so ranks pair calls that do not belong together.
     """
-    trainer._signal_connector = _NoHandlers(trainer)
-    original = trainer.strategy.launcher
-    if isinstance(original, _SubprocessScriptLauncher):
-        trainer.strategy._launcher = Launcher(original.cluster_environment, original.num_processes, original.num_nodes)
+    remove_signal_handlers(trainer)
+    replace_launcher(trainer, Launcher)
 
 
 @contextmanager
@@ -62,8 +58,8 @@ def together(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[No
     launcher.leave()
 
 
-class Launcher(_SubprocessScriptLauncher):
-    """Launcher that starts ranks 1, 2, ... of this machine as processes of the same command."""
+class Launcher(SubprocessLauncher):
+    """Launcher that watches the processes that it has started."""
 
     on_loss: Callable[[str], None] = print
 
@@ -71,17 +67,13 @@ class Launcher(_SubprocessScriptLauncher):
         super().__init__(*args)
         self._done = threading.Event()
 
-    def launch(self, function: Callable, *args: Any, trainer: pl.Trainer | None = None, **kwargs: Any) -> Any:
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        if not self.cluster_environment.creates_processes_externally:
-            os.environ[PARENT] = str(os.getpid())
-            try:
-                self._call_children_scripts()
-            finally:
-                del os.environ[PARENT]
-            threading.Thread(target=self._watch, daemon=True).start()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
-        return function(*args, **kwargs)
+    def start(self) -> None:
+        os.environ[PARENT] = str(os.getpid())
+        try:
+            super().start()
+        finally:
+            del os.environ[PARENT]
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def describe_killed(self) -> str:
         """Return a message about the process that a signal has ended, or ''. Wait up to a second for its status."""
@@ -126,8 +118,3 @@ class Launcher(_SubprocessScriptLauncher):
             f"{process} was killed ({signal.Signals(-status).name}), by a user or because the memory was full. "
             "Run the same command again to resume from the last checkpoint."
         )
-
-
-class _NoHandlers(_SignalConnector):
-    def register_signal_handlers(self) -> None:
-        """Do nothing, because `interruption.signals` handles the signals."""

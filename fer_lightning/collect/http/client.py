@@ -33,6 +33,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 
 from fer_lightning.collect.http.connection import Adapter, Deadline, PortNotAllowed
 from fer_lightning.collect.http.robots import Robots
+from fer_lightning.compat.urllib3 import filter_logged_urls
 from fer_lightning.errors import UserError
 
 LONGEST_WAIT = 60.0  # maximum seconds to wait for a host; if it asks for more, its request fails
@@ -514,5 +515,4 @@ class _WithoutKeys(logging.Filter):
         return True
 
 
-for _logger in ("urllib3.connectionpool", "urllib3.util.retry"):
-    logging.getLogger(_logger).addFilter(_WithoutKeys())
+filter_logged_urls(_WithoutKeys())

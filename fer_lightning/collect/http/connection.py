@@ -14,14 +14,15 @@ from typing import Any
 import requests
 from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from fer_lightning.compat import urllib3
 
 PORTS = (None, 80, 443)
 SHORTEST = 0.001  # minimum time limit in seconds; 0 would mean no limit
 # These loggers print warnings about rejected IP addresses and damaged headers, with text that a host controls. The
 # collection records such faults itself, and no host may write on the terminal.
-for _name in ("requests_hardened", "urllib3.connection"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
+logging.getLogger("requests_hardened").setLevel(logging.ERROR)
+urllib3.set_log_level(logging.ERROR)
 
 
 class PortNotAllowed(requests.RequestException):
@@ -96,27 +97,6 @@ def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
         future.set_exception(error)
 
 
-class _Limited:
-    """A connection of urllib3 whose socket is added to a deadline as soon as it is connected."""
-
-    def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._deadline = deadline
-
-    def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        self._deadline.add(connected)
-        return connected
-
-
-class _LimitedHTTP(_Limited, HTTPConnection):
-    pass
-
-
-class _LimitedHTTPS(_Limited, HTTPSConnection):
-    pass
-
-
 class Adapter(IPFilterAdapter):
     """Transport of one request: the host name is resolved once, and the connection goes to that IP address.
 
@@ -128,13 +108,12 @@ class Adapter(IPFilterAdapter):
 
     def __init__(self, secure: bool, allow_loopback: bool, deadline: Deadline) -> None:
         super().__init__(is_https_proto=secure, allow_loopback=allow_loopback)
-        self._deadline = deadline
-        self._connection = partial(_LimitedHTTPS if secure else _LimitedHTTP, deadline=deadline)
+        self._secure, self._loopback_allowed, self._deadline = secure, allow_loopback, deadline
 
     def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> tuple[dict, dict]:
         where, pool = self._deadline.run(partial(super().build_connection_pool_key_attributes, *args, **options))
         address = ip_address(where["host"].strip("[]"))
-        if self._allow_loopback and address.is_loopback:
+        if self._loopback_allowed and address.is_loopback:
             return where, pool
         # requests-hardened does not reject these: IPv4 addresses inside reserved IPv6 ranges, and site-local IPv6.
         if address.is_reserved or _site_local(address):
@@ -145,7 +124,7 @@ class Adapter(IPFilterAdapter):
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         pool = super().get_connection_with_tls_context(*args, **options)
-        pool.ConnectionCls = self._connection
+        urllib3.watch_connections(pool, self._deadline.add, secure=self._secure)
         return pool
 
 

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
+from fer_lightning.compat.pillow import is_cut_short
 from fer_lightning.faces.pixels import over_white, upright
 
 MEMORY = 1 << 30  # bytes of address space; the largest image allowed takes half of it
@@ -90,7 +91,7 @@ def decode(data: bytes) -> tuple[Image.Image, str, tuple[int, int]]:
     except _Refused:
         raise
     except Exception as error:  # Pillow's plug-ins raise any kind of exception
-        reason = DecodeReason.TRUNCATED if "truncated" in str(error) else DecodeReason.UNREADABLE
+        reason = DecodeReason.TRUNCATED if is_cut_short(error) else DecodeReason.UNREADABLE
         raise _Refused(reason, f"{type(error).__name__}: {error}") from error
 
 

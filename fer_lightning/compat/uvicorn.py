@@ -1,7 +1,8 @@
-"""uvicorn's connections with additional limits: a client cannot delay the end of its connection."""
+"""uvicorn's connections, whose methods are not documented, with additional limits, and its message texts."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -9,14 +10,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from fer_lightning.live.limits import Bucket
-
 MOST_PARTS = 1000  # maximum number of frames of one message
-CONTROL = (5.0, 100.0)  # pings and pongs of a client: per second, and at once; browsers send none by themselves
 
 
 class WebSocket(WebSocketsSansIOProtocol):
     """WebSocket with `scope["state"]["abort"]`, which ends the connection of a client that reads nothing.
+
+    new_limit  returns, for each connection, a function of the time that is True while a ping or pong is allowed
 
     A regular close waits until the client has read all earlier messages, so that such a client could delay it.
 
@@ -24,7 +24,9 @@ class WebSocket(WebSocketsSansIOProtocol):
     not see them, and without a limit they could use all of the server's time.
     """
 
-    _control: Bucket | None = None
+    def __init__(self, *arguments: Any, new_limit: Callable[[], Callable[[float], bool]], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._control_allowed = new_limit()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -45,8 +47,7 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     def _take_control_frame(self) -> bool:
         """Return True if one more ping or pong is allowed; otherwise end the connection."""
-        self._control = self._control or Bucket(*CONTROL)
-        if self._control.take(self.loop.time()):
+        if self._control_allowed(self.loop.time()):
             return True
         self.transport.abort()
         return False
@@ -88,7 +89,7 @@ class Http(H11Protocol):
 
 
 # Messages of uvicorn about clients that send invalid text or invalid requests, or that are refused.
-_CLIENTS_DOING = (
+ABOUT_CLIENTS = (
     "Invalid UTF-8",
     "Invalid HTTP request",
     "Unsupported upgrade request",
@@ -98,4 +99,4 @@ _CLIENTS_DOING = (
 
 def quiet() -> None:
     """Hide uvicorn's messages about clients; messages about the server remain."""
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith(_CLIENTS_DOING))
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not record.getMessage().startswith(ABOUT_CLIENTS))

@@ -1,0 +1,17 @@
+"""Message texts of OmegaConf."""
+
+import re
+
+# Kind of a fault, and the pattern of its message: the value or key, then what is expected.
+FAULTS = (
+    ("choice", r"Invalid value '([^']*)', expected one of (\[[^\]]*\])"),
+    ("type", r"Value '(.*?)' of type '\w+' could not be converted to (\w+)"),
+    ("key", r"Key '(\w+)' (?:is not in struct|not in '\w+')"),
+)
+TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+
+
+def full_key(text: str) -> str:
+    """Return the full key that a message names, or ''."""
+    found = re.search(r"full_key: (\S+)", text)
+    return found[1] if found else ""
