@@ -27,7 +27,8 @@ from fer_lightning.config.check import check
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.runs import run_folder, slurm
-from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, is_child, signals
+from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
+from fer_lightning.runs.processes import is_child, is_first_process
 
 schema.register()
 
@@ -52,16 +53,16 @@ def train(cfg: DictConfig) -> float | None:
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     with folder.failures_in_words():
-        if run_folder.is_main_process():
+        if is_first_process():
             folder.claim(config, start_over=config["resume"] == "never")
             slurm.tell_other_tasks(folder.path)
         else:
             slurm.await_first_task(folder.path)
         if folder.is_done():
-            if run_folder.is_main_process():
+            if is_first_process():
                 print(f"{folder.path} is done. To train it again, use resume=never.\n{folder.headline()}")
             return folder.summary()["best_value"]
-        if run_folder.is_main_process():
+        if is_first_process():
             folder.write_provenance(overrides)
         run_folder.log_to(folder.path / "train.log")
         for warning in warnings:
@@ -69,7 +70,7 @@ def train(cfg: DictConfig) -> float | None:
         try:
             return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
         except Interrupted as error:
-            if error.signum == signal.SIGUSR1 and run_folder.is_main_process():
+            if error.signum == signal.SIGUSR1 and is_first_process():
                 slurm.requeue()
             raise
 
@@ -110,14 +111,14 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
             summary["compile_seconds"] = model.compile_seconds
             best = checkpoints.fitting(folder.best_checkpoint, model)
-            reads = looks_at_test_rows.record(folder.path, data.table, data.split) if trainer.is_global_zero else None
+            reads = looks_at_test_rows.record(folder.path, data.table, data.split) if is_first_process() else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             predictions = model.gathered_predictions()
 
-        if trainer.is_global_zero:
+        if is_first_process():
             scores = after_training.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
             summary["test"] = {**model.test_row, **scores, "reads": reads}
-    if trainer.is_global_zero:
+    if is_first_process():
         build.publish(trainer, folder.path, summary)
         after_training.closing_table(summary)
         print(f"run folder: {folder.path}")
@@ -142,14 +143,14 @@ def main() -> None:
 
 
 def refuse(message: str) -> NoReturn:
-    if not run_folder.is_main_process():
+    if not is_first_process():
         time.sleep(5)  # usually the first process has the same error; it prints the message and ends this process
     print(f"train.py: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def stop(interruption: Interrupted) -> NoReturn:
-    if not run_folder.is_main_process():  # with another status, srun would end the first process before it has finished
+    if not is_first_process():  # with another status, srun would end the first process before it has finished
         sys.exit(0)
     name = signal.Signals(interruption.signum).name
     print(f"train.py: ended by {name}. Run the same command to resume from the last checkpoint.", file=sys.stderr)

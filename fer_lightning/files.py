@@ -1,14 +1,17 @@
 """Atomic writes: a file is always complete, either the old one or the new one."""
 
 import errno
+import fcntl
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 TEMPORARY = ".tmp"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -46,3 +49,25 @@ def in_words(error: OSError) -> str:
     """Return the message of an OSError: `path: No space left on device`."""
     message = error.strerror or str(error)
     return f"{error.filename}: {message}" if error.filename else message
+
+
+def take_lock(file: IO, *, wait: bool = False) -> bool:
+    """Lock an open file until it is closed, and return True; return False if another process holds the lock.
+
+    wait  wait until the lock is free
+
+    A file system without locks gives a warning, and True: there, two processes must not write one folder.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise OSError(error.errno, error.strerror, file.name) from error
+        warnings.warn(
+            f"{file.name}: this file system has no locks ({error.strerror}). Do not start two commands that write "
+            "this folder.",
+            stacklevel=2,
+        )
+    return True

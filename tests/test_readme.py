@@ -21,7 +21,7 @@ from test_layout import ORDER
 
 from fer_lightning.config import annotations
 from fer_lightning.config.check import MODEL_KEYS, check
-from fer_lightning.config.messages import groups, options
+from fer_lightning.config.groups import groups, options
 from fer_lightning.data.synthetic import load
 from fer_lightning.data.teacher import write_teacher
 from fer_lightning.errors import UserError

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
+from fer_lightning.terminal import progress_bar
 
 if TYPE_CHECKING:
     from fer_lightning.audit.findings import Findings
@@ -239,8 +240,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="store; default: data/fer2013")
     options = parser.parse_args(arguments)
-    from fer_lightning.data.ingest import progress_bar
-
     try:
         with progress_bar("comparing images") as progress:
             folder, record = audit(options.root, progress)

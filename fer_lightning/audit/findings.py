@@ -14,6 +14,7 @@ from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.labels import USAGES, canonical
+from fer_lightning.terminal import Progress
 
 OUTLYING = 3.5  # robust z, as Iglewicz and Hoaglin (1993, How to Detect and Handle Outliers) advise
 CLEAR_MAJORITY = 6  # minimum number of votes for one option, of ten
@@ -83,7 +84,7 @@ class Findings:
         return self.test.rows[kept]
 
 
-def find(table: FaceTable, progress: copies_module.Progress | None = None) -> Findings:
+def find(table: FaceTable, progress: Progress | None = None) -> Findings:
     """Return the findings about every row.
 
     The search for near copies takes longest. It reports to `progress`, and its result is kept in the table's cache.

@@ -1,9 +1,9 @@
 """Check of the order of augmentation nodes by their names, without torch, so that a typo is reported at once."""
 
-import difflib
 from collections.abc import Iterable
 
 from fer_lightning.errors import UserError
+from fer_lightning.wording import did_you_mean
 
 
 def check_names(order: list[str], nodes: Iterable[str]) -> None:
@@ -12,8 +12,7 @@ def check_names(order: list[str], nodes: Iterable[str]) -> None:
     allowed = ", ".join(nodes) or "none"
     for name in order:
         if name not in nodes:
-            near = difflib.get_close_matches(name, nodes, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, nodes)
             raise UserError(f"augment.order={order}: {name!r} is not a node.{hint} Allowed: {allowed}.")
     for name in nodes:
         if order.count(name) != 1:

@@ -32,10 +32,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.config import command
-from fer_lightning.config.check import nearest
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF, ROOT
+from fer_lightning.wording import did_you_mean
 
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
 ALONE = ("purge", "verify")
@@ -108,7 +108,7 @@ def _refuse_steps(steps: list[str], options: argparse.Namespace) -> None:
     for step in steps:
         if step not in known:
             raise UserError(
-                f"{step}: no such step.{nearest(step, list(known))} Allowed steps: {', '.join(known)}. "
+                f"{step}: no such step.{did_you_mean(step, known)} Allowed steps: {', '.join(known)}. "
                 f"Write a setting as key=value."
             )
     named = [name for name in ("id", "creator", "url") if getattr(options, name) is not None]

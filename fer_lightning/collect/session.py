@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +12,11 @@ from typing import Any
 import yaml
 from hydra.utils import get_class
 from rich.console import Console
-from rich.progress import Progress as Bars
 
 from fer_lightning.collect.review.server import check_options, serve, undecided
 from fer_lightning.collect.steps import tally
 from fer_lightning.collect.steps.export import CSV, NothingToExport, export
-from fer_lightning.collect.store.collection import FILE, Collection, Progress
+from fer_lightning.collect.store.collection import FILE, Collection
 from fer_lightning.collect.store.funnel import funnels, lost, total
 from fer_lightning.config.allowed_targets import refuse_foreign_targets
 from fer_lightning.config.check import check_node
@@ -29,6 +26,7 @@ from fer_lightning.faces.quality import FaceRules
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
+from fer_lightning.terminal import progress_bar
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # Labels of the review page: all classes that can be trained together.
@@ -92,7 +90,7 @@ class CollectRun:
 
         provider = self.provider
         provider.ready()
-        with self.progress_bar(f"searching {provider.name}") as progress:
+        with progress_bar(f"searching {provider.name}", self.console) as progress:
             result = search(
                 self.collection,
                 provider,
@@ -121,7 +119,7 @@ class CollectRun:
     def fetch(self) -> None:
         from fer_lightning.collect.steps.fetch import fetch
 
-        with self.progress_bar("fetching") as progress:
+        with progress_bar("fetching", self.console) as progress:
             result = fetch(
                 self.collection,
                 client=self.client,
@@ -142,7 +140,7 @@ class CollectRun:
 
         faces = self.settings["faces"]
         detector = open_detector(faces["model"], kind=faces["kind"])
-        with self.progress_bar("finding faces") as progress:
+        with progress_bar("finding faces", self.console) as progress:
             result = detect(self.collection, detector=detector, rules=_rules(self.settings), progress=progress)
         looked_at = result.faces + result.refused.total()
         self.say(
@@ -154,7 +152,7 @@ class CollectRun:
 
         root = self.settings["fer2013"]
         problem = store_problem(root)
-        with self.progress_bar("looking for copies") as progress:
+        with progress_bar("looking for copies", self.console) as progress:
             fer2013 = None if problem else fer2013_of(self.collection, Path(root), progress)
             result = dedupe(self.collection, fer2013=fer2013, progress=progress)
         self.say(
@@ -186,7 +184,7 @@ class CollectRun:
     def merge(self) -> None:
         from fer_lightning.collect.steps.merge import merge
 
-        with self.progress_bar("merging"):
+        with progress_bar("merging", self.console):
             result = merge(self.collection, seed=self.settings["seed"])
         self.say(
             "merge",
@@ -216,7 +214,7 @@ class CollectRun:
         from fer_lightning.collect.steps.merge import merge
 
         options = self.settings["export"]
-        with self.progress_bar("exporting"):
+        with progress_bar("exporting", self.console):
             merge(self.collection, seed=self.settings["seed"])
             result = export(
                 self.collection,
@@ -267,7 +265,7 @@ class CollectRun:
     def verify(self) -> None:
         from fer_lightning.collect.steps.verify import verify
 
-        with self.progress_bar("verifying") as progress:
+        with progress_bar("verifying", self.console) as progress:
             result = verify(self.collection, progress=progress)
         for fault in result.faults:
             self.say("", fault)
@@ -283,7 +281,7 @@ class CollectRun:
     def _verify_pages(self) -> None:
         from fer_lightning.collect.steps.verify import pages_that_are_gone
 
-        with self.progress_bar("requesting pages") as progress:
+        with progress_bar("requesting pages", self.console) as progress:
             gone = pages_that_are_gone(self.collection, client=self.client, progress=progress)
         for image, page in gone:
             self.say(
@@ -322,16 +320,6 @@ class CollectRun:
         """Hash of all settings that decide what is searched for."""
         decisive = {name: self.settings[name] for name in ("emotion", "provider", "seed", "oversample")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
-
-    @contextmanager
-    def progress_bar(self, title: str) -> Iterator[Progress | None]:
-        """Show a progress bar if stdout is a terminal; yield the function that updates it, or None."""
-        if not sys.stdout.isatty():
-            yield None
-            return
-        with Bars(console=self.console, transient=True) as bars:
-            task = bars.add_task(title, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Keywords that a config's `_target_` accepts, read from its source without importing it.
+"""Keywords and constants of a config's `_target_`, read from its source without importing it.
 
 Importing torch or Lightning takes seconds; a bad config must be rejected before that. So the defining module is found
 on disk, and names, annotations and defaults of the constructor or function are read from its syntax tree.
@@ -9,6 +9,7 @@ import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ def signature(target: str) -> Signature:
     if isinstance(node, ast.ClassDef):
         return _class_signature(node, tree, module_name)
     return _function_signature(node, skip_first=False)
+
+
+def class_constant(target: str, name: str) -> Any:
+    """Return the plain value of an attribute that a class's body sets, or None. Raise TargetNotFound."""
+    module_name, _, class_name = target.rpartition(".")
+    node = _definition(_syntax(module_name), class_name)
+    for item in node.body if isinstance(node, ast.ClassDef) else []:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id == name:
+            return ast.literal_eval(item.value)
+    return None
 
 
 def source_file(module_name: str) -> Path:

@@ -9,7 +9,6 @@ There are three layers:
 
 import ast
 import dataclasses
-import difflib
 import os
 from pathlib import Path
 from typing import Any
@@ -18,26 +17,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.augment.order import check_names
 from fer_lightning.config.allowed_targets import refuse_foreign_targets
-from fer_lightning.config.annotations import Parameter, TargetNotFound, signature
+from fer_lightning.config.annotations import Parameter, TargetNotFound, class_constant, signature
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
+from fer_lightning.models.input_size import check_input_size, smallest_side
+from fer_lightning.wording import did_you_mean
 
 DATAMODULE = "fer_lightning.training.datamodule.FERDataModule"
-FEED_KEYS = (
-    "split",
-    "split_seed",
-    "fold",
-    "folds",
-    "labels",
-    "teacher",
-    "teacher_share",
-    "teacher_temperature",
-    "batch_size",
-    "eval_batch_size",
-    "train_eval_rows",
-    "train_rows",
-    "start_size",
+# Keys of `data` that describe the batches, not the faces: all keywords of the data module but those that the run sets.
+FEED_KEYS = tuple(
+    key
+    for key in signature(DATAMODULE).parameters
+    if key not in ("table", "transform", "sampler", "seed", "track_test")
 )
 MODEL_KEYS = ("mean", "std", "weights")
 
@@ -126,7 +118,7 @@ def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
     known = [field.name for field in dataclasses.fields(TrainConfig)]
     for key in config:
         if key not in known:
-            raise UserError(f"{key}: no such key.{nearest(str(key), known)} Allowed: {', '.join(known)}.")
+            raise UserError(f"{key}: no such key.{did_you_mean(str(key), known)} Allowed: {', '.join(known)}.")
     for key in known:
         if key not in config:
             raise UserError(f"{key}: the config does not set it. Set it as conf/train.yaml does.")
@@ -160,15 +152,9 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
 
 def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
     return (
-        f"{key}.{name}: {target.rpartition('.')[2]} has no key {name!r}.{nearest(name, allowed, prefix=f'{key}.')} "
-        f"Allowed: {', '.join(sorted(allowed)) or 'none'}."
+        f"{key}.{name}: {target.rpartition('.')[2]} has no key {name!r}."
+        f"{did_you_mean(name, allowed, prefix=f'{key}.')} Allowed: {', '.join(sorted(allowed)) or 'none'}."
     )
-
-
-def nearest(word: str, known: list[str], prefix: str = "") -> str:
-    """Return ' Did you mean x?' with the most similar known word, or ''."""
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" Did you mean {prefix}{match[0]}?" if match else ""
 
 
 def check_type(key: str, value: Any, annotation: str) -> None:
@@ -264,11 +250,12 @@ def _check_between_fields(config: dict[str, Any]) -> None:
 
 def _check_start_size(start: int | None, config: dict[str, Any]) -> None:
     final = config["model"]["input_size"]
+    smallest, _ = smallest_side(_smallest_input(config["model"]), config["model"])
     if start is None:
         return
-    if not 32 <= start < final or (final - start) % 8:
+    if not smallest <= start < final or (final - start) % 8:
         raise UserError(
-            f"data.start_size={start}: must be 32 or more and a multiple of 8 below model.input_size={final}. "
+            f"data.start_size={start}: must be {smallest} or more and a multiple of 8 below model.input_size={final}. "
             "Use null to train on images of one size."
         )
     if config["compile"]:
@@ -340,7 +327,7 @@ def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
         monitor = (node or {}).get("monitor")
         if monitor is not None and monitor not in METRICS:
             raise UserError(
-                f"callbacks.{name}.monitor={monitor}: no such metric.{nearest(monitor, list(METRICS))} "
+                f"callbacks.{name}.monitor={monitor}: no such metric.{did_you_mean(monitor, METRICS)} "
                 f"Allowed: {', '.join(METRICS)}."
             )
         if (node or {}).get("mode", "max") not in ("max", "min"):
@@ -363,15 +350,7 @@ def _check_model(model: dict[str, Any]) -> None:
             )
     if model["std"] <= 0:
         raise UserError(f"model.std={model['std']}: must be greater than 0.")
-    if model["input_size"] < 32:
-        raise UserError(
-            f"model.input_size={model['input_size']}: must be 32 or more, because the networks halve it five times."
-        )
-    if model.get("attention") == "tokens" and model["input_size"] < 64:
-        raise UserError(
-            f"model.attention=tokens with model.input_size={model['input_size']}: the last feature map would be "
-            "a single token. Use model.input_size=64 or more, or model.attention=batch."
-        )
+    check_input_size(_smallest_input(model), model["input_size"], model)
     weights = model.get("weights")
     if weights and not Path(weights).is_file():
         raise UserError(f"model.weights={weights}: no such file. Name a checkpoint file, or use model.weights=null.")
@@ -379,6 +358,11 @@ def _check_model(model: dict[str, Any]) -> None:
         from fer_lightning.models.imagenet_weights import locate
 
         locate(model["size"], model["pretrained"])
+
+
+def _smallest_input(model: dict[str, Any]) -> dict[str, int]:
+    """Return the limits that the network's class declares; without them every image is large enough."""
+    return class_constant(model["_target_"], "smallest_input") or {"": 1}
 
 
 def _check_split(data: dict[str, Any]) -> None:

@@ -10,9 +10,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.compat.hydra import Fault, first_lines, read_fault
-from fer_lightning.config.check import nearest
+from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.paths import CONF
+from fer_lightning.wording import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,6 @@ class Command:
 TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
 # Groups whose options set keys of other groups.
 FILES_OF_USERS = ("experiment/", "sweep/", "debug/", "local/")
-# Folders of conf/ that are not config groups of train.py.
-NO_GROUPS = ("hydra", "collect", "evaluate", "live", "predict", "scaled")
 
 
 def explain(error: HydraException | OmegaConfBaseException, command: Command = TRAIN) -> str:
@@ -55,21 +54,11 @@ def _help(command: Command) -> str:
     return f"See: {command.program} --help"
 
 
-def options(group: str) -> list[str]:
-    """Return the options of a config group, from the names of their files."""
-    folder = CONF / group
-    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
-
-
-def groups() -> list[str]:
-    """Return the config groups of train.py."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NO_GROUPS)
-
-
 def _no_option(fault: Fault) -> str:
     group, _, option = fault.subject.rpartition("/")
     known = options(group) or fault.options
-    return f"{group}={option}: no such option.{nearest(option, known, prefix=f'{group}=')} Allowed: {', '.join(known)}."
+    hint = did_you_mean(option, known, prefix=f"{group}=")
+    return f"{group}={option}: no such option.{hint} Allowed: {', '.join(known)}."
 
 
 def _no_key(fault: Fault) -> str:
@@ -77,7 +66,7 @@ def _no_key(fault: Fault) -> str:
     parent, _, leaf = path.rpartition(".")
     known = [known for known in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if known != leaf]
     prefix = f"{parent}." if parent else ""
-    hint = nearest(leaf, known, prefix=prefix)
+    hint = did_you_mean(leaf, known, prefix=prefix)
     return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known)))}."
 
 
@@ -92,7 +81,7 @@ def _no_key_of(command: Command, fault: Fault) -> str:
     else:
         known = list(fields)
     prefix = f"{parent}." if parent else ""
-    return f"{prefix}{key}: no such key.{nearest(key, known, prefix=prefix)} Allowed: {', '.join(known)}."
+    return f"{prefix}{key}: no such key.{did_you_mean(key, known, prefix=prefix)} Allowed: {', '.join(known)}."
 
 
 def _wrong_value(fault: Fault) -> str:

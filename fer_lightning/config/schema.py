@@ -9,7 +9,9 @@ from enum import Enum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
+
+from fer_lightning.config.groups import listing
 
 
 class Resume(Enum):
@@ -85,5 +87,6 @@ class EvaluateConfig:
 
 
 def register() -> None:
-    """Register the schema with Hydra under the name that conf/train.yaml lists first."""
+    """Register the schema with Hydra under the name that conf/train.yaml lists first, and the groups for --help."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    OmegaConf.register_new_resolver("groups", listing, replace=True)

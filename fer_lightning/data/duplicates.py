@@ -9,7 +9,6 @@ correlation a.b is at most Pa.Pb + |a - Pa| |b - Pb| (Cauchy and Schwarz). This 
 import io
 import warnings
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.table import FaceTable
 from fer_lightning.files import write_atomically
+from fer_lightning.terminal import Progress
 
 NEAR = 0.95
 # The time grows with the square of the number of images: seconds for FER2013, minutes for this many.
@@ -28,8 +28,6 @@ _DIRECTIONS = 64
 _SAMPLE = 1000
 _CHUNK = 1024
 _ROUNDING = 1e-4
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Read FER2013 in any of its forms into a store. `make data FROM=path` runs this command."""
 
 import argparse
-import fcntl
 import json
 import shutil
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.data.ferplus import read_votes, votes_checksum
-from fer_lightning.data.readers.faces import TRAINING, Progress, ReadFaces
+from fer_lightning.data.readers.faces import TRAINING, ReadFaces
 from fer_lightning.data.readers.files import file_fingerprint
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import read_faces, source_fingerprint
@@ -26,8 +25,9 @@ from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_col
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.quality import FaceRules
-from fer_lightning.files import in_words, write_atomically
+from fer_lightning.files import in_words, take_lock, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
+from fer_lightning.terminal import Progress, progress_bar
 
 # The checksums are those in torchvision.datasets.FER2013.
 CHALLENGE_MD5 = {
@@ -109,7 +109,7 @@ def _locked(root: Path) -> Iterator[None]:
     """Allow one writer at a time; the system frees the lock of a process that dies."""
     root.mkdir(parents=True, exist_ok=True)
     with open(root / ".lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        take_lock(handle, wait=True)
         yield
 
 
@@ -229,20 +229,6 @@ def _plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         yield
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Progress | None]:
-    """Show a progress bar if stderr is a terminal; else yield None."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _report(result: Ingested, root: str) -> None:

@@ -21,7 +21,6 @@ The same command on the same machine writes the same bytes, except for `call` in
 command, commit, speed and number of reads of the test rows.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +32,10 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.paths import CONF, ROOT
 from fer_lightning.runs.run_folder import command_line, git_state, now
+from fer_lightning.terminal import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from fer_lightning.data.splits import Split
     from fer_lightning.data.table import FaceTable
@@ -200,11 +200,13 @@ def facts(table: "FaceTable", split: "Split", predict: "Predictor | FilePredicto
     }
 
 
-def show_progress(batches: "EvalLoader", title: str) -> "Iterable[Batch]":
-    """Return the batches. Show a progress bar if stdout is a terminal."""
-    from rich.progress import track
-
-    return track(batches, title, total=len(batches), transient=True, disable=not sys.stdout.isatty())
+def show_progress(batches: "EvalLoader", title: str) -> "Iterator[Batch]":
+    """Yield the batches, with a progress bar if stderr is a terminal."""
+    with progress_bar(title) as progress:
+        for done, batch in enumerate(batches, start=1):
+            yield batch
+            if progress:
+                progress(done, len(batches))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pixels of an image file as people see them: turned upright, over white."""
+"""Pixels of an image file as people see them: turned upright, 8 bits per channel, opaque."""
 
 from PIL import ExifTags, Image
 
@@ -20,9 +20,19 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def over_white(image: Image.Image) -> Image.Image:
-    """Return an opaque image: transparent pixels show white."""
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return the image with 8 bits per channel: values of 16 bits, which Pillow would clip, lose their lower 8 bits."""
+    return image.point(lambda value: value / 256).convert("L") if image.mode.startswith("I") else image
+
+
+def opaque(image: Image.Image, background: str = "white") -> Image.Image:
+    """Return an opaque image: transparent pixels show the background."""
     if not image.has_transparency_data:
         return image
     image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
+
+
+def plain(image: Image.Image, background: str = "white") -> Image.Image:
+    """Return the image upright, with 8 bits per channel and opaque."""
+    return opaque(eight_bits(upright(image)), background)

@@ -1,20 +1,7 @@
-"""Layers and checks that several networks share."""
+"""Layers that several networks share."""
 
 import torch
 from torch import Tensor, nn
-
-from fer_lightning.errors import UserError
-
-MIN_INPUT_SIZE = 32
-
-
-def check_input_size(input_size: int) -> None:
-    """Raise UserError if the side of the input (pixels) is too small to be halved five times."""
-    if input_size < MIN_INPUT_SIZE:
-        raise UserError(
-            f"model.input_size={input_size}: must be at least {MIN_INPUT_SIZE} (pixels), because the networks halve "
-            f"the image five times. Use model.input_size={MIN_INPUT_SIZE}."
-        )
 
 
 class SqueezeExcitation(nn.Module):

@@ -1,14 +1,15 @@
 """EmoNeXt on timm's ConvNeXt; each mistake of the published code has an option, and the default is as published."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.blocks import SqueezeExcitation, check_input_size
+from fer_lightning.models.blocks import SqueezeExcitation
 from fer_lightning.models.imagenet_weights import locate, timm_name
+from fer_lightning.models.input_size import check_input_size
 
 
 class EmoNeXt(nn.Module):
@@ -33,6 +34,9 @@ class EmoNeXt(nn.Module):
                       the others have both.
     """
 
+    # The stem and the three downsamplings divide the side by 32. Tokens need two positions of the last map.
+    smallest_input: ClassVar = {"": 32, "attention=tokens": 64}
+
     def __init__(
         self,
         size: Literal["atto", "femto", "pico", "nano", "tiny", "small", "base", "large", "xlarge"] = "tiny",
@@ -47,12 +51,7 @@ class EmoNeXt(nn.Module):
         pretrained: Literal["in1k", "in22k"] | None = None,
     ):
         super().__init__()
-        check_input_size(input_size)
-        if attention == "tokens" and input_size < 64:
-            raise UserError(
-                f"model.attention=tokens at model.input_size={input_size}: needs at least 64 pixels, because the last "
-                "map would have a single position. Use model.input_size=64, or model.attention=batch or off."
-            )
+        check_input_size(self.smallest_input, input_size, {"attention": attention})
         self.num_classes, self.in_channels, self.input_size = num_classes, in_channels, input_size
         self.attention_mode, self.attention_weight, self.se_init = attention, attention_weight, se_init
         self.auxiliary: dict[str, Tensor] = {}

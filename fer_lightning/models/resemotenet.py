@@ -1,11 +1,14 @@
 """ResEmoteNet as published, at any width, and a lean form without the weights that are only applied to padding."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.blocks import ResidualBlock, SqueezeExcitation, check_input_size
+from fer_lightning.models.blocks import ResidualBlock, SqueezeExcitation
+from fer_lightning.models.input_size import check_input_size
 
 BLOCKS = ("res_block1", "res_block2", "res_block3")
 
@@ -25,6 +28,8 @@ class ResEmoteNet(nn.Module):
     head_dropout  probability between the linear layers
     """
 
+    smallest_input: ClassVar = {"": 8}  # three poolings; the residual blocks round their sides up
+
     def __init__(
         self,
         num_classes: int = 7,
@@ -36,7 +41,7 @@ class ResEmoteNet(nn.Module):
         head_dropout: float = 0.5,
     ):
         super().__init__()
-        check_input_size(input_size)
+        check_input_size(self.smallest_input, input_size, {})
         self.num_classes, self.in_channels, self.input_size, self.lean = (
             num_classes,
             in_channels,

@@ -8,7 +8,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.blocks import SqueezeExcitation, check_input_size
+from fer_lightning.models.blocks import SqueezeExcitation
 
 
 class SEResNet(nn.Module):
@@ -36,7 +36,6 @@ class SEResNet(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_input_size(input_size)
         _check_stages(blocks, channels)
         self.stem = nn.Sequential(_conv3(in_channels, channels[0]), nn.BatchNorm2d(channels[0]), nn.ReLU())
         rates = iter(torch.linspace(0, drop_path, sum(blocks)).tolist())

@@ -1,14 +1,12 @@
 """Any backbone of the timm library, by its name."""
 
-import difflib
-
 import timm
 import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.blocks import check_input_size
 from fer_lightning.models.imagenet_weights import weights_file
+from fer_lightning.wording import most_similar
 
 
 class TimmBackbone(nn.Module):
@@ -35,7 +33,6 @@ class TimmBackbone(nn.Module):
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        check_input_size(input_size)
         config = _config(name)
         try:
             self.network = timm.create_model(
@@ -68,9 +65,9 @@ def _config(name: str):
     architecture, _, tag = name.partition(".")
     names = timm.list_models()
     if architecture not in names:
-        nearest = difflib.get_close_matches(architecture, names, n=5, cutoff=0.4)
+        similar = most_similar(architecture, names, count=5)
         raise UserError(
-            f"model.name={name}: not a network of timm. Most similar: {', '.join(nearest) or 'none'}. "
+            f"model.name={name}: not a network of timm. Most similar: {', '.join(similar) or 'none'}. "
             'List all names: python -c "import timm; print(timm.list_models())"'
         )
     tagged = timm.list_models(f"{architecture}.*", pretrained=True)

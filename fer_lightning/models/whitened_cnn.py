@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.blocks import check_input_size
 
 PATCH = 4  # pixels
 FILTERS = 16  # whitened patches of one grey channel
@@ -37,7 +36,6 @@ class WhitenedCNN(nn.Module):
         training_faces: Tensor | None = None,
     ):
         super().__init__()
-        check_input_size(input_size)
         _check_channels(channels, input_size)
         self.stem = nn.Conv2d(in_channels, 2 * FILTERS, PATCH, stride=2, padding=1, bias=False)
         self.stem.weight.requires_grad_(False).zero_()

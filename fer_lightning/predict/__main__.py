@@ -20,10 +20,8 @@ torch is not needed.
 
 import signal
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -32,9 +30,7 @@ from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
-
-if TYPE_CHECKING:
-    from fer_lightning.predict.looks import Progress
+from fer_lightning.terminal import progress_bar
 
 COMMAND = Command(
     "python -m fer_lightning.predict",
@@ -78,7 +74,7 @@ def run(cfg: DictConfig) -> None:
     model = FaceModel(Path(cfg.model), threads=cfg.threads)
     if cfg.threads is not None:
         cv2.setNumThreads(cfg.threads)
-    with _bar() as progress:
+    with progress_bar("detecting faces") as progress:
         summary = predict(
             model=model,
             source=Path(cfg.input),
@@ -91,19 +87,6 @@ def run(cfg: DictConfig) -> None:
             progress=progress,
         )
     _tell(summary, Path(cfg.out), model.metadata.metrics.get("test", {}).get("acc"))
-
-
-@contextmanager
-def _bar() -> "Iterator[Progress | None]":
-    """Show a progress bar if stderr is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("detecting faces", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.predict.photo import PHOTOS, Unreadable, read_photo
 from fer_lightning.predict.video import VIDEOS, Video
+from fer_lightning.terminal import Progress
 
 Problem = Callable[[str, str], None]  # file, reason why it or the rest of it cannot be read
-Progress = Callable[[int, int], None]  # number of images done, number of all images
 
 
 @dataclass(frozen=True)

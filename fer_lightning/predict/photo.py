@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fer_lightning.faces.pixels import over_white, upright
+from fer_lightning.faces.pixels import plain
 
 FORMS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 # Pillow may not read the last three suffixes. They are listed so that such files are reported as unreadable.
@@ -28,7 +28,7 @@ def read_photo(path: Path) -> np.ndarray:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise Unreadable(_too_many(f"{width:,} x {height:,}"))
-            return np.asarray(_plain(image))
+            return np.asarray(plain(image).convert("RGB"))
     except Image.DecompressionBombError:
         raise Unreadable(_too_many("")) from None
     except UnidentifiedImageError:
@@ -46,10 +46,3 @@ def read_photo(path: Path) -> np.ndarray:
 def _too_many(found: str) -> str:
     size = f"{found} pixels: " if found else ""
     return f"{size}the limit is {MAX_PIXELS // 1_000_000} million pixels; scale the image down"
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    image = upright(image)
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
-        image = image.point(lambda value: value / 256).convert("L")
-    return over_white(image).convert("RGB")

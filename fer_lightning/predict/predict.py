@@ -16,9 +16,10 @@ from fer_lightning.faces.find import Found, find_faces, recipe
 from fer_lightning.faces.quality import FaceRules
 from fer_lightning.faces.tracks import Tracks
 from fer_lightning.predict.annotated import AnnotatedCopies
-from fer_lightning.predict.looks import Look, Progress, Source
+from fer_lightning.predict.looks import Look, Source
 from fer_lightning.predict.results import ANNOTATED, NOTHING_READ, Seen, Tables, claim, write_summary
 from fer_lightning.runs.run_folder import command_line, now
+from fer_lightning.terminal import Progress
 
 HELD = 100_000_000  # maximum size of the images whose faces wait for a full batch, in bytes
 

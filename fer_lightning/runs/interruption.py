@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from fer_lightning.runs.processes import PARENT, is_child
 from fer_lightning.runs.slurm import in_slurm
 
 SWEEP = "FER_LIGHTNING_SWEEP"  # environment variable of a sweep's runs: the id of the process that starts them
-PARENT = "FER_LIGHTNING_PARENT"  # environment variable of a distributed run's child: the id of the first process
 DEFERRED = "the run will stop after this step, when last.ckpt is written. A second signal ends the run at once"
 ECHO_SECONDS = 1.0  # a terminal and a launcher may both send the same Ctrl-C; only a later signal counts as a second
 
@@ -63,11 +63,6 @@ class Signals:
 
 
 signals = Signals()
-
-
-def is_child() -> bool:
-    """Return True if the first process of a distributed run started this process."""
-    return PARENT in os.environ
 
 
 def follow_parent() -> None:

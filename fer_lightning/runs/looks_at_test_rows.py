@@ -6,12 +6,12 @@ A read is recorded before any metric is computed from it. This module does not i
 
 import csv
 import errno
-import fcntl
 import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_lightning.files import take_lock
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import command_line, git_state, now
 
@@ -53,7 +53,7 @@ def append(path: Path, line: tuple[str, ...]) -> int:
     """Append one line, whole or not at all, under a file lock, and return the new number of lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        take_lock(file, wait=True)
         file.seek(0)
         before = file.read()
         text = _as_csv(line) if before else _as_csv(FIELDS) + _as_csv(line)

@@ -3,7 +3,6 @@
 This module does not import torch, so a finished or rejected run is reported within a second.
 """
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -25,7 +24,8 @@ import yaml
 
 from fer_lightning.compat.old_names import read_config
 from fer_lightning.errors import UserError
-from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, write_atomically
+from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, take_lock, write_atomically
+from fer_lightning.runs.processes import is_first_process
 
 log = logging.getLogger("fer_lightning")
 
@@ -123,13 +123,11 @@ class RunFolder:
     def _take_lock(self, remedy: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not take_lock(self._lock):
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self.release()
-            raise UserError(f"{self.path}: this folder is being written by process {holder}. {remedy}") from None
+            raise UserError(f"{self.path}: this folder is being written by process {holder}. {remedy}")
 
     def _lock_stands_here(self) -> bool:
         try:
@@ -233,12 +231,6 @@ class RunFolder:
             )
 
 
-def is_main_process() -> bool:
-    """Return False in the child processes of a distributed run."""
-    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
-    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
-
-
 def command_line() -> str:
     """Return the command that was typed, quoted so that it can be typed again."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
@@ -271,7 +263,7 @@ class LossyFileHandler(logging.FileHandler):
 
 def log_to(path: Path) -> None:
     """Send the package's log to the console and to a run's train.log; in a distributed run, only the first process."""
-    if not is_main_process():
+    if not is_first_process():
         log.setLevel(logging.ERROR)
         return
     formatter = logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S")

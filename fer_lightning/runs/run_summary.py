@@ -14,7 +14,8 @@ from typing import Any
 
 from fer_lightning.paths import ROOT
 from fer_lightning.runs import slurm
-from fer_lightning.runs.run_folder import RunFolder, command_line, git_state, is_main_process, now
+from fer_lightning.runs.processes import is_first_process
+from fer_lightning.runs.run_folder import RunFolder, command_line, git_state, now
 
 log = logging.getLogger("fer_lightning.file")  # only in train.log: train.py writes to the console
 
@@ -25,7 +26,7 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
 
     A failed run's summary has the error. In a distributed run, only the first process writes.
     """
-    if not is_main_process():
+    if not is_first_process():
         yield summary
         return
     began = time.perf_counter()

@@ -21,8 +21,6 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,11 +29,12 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.config import command
-from fer_lightning.config.check import nearest
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.simulate.settings import PeopleSettings, SimulateSettings
+from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import did_you_mean
 
 if TYPE_CHECKING:
     from fer_lightning.faces.face_model import FaceModel
@@ -107,7 +106,7 @@ def run(cfg: DictConfig, typed: str) -> None:
         others = {name: changed for name, changed in others.items() if not OF_FACES.issuperset(changed)}
     print(f"simulating {cfg.players:,} players; 1,000 players take about 5 minutes on two cores", file=sys.stderr)
     began = time.monotonic()
-    with _progress_bar() as progress:
+    with progress_bar("players") as progress:
         results = simulate(
             scenarios(People(**people), others),
             arms(_policies(), faces=model is not None),
@@ -140,7 +139,8 @@ def _check_people(where: str, values: dict[str, Any]) -> None:
     for name, value in values.items():
         if name not in known:
             raise UserError(
-                f"{where}.{name}: no such assumption.{nearest(name, known)} conf/live/simulate.yaml lists all of them."
+                f"{where}.{name}: no such assumption.{did_you_mean(name, known)} "
+                "conf/live/simulate.yaml lists all of them."
             )
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e6:
             raise UserError(f"{where}.{name}={value!r}: must be a number of at most 1,000,000.")
@@ -180,19 +180,6 @@ def _policies() -> dict[str, dict[str, Any]]:
     """Return the options of conf/live/policy/ by name."""
     folder = CONF / "live" / "policy"
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Any]:
-    """Show a progress bar if stderr is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("players", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:

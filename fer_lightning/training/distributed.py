@@ -13,7 +13,8 @@ import lightning.pytorch as pl
 
 from fer_lightning.compat.lightning import SubprocessLauncher, remove_signal_handlers, replace_launcher
 from fer_lightning.errors import UserError
-from fer_lightning.runs.interruption import PARENT, signals
+from fer_lightning.runs.interruption import signals
+from fer_lightning.runs.processes import PARENT
 
 WATCH_SECONDS = 0.2
 STATUS_SECONDS = 1.0

@@ -6,7 +6,7 @@ from conftest import ROOT
 from fer_lightning.collect.__main__ import ALONE, CHAIN, config, main
 from fer_lightning.collect.session import CollectRun
 from fer_lightning.collect.store.collection import Collection
-from fer_lightning.config.messages import options
+from fer_lightning.config.groups import options
 
 REFUSED = {
     "serch": "serch: no such step. Did you mean search?",

@@ -44,7 +44,7 @@ REFUSALS = [
     ([SYNTHETIC, "expected={test/foo: [0, 1]}"], ["test/foo", "test/acc"]),
     ([SYNTHETIC, "expected=3"], ["expected=3", "{metric: [low, high]}"]),
     ([SYNTHETIC, "stn._target_=os.system"], ["stn._target_=os.system: not allowed", "Allowed: fer_lightning.stn.*"]),
-    ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean 'rotate'?"]),
+    ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean rotate?"]),
     ([SYNTHETIC, "model.size=tiny"], ["model.size", "Allowed:"]),
     (
         ["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2", "hydra/launcher=basic"],
@@ -104,6 +104,8 @@ def test_help_lists_every_group_and_option():
     for group in ("model", "stn", "augment", "loss", "sampler", "optim", "schedule", "experiment"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert path.stem in result.stdout
+    for group in ("collect", "evaluate", "live", "predict", "scaled"):  # of other commands, or no choice of a user
+        assert f"\n{group}" not in result.stdout
 
 
 def test_a_refused_run_leaves_nothing_behind(tmp_path):

@@ -89,7 +89,7 @@ def test_token_attention_is_within_each_image_and_changes_it():
     plain.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("attention.")})
     torch.testing.assert_close(net(faces()), plain(faces()), atol=1e-6, rtol=0)
     assert (logits - plain(faces())).abs().max() > 1e-4
-    with pytest.raises(UserError, match=r"model.attention=tokens at model.input_size=48"):
+    with pytest.raises(UserError, match=r"model.input_size=48 with model.attention=tokens: must be 64 or more"):
         network(attention="tokens", input_size=48)
 
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from fer_lightning.compat.pillow import is_cut_short
-from fer_lightning.faces.pixels import over_white, upright
+from fer_lightning.faces.pixels import eight_bits, plain
 
 MEMORY = 1 << 30  # bytes of address space; the largest image allowed takes half of it
 SECONDS = 10  # maximum CPU time in seconds for one image
@@ -110,15 +110,14 @@ def _check(image: Image.Image, form: str) -> None:
 
 
 def _stored(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        image = image.point(lambda value: value / 256).convert("L")
-    elif image.mode in ("P", "PA"):
+    image = eight_bits(image)
+    if image.mode in ("P", "PA"):
         image = image.convert("RGBA")
     elif image.mode == "1":
         image = image.convert("L")
     # A gap of 1 decodes a large JPEG at a half, a quarter or an eighth of its size, which halves the time.
     image.thumbnail((STORED_SIDE, STORED_SIDE), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    image = over_white(upright(image))
+    image = plain(image)
     return image if image.mode == "L" else image.convert("RGB")
 
 

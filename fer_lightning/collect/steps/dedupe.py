@@ -22,12 +22,13 @@ import numpy as np
 from fer_lightning.collect.images.hashes import SAME_IMAGE, as_hash, distances, phash
 from fer_lightning.collect.images.same_image import correlation, shows_the_same
 from fer_lightning.collect.providers.licences import BY_FREEDOM
-from fer_lightning.collect.store.collection import Collection, Progress
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.duplicates import NEAR
 from fer_lightning.data.store import open_store
 from fer_lightning.data.table import SIDE
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import USAGES
+from fer_lightning.terminal import Progress
 
 ALIKE_CROP = 6
 # Rows of FER2013 within this number of bits are compared by their pixels.

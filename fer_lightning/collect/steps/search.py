@@ -24,8 +24,9 @@ from fer_lightning.collect.providers.provider import (
     in_seconds,
 )
 from fer_lightning.collect.store.attempts import TO_FETCH
-from fer_lightning.collect.store.collection import Collection, Progress, now
+from fer_lightning.collect.store.collection import Collection, now
 from fer_lightning.collect.store.denied import Denied
+from fer_lightning.terminal import Progress
 
 log = logging.getLogger("fer_lightning")
 

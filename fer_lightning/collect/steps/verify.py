@@ -10,8 +10,9 @@ from pathlib import Path
 
 from fer_lightning.collect.http.client import HttpReason, ImageClient, Refused
 from fer_lightning.collect.store.attempts import FILE_LOST
-from fer_lightning.collect.store.collection import Collection, Progress
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.files import TEMPORARY
+from fer_lightning.terminal import Progress
 
 
 @dataclass(frozen=True)

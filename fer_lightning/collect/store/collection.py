@@ -20,19 +20,16 @@ and every lost image keeps the reason of its loss. Only `purge.py` deletes rows.
     denied     hashes of what must never be collected again
 """
 
-import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fer_lightning.errors import UserError
-
-# Function that is called with (done, total) during a step.
-Progress = Callable[[int, int], None]
+from fer_lightning.files import take_lock
 
 FILE = "collection.sqlite3"
 VERSION = 1
@@ -277,14 +274,12 @@ class Collection:
         The operating system releases the lock when the process ends, even if it is killed.
         """
         with open(self.root / f"{what}.lock", "a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not take_lock(handle):
                 handle.seek(0)
                 raise UserError(
                     f"{self.root}: process {handle.read().strip() or 'unknown'} is using this collection "
                     f"({what}). Wait for it, stop it, or choose another folder with root=."
-                ) from None
+                )
             handle.truncate(0)
             handle.write(str(os.getpid()))
             handle.flush()

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Progress, ReadFaces, settle_plain_test, split_code
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, buffered
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy
+from fer_lightning.terminal import Progress
 
 PIXELS = SIDE * SIDE
 MAX_LINE = 64 << 10  # bytes; a row of FER2013 has at most 9,236

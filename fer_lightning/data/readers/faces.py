@@ -1,6 +1,5 @@
 """Result type of all readers, and the names of splits that they share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +19,6 @@ SPLIT_CODES = {name: code for code, names in _SPLIT_NAMES.items() for name in na
 ALLOWED_SPLITS = "Training, PublicTest, PrivateTest (or train, val, test)"
 
 # Called repeatedly during reading with (done, total), both in bytes or both in images.
-Progress = Callable[[int, int], None]
 
 
 @dataclass

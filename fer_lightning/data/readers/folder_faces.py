@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from fer_lightning.data.readers.faces import ALLOWED_SPLITS, Progress, ReadFaces, settle_plain_test, split_code
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, Listing, OddFile, read_bounded
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
+from fer_lightning.faces.pixels import eight_bits, opaque, upright
 from fer_lightning.labels import Taxonomy, canonical
+from fer_lightning.terminal import Progress
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 OTHER_IMAGES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".avif")
@@ -231,7 +233,7 @@ def _whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
         return np.asarray(plain(image, changed).convert("L"))
     changed[f"were not {SIDE} x {SIDE} and were resized"] += 1
     changed[_PHOTOGRAPHS] += min(image.size) > LOOKS_LIKE_A_PHOTOGRAPH
-    grey = plain(ImageOps.exif_transpose(image), changed).convert("L")
+    grey = plain(image, changed).convert("L")
     return cv2.resize(np.asarray(grey), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
@@ -254,12 +256,10 @@ def _refuse_by_header(image: Image.Image, name: str) -> None:
 
 
 def plain(image: Image.Image, changed: Counter) -> Image.Image:
-    """Return the image with 8 bits per channel and without transparency."""
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
-            changed["were partly transparent; their transparent parts became black"] += 1
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    return image
+    """Return the image upright, with 8 bits per channel and over black; count what is changed, for the notes."""
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        changed["were partly transparent; their transparent parts became black"] += 1
+    turned = upright(image)
+    if turned is not image:
+        changed["were turned upright by their EXIF orientation"] += 1
+    return opaque(eight_bits(turned), background="black")

@@ -3,9 +3,9 @@
 from collections import Counter, defaultdict
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from fer_lightning.data.readers.faces import Progress, ReadFaces
+from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.readers.files import Listing, OddFile
 from fer_lightning.data.readers.folder_faces import SUFFIXES, Reading, plain, read_folders
 from fer_lightning.errors import UserError
@@ -13,6 +13,7 @@ from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
 from fer_lightning.faces.quality import FaceRules
 from fer_lightning.labels import Taxonomy
+from fer_lightning.terminal import Progress
 
 _NAMED = 3  # maximum number of file names in a note
 
@@ -36,7 +37,7 @@ class Photographs:
         ambiguous: list[str] = []
 
         def cut(image: Image.Image, name: str, changed: Counter) -> np.ndarray | None:
-            picture = plain(ImageOps.exif_transpose(image), changed).convert("RGB")
+            picture = plain(image, changed).convert("RGB")
             found = find_face(np.asarray(picture), self._detector, self._rules)
             if found.reason:
                 refused[found.reason].append(name)
@@ -64,4 +65,6 @@ class Photographs:
 
 def _counted(names: list[str]) -> str:
     shown = ", ".join(names[:_NAMED])
-    return f"{len(names):,} photograph{'' if len(names) == 1 else 's'} ({shown}{', ...' if len(names) > _NAMED else ''})"
+    return (
+        f"{len(names):,} photograph{'' if len(names) == 1 else 's'} ({shown}{', ...' if len(names) > _NAMED else ''})"
+    )

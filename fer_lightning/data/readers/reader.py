@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from fer_lightning.data.readers.csv_faces import read_csv
-from fer_lightning.data.readers.faces import Progress, ReadFaces
+from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import OTHER_IMAGES, SUFFIXES, has_suffix, read_folders
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
 from fer_lightning.labels import Taxonomy
+from fer_lightning.terminal import Progress
 
 # Names in order of preference: the first two files hold all labels, train.csv only those of Training.
 KNOWN_CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")

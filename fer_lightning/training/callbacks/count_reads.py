@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs.processes import is_first_process
 
 
 class CountReads(Callback):
@@ -15,5 +16,5 @@ class CountReads(Callback):
         self.folder = Path(folder)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.is_global_zero:
+        if is_first_process():
             looks_at_test_rows.record(self.folder, trainer.datamodule.table, trainer.datamodule.split)

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from fer_lightning.pages.plots import face_grid
+from fer_lightning.runs.processes import is_first_process
 from fer_lightning.seeding import derive_seed
 
 VIEWS = 7
@@ -26,7 +27,7 @@ class Previews(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         path = self.folder / "augmentation.png"
-        if not trainer.is_global_zero or path.exists():
+        if not is_first_process() or path.exists():
             return
         data = trainer.datamodule
         rows, names = self._one_of_each_class(data, data.train_rows)
@@ -42,7 +43,7 @@ class Previews(Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write stn.png, also if a resumed run had no step left to train."""
         network = pl_module.network if pl_module.ema is None else pl_module.ema.module
-        if not trainer.is_global_zero or not any(True for _ in network.stn.parameters()):
+        if not is_first_process() or not any(True for _ in network.stn.parameters()):
             return
         data = trainer.datamodule
         rows, names = self._one_of_each_class(data, data.split.val)

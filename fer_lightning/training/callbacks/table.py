@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from fer_lightning.files import write_atomically
+from fer_lightning.runs.processes import is_first_process
 
 
 class MetricsTable(Callback):
@@ -24,7 +25,7 @@ class MetricsTable(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         row = {"epoch": trainer.current_epoch + 1, **pl_module.epoch_row}
         self.rows.append(row)
-        if trainer.is_global_zero:
+        if is_first_process():
             self._write()
         for logger in trainer.loggers:
             logger.log_metrics(row, step=row["epoch"])
