@@ -22,8 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fer_lightning.check.check import check
 from fer_lightning.config import schema
-from fer_lightning.config.check import check
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.runs import run_folder, slurm

@@ -12,6 +12,7 @@ LEAVES = {"errors", "files", "labels", "paths", "seeding", "terminal", "wording"
 # Each folder imports only leaves and folders before it.
 ORDER = (
     "compat",
+    "config",
     "statistics",
     "web",
     "faces",
@@ -23,7 +24,7 @@ ORDER = (
     "samplers",
     "schedules",
     "optimizers",
-    "config",
+    "check",
     "runs",
     "pages",
     "audit",

@@ -13,13 +13,13 @@ import yaml
 from hydra.utils import get_class
 from rich.console import Console
 
+from fer_lightning.check.allowed_targets import refuse_foreign_targets
+from fer_lightning.check.check import check_node
 from fer_lightning.collect.review.server import check_options, serve, undecided
 from fer_lightning.collect.steps import tally
 from fer_lightning.collect.steps.export import CSV, NothingToExport, export
 from fer_lightning.collect.store.collection import FILE, Collection
 from fer_lightning.collect.store.funnel import funnels, lost, total
-from fer_lightning.config.allowed_targets import refuse_foreign_targets
-from fer_lightning.config.check import check_node
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.faces.quality import FaceRules

@@ -4,8 +4,8 @@ from typing import Any
 
 from hydra.utils import get_class
 
-from fer_lightning.config.allowed_targets import refuse_foreign_targets
-from fer_lightning.config.check import check_node
+from fer_lightning.check.allowed_targets import refuse_foreign_targets
+from fer_lightning.check.check import check_node
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 

@@ -8,8 +8,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fer_lightning.check.check import FEED_KEYS, check
 from fer_lightning.compat.old_names import read_config
-from fer_lightning.config.check import FEED_KEYS, check
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import RunFolder

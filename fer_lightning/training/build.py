@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.augment.pipeline import BatchTransform
-from fer_lightning.config.check import FEED_KEYS, MODEL_KEYS, SLOTS
+from fer_lightning.check.check import FEED_KEYS, MODEL_KEYS, SLOTS
 from fer_lightning.errors import UserError
 from fer_lightning.models.network import Network
 from fer_lightning.runs.run_folder import RunFolder

@@ -16,6 +16,7 @@ from conftest import ROOT
 from hydra.utils import get_class, instantiate
 from requests.structures import CaseInsensitiveDict
 
+from fer_lightning.check.check import check_node
 from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.commons import Commons
 from fer_lightning.collect.providers.fields import first_link, plain, tags, text, web_url, whole
@@ -24,7 +25,6 @@ from fer_lightning.collect.providers.licences import CODES, licence_code, licenc
 from fer_lightning.collect.providers.local import Local
 from fer_lightning.collect.providers.openverse import Openverse
 from fer_lightning.collect.providers.provider import Provider, Query, SearchFailed, SearchPage
-from fer_lightning.config.check import check_node
 from fer_lightning.errors import UserError
 
 BORED = Query("bored man", "en", "boredom")

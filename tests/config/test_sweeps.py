@@ -9,8 +9,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from fer_lightning.check.check import check
 from fer_lightning.config import schema
-from fer_lightning.config.check import check
 from fer_lightning.config.groups import options
 from fer_lightning.launch.plan import Job, read_plan, write_plan
 from fer_lightning.runs.run_folder import arm_name, job_name

@@ -4,8 +4,8 @@ import pytest
 import torch
 from conftest import composed
 
-from fer_lightning.config.annotations import class_constant
-from fer_lightning.config.check import check
+from fer_lightning.check.annotations import class_constant
+from fer_lightning.check.check import check
 from fer_lightning.errors import UserError
 from fer_lightning.models.emonext import EmoNeXt
 from fer_lightning.models.resemotenet import ResEmoteNet

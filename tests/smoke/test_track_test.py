@@ -6,7 +6,7 @@ import pytest
 from conftest import TINY, composed
 
 import train
-from fer_lightning.config.check import check
+from fer_lightning.check.check import check
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import RunFolder
 

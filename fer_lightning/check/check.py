@@ -16,8 +16,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.augment.order import check_names
-from fer_lightning.config.allowed_targets import refuse_foreign_targets
-from fer_lightning.config.annotations import Parameter, TargetNotFound, class_constant, signature
+from fer_lightning.check.allowed_targets import refuse_foreign_targets
+from fer_lightning.check.annotations import Parameter, TargetNotFound, class_constant, signature
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES

@@ -5,8 +5,8 @@ import inspect
 import pytest
 from hydra.utils import get_object
 
-from fer_lightning.config.annotations import TargetNotFound, signature
-from fer_lightning.config.check import check_type
+from fer_lightning.check.annotations import TargetNotFound, signature
+from fer_lightning.check.check import check_type
 from fer_lightning.errors import UserError
 
 TARGETS = [

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from fer_lightning.config.annotations import TargetNotFound, signature
+from fer_lightning.check.annotations import TargetNotFound, signature
 from fer_lightning.errors import UserError
 
 ALLOWED = {

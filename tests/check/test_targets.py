@@ -12,8 +12,8 @@ from conftest import ROOT, TINY, composed
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer_lightning.config.allowed_targets import refuse_foreign_targets
-from fer_lightning.config.check import check
+from fer_lightning.check.allowed_targets import refuse_foreign_targets
+from fer_lightning.check.check import check
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import open_run
 
