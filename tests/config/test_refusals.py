@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from conftest import ROOT, run_train
+from smoke_processes import run_forked
 
 SYNTHETIC = "data=synthetic"
 
@@ -69,7 +70,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("overrides", "words"), REFUSALS, ids=lambda value: " ".join(value))
 def test_refusal_names_key_value_and_fix(overrides, words):
-    result = run_train(*overrides)
+    result = run_forked(*overrides)
     assert result.returncode == 2, result.stdout + result.stderr
     assert "train.py: " in result.stderr
     assert "Traceback" not in result.stderr
@@ -81,7 +82,7 @@ def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
     path = tmp_path / "experiment" / "typo.yaml"
     path.parent.mkdir()
     path.write_text("# @package _global_\ndefaults:\n  - override /data: synthetic\ntrainer:\n  max_epoch: 3\n")
-    result = run_train("experiment=typo", f"hydra.searchpath=[file://{tmp_path}]")
+    result = run_forked("experiment=typo", f"hydra.searchpath=[file://{tmp_path}]")
     assert result.returncode == 2
     assert "trainer.max_epoch" in result.stderr
     assert "Did you mean trainer.max_epochs?" in result.stderr
@@ -109,5 +110,5 @@ def test_help_lists_every_group_and_option():
 
 
 def test_a_refused_run_leaves_nothing_behind(tmp_path):
-    run_train(SYNTHETIC, "+model.widht=3", f"output_dir={tmp_path / 'outputs'}")
+    run_forked(SYNTHETIC, "+model.widht=3", f"output_dir={tmp_path / 'outputs'}")
     assert not (tmp_path / "outputs").exists()

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, TINY, run_train
+from smoke_processes import run_forked
 
 from fer_lightning.data import synthetic
 from fer_lightning.errors import UserError
@@ -121,7 +122,7 @@ def test_the_console_ends_with_the_table_and_the_folder(finished):
 def test_a_finished_run_is_reported_and_left_alone(finished):
     outputs, overrides, _ = finished
     before = (folder_of(outputs).path / "summary.json").read_bytes()
-    result = run_train(*overrides)
+    result = run_forked(*overrides)
     assert result.returncode == 0
     assert "is done" in result.stdout
     assert (folder_of(outputs).path / "summary.json").read_bytes() == before
@@ -194,7 +195,7 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(tmp_path):
         while not list(tmp_path.glob("train/*/overrides.txt")):
             assert first.poll() is None, "the first run ended early"
             time.sleep(0.05)
-        result = run_train(*overrides)
+        result = run_forked(*overrides)
         assert result.returncode == 2, result.stdout + result.stderr
         assert f"{folder_of(tmp_path).path}: this folder is being written by process {first.pid}" in result.stderr
         assert "name=" in result.stderr
@@ -225,7 +226,7 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
 
 
 def test_a_failed_run_says_so_in_its_summary(tmp_path):
-    result = run_train(*TINY, "data.rows=120", "data.batch_size=500", f"output_dir={tmp_path}")
+    result = run_forked(*TINY, "data.rows=120", "data.batch_size=500", f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert "data.batch_size=500" in result.stderr
     summary = json.loads((folder_of(tmp_path).path / "summary.json").read_text())
@@ -236,7 +237,7 @@ def test_a_failed_run_says_so_in_its_summary(tmp_path):
 def test_a_device_that_is_not_there_is_told_in_words(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    result = run_train(*TINY, "trainer=gpu", f"output_dir={tmp_path}")
+    result = run_forked(*TINY, "trainer=gpu", f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert "trainer=cpu" in result.stderr
     assert "Traceback" not in result.stderr
