@@ -4,7 +4,7 @@
 #   mkdir -p data outputs
 #   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/outputs:/app/outputs" fer_lightning experiment=quickstart
 #   docker run --rm -v "$PWD/data:/app/data" -v "$PWD/fer2013.csv:/fer2013.csv:ro" \
-#       --entrypoint python fer_lightning -m fer_lightning.data.ingest /fer2013.csv
+#       --entrypoint python fer_lightning -m fer_lightning.data.ingest source=/fer2013.csv
 #
 # For a cluster, use containers/fer_lightning.def.
 FROM python:3.11-slim-bookworm

@@ -38,10 +38,10 @@ quickstart: install  ## train a small ResEmoteNet on synthetic faces in two minu
 
 data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
 	@test -n "$(FROM)" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
-	$(BIN)/python -m fer_lightning.data.ingest "$(FROM)" "$(ROOT)" $(if $(FERPLUS),--ferplus "$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),--photos)
+	$(BIN)/python -m fer_lightning.data.ingest source="$(FROM)" root="$(ROOT)" $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),photos=yes)
 
 models: install  ## get the face detector's file (233 kB): make models [FROM=path to a copy]
-	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),"$(FROM)")
+	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$(FROM)")
 
 collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
 	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
@@ -55,11 +55,11 @@ game: install  ## start a game that adapts to its player; without MODEL it uses 
 	@$(BIN)/python -m fer_lightning.game $(if $(MODEL),model="$(MODEL)") $(if $(PORT),port="$(PORT)")
 
 audit: install  ## find copies, label noise, non-faces and outliers in a store, on a page with the faces: make audit [ROOT=data/fer2013]
-	$(SINGLE) $(BIN)/python -m fer_lightning.data.audit "$(ROOT)"
+	$(SINGLE) $(BIN)/python -m fer_lightning.audit root="$(ROOT)"
 
 report: install  ## write the report of a sweep: make report DIR=outputs/overfitting-cpu [OUT=...] [PICTURES=no]
 	@test -n "$(DIR)" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-cpu."; exit 2; }
-	$(SINGLE) $(BIN)/python -m fer_lightning.report "$(DIR)" $(if $(OUT),--out "$(OUT)") $(if $(filter no,$(PICTURES)),--no-pictures)
+	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$(DIR)" $(if $(OUT),out="$(OUT)") $(if $(filter no,$(PICTURES)),pictures=no)
 
 test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile

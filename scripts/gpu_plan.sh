@@ -46,7 +46,7 @@ pack() {
     [ -z "$(git status --porcelain --untracked-files=no)" ] || say "uncommitted changes are not packed"
     if [ $# -ge 2 ]; then
         store=$box/store
-        $PYTHON -m fer_lightning.data.ingest "$2" "$store" ${3:+--ferplus "$3"}
+        $PYTHON -m fer_lightning.data.ingest source="$2" root="$store" ${3:+ferplus="$3"}
     fi
     [ -f "$store/store.json" ] \
         || refuse "$store: not a store of faces: store.json is missing. Name a CSV, or run: make data FROM=fer2013.csv"
@@ -180,7 +180,7 @@ collect() {
     mkdir -p $out
     for sweep in fer2013_speed fer2013_best overfitting-gpu; do
         [ -d "outputs/$sweep" ] || continue
-        $PYTHON -m fer_lightning.report "outputs/$sweep" --out "$out/$sweep" --no-pictures
+        $PYTHON -m fer_lightning.report sweep="outputs/$sweep" out="$out/$sweep" pictures=no
     done
     [ ! -f outputs/fer2013_speed/time_to_accuracy.md ] \
         || cp outputs/fer2013_speed/time_to_accuracy.{md,json} $out/fer2013_speed/

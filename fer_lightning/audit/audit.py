@@ -1,5 +1,9 @@
 """Audit a store of faces. `make audit [ROOT=data/fer2013]` runs this command.
 
+    python -m fer_lightning.audit root=data/fer2013
+
+root  folder of the store (default: data/fer2013)
+
 The audit looks for these problems:
 
 - exact and near copies within and across splits, also mirrored ones
@@ -17,7 +21,6 @@ It writes these files into ROOT/audit:
     flagged_rows.csv    all rows with a problem
 """
 
-import argparse
 import csv
 import io
 import json
@@ -25,12 +28,17 @@ import os
 import re
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_lightning.compat.old_words import OldForm
+from fer_lightning.config import command
+from fer_lightning.config.messages import Command
 from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
+from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
 
 if TYPE_CHECKING:
@@ -72,7 +80,7 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
         "rows": len(table),
         "checksum": table.checksum,
         "notes": table.notes,
-        "command": command or f"python -m fer_lightning.data.audit {root}",
+        "command": command or f"python -m fer_lightning.audit root={root}",
         "files": files,
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - began, 1),
@@ -232,15 +240,20 @@ def _json(record: dict[str, Any]) -> str:
     return re.sub(numbers, lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
 
 
+@dataclass
+class AuditSettings:
+    """Settings of an audit."""
+
+    root: str = "data/fer2013"  # folder of the store
+
+
+COMMAND = Command("python -m fer_lightning.audit", AuditSettings, CONF / "audit" / "audit.yaml", texts=("root",))
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m fer_lightning.data.audit",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="store; default: data/fer2013")
-    options = parser.parse_args(arguments)
+    words = command.typed(COMMAND.program, __doc__, "[root=PATH]", arguments, OldForm(keys=("root",)))
     try:
+        options = command.settings(COMMAND, words)
         with progress_bar("comparing images") as progress:
             folder, record = audit(options.root, progress)
     except UserError as error:

@@ -1,7 +1,6 @@
 """Shared parts of the command lines: key=value words composed by Hydra, and user errors without a traceback."""
 
 import argparse
-import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from fer_lightning.compat.hydra import quoted
+from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
@@ -32,12 +33,20 @@ def settings(command: Command, words: list[str]) -> DictConfig:
         raise UserError(explain(error, command)) from None
 
 
-def typed(program: str, description: str | None, usage: str = "", arguments: Sequence[str] | None = None) -> list[str]:
+def typed(
+    program: str,
+    description: str | None,
+    usage: str = "",
+    arguments: Sequence[str] | None = None,
+    old: OldForm | None = None,
+) -> list[str]:
     """Return the key=value words of a command line whose only option is --help, which prints `description`.
 
     usage      text after the program's name in its usage line
     arguments  words to parse; None: the words of this process
+    old        former words of the command, which are translated
     """
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         program,
         description=description,
@@ -45,7 +54,7 @@ def typed(program: str, description: str | None, usage: str = "", arguments: Seq
         usage=f"{program} {usage}".strip(),
     )
     parser.add_argument("words", nargs="*", metavar="key=value", help="see above")
-    return parser.parse_args(arguments).words
+    return parser.parse_args(old.translate(words) if old else words).words
 
 
 @contextmanager
@@ -80,5 +89,4 @@ def _quoted(word: str, texts: Collection[str]) -> str:
     key, _, value = word.partition("=")
     if key not in texts or value == "null" or value[:1] in ("'", '"'):
         return word
-    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-    return f"{key}='{escaped}'"
+    return f"{key}={quoted(value)}"

@@ -1,6 +1,14 @@
-"""Read FER2013 in any of its forms into a store. `make data FROM=path` runs this command."""
+"""Read FER2013 in any of its forms into a store. `make data FROM=path` runs this command.
 
-import argparse
+    python -m fer_lightning.data.ingest source=fer2013.csv
+    python -m fer_lightning.data.ingest source=fer2013.csv root=data/fer2013 ferplus=fer2013new.csv
+
+source   CSV, folder, zip or tar to read
+root     folder of the store (default: data/fer2013)
+ferplus  FER+'s fer2013new.csv: votes of ten people for each row (default: no votes)
+photos   yes: the images are whole photographs; find and crop the face in each (default: no)
+"""
+
 import json
 import shutil
 import sys
@@ -13,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import MISSING, OmegaConf
 
+from fer_lightning.compat.old_words import OldForm
+from fer_lightning.config import command
+from fer_lightning.config.messages import Command
 from fer_lightning.data.ferplus import read_votes, votes_checksum
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces
 from fer_lightning.data.readers.files import file_fingerprint
@@ -27,6 +39,7 @@ from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.quality import FaceRules
 from fer_lightning.files import in_words, take_lock, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
+from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
 
 # The checksums are those in torchvision.datasets.FER2013.
@@ -200,16 +213,32 @@ def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[s
     return counts
 
 
+@dataclass
+class IngestSettings:
+    """Settings of `make data`."""
+
+    source: str = MISSING  # CSV, folder, zip or tar to read
+    root: str = "data/fer2013"  # folder of the store
+    ferplus: str | None = None  # FER+'s fer2013new.csv with votes of ten people for each row; null: no votes
+    photos: bool = False  # true: the images are whole photographs; the face in each is found and cropped
+
+
+COMMAND = Command(
+    "python -m fer_lightning.data.ingest",
+    IngestSettings,
+    CONF / "ingest" / "ingest.yaml",
+    texts=("source", "root", "ferplus"),
+)
+EXAMPLE = f"{COMMAND.program} source=path/to/fer2013.csv"
+OLD = OldForm(keys=("source", "root"), options={"--ferplus": "ferplus"}, flags={"--photos": "photos=yes"})
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m fer_lightning.data.ingest", description=__doc__)
-    parser.add_argument("source", metavar="FROM", help="CSV, folder, zip or tar to read")
-    parser.add_argument("root", metavar="ROOT", nargs="?", default="data/fer2013", help="folder of the store")
-    parser.add_argument("--ferplus", metavar="CSV", help="FER+'s fer2013new.csv: votes of ten people for each row")
-    parser.add_argument(
-        "--photos", action="store_true", help="the images are whole photographs: find and crop the face in each"
-    )
-    options = parser.parse_args(arguments)
+    words = command.typed(COMMAND.program, __doc__, "source=PATH [key=value ...]", arguments, OLD)
     try:
+        options = command.settings(COMMAND, words)
+        if OmegaConf.is_missing(options, "source"):
+            raise UserError(f"source is not set: must be a CSV, folder, zip or tar. Example: {EXAMPLE}")
         with _plain_warnings():
             photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
             with progress_bar("reading") as progress:

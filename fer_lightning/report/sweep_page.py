@@ -117,7 +117,7 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     if not ablation.baseline:
         return (
             f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Choose another baseline: "
-            f"python -m fer_lightning.report {sweep.folder} --baseline {shlex.quote(ablation.arms[0].key)}"
+            f"python -m fer_lightning.report sweep={sweep.folder} baseline={shlex.quote(ablation.arms[0].key)}"
         )
     return "There is one arm, so there is nothing to compare."
 

@@ -193,7 +193,7 @@ def test_make_takes_any_photos_but_no_for_yes(given, finds):
     here = Path(__file__).parents[2]
     without = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     said = subprocess.run(command, cwd=here, env=without, capture_output=True, text=True, check=True).stdout
-    assert said.count("--photos") == finds
+    assert said.count("photos=yes") == finds
 
 
 def test_a_csv_has_no_photographs(tmp_path):

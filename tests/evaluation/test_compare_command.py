@@ -167,7 +167,7 @@ def test_another_store_has_no_order_for_a_run(store, runs, tmp_path, monkeypatch
     for root, words in ((store, "holds other images than the run"), (tmp_path, "this folder does not hold a store")):
         with pytest.raises(SystemExit):
             called(runs[0], tmp_path / "other.npy", "--csv-order", root, monkeypatch=monkeypatch)
-        assert f"--csv-order {root}: {words}" in capsys.readouterr().err
+        assert f"csv_order={root}: {words}" in capsys.readouterr().err
 
 
 def test_an_evaluation_in_a_run_is_a_side_and_knows_its_run(runs, monkeypatch, capsys):

@@ -115,7 +115,7 @@ def test_another_baseline_may_be_chosen(folder):
     assert ablation.baseline == "better"
     assert [arm.name for arm in ablation.compared] == ["plain", "same"]
     assert ablation.compared[0].differences["all"]["acc"].value < 0
-    with pytest.raises(UserError, match=r"--baseline best: .* has no such arm\. .* its arms: plain, same, better\."):
+    with pytest.raises(UserError, match=r"baseline=best: .* has no such arm\. .* its arms: plain, same, better\."):
         analysed(folder, "best")
 
 

@@ -182,7 +182,7 @@ def test_a_baseline_without_a_result_is_told(tmp_path, undrawn):
     shutil.rmtree(folder / "plain_seed-0")
     page = Elements(write_report(folder))
     assert "The baseline, plain, has no finished run, so nothing is compared." in page.text
-    assert "--baseline stn" in page.text
+    assert "baseline=stn" in page.text
 
 
 def test_arms_are_shown_by_what_distinguishes_them(tmp_path, undrawn):
@@ -293,7 +293,7 @@ def test_mistakes_are_one_message_and_status_2(reported, tmp_path, capsys, monke
     folder, _ = reported
     for arguments, words in (
         ([str(tmp_path / "gone")], "gone: no such folder. Give a sweep's folder"),
-        ([str(folder), "--baseline", "best"], f"--baseline best: {folder} has no such arm"),
+        ([str(folder), "--baseline", "best"], f"baseline=best: {folder} has no such arm"),
     ):
         monkeypatch.setattr(sys, "argv", ["report", *arguments])
         with pytest.raises(SystemExit) as end:

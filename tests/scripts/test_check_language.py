@@ -42,14 +42,17 @@ def test_a_fault_is_reported_with_its_line_and_the_fix(name, text, line, fault, 
     ("name", "text"),
     [
         ("a.py", "alone = picture = 1\nmend(alone, 'anew', pictures['picture'])\nassert picture is None\n"),
-        ("a.py", "print(f'{alone} images in {picture.folder}', 'docs/pictures', '--no-pictures x', 'in_words x')\n"),
+        (
+            "a.py",
+            "print(f'{alone} images in {picture.folder}', 'docs/pictures', '--no-pictures x', 'in_words x')\n",
+        ),
         ("a.py", '"""Return None if there is none.\n\n    `anew` is a name; as in https://host/alone/1.\n    """\n'),
         ("a.yaml", "alone: 1  # seconds between images; null: none\npictures:\n  mend: 2\n"),
         ("a.yaml", "# Slope between states,\n# in logits per level.\nslope: 1\n"),
         ("a.js", "const alone = picture.mend($('picture'));\n"),
         ("a.css", ".pictures .alone { color: red; }\n"),
         ("a.html", '<div class="pictures">{% if pictures.near %}{{ cards(pictures) }}{% endif %}</div>\n'),
-        ("Makefile", "report:\n\trun $(if $(PICTURES),--no-pictures)\n"),
+        ("Makefile", "report:\n\trun $(if $(PICTURES),--no-pictures) pictures=no\n"),
     ],
 )
 def test_code_and_plain_english_are_no_faults(name, text, tmp_path):
