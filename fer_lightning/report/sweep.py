@@ -6,7 +6,8 @@ This module does not import torch, so a report can be written during a sweep or 
 from pathlib import Path
 
 from fer_lightning.files import write_atomically
-from fer_lightning.report.ablation import Ablation, analyse, baseline_of
+from fer_lightning.report.ablation import analyse, baseline_of
+from fer_lightning.report.arms import Ablation
 from fer_lightning.report.mistakes import with_pictures, worst_mistakes
 from fer_lightning.report.sweep_figures import (
     calibration_panels,

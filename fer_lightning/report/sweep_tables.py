@@ -4,14 +4,15 @@ import csv
 import io
 from math import isnan
 
-from fer_lightning.report.ablation import Ablation, Arm, Estimate, verdict
-from fer_lightning.statistics.resampling import FIGURES
+from fer_lightning.report.arms import Ablation, Arm, Estimate
+from fer_lightning.report.verdicts import verdict
+from fer_lightning.statistics.metrics import LABEL_FIGURES, NAMES
 
 COLUMNS = (
-    ("accuracy", "all", "acc"),
-    ("accuracy, clean rows", "clean", "acc"),
-    ("macro-F1", "all", "f1_macro"),
-    ("mean recall", "all", "recall_mean"),
+    (NAMES["acc"], "all", "acc"),
+    (f"{NAMES['acc']}, clean rows", "clean", "acc"),
+    (NAMES["f1_macro"], "all", "f1_macro"),
+    (NAMES["recall_mean"], "all", "recall_mean"),
 )
 NOTHING = "No run has finished yet.\n"
 
@@ -40,7 +41,7 @@ def as_csv(ablation: Ablation | None) -> str:
     ends = ("mean", "sd", "low", "high")
     compared = ("difference", "difference_low", "difference_high", "p", "p_holm")
     sets = list(ablation.sets) if ablation else []
-    names = [(rows, name) for rows in sets for name in FIGURES]
+    names = [(rows, name) for rows in sets for name in LABEL_FIGURES]
     columns = [f"{rows}/{name}/{end}" for rows, name in names for end in (*ends, *compared)]
     writer.writerow(["arm", "name", "seeds", "baseline", *columns])
     for arm in ablation.arms if ablation else []:

@@ -19,7 +19,8 @@ import numpy as np
 from fer_lightning.simulate.people import People, person
 from fer_lightning.simulate.play import PlayedGame, PolicyArm, play
 from fer_lightning.simulate.sensors import recognition
-from fer_lightning.statistics.bootstrap import RESAMPLES, interval
+from fer_lightning.statistics.metrics import ratio
+from fer_lightning.statistics.resampling import RESAMPLES, interval, resampled_counts
 
 BASELINE, SEEING, BLIND = "performance", "affect", "affect, camera off"
 PART = 2  # number of players per job
@@ -149,10 +150,8 @@ def summarised(
     resamples: int = RESAMPLES,
 ) -> list[Result]:
     """Return the results of sessions by player and arm."""
-    random = np.random.default_rng([seed, 2])
-    players = len(sessions)
-    weights = random.multinomial(players, [1 / players] * players, size=resamples)
-    weights = np.vstack([np.ones((1, players)), weights])
+    each = np.ones(len(sessions), int)
+    weights = np.vstack([each, resampled_counts(each, [seed, 2], resamples)])
     ratios = [_ratios([row[index] for row in sessions], minutes, weights) for index in range(len(arms))]
     by_name = {arm.name: ratio for arm, ratio in zip(arms, ratios, strict=True)}
     return [
@@ -177,7 +176,7 @@ def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -
         else:
             under = weights @ np.array([getattr(one, whole) for one in sessions], float)
         scale = REVERSALS if name in ("reversals", "changes") else 1
-        found[name] = scale * np.divide(over, under, out=np.full_like(over, np.nan), where=under > 0)
+        found[name] = scale * ratio(over, under)
     return found
 
 
