@@ -1,13 +1,17 @@
 """Atomic writes: a file is always complete, either the old one or the new one."""
 
+import csv
 import errno
 import fcntl
+import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
+
+from fer_lightning.wording import harmless
 
 TEMPORARY = ".tmp"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -18,6 +22,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace the file `path` by `content`, completely or not at all."""
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_csv(path: Path, header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> None:
+    """Replace the file `path` by a CSV table, completely or not at all."""
+    write_atomically(path, csv_text([header, *rows]))
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return the rows as CSV lines whose cells no spreadsheet reads as a formula."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(harmless, row) for row in rows)
+    return text.getvalue()
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
 from fer_lightning.runs.run_folder import RunFolder, without_nan
+from fer_lightning.wording import markdown_table
 
 SAME = ("device", "precision", "commit", "world_size")
 SAME_ON_CPU = ("hardware", "threads")
@@ -177,9 +178,8 @@ def table(entries: list[dict[str, Any]]) -> str:
     """Return a Markdown table with one row per folder, and notes below it."""
     targets = [f"time to {100 * entry['target']:g} %" for entry in entries[0]["targets"]]
     header = ["folder", "n", *targets, "last epoch, %", "whole run", "compilation, s", "device, precision", "commit"]
-    rows = [header, ["---"] * len(header), *(table_row(entry) for entry in entries)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", "Mean ± standard deviation over n runs.", *notes(entries)]) + "\n"
+    rows = markdown_table(header, [table_row(entry) for entry in entries])
+    return "\n".join([rows, "", "Mean ± standard deviation over n runs.", *notes(entries)]) + "\n"
 
 
 def table_row(entry: dict[str, Any]) -> list[str]:

@@ -21,8 +21,6 @@ It writes these files into ROOT/audit:
     flagged_rows.csv    all rows with a problem
 """
 
-import csv
-import io
 import json
 import os
 import re
@@ -37,7 +35,7 @@ from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import write_atomically, write_csv
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
 
@@ -90,7 +88,7 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
     record = {**about, "findings": found, "cases": cases(findings)}
     try:
         for name, (_, header, rows) in lists.items():
-            write_atomically(folder / name, _csv(header, rows))
+            write_csv(folder / name, header, rows)
         for stale in (name for name in (*_names(), "excluded_rows.csv") if name not in lists):
             (folder / stale).unlink(missing_ok=True)
         write_atomically(folder / "index.html", page)
@@ -223,14 +221,6 @@ def _identity(findings: "Findings", row: int) -> tuple[str, str, str, str]:
 
 def _names() -> list[str]:
     return [f"{strictness}_rows.csv" for strictness in LISTS]
-
-
-def _csv(header: list[str], rows: list[tuple]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _json(record: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 Jinja escapes every name of a class, a file or a person. Names are never written into style attributes.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.labels import COLORS, USAGES
 from fer_lightning.pages.templates import environment
 from fer_lightning.pages.thumbnails import address, own_column, tally
+from fer_lightning.statistics.significance import margin
 
 GROUPS, PAIRS, CONFLICTS, FACES, EXTREMES, PER_CLASS = 24, 25, 60, 36, 12, 5  # maximum images or cards of each kind
 ROWS_OF_GROUP = 4
@@ -394,7 +394,7 @@ def _interval(facts: dict[str, Any]) -> float | None:
     """Return half the width of the 95 % interval of an accuracy of 73 % on the clean rows, in points."""
     if not facts["clean_rows"] or not facts["clean_rows"]["clean"]:
         return None
-    return 100 * 1.959964 * math.sqrt(0.73 * 0.27 / facts["clean_rows"]["clean"])
+    return 100 * margin(0.73, facts["clean_rows"]["clean"])
 
 
 def _number(value: int) -> str:

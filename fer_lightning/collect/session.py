@@ -23,7 +23,6 @@ from fer_lightning.collect.store.funnel import funnels, lost, total
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.faces.quality import FaceRules
-from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
@@ -200,8 +199,8 @@ class CollectRun:
         if parts:
             self.console.print(tally.funnel_table(parts))
             self.console.print(tally.loss_table(total(parts)))
-            write_atomically(self.collection.root / FUNNEL, tally.funnel_csv(parts))
-            write_atomically(self.collection.root / LOST, tally.lost_csv(lost(self.collection)))
+            tally.write_funnel(self.collection.root / FUNNEL, parts)
+            tally.write_lost(self.collection.root / LOST, lost(self.collection))
             self.say("tally", f"wrote losses per query to {self.collection.root / FUNNEL}, losses per image to {LOST}")
         if counts := tally.classes(self.collection):
             self.console.print(tally.class_table(counts))

@@ -20,15 +20,13 @@ from fer_lightning.evaluation.predictions import Predictions, write_predictions
 from fer_lightning.files import write_atomically
 from fer_lightning.pages import plots
 from fer_lightning.runs.run_folder import without_nan
-from fer_lightning.statistics import bootstrap
-from fer_lightning.statistics.bootstrap import interval, resampled
+from fer_lightning.statistics import resampling
 from fer_lightning.statistics.metrics import CLASS_FIGURES, FIGURES, RowOutcomes
-
-SETS = ("all", "unseen", "clean")
+from fer_lightning.statistics.resampling import interval, resampled
 
 
 def evaluate(
-    predictions: Predictions, resamples: int = bootstrap.RESAMPLES, seed: int = bootstrap.SEED
+    predictions: Predictions, resamples: int = resampling.RESAMPLES, seed: int = resampling.SEED
 ) -> dict[str, dict[str, Any]]:
     """Return every metric of every set, with the 95 % percentile interval of a bootstrap over rows.
 
@@ -39,7 +37,7 @@ def evaluate(
 
 
 def bootstrap_facts() -> dict[str, Any]:
-    return {"level": bootstrap.LEVEL, "resamples": bootstrap.RESAMPLES, "seed": bootstrap.SEED, "over": "rows"}
+    return {"level": resampling.LEVEL, "resamples": resampling.RESAMPLES, "seed": resampling.SEED, "over": "rows"}
 
 
 def write_evaluation(folder: Path, predictions: Predictions, entry: dict[str, Any], title: str) -> None:
@@ -62,16 +60,16 @@ def write_plots(folder: Path, predictions: Predictions, official: dict[str, Any]
 
 def _evaluate_rows(predictions: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     votes = None if predictions.plurality is None else predictions.plurality[rows]
-    outcomes = RowOutcomes(predictions.labels[rows], predictions.probabilities[rows], votes)
-    whole = outcomes.tally()
-    figures, (samples,) = whole.figures(), resampled(outcomes, resamples=resamples, seed=seed)
+    outcomes = RowOutcomes.of(predictions.labels[rows], predictions.probabilities[rows], plurality=votes)
+    figures, samples = outcomes.figures(), resampled(outcomes, resamples=resamples, seed=seed)
     entry = {"rows": len(outcomes)}
-    entry |= {name: _with_interval(figures[name], samples[name]) for name in FIGURES}
+    entry |= {name: _with_interval(figures[name][0], samples[name][:, 0]) for name in FIGURES}
     if votes is None:
         entry["ferplus_acc"] = None
-    support = whole.confusion.sum(axis=1)
+    support = np.bincount(outcomes.labels, minlength=outcomes.num_classes)
     entry["classes"] = {
-        name: {"rows": int(support[k])} | {f: _with_interval(figures[f][k], samples[f][:, k]) for f in CLASS_FIGURES}
+        name: {"rows": int(support[k])}
+        | {f: _with_interval(figures[f][0, k], samples[f][:, 0, k]) for f in CLASS_FIGURES}
         for k, name in enumerate(predictions.classes)
     }
     return entry

@@ -17,7 +17,6 @@ The calibration error of a resample is on average above that of its rows, and th
 small. So the interval of its difference is shifted towards 0: it claims too little rather than too much.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -25,19 +24,18 @@ from rich.table import Table
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions
-from fer_lightning.evaluation.tables import NAMES, metric_table
-from fer_lightning.statistics import bootstrap
-from fer_lightning.statistics.bootstrap import interval, resampled
-from fer_lightning.statistics.metrics import RowOutcomes
+from fer_lightning.evaluation.tables import metric_table
+from fer_lightning.statistics import resampling
+from fer_lightning.statistics.metrics import NAMES, RowOutcomes
+from fer_lightning.statistics.resampling import interval, resampled
+from fer_lightning.statistics.significance import ALPHA, mcnemar, only_one_right, smallest_shown
 
-SETS = ("all", "clean")
 FIGURES = ("acc", "f1_macro", "recall_mean", "ece")
 UNDECIDED = "no difference shown"
-LEVEL = 0.05
 
 
 def compare(
-    a: Predictions, b: Predictions, resamples: int = bootstrap.RESAMPLES, seed: int = bootstrap.SEED
+    a: Predictions, b: Predictions, resamples: int = resampling.RESAMPLES, seed: int = resampling.SEED
 ) -> dict[str, dict[str, Any]]:
     """Return every difference on all rows and on the rows that are clean for both. Raise UserError if rows differ."""
     _refuse_other_rows(a, b)
@@ -48,20 +46,6 @@ def compare(
 def set_label(name: str) -> str:
     """Return `test` or `clean`, the word before "rows"."""
     return "test" if name == "all" else name
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the two-sided p of the exact test, from the numbers of rows on which only one run is right."""
-    discordant, fewer = only_a + only_b, min(only_a, only_b)
-    return min(1.0, 2 * sum(_binomial_probability(discordant, hits) for hits in range(fewer + 1)))
-
-
-def smallest_shown(discordant: int, rows: int) -> float | None:
-    """Return the smallest difference of accuracy that the exact test can show at the 5 % level; None if it cannot."""
-    tail, most = 0.0, -1
-    while most < discordant and 2 * (tail := tail + _binomial_probability(discordant, most + 1)) < LEVEL:
-        most += 1
-    return None if most < 0 else (discordant - 2 * most) / rows
 
 
 def difference_table(entry: dict[str, Any], title: str) -> Table:
@@ -95,15 +79,13 @@ def _refuse_other_rows(a: Predictions, b: Predictions) -> None:
 
 
 def _on_rows(name: str, a: Predictions, b: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
-    outcomes = [RowOutcomes(run.labels[rows], run.probabilities[rows]) for run in (a, b)]
-    whole = [outcome.tally().figures() for outcome in outcomes]
-    samples = resampled(*outcomes, resamples=resamples, seed=seed)
-    right = [(run.predicted == run.labels)[rows] for run in (a, b)]
-    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-    entry: dict[str, Any] = {"rows": int(rows.sum())}
+    outcomes = RowOutcomes.of(a.labels[rows], a.probabilities[rows], b.probabilities[rows])
+    whole, samples = outcomes.figures(FIGURES), resampled(outcomes, FIGURES, resamples, seed)
+    only_a, only_b = only_one_right(outcomes.labels, *outcomes.predicted)
+    entry: dict[str, Any] = {"rows": len(outcomes)}
     for figure in FIGURES:
-        low, high = interval(samples[1][figure] - samples[0][figure])
-        before, after = whole[0][figure], whole[1][figure]
+        low, high = interval(samples[figure][:, 1] - samples[figure][:, 0])
+        before, after = whole[figure].tolist()
         difference = {"a": before, "b": after, "difference": after - before, "low": low, "high": high}
         entry[figure] = difference | {"b_is": _side(low, high)}
     entry |= {
@@ -125,7 +107,7 @@ def _side(low: float, high: float) -> str:
 
 def _better(entry: dict[str, Any]) -> str | None:
     """Return the run with the higher accuracy if both the interval and the exact test show it, else None."""
-    if entry["mcnemar_p"] >= LEVEL:
+    if entry["mcnemar_p"] >= ALPHA:
         return None
     return {"higher": "B", "lower": "A"}.get(entry["acc"]["b_is"])
 
@@ -153,12 +135,6 @@ def _verdict(name: str, entry: dict[str, Any]) -> str:
         f"{UNDECIDED} {where}: B − A is {_points(difference, low, high)} ({counts}; exact McNemar test, "
         f"p {_probability(entry['mcnemar_p'])}); {power}."
     )
-
-
-def _binomial_probability(trials: int, hits: int) -> float:
-    """Return the probability of exactly `hits` successes in fair trials."""
-    ways = math.lgamma(trials + 1) - math.lgamma(hits + 1) - math.lgamma(trials - hits + 1)
-    return math.exp(ways - trials * math.log(2))
 
 
 def _points(difference: float, low: float, high: float, unit: str = " points") -> str:

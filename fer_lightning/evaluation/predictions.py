@@ -6,7 +6,6 @@ Every later report is made from this file, so probabilities keep all digits of a
 """
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import write_csv
 from fer_lightning.statistics.metrics import confusion_matrix
 
 if TYPE_CHECKING:
@@ -94,11 +93,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         *([names[predictions.plurality].tolist()] if voted else []),
         *predictions.probabilities.T.astype(np.float32).astype(str).tolist(),
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIXED, *([FERPLUS] if voted else []), *classes])
-    writer.writerows(zip(*columns, strict=True))
-    write_atomically(path, text.getvalue())
+    write_csv(path, [*FIXED, *([FERPLUS] if voted else []), *classes], zip(*columns, strict=True))
 
 
 def read_predictions(path: Path) -> Predictions:

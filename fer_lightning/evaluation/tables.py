@@ -7,18 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_lightning.runs import looks_at_test_rows
-from fer_lightning.statistics.metrics import CLASS_FIGURES
+from fer_lightning.statistics.metrics import CLASS_FIGURES, NAMES
 
 SETS = ("all", "unseen", "clean")
 ROWS = {"test": "Test rows", "val": "Validation rows"}
-NAMES = {
-    "acc": "accuracy",
-    "f1_macro": "macro-F1",
-    "recall_mean": "mean recall",
-    "ece": "calibration error",
-    "ce": "cross-entropy, nats",
-    "ferplus_acc": "FER+ agreement",
-}
 NATS = ("ce",)  # metrics in nats; all others are shares of 1, shown in %
 
 

@@ -56,10 +56,11 @@ def calibration(file: np.ndarray, checkpoint: np.ndarray, labels: np.ndarray) ->
     """
     if not len(labels):
         return None
-    before, after = (RowOutcomes(labels, values).tally().figures() for values in (checkpoint, file))
+    figures = RowOutcomes.of(labels, checkpoint, file).figures(CALIBRATION_FIGURES)
+    before, after = ({name: float(both[index]) for name, both in figures.items()} for index in (0, 1))
     return {
         "rows": len(labels),
-        "before": {name: float(before[name]) for name in CALIBRATION_FIGURES},
-        "after": {name: float(after[name]) for name in CALIBRATION_FIGURES},
+        "before": before,
+        "after": after,
         "by_confidence": accuracy_by_confidence(file, labels),
     }

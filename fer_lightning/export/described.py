@@ -12,9 +12,8 @@ from fer_lightning.faces.metadata import CROP, Metadata
 from fer_lightning.labels import TAXONOMIES, Taxonomy
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import git_state, now
-from fer_lightning.statistics.metrics import per_class
+from fer_lightning.statistics.metrics import LABEL_FIGURES, per_class
 
-FIGURES = ("acc", "f1_macro", "recall_mean")
 FACES = 1000  # least number of faces to compare on, if the run has as many
 
 
@@ -110,11 +109,11 @@ def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
 
 def _metrics(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
     test, best = summary.get("test") or {}, summary.get("best") or {}
-    clean = {name: (test.get("clean", {}).get(name) or {}).get("value") for name in FIGURES}
+    clean = {name: (test.get("clean", {}).get(name) or {}).get("value") for name in LABEL_FIGURES}
     values = {
-        "test": {name: test.get(f"test/{name}") for name in FIGURES},
+        "test": {name: test.get(f"test/{name}") for name in LABEL_FIGURES},
         "test_clean": clean,
-        "val": {name: best.get(f"val/{name}") for name in FIGURES},
+        "val": {name: best.get(f"val/{name}") for name in LABEL_FIGURES},
     }
     by_rows = {rows: {name: value for name, value in of.items() if value is not None} for rows, of in values.items()}
     return {rows: metrics for rows, metrics in by_rows.items() if metrics}

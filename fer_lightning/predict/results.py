@@ -11,8 +11,6 @@ pixels of the upright image and may extend beyond it. `face` counts from 1, the 
 keeps its number from frame to frame; it is tracked only by position.
 """
 
-import csv
-import io
 import json
 import shutil
 from collections import Counter
@@ -27,9 +25,8 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.quality import NO_FACE
-from fer_lightning.files import replacing, write_atomically
+from fer_lightning.files import csv_text, replacing, write_atomically
 from fer_lightning.predict.looks import Look
-from fer_lightning.wording import harmless
 
 PROGRAM = "fer_lightning.predict"
 NOTHING_READ = "nothing could be read"  # results with this status may be replaced by those of another input
@@ -164,9 +161,7 @@ def label_of(seen: Seen, classes: tuple[str, ...]) -> str:
 
 
 def _write_line(file: BinaryIO, cells: Sequence[Any]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([harmless(cell) for cell in cells])
-    file.write(text.getvalue().encode())
+    file.write(csv_text([cells]).encode())
 
 
 def _rounded(number: float | None, digits: int) -> float | None:

@@ -8,7 +8,7 @@ import yaml
 
 from fer_lightning.data.store import Store, open_store, store_problem
 from fer_lightning.pages.thumbnails import address, tally
-from fer_lightning.report.ablation import Ablation
+from fer_lightning.report.arms import Ablation
 
 SHOWN = 24
 

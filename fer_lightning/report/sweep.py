@@ -5,8 +5,9 @@ This module does not import torch, so a report can be written during a sweep or 
 
 from pathlib import Path
 
-from fer_lightning.files import write_atomically
-from fer_lightning.report.ablation import Ablation, analyse, baseline_of
+from fer_lightning.files import write_atomically, write_csv
+from fer_lightning.report.ablation import analyse, baseline_of
+from fer_lightning.report.arms import Ablation
 from fer_lightning.report.mistakes import with_pictures, worst_mistakes
 from fer_lightning.report.sweep_figures import (
     calibration_panels,
@@ -20,7 +21,7 @@ from fer_lightning.report.sweep_figures import (
 )
 from fer_lightning.report.sweep_page import Figures, render
 from fer_lightning.report.sweep_runs import Sweep, read_sweep
-from fer_lightning.report.sweep_tables import as_csv, as_markdown
+from fer_lightning.report.sweep_tables import as_markdown, csv_table
 
 NO_PICTURES = "This report was written without images of faces."
 
@@ -40,7 +41,8 @@ def write_report(folder: Path, out: Path | None = None, baseline: str | None = N
     figures = _figures(ablation)
     _write_figures(out / "figures", figures, ablation)
     write_atomically(out / "table.md", as_markdown(ablation))
-    write_atomically(out / "table.csv", as_csv(ablation))
+    header, *rows = csv_table(ablation)
+    write_csv(out / "table.csv", header, rows)
     page = out / "index.html"
     write_atomically(page, render(sweep, ablation, figures, *_mistakes(sweep, ablation, pictures)))
     return page

@@ -21,8 +21,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer_lightning.files import replacing
 from fer_lightning.pages.plots import DPI, INK, MUTED, style
-from fer_lightning.report.ablation import Ablation, Arm, Difference, Effect
+from fer_lightning.report.arms import Ablation, Arm
+from fer_lightning.report.factors import Effect
 from fer_lightning.report.sweep_runs import Run
+from fer_lightning.statistics.significance import Difference
 
 BASELINE = "#333333"
 # Okabe and Ito's palette without its yellow, and two colours of Tol's; colour-blind readers can distinguish them.

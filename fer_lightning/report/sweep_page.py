@@ -17,14 +17,17 @@ from markupsafe import Markup, escape
 from fer_lightning.audit.audit_page import OTHER
 from fer_lightning.labels import COLORS
 from fer_lightning.pages.templates import environment
-from fer_lightning.report.ablation import Ablation, Estimate, points, still_learning, verdict
+from fer_lightning.report.ablation import RESAMPLES
+from fer_lightning.report.arms import Ablation, Estimate
 from fer_lightning.report.mistakes import Mistake
+from fer_lightning.report.overfitting import still_learning
 from fer_lightning.report.sweep_figures import Panel, Style, svg
 from fer_lightning.report.sweep_runs import Run, Sweep
 from fer_lightning.report.sweep_tables import COLUMNS, in_words, mean_and_deviation
+from fer_lightning.report.verdicts import points, verdict
 from fer_lightning.runs.run_folder import command_line
-from fer_lightning.statistics import resampling
-from fer_lightning.statistics.resampling import FEWEST_SEEDS, Difference
+from fer_lightning.statistics.resampling import FEWEST_SEEDS
+from fer_lightning.statistics.significance import Difference
 
 UNKNOWN = "–"
 MOST_LISTED = 6  # maximum number of names in a sentence
@@ -77,7 +80,7 @@ def render(
             time_spent=time_spent(sweep.done),
             remedies={run.remedy for run in sweep.others},
             few_seeds=ablation is not None and _fewest(ablation) < FEWEST_SEEDS,
-            resamples=resampling.RESAMPLES,
+            resamples=RESAMPLES,
             fewest=FEWEST_SEEDS,
             written=time.strftime("%Y-%m-%d %H:%M %Z"),
             command=command_line(),

@@ -1,17 +1,18 @@
 """Table of an ablation as Markdown and as CSV: one row per arm. This module does not import torch."""
 
-import csv
-import io
 from math import isnan
+from typing import Any
 
-from fer_lightning.report.ablation import Ablation, Arm, Estimate, verdict
-from fer_lightning.statistics.resampling import FIGURES
+from fer_lightning.report.arms import Ablation, Arm, Estimate
+from fer_lightning.report.verdicts import verdict
+from fer_lightning.statistics.metrics import LABEL_FIGURES, NAMES
+from fer_lightning.wording import markdown_table
 
 COLUMNS = (
-    ("accuracy", "all", "acc"),
-    ("accuracy, clean rows", "clean", "acc"),
-    ("macro-F1", "all", "f1_macro"),
-    ("mean recall", "all", "recall_mean"),
+    (NAMES["acc"], "all", "acc"),
+    (f"{NAMES['acc']}, clean rows", "clean", "acc"),
+    (NAMES["f1_macro"], "all", "f1_macro"),
+    (NAMES["recall_mean"], "all", "recall_mean"),
 )
 NOTHING = "No run has finished yet.\n"
 
@@ -25,31 +26,29 @@ def as_markdown(ablation: Ablation | None) -> str:
     against = f"against {ablation.baseline}" if ablation.baseline else ""
     if against:
         header += [f"accuracy {against}", f"mean recall {against}"]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for arm in ablation.arms:
         figures = [in_percent(arm.figures[rows][name]) for _, rows, name in columns]
         words = [in_words(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
         lines.append([arm.name, str(len(arm.runs)), *figures, *words])
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines) + "\n"
+    return markdown_table(header, lines) + "\n"
 
 
-def as_csv(ablation: Ablation | None) -> str:
-    """Return all metrics as shares of 1 with all digits; a missing value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def csv_table(ablation: Ablation | None) -> list[list[Any]]:
+    """Return header and rows with all metrics as shares of 1; a missing value is an empty cell."""
     ends = ("mean", "sd", "low", "high")
     compared = ("difference", "difference_low", "difference_high", "p", "p_holm")
     sets = list(ablation.sets) if ablation else []
-    names = [(rows, name) for rows in sets for name in FIGURES]
+    names = [(rows, name) for rows in sets for name in LABEL_FIGURES]
     columns = [f"{rows}/{name}/{end}" for rows, name in names for end in (*ends, *compared)]
-    writer.writerow(["arm", "name", "seeds", "baseline", *columns])
+    lines: list[list[Any]] = [["arm", "name", "seeds", "baseline", *columns]]
     for arm in ablation.arms if ablation else []:
         row = [arm.key, arm.name, " ".join(map(str, arm.seeds)), ablation.asked]
         for rows, name in names:
             row += list(vars(arm.figures[rows][name]).values())
             row += list(vars(arm.differences[rows][name]).values()) if arm.differences else [""] * len(compared)
-        writer.writerow(["" if isinstance(value, float) and isnan(value) else value for value in row])
-    return text.getvalue()
+        lines.append(["" if isinstance(value, float) and isnan(value) else value for value in row])
+    return lines
 
 
 def in_percent(figure: Estimate, digits: int = 1) -> str:

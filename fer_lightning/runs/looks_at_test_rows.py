@@ -4,14 +4,12 @@ Choosing a model by its test score needs more than one read of the test rows, so
 A read is recorded before any metric is computed from it. This module does not import torch.
 """
 
-import csv
 import errno
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_lightning.files import take_lock
+from fer_lightning.files import csv_text, take_lock
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import command_line, git_state, now
 
@@ -91,6 +89,4 @@ def _times(number: int) -> str:
 
 def _as_csv(fields: tuple[str, ...]) -> bytes:
     """Return the fields as exactly one CSV line; line breaks in a field become spaces."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([" ".join(field.split()) for field in fields])
-    return text.getvalue().encode()
+    return csv_text([[" ".join(field.split()) for field in fields]]).encode()

@@ -1,17 +1,15 @@
 """Write the files of a simulation: table.csv, table.md, summary.json, simulation.png and a page with all results."""
 
 import base64
-import csv
-import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fer_lightning.files import write_atomically
-from fer_lightning.pages.templates import environment
+from fer_lightning.files import write_atomically, write_csv
+from fer_lightning.pages.templates import environment, render_markdown
 from fer_lightning.simulate.figures import COLORS, draw
 from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, FIGURES, Figure, Result
 
@@ -50,7 +48,7 @@ def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any])
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{about['players']:,} simulated players, {about['minutes']} minutes each, mean and 95 % interval"
     draw(results, folder / "simulation.png", title)
-    write_atomically(folder / "table.csv", _csv(results))
+    write_csv(folder / "table.csv", ["world", "policy", "figure", "value", "low", "high"], _csv_rows(results))
     write_atomically(folder / "table.md", markdown(results, about))
     worlds = {world: [_plain(result) for result in found] for world, found in results.items()}
     write_atomically(folder / "summary.json", json.dumps(about | {"results": worlds}, indent=2) + "\n")
@@ -80,24 +78,24 @@ def _verdict(name: str, one: Figure, other: str) -> str:
 
 
 def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
+    """Return table.md."""
+    return render_markdown("simulation.md", **_content(results, about))
+
+
+def _content(results: dict[str, list[Result]], about: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page and table.md show; a table is a pair of header and rows."""
     first = next(iter(results.values()))
-    parts = [
-        "# Simulated players",
-        f"`{about['command']}`",
-        f"The same {about['players']:,} players play {about['minutes']} minutes under each policy, seed "
-        f"{about['seed']}. {face_words(about)} The table shows means, with 95 % intervals over players in brackets. "
-        "A turn is a change of level against the direction of the previous change.",
-        _table(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
-        *verdicts(results, about["players"]),
-        f"Differences from {BASELINE}, in percentage points, and in turns per 10 min:",
-        _table(["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
-        f"Difference in time in flow from {BASELINE}, in percentage points, under other assumptions "
-        "(each with a quarter of the players):",
-        _table(["assumption", "performance, %", *_sensing(first)], _world_rows(results)),
-        SHOWS,
-        CANNOT,
-    ]
-    return "\n\n".join(parts) + "\n"
+    return {
+        "about": about,
+        "faces": face_words(about),
+        "baseline": BASELINE,
+        "verdicts": verdicts(results, about["players"]),
+        "figures": (["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
+        "differences": (["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
+        "worlds": (["assumption", "performance, %", *_sensing(first)], _world_rows(results)),
+        "shows": SHOWS,
+        "cannot": CANNOT,
+    }
 
 
 def face_words(about: dict[str, Any]) -> str:
@@ -161,24 +159,15 @@ def _world_rows(results: dict[str, list[Result]]) -> list[list[str]]:
     return rows
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _csv(results: dict[str, list[Result]]) -> str:
-    """Return a table with one row per set of assumptions, policy and metric or difference."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["world", "policy", "figure", "value", "low", "high"])
+def _csv_rows(results: dict[str, list[Result]]) -> Iterator[list[str]]:
+    """Yield one row per set of assumptions, policy and metric or difference."""
     for world, found in results.items():
         for result in found:
             named = {name: result.figures[name] for name in FIGURES}
             named |= {f"{name} against performance": figure for name, figure in result.differences.items()}
             named |= {f"{name} by the camera": figure for name, figure in result.by_camera.items()}
             for name, figure in named.items():
-                table.writerow([world, result.arm.name, name, *(f"{end:.6g}" for end in asdict(figure).values())])
-    return text.getvalue()
+                yield [world, result.arm.name, name, *(f"{end:.6g}" for end in asdict(figure).values())]
 
 
 def _plain(result: Result) -> dict[str, Any]:
@@ -201,19 +190,7 @@ def _plain(result: Result) -> dict[str, Any]:
 def _page(folder: Path, results: dict[str, list[Result]], about: dict[str, Any]) -> str:
     first = next(iter(results.values()))
     figure = base64.b64encode((folder / "simulation.png").read_bytes()).decode()
-    return (
-        environment()
-        .get_template("simulation.html")
-        .render(
-            about=about,
-            faces=face_words(about),
-            picture=f"data:image/png;base64,{figure}",
-            policies=[(result.arm.name, COLORS[result.arm.name], WORDS[result.arm.name]) for result in first],
-            verdicts=verdicts(results, about["players"]),
-            figures=(["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
-            differences=(["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
-            worlds=(["assumption", "performance, %", *_sensing(first)], _world_rows(results)),
-            shows=SHOWS,
-            cannot=CANNOT,
-        )
-    )
+    policies = [(result.arm.name, COLORS[result.arm.name], WORDS[result.arm.name]) for result in first]
+    page = environment().get_template("simulation.html")
+    picture = f"data:image/png;base64,{figure}"
+    return page.render(picture=picture, policies=policies, **_content(results, about))

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,9 @@ import numpy as np
 from fer_lightning.simulate.people import People, person
 from fer_lightning.simulate.play import PlayedGame, PolicyArm, play
 from fer_lightning.simulate.sensors import recognition
-from fer_lightning.statistics.bootstrap import RESAMPLES, interval
+from fer_lightning.statistics.metrics import ratio
+from fer_lightning.statistics.resampling import RESAMPLES, interval, resampled_counts
+from fer_lightning.terminal import Progress
 
 BASELINE, SEEING, BLIND = "performance", "affect", "affect, camera off"
 PART = 2  # number of players per job
@@ -120,7 +122,7 @@ def simulate(
     minutes: int,
     seed: int,
     workers: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress | None = None,
 ) -> dict[str, list[Result]]:
     """Return the results by set of assumptions (world) and arm.
 
@@ -133,7 +135,7 @@ def simulate(
         for first in range(0, count, PART):
             numbers = range(first, min(first + PART, count))
             jobs.append((name, PlayerBatch(people, confusion, arms, minutes, seed, numbers)))
-    done = _in_processes([job for _, job in jobs], workers, progress)
+    done = _in_processes([job for _, job in jobs], workers, progress or (lambda done, total: None))
     results = {}
     for world in worlds:
         sessions = [one for (name, _), part in zip(jobs, done, strict=True) if name == world for one in part]
@@ -149,10 +151,8 @@ def summarised(
     resamples: int = RESAMPLES,
 ) -> list[Result]:
     """Return the results of sessions by player and arm."""
-    random = np.random.default_rng([seed, 2])
-    players = len(sessions)
-    weights = random.multinomial(players, [1 / players] * players, size=resamples)
-    weights = np.vstack([np.ones((1, players)), weights])
+    each = np.ones(len(sessions), int)
+    weights = np.vstack([each, resampled_counts(each, [seed, 2], resamples)])
     ratios = [_ratios([row[index] for row in sessions], minutes, weights) for index in range(len(arms))]
     by_name = {arm.name: ratio for arm, ratio in zip(arms, ratios, strict=True)}
     return [
@@ -177,7 +177,7 @@ def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -
         else:
             under = weights @ np.array([getattr(one, whole) for one in sessions], float)
         scale = REVERSALS if name in ("reversals", "changes") else 1
-        found[name] = scale * np.divide(over, under, out=np.full_like(over, np.nan), where=under > 0)
+        found[name] = scale * ratio(over, under)
     return found
 
 
@@ -189,9 +189,7 @@ def _figure(samples: np.ndarray) -> Figure:
     return Figure(float(samples[0]), *interval(samples[1:]))
 
 
-def _in_processes(
-    jobs: Sequence[PlayerBatch], workers: int, progress: Callable[[int, int], None]
-) -> list[list[list[PlayedGame]]]:
+def _in_processes(jobs: Sequence[PlayerBatch], workers: int, progress: Progress) -> list[list[list[PlayedGame]]]:
     """Return the results of the jobs, in the same order."""
     total, done = sum(len(job.numbers) for job in jobs), 0
     results: list[Any] = [None] * len(jobs)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning.statistics.metrics import LEAST_PROBABILITY
+from fer_lightning.statistics.metrics import LEAST_PROBABILITY, bins_of, ratio
 
 TEMPERATURES = (0.05, 20.0)  # the range that is searched
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # of confidence, the largest probability of a row
@@ -36,6 +36,17 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     low, high = TEMPERATURES
     found = minimize_scalar(cross_entropy, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-6})
     return float(1 / found.x)
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
+    """Return rows, mean confidence and accuracy (bins, 3) by equal bins of confidence; NaN in a bin without rows.
+
+    confidence, right  (N,), the largest probability of a row, and True if it is that of the label
+    """
+    index = bins_of(confidence, bins)
+    rows = np.bincount(index, minlength=bins)
+    sums = [np.bincount(index, weights=values, minlength=bins) for values in (confidence, right)]
+    return np.column_stack([rows, *(ratio(total, rows) for total in sums)])
 
 
 def accuracy_by_confidence(

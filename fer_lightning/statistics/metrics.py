@@ -6,11 +6,22 @@ if the class has no rows, precision if it was never predicted, F1 if both. So th
 `f1_score(average="macro")` and `balanced_accuracy_score`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-FIGURES = ("acc", "f1_macro", "recall_mean", "ece", "ce", "ferplus_acc")
+NAMES = {
+    "acc": "accuracy",
+    "f1_macro": "macro-F1",
+    "recall_mean": "mean recall",
+    "ece": "calibration error",
+    "ce": "cross-entropy, nats",
+    "ferplus_acc": "FER+ agreement",
+}
+FIGURES = tuple(NAMES)
+LABEL_FIGURES = ("acc", "f1_macro", "recall_mean")  # they need only the predicted labels
 CLASS_FIGURES = ("recall", "precision", "f1")
 BINS = 15  # bins of confidence in the calibration error
 LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)  # replaces 0, so that logarithms are finite
@@ -24,7 +35,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
 
 def accuracy(matrix: np.ndarray) -> float | np.ndarray:
     """Return the share of rows on the diagonal, 0 to 1; NaN without rows."""
-    return _plain(_ratio(np.trace(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=(-2, -1))))
+    return _plain(ratio(np.trace(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=(-2, -1))))
 
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
@@ -32,120 +43,171 @@ def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
     hits, true = np.diagonal(matrix, axis1=-2, axis2=-1), np.sum(matrix, axis=-1)
     predicted = np.sum(matrix, axis=-2)
     return {
-        "recall": _ratio(hits, true),
-        "precision": _ratio(hits, predicted),
-        "f1": _ratio(2 * hits, true + predicted),
+        "recall": ratio(hits, true),
+        "precision": ratio(hits, predicted),
+        "f1": _f1(hits, true, predicted),
     }
 
 
 def f1_macro(matrix: np.ndarray) -> float | np.ndarray:
     """Return the mean F1 of the classes that occur in the truth or the predictions."""
-    return _mean(per_class(matrix)["f1"])
+    return mean_over_classes(per_class(matrix)["f1"])
 
 
 def recall_mean(matrix: np.ndarray) -> float | np.ndarray:
     """Return the mean recall of the classes that occur in the truth (balanced accuracy)."""
-    return _mean(per_class(matrix)["recall"])
+    return mean_over_classes(per_class(matrix)["recall"])
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017, eq. 3).
-
-    probabilities (N, K), labels (N,) class indices. 0 is perfect; NaN without rows.
-    """
-    return RowOutcomes(labels, probabilities).tally().figures()["ece"]
-
-
-class RowOutcomes:
-    """Contribution of each of N rows to the metrics, so that many resamples of the rows are measured at once.
-
-    labels         int (N,), class indices
-    probabilities  float (N, K); the prediction is the largest, and of equal ones the first
-    plurality      int (N,), class with the most FER+ votes, -1 if there is no such class; None: no votes
-    """
-
-    def __init__(self, labels: np.ndarray, probabilities: np.ndarray, plurality: np.ndarray | None = None) -> None:
-        labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
-        self.num_classes = probabilities.shape[1]
-        predicted = probabilities.argmax(axis=1)
-        confidence = probabilities.max(axis=1)
-        self.loss = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY))
-        self.surplus = (predicted == labels) - confidence
-        self.bin = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-        # One number for true class, predicted class and FER+ verdict: 0 no class, 1 another class, 2 the prediction.
-        verdict = np.zeros(len(labels), np.int64)
-        if plurality is not None:
-            verdict = np.where(np.asarray(plurality) < 0, 0, 1 + (predicted == plurality))
-        self.cell = (labels * self.num_classes + predicted) * 3 + verdict
-
-    def __len__(self) -> int:
-        return len(self.cell)
-
-    def tally(self, draws: np.ndarray | None = None) -> "Tally":
-        """Return the sums over all rows, or over resamples with the row positions draws, int (R, M)."""
-        single = draws is None
-        draws = np.arange(len(self))[None] if single else draws
-        cells = _count(self.cell[draws], 3 * self.num_classes**2)
-        surplus = _count(self.bin[draws], BINS, weights=self.surplus[draws])
-        cells = cells.reshape(-1, self.num_classes, self.num_classes, 3)
-        tally = Tally(cells.sum(axis=-1), surplus, self.loss[draws].sum(axis=1), cells.sum(axis=(1, 2)))
-        return tally[0] if single else tally
+def bins_of(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Return the index of the equal bin of each confidence, 0 to bins - 1; the upper edge belongs to a bin."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Sums over rows from which every metric is computed; one set of rows, or many along leading axes.
+class RowOutcomes:
+    """Answers of M networks on the same N rows; every metric follows from weighted sums over the rows.
 
-    confusion  (..., K, K) counts
-    surplus    (..., BINS) hits minus confidence, by bin of confidence
-    loss       (...) negative logarithms of the true class's probability
-    verdicts   (..., 3) numbers of rows: without a FER+ plurality, with one that is another class than the prediction,
-               with one that equals the prediction
+    labels       int (N,), class indices
+    predicted    int (M, N), class indices
+    confidence   float (M, N), probability of the predicted class
+    likelihood   float (M, N), probability of the label
+    num_classes  K
+    plurality    int (N,), class with the most FER+ votes, -1 if there is no such class; None: no votes
     """
 
-    confusion: np.ndarray
-    surplus: np.ndarray
-    loss: np.ndarray
-    verdicts: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    likelihood: np.ndarray
+    num_classes: int
+    plurality: np.ndarray | None = None
 
-    def __getitem__(self, index: int) -> "Tally":
-        return Tally(self.confusion[index], self.surplus[index], self.loss[index], self.verdicts[index])
+    @classmethod
+    def of(cls, labels: np.ndarray, *probabilities: np.ndarray, plurality: np.ndarray | None = None) -> "RowOutcomes":
+        """Return the outcomes of networks with probabilities (N, K); of equal largest ones the first is predicted."""
+        labels, each = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
+        likelihood = each[:, np.arange(len(labels)), labels]
+        return cls(labels, each.argmax(axis=2), each.max(axis=2), likelihood, each.shape[2], plurality)
 
-    def figures(self) -> dict[str, float | np.ndarray]:
-        """Return the metrics in `FIGURES`, (...) each, and those in `CLASS_FIGURES`, (..., K) each; NaN without rows.
+    def __len__(self) -> int:
+        return len(self.labels)
 
-        `ce` is cross-entropy in nats. `ferplus_acc` is the share of correct predictions of the FER+ plurality, over
-        the rows that have one.
+    def figures(
+        self, names: Sequence[str] = (*FIGURES, *CLASS_FIGURES), weights: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Return these metrics, (M,) each, (M, K) if it is a metric of a class; NaN without rows.
+
+        `ece` is the mean distance of confidence from accuracy over 15 equal bins of confidence (Guo et al. 2017, eq. 3;
+        torchmetrics has it too, but this module runs without torch). `ce` is cross-entropy in nats. `ferplus_acc` is
+        the share of correct predictions of the FER+ plurality, over the rows that have one.
+
+        weights  float (R, N), how often each row counts in each of R resamples; the result is (R, M) and (R, M, K)
         """
-        rows = np.sum(self.confusion, axis=(-2, -1))
-        return {
-            "acc": accuracy(self.confusion),
-            "f1_macro": f1_macro(self.confusion),
-            "recall_mean": recall_mean(self.confusion),
-            "ece": _plain(_ratio(np.abs(self.surplus).sum(axis=-1), rows)),
-            "ce": _plain(_ratio(self.loss, rows)),
-            "ferplus_acc": _plain(_ratio(self.verdicts[..., 2], self.verdicts[..., 1:].sum(axis=-1))),
-            **per_class(self.confusion),
-        }
+        sums = _Sums(self, np.ones((1, len(self)), np.float32) if weights is None else weights)
+        values = {name: _FORMULAS[name](sums) for name in names}
+        return {name: value[0] for name, value in values.items()} if weights is None else values
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """Float32 (N, K), 1 for the label."""
+        return np.eye(self.num_classes, dtype=np.float32)[self.labels]
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """Float32 (N, M K), 1 for the class that each network predicts."""
+        chosen = self.predicted.T[:, :, None] == np.arange(self.num_classes)
+        return chosen.astype(np.float32).reshape(len(self), len(self.predicted) * self.num_classes)
+
+    @cached_property
+    def surplus(self) -> list[np.ndarray]:
+        """Float (N, BINS) of each network: right (0 or 1) minus confidence, in the bin of the confidence."""
+        surplus = (self.predicted == self.labels) - np.asarray(self.confidence, np.float64)
+        bins = bins_of(np.asarray(self.confidence, np.float64))
+        return [np.eye(BINS)[index] * value[:, None] for index, value in zip(bins, surplus, strict=True)]
+
+    @cached_property
+    def loss(self) -> np.ndarray:
+        """Float (M, N), negative logarithm of the label's probability."""
+        return -np.log(np.maximum(np.asarray(self.likelihood, np.float64), LEAST_PROBABILITY))
 
 
-def _count(values: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return `np.bincount` of each line of int (R, M), all below `size`, as (R, size)."""
-    cells = values + np.arange(len(values))[:, None] * size
-    flat = None if weights is None else weights.ravel()
-    return np.bincount(cells.ravel(), flat, minlength=len(values) * size).reshape(-1, size)
+class _Sums:
+    """Sums over the rows with weights (R, N). Counts are products of float32, exact up to 16 million rows."""
+
+    def __init__(self, outcomes: RowOutcomes, weights: np.ndarray) -> None:
+        self.outcomes, self.weights = outcomes, weights
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        return self.weights.sum(axis=1)[:, None]
+
+    @cached_property
+    def hits(self) -> np.ndarray:
+        """Correct predictions (R, M, K) by class; a product per class, as only its own rows can be hits."""
+        labels, predicted = self.outcomes.labels, self.outcomes.predicted
+        hits = np.empty((len(self.weights), len(predicted), self.outcomes.num_classes), np.float32)
+        for label in range(self.outcomes.num_classes):
+            rows = np.flatnonzero(labels == label)
+            hits[:, :, label] = self.weights[:, rows] @ (predicted[:, rows] == label).T.astype(np.float32)
+        return hits
+
+    @cached_property
+    def true(self) -> np.ndarray:
+        return np.broadcast_to((self.weights @ self.outcomes.members)[:, None, :], self.hits.shape)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        return (self.weights @ self.outcomes.chosen).reshape(self.hits.shape)
+
+    @cached_property
+    def recall(self) -> np.ndarray:
+        return ratio(self.hits, self.true)
+
+    @cached_property
+    def f1(self) -> np.ndarray:
+        return _f1(self.hits, self.true, self.predicted)
+
+    def surplus(self) -> np.ndarray:
+        """Sum over the bins (R, M) of the distances of confidence from accuracy, times the rows of the bin."""
+        return np.stack([np.abs(self.weights @ one).sum(axis=-1) for one in self.outcomes.surplus], axis=1)
+
+    def votes(self) -> np.ndarray:
+        """Share (R, M) of the rows with a FER+ plurality on which it is predicted."""
+        if self.outcomes.plurality is None:
+            return np.full((len(self.weights), len(self.outcomes.predicted)), np.nan)
+        known = np.asarray(self.outcomes.plurality) >= 0
+        agreed = (self.outcomes.predicted == self.outcomes.plurality) & known
+        return ratio(self.weights @ agreed.T, (self.weights @ known)[:, None])
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+_FORMULAS: dict[str, Callable[[_Sums], np.ndarray]] = {
+    "acc": lambda sums: ratio(sums.hits.sum(axis=-1), sums.rows),
+    "f1_macro": lambda sums: mean_over_classes(sums.f1),
+    "recall_mean": lambda sums: mean_over_classes(sums.recall),
+    "ece": lambda sums: ratio(sums.surplus(), sums.rows),
+    "ce": lambda sums: ratio(sums.weights @ sums.outcomes.loss.T, sums.rows),
+    "ferplus_acc": _Sums.votes,
+    "recall": lambda sums: sums.recall,
+    "precision": lambda sums: ratio(sums.hits, sums.predicted),
+    "f1": lambda sums: sums.f1,
+}
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole; NaN if whole is 0."""
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
-def _mean(values: np.ndarray) -> float | np.ndarray:
+def _f1(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return ratio(2 * hits, true + predicted)
+
+
+def mean_over_classes(values: np.ndarray) -> float | np.ndarray:
     """Return the mean over the last axis without NaN; NaN if all are NaN."""
-    finite = ~np.isnan(values)
-    return _plain(_ratio(np.where(finite, values, 0).sum(axis=-1), finite.sum(axis=-1)))
+    known = ~np.isnan(values)
+    return _plain(ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)))
 
 
 def _plain(values: np.ndarray) -> float | np.ndarray:

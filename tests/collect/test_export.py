@@ -225,6 +225,19 @@ def test_card_says_what_it_is_and_what_is_not_known(tmp_path):
     assert "Do not publish it" not in card
 
 
+def test_text_of_strangers_is_plain_in_the_card(tmp_path):
+    with filled(tmp_path / "c", {"one": {}}) as collection:
+        page = add_page(collection, query="[a](https://evil.example)|*b* <i>", emotion="boredom")
+        face = add_face(collection, page, drawn(77))
+        dedupe(collection, fer2013=None)
+        decide(collection, face, label="boredom", annotator="a_b")
+        merge(collection)
+        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+    card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
+    assert r"| boredom | \[a\](https://evil.example)\|\*b\* &lt;i> | en | 1 |" in card
+    assert r"| pass 1 | a\_b | 1 |" in card
+
+
 def test_only_the_classes_of_the_taxonomy_are_exported(tmp_path):
     with filled(tmp_path / "c", {"one": {}}) as collection:
         page = add_page(collection, query="distracted person", emotion="distracted")

@@ -1,5 +1,4 @@
 import csv
-import io
 
 import pytest
 from collect_rows import add_candidate, add_detected, add_face, add_fetch, add_page, add_picture, decide, drawn
@@ -84,17 +83,19 @@ def test_tables_say_it(collection):
     assert "frustration" in classes
 
 
-def test_a_file_has_each_querys_losses(collection):
-    rows = list(csv.DictReader(io.StringIO(tally.funnel_csv(funnels(collection)))))
+def test_a_file_has_each_querys_losses(collection, tmp_path):
+    tally.write_funnel(tmp_path / "funnel.csv", funnels(collection))
+    rows = list(csv.DictReader((tmp_path / "funnel.csv").open()))
     german = {(row["stage"], row["because"]): row["pictures"] for row in rows if row["language"] == "de"}
     assert german["found", ""] == "2"
     assert german["lost before face", "no face"] == "1"
 
 
-def test_a_file_names_each_lost_picture(collection):
+def test_a_file_names_each_lost_picture(collection, tmp_path):
     pictures = lost(collection)
     assert len(pictures) == 11
-    rows = list(csv.DictReader(io.StringIO(tally.lost_csv(pictures))))
+    tally.write_lost(tmp_path / "lost.csv", pictures)
+    rows = list(csv.DictReader((tmp_path / "lost.csv").open()))
     (truncated,) = (row for row in rows if row["because"] == "truncated")
     assert truncated["picture"].startswith("https://pictures.example/")
     assert truncated["lost before"] == "decoded"

@@ -9,8 +9,9 @@ from conftest import shown
 from scipy import stats
 
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.paired import compare, difference_table, mcnemar, smallest_shown
+from fer_lightning.evaluation.paired import compare, difference_table
 from fer_lightning.evaluation.predictions import Predictions
+from fer_lightning.statistics.significance import mcnemar, smallest_shown
 
 CLASSES = ("angry", "happy", "sad")
 FAST = {"resamples": 400}

@@ -8,23 +8,32 @@ from sweep_folders import write_run, write_sweep
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import read_predictions
-from fer_lightning.report.ablation import Ablation, analyse, baseline_of, factors, verdict
+from fer_lightning.report import ablation as analysis
+from fer_lightning.report.ablation import analyse, baseline_of
+from fer_lightning.report.arms import Ablation
+from fer_lightning.report.factors import factors
 from fer_lightning.report.sweep_runs import read_sweep
-from fer_lightning.statistics import resampling
+from fer_lightning.report.verdicts import verdict
 from fer_lightning.statistics.metrics import RowOutcomes
-from fer_lightning.statistics.resampling import Difference
+from fer_lightning.statistics.significance import Difference
 
 SKILLS = {"plain": 0.0, "same": 0.0, "better": 0.5}
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(resampling, "RESAMPLES", 800)
+    monkeypatch.setattr(analysis, "RESAMPLES", 800)
 
 
 def analysed(folder, baseline: str | None = None) -> Ablation:
     sweep = read_sweep(folder)
     return analyse(sweep, baseline_of(sweep, baseline))
+
+
+def figures_of(run, rows=slice(None)) -> dict:
+    """The metrics of one network on these rows."""
+    figures = RowOutcomes.of(run.labels[rows], run.probabilities[rows]).figures()
+    return {name: values[0] for name, values in figures.items()}
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +47,12 @@ def test_figures_are_means_of_the_runs_own(folder):
     for arm in ablation.arms:
         runs = [read_predictions(run.folder / "predictions.csv") for run in arm.runs]
         for name, rows in ablation.sets.items():
-            each = [RowOutcomes(run.labels[rows], run.probabilities[rows]).tally().figures() for run in runs]
+            each = [figures_of(run, rows) for run in runs]
             for figure, estimate in arm.figures[name].items():
                 assert estimate.mean == pytest.approx(np.mean([one[figure] for one in each]))
                 assert estimate.deviation == pytest.approx(np.std([one[figure] for one in each], ddof=1))
                 assert estimate.low < estimate.mean < estimate.high
-        figures = [RowOutcomes(run.labels, run.probabilities).tally().figures() for run in runs]
+        figures = [figures_of(run) for run in runs]
         for name in ("ece", "ce"):
             assert arm.calibration[name].mean == pytest.approx(np.mean([one[name] for one in figures]), rel=1e-5)
         assert [one.mean for one in arm.recall] == pytest.approx(np.mean([f["recall"] for f in figures], axis=0))

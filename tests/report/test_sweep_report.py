@@ -23,13 +23,12 @@ from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.rows import pixel_digests
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
-from fer_lightning.report import sweep, sweep_page
+from fer_lightning.report import ablation, sweep, sweep_page
 from fer_lightning.report.__main__ import main
 from fer_lightning.report.ablation import analyse
 from fer_lightning.report.sweep import write_report
 from fer_lightning.report.sweep_figures import curve_panels, fitting_panels, styles
 from fer_lightning.report.sweep_runs import read_sweep
-from fer_lightning.statistics import resampling
 
 HOSTILE = "<script>alert('x')</script>\"' onerror=alert(1) style=\"--c: red\"><b>"
 FIGURES = {"curves.png", "fitting.png", "overfitting.png", "differences.png", "calibration.png"}
@@ -54,7 +53,7 @@ class Elements(HTMLParser):
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(resampling, "RESAMPLES", 300)
+    monkeypatch.setattr(ablation, "RESAMPLES", 300)
 
 
 @pytest.fixture
@@ -72,7 +71,7 @@ def reported(tmp_path_factory):
     )
     write_run(folder / "stn_seed-3", "stn", 3, status="failed", error=f"RuntimeError: {HOSTILE}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "RESAMPLES", 300)
+        patch.setattr(ablation, "RESAMPLES", 300)
         write_report(folder)
     return folder, Elements(folder / "report" / "index.html")
 

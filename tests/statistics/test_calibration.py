@@ -48,9 +48,10 @@ def test_labels_stay_and_both_errors_fall():
     labels = drawn_labels(at_temperature(probabilities, 2.0))
     better = at_temperature(probabilities, fit_temperature(probabilities, labels))
     np.testing.assert_array_equal(better.argmax(axis=1), probabilities.argmax(axis=1))
-    before, after = (RowOutcomes(labels, part).tally().figures() for part in (probabilities, better))
-    assert after["ce"] < before["ce"] - 0.05
-    assert after["ece"] < before["ece"] / 4
+    figures = RowOutcomes.of(labels, probabilities, better).figures()
+    (before, after), (first, second) = figures["ce"], figures["ece"]
+    assert after < before - 0.05
+    assert second < first / 4
 
 
 def test_the_range_bounds_what_has_no_best_temperature():

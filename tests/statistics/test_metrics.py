@@ -9,6 +9,10 @@ from sklearn import metrics as reference
 from fer_lightning.statistics import metrics
 
 
+def calibration_error(probabilities, labels) -> float:
+    return metrics.RowOutcomes.of(labels, probabilities).figures(["ece"])["ece"].item()
+
+
 def draw(seed, true_classes, predicted_classes, rows=500):
     rng = np.random.default_rng(seed)
     return rng.choice(true_classes, rows), rng.choice(predicted_classes, rows)
@@ -57,14 +61,14 @@ def test_nothing_known_without_rows():
     empty = np.zeros((7, 7), int)
     for figure in (metrics.accuracy, metrics.f1_macro, metrics.recall_mean):
         assert np.isnan(figure(empty))
-    assert np.isnan(metrics.expected_calibration_error(np.zeros((0, 7)), np.zeros(0, int)))
+    assert np.isnan(calibration_error(np.zeros((0, 7)), np.zeros(0, int)))
     assert metrics.confusion_matrix(np.zeros(0, int), np.zeros(0, int), 7).shape == (7, 7)
 
 
 def test_calibration_error_by_hand():
     """Four rows at 0.8 of which two are right, six at 0.6 of which all are: 0.4 * 0.3 + 0.6 * 0.4."""
     probabilities = np.array([[0.8, 0.2]] * 4 + [[0.4, 0.6]] * 6)
-    assert metrics.expected_calibration_error(probabilities, np.array([0, 0, 1, 1] + [1] * 6)) == pytest.approx(0.36)
+    assert calibration_error(probabilities, np.array([0, 0, 1, 1] + [1] * 6)) == pytest.approx(0.36)
 
 
 def test_calibration_error_against_torchmetrics():
@@ -75,13 +79,13 @@ def test_calibration_error_against_torchmetrics():
     probabilities = rng.dirichlet(np.full(7, 0.3), 2000).astype(np.float32)
     truth = rng.integers(7, size=2000)
     expected = multiclass_calibration_error(torch.tensor(probabilities), torch.tensor(truth), 7, n_bins=15)
-    assert metrics.expected_calibration_error(probabilities, truth) == pytest.approx(expected.item(), abs=1e-6)
+    assert calibration_error(probabilities, truth) == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_calibration_error_at_its_ends():
     certain = np.eye(7)
-    assert metrics.expected_calibration_error(certain, np.arange(7)) == 0
-    assert metrics.expected_calibration_error(certain, (np.arange(7) + 1) % 7) == 1
+    assert calibration_error(certain, np.arange(7)) == 0
+    assert calibration_error(certain, (np.arange(7) + 1) % 7) == 1
 
 
 def test_metrics_load_no_torch():
@@ -104,7 +108,8 @@ def test_many_matrices_at_once_are_scored_as_one_by_one():
 def test_figures_by_hand():
     """Four rows, two classes: right, right, wrong, right; votes for 0, for nothing, for the predicted class, for 0."""
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
-    figures = metrics.RowOutcomes([0, 1, 1, 1], probabilities, [0, -1, 0, 0]).tally().figures()
+    outcomes = metrics.RowOutcomes.of([0, 1, 1, 1], probabilities, plurality=[0, -1, 0, 0])
+    figures = {name: values[0] for name, values in outcomes.figures().items()}
     assert figures["acc"] == 0.75
     assert figures["recall_mean"] == pytest.approx((1 + 2 / 3) / 2)
     assert figures["f1_macro"] == pytest.approx((2 / 3 + 4 / 5) / 2)
@@ -118,22 +123,39 @@ def test_figures_by_hand():
 def test_cross_entropy_against_scikit_learn():
     rng = np.random.default_rng(2)
     probabilities, truth = rng.dirichlet(np.ones(7), 300), rng.integers(7, size=300)
-    figures = metrics.RowOutcomes(truth, probabilities).tally().figures()
-    assert figures["ce"] == pytest.approx(reference.log_loss(truth, probabilities, labels=range(7)))
+    figures = metrics.RowOutcomes.of(truth, probabilities).figures()
+    assert figures["ce"].item() == pytest.approx(reference.log_loss(truth, probabilities, labels=range(7)))
     assert np.isnan(figures["ferplus_acc"])
 
 
 def test_a_probability_of_zero_does_not_make_the_mean_infinite():
-    figures = metrics.RowOutcomes([1, 0], np.array([[1.0, 0.0], [1.0, 0.0]])).tally().figures()
-    assert figures["ce"] == pytest.approx(87.3 / 2, abs=0.1)
+    figures = metrics.RowOutcomes.of([1, 0], np.array([[1.0, 0.0], [1.0, 0.0]])).figures()
+    assert figures["ce"].item() == pytest.approx(87.3 / 2, abs=0.1)
 
 
-def test_a_tally_of_draws_is_that_of_the_drawn_rows():
+def test_weighted_figures_are_those_of_the_repeated_rows():
     rng = np.random.default_rng(4)
     probabilities, truth, votes = rng.dirichlet(np.ones(5), 40), rng.integers(5, size=40), rng.integers(-1, 5, size=40)
     draws = rng.integers(40, size=(6, 40))
-    many = metrics.RowOutcomes(truth, probabilities, votes).tally(draws).figures()
+    weights = np.array([np.bincount(rows, minlength=40) for rows in draws])
+    many = metrics.RowOutcomes.of(truth, probabilities, plurality=votes).figures(weights=weights)
     for place, rows in enumerate(draws):
-        one = metrics.RowOutcomes(truth[rows], probabilities[rows], votes[rows]).tally().figures()
+        one = metrics.RowOutcomes.of(truth[rows], probabilities[rows], plurality=votes[rows]).figures()
         for name, value in one.items():
             np.testing.assert_allclose(many[name][place], value, err_msg=name)
+
+
+def test_figures_agree_with_those_of_the_confusion_matrix():
+    rng = np.random.default_rng(5)
+    truth, several = rng.integers(7, size=200), [rng.dirichlet(np.ones(7), 200) for _ in range(3)]
+    figures = metrics.RowOutcomes.of(truth, *several).figures()
+    for place, probabilities in enumerate(several):
+        matrix = metrics.confusion_matrix(truth, probabilities.argmax(axis=1), 7)
+        expected = {
+            "acc": metrics.accuracy(matrix),
+            "f1_macro": metrics.f1_macro(matrix),
+            "recall_mean": metrics.recall_mean(matrix),
+            **metrics.per_class(matrix),
+        }
+        for name, value in expected.items():
+            np.testing.assert_array_equal(figures[name][place], value, err_msg=name)

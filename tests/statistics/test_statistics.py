@@ -5,19 +5,19 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from fer_lightning.statistics import resampling
-from fer_lightning.statistics.resampling import (
+from fer_lightning.statistics.metrics import RowOutcomes
+from fer_lightning.statistics.resampling import mean_over_seeds, resampled
+from fer_lightning.statistics.significance import (
     Difference,
     corrected,
     difference_of_means,
     differences,
-    figures,
     holm,
-    mean_over_seeds,
-    resampled_figures,
+    margin,
+    only_one_right,
     two_sided_p,
+    wilson,
 )
 
 CLASSES = 3
@@ -31,52 +31,16 @@ def networks(random, rows: int, seeds: int, arms: int = 2, own: float = 0.8, see
     return labels, np.where(right, labels, (labels + 1) % CLASSES)
 
 
-def test_figures_are_scikit_learns():
-    labels, predicted = networks(np.random.default_rng(0), 200, 2)
-    found = figures(labels, predicted, CLASSES)
-    for place, answers in enumerate(predicted):
-        assert found["acc"][place] == pytest.approx((answers == labels).mean())
-        assert found["f1_macro"][place] == pytest.approx(f1_score(labels, answers, average="macro"))
-        assert found["recall_mean"][place] == pytest.approx(balanced_accuracy_score(labels, answers))
-
-
-def test_resampled_figures_are_those_of_the_resampled_rows(monkeypatch):
-    """Each resample's weights, written out as rows, give the same figures."""
-    labels, predicted = networks(np.random.default_rng(1), 60, 2)
-    drawn = []
-    weights = resampling._row_weights
-
-    def kept(*arguments):
-        for some in weights(*arguments):
-            drawn.append(some.astype(int))
-            yield some
-
-    monkeypatch.setattr(resampling, "_row_weights", kept)
-    monkeypatch.setattr(resampling, "AT_ONCE", 7)
-    found = resampled_figures(labels, predicted, CLASSES, resamples=20)
-    counts = np.concatenate(drawn)
-    assert counts.shape == (20, 60)
-    assert (counts.sum(axis=1) == 60).all()
-    for place, times in enumerate(counts):
-        rows = np.repeat(np.arange(60), times)
-        expected = figures(labels[rows], predicted[:, rows], CLASSES)
-        for name, values in expected.items():
-            np.testing.assert_allclose(found[name][place], values, rtol=1e-5, err_msg=name)
-
-
-def test_a_class_that_a_resample_lacks_is_left_out():
-    labels, predicted = np.array([0] * 20 + [1]), np.zeros((1, 21), int)
-    found = resampled_figures(labels, predicted, CLASSES, resamples=300)
-    without = np.isnan(found["recall"][:, 0, 1])
-    assert 0.25 < without.mean() < 0.5  # (20/21)**21 is 0.36
-    assert (found["recall_mean"][without] == 1).all()
-    assert (found["recall_mean"][~without] == 0.5).all()
+def resampled_accuracy(labels, predicted, **how) -> np.ndarray:
+    """Resampled accuracies (R, M) of predicted classes (M, N)."""
+    unknown = np.zeros(predicted.shape)
+    return resampled(RowOutcomes(labels, predicted, unknown, unknown, CLASSES), ["acc"], **how)["acc"]
 
 
 def test_the_bootstrap_has_the_variance_of_a_mean():
     """Over rows that of a mean of paired differences, whatever the seeds."""
     labels, predicted = networks(np.random.default_rng(2), 500, 3)
-    samples = resampled_figures(labels, predicted, CLASSES, resamples=4000)["acc"]
+    samples = resampled_accuracy(labels, predicted, resamples=4000)
     means = mean_over_seeds(samples, [[0, 1, 2], [3, 4, 5]], [(0, 1, 2)] * 2)
     right = predicted == labels
     each = right[3:].mean(axis=0) - right[:3].mean(axis=0)
@@ -160,6 +124,20 @@ def test_means_of_seeds_are_compared_by_students_t():
     assert welch.p == pytest.approx(stats.ttest_ind([0.21, 0.27], [0.30, 0.34, 0.32], equal_var=False).pvalue)
 
 
+def test_wilsons_interval_by_hand():
+    """Wilson 1927: the shares whose distance from the observed one is 1.96 standard errors of the share itself."""
+    for hits, rows in ((0, 3), (1, 1), (70, 100), (879, 879)):
+        for end in wilson(hits, rows):
+            error = math.sqrt(end * (1 - end) / rows)
+            assert abs(hits / rows - end) == pytest.approx(stats.norm.ppf(0.975) * error, abs=1e-12)
+    assert wilson(0, 0) == (0, 1)
+    assert margin(0.73, 3140) == pytest.approx(1.959964 * math.sqrt(0.73 * 0.27 / 3140))
+
+
+def test_rows_on_which_one_network_is_right_by_hand():
+    assert only_one_right(np.array([0, 1, 2, 0]), np.array([0, 1, 0, 1]), np.array([0, 0, 2, 0])) == (1, 2)
+
+
 @pytest.mark.parametrize("after", [{0: 0.2}, {0: 0.4, 1: 0.5}], ids=["one seed", "no scatter"])
 def test_without_scatter_there_is_a_difference_and_no_interval(after):
     found = difference_of_means({0: 0.3, 1: 0.4}, after)
@@ -176,7 +154,7 @@ def test_equal_arms_are_told_apart_in_about_one_of_twenty_cases_at_most(seeds, s
     random, cases, errors = np.random.default_rng(7), 250, 0
     for case in range(cases):
         labels, predicted = networks(random, 200, seeds, seed_scatter=seed_scatter)
-        samples = resampled_figures(labels, predicted, CLASSES, resamples=250, seed=case)["acc"]
+        samples = resampled_accuracy(labels, predicted, resamples=250, seed=case)
         means = mean_over_seeds(samples, [range(seeds), range(seeds, 2 * seeds)], [range(seeds)] * 2, seed=case)
         errors += two_sided_p(means[:, 1] - means[:, 0]) < 0.05
     assert errors / cases < 0.085  # 0.05 and 2.5 standard errors
@@ -186,7 +164,7 @@ def test_a_family_of_equal_arms_errs_in_about_one_of_twenty_cases_at_most():
     random, cases, errors = np.random.default_rng(8), 200, 0
     for case in range(cases):
         labels, predicted = networks(random, 150, 1, arms=6)
-        samples = resampled_figures(labels, predicted, CLASSES, resamples=600, seed=case)["acc"]
+        samples = resampled_accuracy(labels, predicted, resamples=600, seed=case)
         values = (predicted == labels).mean(axis=1)
         family = differences(values[1:] - values[0], samples[:, 1:] - samples[:, :1])
         errors += any(one.shown for one in family)
@@ -198,7 +176,7 @@ def test_a_real_difference_is_shown_with_three_seeds():
     labels, predicted = networks(random, 1500, 3)
     mended = random.random(predicted[3:].shape) < 0.15
     predicted[3:][mended] = np.broadcast_to(labels, predicted[3:].shape)[mended]
-    samples = resampled_figures(labels, predicted, CLASSES, resamples=2000)["acc"]
+    samples = resampled_accuracy(labels, predicted, resamples=2000)
     means = mean_over_seeds(samples, [range(3), range(3, 6)], [range(3)] * 2)
     right = (predicted == labels).mean(axis=1)
     (found,) = differences(np.array([right[3:].mean() - right[:3].mean()]), means[:, 1:] - means[:, :1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_lightning.collect.review.decisions import ReviewDecision
-from fer_lightning.statistics.bootstrap import RESAMPLES, SEED, interval
+from fer_lightning.statistics.resampling import SEED, interval, resampled_counts
 
 UNSURE, LEFT_OUT = "unsure", "left out"
 
@@ -65,9 +65,7 @@ def between(first: Sequence[str], second: Sequence[str]) -> Agreement:
     faces = int(table.sum())
     if not faces:
         return Agreement(0, float("nan"), float("nan"), float("nan"), float("nan"))
-    shape = table.shape
-    resamples = np.random.default_rng(SEED).multinomial(faces, table.ravel() / faces, RESAMPLES).reshape(-1, *shape)
-    low, high = interval(cohen_kappa(resamples))
+    low, high = interval(cohen_kappa(resampled_counts(table, SEED)))
     return Agreement(faces, float(np.trace(table) / faces), float(cohen_kappa(table)), low, high)
 
 

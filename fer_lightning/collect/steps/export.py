@@ -5,9 +5,7 @@ for private training may also be published. `not_released_because` decides this 
 the faces that may be published are exported.
 """
 
-import csv
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +21,9 @@ from fer_lightning.collect.card import card
 from fer_lightning.collect.providers.licences import FREE, NEED_CREDIT, NON_COMMERCIAL, licence_name
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import csv_text, write_atomically
 from fer_lightning.labels import TAXONOMIES
-from fer_lightning.wording import harmless, markdown
+from fer_lightning.wording import markdown
 
 FILES = CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
 
@@ -244,9 +242,7 @@ def _faces_csv(rows: Iterable[Row]) -> str:
 def _provenance_csv(collection: Collection, rows: Iterable[tuple[Row, str | None]]) -> str:
     decisions = _decisions(collection)
     columns = [name for group in PROVENANCE_COLUMNS.values() for name in group]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    lines: list[list[Any]] = [columns]
     for row, because in rows:
         facts = dict(row) | {
             "image_id": row["image"],
@@ -255,8 +251,8 @@ def _provenance_csv(collection: Collection, rows: Iterable[tuple[Row, str | None
             "released": "yes" if because is None else "no",
             "not_released_because": because,
         }
-        writer.writerow([harmless(_public(facts[name])) for name in columns])
-    return text.getvalue()
+        lines.append([_public(facts[name]) for name in columns])
+    return csv_text(lines)
 
 
 def _decisions(collection: Collection) -> dict[int, list[dict[str, Any]]]:

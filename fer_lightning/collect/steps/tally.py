@@ -1,17 +1,16 @@
 """The step `tally`: tables of what the collection holds: classes by split, and losses by query."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.collect.store.funnel import STAGES, Funnel, total
+from fer_lightning.files import write_csv
 from fer_lightning.labels import USAGES
-from fer_lightning.wording import harmless
 
 
 def classes(collection: Collection) -> dict[str, Counter]:
@@ -58,21 +57,16 @@ def loss_table(whole: Funnel) -> Table:
     return table
 
 
-def lost_csv(pictures: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("searched for", "query", "provider", "picture", "lost before", "because", "detail"))
-    writer.writerows(map(harmless, row) for row in pictures)
-    return text.getvalue()
+def write_lost(path: Path, pictures: Sequence[Sequence[str]]) -> None:
+    """Write one row per lost image."""
+    write_csv(path, ("searched for", "query", "provider", "picture", "lost before", "because", "detail"), pictures)
 
 
-def funnel_csv(parts: Sequence[Funnel]) -> str:
-    """Return funnel.csv: images of each query that reached each stage, and losses as stages `lost before ...`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("query", "language", "stage", "because", "pictures"))
+def write_funnel(path: Path, parts: Sequence[Funnel]) -> None:
+    """Write the images of each query that reached each stage, and losses as stages `lost before ...`."""
+    rows: list[tuple] = []
     for part in parts:
-        query = (harmless(part.query), part.language)
-        writer.writerows((*query, stage, "", part.reached[stage]) for stage in STAGES)
-        writer.writerows((*query, f"lost before {stage}", why, count) for (stage, why), count in part.losses.items())
-    return text.getvalue()
+        query = (part.query, part.language)
+        rows += [(*query, stage, "", part.reached[stage]) for stage in STAGES]
+        rows += [(*query, f"lost before {stage}", why, count) for (stage, why), count in part.losses.items()]
+    write_csv(path, ("query", "language", "stage", "because", "pictures"), rows)

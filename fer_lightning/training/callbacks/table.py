@@ -1,14 +1,12 @@
 """Callback that writes metrics.csv after each epoch, one row per epoch, and sends the row to the logger, if any."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from fer_lightning.files import write_atomically
+from fer_lightning.files import write_csv
 from fer_lightning.runs.processes import is_first_process
 
 
@@ -37,8 +35,5 @@ class MetricsTable(Callback):
         self.rows = state_dict["rows"]
 
     def _write(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomically(self.path, text.getvalue())
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        write_csv(self.path, columns, ([row.get(name) for name in columns] for row in self.rows))
