@@ -24,7 +24,7 @@ from fer_lightning.data.splits import deal
 from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.files import in_words, take_lock, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 from fer_lightning.terminal import Progress, progress_bar

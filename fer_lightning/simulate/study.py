@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning.simulate.people import People, person
+from fer_lightning.simulate.people import person
 from fer_lightning.simulate.play import PlayedGame, PolicyArm, play
 from fer_lightning.simulate.sensors import recognition
+from fer_lightning.simulate.settings import People
 from fer_lightning.statistics.bootstrap import RESAMPLES, interval
 
 BASELINE, SEEING, BLIND = "performance", "affect", "affect, camera off"
