@@ -20,7 +20,7 @@ from teacher_runs import teacher_for
 from test_layout import ORDER
 
 from fer_lightning.check.check import MODEL_KEYS, check
-from fer_lightning.config import annotations
+from fer_lightning.check import annotations
 from fer_lightning.config.groups import groups, options
 from fer_lightning.data.synthetic import load
 from fer_lightning.data.teacher import write_teacher

@@ -3,7 +3,7 @@
 import pytest
 from conftest import ROOT, composed, pretend_store
 
-from fer_lightning.config import check as checker
+from fer_lightning.check import check as checker
 from fer_lightning.config.groups import options
 
 CONF = ROOT / "conf"
