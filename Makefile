@@ -95,6 +95,7 @@ benchmark: $(VENV)/.installed-dev  ## measure speed as ratios to references in t
 	$(BIN)/python scripts/benchmark_collect.py steps
 
 docs: $(VENV)/.installed-dev  ## build the documentation as a site in site/; a broken link or a missing docstring is an error
+	$(BIN)/python scripts/settings_reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docker:  ## build an image that runs train.py: make docker [TORCH_INDEX=URL of PyTorch without CUDA]

@@ -26,7 +26,7 @@ from fer_lightning.collect.store.collection import Collection, now
 from fer_lightning.faces.crop import SIDE
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 
 ROOT = Path(__file__).resolve().parent.parent
 FER2013_ROWS = 35_887

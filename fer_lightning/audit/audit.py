@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
+from fer_lightning.config.settings import Settings, setting
 from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically, write_csv
@@ -230,18 +231,18 @@ def _json(record: dict[str, Any]) -> str:
     return re.sub(numbers, lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
 
 
-@dataclass
-class AuditSettings:
+@dataclass(frozen=True, kw_only=True)
+class AuditSettings(Settings):
     """Settings of an audit."""
 
-    root: str = "data/fer2013"  # folder of the store
+    root: str = setting("data/fer2013", "folder of the store")
 
 
-COMMAND = Command("python -m fer_lightning.audit", AuditSettings, CONF / "audit" / "audit.yaml", texts=("root",))
+COMMAND = Command("python -m fer_lightning.audit", AuditSettings, CONF / "audit" / "audit.yaml")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    words = command.typed(COMMAND.program, __doc__, "[root=PATH]", arguments, OldForm(keys=("root",)))
+    words = command.typed(COMMAND, __doc__, arguments, OldForm(keys=("root",)))
     try:
         options = command.settings(COMMAND, words)
         with progress_bar("comparing images") as progress:

@@ -15,8 +15,7 @@ If no step is named, all of these steps run. Each step does only the work that i
     dedupe   set copies aside
     review   decide about each face in the browser
 
-API keys and your contact address are read from .env: see .env.example. conf/collect/ lists every setting with a
-comment.
+API keys and your contact address are read from .env: see .env.example.
 """
 
 import argparse
@@ -28,7 +27,6 @@ import warnings
 from typing import NoReturn
 
 from dotenv import load_dotenv
-from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.config import command
@@ -39,17 +37,8 @@ from fer_lightning.wording import did_you_mean
 
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
 ALONE = ("purge", "verify")
-# Settings whose value is a path or a name.
-TEXTS = (
-    "root",
-    "fer2013",
-    "provider.path",
-    "provider.licence",
-    "provider.creator",
-    "faces.model",
-    "review.annotator",
-    "export.folder",
-)
+# Keys of options whose value is a path or a name.
+TEXTS = ("provider.path", "provider.licence", "provider.creator")
 COMMAND = Command("python -m fer_lightning.collect", CollectSettings, CONF / "collect" / "collect.yaml", TEXTS)
 
 
@@ -64,10 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
         with command.failures_in_words("collect", "Finished work is kept"):
             _refuse_steps(steps, options)
             load_dotenv(ROOT / ".env")
-            cfg = config(overrides)
+            settings, chain = config(overrides), steps or CHAIN
             from fer_lightning.collect.session import CollectRun
 
-            settings, chain = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), steps or CHAIN
             with CollectRun(settings, begins="search" in chain) as session:
                 if steps == ["purge"]:
                     session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
@@ -81,19 +69,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def config(overrides: list[str]) -> DictConfig:
+def config(overrides: list[str]) -> CollectSettings:
     """Return the settings for the key=value words; raise UserError if a key or a value is not allowed."""
     return command.settings(COMMAND, overrides)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        COMMAND.program,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"{COMMAND.program} [step ...] [key=value ...]",
-    )
-    parser.add_argument("words", nargs="*", metavar="step or key=value", help="see above")
+    parser = command.Parser(COMMAND, __doc__, "[step ...]")
+    parser.add_argument("words", nargs="*", metavar="step or key=value", help="see above and below")
     purged = parser.add_argument_group("what `purge` removes")
     purged.add_argument("--id", help="one image: its image_id, or the first 8 or more digits of it")
     purged.add_argument("--creator", help="all images of a creator: the name, or the URL of the creator's page")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +16,17 @@ from rich.console import Console
 
 from fer_lightning.check.allowed_targets import refuse_foreign_targets
 from fer_lightning.check.check import check_node
+from fer_lightning.collect.http.settings import ClientSettings
 from fer_lightning.collect.review.server import check_options, serve, undecided
+from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.collect.steps import tally
 from fer_lightning.collect.steps.export import CSV, NothingToExport, export
 from fer_lightning.collect.store.collection import FILE, Collection
 from fer_lightning.collect.store.funnel import funnels, lost, total
+from fer_lightning.config.settings import part
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
@@ -32,28 +36,21 @@ KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 LABELS = TAXONOMIES["learning_game_distracted"].classes
 
 FUNNEL, LOST = "funnel.csv", "lost.csv"
-# The keys of `fetch` that must be greater than 0.
-UNITS = {
-    "at_once": "simultaneous downloads",
-    "requests_per_second": "requests per second",
-    "deadline": "seconds",
-    "max_bytes": "bytes",
-}
 
 
 class CollectRun:
     """All steps on one collection, as a context manager. Every step except `review` locks the collection."""
 
-    def __init__(self, settings: dict[str, Any], *, begins: bool) -> None:
+    def __init__(self, settings: CollectSettings, *, begins: bool) -> None:
         """Open the collection; if `begins` is true, create it if it does not exist."""
         self.settings = settings
-        self.emotion = settings["emotion"]["name"]
+        self.emotion = settings.emotion["name"]
         _check(settings)
-        if not begins and not Path(settings["root"], FILE).exists():
+        if not begins and not Path(settings.root, FILE).exists():
             raise UserError(
-                f"root={settings['root']}: this folder holds no collection. Start one with `search`: make collect"
+                f"root={settings.root}: this folder holds no collection. Start one with `search`: make collect"
             )
-        self.collection = Collection(settings["root"])
+        self.collection = Collection(settings.root)
         self.console = Console()
 
     def __enter__(self) -> "CollectRun":
@@ -93,9 +90,9 @@ class CollectRun:
             result = search(
                 self.collection,
                 provider,
-                queries(self.settings["emotion"], seed=self.settings["seed"]),
-                target=self.settings["target"],
-                oversample=self.settings["oversample"],
+                queries(self.settings.emotion, seed=self.settings.seed),
+                target=self.settings.target,
+                oversample=self.settings.oversample,
                 emotion=self.emotion,
                 config_hash=self.config_hash,
                 version=version("fer_lightning"),
@@ -124,7 +121,7 @@ class CollectRun:
                 client=self.client,
                 provider=self.provider.name,
                 hosts=self.provider.hosts,
-                at_once=self.settings["fetch"]["at_once"],
+                at_once=self.settings.fetch.at_once,
                 progress=progress,
             )
         self.say(
@@ -137,10 +134,10 @@ class CollectRun:
         from fer_lightning.collect.steps.detect import detect
         from fer_lightning.faces.detector import open_detector
 
-        faces = self.settings["faces"]
-        detector = open_detector(faces["model"], kind=faces["kind"])
+        faces = self.settings.faces
+        detector = open_detector(faces.model, kind=faces.kind)
         with progress_bar("finding faces", self.console) as progress:
-            result = detect(self.collection, detector=detector, rules=_rules(self.settings), progress=progress)
+            result = detect(self.collection, detector=detector, rules=part(FaceRules, faces), progress=progress)
         looked_at = result.faces + result.refused.total()
         self.say(
             "detect", f"{counted(result.faces, 'face')} in {counted(looked_at, 'new image')}, found by {detector.name}"
@@ -149,7 +146,7 @@ class CollectRun:
     def dedupe(self) -> None:
         from fer_lightning.collect.steps.dedupe import dedupe, fer2013_of
 
-        root = self.settings["fer2013"]
+        root = self.settings.fer2013
         problem = store_problem(root)
         with progress_bar("looking for copies", self.console) as progress:
             fer2013 = None if problem else fer2013_of(self.collection, Path(root), progress)
@@ -165,26 +162,26 @@ class CollectRun:
     # -- deciding
 
     def review(self, *, chained: bool = False) -> None:
-        review = self.settings["review"]
+        review = self.settings.review
         whose = {
-            "emotion": None if review["second_pass"] else self.emotion,  # hidden from a blind reviewer
-            "annotator": review["annotator"],
-            "pass_": 2 if review["second_pass"] else 1,
+            "emotion": None if review.second_pass else self.emotion,  # hidden from a blind reviewer
+            "annotator": review.annotator,
+            "pass_": 2 if review.second_pass else 1,
             "classes": LABELS,
-            "share": review["share"],
-            "seed": self.settings["seed"],
+            "share": review.share,
+            "seed": self.settings.seed,
         }
         if chained and not undecided(self.collection, **whose):
             self.say("review", "every face is decided")
             return
-        definitions = _definitions() | {self.emotion: self.settings["emotion"]["definition"]}
-        serve(self.collection, port=review["port"], definitions=definitions, **whose)
+        definitions = _definitions() | {self.emotion: self.settings.emotion["definition"]}
+        serve(self.collection, port=review.port, definitions=definitions, **whose)
 
     def merge(self) -> None:
         from fer_lightning.collect.steps.merge import merge
 
         with progress_bar("merging", self.console):
-            result = merge(self.collection, seed=self.settings["seed"])
+            result = merge(self.collection, seed=self.settings.seed)
         self.say(
             "merge",
             f"{counted(result.accepted, 'face')} accepted, {result.rejected:,} rejected, {result.open:,} open; "
@@ -212,15 +209,15 @@ class CollectRun:
         """Merge the latest decisions, then write the export."""
         from fer_lightning.collect.steps.merge import merge
 
-        options = self.settings["export"]
+        options = self.settings.export
         with progress_bar("exporting", self.console):
-            merge(self.collection, seed=self.settings["seed"])
+            merge(self.collection, seed=self.settings.seed)
             result = export(
                 self.collection,
-                folder=Path(options["folder"]),
-                taxonomy=options["taxonomy"],
-                release=options["release"],
-                non_commercial=options["non_commercial"],
+                folder=Path(options.folder),
+                taxonomy=options.taxonomy,
+                release=options.release,
+                non_commercial=options.non_commercial,
                 licence_known=_providers_that_know_licences(),
             )
         path = result.folder / CSV
@@ -229,7 +226,7 @@ class CollectRun:
             self.say("", f"{count:,} may not be published: {reason}")
         for reason, count in result.left_out.items():
             self.say("", f"{count:,} not exported: {reason}")
-        self._say_what_next(path, options["taxonomy"])
+        self._say_what_next(path, options.taxonomy)
 
     def _say_what_next(self, path: Path, taxonomy: str) -> None:
         there = tally.classes(self.collection)
@@ -257,7 +254,7 @@ class CollectRun:
                 f"removed {counted(result.images, 'image')} with {counted(result.candidates, 'URL')} and "
                 f"{counted(result.accepted, 'accepted face')}; they will not be collected again",
             )
-            stores = remove_stores(Path(self.settings["fer2013"]), result.exports)
+            stores = remove_stores(Path(self.settings.fer2013), result.exports)
             for folder in (*result.exports, *stores):
                 self.say("", f"removed {folder}, which held some of them; `export` and the next training rebuild it")
 
@@ -270,7 +267,7 @@ class CollectRun:
             self.say("", fault)
         strays = f", {counted(result.strays, 'stray file')} removed" if result.strays else ""
         self.say("verify", f"{counted(result.images, 'image')}, {counted(len(result.faults), 'fault')}{strays}")
-        if self.settings["verify"]["online"]:
+        if self.settings.verify.online:
             self._verify_pages()
         if result.faults:
             raise UserError(
@@ -295,19 +292,13 @@ class CollectRun:
     def client(self):
         from fer_lightning.collect.http.client import ImageClient
 
-        fetch = self.settings["fetch"]
-        return ImageClient(
-            user_agent=user_agent(self.keys.get("COLLECT_CONTACT")),
-            requests_per_second=fetch["requests_per_second"],
-            deadline=fetch["deadline"],
-            max_bytes=fetch["max_bytes"],
-            allow_loopback=fetch["allow_loopback"],
-        )
+        settings = part(ClientSettings, self.settings.fetch)
+        return ImageClient(user_agent=user_agent(self.keys.get("COLLECT_CONTACT")), **asdict(settings))
 
     @cached_property
     def provider(self):
-        options = {name: value for name, value in self.settings["provider"].items() if name != "_target_"}
-        made = get_class(self.settings["provider"]["_target_"])
+        options = {name: value for name, value in self.settings.provider.items() if name != "_target_"}
+        made = get_class(self.settings.provider["_target_"])
         return made(**options, client=self.client, keys=self.keys)
 
     @property
@@ -317,7 +308,7 @@ class CollectRun:
     @property
     def config_hash(self) -> str:
         """Hash of all settings that decide what is searched for."""
-        decisive = {name: self.settings[name] for name in ("emotion", "provider", "seed", "oversample")}
+        decisive = {name: getattr(self.settings, name) for name in ("emotion", "provider", "seed", "oversample")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -332,29 +323,12 @@ def user_agent(contact: str | None) -> str:
     return f"{who} ({contact}) requests/{version('requests')}" if contact else f"{who} requests/{version('requests')}"
 
 
-def _check(settings: dict[str, Any]) -> None:
-    """Raise UserError for values that the schema cannot check."""
-    refuse_foreign_targets(settings)
-    check_node("provider", settings["provider"], {"client", "keys"})
-    if settings["target"] < 1:
-        raise UserError(f"target={settings['target']}: must be 1 or more (number of faces wanted).")
-    if not 1 <= settings["oversample"] <= 1000:
-        raise UserError(
-            f"oversample={settings['oversample']}: must be between 1 and 1000 (candidates for each wanted face)."
-        )
-    if settings["export"]["taxonomy"] not in TAXONOMIES:
-        allowed = ", ".join(TAXONOMIES)
-        raise UserError(f"export.taxonomy={settings['export']['taxonomy']}: no such taxonomy. Allowed: {allowed}.")
-    for name in UNITS:
-        if not settings["fetch"][name] > 0:
-            raise UserError(f"fetch.{name}={settings['fetch'][name]}: must be greater than 0 ({UNITS[name]}).")
-    _rules(settings)
-    review = settings["review"]
-    check_options(annotator=review["annotator"], share=review["share"], port=review["port"])
-
-
-def _rules(settings: dict[str, Any]) -> FaceRules:
-    return FaceRules(**{name: value for name, value in settings["faces"].items() if name not in ("kind", "model")})
+def _check(settings: CollectSettings) -> None:
+    """Raise UserError for an option of a group, or a name, that is not allowed."""
+    refuse_foreign_targets({"emotion": settings.emotion, "provider": settings.provider})
+    check_node("provider", settings.provider, {"client", "keys"})
+    review = settings.review
+    check_options(annotator=review.annotator, share=review.share, port=review.port)
 
 
 def _definitions() -> dict[str, str]:

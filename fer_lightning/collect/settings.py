@@ -1,66 +1,94 @@
-"""Types of the collector's settings: a wrong key or type is rejected while the config is composed."""
+"""Settings of `python -m fer_lightning.collect`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING
-
-from fer_lightning.faces.settings import DetectorKind
-
-
-@dataclass
-class FetchSettings:
-    at_once: int = MISSING  # simultaneous downloads; at most two from one host
-    requests_per_second: float = MISSING  # maximum requests per second to one host
-    deadline: float = MISSING  # seconds for one image, from DNS lookup to the last byte
-    max_bytes: int = MISSING  # maximum size of one image in bytes
-    allow_loopback: bool = MISSING  # true: requests to a server on this machine are allowed
+from fer_lightning.collect.http.settings import ClientSettings
+from fer_lightning.config.settings import Settings, nested, setting
+from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.labels import TAXONOMIES
 
 
-@dataclass
-class FaceSettings:
-    kind: DetectorKind = MISSING  # face detector
-    model: str | None = MISSING  # path of YuNet's model file
-    min_score: float = MISSING  # minimum confidence of the detector, 0 to 1
-    min_face_px: float = MISSING  # minimum side of the crop in the stored image, in pixels
-    max_roll_deg: float = MISSING  # maximum angle between the line of the eyes and the horizontal, in degrees
-    ambiguous_area: float = MISSING  # second face: minimum area, as a share of the first, to be shown in the review
+@dataclass(frozen=True, kw_only=True)
+class FetchSettings(ClientSettings):
+    """Settings of downloads."""
+
+    at_once: int = setting(4, "simultaneous downloads; at most two from one host", minimum=1)
 
 
-@dataclass
-class ReviewSettings:
-    annotator: str = MISSING  # pseudonym of the reviewer
-    second_pass: bool = MISSING  # true: blind second review of a random share of the decided faces
-    share: float = MISSING  # share of the decided faces in the second pass
-    port: int = MISSING  # port of the page on 127.0.0.1; 0: a free port
+@dataclass(frozen=True, kw_only=True)
+class CollectFaces(FaceRules, DetectorSettings):
+    """Detection and usable faces."""
 
 
-@dataclass
-class ExportSettings:
-    folder: str = MISSING  # output folder
-    taxonomy: str = MISSING  # taxonomy whose classes are exported
-    release: bool = MISSING  # true: only faces that may be published
-    non_commercial: bool = MISSING  # true: the release forbids commercial use
+@dataclass(frozen=True, kw_only=True)
+class ReviewSettings(Settings):
+    """Settings of the review."""
+
+    annotator: str = setting("first", "pseudonym of the reviewer, stored with each decision")
+    second_pass: bool = setting(
+        False, "true: blind second review of a random share of the decided faces; set another annotator"
+    )
+    share: float = setting(0.2, "share of the decided faces in the second pass; at least 50 faces", above=0, maximum=1)
+    port: int = setting(
+        8765, "port of the review page, which only this machine can reach; 0: a free port", minimum=0, maximum=65535
+    )
 
 
-@dataclass
-class VerifySettings:
-    online: bool = MISSING  # true: also request the web pages of accepted images
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(Settings):
+    """Settings of the exported data set."""
+
+    folder: str = setting(
+        "data/collect/export", "output folder of custom.csv, provenance.csv, ATTRIBUTION.md and the dataset card"
+    )
+    taxonomy: str = setting(
+        "learning_game",
+        "taxonomy whose classes are exported; faces of other classes are not",
+        choices=tuple(TAXONOMIES),
+    )
+    release: bool = setting(False, "true: only faces that may be published, by licence and restrictions")
+    non_commercial: bool = setting(
+        False, "true: the release forbids commercial use, so it may contain images with NC licences"
+    )
 
 
-@dataclass
-class CollectSettings:
-    """Settings of `python -m fer_lightning.collect`."""
+@dataclass(frozen=True, kw_only=True)
+class VerifySettings(Settings):
+    """Settings of the check of a collection."""
 
-    emotion: Any = MISSING  # emotion to search for
-    provider: Any = MISSING  # source of the images
-    root: str = MISSING  # folder of the collection
-    target: int = MISSING  # number of accepted faces wanted
-    oversample: float = MISSING  # candidates to search for each wanted face
-    seed: int = MISSING  # random seed of the order of queries, the second pass and the splits
-    fer2013: str = MISSING  # folder of FER2013's store, whose faces must not be collected again
-    fetch: FetchSettings = field(default_factory=FetchSettings)
-    faces: FaceSettings = field(default_factory=FaceSettings)
-    review: ReviewSettings = field(default_factory=ReviewSettings)
-    export: ExportSettings = field(default_factory=ExportSettings)
-    verify: VerifySettings = field(default_factory=VerifySettings)
+    online: bool = setting(
+        False,
+        "true: also check that the web pages of accepted images still exist, because they prove the licences",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings(Settings):
+    """Settings of all steps."""
+
+    emotion: Any = setting(
+        comment="emotion to search for; its keys are in conf/collect/emotion/", group="collect/emotion"
+    )
+    provider: Any = setting(
+        comment="source of the images; its keys are in conf/collect/provider/", group="collect/provider"
+    )
+    root: str = setting("data/collect", "folder of the collection: its database and images")
+    target: int = setting(200, "number of accepted faces wanted for this emotion", minimum=1)
+    oversample: float = setting(
+        3,
+        "candidates to search for each wanted face; many show no face, are copies or show something else",
+        minimum=1,
+        maximum=1000,
+    )
+    seed: int = setting(0, "random seed of the order of queries, the choice of the second pass and the splits")
+    fer2013: str = setting(
+        "data/fer2013",
+        "folder of FER2013's store, with whose rows collected faces are compared; "
+        "if it is missing, they are not compared",
+    )
+    fetch: FetchSettings = nested(FetchSettings)
+    faces: CollectFaces = nested(CollectFaces)
+    review: ReviewSettings = nested(ReviewSettings)
+    export: ExportSettings = nested(ExportSettings)
+    verify: VerifySettings = nested(VerifySettings)

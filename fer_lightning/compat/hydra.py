@@ -13,6 +13,7 @@ FAULTS = (
     ("option", r"Could not find '([\w/]+/[^'\n]+)'"),
     ("key", r"Could not override '([^']+)'\.\s+No match in the defaults list"),
     *omegaconf.FAULTS,
+    ("shape", rf"merging override (.+)\n(?:{'|'.join(omegaconf.SHAPES)})"),
     ("key", r"Could not override '([^']+)'"),
     ("key", r"Could not delete from config\. '?([\w.]+)'?"),
 )
@@ -22,8 +23,8 @@ FAULTS = (
 class Fault:
     """Reason why an override is rejected.
 
-    kind      "option", "key", "type" or "choice"
-    subject   the option with its group, the key, or the value
+    kind      "option", "key", "type", "choice" or "shape": null, a list or a mapping that the key cannot be
+    subject   the option with its group, the key, the value, or the override with the wrong shape
     expected  what is allowed instead of a value
     key       full key, or '' if the message does not name it
     file      config file of a group that has the fault, e.g. "experiment/mine", or '' for the command line

@@ -8,6 +8,14 @@ FAULTS = (
     ("type", r"Value '(.*?)' of type '\w+' could not be converted to (\w+)"),
     ("key", r"Key '(\w+)' (?:is not in struct|not in '\w+')"),
 )
+# Messages about null, a list or a mapping that a key cannot be.
+SHAPES = (
+    r"field '.*' is not Optional",
+    "Invalid type assigned",
+    "Invalid value assigned",
+    "Cannot assign",
+    r"Value '.*' is not a valid",
+)
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 

@@ -4,57 +4,85 @@ import argparse
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from dataclasses import field, make_dataclass
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.compat.hydra import quoted
 from fer_lightning.compat.old_words import OldForm
+from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
+from fer_lightning.config.settings import InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
 
 
-def settings(command: Command, words: list[str]) -> DictConfig:
-    """Return the command's YAML with the typed words applied. Raise UserError for words that it does not accept.
+def settings(command: Command, words: list[str]) -> Any:
+    """Return the settings of a command line, an object of `command.schema`. Raise UserError if they are invalid."""
+    cfg = composed(command, words)
+    try:
+        made = build(command.schema, OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error, command)) from None
+    except InvalidSetting as error:
+        default = reference.written(OmegaConf.select(composed(command, []), error.key))
+        raise UserError(f"{error} The default is {default}.") from None
+    for name, one in declared(command.schema).items():
+        if one.required and (OmegaConf.is_missing(cfg, name) or cfg[name] == ""):
+            example = f"{command.program} {command.example}"
+            raise UserError(f"{name} is not set. Set it to the {one.rule.comment}. Example: {example}")
+    return made
 
-    The file's defaults list begins with `<name>_schema`, the name under which Hydra finds the command's schema.
+
+def composed(command: Command, words: list[str]) -> DictConfig:
+    """Return the command's defaults with the typed words applied. Raise UserError for words that it does not accept.
+
+    The defaults list of its YAML begins with `<name>_schema`, the name under which Hydra finds the declared settings.
     """
     name = command.file.stem
-    ConfigStore.instance().store(name=f"{name}_schema", node=command.schema)
+    ConfigStore.instance().store(name=f"{name}_schema", node=_node(command.schema))
     try:
         with initialize_config_dir(str(command.file.parent), version_base="1.3"):
-            return compose(name, [_quoted(word, command.texts) for word in words])
+            return compose(name, [_quoted(word, command) for word in words])
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, command)) from None
 
 
 def typed(
-    program: str,
-    description: str | None,
-    usage: str = "",
-    arguments: Sequence[str] | None = None,
-    old: OldForm | None = None,
+    command: Command, description: str, arguments: Sequence[str] | None = None, old: OldForm | None = None
 ) -> list[str]:
-    """Return the key=value words of a command line whose only option is --help, which prints `description`.
+    """Return the key=value words of a command line whose only option is --help.
 
-    usage      text after the program's name in its usage line
-    arguments  words to parse; None: the words of this process
-    old        former words of the command, which are translated
+    description  text in front of the list of settings
+    arguments    words to parse; None: the words of this process
+    old          former words of the command, which are translated
     """
     words = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(
-        program,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"{program} {usage}".strip(),
-    )
-    parser.add_argument("words", nargs="*", metavar="key=value", help="see above")
+    parser = Parser(command, description)
+    parser.add_argument("words", nargs="*", metavar="key=value", help="see below")
     return parser.parse_args(old.translate(words) if old else words).words
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser whose --help ends with the settings of the command."""
+
+    def __init__(self, command: Command, description: str, words: str = "") -> None:
+        required = [f"{name}=..." for name, one in declared(command.schema).items() if one.required]
+        super().__init__(
+            command.program,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            usage=" ".join(part for part in (command.program, words, *required, "[key=value ...]") if part),
+        )
+        self.command = command
+
+    def format_help(self) -> str:
+        return f"{super().format_help()}\n{reference.as_text(self.command, composed(self.command, []))}"
 
 
 @contextmanager
@@ -84,9 +112,25 @@ def refuse(program: str, message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _quoted(word: str, texts: Collection[str]) -> str:
-    """Return the word with the value of a text key in quotes, inside which Hydra's grammar accepts any letter."""
+def _node(schema: type[Settings], without: Collection[str] = ()) -> type:
+    """Return settings as a dataclass for Hydra, which changes values and does not know every type."""
+    parts = []
+    for name, one in declared(schema).items():
+        if one.nested:
+            nested = _node(one.kind, one.rule.without)
+            parts.append((name, nested, field(default_factory=nested)))
+        elif name not in without:
+            default = MISSING if one.required or one.rule.group else one.default
+            parts.append((name, one.kind, field(default_factory=lambda default=default: default)))
+    return make_dataclass(schema.__name__, parts)
+
+
+def _quoted(word: str, command: Command) -> str:
+    """Return the word with a text, or an option of a group, in quotes: there Hydra's grammar accepts any letter."""
     key, _, value = word.partition("=")
-    if key not in texts or value == "null" or value[:1] in ("'", '"'):
+    one = dict(reference.leaves(command.schema)).get(key)
+    is_option = one is not None and bool(one.rule.group)
+    is_text = key in command.texts or (one is not None and one.is_text)
+    if not (is_option or (is_text and value != "null")) or value[:1] in ("'", '"'):
         return word
     return f"{key}={quoted(value)}"

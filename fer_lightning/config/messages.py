@@ -5,6 +5,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
@@ -12,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.compat.hydra import Fault, first_lines, read_fault
 from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
+from fer_lightning.config.settings import declared
 from fer_lightning.paths import CONF
 from fer_lightning.wording import did_you_mean
 
@@ -22,14 +24,16 @@ class Command:
 
     program  words that start it, e.g. "python -m fer_lightning.predict"
     schema   dataclass of its keys
-    file     YAML file with its defaults
-    texts    keys that hold a path or a name; their values may contain any letter
+    file     YAML file with the values that differ from the defaults of the dataclass
+    texts    keys of config groups that hold a path or a name; their values may contain any letter
+    example  key=value words of a typical call
     """
 
     program: str
     schema: type
     file: Path
     texts: tuple[str, ...] = ()
+    example: str = ""
 
 
 TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
@@ -47,6 +51,8 @@ def explain(error: HydraException | OmegaConfBaseException, command: Command = T
         return f"{first_lines(error)}\n{_help(command)}"
     if fault.kind == "key":
         return _no_key(fault) if command is TRAIN else _no_key_of(command, fault)
+    if fault.kind == "shape":
+        return _wrong_shape(command, fault)
     return _no_option(fault) if fault.kind == "option" else _wrong_value(fault)
 
 
@@ -73,13 +79,13 @@ def _no_key(fault: Fault) -> str:
 def _no_key_of(command: Command, fault: Fault) -> str:
     """Return the message for an unknown key of another command, whose nested keys are typed or in an option's YAML."""
     parent, _, key = (fault.key or fault.subject).rpartition(".")
-    fields = {field.name: field.type for field in dataclasses.fields(command.schema)}
-    if dataclasses.is_dataclass(fields.get(parent)):
-        known = [field.name for field in dataclasses.fields(fields[parent])]
-    elif parent:
-        known = sorted(_keys_below(parent, command.file))
+    root = declared(command.schema)
+    if not parent:
+        known = list(root)
+    elif parent in root and root[parent].nested:
+        known = [name for name in declared(root[parent].kind) if name not in root[parent].rule.without]
     else:
-        known = list(fields)
+        known = sorted(_keys_below(parent, command.file))
     prefix = f"{parent}." if parent else ""
     return f"{prefix}{key}: no such key.{did_you_mean(key, known, prefix=prefix)} Allowed: {', '.join(known)}."
 
@@ -87,6 +93,19 @@ def _no_key_of(command: Command, fault: Fault) -> str:
 def _wrong_value(fault: Fault) -> str:
     one_of = "one of " if fault.kind == "choice" else ""
     return f"{_file(fault)}{fault.key or 'a key'}={fault.subject!r}: expected {one_of}{fault.expected}."
+
+
+def _wrong_shape(command: Command, fault: Fault) -> str:
+    """Return the message for null, a list or a mapping that the key cannot be."""
+    if command is TRAIN:
+        return f"{fault.subject}: not allowed for this key. {_help(command)}"
+    schema: Any = command.schema
+    for name in fault.key.split("."):
+        one = declared(schema)[name]
+        schema = one.kind
+    if one.nested:
+        return f"{fault.subject}: must be a group of settings. Set one: {fault.key}.{next(iter(declared(schema)))}=..."
+    return f"{fault.subject}: must be {one.values()} ({one.rule.comment})."
 
 
 def _file(fault: Fault) -> str:

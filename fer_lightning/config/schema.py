@@ -1,4 +1,4 @@
-"""Typed root keys of a run and of an evaluation: a wrong key or type is rejected while the config is composed.
+"""Typed root keys of a run: a wrong key or type is rejected while the config is composed.
 
 Keys inside a group belong to the class that its `_target_` names; `check.py` compares them with the signature of that
 class.
@@ -48,42 +48,6 @@ class TrainConfig:
     trainer: Any = MISSING
     callbacks: Any = MISSING
     logger: Any = None
-
-
-class TTA(Enum):
-    """Views of a face whose probabilities are averaged: see `evaluation.tta`."""
-
-    none = "none"
-    flip = "flip"
-    ten_crop = "ten_crop"
-
-
-class Rows(Enum):
-    """Rows that are evaluated."""
-
-    test = "test"  # test rows; each evaluation is counted as a read of them
-    val = "val"  # validation rows, for the choice of views and of ensemble members
-
-
-class Device(Enum):
-    """Device that runs the network."""
-
-    auto = "auto"  # the first GPU if there is one
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-@dataclass
-class EvaluateConfig:
-    """Settings of `python -m fer_lightning.evaluate`."""
-
-    run: str = MISSING  # folder of the run whose best.ckpt is evaluated
-    model: str | None = None  # exported file (.onnx) to evaluate instead of best.ckpt
-    tta: TTA = TTA.none
-    rows: Rows = Rows.test
-    data_root: str | None = None  # folder of the store of faces; null: the store that the run was trained on
-    device: Device = Device.auto
-    threads: int | None = None  # CPU threads of torch; null: same number as in the run
 
 
 def register() -> None:

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import MISSING, OmegaConf
 
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
+from fer_lightning.config.settings import Settings, setting
 from fer_lightning.data.ferplus import read_votes, votes_checksum
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces
 from fer_lightning.data.readers.files import file_fingerprint
@@ -36,7 +36,7 @@ from fer_lightning.data.splits import deal
 from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.files import in_words, take_lock, write_atomically
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 from fer_lightning.paths import CONF
@@ -213,32 +213,29 @@ def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[s
     return counts
 
 
-@dataclass
-class IngestSettings:
+@dataclass(frozen=True, kw_only=True)
+class IngestSettings(Settings):
     """Settings of `make data`."""
 
-    source: str = MISSING  # CSV, folder, zip or tar to read
-    root: str = "data/fer2013"  # folder of the store
-    ferplus: str | None = None  # FER+'s fer2013new.csv with votes of ten people for each row; null: no votes
-    photos: bool = False  # true: the images are whole photographs; the face in each is found and cropped
+    source: str = setting(comment="CSV, folder, zip or tar to read")
+    root: str = setting("data/fer2013", "folder of the store")
+    ferplus: str | None = setting(None, "FER+'s fer2013new.csv with votes of ten people for each row; null: no votes")
+    photos: bool = setting(False, "true: the images are whole photographs; the face in each is found and cropped")
 
 
 COMMAND = Command(
     "python -m fer_lightning.data.ingest",
     IngestSettings,
     CONF / "ingest" / "ingest.yaml",
-    texts=("source", "root", "ferplus"),
+    example="source=path/to/fer2013.csv",
 )
-EXAMPLE = f"{COMMAND.program} source=path/to/fer2013.csv"
 OLD = OldForm(keys=("source", "root"), options={"--ferplus": "ferplus"}, flags={"--photos": "photos=yes"})
 
 
 def main(arguments: list[str] | None = None) -> int:
-    words = command.typed(COMMAND.program, __doc__, "source=PATH [key=value ...]", arguments, OLD)
+    words = command.typed(COMMAND, __doc__, arguments, OLD)
     try:
         options = command.settings(COMMAND, words)
-        if OmegaConf.is_missing(options, "source"):
-            raise UserError(f"source is not set: must be a CSV, folder, zip or tar. Example: {EXAMPLE}")
         with _plain_warnings():
             photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
             with progress_bar("reading") as progress:

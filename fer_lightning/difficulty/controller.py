@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fer_lightning.difficulty.policy import Policy, TaskResult
+from fer_lightning.difficulty.settings import DifficultySettings
 from fer_lightning.player.state import PlayerState
 
 KEPT = 50  # outcomes; no policy uses older ones
@@ -26,17 +27,11 @@ class LevelChange:
 class Controller:
     """Level of one player's game.
 
-    levels            number of levels; 1 is the easiest
-    start             first level; a value outside 1 to `levels` is moved to the nearest level
-    cooldown_seconds  minimum time between two changes by the policy
-    min_tasks         minimum number of tasks on a level before the policy may change it
-    stand_seconds     time for which every `update` must bring the same proposal before it is applied
-    reversal          factor on cooldown and tasks for a change against the direction of the last one; it prevents
-                      switching back and forth between a level that is too easy and one that is too hard
-    state_seconds     time constant of the average state that the policy sees; it starts at unknown on every level,
-                      because one moment says little about a level
-    adapt             False: adaptation is off, and the policy is not called
+    adapt     False: adaptation is off, and the policy is not called
+    settings  fields of DifficultySettings
 
+    The factor `reversal` prevents switching back and forth between a level that is too easy and one that is too hard.
+    The average state that the policy sees starts at unknown on every level: one moment says little about a level.
     The policy changes the level by one step at a time. The player's own choice (`override`) is applied at once and
     holds until the player gives the level back. Times are seconds of any clock; if it goes back, all waits start again.
     """
@@ -45,36 +40,22 @@ class Controller:
         self,
         policy: Policy,
         *,
-        levels: int = 10,
-        start: int = 3,
-        cooldown_seconds: float = 20.0,
-        min_tasks: int = 3,
-        stand_seconds: float = 2.0,
-        reversal: float = 2.0,
-        state_seconds: float = 20.0,
         adapt: bool = True,
+        **settings: float,
     ) -> None:
-        for name, value, least in (
-            ("levels", levels, 1),
-            ("cooldown_seconds", cooldown_seconds, 0),
-            ("min_tasks", min_tasks, 0),
-            ("stand_seconds", stand_seconds, 0),
-            ("reversal", reversal, 1),
-            ("state_seconds", state_seconds, 0),
-        ):
-            if not value >= least:
-                raise ValueError(f"{name}={value}: must be {least} or more")
-        self._policy, self.levels = policy, levels
-        self._cooldown, self._min_tasks = cooldown_seconds, min_tasks
-        self._stand, self._reversal, self._state_seconds = stand_seconds, reversal, state_seconds
+        self._policy, self._settings = policy, DifficultySettings(**settings)
         self._adapt, self._held = adapt, False
-        self._level = min(max(start, 1), levels)
+        self._level = min(max(self._settings.start, 1), self.levels)
         self._outcomes: deque[TaskResult] = deque(maxlen=KEPT)
         self._tasks = 0
         self._direction = 0
         self._since: float | None = None  # time of the last change; None: the first update sets it
         self._standing: tuple[int, float] = (0, 0.0)
         self._felt, self._felt_at = UNKNOWN, math.inf
+
+    @property
+    def levels(self) -> int:
+        return self._settings.levels
 
     @property
     def level(self) -> int:
@@ -142,18 +123,18 @@ class Controller:
 
     def _feel(self, now: float, state: PlayerState) -> None:
         passed = max(now - self._felt_at, 0.0)
-        new = -math.expm1(-passed / self._state_seconds) if self._state_seconds else 1.0
+        new = -math.expm1(-passed / seconds) if (seconds := self._settings.state_seconds) else 1.0
         self._felt = tuple(old + new * (one - old) for old, one in zip(self._felt, state.probabilities, strict=True))
         self._felt_at = now
 
     def _may(self, change: int, now: float) -> bool:
         """Return True if a step that the policy proposes may be applied now."""
-        factor = self._reversal if change == -self._direction else 1.0
+        factor = self._settings.reversal if change == -self._direction else 1.0
         return (
             1 <= self._level + change <= self.levels
-            and self._tasks >= factor * self._min_tasks
-            and now - self._since >= factor * self._cooldown
-            and now - self._standing[1] >= self._stand
+            and self._tasks >= factor * self._settings.min_tasks
+            and now - self._since >= factor * self._settings.cooldown_seconds
+            and now - self._standing[1] >= self._settings.stand_seconds
         )
 
     def _move(self, change: int) -> None:

@@ -27,13 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
-
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
-from fer_lightning.config.schema import TTA
+from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.settings import TTA
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import CONF
 
@@ -54,38 +53,40 @@ OTHER_PROGRAM = (
 )
 
 
-@dataclass
-class CompareSettings:
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings(Settings):
     """Settings of a comparison."""
 
-    runs: list[str] = MISSING  # RUN_A and RUN_B
-    tta: TTA = TTA.none  # views of the evaluations to compare
-    csv_order: str | None = None  # store in whose order the .npy file is; null: order of the rows of a store
-    json: str | None = None  # file for the comparison; null: no file
+    runs: list[str] = setting(comment="list of RUN_A and RUN_B")
+    tta: TTA = setting("none", "views of the evaluations to compare")
+    csv_order: str | None = setting(None, "store in whose order the .npy file is; null: order of the rows of a store")
+    json: str | None = setting(None, "file for the comparison; null: no file")
 
 
 COMMAND = Command(
-    "python -m fer_lightning.compare", CompareSettings, CONF / "compare" / "compare.yaml", texts=("csv_order", "json")
+    "python -m fer_lightning.compare",
+    CompareSettings,
+    CONF / "compare" / "compare.yaml",
+    example="'runs=[outputs/train/seed-0,outputs/train/seed-1]'",
 )
 OLD = OldForm(gathered="runs", options={"--tta": "tta", "--csv-order": "csv_order", "--json": "json"})
 
 
 def main(arguments: list[str] | None = None) -> None:
-    words = command.typed(COMMAND.program, __doc__, "runs=[RUN_A,RUN_B] [key=value ...]", arguments, OLD)
+    words = command.typed(COMMAND, __doc__, arguments, OLD)
     with command.failures_in_words("compare", "Nothing is half written"):
         cfg = config(words)
         paths = [None if value is None else Path(value) for value in (cfg.json, cfg.csv_order)]
-        show(*map(Path, cfg.runs), cfg.tta.value, *paths)
+        show(*map(Path, cfg.runs), cfg.tta, *paths)
 
 
-def config(words: list[str]) -> DictConfig:
+def config(words: list[str]) -> CompareSettings:
     """Return the settings of the command line. Raise UserError if they cannot be used."""
     cfg = command.settings(COMMAND, words)
-    runs = [] if OmegaConf.is_missing(cfg, "runs") else list(cfg.runs)
-    if len(runs) != 2:
+    if len(cfg.runs) != 2:
         raise UserError(
-            f"runs=[{','.join(runs)}]: must name RUN_A and RUN_B, two folders of finished runs or of evaluations, or a "
-            f".npy file as one of them. Example: {COMMAND.program} 'runs=[outputs/train/seed-0,outputs/train/seed-1]'"
+            f"runs=[{','.join(cfg.runs)}]: must name RUN_A and RUN_B, two folders of finished runs or of evaluations, "
+            f"or a .npy file as one of them. Example: {COMMAND.program} {COMMAND.example}"
         )
     return cfg
 

@@ -5,14 +5,6 @@
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
     python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx
 
-run        folder of the run whose best.ckpt is evaluated
-model      exported file (.onnx) to evaluate on the rows of the run (default: best.ckpt of the run)
-tta        views of a face whose probabilities are averaged: none (default), flip, ten_crop
-rows       test (default), or val: validation rows, for the choice of views and of ensemble members
-data_root  folder of the store of faces (default: the store that the run was trained on)
-device     auto (default: the first GPU if there is one), cpu, cuda
-threads    CPU threads of torch (default: same number as in the run)
-
 The results are written to RUN/evaluation/TTA/, or to RUN/evaluation/val_TTA/ with rows=val. With model=face.onnx the
 folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. Each folder contains metrics.json, predictions.csv,
 confusion.png and per_class.png. An evaluation of test rows also adds a line to test_reads.csv.
@@ -22,13 +14,12 @@ command, commit, speed and number of reads of the test rows.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from omegaconf import DictConfig, OmegaConf
-
-from fer_lightning.config import command, schema
+from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.settings import TTA, EvaluateSettings
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.paths import CONF, ROOT
 from fer_lightning.runs.run_folder import command_line, git_state, now
@@ -44,51 +35,45 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "python -m fer_lightning.evaluate",
-    schema.EvaluateConfig,
+    EvaluateSettings,
     CONF / "evaluate" / "evaluate.yaml",
-    texts=("run", "model", "data_root"),
+    example="run=outputs/train/seed-0",
 )
 
 
 def main() -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "run=PATH [key=value ...]")
+    overrides = command.typed(COMMAND, __doc__)
     with command.failures_in_words("evaluate", "Nothing is half written", again="starts over"):
         evaluate(config(overrides))
 
 
-def config(overrides: list[str]) -> DictConfig:
+def config(overrides: list[str]) -> EvaluateSettings:
     """Return the settings of the command line. Raise UserError if they cannot be used."""
     cfg = command.settings(COMMAND, overrides)
-    if OmegaConf.is_missing(cfg, "run"):
-        raise UserError(
-            f"run is not set: must be the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0"
-        )
     if cfg.model is not None:
         refuse_unfit_options(cfg)
-    if cfg.threads is not None and cfg.threads < 1:
-        raise UserError(f"threads={cfg.threads}: must be 1 or more. Use null for the same number as in the run.")
     return cfg
 
 
-def refuse_unfit_options(cfg: DictConfig) -> None:
+def refuse_unfit_options(cfg: EvaluateSettings) -> None:
     """Raise UserError for options that cannot be used with an exported file."""
-    if cfg.tta != schema.TTA.none:
-        raise UserError(f"model={cfg.model}: an exported file has only one view. Drop tta={cfg.tta.value}.")
-    if cfg.device == schema.Device.cuda:
+    if cfg.tta != "none":
+        raise UserError(f"model={cfg.model}: an exported file has only one view. Drop tta={cfg.tta}.")
+    if cfg.device == "cuda":
         raise UserError(f"model={cfg.model}: an exported file is evaluated on the CPU. Drop device=cuda.")
     name = Path(cfg.model).stem
-    if name in schema.TTA.__members__ or name.startswith("val_"):
+    if name in get_args(TTA) or name.startswith("val_"):
         raise UserError(
             f"model={cfg.model}: evaluation/{name}/ is the folder of another evaluation. Rename the file, e.g. to "
             "face.onnx."
         )
 
 
-def evaluate(cfg: DictConfig) -> None:
+def evaluate(cfg: EvaluateSettings) -> None:
     """Evaluate one run, write the results into its folder and print them."""
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     table, split = run.faces()
-    of_test = cfg.rows == schema.Rows.test
+    of_test = cfg.rows == "test"
     name, title = name_evaluation(cfg)
     folder = run.path / "evaluation" / (name if of_test else f"val_{name}")
     predict = build_predictor(cfg, run, table.classes)
@@ -106,8 +91,8 @@ def evaluate(cfg: DictConfig) -> None:
     predicted = predict_rows(predict, show_progress(batches, title))
     predictions = predictions_of(judged, *predicted, table.classes)
     entry = {
-        "tta": cfg.tta.value,
-        "rows": cfg.rows.value,
+        "tta": cfg.tta,
+        "rows": cfg.rows,
         **source(run, predict),
         **facts(table, split, predict),
         "bootstrap": evaluation.bootstrap_facts(),
@@ -120,19 +105,19 @@ def evaluate(cfg: DictConfig) -> None:
             "latency": latency(predict, next(iter(batches))["image"], size),
         },
     }
-    evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows.value]}, {title}")
+    evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows]}, {title}")
     tables.print_evaluation(run.summary, entry, title)
     print(f"evaluation: {folder}")
 
 
-def name_evaluation(cfg: DictConfig) -> tuple[str, str]:
+def name_evaluation(cfg: EvaluateSettings) -> tuple[str, str]:
     """Return the name of the evaluation's folder, and the option that gives this name."""
     if cfg.model is None:
-        return cfg.tta.value, f"tta={cfg.tta.value}"
+        return cfg.tta, f"tta={cfg.tta}"
     return Path(cfg.model).stem, f"model={Path(cfg.model).name}"
 
 
-def build_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
+def build_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
     """Return the predictor of the run's best.ckpt, or of the exported file."""
     from fer_lightning.evaluation import tta
     from fer_lightning.evaluation.torch_predictor import Predictor, select_device
@@ -146,16 +131,16 @@ def build_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) 
     model = run.config.model
     return Predictor(
         run.network(len(classes)),
-        tta.views(cfg.tta.value, model.input_size),
+        tta.views(cfg.tta, model.input_size),
         input_size=model.input_size,
         mean=model.mean,
         std=model.std,
-        device=select_device(cfg.device.value),
+        device=select_device(cfg.device),
         precision=run.summary.get("precision", "32-true"),
     )
 
 
-def file_predictor(cfg: DictConfig, run: TrainedRun, classes: tuple[str, ...]) -> "FilePredictor":
+def file_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, ...]) -> "FilePredictor":
     """Open the exported file. Raise UserError if it has other classes, or was trained on another split."""
     import torch
 

@@ -3,11 +3,6 @@
     python -m fer_lightning.export run=outputs/train/seed-0
     python -m fer_lightning.export run=outputs/train/seed-0 out=models/face.onnx weights=int8
 
-run        folder of the run whose best.ckpt is exported
-out        the file to write (default: RUN/face.onnx); its model card, face_card.md, is written beside it
-weights    format of the stored weights: float32 (default), float16 (half the size), int8 (a quarter of the size)
-data_root  folder of the store of faces (default: the store that the run was trained on)
-
 The file divides the logits by a temperature, the one with the smallest cross-entropy on the validation rows of the
 run's own data. If that data is missing, the temperature is 1.
 
@@ -27,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
@@ -46,37 +40,32 @@ if TYPE_CHECKING:
     from fer_lightning.faces.face_model import FaceModel
 
 COMMAND = Command(
-    "python -m fer_lightning.export", ExportFileSettings, CONF / "export.yaml", texts=("run", "out", "data_root")
+    "python -m fer_lightning.export", ExportFileSettings, CONF / "export.yaml", example="run=outputs/train/seed-0"
 )
 SUFFIX = ".onnx"
 BATCH = 32  # crops per call in the second measurement of speed
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "run=PATH [key=value ...]", arguments)
+    overrides = command.typed(COMMAND, __doc__, arguments)
     with command.failures_in_words("export", "Nothing is half written", again="starts over"):
         export(config(overrides))
 
 
-def config(overrides: list[str]) -> DictConfig:
+def config(overrides: list[str]) -> ExportFileSettings:
     """Return the settings of the command line. Raise UserError if they cannot be used."""
-    cfg = command.settings(COMMAND, overrides)
-    if OmegaConf.is_missing(cfg, "run") or not cfg.run:
-        raise UserError(
-            f"run is not set: must be the folder of a trained run. E.g. {COMMAND.program} run=outputs/train/seed-0"
-        )
-    if cfg.out is None:
-        cfg.out = str(Path(cfg.run, f"face{SUFFIX}"))
-    if Path(cfg.out).is_dir():
-        raise UserError(f"out={cfg.out}: is a folder; must be a file. E.g. out={Path(cfg.out, f'face{SUFFIX}')}")
-    if Path(cfg.out).suffix != SUFFIX:
-        raise UserError(f"out={cfg.out}: must be a file that ends in {SUFFIX}. E.g. out={Path(cfg.out).stem}{SUFFIX}")
-    return cfg
+    settings = command.settings(COMMAND, overrides)
+    out = Path(settings.run, f"face{SUFFIX}") if settings.out is None else Path(settings.out)
+    if out.is_dir():
+        raise UserError(f"out={out}: is a folder; must be a file. E.g. out={out / f'face{SUFFIX}'}")
+    if out.suffix != SUFFIX:
+        raise UserError(f"out={out}: must be a file that ends in {SUFFIX}. E.g. out={out.stem}{SUFFIX}")
+    return replace(settings, out=str(out))
 
 
-def export(cfg: DictConfig) -> None:
+def export(settings: ExportFileSettings) -> None:
     """Write the file and its model card, and print a summary."""
-    run = open_run(Path(cfg.run), data_root=cfg.data_root, with_faces=False)
+    run = open_run(Path(settings.run), data_root=settings.data_root, with_faces=False)
 
     from fer_lightning.export.card import card
     from fer_lightning.export.comparison import calibration, compare_with_checkpoint, predict_probabilities
@@ -84,8 +73,8 @@ def export(cfg: DictConfig) -> None:
     from fer_lightning.export.weights import stored_bytes
     from fer_lightning.statistics.calibration import at_temperature, fit_temperature
 
-    out, form, metadata = Path(cfg.out), cfg.weights.value, describe(run)
-    faces = comparison_faces(run, or_drawn=cfg.data_root is None)
+    out, form, metadata = Path(settings.out), settings.weights, describe(run)
+    faces = comparison_faces(run, or_drawn=settings.data_root is None)
     validation = slice(len(faces.labels))
     print(f"exporting {metadata.name}: takes half a minute or more", flush=True)
     checkpoint = load_checkpoint(run, len(metadata.classes))

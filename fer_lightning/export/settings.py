@@ -1,24 +1,25 @@
-"""Typed settings of `python -m fer_lightning.export`. A wrong key or type is rejected while the config is composed."""
+"""Settings of `python -m fer_lightning.export`."""
 
 from dataclasses import dataclass
-from enum import Enum
+from typing import Literal
 
-from omegaconf import MISSING
-
-
-class Weights(Enum):
-    """Format of the stored weights of convolutions and linear layers. All computation stays in float32."""
-
-    float32 = "float32"
-    float16 = "float16"  # half the size
-    int8 = "int8"  # a quarter of the size; symmetric, one scale per output channel
+from fer_lightning.config.settings import Settings, setting
 
 
-@dataclass
-class ExportFileSettings:
+@dataclass(frozen=True, kw_only=True)
+class ExportFileSettings(Settings):
     """Settings of an export."""
 
-    run: str = MISSING  # folder of the run whose best.ckpt is exported
-    out: str | None = None  # file to write, ending in .onnx; null: face.onnx in the run folder
-    weights: Weights = Weights.float32
-    data_root: str | None = None  # folder of the store of faces; null: the store that the run was trained on
+    run: str = setting(comment="folder of the run whose best.ckpt is exported")
+    out: str | None = setting(
+        None, "file to write, ending in .onnx; its model card is written beside it; null: face.onnx in the run folder"
+    )
+    weights: Literal["float32", "float16", "int8"] = setting(
+        "float32",
+        "format of the stored weights; float16: half the size; int8: a quarter; all computation is in float32",
+    )
+    data_root: str | None = setting(
+        None,
+        "folder of the store of faces, for the temperature and the comparison; "
+        "null: the store that the run was trained on",
+    )

@@ -8,9 +8,8 @@ square, so that a network receives faces of the same size as in its training dat
 import cv2
 import numpy as np
 
-from fer_lightning.faces.face import Face
+from fer_lightning.faces.face import SIDE, Face
 
-SIDE = 48  # pixels of a face of FER2013
 SIDE_OF_HEIGHT = 0.92
 FILTER = "area"
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SIDE = 48  # pixels of a face of FER2013
+
 
 @dataclass(frozen=True)
 class Face:

@@ -11,7 +11,8 @@ from fer_lightning.faces import crop, detector, roll
 from fer_lightning.faces.crop import Square, crop_face
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face import Face
-from fer_lightning.faces.quality import TILTED, FaceRules, ambiguous, choose, doubt, sufficient
+from fer_lightning.faces.quality import TILTED, ambiguous, choose, doubt, sufficient
+from fer_lightning.faces.settings import FaceRules
 
 
 @dataclass(frozen=True)

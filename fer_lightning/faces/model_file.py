@@ -13,7 +13,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from fer_lightning.compat.old_words import OldForm
@@ -140,22 +139,17 @@ def _get(url: str, seconds: float) -> bytes:
     return outcome[0]
 
 
-@dataclass
-class FaceModelSettings:
-    """Settings of `make models`."""
-
-    source: str | None = None  # file, or folder that holds it, to copy the model from; null: download it
-
-
 def main(arguments: list[str] | None = None) -> int:
     from fer_lightning.config import command  # imports Hydra, which the users of this module do not need
     from fer_lightning.config.messages import Command
+    from fer_lightning.faces.settings import FaceModelSettings
 
-    program, file = "python -m fer_lightning.faces.model_file", CONF / "face_model" / "face_model.yaml"
-    words = command.typed(program, __doc__, "[source=PATH]", arguments, OldForm(keys=("source",)))
+    file = CONF / "face_model" / "face_model.yaml"
+    this = Command("python -m fer_lightning.faces.model_file", FaceModelSettings, file)
+    words = command.typed(this, __doc__, arguments, OldForm(keys=("source",)))
     path = FOLDER / NAME
     try:
-        source = command.settings(Command(program, FaceModelSettings, file, texts=("source",)), words).source
+        source = command.settings(this, words).source
         if source:
             copy_model(source, FOLDER)
             how = f"copied from {source}"

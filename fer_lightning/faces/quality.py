@@ -1,41 +1,13 @@
 """Choice of one face among the faces of an image, and the rules for a usable face."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from fer_lightning.errors import UserError
-from fer_lightning.faces.crop import SIDE, crop_side
+from fer_lightning.faces.crop import crop_side
 from fer_lightning.faces.face import Face
+from fer_lightning.faces.settings import FaceRules
 
 NO_FACE, LOW_SCORE, TOO_SMALL, TILTED = REASONS = ("no face", "low score", "too small", "tilted")
-
-
-@dataclass(frozen=True)
-class FaceRules:
-    """Requirements of a face.
-
-    min_score       lowest score of the detector, 0 to 1
-    min_face_px     lowest side of the square to crop, in pixels of the image; at least 48, so no crop is enlarged
-    max_roll_deg    largest roll of the head in degrees, 0 to 180; not checked if the detector cannot measure it
-    ambiguous_area  area of a second face, as a share of the chosen face's area, above which the choice is ambiguous
-    """
-
-    min_score: float = 0.8
-    min_face_px: float = 64
-    max_roll_deg: float = 45
-    ambiguous_area: float = 0.6
-
-    def __post_init__(self) -> None:
-        limits = {
-            "min_score": (0, 1),
-            "min_face_px": (SIDE, 10_000),
-            "max_roll_deg": (0, 180),
-            "ambiguous_area": (0, 1),
-        }
-        for field in fields(self):
-            value, (low, high) = getattr(self, field.name), limits[field.name]
-            if not low <= value <= high:
-                raise UserError(f"{field.name}={value}: must be from {low} to {high}.")
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,50 @@
-"""Settings that all commands with a face detector share."""
+"""Settings of face detection and of usable faces, which several commands share."""
 
-from enum import Enum
+from dataclasses import dataclass
+from typing import Literal
+
+from fer_lightning.config.settings import Settings, setting
+from fer_lightning.faces.face import SIDE
 
 
-class DetectorKind(Enum):
-    """Kind of face detector; see faces/detector.py."""
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings(Settings):
+    """Choice of the face detector: the keywords of `detector.open_detector`."""
 
-    auto = "auto"
-    yunet = "yunet"
-    haar = "haar"
-    whole = "whole"
+    kind: Literal["auto", "yunet", "haar", "whole"] = setting(
+        "auto",
+        "face detector; auto: YuNet, or Haar with a warning if YuNet's file is missing; "
+        "whole: each image is one face that is already cropped",
+    )
+    model: str | None = setting(
+        None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of `make models`"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceRules(Settings):
+    """Requirements of a usable face."""
+
+    min_score: float = setting(0.8, "minimum confidence of the detector", minimum=0, maximum=1)
+    min_face_px: float = setting(
+        64, f"minimum side of the face crop before it is resized to {SIDE}, in pixels", minimum=SIDE, maximum=10_000
+    )
+    max_roll_deg: float = setting(
+        45,
+        "maximum angle between the head and the vertical, in degrees; not checked if the detector cannot measure it",
+        minimum=0,
+        maximum=180,
+    )
+    ambiguous_area: float = setting(
+        0.6,
+        "area of a second face from which the choice of a face is uncertain, as a share of the first face's area",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceModelSettings(Settings):
+    """Settings of `make models`."""
+
+    source: str | None = setting(None, "file, or folder that holds it, to copy the model from; null: download it")

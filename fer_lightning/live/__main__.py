@@ -4,7 +4,7 @@
     python -m fer_lightning.live model=face.onnx source=video.mp4   use a camera (0, 1, ...) or a video of this machine
     python -m fer_lightning.live page=game policy=performance       open the game; without a model no camera is used
 
-The command prints the address to open. conf/live/live.yaml and conf/live/policy/ describe every setting.
+The command prints the address to open.
 docs/protocol.md describes how other games connect.
 """
 
@@ -12,10 +12,8 @@ import os
 import signal
 import sys
 import warnings
-from pathlib import Path
+from dataclasses import replace
 from typing import NoReturn
-
-from omegaconf import OmegaConf
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
@@ -26,7 +24,7 @@ COMMAND = Command(
     "python -m fer_lightning.live",
     LiveSettings,
     CONF / "live" / "live.yaml",
-    texts=("model", "source", "folder", "faces.model"),
+    example="model=face.onnx",
 )
 
 
@@ -36,7 +34,8 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     page   page that the printed address opens unless the command line sets it
     about  help text, if another program calls this
     """
-    given = command.typed(f"python -m fer_lightning.{program}", about or __doc__, "[key=value ...]", words)
+    shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
+    given = command.typed(shown, about or __doc__, words)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
@@ -50,27 +49,11 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
 
 def run(words: list[str]) -> None:
     """Serve with the settings of the command line until the process ends. Raise UserError for invalid settings."""
-    cfg = command.settings(COMMAND, words)
-    settings = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    settings = command.settings(COMMAND, words)
     from fer_lightning.difficulty.chosen import policy
-    from fer_lightning.live.limits import Caps
     from fer_lightning.live.server import serve
 
-    serve(
-        model=Path(settings["model"]) if settings["model"] else None,
-        policy=policy(settings["policy"]),
-        policy_name=settings["policy"]["_target_"].split(".")[-2],
-        page=settings["page"],
-        source=settings["source"],
-        host=settings["host"],
-        port=settings["port"],
-        folder=Path(settings["folder"]),
-        threads=settings["threads"],
-        detection=settings["faces"],
-        state=settings["state"],
-        difficulty=settings["difficulty"],
-        caps=Caps(**settings["caps"]),
-    )
+    serve(settings, policy(settings.policy), settings.policy["_target_"].split(".")[-2])
 
 
 def _end(*_: object) -> NoReturn:

@@ -19,8 +19,10 @@ from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size
+from fer_lightning.live.limits import Caps
+from fer_lightning.live.settings import FrameSettings
 
 BATCH = 4  # minimum number of frames per call of the model while other frames wait for detection
 MOST_READY = 8  # maximum number of frames that wait for the model; no further frame is decoded meanwhile
@@ -81,10 +83,8 @@ Job = tuple[
 class Engine:
     """Engine as a context manager. Entering starts one thread per detector: a detector is not safe in two threads.
 
-    long_side    pixels of the longer side of a frame for detection; faces are cropped from the full frame
-    most_faces   maximum number of faces per frame; the largest are kept
-    frame_bytes  maximum size of a frame in bytes; a larger frame is refused before decoding
-    frame_side   maximum longer side of a frame in pixels; a larger frame is refused before decoding
+    frames  size for detection and number of faces; None: the defaults
+    caps    maximum size of a frame: a larger one is refused before decoding; None: the defaults
     """
 
     def __init__(
@@ -93,16 +93,15 @@ class Engine:
         detectors: Sequence[Detector],
         rules: FaceRules,
         *,
-        long_side: int = 320,
-        most_faces: int = 8,
-        frame_bytes: int = 512 * 1024,
-        frame_side: int = 1280,
+        frames: FrameSettings | None = None,
+        caps: Caps | None = None,
     ) -> None:
         self.model = model
-        self._rules, self._most_faces = rules, most_faces
-        self._caps = {"most_bytes": frame_bytes, "most_side": frame_side}
+        frames, caps = frames or FrameSettings(), caps or Caps()
+        self._rules, self._most_faces = rules, frames.most
+        self._caps = {"most_bytes": caps.frame_bytes, "most_side": caps.frame_side}
         self._threads = [
-            threading.Thread(target=self._work, args=(Reduced(detector, long_side),), daemon=True)
+            threading.Thread(target=self._work, args=(Reduced(detector, frames.long_side),), daemon=True)
             for detector in detectors
         ]
         self._change = threading.Condition()

@@ -1,20 +1,21 @@
 """Objects that all connections of a server share: engine, caps, settings of a player's session, and statistics."""
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.policy import Policy
+from fer_lightning.difficulty.settings import DifficultySettings
 from fer_lightning.faces.metadata import Metadata
 from fer_lightning.labels import COLORS
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.limits import Bucket, Caps
 from fer_lightning.live.session import PlayerSession
+from fer_lightning.player.settings import StateSettings
 from fer_lightning.player.state import StateEstimator
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Hub:
     camera       source of the frames: the client, the server or none
     policy       difficulty policy; it stores nothing about a player
     policy_name  name of the policy, for the welcome
-    difficulty   keywords of Controller
-    state        keywords of StateEstimator
+    difficulty   limits of the controller of each player
+    state        settings of the estimator of each player's state
     watching     connections of players who have agreed to the camera
     standing     notices that new connections also receive, by code
     """
@@ -42,8 +43,8 @@ class Hub:
     camera: Literal["client", "server", "none"]
     policy: Policy
     policy_name: str
-    difficulty: Mapping[str, Any] = field(default_factory=dict)
-    state: Mapping[str, Any] = field(default_factory=dict)
+    difficulty: DifficultySettings = field(default_factory=DifficultySettings)
+    state: StateSettings = field(default_factory=StateSettings)
     connections: set["Connection"] = field(default_factory=set)
     watching: set["Connection"] = field(default_factory=set)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
@@ -65,13 +66,11 @@ class Hub:
         metadata = self.metadata
         classes = metadata.classes if metadata else ()
         shares = [sum(row) for row in metadata.confusion] if metadata and metadata.confusion else None
-        options = dict(self.difficulty)
-        if hello.level is not None:
-            options["start"] = hello.level
+        start = self.difficulty.start if hello.level is None else hello.level
         return PlayerSession(
             classes=classes,
-            estimator=StateEstimator(classes or None, class_shares=shares, **self.state),
-            controller=Controller(self.policy, adapt=hello.adapt, **options),
+            estimator=StateEstimator(classes or None, class_shares=shares, **asdict(self.state)),
+            controller=Controller(self.policy, adapt=hello.adapt, **asdict(self.difficulty) | {"start": start}),
             now=now,
         )
 

@@ -1,46 +1,36 @@
 """Limits of each connection and of their number, so that no player slows down another."""
 
-import math
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from fer_lightning.errors import UserError
+from fer_lightning.config.settings import Settings, setting
 
 
-@dataclass(frozen=True)
-class Caps:
-    """Maximum values. The defaults are suitable for a camera with 5 to 15 frames per second.
+@dataclass(frozen=True, kw_only=True)
+class Caps(Settings):
+    """Maximum values. The defaults are suitable for a camera with 5 to 15 frames per second."""
 
-    connections             players at the same time
-    connections_per_second  new connections per second, server-wide; bursts up to `connections`
-    message_bytes           size of one JSON message
-    frame_bytes             size of one frame
-    frame_side              longer side of a frame, in pixels
-    frames_per_second       frames of one connection; bursts up to twice this number; faster frames are dropped
-    texts_per_second        messages of one connection except frames; bursts up to ten times this number
-    mistakes                refused messages before a connection ends; one is forgiven every 30 seconds
-    hello_seconds           seconds until hello; the WebSocket must be open within three times this time
-    idle_seconds            seconds without any message
-    send_seconds            seconds for a client to read a message or to answer a ping
-    """
-
-    connections: int = 64
-    connections_per_second: float = 10.0
-    message_bytes: int = 4096
-    frame_bytes: int = 512 * 1024
-    frame_side: int = 1280
-    frames_per_second: float = 15.0
-    texts_per_second: float = 5.0
-    mistakes: int = 20
-    hello_seconds: float = 10.0
-    idle_seconds: float = 1800.0
-    send_seconds: float = 5.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (value > 0 and math.isfinite(value)):
-                raise UserError(f"caps.{field.name}={value}: must be greater than 0. The default is {field.default}.")
+    connections: int = setting(64, "players at the same time", minimum=1)
+    connections_per_second: float = setting(
+        10, "new connections per second, server-wide; bursts up to caps.connections", above=0
+    )
+    message_bytes: int = setting(4096, "bytes of one JSON message", minimum=1)
+    frame_bytes: int = setting(512 * 1024, "bytes of one frame; 524288: 512 KB", minimum=1)
+    frame_side: int = setting(1280, "pixels of the longer side of a frame", minimum=1)
+    frames_per_second: float = setting(
+        15, "frames per second of one connection; bursts up to twice this number; faster frames are dropped", above=0
+    )
+    texts_per_second: float = setting(
+        5, "messages per second of one connection except frames; bursts up to ten times this number", above=0
+    )
+    mistakes: int = setting(
+        20, "rejected messages before a connection ends; one is forgiven every 30 seconds", minimum=1
+    )
+    hello_seconds: float = setting(
+        10, "seconds until hello; the WebSocket must be open within three times this time", above=0
+    )
+    idle_seconds: float = setting(1800, "seconds without any message; 1800: half an hour", above=0)
+    send_seconds: float = setting(5, "seconds for a client to read a message or to answer a ping", above=0)
 
 
 class Bucket:

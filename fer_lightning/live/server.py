@@ -6,11 +6,11 @@ Frames are processed in memory and then deleted. Nothing about a player is writt
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import uvicorn
@@ -22,16 +22,18 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 
 from fer_lightning.compat.uvicorn import Http, WebSocket, quiet
+from fer_lightning.config.settings import part
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live import protocol
 from fer_lightning.live.connection import Connection
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket, Caps
+from fer_lightning.live.settings import LiveSettings
 from fer_lightning.live.source import CameraSource, check_source
 from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import Files
@@ -45,51 +47,23 @@ CONTROL = (5.0, 100.0)  # pings and pongs of a client: per second, and at once; 
 MODEL_SECONDS = 5.0  # seconds between two checks for a replaced model file
 SOURCE_FPS = 5.0
 
-Detection = Mapping[str, Any]
 
-
-def serve(
-    *,
-    model: Path | None,
-    policy: Policy,
-    policy_name: str,
-    page: Literal["live", "game"] = "live",
-    source: str | None = None,
-    host: str = LOOPBACK,
-    port: int = 8767,
-    folder: Path,
-    threads: int | None = None,
-    detection: Detection | None = None,
-    state: Mapping[str, Any] | None = None,
-    difficulty: Mapping[str, Any] | None = None,
-    caps: Caps | None = None,
-) -> None:
+def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
     """Serve until Ctrl-C or SIGTERM. The server then closes its connections and handles the signal as usual.
 
-    model        exported file; None: no camera is used
     policy       difficulty policy
     policy_name  name of the policy, for the welcome
-    page         page that the printed address opens
-    source       camera or video of the server (see Source); None: the cameras of the clients
-    host         address of this machine at which the server listens
-    port         port; 0: a free port
-    folder       folder with the token of the address
-    threads      worker threads for face detection; None: one per core
-    detection    {"kind", "model"} of open_detector, the fields of FaceRules, {"long_side", "most"} of Engine
-    state        keywords of StateEstimator
-    difficulty   keywords of Controller
-    caps         maximum values
 
-    Raise UserError if an option is invalid, a file is missing, or the port is in use.
+    Raise UserError if settings do not fit together, a file is missing, or the port is in use.
     """
-    _check(model=model, source=source, port=port, threads=threads)
-    caps = caps or Caps()
+    _check(settings)
+    host, page, source, caps = settings.host, settings.page, settings.source, settings.caps
     with ExitStack() as stack:
-        listening = stack.enter_context(closing(listen(host, port, key="port", free="port=0 or PORT=0")))
-        token = _secret(folder)
-        engine = stack.enter_context(_engine(model, threads, detection or {}, caps)) if model else None
+        listening = stack.enter_context(closing(listen(host, settings.port, key="port", free="port=0 or PORT=0")))
+        token = _secret(Path(settings.folder))
+        engine = stack.enter_context(_engine(settings)) if settings.model else None
         camera = ("server" if source else "client") if engine else "none"
-        hub = Hub(engine, caps, camera, policy, policy_name, difficulty or {}, state or {})
+        hub = Hub(engine, caps, camera, policy, policy_name, settings.difficulty, settings.state)
         _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
@@ -118,16 +92,12 @@ def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
     )
 
 
-def _check(*, model: Path | None, source: str | None, port: int, threads: int | None) -> None:
-    if not 0 <= port <= 65535:
-        raise UserError(f"port={port}: must be 1 to 65535, or 0 for a free port. The default is 8767.")
-    if threads is not None and threads < 1:
-        raise UserError(f"threads={threads}: must be 1 or more. Use null for one thread per core.")
-    if source is not None:
-        check_source(source)
-    if source is not None and model is None:
+def _check(settings: LiveSettings) -> None:
+    if settings.source is not None:
+        check_source(settings.source)
+    if settings.source is not None and not settings.model:
         raise UserError(
-            f"source={source}: a source needs a model, and model is not set. Set model=face.onnx. "
+            f"source={settings.source}: a source needs a model, and model is not set. Set model=face.onnx. "
             "python -m fer_lightning.export run=PATH writes this file."
         )
 
@@ -145,25 +115,11 @@ def _secret(folder: Path) -> str:
     return kept_secret(folder / "token")
 
 
-def _engine(model: Path, threads: int | None, detection: Detection, caps: Caps) -> Engine:
-    threads = threads or _cores()
+def _engine(settings: LiveSettings) -> Engine:
     cv2.setNumThreads(1)  # the threads of the engine share the cores
-    options = dict(detection)
-    limits = {"long_side": options.pop("long_side", 320), "most_faces": options.pop("most", 8)}
-    for name, value, least in (("long_side", limits["long_side"], 64), ("most", limits["most_faces"], 1)):
-        if value < least:
-            raise UserError(f"faces.{name}={value}: must be {least} or more.")
-    recogniser = FaceModel(model, threads=1)
-    kind, file = options.pop("kind", "auto"), options.pop("model", None)
-    detectors = [open_detector(file, kind=kind) for _ in range(threads)]
-    return Engine(
-        recogniser,
-        detectors,
-        FaceRules(**options),
-        frame_bytes=caps.frame_bytes,
-        frame_side=caps.frame_side,
-        **limits,
-    )
+    recogniser, faces = FaceModel(Path(settings.model), threads=1), settings.faces
+    detectors = [open_detector(faces.model, kind=faces.kind) for _ in range(settings.threads or _cores())]
+    return Engine(recogniser, detectors, part(FaceRules, faces), frames=faces, caps=settings.caps)
 
 
 def _cores() -> int:

@@ -1,88 +1,58 @@
-"""Types of the settings of the live server and the game. Hydra refuses an unknown key or a wrong type."""
+"""Settings of the live server and the game."""
 
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from omegaconf import MISSING
-
-from fer_lightning.faces.settings import DetectorKind
-
-
-class PageSettings(Enum):
-    """Page that the printed address opens."""
-
-    live = "live"
-    game = "game"
+from fer_lightning.config.settings import Settings, nested, setting
+from fer_lightning.difficulty.settings import DifficultySettings
+from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.live.limits import Caps
+from fer_lightning.player.settings import StateSettings
 
 
-@dataclass
-class LiveFaceSettings:
+@dataclass(frozen=True, kw_only=True)
+class FrameSettings(Settings):
+    """Settings of the engine."""
+
+    long_side: int = setting(
+        320,
+        "pixels of the longer side of a frame for detection; faces are cropped from the full frame; "
+        "320 takes a sixth of the time of 640",
+        minimum=64,
+    )
+    most: int = setting(8, "maximum number of faces per frame; the largest are kept", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveFaces(FrameSettings, FaceRules, DetectorSettings):
     """Settings of the face detection."""
 
-    kind: DetectorKind = MISSING  # face detector
-    model: str | None = MISSING  # file of YuNet
-    min_score: float = MISSING  # minimum confidence of the detector, 0 to 1
-    min_face_px: float = MISSING  # minimum side of the face crop, in pixels of the frame
-    ambiguous_area: float = MISSING  # share of the largest face's area from which a second face makes both uncertain
-    long_side: int = MISSING  # pixels of the longer side of the frame for detection
-    most: int = MISSING  # maximum number of faces per frame
 
-
-@dataclass
-class StateSettings:
-    """Settings of the player's state; see player/state.py."""
-
-    face_seconds: float = MISSING
-    text_seconds: float = MISSING
-    face_weight: float = MISSING
-    text_weight: float = MISSING
-    unknown_below: float = MISSING
-
-
-@dataclass
-class DifficultySettings:
-    """Settings of the difficulty; see difficulty/controller.py."""
-
-    levels: int = MISSING
-    start: int = MISSING
-    cooldown_seconds: float = MISSING
-    min_tasks: int = MISSING
-    stand_seconds: float = MISSING
-    reversal: float = MISSING
-    state_seconds: float = MISSING
-
-
-@dataclass
-class CapSettings:
-    """Maximum values; see limits.py."""
-
-    connections: int = MISSING
-    connections_per_second: float = MISSING
-    message_bytes: int = MISSING
-    frame_bytes: int = MISSING
-    frame_side: int = MISSING
-    frames_per_second: float = MISSING
-    texts_per_second: float = MISSING
-    mistakes: int = MISSING
-    hello_seconds: float = MISSING
-    idle_seconds: float = MISSING
-    send_seconds: float = MISSING
-
-
-@dataclass
-class LiveSettings:
+@dataclass(frozen=True, kw_only=True)
+class LiveSettings(Settings):
     """Settings of `python -m fer_lightning.live` and `python -m fer_lightning.game`."""
 
-    policy: Any = MISSING  # difficulty policy
-    model: str | None = MISSING  # exported file
-    page: PageSettings = MISSING  # page that the printed address opens
-    source: str | None = MISSING  # camera or video of the server
-    host: str = MISSING  # address at which the server listens
-    port: int = MISSING
-    folder: str = MISSING  # folder of the token
-    threads: int | None = MISSING  # worker threads for face detection
-    faces: LiveFaceSettings = field(default_factory=LiveFaceSettings)
-    state: StateSettings = field(default_factory=StateSettings)
-    difficulty: DifficultySettings = field(default_factory=DifficultySettings)
-    caps: CapSettings = field(default_factory=CapSettings)
+    policy: Any = setting(comment="difficulty policy; its keys are in conf/live/policy/", group="live/policy")
+    model: str | None = setting(
+        None,
+        "exported file of python -m fer_lightning.export; null: no camera, the game uses only texts and solved tasks",
+    )
+    page: Literal["live", "game"] = setting("live", "page that the printed address opens; both are served")
+    source: str | None = setting(
+        None,
+        "camera of the frames; null: the browser's; 0, 1, ...: a camera of this machine; a video file, which repeats",
+    )
+    host: str = setting(
+        "127.0.0.1",
+        "address at which the server listens; "
+        "with another one than 127.0.0.1 other machines can connect, without encryption",
+    )
+    port: int = setting(8767, "port; 0: a free port", minimum=0, maximum=65535)
+    folder: str = setting(
+        "data/live", "folder of the token in the address, with which an open page finds a restarted server"
+    )
+    threads: int | None = setting(None, "worker threads for face detection; null: one per core", minimum=1)
+    faces: LiveFaces = nested(LiveFaces, without=("max_roll_deg",))
+    state: StateSettings = nested(StateSettings)
+    difficulty: DifficultySettings = nested(DifficultySettings)
+    caps: Caps = nested(Caps)

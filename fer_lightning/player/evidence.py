@@ -38,8 +38,6 @@ class Channel:
     """
 
     def __init__(self, tau: float, classes: int = 0) -> None:
-        if not tau > 0:
-            raise ValueError(f"face_seconds or text_seconds is {tau} s: it must be greater than 0")
         self.tau = tau
         self.mean = NOTHING
         self.coverage = 0.0

@@ -37,6 +37,7 @@ import numpy as np
 import yaml
 
 from fer_lightning.player.evidence import LOOK, STATES, Channel, Evidence, centred, softmax
+from fer_lightning.player.settings import StateSettings
 from fer_lightning.player.text import reader
 
 Name = Literal["frustrated", "bored", "engaged", "unknown"]
@@ -69,11 +70,8 @@ class StateEstimator:
     classes        classes of the face model, in the order of its probabilities; None: no model, faces are not used
     class_shares   pi: shares or counts of these classes among the faces from which the model learned; None: equal
     expressions    P(class | state) as state -> class -> share; None: expressions.yaml
-    face_seconds   tau of the face channel
-    text_seconds   tau of the text channel
-    face_weight    w of the face channel
-    text_weight    w of the text channel
-    unknown_below  minimum confidence at which a state is named, 0 to 1
+    settings       fields of StateSettings: face_seconds and text_seconds are tau of the two channels, face_weight and
+                   text_weight are w
 
     Times are seconds of any clock. If the clock goes back, that call counts as no time; a call with a time that is
     NaN or infinite changes nothing.
@@ -85,18 +83,15 @@ class StateEstimator:
         *,
         class_shares: Sequence[float] | None = None,
         expressions: Mapping[str, Mapping[str, float]] | None = None,
-        face_seconds: float = 6.0,
-        text_seconds: float = 30.0,
-        face_weight: float = 3.0,
-        text_weight: float = 1.0,
-        unknown_below: float = 0.25,
+        **settings: float,
     ) -> None:
+        chosen = StateSettings(**settings)
         self.classes = tuple(classes or ())
         self._ratios = _ratios(self.classes, class_shares, expressions or assumed_expressions())
-        self._face = Channel(face_seconds, len(self.classes))
-        self._text = Channel(text_seconds)
-        self._weights = face_weight, text_weight
-        self._unknown_below = unknown_below
+        self._face = Channel(chosen.face_seconds, len(self.classes))
+        self._text = Channel(chosen.text_seconds)
+        self._weights = chosen.face_weight, chosen.text_weight
+        self._unknown_below = chosen.unknown_below
         self._words: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=3)
         self._looked = self._seen = -math.inf
 

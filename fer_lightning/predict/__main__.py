@@ -4,15 +4,6 @@
     python -m fer_lightning.predict model=face.onnx input=party.mp4 every=5 out=party
     python -m fer_lightning.predict model=face.onnx input=me.jpg annotate=false
 
-model       exported model file; python -m fer_lightning.export run=PATH writes one
-input       photo, video, or folder of photos and videos; subfolders are included
-out         folder of the results (default: predictions); the same command again replaces them
-annotate    true (default): also write copies with boxes, labels and probabilities
-batch_size  faces that the model receives at once (default: 64)
-every       step between the frames of a video that are used (default: 1, every frame)
-threads     CPU threads (default: one per core)
-faces.*     how faces are detected and which are doubtful: see conf/predict/predict.yaml
-
 The command writes these files into OUT: predictions.csv and predictions.jsonl (one row per face), annotated/,
 unreadable.csv and summary.json. Files that cannot be read are listed in unreadable.csv, and all others are processed.
 torch is not needed.
@@ -23,11 +14,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
-from omegaconf import DictConfig, OmegaConf
-
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
-from fer_lightning.errors import UserError
+from fer_lightning.config.settings import part
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
 from fer_lightning.terminal import progress_bar
@@ -36,57 +26,42 @@ COMMAND = Command(
     "python -m fer_lightning.predict",
     PredictSettings,
     CONF / "predict" / "predict.yaml",
-    texts=("model", "input", "out", "faces.model"),
+    example="model=face.onnx input=photographs",
 )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "model=FILE input=PATH [key=value ...]", arguments)
+    overrides = command.typed(COMMAND, __doc__, arguments)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
     with command.failures_in_words("predict", "No table is half written", again="starts from the beginning"):
-        run(config(overrides))
+        run(command.settings(COMMAND, overrides))
 
 
-def config(overrides: list[str]) -> DictConfig:
-    """Return the settings of a command line; raise UserError if they are invalid."""
-    cfg = command.settings(COMMAND, overrides)
-    for key, what in (("model", "a file of python -m fer_lightning.export"), ("input", "a photo, a video or a folder")):
-        if OmegaConf.is_missing(cfg, key):
-            raise UserError(
-                f"{key} is not set: it must be {what}. Example: {COMMAND.program} model=face.onnx input=photographs"
-            )
-    return cfg
-
-
-def run(cfg: DictConfig) -> None:
+def run(settings: PredictSettings) -> None:
     """Predict and print a summary; show a progress bar if stderr is a terminal."""
     import cv2
 
     from fer_lightning.faces.detector import open_detector
     from fer_lightning.faces.face_model import FaceModel
-    from fer_lightning.faces.quality import FaceRules
     from fer_lightning.predict.predict import predict
 
-    faces = cfg.faces
-    rules = FaceRules(min_score=faces.min_score, min_face_px=faces.min_face_px, max_roll_deg=faces.max_roll_deg)
-    model = FaceModel(Path(cfg.model), threads=cfg.threads)
-    if cfg.threads is not None:
-        cv2.setNumThreads(cfg.threads)
+    out, faces = Path(settings.out), settings.faces
+    model = FaceModel(Path(settings.model), threads=settings.threads)
+    if settings.threads is not None:
+        cv2.setNumThreads(settings.threads)
     with progress_bar("detecting faces") as progress:
         summary = predict(
             model=model,
-            source=Path(cfg.input),
-            out=Path(cfg.out),
-            detector=open_detector(faces.model, kind=faces.kind.value),
-            rules=rules,
-            annotate=cfg.annotate,
-            batch_size=cfg.batch_size,
-            every=cfg.every,
+            source=Path(settings.input),
+            out=out,
+            detector=open_detector(faces.model, kind=faces.kind),
+            rules=part(FaceRules, faces),
+            settings=settings,
             progress=progress,
         )
-    _tell(summary, Path(cfg.out), model.metadata.metrics.get("test", {}).get("acc"))
+    _tell(summary, out, model.metadata.metrics.get("test", {}).get("acc"))
 
 
 def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:

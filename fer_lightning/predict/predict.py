@@ -13,11 +13,12 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces, recipe
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.faces.tracks import Tracks
 from fer_lightning.predict.annotated import AnnotatedCopies
 from fer_lightning.predict.looks import Look, Source
 from fer_lightning.predict.results import ANNOTATED, NOTHING_READ, Seen, Tables, claim, write_summary
+from fer_lightning.predict.settings import Processing
 from fer_lightning.runs.run_folder import command_line, now
 from fer_lightning.terminal import Progress
 
@@ -33,35 +34,29 @@ def predict(
     out: Path,
     detector: Detector,
     rules: FaceRules,
-    annotate: bool = True,
-    batch_size: int = 64,
-    every: int = 1,
+    settings: Processing | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write one row per face of `source` into the folder `out`, and return the summary.
 
-    source      photo, video, or folder of photos and videos
-    annotate    True: also write copies with boxes and labels
-    batch_size  faces that the model receives at once
-    every       step between the frames of a video that are used
+    source    photo, video, or folder of photos and videos
+    settings  None: the defaults
 
     Raise UserError if `source` has no images, if `out` holds other files, or at the end if no image could be read.
     If only some files are unreadable, they are listed in unreadable.csv.
     """
-    for name, value in (("batch_size", batch_size), ("every", every)):
-        if value < 1:
-            raise UserError(f"{name}={value}: must be 1 or more.")
-    pictures = Source(source, out=out, every=every)
-    summary = _about(model, source, detector, rules, annotate, every)
+    settings = settings or Processing()
+    pictures = Source(source, out=out, every=settings.every)
+    summary = _about(model, source, detector, rules, settings)
     claim(out, summary)
     classes, begun = model.metadata.classes, time.monotonic()
     numbering = _Numbering()
     with Tables(out, classes) as tables, AnnotatedCopies(out / ANNOTATED, classes) as copies:
         looks = pictures.looks(tables.add_unreadable, progress)
-        for waiting in _batches(_looked_at(looks, detector, rules), batch_size):
-            for look, seen in numbering.seen(waiting, _recognised(model, waiting, batch_size)):
+        for waiting in _batches(_looked_at(looks, detector, rules), settings.batch_size):
+            for look, seen in numbering.seen(waiting, _recognised(model, waiting, settings.batch_size)):
                 tables.add(look, seen)
-                if annotate:
+                if settings.annotate:
                     copies.add(look, seen)
     counts = {**tables.counts, "files": len(pictures), "labels": dict(tables.labels), "doubts": dict(tables.doubts)}
     status = "done" if tables.counts["pictures"] else NOTHING_READ
@@ -74,7 +69,7 @@ def predict(
 
 
 def _about(
-    model: FaceModel, source: Path, detector: Detector, rules: FaceRules, annotate: bool, every: int
+    model: FaceModel, source: Path, detector: Detector, rules: FaceRules, settings: Processing
 ) -> dict[str, Any]:
     """Return the part of the summary that describes model, input, detector, settings and call."""
     metadata = model.metadata
@@ -90,7 +85,7 @@ def _about(
         "input": str(source.resolve()),
         "detector": {"name": detector.name, "sha256": detector.model_sha256, "opencv": cv2.__version__},
         "recipe": recipe(detector, rules),
-        "settings": {"annotate": annotate, "every": every, "rules": asdict(rules)},
+        "settings": {"annotate": settings.annotate, "every": settings.every, "rules": asdict(rules)},
         "call": {"time": now(), "command": command_line()},
     }
 

@@ -1,28 +1,31 @@
-"""Settings of `python -m fer_lightning.predict` with their types; a wrong key or type is an error."""
+"""Settings of `python -m fer_lightning.predict`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from omegaconf import MISSING
-
-from fer_lightning.faces.settings import DetectorKind
-
-
-@dataclass
-class PredictFaces:
-    kind: DetectorKind = MISSING  # face detector
-    model: str | None = MISSING  # path of YuNet's file
-    min_score: float = MISSING  # lowest detector score of a face, 0 to 1
-    min_face_px: float = MISSING  # lowest side of a face's square, in pixels of the image
-    max_roll_deg: float = MISSING  # largest roll of a head, in degrees
+from fer_lightning.config.settings import Settings, nested, setting
+from fer_lightning.faces.settings import DetectorSettings, FaceRules
 
 
-@dataclass
-class PredictSettings:
-    model: str = MISSING  # exported model file
-    input: str = MISSING  # photo, video or folder
-    out: str = MISSING  # folder of the results
-    annotate: bool = MISSING  # True: copies with boxes are written
-    batch_size: int = MISSING  # faces that the model receives at once
-    every: int = MISSING  # step between the frames of a video that are used
-    threads: int | None = MISSING  # CPU threads; None: one per core
-    faces: PredictFaces = field(default_factory=PredictFaces)
+@dataclass(frozen=True, kw_only=True)
+class PredictFaces(FaceRules, DetectorSettings):
+    """Detection and usable faces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processing(Settings):
+    """Settings of `predict.predict`, for any model and input."""
+
+    annotate: bool = setting(True, "true: also write copies of images and videos with boxes, labels and probabilities")
+    batch_size: int = setting(64, "faces that the model receives at once", minimum=1)
+    every: int = setting(1, "step between the frames of a video that are used; 1: every frame", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(Processing):
+    """Settings of the command."""
+
+    model: str = setting(comment="exported model file; python -m fer_lightning.export run=PATH writes one")
+    input: str = setting(comment="photo, video, or folder of photos and videos; subfolders are included")
+    out: str = setting("predictions", "folder of the results; the same command again replaces them")
+    threads: int | None = setting(None, "CPU threads; null: one per core", minimum=1)
+    faces: PredictFaces = nested(PredictFaces, without=("ambiguous_area",))

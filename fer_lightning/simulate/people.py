@@ -1,4 +1,4 @@
-"""Simulated players: the assumptions about them, and each player drawn from these assumptions.
+"""Simulated players, drawn from the assumptions about them.
 
 Flow theory (Csikszentmihalyi 1990, Flow) describes three states. People are absorbed if the challenge matches their
 skill, anxious if it is too great, and bored if it is too small. Here these states are called engaged, frustrated and
@@ -12,6 +12,7 @@ import numpy as np
 
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.state import assumed_expressions, expression_shares
+from fer_lightning.simulate.settings import People
 
 # Decisions that each use one uniform random number per second.
 DRAWS = (
@@ -28,39 +29,6 @@ DRAWS = (
     "sentence",
     "other",
 )
-
-
-@dataclass(frozen=True)
-class People:
-    """Assumptions about the players. conf/live/simulate.yaml has the values and describes each of them."""
-
-    skill: float
-    skill_sd: float
-    learning: float
-    learning_outside: float
-    slope: float
-    surplus: float
-    surplus_sd: float
-    tolerance: float
-    sharpness: float
-    state_seconds: float
-    task_seconds: float
-    leave_engaged: float
-    leave_bored: float
-    leave_frustrated: float
-    expressivity: float
-    expressivity_sd: float
-    likeness: float
-    smiles: float
-    expression_seconds: float
-    mistaken_seconds: float
-    mistakes: float
-    face_lost: float
-    face_lost_seconds: float
-    face_doubtful: float
-    texts_per_minute: float
-    texts_about_state: float
-    texts_misleading: float
 
 
 @dataclass(frozen=True)

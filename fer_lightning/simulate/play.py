@@ -9,8 +9,9 @@ from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.policy import TaskResult
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.state import PlayerState, StateEstimator
-from fer_lightning.simulate.people import People, Person, state_shares, success
+from fer_lightning.simulate.people import Person, state_shares, success
 from fer_lightning.simulate.sensors import Camera, Recognition, written
+from fer_lightning.simulate.settings import People
 
 ENGAGED = STATES.index("engaged")
 UNASKED = PlayerState("unknown", 0.0, (1 / 3, 1 / 3, 1 / 3), {"face": 0.0, "text": 0.0}, ())

@@ -21,7 +21,7 @@ SHOWS = (
 )
 CANNOT = (
     "The simulation cannot show that adaptation helps people. The players behave as we assumed: skill and challenge "
-    "determine the state, faces and texts show the state as often as conf/live/simulate.yaml says, and the state "
+    "determine the state, faces and texts show the state as often as the settings people.* say, and the state "
     "determines who leaves. The intervals describe random variation between players, not the uncertainty of these "
     "assumptions. Only a study with people can show whether adaptation helps."
 )

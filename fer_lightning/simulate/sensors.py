@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 
 from fer_lightning.player.evidence import STATES
-from fer_lightning.simulate.people import People, Person
+from fer_lightning.simulate.people import Person
+from fer_lightning.simulate.settings import People
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning.simulate.people import People, person
+from fer_lightning.simulate.people import person
 from fer_lightning.simulate.play import PlayedGame, PolicyArm, play
 from fer_lightning.simulate.sensors import recognition
+from fer_lightning.simulate.settings import People
 from fer_lightning.statistics.metrics import ratio
 from fer_lightning.statistics.resampling import RESAMPLES, interval, resampled_counts
 from fer_lightning.terminal import Progress

@@ -4,18 +4,12 @@
     python -m fer_lightning.teach 'runs=[outputs/teacher/*seed-*]' out=teacher.npz
     python train.py data.labels=teacher data.teacher=teacher.npz
 
-runs  folders of finished runs with data.split=training_fold, at least one run for every fold. A folder of an
-      evaluation in a run is also allowed (outputs/NAME/JOB/evaluation/TTA), and so are patterns.
-out   file to write, ending in .npz (default: teacher.npz)
-
 The runs must have the same data, classes, data.split_seed and data.folds. For each Training row, the file contains the
 SHA-256 of its pixels and the mean probabilities of the runs that tested it. It also lists each run with its commit and
 accuracies. PrivateTest is not read.
 """
 
 from pathlib import Path
-
-from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
@@ -26,34 +20,32 @@ from fer_lightning.paths import CONF
 from fer_lightning.teach.folds import average_runs, read_fold_run
 from fer_lightning.teach.settings import TeachSettings
 
-COMMAND = Command("python -m fer_lightning.teach", TeachSettings, CONF / "teach.yaml", texts=("out",))
+COMMAND = Command(
+    "python -m fer_lightning.teach", TeachSettings, CONF / "teach.yaml", example="'runs=[outputs/teacher/*seed-*]'"
+)
 SUFFIX = ".npz"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "'runs=[PATH,...]' [out=PATH]", arguments)
+    overrides = command.typed(COMMAND, __doc__, arguments)
     with command.failures_in_words("teach", "Nothing is half written", again="starts over"):
         teach(config(overrides))
 
 
-def config(overrides: list[str]) -> DictConfig:
+def config(overrides: list[str]) -> TeachSettings:
     """Return the settings of the command line. Raise UserError if they cannot be used."""
-    cfg = command.settings(COMMAND, overrides)
-    if OmegaConf.is_missing(cfg, "runs"):
-        raise UserError(
-            f"runs is not set: must be a list of run folders. E.g. {COMMAND.program} 'runs=[outputs/teacher/*seed-*]'"
-        )
-    if Path(cfg.out).suffix != SUFFIX or Path(cfg.out).is_dir():
-        raise UserError(f"out={cfg.out}: must be a file that ends in {SUFFIX}. E.g. out=teacher{SUFFIX}")
-    return cfg
+    settings = command.settings(COMMAND, overrides)
+    if Path(settings.out).suffix != SUFFIX or Path(settings.out).is_dir():
+        raise UserError(f"out={settings.out}: must be a file that ends in {SUFFIX}. E.g. out=teacher{SUFFIX}")
+    return settings
 
 
-def teach(cfg: DictConfig) -> None:
+def teach(settings: TeachSettings) -> None:
     """Write the teacher file and print its members."""
-    teacher = average_runs([read_fold_run(path) for path in expand(cfg.runs, key="runs")])
-    write_teacher(Path(cfg.out), teacher)
+    teacher = average_runs([read_fold_run(path) for path in expand(settings.runs, key="runs")])
+    write_teacher(Path(settings.out), teacher)
     show(teacher)
-    print(f"teacher: {cfg.out}, {len(teacher.digests):,} distinct images, checksum {teacher.checksum()[:12]}")
+    print(f"teacher: {settings.out}, {len(teacher.digests):,} distinct images, checksum {teacher.checksum()[:12]}")
 
 
 def show(teacher: Teacher) -> None:

@@ -1,13 +1,16 @@
-"""Typed settings of `python -m fer_lightning.teach`. A wrong key or type is rejected while the config is composed."""
+"""Settings of `python -m fer_lightning.teach`."""
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
+from fer_lightning.config.settings import Settings, setting
 
 
-@dataclass
-class TeachSettings:
+@dataclass(frozen=True, kw_only=True)
+class TeachSettings(Settings):
     """Settings of a teacher file."""
 
-    runs: list[str] = MISSING  # folders of finished runs with data.split=training_fold, or of evaluations in them
-    out: str = MISSING  # file to write, ending in .npz
+    runs: list[str] = setting(
+        comment="list of folders of finished runs with data.split=training_fold, at least one run for every fold; "
+        "folders of evaluations in them (RUN/evaluation/TTA) and patterns are also allowed"
+    )
+    out: str = setting("teacher.npz", "file to write, ending in .npz")

@@ -31,7 +31,7 @@ from fer_lightning.data.store import open_store
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face, recipe
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.files import write_atomically
 
 RULES = FaceRules()

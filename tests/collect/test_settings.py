@@ -13,21 +13,21 @@ REFUSED = {
     "emotion=boredm": "emotion=boredm: no such option. Did you mean emotion=boredom?",
     "provider=bing": "Allowed: commons, google, local, openverse.",
     "target=ten": "target='ten': expected a whole number.",
-    "target=0": "target=0: must be 1 or more (number of faces wanted)",
-    "oversample=0.5": "oversample=0.5",
+    "target=0": "target=0: must be 1 or more (number of accepted faces wanted for this emotion). The default is 200.",
+    "oversample=0.5": "oversample=0.5: must be from 1 to 1000",
     "targt=3": "targt: no such key. Did you mean target?",
     "review.prt=3": "review.prt: no such key. Did you mean review.port? Allowed: annotator, second_pass, share, port.",
-    "review.port=70000": "review.port=70000",
+    "review.port=70000": "review.port=70000: must be from 0 to 65535",
     "review.annotator=": "review.annotator='': must be a pseudonym of at most 40",
     "provider.page_sze=9": "provider.page_sze: no such key. Did you mean provider.page_size?",
     "emotion.langages=[en]": "Did you mean emotion.languages?",
-    "faces.kind=mtcnn": "faces.kind='mtcnn': expected one of",
+    "faces.kind=mtcnn": "faces.kind='mtcnn': must be one of",
     "review.share=2": "review.share=2.0",
-    "fetch.at_once=0": "fetch.at_once=0: must be greater than 0 (simultaneous downloads).",
-    "fetch.requests_per_second=0": "fetch.requests_per_second=0.0: must be greater than 0 (requests per second).",
+    "fetch.at_once=0": "fetch.at_once=0: must be 1 or more (simultaneous downloads;",
+    "fetch.requests_per_second=0": "fetch.requests_per_second=0.0: must be greater than 0 (maximum requests per se",
     "oversample=nan": "oversample=nan",
-    "faces.min_score=2": "min_score=2.0",
-    "export.taxonomy=fer": "export.taxonomy=fer: no such taxonomy. Allowed: fer2013, learning_game",
+    "faces.min_score=2": "faces.min_score=2.0: must be from 0 to 1",
+    "export.taxonomy=fer": "export.taxonomy='fer': must be one of fer2013, learning_game",
     "provider._target_=os.system": "provider._target_=os.system: not allowed here",
     "purge": "purge: must be the only step, with exactly one of --id, --creator, --url",
     "purge --id 12 --url x": "purge: must be the only step, with exactly one of --id, --creator, --url",
@@ -53,7 +53,7 @@ def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsy
 )
 def test_names_and_paths_may_hold_any_letter(text):
     assert config([f"review.annotator={text}"]).review.annotator == text
-    assert config(["provider=local", f"provider.path=../{text}"]).provider.path == f"../{text}"
+    assert config(["provider=local", f"provider.path=../{text}"]).provider["path"] == f"../{text}"
 
 
 def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):
@@ -75,8 +75,8 @@ def test_every_step_has_its_method_and_its_place_in_the_help():
 @pytest.mark.parametrize("emotion", options("collect/emotion"))
 def test_every_option_composes(provider, emotion):
     cfg = config([f"provider={provider}", f"emotion={emotion}"])
-    assert cfg.emotion.name == emotion
-    assert cfg.emotion.definition.strip()
+    assert cfg.emotion["name"] == emotion
+    assert cfg.emotion["definition"].strip()
 
 
 def test_keys_of_the_environment_example_are_those_that_are_read():

@@ -13,7 +13,7 @@ from fer_lightning.collect.steps.verify import pages_that_are_gone, verify
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import WholePicture
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces import model_file
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 
 FER = TAXONOMIES["fer2013"]

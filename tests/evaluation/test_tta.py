@@ -1,12 +1,14 @@
 """Views by name: exact mirrors, crops where they should be, and averages that do not see a mirrored face."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.augment.warp import compose, identity, warp
-from fer_lightning.config import schema
 from fer_lightning.evaluation import compare, tta
+from fer_lightning.evaluation.settings import TTA
 
 TWO_LEVELS = 2.01 / 255  # of grey: what the rounding of OpenCV's warp can amount to
 
@@ -33,7 +35,7 @@ def averaged(images: torch.Tensor, name: str, size: int) -> torch.Tensor:
 
 
 def test_names_are_those_that_the_commands_know():
-    assert tta.NAMES == tuple(schema.TTA.__members__) == compare.VIEWS
+    assert tta.NAMES == get_args(TTA) == compare.VIEWS
     assert [len(tta.views(name, 48)) for name in tta.NAMES] == [1, 2, 10]
     with pytest.raises(ValueError, match="ten_crop"):
         tta.views("five_crop", 48)

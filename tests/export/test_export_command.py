@@ -192,12 +192,15 @@ def test_other_faces_than_the_runs_are_refused(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "export: run is not set: must be the folder of a trained run. E.g. python -m fer_lightning.export run="),
+        (
+            [],
+            "export: run is not set. Set it to the folder of the run whose best.ckpt is exported. Example: python -m ",
+        ),
         (["run=nowhere"], "run=nowhere: no such folder"),
         (["run=x", "out=face.pt"], "out=face.pt: must be a file that ends in .onnx. E.g. out=face.onnx"),
         (["run=x", "out=."], "out=.: is a folder; must be a file. E.g. out=face.onnx"),
         (["runn=x"], "runn: no such key. Did you mean run? Allowed: run, out, weights, data_root."),
-        (["run=x", "weights=int4"], "weights='int4': expected one of [float32, float16, int8]"),
+        (["run=x", "weights=int4"], "weights='int4': must be one of float32, float16, int8"),
         (["run"], "export: run is not set"),
     ],
 )

@@ -31,8 +31,9 @@ from fer_lightning.faces.detector import HaarDetector, open_detector
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.find import find_face, find_faces, recipe
 from fer_lightning.faces.model_file import NoModel
-from fer_lightning.faces.quality import FaceRules, choose
+from fer_lightning.faces.quality import choose
 from fer_lightning.faces.roll import measure_roll
+from fer_lightning.faces.settings import FaceRules
 
 RULES = FaceRules()
 LENIENT = FaceRules(min_face_px=48)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_faces
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.faces.tracks import Tracks, overlap
 
 sides = st.floats(20, 300)

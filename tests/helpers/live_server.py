@@ -17,7 +17,7 @@ class LiveServer:
     model     exported file (see face_models.drawn_model); None: nobody is looked at
     page      what the address opens: "live" or "game"
     source    a video file of the server; None: the client's camera
-    words     further key=value of conf/live/live.yaml
+    words     further key=value of the command
     settings  the same as keywords, for keys without a dot: policy="performance"
     """
 

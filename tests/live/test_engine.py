@@ -9,8 +9,9 @@ import pytest
 from live_frames import jpeg
 
 from fer_lightning.faces.detector import WholePicture
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live.engine import Engine, Reduced, SeenFrame
+from fer_lightning.live.settings import FrameSettings
 
 PATIENCE = 10.0  # seconds
 CLASSES = ("dark", "bright")
@@ -226,7 +227,7 @@ def test_only_the_largest_faces_are_kept(model):
             return super().__call__(picture) * 20
 
     told = Told()
-    with Engine(model, [Crowd()], FaceRules(), most_faces=3) as looking:
+    with Engine(model, [Crowd()], FaceRules(), frames=FrameSettings(most=3)) as looking:
         looking.seat(told).put(1, jpeg())
         assert len(told.wait_for(1)[0].faces) == 3
 

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from fer_lightning.difficulty.fixed import Fixed
 from fer_lightning.errors import UserError
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live.__main__ import run
 from fer_lightning.live.engine import Engine
@@ -489,8 +489,8 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
         (["prot=1"], "prot: no such key. Did you mean port?"),
         (["caps.conections=1"], "Did you mean caps.connections?"),
         (["policy=afect"], "policy=afect: no such option"),
-        (["port=99999"], "port=99999: must be 1 to 65535"),
-        (["page=life"], "page='life': expected one of"),
+        (["port=99999"], "port=99999: must be from 0 to 65535 (port; 0: a free port). The default is 8767."),
+        (["page=life"], "page='life': must be one of live, game"),
         (["threads=0"], "threads=0: must be 1 or more"),
         (
             ["port={taken}"],
@@ -498,9 +498,12 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
         ),
         (["host=0.0.0.0"], "host=0.0.0.0: must be one specific address"),
         (["host=203.0.113.7"], "host=203.0.113.7: "),
-        (["caps.connections=0"], "caps.connections=0: must be greater than 0. The default is 64."),
-        (["difficulty.levels=0"], "levels=0"),
-        (["state.face_seconds=0"], "face_seconds or text_seconds is 0.0 s: it must be greater than 0."),
+        (
+            ["caps.connections=0"],
+            "caps.connections=0: must be 1 or more (players at the same time). The default is 64.",
+        ),
+        (["difficulty.levels=0"], "difficulty.levels=0: must be 1 or more"),
+        (["state.face_seconds=0"], "state.face_seconds=0.0: must be greater than 0 (seconds after"),
     ],
     ids=str,
 )

@@ -12,14 +12,16 @@ from disks import small_disk
 from face_models import crop_of, drawn_model
 from face_video import write_video
 
+from fer_lightning.config.settings import declared
 from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.detector import WholePicture
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.predict import predict as predict_module
 from fer_lightning.predict.predict import predict
+from fer_lightning.predict.settings import Processing
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,9 @@ def folder(tmp_path) -> Path:
 def predicted(model, source, **options):
     """The summary, and the rows of predictions.csv, which are those of predictions.jsonl."""
     out = options.pop("out", source.parent / "out")
+    chosen = Processing(**{name: options.pop(name) for name in declared(Processing) if name in options})
     options = {"detector": FakeDetector(), "rules": FaceRules()} | options
-    summary = predict(model=model, source=source, out=out, **options)
+    summary = predict(model=model, source=source, out=out, settings=chosen, **options)
     with open(out / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     objects = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]

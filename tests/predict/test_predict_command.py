@@ -9,8 +9,9 @@ from collect_portraits import MODEL, encoded, needs_model, portrait, two_faces
 from conftest import ROOT
 from face_models import drawn_model
 
+from fer_lightning.config import command
 from fer_lightning.errors import UserError
-from fer_lightning.predict.__main__ import config, main
+from fer_lightning.predict.__main__ import COMMAND, main
 
 NO_TORCH = """
 import builtins, runpy, sys
@@ -72,11 +73,11 @@ def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "model is not set: it must be a file of python -m fer_lightning.export. Example: "),
-        (["model=face.onnx"], "input is not set: it must be a photo, a video or a folder. Example: "),
+        ([], "model is not set. Set it to the exported model file; python -m fer_lightning.export run=PATH writes"),
+        (["model=face.onnx"], "input is not set. Set it to the photo, video, or folder"),
         (["modle=face.onnx"], "modle: no such key. Did you mean model?"),
         (["faces.min_scor=0.5"], "faces.min_scor: no such key. Did you mean faces.min_score?"),
-        (["faces.kind=mtcnn"], "faces.kind='mtcnn': expected one of [auto, yunet, haar, whole]"),
+        (["faces.kind=mtcnn"], "faces.kind='mtcnn': must be one of auto, yunet, haar, whole (face detector"),
         (["every=often"], "every='often': expected a whole number"),
         (["model=nowhere.onnx", "input=."], "model=nowhere.onnx: no such file. Make one"),
         (["face.onnx"], "'face.onnx': expected key=value"),
@@ -106,12 +107,12 @@ def test_defaults_are_the_collectors():
     """A face is cut, found and doubted alike wherever it comes from."""
     from fer_lightning.collect.__main__ import config as of_collector
 
-    ours, theirs = config(["model=a", "input=b"]).faces, of_collector([]).faces
-    assert dict(ours) == {key: theirs[key] for key in ours}
+    ours, theirs = command.settings(COMMAND, ["model=a", "input=b"]).faces, of_collector([]).faces
+    assert vars(ours) == vars(theirs)
 
 
 def test_a_path_may_hold_any_letter():
     path = "it's, a=b {c} $d"
-    assert config([f"model={path}", f"input={path}"]).input == path
+    assert command.settings(COMMAND, [f"model={path}", f"input={path}"]).input == path
     with pytest.raises(UserError):
-        config([f"model={path}"])
+        command.settings(COMMAND, [f"model={path}"])

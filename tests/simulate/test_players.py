@@ -1,5 +1,7 @@
 """Simulated players follow the assumptions, and have the same random numbers under every policy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -8,11 +10,11 @@ from face_models import drawn_metadata
 
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.text import reader
-from fer_lightning.simulate.people import People, person, state_shares, success
+from fer_lightning.simulate.people import person, state_shares, success
 from fer_lightning.simulate.play import PolicyArm, play
 from fer_lightning.simulate.sensors import Camera, recognition, texts, written
+from fer_lightning.simulate.settings import People
 
-ASSUMED = yaml.safe_load((ROOT / "conf" / "live" / "simulate.yaml").read_text())["people"]
 POLICIES = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "live" / "policy").glob("*.yaml")}
 DRAWN = drawn_metadata()
 MODEL = recognition(DRAWN.classes, DRAWN.confusion)
@@ -22,7 +24,7 @@ ORACLE = PolicyArm("oracle", POLICIES["affect"], oracle=True)
 
 
 def people(**changes: float) -> People:
-    return People(**ASSUMED | changes)
+    return People(**changes)
 
 
 def player(number: int = 0, *, seconds: int = 600, **changes: float):
@@ -45,7 +47,7 @@ def test_the_chance_of_success_is_even_where_skill_meets_the_level():
 
 def test_other_assumptions_leave_the_luck():
     assert player(surplus_sd=0.0, expressivity=0.1).draws == player().draws
-    assert player(surplus_sd=0.0).surplus == ASSUMED["surplus"]
+    assert player(surplus_sd=0.0).surplus == People().surplus
     assert player(0).draws != player(1).draws
 
 
@@ -96,10 +98,10 @@ def test_faces_go_missing_in_bouts_and_some_are_doubtful():
     looks = [camera.look(second, 1) for second in range(seconds)]
     lost = np.array([probabilities is None for probabilities, _ in looks])
     doubtful = np.array([quality == 0 for probabilities, quality in looks if probabilities is not None])
-    assert lost.mean() == pytest.approx(ASSUMED["face_lost"], abs=0.03)
+    assert lost.mean() == pytest.approx(People().face_lost, abs=0.03)
     bouts = (np.diff(lost.astype(int)) == 1).sum()
-    assert lost.sum() / bouts == pytest.approx(ASSUMED["face_lost_seconds"], rel=0.3)
-    assert doubtful.mean() == pytest.approx(ASSUMED["face_doubtful"], abs=0.02)
+    assert lost.sum() / bouts == pytest.approx(People().face_lost_seconds, rel=0.3)
+    assert doubtful.mean() == pytest.approx(People().face_doubtful, abs=0.02)
 
 
 def test_texts_come_at_their_rate_and_about_what_they_should():
@@ -108,7 +110,7 @@ def test_texts_come_at_their_rate_and_about_what_they_should():
     said = [text for text in said if text]
     assert len(said) / 20_000 * 60 == pytest.approx(somebody.texts_per_minute, rel=0.1)
     told = np.mean([text in texts()["bored"] for text in said])
-    assert told == pytest.approx(ASSUMED["texts_about_state"], abs=0.05)
+    assert told == pytest.approx(People().texts_about_state, abs=0.05)
     assert {written(people(), player(texts_per_minute=0.0), second, 0) for second in range(600)} == {None}
 
 
@@ -131,8 +133,8 @@ def test_who_is_too_good_for_the_first_level_is_better_off_with_adaptation():
 
 
 def test_who_has_had_enough_leaves():
-    somebody = player(leave_bored=1e3, leave_frustrated=1e3, leave_engaged=1e3)
-    session = play(people(leave_bored=1e3, leave_frustrated=1e3, leave_engaged=1e3), somebody, FIXED, None, 10)
+    somebody = replace(player(), patience=0.1)
+    session = play(people(leave_bored=1.0, leave_frustrated=1.0, leave_engaged=1.0), somebody, FIXED, None, 10)
     assert session.left
     assert session.played < 10
     calm = play(people(leave_bored=0.0, leave_frustrated=0.0, leave_engaged=0.0), somebody, FIXED, None, 10)

@@ -19,7 +19,6 @@ from smoke_processes import await_end, children
 from fer_lightning.errors import UserError
 from fer_lightning.simulate import __main__ as command
 from fer_lightning.simulate import report
-from fer_lightning.simulate.people import People
 from fer_lightning.simulate.play import PlayedGame, PolicyArm
 from fer_lightning.simulate.study import Figure, arms, scenarios, simulate, summarised
 
@@ -92,8 +91,7 @@ def test_without_a_model_nobody_has_a_camera(tmp_path):
 
 def test_other_assumptions_change_what_they_say_and_keep_the_luck():
     cfg = command.config(["+others.half_of_them_smile={smiles: 0.5}"])
-    people = People(**cfg.people)
-    worlds = scenarios(people, cfg.others)
+    worlds = scenarios(cfg.people, cfg.others)
     assert next(iter(worlds)) == "as assumed"
     assert worlds["half of them smile"].smiles == 0.5
     worlds = {name: worlds[name] for name in ("people write much", "nobody writes")}
@@ -116,12 +114,12 @@ def test_a_model_that_does_not_know_its_mistakes_is_refused(tmp_path):
         ("players=0", "players=0: must be 1 or more"),
         ("minutes=-3", "minutes=-3: must be 1 or more"),
         ("player=5", "Did you mean players"),
-        ("people.expressivity=2", "people.expressivity=2.0: must be a share from 0 to 1"),
+        ("people.expressivity=2", "people.expressivity=2.0: must be from 0 to 1 (share of the time"),
         ("people.face_lost=1", "less than 1"),
         ("people.likeness=0", "people.likeness=0.0: must be greater than 0"),
         ("people.skil=1", "people.skil: no such key"),
         ("people.learning=-1", "people.learning=-1.0: must be 0 or more"),
-        ("+others.odd={smile: 1}", "others.odd.smile: no such assumption. Did you mean smiles"),
+        ("+others.odd={smile: 1}", "others.odd.smile: no such key. Did you mean others.odd.smiles?"),
         ("+others.odd=3", "others.odd=3: must be a set of assumptions"),
         ("+others.odd={smiles: many}", "others.odd.smiles='many': must be a number"),
     ],

@@ -33,6 +33,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 
 from fer_lightning.collect.http.connection import Adapter, Deadline, PortNotAllowed
 from fer_lightning.collect.http.robots import Robots
+from fer_lightning.collect.http.settings import ClientSettings
 from fer_lightning.compat.urllib3 import filter_logged_urls
 from fer_lightning.errors import UserError
 
@@ -150,30 +151,24 @@ class ImageClient:
     """HTTP client that threads may share. `stop()` ends all requests; the client cannot be used afterwards.
 
     user_agent            name/version (contact) ...; robots.txt rules apply to the name before the slash
-    allow_loopback        True: 127.0.0.0/8 and ::1, at any port, count as public; for tests
     timeout               maximum seconds without a byte
-    deadline              maximum seconds for a request with all its redirects
-    max_bytes             maximum size of an image in bytes
     max_redirects         maximum redirects per request
-    requests_per_second   maximum requests per second to each host
     connections_per_host  maximum simultaneous connections to each host
     attempts              maximum requests for one URL if its host is overloaded or does not answer
     sleep                 function that waits a number of seconds; None: a real wait
+    settings              fields of ClientSettings
     """
 
     def __init__(
         self,
         *,
         user_agent: str,
-        allow_loopback: bool = False,
         timeout: float = 10.0,
-        deadline: float = 20.0,
-        max_bytes: int = 15_000_000,
         max_redirects: int = 3,
-        requests_per_second: float = 2.0,
         connections_per_host: int = 2,
         attempts: int = 4,
         sleep: Callable[[float], Any] | None = None,
+        **settings: Any,
     ) -> None:
         if not (user_agent.isascii() and user_agent.isprintable()):
             raise UserError(
@@ -182,15 +177,16 @@ class ImageClient:
             )
         self._user_agent = user_agent
         self._product = user_agent.partition("/")[0].strip().lower()
-        self._allow_loopback = allow_loopback
+        limits = ClientSettings(**settings)
+        self._allow_loopback = limits.allow_loopback
         self._timeout = timeout
-        self._deadline = deadline
-        self._max_bytes = max_bytes
+        self._deadline = limits.deadline
+        self._max_bytes = limits.max_bytes
         self._max_redirects = max_redirects
         self._attempts = attempts
         self._stopped = threading.Event()
         self._sleep = self._stopped.wait if sleep is None else sleep
-        self._new_pace = partial(_Pace, 1 / requests_per_second, connections_per_host)
+        self._new_pace = partial(_Pace, 1 / limits.requests_per_second, connections_per_host)
         self._paces: dict[str, _Pace] = {}
         self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()

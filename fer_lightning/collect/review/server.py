@@ -31,14 +31,15 @@ from fer_lightning.collect.review import decisions
 from fer_lightning.collect.review.agreement import Agreement, agreement
 from fer_lightning.collect.review.decisions import ReviewDecision, Waiting
 from fer_lightning.collect.review.details import details
+from fer_lightning.collect.settings import ReviewSettings
 from fer_lightning.collect.store.collection import Collection
+from fer_lightning.config.settings import check
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
 from fer_lightning.web.files import Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
-SHARE = 0.2  # share of the faces of a first pass that the second pass contains
 SHEET = 40  # faces per sheet
 SIDE = 48
 MOST_EVENTS = 500  # maximum events per request
@@ -73,7 +74,7 @@ class Review:
     pass_: int
     classes: tuple[str, ...]
     definitions: Mapping[str, str] = field(default_factory=dict)
-    share: float = SHARE
+    share: float = ReviewSettings.share
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -143,7 +144,7 @@ def serve(
     port: int,
     classes: tuple[str, ...],
     definitions: Mapping[str, str] | None = None,
-    share: float = SHARE,
+    share: float = ReviewSettings.share,
     seed: int = 0,
 ) -> None:
     """Serve the review page until the reviewer clicks Finish.
@@ -196,7 +197,7 @@ def undecided(
     annotator: str,
     pass_: int,
     classes: tuple[str, ...],
-    share: float = SHARE,
+    share: float = ReviewSettings.share,
     seed: int = 0,
 ) -> int:
     """Return the number of undecided faces of such a review; raise UserError if an option is wrong."""
@@ -210,12 +211,7 @@ def check_options(*, annotator: str, share: float, port: int = 0) -> None:
             f"review.annotator={annotator!r}: must be a pseudonym of at most 40 letters, digits, spaces and . _ - "
             f"that begins with a letter or digit. Example: review.annotator=first."
         )
-    if not 0 < share <= 1:
-        raise UserError(
-            f"review.share={share}: must be greater than 0 and at most 1 (share of the first pass). Example: 0.2."
-        )
-    if not 0 <= port <= 65535:
-        raise UserError(f"review.port={port}: must be 1 to 65535, or 0 for a free port. The default is 8765.")
+    check(ReviewSettings, {"share": share, "port": port}, "review.")
 
 
 def _check_waiting(review: Review) -> None:

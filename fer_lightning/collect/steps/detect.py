@@ -18,7 +18,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import FILTER, crop_side
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import Found, find_face, recipe
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.terminal import Progress
 
 AT_ONCE = 32  # images per transaction; a kill loses about one second of work

@@ -26,6 +26,7 @@ from fer_lightning.collect.http import client
 from fer_lightning.collect.http.client import ImageClient, Refused
 from fer_lightning.collect.images.decode import Decoded, Decoder, NotAnImage
 from fer_lightning.collect.images.hashes import as_hash, as_signed, both_hashes
+from fer_lightning.collect.settings import FetchSettings
 from fer_lightning.collect.store.attempts import TO_FETCH
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.collect.store.denied import Denied
@@ -97,7 +98,7 @@ def fetch(
     client: ImageClient,
     provider: str,
     hosts: tuple[str, ...] | None,
-    at_once: int = 4,
+    at_once: int = FetchSettings.at_once,
     progress: Callable[[int, int], None] | None = None,
 ) -> FetchResult:
     """Download the provider's candidates that are not stored, not finally rejected and not tried too often.

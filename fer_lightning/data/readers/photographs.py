@@ -11,7 +11,7 @@ from fer_lightning.data.readers.folder_faces import SUFFIXES, Reading, plain, re
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
-from fer_lightning.faces.quality import FaceRules
+from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import Taxonomy
 from fer_lightning.terminal import Progress
 

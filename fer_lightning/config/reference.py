@@ -1,0 +1,94 @@
+"""List of a command's settings, as the end of its --help and as a table of the documentation."""
+
+import re
+import shutil
+import textwrap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer_lightning.config.groups import options
+from fer_lightning.config.messages import Command
+from fer_lightning.config.settings import Declared, Settings, declared
+
+FIRST_COLUMN = 32  # characters of the key and its default in --help
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list. `default` is None if the setting is required."""
+
+    key: str
+    default: str | None
+    values: str
+    comment: str
+
+
+def leaves(schema: type[Settings], without: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Declared]]:
+    """Yield each setting with its full key; a nested class is replaced by its own settings."""
+    for name, one in declared(schema).items():
+        if one.nested:
+            yield from leaves(one.kind, one.rule.without, f"{prefix}{name}.")
+        elif name not in without:
+            yield f"{prefix}{name}", one
+
+
+def entries(command: Command, defaults: DictConfig) -> Iterator[Entry]:
+    """Yield the settings of a command, required ones first. `defaults` is its config without any word of a user."""
+    for key, one in sorted(leaves(command.schema), key=lambda leaf: not leaf[1].required):
+        if one.rule.group:
+            yield Entry(key, _chosen(command, key), " | ".join(options(one.rule.group)), one.rule.comment)
+        else:
+            default = None if OmegaConf.is_missing(defaults, key) else _value(defaults, key)
+            yield Entry(key, default, one.values(), one.rule.comment)
+
+
+def as_text(command: Command, defaults: DictConfig) -> str:
+    """Return the list for a terminal."""
+    width = min(shutil.get_terminal_size().columns, 120)
+    lines = ["settings, with their defaults:"]
+    for entry in entries(command, defaults):
+        head = entry.key if entry.default is None else f"{entry.key}={entry.default}"
+        needed = "required; " if entry.default is None else ""
+        text = textwrap.wrap(f"{entry.comment} ({needed}{entry.values})", max(width - FIRST_COLUMN - 2, 30))
+        if len(head) >= FIRST_COLUMN:
+            lines.append(f"  {head}")
+            head = ""
+        lines += [f"  {'' if number else head:{FIRST_COLUMN}}{line}" for number, line in enumerate(text)]
+    return "\n".join(lines) + "\n"
+
+
+def as_table(command: Command, defaults: DictConfig) -> str:
+    """Return the list as a table in Markdown."""
+    lines = ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
+    for entry in entries(command, defaults):
+        default = "required" if entry.default is None else f"`{entry.default}`"
+        cells = (f"`{entry.key}`", default, entry.values, entry.comment)
+        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def written(value: Any) -> str:
+    """Return a value as it is written on a command line; a mapping as the number of its entries."""
+    if isinstance(value, dict):
+        return f"{{{len(value)} entries}}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "null" if value is None else str(value)
+
+
+def _value(defaults: DictConfig, key: str) -> str:
+    """Return the default of a key; an expression such as ${root} is not resolved."""
+    value: Any = OmegaConf.to_container(defaults, resolve=False)
+    for name in key.split("."):
+        value = value[name]
+    return written(value)
+
+
+def _chosen(command: Command, group: str) -> str:
+    """Return the option of a config group that the command's YAML chooses."""
+    return re.search(rf"^  - {group}: (\w+)$", command.file.read_text(), flags=re.M)[1]

@@ -1,0 +1,29 @@
+"""Settings of `python -m fer_lightning.evaluate`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fer_lightning.config.settings import Settings, setting
+
+TTA = Literal["none", "flip", "ten_crop"]  # sets of views: see `evaluation.tta`
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(Settings):
+    """Settings of an evaluation."""
+
+    run: str = setting(comment="folder of the run whose best.ckpt is evaluated")
+    model: str | None = setting(
+        None, "exported file (.onnx) to evaluate on the rows of the run; null: best.ckpt of the run"
+    )
+    tta: TTA = setting("none", "views of a face whose probabilities are averaged")
+    rows: Literal["test", "val"] = setting(
+        "test",
+        "rows to evaluate; test: each evaluation is counted as a read of them; "
+        "val: validation rows, for the choice of views and of ensemble members",
+    )
+    data_root: str | None = setting(None, "folder of the store of faces; null: the store that the run was trained on")
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "device that runs the network; auto: the first GPU if there is one"
+    )
+    threads: int | None = setting(None, "CPU threads of torch; null: same number as in the run", minimum=1)
