@@ -63,4 +63,4 @@ def test_a_missing_key_is_refused_with_an_example(command, capsys):
 )
 def test_paths_may_contain_any_letter(command, words, expected):
     settings = command.command.settings(command.COMMAND, words)
-    assert {key: settings[key] for key in expected} == expected
+    assert {key: getattr(settings, key) for key in expected} == expected
