@@ -118,7 +118,7 @@ def test_a_model_that_does_not_know_its_mistakes_is_refused(tmp_path):
         ("people.face_lost=1", "less than 1"),
         ("people.likeness=0", "people.likeness=0.0: must be greater than 0"),
         ("people.skil=1", "people.skil: no such key"),
-        ("people.learning=-1", "people.learning=-1.0: must be 0 or more"),
+        ("people.learning=-1", "people.learning=-1.0: must be from 0 to 1000000"),
         ("+others.odd={smile: 1}", "others.odd.smile: no such key. Did you mean others.odd.smiles?"),
         ("+others.odd=3", "others.odd=3: must be a set of assumptions"),
         ("+others.odd={smiles: many}", "others.odd.smiles='many': must be a number"),
