@@ -14,7 +14,7 @@ FAULTS = (
     ("key", r"Could not override '([^']+)'\.\s+No match in the defaults list"),
     *omegaconf.FAULTS,
     ("key", r"Could not override '([^']+)'"),
-    ("key", r"Could not delete from config\. '?([\w.]+)'?"),
+    ("key", r"Could not delete from config\. '([\w.]+)' does not exist"),
 )
 
 
@@ -22,7 +22,7 @@ FAULTS = (
 class Fault:
     """Reason why an override is rejected.
 
-    kind      "option", "key", "type" or "choice"
+    kind      "option", "key", "type", "choice" or "null" (a value is missing)
     subject   the option with its group, the key, or the value
     expected  what is allowed instead of a value
     key       full key, or '' if the message does not name it

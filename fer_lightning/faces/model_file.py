@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.errors import UserError
+from fer_lightning.failures import status_of
 from fer_lightning.files import in_words, write_atomically
 from fer_lightning.paths import CONF, DATA
 
@@ -148,27 +149,26 @@ class FaceModelSettings:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    return status_of(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
     from fer_lightning.config import command  # imports Hydra, which the users of this module do not need
     from fer_lightning.config.messages import Command
 
     program, file = "python -m fer_lightning.faces.model_file", CONF / "face_model" / "face_model.yaml"
     words = command.typed(program, __doc__, "[source=PATH]", arguments, OldForm(keys=("source",)))
     path = FOLDER / NAME
-    try:
-        source = command.settings(Command(program, FaceModelSettings, file, texts=("source",)), words).source
-        if source:
-            copy_model(source, FOLDER)
-            how = f"copied from {source}"
-        elif path.is_file() and _problem(path.read_bytes()) is None:
-            how = "already here"
-        else:
-            fetch_model(FOLDER, MIRRORS)
-            how = "downloaded"
-    except (UserError, OSError) as error:
-        print(error if isinstance(error, UserError) else in_words(error), file=sys.stderr)
-        return 2
+    source = command.settings(Command(program, FaceModelSettings, file, texts=("source",)), words).source
+    if source:
+        copy_model(source, FOLDER)
+        how = f"copied from {source}"
+    elif path.is_file() and _problem(path.read_bytes()) is None:
+        how = "already here"
+    else:
+        fetch_model(FOLDER, MIRRORS)
+        how = "downloaded"
     print(f"model     {path} ({how})\nsha256    {SHA256}\nlicence   {LICENCE}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     page   page that the printed address opens unless the command line sets it
     about  help text, if another program calls this
     """
-    given = command.typed(f"python -m fer_lightning.{program}", about or __doc__, "[key=value ...]", words)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
     os.umask(0o077)  # only this account may read the token of the address
     try:
         with command.failures_in_words(program, "No data of a game is stored"):
+            given = command.typed(f"python -m fer_lightning.{program}", about or __doc__, "[key=value ...]", words)
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)

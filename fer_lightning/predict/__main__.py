@@ -41,12 +41,11 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "model=FILE input=PATH [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
     with command.failures_in_words("predict", "No table is half written", again="starts from the beginning"):
-        run(config(overrides))
+        run(config(command.typed(COMMAND.program, __doc__, "model=FILE input=PATH [key=value ...]", arguments)))
 
 
 def config(overrides: list[str]) -> DictConfig:

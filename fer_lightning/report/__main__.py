@@ -45,8 +45,8 @@ OLD = OldForm(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    words = command.typed(COMMAND.program, __doc__, "sweep=DIR [key=value ...]", arguments, OLD)
     with command.failures_in_words("report", "Nothing is half written"):
+        words = command.typed(COMMAND.program, __doc__, "sweep=DIR [key=value ...]", arguments, OLD)
         cfg = command.settings(COMMAND, words)
         if OmegaConf.is_missing(cfg, "sweep"):
             raise UserError(
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         from fer_lightning.report.sweep import write_report
 
         page = write_report(Path(cfg.sweep), None if cfg.out is None else Path(cfg.out), cfg.baseline, cfg.pictures)
-    print(f"{page}, and in the same folder table.md, table.csv and figures/")
+        print(f"{page}, and in the same folder table.md, table.csv and figures/")
 
 
 if __name__ == "__main__":

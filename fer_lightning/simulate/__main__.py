@@ -72,9 +72,9 @@ ABOVE_0 = ("likeness", "state_seconds", "task_seconds", "expression_seconds", "m
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "[model=FILE] [key=value ...]", arguments)
     signal.signal(signal.SIGTERM, _terminate)
     with command.failures_in_words("simulate", "No file is incomplete", again="starts from the beginning"):
+        overrides = command.typed(COMMAND.program, __doc__, "[model=FILE] [key=value ...]", arguments)
         run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
 
 

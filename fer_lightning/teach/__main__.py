@@ -31,8 +31,8 @@ SUFFIX = ".npz"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND.program, __doc__, "'runs=[PATH,...]' [out=PATH]", arguments)
     with command.failures_in_words("teach", "Nothing is half written", again="starts over"):
+        overrides = command.typed(COMMAND.program, __doc__, "'runs=[PATH,...]' [out=PATH]", arguments)
         teach(config(overrides))
 
 
