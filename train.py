@@ -11,8 +11,8 @@ Only Hydra is imported at the top, so that --help and the message for an invalid
 import os
 import signal
 import sys
+import threading
 import time
-from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -22,8 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fer_lightning import failures
 from fer_lightning.check.check import check
-from fer_lightning.config import schema
+from fer_lightning.config import schema, words
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.runs import run_folder, slurm
@@ -31,6 +32,7 @@ from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_s
 from fer_lightning.runs.processes import is_child, is_first_process
 
 schema.register()
+composed = threading.Event()  # set when the config of a run is composed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -46,15 +48,17 @@ def run(cfg: DictConfig) -> float | None:
 
 def train(cfg: DictConfig) -> float | None:
     signals.install()
+    composed.set()
     overrides = list(HydraConfig.get().overrides.task)
-    folder = run_folder.RunFolder(Path(cfg.output_dir, cfg.name, run_folder.job_name(overrides, cfg.seed)))
+    path = run_folder.run_path(cfg.output_dir, cfg.name, overrides, cfg.seed)
+    folder = run_folder.RunFolder(path, start_over=cfg.resume == schema.Resume.never)
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     with folder.failures_in_words():
         if is_first_process():
-            folder.claim(config, start_over=config["resume"] == "never")
+            folder.claim(config, overrides)
             slurm.tell_other_tasks(folder.path)
         else:
             slurm.await_first_task(folder.path)
@@ -62,9 +66,7 @@ def train(cfg: DictConfig) -> float | None:
             if is_first_process():
                 print(f"{folder.path} is done. To train it again, use resume=never.\n{folder.headline()}")
             return folder.summary()["best_value"]
-        if is_first_process():
-            folder.write_provenance(overrides)
-        run_folder.log_to(folder.path / "train.log")
+        run_folder.log_to(folder.path / "train.log", folder)
         for warning in warnings:
             run_folder.log.warning("warning: %s", warning)
         try:
@@ -80,8 +82,7 @@ def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str])
     from fer_lightning.evaluation import ensemble
 
     with folder.failures_in_words():
-        start_over = cfg.resume == schema.Resume.never
-        return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed, start_over=start_over)
+        return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed)
 
 
 def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any]) -> float | None:
@@ -89,7 +90,7 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
     from fer_lightning.runs import looks_at_test_rows
-    from fer_lightning.runs.run_summary import recorded
+    from fer_lightning.runs.run_summary import begin, recorded
     from fer_lightning.training import build, distributed
 
     with recorded(folder, build.identity(cfg, folder, choices)) as summary:
@@ -98,8 +99,13 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)
         trainer = build.build_trainer(cfg, folder.path)
-        resumed = checkpoints.resumable(folder.last_checkpoint, folder.best_checkpoint, model)
+        resumed = None
+        if folder.resumes:
+            refuse_other_data = data.load_state_dict
+            resumed = checkpoints.resumable(folder.last_checkpoint, folder.best_checkpoint, model, refuse_other_data)
         summary |= build.facts(data, model, trainer)
+        begin(folder, summary)
+        trainer.loggers = build.build_loggers(cfg, folder.path)
         for note in (*data.table.notes, *data.split.notes):
             run_folder.log.info("note: %s", note)
         run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
@@ -132,21 +138,39 @@ def main() -> None:
     signals.install()
     traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors to the lines below instead of printing them itself
+    failures.replace_unknown_letters()
     try:
-        run()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if traceback_wanted:
-            raise
-        refuse(str(error) if isinstance(error, UserError) else explain(error))
+        sys.argv[1:] = words.prepared(sys.argv[1:])
+        try:
+            run()
+        finally:
+            sys.stdout.flush()
     except Interrupted as error:
         stop(error)
+    except BrokenPipeError:
+        failures.end_quietly()
+    except Exception as error:
+        message = in_words(error)
+        if message is None or traceback_wanted:
+            raise
+        refuse(message)
+
+
+def in_words(error: Exception) -> str | None:
+    """Return the message for a user; None for an error of the code.
+
+    Before `train` is called, only Hydra and the config have run, so every error is caused by the typed words.
+    """
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return explain(error)
+    message = failures.explained(error)
+    return explain(error) if message is None and not composed.is_set() else message
 
 
 def refuse(message: str) -> NoReturn:
     if not is_first_process():
         time.sleep(5)  # usually the first process has the same error; it prints the message and ends this process
-    print(f"train.py: {message}", file=sys.stderr)
-    sys.exit(2)
+    failures.refuse("train.py", message)
 
 
 def stop(interruption: Interrupted) -> NoReturn:

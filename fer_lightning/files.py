@@ -1,21 +1,28 @@
-"""Atomic writes: a file is always complete, either the old one or the new one."""
+"""Files: atomic writes, and readers of small files that may be damaged or come from elsewhere."""
 
 import csv
 import errno
 import fcntl
 import io
+import json
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from fer_lightning.errors import UserError
 from fer_lightning.wording import harmless
 
 TEMPORARY = ".tmp"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+LARGEST_JSON, LARGEST_YAML = 2**26, 2**20  # bytes
+DEEPEST = 50  # levels of objects and lists
+LONGEST_REASON = 200  # characters of another program's error in a message
+RESTORE = "Restore the file from a copy, or remove it."
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -65,6 +72,98 @@ def in_words(error: OSError) -> str:
     """Return the message of an OSError: `path: No space left on device`."""
     message = error.strerror or str(error)
     return f"{error.filename}: {message}" if error.filename else message
+
+
+class Record(dict):
+    """JSON object of a file; a missing key raises UserError with the path and the key."""
+
+    def __init__(self, values: dict[str, Any], path: Path, remedy: str) -> None:
+        super().__init__(values)
+        self.path, self.remedy = path, remedy
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"{self.path}: the key {key!r} is missing, so the file is damaged. {self.remedy}")
+
+
+def read_json(path: Path, remedy: str = RESTORE, limit: int = LARGEST_JSON) -> Record:
+    """Return the JSON object in a file.
+
+    remedy  last sentence of the message
+    limit   largest size in bytes
+
+    Raise FileNotFoundError if the file is missing. Raise UserError if it is too large, nested too deeply or damaged.
+    """
+    with understood(path, remedy):
+        content = json.loads(read_text(path, limit), object_hook=lambda values: Record(values, path, remedy))
+        if not isinstance(content, Record):
+            raise ValueError(f"it holds a {type(content).__name__}; it must hold an object")
+        _refuse_depth(content)
+    return content
+
+
+def read_yaml(path: Path, remedy: str = RESTORE, limit: int = LARGEST_YAML) -> dict[str, Any]:
+    """Return the mapping in a YAML file, which may come from elsewhere: see `parse_yaml`.
+
+    Raise FileNotFoundError if the file is missing. Raise UserError if it is too large, nested too deeply or damaged.
+    """
+    with understood(path, remedy):
+        return parse_yaml(read_text(path, limit))
+
+
+def parse_yaml(text: str) -> dict[str, Any]:
+    """Return the mapping in a YAML text. Raise an error of PyYAML or of Python for any other text.
+
+    Aliases are rejected, because a few lines with them can expand to any size.
+    """
+    import yaml
+
+    loader, depth = getattr(yaml, "CSafeLoader", yaml.SafeLoader), 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it holds an alias; it must hold only plain values")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    content = yaml.load(text, Loader=loader)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}; it must hold a mapping")
+    return content
+
+
+def read_text(path: Path, limit: int = LARGEST_JSON) -> str:
+    """Return the text of a regular file of at most `limit` bytes; raise ValueError for any other file."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > limit:
+        raise ValueError(f"it has {status.st_size:,} bytes; it must have at most {limit:,}")
+    return Path(path).read_bytes().decode()
+
+
+@contextmanager
+def understood(path: Path, remedy: str = RESTORE) -> Iterator[None]:
+    """Raise UserError if the block cannot interpret the content of the file `path`.
+
+    Only for blocks that parse or format what the file holds: every error but OSError counts as damage, because parsers
+    raise errors of many classes.
+    """
+    try:
+        yield
+    except (OSError, UserError):
+        raise
+    except (Exception, RecursionError) as error:
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        raise UserError(f"{path}: is damaged ({type(error).__name__}: {reason}). {remedy}") from error
+
+
+def _refuse_depth(content: Any) -> None:
+    """Raise ValueError if objects and lists are nested more than DEEPEST levels deep."""
+    level, depth = [content], 0
+    while level:
+        level = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]
+        level, depth = [item for item in level if isinstance(item, dict | list)], depth + 1
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
 
 def take_lock(file: IO, *, wait: bool = False) -> bool:

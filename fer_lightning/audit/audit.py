@@ -36,6 +36,7 @@ from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
+from fer_lightning.failures import status_of
 from fer_lightning.files import write_atomically, write_csv
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
@@ -242,16 +243,15 @@ COMMAND = Command("python -m fer_lightning.audit", AuditSettings, CONF / "audit"
 
 
 def main(arguments: list[str] | None = None) -> int:
+    return status_of(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
     words = command.typed(COMMAND, __doc__, arguments, OldForm(keys=("root",)))
-    try:
-        options = command.settings(COMMAND, words)
-        with progress_bar("comparing images") as progress:
-            folder, record = audit(options.root, progress)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    options = command.settings(COMMAND, words)
+    with progress_bar("comparing images") as progress:
+        folder, record = audit(options.root, progress)
     _report(folder, record)
-    return 0
 
 
 def _report(folder: Path, record: dict[str, Any]) -> None:

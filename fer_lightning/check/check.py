@@ -10,6 +10,7 @@ There are three layers:
 import ast
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,27 @@ AT_LEAST = {
     "trainer.accumulate_grad_batches": 1,
     "callbacks.last.every_n_steps": 1,
     "threads": 1,
+    "data.rows": 1,
+    "data.split_seed": 0,
+    "data.seed": 0,
 }
+# Maximum of a number, by its key. Larger values would only fill the memory.
+AT_MOST = {
+    "data.rows": 10**7,
+    "data.batch_size": 2**16,
+    "data.eval_batch_size": 2**16,
+    "data.folds": 1000,
+    "model.input_size": 2048,
+    "model.in_channels": 1024,
+    "model.width": 64,
+    "trainer.max_epochs": 10**6,
+    "trainer.devices": 1024,
+    "trainer.num_nodes": 1024,
+    "threads": 4096,
+}
+LARGEST = 10**9  # of any other number
+SEEDS = ("seed", "data.seed", "data.split_seed")
+LARGEST_SEED = 2**63 - 1
 METRICS = tuple(
     f"{part}/{name}"
     for part in ("val", "train_eval")
@@ -239,6 +260,7 @@ def _check_between_fields(config: dict[str, Any]) -> None:
         value = _value_at(config, key)
         if isinstance(value, int | float) and value < least:
             raise UserError(f"{key}={value}: must be {least} or more.")
+    _check_sizes("", config)
     _check_root(config)
     _check_teacher_values(config["data"])
     check_names(config["augment"].get("order", []), _nodes(config["augment"]))
@@ -246,6 +268,17 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
     _check_start_size(config["data"].get("start_size"), config)
+
+
+def _check_sizes(key: str, value: Any) -> None:
+    """Raise UserError for a number at any depth that is not finite or larger than any use of it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        _check_sizes(f"{key}.{name}" if key else str(name), item)
+    if isinstance(value, int | float):
+        most = LARGEST_SEED if key in SEEDS else AT_MOST.get(key, LARGEST)
+        if not abs(value) <= most:
+            raise UserError(f"{key}={value}: must be at most {most:,}.")
 
 
 def _check_start_size(start: int | None, config: dict[str, Any]) -> None:
@@ -306,6 +339,7 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
     for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "devices"):
         if trainer.get(key) == 0:
             raise UserError(f"trainer.{key}=0: must be more than 0. Every run trains, validates and tests.")
+    _check_devices(trainer.get("devices", "auto"), trainer.get("accelerator", "auto"))
     epochs = trainer.get("max_epochs")
     if not isinstance(epochs, int) or epochs < 1:
         raise UserError(f"trainer.max_epochs={epochs}: must be 1 or more. The schedule's length depends on it.")
@@ -313,6 +347,21 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
         raise UserError(
             f"trainer.precision={trainer['precision']} with trainer.accelerator=cpu: 16-bit floats need a GPU. "
             "Use trainer.precision=bf16-mixed or trainer.precision=32-true."
+        )
+
+
+def _check_devices(devices: Any, accelerator: str) -> None:
+    """Raise UserError for devices that Lightning cannot read, and for other devices of a CPU than a number of them."""
+    if isinstance(devices, str) and re.fullmatch(r"-?\d{1,4}(,\d{1,4})*", devices):
+        devices = [int(part) for part in devices.split(",")] if "," in devices else int(devices)
+    numbers = devices if isinstance(devices, list) else [devices]
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    if devices == "auto" or (accelerator == "cpu" and isinstance(devices, int) and devices >= 1):
+        return
+    if accelerator == "cpu" or not whole or not numbers or min(numbers) < (0 if isinstance(devices, list) else -1):
+        raise UserError(
+            f"trainer.devices={devices} with trainer.accelerator={accelerator}: must be auto or a number of devices, "
+            "1 or more. With a GPU, also -1 (all GPUs) or a list of their indices."
         )
 
 

@@ -24,11 +24,15 @@ import signal
 import sqlite3
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from dotenv import load_dotenv
 
 from fer_lightning.collect.settings import CollectSettings
+from fer_lightning.collect.store.collection import FILE
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
@@ -43,30 +47,57 @@ COMMAND = Command("python -m fer_lightning.collect", CollectSettings, CONF / "co
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _parser().parse_intermixed_args(arguments)
-    steps = [word for word in options.words if "=" not in word]
-    overrides = [word for word in options.words if "=" in word]
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     os.umask(0o077)  # images of people: only this account may read them
     try:
         with command.failures_in_words("collect", "Finished work is kept"):
+            options = _parser().parse_intermixed_args(arguments)
+            steps = [word for word in options.words if "=" not in word]
+            overrides = [word for word in options.words if "=" in word]
             _refuse_steps(steps, options)
             load_dotenv(ROOT / ".env")
             settings, chain = config(overrides), steps or CHAIN
             from fer_lightning.collect.session import CollectRun
 
-            with CollectRun(settings, begins="search" in chain) as session:
+            with _database_in_words(settings.root), CollectRun(settings, begins="search" in chain) as session:
                 if steps == ["purge"]:
                     session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
                 else:
                     session.run(chain, chained=not steps)
-    except sqlite3.OperationalError as error:
-        reason = f"the collection's database: {error}"
-        command.refuse("collect", f"{reason}. Finished work is kept. Fix this and run the same command again.")
     except KeyboardInterrupt:
         print("\nStopped. Finished work is kept. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def _database_in_words(root: str) -> Iterator[None]:
+    """Raise UserError if the collection's database cannot be used or is damaged."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise UserError(
+            f"{root}: the collection's database: {error}. Finished work is kept. Fix this and run the same command "
+            "again."
+        ) from error
+    except UserError:
+        raise
+    except Exception as error:  # odd values of a damaged database can raise any error
+        if not isinstance(error, sqlite3.DatabaseError) and _is_sound(Path(root, FILE)):
+            raise
+        raise UserError(
+            f"{root}: the collection's database {FILE} is damaged ({error}). Restore it from a copy, or recover what "
+            f"is left: sqlite3 {FILE} .recover"
+        ) from error
+
+
+def _is_sound(path: Path) -> bool:
+    """Return True if SQLite finds no damage in the database."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+    except sqlite3.DatabaseError:
+        return False
 
 
 def config(overrides: list[str]) -> CollectSettings:

@@ -15,7 +15,7 @@ FAULTS = (
     *omegaconf.FAULTS,
     ("shape", rf"merging override (.+)\n(?:{'|'.join(omegaconf.SHAPES)})"),
     ("key", r"Could not override '([^']+)'"),
-    ("key", r"Could not delete from config\. '?([\w.]+)'?"),
+    ("key", r"Could not delete from config\. '([\w.]+)' does not exist"),
 )
 
 
@@ -23,7 +23,8 @@ FAULTS = (
 class Fault:
     """Reason why an override is rejected.
 
-    kind      "option", "key", "type", "choice" or "shape": null, a list or a mapping that the key cannot be
+    kind      "option", "key", "type", "choice", "null" (a value is missing) or "shape": null, a list or a mapping that
+              the key cannot be
     subject   the option with its group, the key, the value, or the override with the wrong shape
     expected  what is allowed instead of a value
     key       full key, or '' if the message does not name it

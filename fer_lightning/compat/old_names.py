@@ -8,8 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-import yaml
-
+from fer_lightning.files import parse_yaml
 from fer_lightning.paths import PACKAGE
 
 # `python -m NAME` and the present file of the command, relative to the package.
@@ -42,4 +41,4 @@ def read_config(text: str) -> Any:
     """Return the content of a run's config.yaml with the present name of each target."""
     for old, new in TARGETS.items():
         text = text.replace(old, new)
-    return yaml.safe_load(text)
+    return parse_yaml(text)

@@ -6,6 +6,8 @@ import re
 FAULTS = (
     ("choice", r"Invalid value '([^']*)', expected one of (\[[^\]]*\])"),
     ("type", r"Value '(.*?)' of type '\w+' could not be converted to (\w+)"),
+    ("null", r"field '(\w+)' is not Optional"),
+    ("null", r"Missing mandatory value: (\S+)"),
     ("key", r"Key '(\w+)' (?:is not in struct|not in '\w+')"),
 )
 # Messages about null, a list or a mapping that a key cannot be.

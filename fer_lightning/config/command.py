@@ -1,15 +1,13 @@
-"""Shared parts of the command lines: key=value words composed by Hydra, and user errors without a traceback."""
+"""Shared parts of the command lines: key=value words composed by Hydra, and errors without a traceback."""
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import field, make_dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,7 +17,9 @@ from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.config.settings import InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
+from fer_lightning.failures import failures_in_words, refuse
+
+__all__ = ["failures_in_words", "refuse", "settings", "typed"]
 
 
 def settings(command: Command, words: list[str]) -> Any:
@@ -49,7 +49,7 @@ def composed(command: Command, words: list[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(command.file.parent), version_base="1.3"):
             return compose(name, [_quoted(word, command) for word in words])
-    except (HydraException, OmegaConfBaseException) as error:
+    except Exception as error:  # the grammar and the merging of typed words raise errors of many classes
         raise UserError(explain(error, command)) from None
 
 
@@ -83,33 +83,6 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         return f"{super().format_help()}\n{reference.as_text(self.command, composed(self.command, []))}"
-
-
-@contextmanager
-def failures_in_words(program: str, kept: str, *, again: str | None = None) -> Iterator[None]:
-    """End the process with status 2 and print `program: what is wrong` for an error that a user can fix.
-
-    kept   state of the work after an error of the operating system, e.g. "Nothing is half written"
-    again  effect of the same command after Ctrl-C, e.g. "starts over"; the process then ends with status 130.
-           None: KeyboardInterrupt is raised
-    """
-    try:
-        yield
-    except UserError as error:
-        refuse(program, str(error))
-    except OSError as error:
-        refuse(program, f"{in_words(error)}. {kept}. Fix this and run the same command again.")
-    except KeyboardInterrupt:
-        if again is None:
-            raise
-        print(f"\nStopped. {kept}; the same command {again}.", file=sys.stderr)
-        sys.exit(130)
-
-
-def refuse(program: str, message: str) -> NoReturn:
-    """Print the message and end the process with status 2."""
-    print(f"{program}: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 def _node(schema: type[Settings], without: Collection[str] = ()) -> type:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import OverrideParseException
 
 from fer_lightning.compat.hydra import Fault, first_lines, read_fault
 from fer_lightning.config.groups import groups, options
@@ -41,7 +40,7 @@ TRAIN = Command("python train.py", TrainConfig, CONF / "train.yaml")
 FILES_OF_USERS = ("experiment/", "sweep/", "debug/", "local/")
 
 
-def explain(error: HydraException | OmegaConfBaseException, command: Command = TRAIN) -> str:
+def explain(error: Exception, command: Command = TRAIN) -> str:
     """Return the message for a user of the command, or Hydra's own first lines if no pattern matches."""
     syntax = "key=value, or group=option" if command is TRAIN else "key=value"
     if isinstance(error, OverrideParseException):
@@ -49,6 +48,8 @@ def explain(error: HydraException | OmegaConfBaseException, command: Command = T
     fault = read_fault(error)
     if fault is None:
         return f"{first_lines(error)}\n{_help(command)}"
+    if fault.kind == "null":
+        return f"{_file(fault)}{fault.key or fault.subject}: must have a value. Set it, or drop its null or ~."
     if fault.kind == "key":
         return _no_key(fault) if command is TRAIN else _no_key_of(command, fault)
     if fault.kind == "shape":

@@ -9,7 +9,6 @@ ferplus  FER+'s fer2013new.csv: votes of ten people for each row (default: no vo
 photos   yes: the images are whole photographs; find and crop the face in each (default: no)
 """
 
-import json
 import shutil
 import sys
 import tempfile
@@ -33,11 +32,12 @@ from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
 from fer_lightning.data.splits import deal
-from fer_lightning.data.store import MANIFEST, VERSION, read_manifest, write_columns
+from fer_lightning.data.store import VERSION, open_store, read_manifest, write_columns, write_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.settings import FaceRules
-from fer_lightning.files import in_words, take_lock, write_atomically
+from fer_lightning.failures import status_of
+from fer_lightning.files import in_words, take_lock
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
@@ -84,11 +84,11 @@ def ingest(
             "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
             "photographs": photographs.recipe if photographs else None,
         }
-        if _made_from(former, key, taxonomy):
+        if _made_from(former, key, taxonomy) and _is_intact(folder):
             return Ingested(former, "reused: size and time of the source are unchanged")
         with _locked(folder):
             former = read_manifest(folder)  # another process may have written it while this one waited
-            if _made_from(former, key, taxonomy):
+            if _made_from(former, key, taxonomy) and _is_intact(folder):
                 return Ingested(former, "reused: another process has just written it")
             faces = read_faces(origin, TAXONOMIES[taxonomy], progress, photographs)
             votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
@@ -107,6 +107,15 @@ def _made_from(manifest: dict[str, Any] | None, key: dict[str, Any], taxonomy: s
     return all(manifest["source"].get(name) == value for name, value in key.items())
 
 
+def _is_intact(root: Path) -> bool:
+    """Return True if the files of the store have the content that was written."""
+    try:
+        open_store(root)
+    except UserError:
+        return False
+    return True
+
+
 def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
     if former is None:
         return "written"
@@ -114,6 +123,8 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
         return f"written; it replaces the store of {former['source']['path']}"
     if former["source"].get("photographs") != key["photographs"]:
         return "written again: the rules for cropping faces have changed"
+    if all(former["source"].get(name) == value for name, value in key.items()):
+        return "written again: the store was damaged"
     return "written again: the source has changed since it was last read"
 
 
@@ -167,7 +178,6 @@ def write_store(
         manifest = {
             "version": VERSION,
             "folder": folder.name,
-            "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
             "rows": len(labels),
             "taxonomy": taxonomy.name,
             "classes": list(taxonomy.classes),
@@ -182,7 +192,7 @@ def write_store(
             },
             "notes": faces.notes + notes,
         }
-        write_atomically(root / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        manifest = write_manifest(root, manifest)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -233,20 +243,19 @@ OLD = OldForm(keys=("source", "root"), options={"--ferplus": "ferplus"}, flags={
 
 
 def main(arguments: list[str] | None = None) -> int:
+    return status_of(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
     words = command.typed(COMMAND, __doc__, arguments, OLD)
-    try:
-        options = command.settings(COMMAND, words)
-        with _plain_warnings():
-            photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
-            with progress_bar("reading") as progress:
-                result = ingest(
-                    options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
-                )
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    options = command.settings(COMMAND, words)
+    with _plain_warnings():
+        photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
+        with progress_bar("reading") as progress:
+            result = ingest(
+                options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
+            )
     _report(result, options.root)
-    return 0
 
 
 @contextmanager

@@ -5,16 +5,21 @@
     <root>/rows-*/<name>.npy     labels, usage, source, digests and, with FER+, votes of the same rows
     <root>/extra-*/              a store of the same form for the rows of `data.extra`
 
+`store.json` holds the SHA-256 of each file of rows and of itself. `open_store` compares them once per process.
 A rows folder is used only after `store.json` names it, so a killed ingest leaves the former store or no store.
 All arrays are memory-mapped when read and are written in pieces, so a store may be larger than memory.
 Numpy is imported only when arrays are opened, because the config checker calls `store_problem` before numpy may load.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import read_json, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +27,15 @@ if TYPE_CHECKING:
 VERSION = 2
 MANIFEST = "store.json"
 COLUMNS = ("labels", "usage", "source", "digests")
+# Type and shape of a row of each array.
+SHAPES = {
+    "pixels": ("|u1", 48, 48),
+    "labels": ("<i8",),
+    "usage": ("|u1",),
+    "source": ("<U",),
+    "digests": ("|u1", 32),
+    "votes": ("|u1", 10),
+}
 PIECE = 8192  # rows written at once
 HOW_TO_ADD_VOTES = (
     "Add them: make data FROM=path/to/fer2013.csv FERPLUS=path/to/fer2013new.csv (from github.com/microsoft/FERPlus). "
@@ -52,25 +66,34 @@ class Store:
 
 def store_problem(root: str) -> str | None:
     """Return why no faces can be read from `root` and how to fix it; None if all is well. This takes milliseconds."""
-    where = "" if os.path.normpath(root) == os.path.normpath("data/fer2013") else f" ROOT={root}"
-    ways = (
-        f"Read your copy of FER2013: make data FROM=path/to/fer2013.csv{where}\n"
-        f"Or train on drawn faces: python train.py data=synthetic"
-    )
-    path = os.path.join(root, MANIFEST)
+    ways = _ways(root)
     try:
-        with open(path, encoding="utf-8") as handle:
-            manifest = json.load(handle)
+        manifest = read_json(Path(root, MANIFEST))
         if manifest["version"] != VERSION:
             return f"data.root={root}: the store has version {manifest['version']}; it must be {VERSION}.\n{ways}"
+        if manifest.get("sha256", {}).get(MANIFEST, _digest_of(manifest)) != _digest_of(manifest):
+            return f"data.root={root}: {MANIFEST} was changed after it was written.\n{ways}"
         for name, size in manifest["files"].items():
             if os.path.getsize(os.path.join(root, manifest["folder"], name)) != size:
                 return f"data.root={root}: the size of {name} has changed since it was written.\n{ways}"
+        official_split_problem(manifest)
+        manifest["classes"], manifest["taxonomy"], manifest["source"]["path"], manifest["votes"]
     except (FileNotFoundError, NotADirectoryError):
         return f"data.root={root}: this folder does not hold a store of faces.\n{ways}"
+    except UserError as error:
+        return f"data.root={root}: {MANIFEST} cannot be read ({error})\n{ways}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"data.root={root}: {MANIFEST} cannot be read ({error!r}).\n{ways}"
     return None
+
+
+def _ways(root: str) -> str:
+    """Return the commands that make a store at `root` unnecessary or whole."""
+    where = "" if os.path.normpath(root) == os.path.normpath("data/fer2013") else f" ROOT={root}"
+    return (
+        f"Read your copy of FER2013: make data FROM=path/to/fer2013.csv{where}\n"
+        f"Or train on drawn faces: python train.py data=synthetic"
+    )
 
 
 def official_split_problem(manifest: dict[str, Any]) -> str | None:
@@ -89,19 +112,116 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
     """Return the content of store.json, or None without an intact store."""
     if store_problem(str(root)):
         return None
-    return json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+    return read_json(root / MANIFEST)
+
+
+def write_manifest(root: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write store.json with the digests of all files, and return its content. The rows folder must be complete."""
+    folder = root / manifest["folder"]
+    names = sorted(path.name for path in folder.iterdir())
+    manifest = manifest | {
+        "files": {name: (folder / name).stat().st_size for name in names},
+        "sha256": {name: _file_digest(folder / name) for name in names},
+    }
+    manifest["sha256"][MANIFEST] = _digest_of(manifest)
+    write_atomically(root / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    return manifest
 
 
 def open_store(root: Path) -> Store:
-    """Open a store for which `store_problem` returns None; the pixels are read from disk only when they are used."""
+    """Open a store for which `store_problem` returns None. Raise UserError if the content of a file has changed.
+
+    The content is compared once per process. FER2013 takes about 0.2 s, and a store of an earlier version, which has
+    no digests of files, about 0.5 s.
+    """
+    manifest = read_json(root / MANIFEST)
+    _refuse_changed_files(root, manifest)
+    store = _mapped(root, manifest)
+    state = _state(root, manifest)
+    if state not in _verified:
+        _refuse_other_rows(root, store)
+        _verified.add(state)
+    return store
+
+
+def _mapped(root: Path, manifest: dict[str, Any]) -> Store:
+    """Return the arrays as memory maps. Raise UserError if one does not have the type and shape of its column."""
+    arrays = {name: _column(root, manifest, name) for name in ("pixels", *COLUMNS)}
+    votes = _column(root, manifest, "votes") if "votes.npy" in manifest["files"] else None
+    return Store(manifest=manifest, votes=votes, **arrays)
+
+
+def _column(root: Path, manifest: dict[str, Any], name: str) -> "np.ndarray":
     import numpy as np
 
-    manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+    try:
+        # Copy-on-write, because torch requires writable memory; the arrays are never changed.
+        array = np.load(root / manifest["folder"] / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # numpy raises errors of many classes for a damaged header
+        raise UserError(_changed(root, f"{name}.npy cannot be read ({error})")) from None
+    kind, *sides = SHAPES[name]
+    if not array.dtype.str.startswith(kind) or array.shape != (manifest["rows"], *sides):
+        raise UserError(_changed(root, f"{name}.npy holds {array.dtype} {array.shape}"))
+    return array
+
+
+# States of stores whose content this process has compared with their digests.
+_verified: set[tuple[Any, ...]] = set()
+
+
+def _state(root: Path, manifest: dict[str, Any]) -> tuple[Any, ...]:
+    """Return a value that changes if a file of the store is written again."""
     folder = root / manifest["folder"]
-    # Copy-on-write, because torch requires writable memory; the arrays are never changed.
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("pixels", *COLUMNS)}
-    votes = np.load(folder / "votes.npy", mmap_mode="c") if "votes.npy" in manifest["files"] else None
-    return Store(manifest=manifest, votes=votes, **arrays)
+    status = [os.stat(folder / name) for name in sorted(manifest["files"])]
+    return (
+        folder.resolve(),
+        _digest_of(manifest),
+        *((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in status),
+    )
+
+
+def _refuse_changed_files(root: Path, manifest: dict[str, Any]) -> None:
+    """Raise UserError if a file does not have its digest. A store of an earlier version has no digests."""
+    if "sha256" not in manifest or _state(root, manifest) in _verified:
+        return
+    for name in manifest["files"]:
+        if _file_digest(root / manifest["folder"] / name) != manifest["sha256"].get(name):
+            raise UserError(_changed(root, f"the content of {name} has changed since it was written"))
+
+
+def _refuse_other_rows(root: Path, store: Store) -> None:
+    """Raise UserError if the columns do not have the checksums of store.json, or the pixels not their digests."""
+    import numpy as np
+
+    from fer_lightning.data.rows import pixel_digests, rows_checksum
+
+    if store.labels.min(initial=0) < 0 or store.labels.max(initial=0) >= len(store.classes):
+        raise UserError(_changed(root, "labels.npy holds labels of no class"))
+    if rows_checksum(store.classes, store.usage, store.labels, store.digests) != store.manifest["checksum"]:
+        raise UserError(_changed(root, "labels, usage or digests do not have the checksum of store.json"))
+    if "sha256" in store.manifest:
+        return
+    if not np.array_equal(pixel_digests(store.pixels), store.digests):
+        raise UserError(_changed(root, "the content of pixels.npy has changed since it was written"))
+    if store.votes is not None and hashlib.sha256(store.votes).hexdigest() != store.manifest["votes"]:
+        raise UserError(_changed(root, "the content of votes.npy has changed since it was written"))
+
+
+def _changed(root: Path, problem: str) -> str:
+    return f"data.root={root}: {problem}, so the store is damaged.\n{_ways(str(root))}"
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(manifest: dict[str, Any]) -> str:
+    """Return the SHA-256 of a manifest without its own digest."""
+    others = {name: digest for name, digest in manifest.get("sha256", {}).items() if name != MANIFEST}
+    return hashlib.sha256(json.dumps(manifest | {"sha256": others}, sort_keys=True).encode()).hexdigest()
 
 
 def write_columns(folder: Path, order: "np.ndarray", columns: dict[str, "np.ndarray"]) -> None:

@@ -73,9 +73,8 @@ OLD = OldForm(gathered="runs", options={"--tta": "tta", "--csv-order": "csv_orde
 
 
 def main(arguments: list[str] | None = None) -> None:
-    words = command.typed(COMMAND, __doc__, arguments, OLD)
     with command.failures_in_words("compare", "Nothing is half written"):
-        cfg = config(words)
+        cfg = config(command.typed(COMMAND, __doc__, arguments, OLD))
         paths = [None if value is None else Path(value) for value in (cfg.json, cfg.csv_order)]
         show(*map(Path, cfg.runs), cfg.tta, *paths)
 

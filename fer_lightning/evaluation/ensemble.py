@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
@@ -53,9 +52,7 @@ class Member:
         }
 
 
-def run(
-    folder: RunFolder, names: Sequence[str], overrides: list[str], *, seed: int = 0, start_over: bool = False
-) -> float | None:
+def run(folder: RunFolder, names: Sequence[str], overrides: list[str], *, seed: int = 0) -> float | None:
     """Average the named members and write a normal run folder. Return the accuracy on the validation rows.
 
     names  folders, or patterns of folders (outputs/best/seed-*)
@@ -67,11 +64,10 @@ def run(
     members = [read_member(path) for path in expand(names)]
     require_same_rows([(member.path, member.test) for member in members], "test")
     facts = [member.facts() for member in members]
-    folder.claim({"ensemble": facts, "data": data_config(members[0].run)}, start_over=start_over)
+    folder.claim({"ensemble": facts, "data": data_config(members[0].run)}, overrides)
     if folder.is_done():
         print(f"{folder.path} is done; resume=never starts it over.")
     else:
-        folder.write_provenance(overrides)
         _write(folder, members, facts, {"overrides": overrides, "arm": arm_name(overrides), "seed": seed})
     summary = folder.summary()
     show(summary)
@@ -154,9 +150,10 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
     from fer_lightning.evaluation.evaluation import evaluate, write_plots
     from fer_lightning.evaluation.predictions import write_predictions
     from fer_lightning.runs import looks_at_test_rows
-    from fer_lightning.runs.run_summary import recorded
+    from fer_lightning.runs.run_summary import begin, recorded
 
     with recorded(folder, _identity(folder, members) | typed | {"members": facts}) as summary:
+        begin(folder, summary)
         if all(member.val is not None for member in members):
             require_same_rows([(member.path, member.val) for member in members], "validation")
             summary["val"] = evaluate(average([member.val for member in members]))
@@ -193,7 +190,8 @@ def _values(prefix: str, sets: dict[str, Any]) -> dict[str, float]:
 
 def data_config(run: Path) -> dict[str, Any]:
     """Return the `data` of a run's config; {} if it has none."""
-    return yaml.safe_load((run / "config.yaml").read_text()).get("data") or {}
+    data = RunFolder(run).config().get("data")
+    return data if isinstance(data, dict) else {}
 
 
 def _store(run: Path) -> Path | None:

@@ -42,8 +42,8 @@ COMMAND = Command(
 
 
 def main() -> None:
-    overrides = command.typed(COMMAND, __doc__)
     with command.failures_in_words("evaluate", "Nothing is half written", again="starts over"):
+        overrides = command.typed(COMMAND, __doc__)
         evaluate(config(overrides))
 
 
@@ -85,10 +85,10 @@ def evaluate(cfg: EvaluateSettings) -> None:
     from fer_lightning.runs import looks_at_test_rows
 
     judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
-    reads = looks_at_test_rows.record(run.path, table, split, name) if of_test else None
     size = run.config.data.eval_batch_size
     batches = batches_of(table, judged.rows, size)
     predicted = predict_rows(predict, show_progress(batches, title))
+    reads = looks_at_test_rows.record(run.path, table, split, name) if of_test else None  # before any metric
     predictions = predictions_of(judged, *predicted, table.classes)
     entry = {
         "tta": cfg.tta,

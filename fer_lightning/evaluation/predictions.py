@@ -6,6 +6,7 @@ Every later report is made from this file, so probabilities keep all digits of a
 """
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_csv
+from fer_lightning.files import read_text, write_csv
 from fer_lightning.statistics.metrics import confusion_matrix
 
 if TYPE_CHECKING:
@@ -99,9 +100,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 def read_predictions(path: Path) -> Predictions:
     """Return the content of predictions.csv. Raise UserError with the line if the file is damaged."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        header, *lines = list(csv.reader(io.StringIO(read_text(path)))) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
     if tuple(header[: len(FIXED)]) != FIXED:
         raise UserError(
@@ -112,7 +112,7 @@ def read_predictions(path: Path) -> Predictions:
     classes = tuple(header[len(FIXED) + voted :])
     try:
         return _parse_columns(zip(*lines, strict=True) if lines else [()] * len(header), classes, voted)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise UserError(_first_fault(path, header, lines, classes, voted)) from None
 
 
@@ -127,7 +127,7 @@ def read_probabilities(path: Path, like: Predictions, indices: np.ndarray | None
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises errors of many classes for a damaged header
         raise UserError(f"{path}: cannot be read as a .npy file ({error}). Write it with numpy.save.") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")
@@ -194,7 +194,7 @@ def _first_fault(path: Path, header: list[str], lines: list[list[str]], classes:
             _parse_columns([(field,) for field in line], classes, voted)
         except KeyError as error:
             return f"{path}, line {number}: {error} must be a class of the first line, or true or false. {DAMAGED}"
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             return f"{path}, line {number}: {error}. {DAMAGED}"
     return f"{path}: cannot be read. {DAMAGED}"
 

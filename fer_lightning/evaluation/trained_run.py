@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check.check import FEED_KEYS, check
-from fer_lightning.compat.old_names import read_config
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
-from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.files import understood
+from fer_lightning.runs.run_folder import CONFIG_REMEDY, RunFolder
 
 if TYPE_CHECKING:
     from fer_lightning.data.splits import Split
@@ -63,12 +62,23 @@ class TrainedRun:
         from fer_lightning.training import build
 
         path = self.folder.best_checkpoint
-        state = checkpoints.read_checkpoint(path).get("state_dict", {})
+        content = checkpoints.read_checkpoint(path)
+        self._refuse_weights_of_other_rows(content.get(checkpoints.DATA_KEY))
+        state = content.get("state_dict", {})
         prefix = "network." if self.config.ema_decay is None else "ema.module."
         weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         network = build.build_network(self.config, num_classes)
         checkpoints.load_weights(network, weights, where=str(path))
         return network.eval()
+
+    def _refuse_weights_of_other_rows(self, trained: Any) -> None:
+        """Raise UserError if best.ckpt was trained on another split than summary.json names."""
+        split, began = (trained or {}).get("split"), self.summary["split"]["checksum"]
+        if split not in (None, began):
+            raise UserError(
+                f"run={self.path}: best.ckpt was trained on split {str(split)[:12]}, and summary.json names split "
+                f"{began[:12]}, so test rows may be among the training rows. Restore the files of one run."
+            )
 
 
 def open_run(path: Path, *, data_root: str | None = None, with_faces: bool = True) -> TrainedRun:
@@ -123,29 +133,36 @@ def _resume_hint(folder: RunFolder) -> str:
 
 def _config(path: Path, data_root: str | None, with_faces: bool) -> DictConfig:
     """Return the run's config as this version of train.py would write it, without settings of training only."""
-    try:
-        written = read_config((path / "config.yaml").read_text())
-        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), written)
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"run={path}: its config.yaml was written by an incompatible version ({reason}).") from None
+    written = RunFolder(path).config()
+    with understood(path / "config.yaml", CONFIG_REMEDY):
+        try:
+            config = OmegaConf.merge(OmegaConf.structured(TrainConfig), written)
+        except (OmegaConfBaseException, ValueError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"run={path}: its config.yaml was written by an incompatible version ({reason}).") from None
+        _adapt(config, path, data_root)
+        try:
+            check(config, with_faces=with_faces)
+        except UserError as error:
+            raise UserError(f"run={path}, its config.yaml: {error}\n{_data_root_hint(config.data)}".strip()) from None
+    return config
+
+
+def _adapt(config: DictConfig, path: Path, data_root: str | None) -> None:
+    """Remove the settings of training only, and name another store if `data_root` does."""
     OmegaConf.set_struct(config, False)
     config.logger = None
     config.data.labels, config.data.teacher = "hard", None  # only training has soft targets
     config.model.weights = None  # all weights come from best.ckpt
     if config.model.get("pretrained"):
         config.model.pretrained = False if config.model.pretrained is True else None
-    if data_root is not None:
-        if "root" not in config.data:
-            raise UserError(
-                f"data_root={data_root}: the faces of run={path} come from {_describe_data(config.data)}. Drop it."
-            )
-        config.data.root = data_root
-    try:
-        check(config, with_faces=with_faces)
-    except UserError as error:
-        raise UserError(f"run={path}, its config.yaml: {error}\n{_data_root_hint(config.data)}".strip()) from None
-    return config
+    if data_root is None:
+        return
+    if "root" not in config.data:
+        raise UserError(
+            f"data_root={data_root}: the faces of run={path} come from {_describe_data(config.data)}. Drop it."
+        )
+    config.data.root = data_root
 
 
 def _describe_data(data: DictConfig) -> str:

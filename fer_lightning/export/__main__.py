@@ -29,7 +29,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.stopwatch import median_seconds
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.export.settings import ExportFileSettings
-from fer_lightning.faces.metadata import Metadata, embed
+from fer_lightning.faces.metadata import Metadata, embed, sealed
 from fer_lightning.files import replacing, write_atomically
 from fer_lightning.paths import CONF
 
@@ -47,8 +47,8 @@ BATCH = 32  # crops per call in the second measurement of speed
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND, __doc__, arguments)
     with command.failures_in_words("export", "Nothing is half written", again="starts over"):
+        overrides = command.typed(COMMAND, __doc__, arguments)
         export(config(overrides))
 
 
@@ -113,7 +113,7 @@ def write_and_open(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata)
     embed(graph, metadata)
     file.seek(0)
     file.truncate()
-    file.write(graph.SerializeToString())
+    file.write(sealed(graph))
     file.flush()
     return FaceModel(Path(file.name))
 

@@ -69,9 +69,10 @@ def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
     """
     try:
         table, split = run.faces()
-    except UserError:
+    except UserError as error:
         if not or_drawn:
             raise
+        print(f"note: drawn faces are used for the comparison. {error}")
         from fer_lightning.data import synthetic
 
         drawn = synthetic.load(rows=FACES, taxonomy=taxonomy_of(run).name)

@@ -1,8 +1,11 @@
 """An exported file in use: uint8 faces in, probabilities out, without torch and without the run behind it."""
 
+import functools
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,8 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
 from fer_lightning.errors import UserError
-from fer_lightning.faces.metadata import CROP, KEY, Metadata
-from fer_lightning.files import in_words
+from fer_lightning.faces.metadata import CROP, KEY, Metadata, is_damaged
+from fer_lightning.files import LONGEST_REASON, in_words
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 reports each process to its maker
 import onnxruntime
@@ -20,6 +23,7 @@ import onnxruntime
 INPUT, OUTPUT = "faces", "probabilities"
 MAKE = "make one: python -m fer_lightning.export run=PATH"
 LARGEST = 2**31 - 1  # bytes of an ONNX file, which protobuf takes
+ROUNDING = 1e-3  # largest deviation from 1 of a row's sum
 FATAL = 4  # onnxruntime's severity: failures are raised as exceptions with our own messages
 
 
@@ -55,10 +59,33 @@ class FaceModel:
             raise ValueError(f"crops are {crops.shape}: expected H and W of 1 or more, and C of 1 (grey) or 3 (RGB)")
         if not len(faces):
             return np.zeros((0, len(self.metadata.classes)), np.float32)
-        found = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(faces)})[0]
-        if len(found) != len(faces):
-            raise ValueError(f"{self.path}: gives {len(found)} rows for {len(faces)} crops")
+        found = self._run(np.ascontiguousarray(faces))
+        expected = (len(faces), len(self.metadata.classes))
+        if found.shape != expected:
+            raise UserError(f"model={self.path}: returned {found.shape}; must be {expected}; {MAKE}.")
+        if not (((found >= 0) & (found <= 1)).all() and (np.abs(found.sum(axis=1) - 1) < ROUNDING).all()):
+            raise UserError(
+                f"model={self.path}: returned numbers that are not probabilities (0 to 1, with a sum of 1), so the "
+                f"file is damaged or of another program; {MAKE}."
+            )
         return found
+
+    def _run(self, faces: np.ndarray) -> np.ndarray:
+        """Return what the graph computes. Ctrl-C and SIGTERM end it, although no Python code runs in it."""
+        options = onnxruntime.RunOptions()
+        compute = functools.partial(self._session.run, [OUTPUT], {INPUT: faces}, options)
+        try:
+            if threading.current_thread() is not threading.main_thread():
+                return compute()[0]
+            with ThreadPoolExecutor(1) as pool:  # signals reach only the main thread, which waits and does not compute
+                try:
+                    return pool.submit(compute).result()[0]
+                except BaseException:
+                    options.terminate = True
+                    raise
+        except Exception as error:  # onnxruntime's own classes have no common base but this
+            reason = " ".join(str(error).split())[:LONGEST_REASON]
+            raise UserError(f"model={self.path}: onnxruntime could not compute with it ({reason}); {MAKE}.") from None
 
     def replaced(self) -> bool:
         """Return True if the file on the disk has changed or is gone; this object keeps the content that it read."""
@@ -103,6 +130,8 @@ def _checked_metadata(path: Path, content: bytes) -> Metadata:
         model = onnx.load_model_from_string(content)
     except DecodeError:
         model = onnx.ModelProto()
+    if is_damaged(model, content):
+        raise UserError(f"model={path}: the file is damaged: its SHA-256 is not the one that was written; {MAKE}.")
     if not model.graph.node:
         raise UserError(f"model={path}: no ONNX file, or a damaged one ({len(content):,} bytes); {MAKE}.")
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):

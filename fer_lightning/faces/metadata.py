@@ -1,5 +1,6 @@
 """Metadata of an exported file: enough to crop, label and judge faces without the run."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # 2: weights, temperature, checked, calibration
 KEY = "fer_lightning"  # of the ONNX file's metadata
+SEAL = "fer_lightning_sha256"  # key of the SHA-256 of the file, computed with UNSEALED in its place
+UNSEALED = "the SHA-256 of this file, computed with these 64 characters here"  # as long as a SHA-256 in hex
 MOST_ROWS = 10**9  # that a count can mean
 MOST_NATS = 1000  # that a cross-entropy can mean
 CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey": "BT.601"}
@@ -88,6 +91,25 @@ def embed(model: "onnx.ModelProto", metadata: Metadata) -> None:
     for prop in [prop for prop in model.metadata_props if prop.key == KEY]:
         model.metadata_props.remove(prop)
     model.metadata_props.add(key=KEY, value=metadata.to_json())
+
+
+def sealed(model: "onnx.ModelProto") -> bytes:
+    """Return the bytes of the model's file, with the SHA-256 of all of them, so that `is_damaged` finds any change."""
+    for prop in [prop for prop in model.metadata_props if prop.key == SEAL]:
+        model.metadata_props.remove(prop)
+    model.metadata_props.add(key=SEAL, value=UNSEALED)
+    content = model.SerializeToString()
+    del model.metadata_props[-1]
+    return content.replace(UNSEALED.encode(), hashlib.sha256(content).hexdigest().encode())
+
+
+def is_damaged(model: "onnx.ModelProto", content: bytes) -> bool:
+    """Return True if a file is not as it was sealed. A file of an earlier version has no seal, and is not damaged."""
+    seals = [prop.value for prop in model.metadata_props if prop.key == SEAL]
+    if not seals:
+        return False
+    unsealed = content.replace(seals[0].encode(), UNSEALED.encode(), 1) if len(seals[0]) == len(UNSEALED) else b""
+    return hashlib.sha256(unsealed).hexdigest() != seals[0]
 
 
 def _refuse_odd_classes(metadata: Metadata) -> None:

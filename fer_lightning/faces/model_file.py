@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.errors import UserError
+from fer_lightning.failures import status_of
 from fer_lightning.files import in_words, write_atomically
 from fer_lightning.paths import CONF, DATA
 
@@ -140,6 +141,10 @@ def _get(url: str, seconds: float) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    return status_of(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
     from fer_lightning.config import command  # imports Hydra, which the users of this module do not need
     from fer_lightning.config.messages import Command
     from fer_lightning.faces.settings import FaceModelSettings
@@ -148,21 +153,16 @@ def main(arguments: list[str] | None = None) -> int:
     this = Command("python -m fer_lightning.faces.model_file", FaceModelSettings, file)
     words = command.typed(this, __doc__, arguments, OldForm(keys=("source",)))
     path = FOLDER / NAME
-    try:
-        source = command.settings(this, words).source
-        if source:
-            copy_model(source, FOLDER)
-            how = f"copied from {source}"
-        elif path.is_file() and _problem(path.read_bytes()) is None:
-            how = "already here"
-        else:
-            fetch_model(FOLDER, MIRRORS)
-            how = "downloaded"
-    except (UserError, OSError) as error:
-        print(error if isinstance(error, UserError) else in_words(error), file=sys.stderr)
-        return 2
+    source = command.settings(this, words).source
+    if source:
+        copy_model(source, FOLDER)
+        how = f"copied from {source}"
+    elif path.is_file() and _problem(path.read_bytes()) is None:
+        how = "already here"
+    else:
+        fetch_model(FOLDER, MIRRORS)
+        how = "downloaded"
     print(f"model     {path} ({how})\nsha256    {SHA256}\nlicence   {LICENCE}")
-    return 0
 
 
 if __name__ == "__main__":

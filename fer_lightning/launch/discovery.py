@@ -28,7 +28,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import read_text, write_atomically
 from fer_lightning.launch.plan import Job, conclude, plan, write_plan
 from fer_lightning.runs.run_folder import RunFolder, command_line
 from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
@@ -229,8 +229,8 @@ def queue() -> list[Task]:
     for line in answer.stdout.splitlines():
         array, number, state, script = line.split("|", maxsplit=3)
         batch = Path(script).parent
-        with suppress(OSError):  # a job of another program
-            folders = json.loads((batch / "folders.json").read_text())
+        with suppress(OSError, ValueError):  # a job of another program
+            folders = json.loads(read_text(batch / "folders.json"))
             tasks.append(Task(array, int(number), state, Path(folders[int(number)]), batch))
     return tasks
 

@@ -23,9 +23,8 @@ from fer_lightning.check.check import check
 from fer_lightning.config.schema import Resume
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
-from fer_lightning.runs.run_folder import RunFolder, arm_name, job_name
-
-NAME = "sweep.json"
+from fer_lightning.runs.run_folder import RunFolder, arm_name, run_path
+from fer_lightning.runs.sweep_file import NAME, read_plan
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Job:
         """Return the run's summary, or None if it is missing or damaged."""
         try:
             return RunFolder(self.folder).summary()
-        except ValueError:
+        except UserError:
             return None
 
     def is_done(self) -> bool:
@@ -78,14 +77,6 @@ def write_plan(jobs: Sequence[Job], command: str) -> list[Path]:
         content = {"command": command, "jobs": list(known.values())}
         write_atomically(folder / NAME, json.dumps(content, indent=2) + "\n")
     return folders
-
-
-def read_plan(folder: Path) -> dict[str, Any]:
-    """Return the content of a folder's sweep.json; a plan without jobs if the file is missing or damaged."""
-    try:
-        return json.loads((folder / NAME).read_text())
-    except (FileNotFoundError, ValueError):
-        return {"command": None, "jobs": []}
 
 
 def run_command(job: Job) -> str:
@@ -123,7 +114,7 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
         check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
     except UserError as error:
         raise UserError(f"{error}\nNo run was started. The rejected run is: {shlex.join(overrides)}") from None
-    folder = Path(config.output_dir, config.name, job_name(typed, config.seed))
+    folder = run_path(config.output_dir, config.name, typed, config.seed)
     start_over = config.resume == Resume.never
     return Job(tuple(overrides), folder, arm_name(typed), config.seed, config.trainer.max_epochs, start_over)
 

@@ -34,14 +34,14 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     page   page that the printed address opens unless the command line sets it
     about  help text, if another program calls this
     """
-    shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
-    given = command.typed(shown, about or __doc__, words)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
     os.umask(0o077)  # only this account may read the token of the address
     try:
         with command.failures_in_words(program, "No data of a game is stored"):
+            shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
+            given = command.typed(shown, about or __doc__, words)
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Read checkpoints; only tensors and plain values are unpickled, and a bad file is a UserError with its reason."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from fer_lightning.compat.torch import forbidden_class, is_cut_short, is_torchsc
 from fer_lightning.errors import UserError
 
 TRAIN_AGAIN = "To train again, add resume=never to the run's command; the old folder is kept under another name."
+DATA_KEY = "FERDataModule"  # key of the checksums of the data in a checkpoint
 MOST_SHOWN = 6  # keys that a message lists
 
 
@@ -70,19 +71,35 @@ def fitting(path: Path, module: nn.Module) -> Path:
     return path
 
 
-def resumable(last: Path, best: Path, module: nn.Module) -> Path | None:
+def resumable(
+    last: Path, best: Path, module: nn.Module, refuse_other_data: Callable[[dict[str, str]], None] | None = None
+) -> Path | None:
     """Return `last` if a run can resume from it, and None if it does not exist.
 
-    Raise UserError if it is damaged or does not fit; the message says whether `best` is intact.
+    refuse_other_data  function of the checksums that a checkpoint holds; it raises UserError if the data now has others
+
+    Raise UserError if a checkpoint is damaged, does not fit, or was trained on other data. If `last` is at fault, the
+    message says whether `best` is intact.
     """
     if not last.exists():
         return None
     try:
-        if "optimizer_states" not in _read_fitting(last, module):
+        content = _read_fitting(last, module)
+        if "optimizer_states" not in content:
             raise UserError(f"{last}: holds only weights; to resume, a run needs its optimiser's state. {TRAIN_AGAIN}")
     except UserError as error:
         raise UserError(f"{error}{_describe_best(best, module)}") from None
+    contents = [content, _read_fitting(best, module)] if _has_best(content) else [content]
+    for part in contents:
+        if refuse_other_data and DATA_KEY in part:
+            refuse_other_data(part[DATA_KEY])
     return last
+
+
+def _has_best(content: dict[str, Any]) -> bool:
+    """Return True if last.ckpt was written after an epoch of which best.ckpt holds the weights."""
+    states = (content.get("callbacks") or {}).values()
+    return any(isinstance(state, dict) and state.get("best_epoch") is not None for state in states)
 
 
 def _read_fitting(path: Path, module: nn.Module) -> dict[str, Any]:

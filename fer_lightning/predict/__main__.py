@@ -31,12 +31,11 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND, __doc__, arguments)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
     with command.failures_in_words("predict", "No table is half written", again="starts from the beginning"):
-        run(command.settings(COMMAND, overrides))
+        run(command.settings(COMMAND, command.typed(COMMAND, __doc__, arguments)))
 
 
 def run(settings: PredictSettings) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.quality import NO_FACE
-from fer_lightning.files import csv_text, replacing, write_atomically
+from fer_lightning.files import csv_text, read_json, replacing, write_atomically
 from fer_lightning.predict.looks import Look
 
 PROGRAM = "fer_lightning.predict"
@@ -76,7 +76,7 @@ def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
     elsewhere = "Choose another folder with out=..."
     own = f"{elsewhere}, or delete this one"
     try:
-        old = json.loads((folder / SUMMARY).read_text())
+        old = read_json(folder / SUMMARY)
         program, model, source = old["program"], old["model"]["sha256"], old["input"]
     except (OSError, ValueError, LookupError, TypeError):
         program = None

@@ -38,13 +38,13 @@ OLD = OldForm(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    words = command.typed(COMMAND, __doc__, arguments, OLD)
     with command.failures_in_words("report", "Nothing is half written"):
+        words = command.typed(COMMAND, __doc__, arguments, OLD)
         cfg = command.settings(COMMAND, words)
         from fer_lightning.report.sweep import write_report
 
         page = write_report(Path(cfg.sweep), None if cfg.out is None else Path(cfg.out), cfg.baseline, cfg.pictures)
-    print(f"{page}, and in the same folder table.md, table.csv and figures/")
+        print(f"{page}, and in the same folder table.md, table.csv and figures/")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from fer_lightning.data.store import Store, open_store, store_problem
+from fer_lightning.errors import UserError
 from fer_lightning.pages.thumbnails import address, tally
 from fer_lightning.report.arms import Ablation
+from fer_lightning.runs.run_folder import RunFolder
 
 SHOWN = 24
 
@@ -79,9 +80,10 @@ def with_pictures(mistakes: list[Mistake], config: Path) -> tuple[list[Mistake],
 
 def _root(config: Path) -> str | None:
     try:
-        return (yaml.safe_load(config.read_text()).get("data") or {}).get("root")
-    except (OSError, yaml.YAMLError, AttributeError):
+        root = RunFolder(config.parent).config()["data"]["root"]
+    except (OSError, UserError, LookupError, TypeError):
         return None
+    return root if isinstance(root, str) else None
 
 
 def _pictured(mistake: Mistake, store: Store) -> Mistake | None:

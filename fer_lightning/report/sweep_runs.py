@@ -6,7 +6,7 @@ interrupted and failed runs are listed with a reason and never raise an error.
 
 import csv
 import hashlib
-import json
+import io
 import math
 import os
 import re
@@ -21,9 +21,11 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import DAMAGED, Predictions, read_predictions
-from fer_lightning.runs.run_folder import named_parts
+from fer_lightning.files import read_text
+from fer_lightning.runs.run_folder import RunFolder, named_parts
+from fer_lightning.runs.sweep_file import NAME as PLAN
+from fer_lightning.runs.sweep_file import read_plan
 
-PLAN = "sweep.json"
 MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of these files is a run folder
 DEFAULT = "default"  # the name of the arm without overrides
 LONGEST_ERROR = 300
@@ -113,7 +115,7 @@ def read_sweep(folder: Path) -> Sweep:
     """Return all runs below `folder`. Raise UserError if it has neither a run nor a plan of runs."""
     if not folder.is_dir():
         raise UserError(f"DIR={folder}: no such folder. Give a sweep's folder, for example outputs/overfitting-cpu.")
-    plans = {path.parent: _read_json(path) or {} for path in _found(folder, (PLAN,))}
+    plans = {path.parent: read_plan(path.parent) for path in _found(folder, (PLAN,))}
     folders = sorted({path.parent for path in _found(folder, MARKS)})
     shared: dict[str, SharedTestRows] = {}
     runs = [*_planned(folder, plans, shared), *_unplanned(folder, plans, folders, shared)]
@@ -181,7 +183,7 @@ def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, Sh
 
     shared  test rows that were read so far, by key; runs with the same test rows share one object
     """
-    summary = _read_json(folder / "summary.json")
+    summary = _summary(folder)
     known = summary or {}
     arm, seed = _arm_and_seed(folder.name)
     run = Run(
@@ -325,21 +327,19 @@ def _repeating(path: Path) -> str:
     return next((line for line in reversed(lines) if line.startswith("python ")), "")
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object of a file; None if the file is missing or holds anything else."""
+def _summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a run; None if it is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return RunFolder(folder).summary()
+    except (OSError, UserError):
         return None
-    return content if isinstance(content, dict) else None
 
 
 def _history(path: Path) -> dict[str, np.ndarray]:
     """Return the columns of metrics.csv up to the first incomplete line; {} without a complete line."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error):
+        header, *lines = list(csv.reader(io.StringIO(read_text(path)))) or [[]]
+    except (OSError, ValueError, csv.Error):
         return {}
     rows = []
     for line in lines:

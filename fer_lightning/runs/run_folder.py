@@ -15,17 +15,29 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from fer_lightning.compat.old_names import read_config
 from fer_lightning.errors import UserError
-from fer_lightning.files import DISK_FULL, TEMPORARY, in_words, take_lock, write_atomically
+from fer_lightning.files import (
+    DISK_FULL,
+    LARGEST_YAML,
+    TEMPORARY,
+    in_words,
+    read_text,
+    take_lock,
+    understood,
+    write_atomically,
+)
 from fer_lightning.runs.processes import is_first_process
+from fer_lightning.runs.summary_file import REMEDY, read_summary
 
 log = logging.getLogger("fer_lightning")
 
@@ -42,12 +54,26 @@ INCIDENTAL = (
     "expected",
 )
 LONGEST_NAME = 120
+LONGEST_PART = 200  # bytes of a part of a run's name; files and folders have at most 255, and ~1 may be added
+CONFIG_REMEDY = "Restore config.yaml from a copy, or train again with resume=never (the old folder is kept)."
 
 
 def run_of(path: Path) -> Path:
     """Return the run folder that an evaluation folder lies in; any other path is returned as it is."""
     of_evaluation = path.parent.name == "evaluation" and (path / "metrics.json").is_file()
     return path.parents[1] if of_evaluation else path
+
+
+def run_path(output_dir: str, name: str, overrides: list[str], seed: int) -> Path:
+    """Return the path of a run's folder. Raise UserError if `name` is not a name of folders inside output_dir."""
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts or not name.isprintable():
+        raise UserError(f"name={name!r}: must be the name of a folder in output_dir. Use letters, digits, - and _.")
+    if any(len(part.encode()) > LONGEST_PART for part in parts):
+        raise UserError(
+            f"name={name[:40]}...: a name of {len(name):,} letters is too long. Use at most {LONGEST_PART} bytes."
+        )
+    return Path(output_dir, name, job_name(overrides, seed))
 
 
 def job_name(overrides: list[str], seed: int) -> str:
@@ -90,12 +116,26 @@ def _is_unnamed(override: str) -> bool:
     return first in UNNAMED or key in ("seed", "experiment", "callbacks.progress.style", "data.root")
 
 
-class RunFolder:
-    """One run's files, held by one process at a time."""
+@dataclass(frozen=True)
+class _Claim:
+    """Config and typed words of a command that runs in a folder."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    config: dict[str, Any]
+    overrides: tuple[str, ...]
+
+
+class RunFolder:
+    """One run's files, held by one process at a time.
+
+    start_over  True: the run that the folder holds is set aside when the new one begins, and does not count until then
+    """
+
+    def __init__(self, path: Path, *, start_over: bool = False) -> None:
+        self.path, self._start_over = path, start_over
+        self.begun = False  # True if this process has begun or resumed the run
         self._lock: Any = None
+        self._free: weakref.finalize | None = None
+        self._claim: _Claim | None = None
 
     @property
     def last_checkpoint(self) -> Path:
@@ -107,18 +147,45 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any] | None:
         """Return the summary on disk, or None if it does not exist yet."""
-        path = self.path / "summary.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return read_summary(self.path / "summary.json")
+        except FileNotFoundError:
+            return None
+
+    def config(self) -> dict[str, Any]:
+        """Return config.yaml, with plain values only. Raise FileNotFoundError if it is missing.
+
+        The file can come from elsewhere, so an interpolation such as ${oc.env:HOME} is rejected and not resolved.
+        """
+        path = self._config_file
+        with understood(path, CONFIG_REMEDY):
+            config = read_config(read_text(path, LARGEST_YAML))
+            for key, value in _flat(config).items():
+                if "${" in f"{key}{value}":
+                    raise ValueError(f"{key}={value}: is an interpolation; must be a plain value")
+        return config
+
+    @property
+    def resumes(self) -> bool:
+        """True if the run continues from last.ckpt."""
+        return self.last_checkpoint.exists() and not self._start_over
+
+    def holds_run(self) -> bool:
+        """Return True if a run has begun here: it has a checkpoint, or its summary names the split of its rows."""
+        if self.last_checkpoint.exists() or self.best_checkpoint.exists():
+            return True
+        return self._config_file.exists() if self._start_over else "split" in (self.summary() or {})
 
     def lock(self, remedy: str = "Wait for it, or choose another folder with name=...") -> None:
         """Lock this folder until the process ends. Raise UserError, ending in `remedy`, if another process holds it."""
         self._take_lock(remedy)
         while not self._lock_stands_here():  # another process has renamed the folder in the meantime
-            self.release()
+            self._lock.close()
             self._take_lock(remedy)
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        self._lock.seek(0)
+        before = self._lock.read()
+        _write_holder(self._lock, str(os.getpid()))
+        self._free = weakref.finalize(self, _free_lock, self._lock, before)
 
     def _take_lock(self, remedy: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -126,7 +193,7 @@ class RunFolder:
         if not take_lock(self._lock):
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
-            self.release()
+            self._lock.close()
             raise UserError(f"{self.path}: this folder is being written by process {holder}. {remedy}")
 
     def _lock_stands_here(self) -> bool:
@@ -136,20 +203,21 @@ class RunFolder:
             return False
 
     def is_done(self) -> bool:
-        """Return True if the run in this folder is complete, including its test."""
-        summary = self.summary()
+        """Return True if the run in this folder is complete, including its test, and does not start over."""
+        summary = None if self._start_over else self.summary()
         return summary is not None and summary["status"] == "done"
 
     def headline(self) -> str:
         """Return the metrics of a finished run in one line."""
         summary = self.summary()
-        best, test = summary["best"], summary["test"]
-        clean = test.get("clean", {}).get("acc", {}).get("value")
-        return (
-            f"best epoch {best['epoch']} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
-            f"test/acc {test['test/acc']:.4f}{'' if clean is None else f' (clean rows {clean:.4f})'}, "
-            f"test/f1_macro {test['test/f1_macro']:.4f}"
-        )
+        with understood(self.path / "summary.json", REMEDY):
+            best, test = summary["best"], summary["test"]
+            clean = test.get("clean", {}).get("acc", {}).get("value")
+            return (
+                f"best epoch {best['epoch']} of {summary['epochs']}: val/acc {best['val/acc']:.4f}, "
+                f"test/acc {test['test/acc']:.4f}{'' if clean is None else f' (clean rows {clean:.4f})'}, "
+                f"test/f1_macro {test['test/f1_macro']:.4f}"
+            )
 
     @contextmanager
     def failures_in_words(self) -> Iterator[None]:
@@ -171,34 +239,57 @@ class RunFolder:
             raise UserError(f"{self.path}: the run stopped: {in_words(error)}.\n{stands} {advice}") from error
 
     def release(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Free the folder, and leave the lock file as it was."""
+        if self._free is not None:
+            self._free()
 
-    def claim(self, config: dict[str, Any], *, start_over: bool) -> None:
-        """Lock the folder and record the config. Raise UserError if the folder holds a run with another config."""
+    def claim(self, config: dict[str, Any], overrides: Sequence[str] = ()) -> None:
+        """Lock the folder. Raise UserError if it holds a run with another config. `begin` then writes the files.
+
+        overrides  typed words, for overrides.txt
+        """
         self.lock()
+        self._claim = _Claim(config, tuple(overrides))
+        try:
+            if (self.resumes or self.is_done()) and self._config_file.exists():
+                self._refuse_another_config(self.config(), config)
+        except UserError:
+            self.release()
+            raise
+
+    def begin(self) -> None:
+        """Write what the run begins with: config.yaml, overrides.txt and env.txt. A resumed run keeps its files.
+
+        Nothing in the folder changes before this call, so that a rejected command changes nothing.
+        """
+        self.begun = True
         for half in self.path.rglob(f".*{TEMPORARY}"):  # incomplete files of a killed process
             half.unlink()
-        known = self.path / "config.yaml"
-        if start_over and known.exists():
+        if self._start_over and self._config_file.exists():
             self._set_aside()
-        if not (self.last_checkpoint.exists() or self.is_done()):
+        self._start_over = False
+        claim, resumes = self._claim, self.resumes
+        if not resumes:
             self._clear_first_epoch()
-        elif known.exists():
-            try:
-                self._refuse_another_config(read_config(known.read_text()), config)
-            except UserError:
-                self.release()
-                raise
-        write_atomically(known, yaml.safe_dump(config, sort_keys=False))
+        if claim and not resumes:
+            self._write_provenance(claim.overrides)
+        if claim and not (resumes and self._has_config(claim.config)):
+            write_atomically(self._config_file, yaml.safe_dump(claim.config, sort_keys=False))
+
+    @property
+    def _config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    def _has_config(self, config: dict[str, Any]) -> bool:
+        """Return True if config.yaml holds exactly this config."""
+        return self._config_file.exists() and self.config() == config
 
     def _clear_first_epoch(self) -> None:
         """Remove the files of a run that ended before its first last.ckpt; the new run starts again from epoch 1."""
         for path in (self.best_checkpoint, self.path / "metrics.csv", self.path / "plots" / "augmentation.png"):
             path.unlink(missing_ok=True)
 
-    def write_provenance(self, overrides: list[str]) -> None:
+    def _write_provenance(self, overrides: Sequence[str]) -> None:
         """Write overrides.txt (the typed overrides and the command that repeats the run) and env.txt."""
         typed = "\n".join(overrides) or "(nothing: the defaults)"
         write_atomically(self.path / "overrides.txt", f"{typed}\n\nRepeat it with:\n{command_line()}\n")
@@ -231,6 +322,20 @@ class RunFolder:
             )
 
 
+def _write_holder(file: IO[str], holder: str) -> None:
+    file.truncate(0)
+    file.write(holder)
+    file.flush()
+
+
+def _free_lock(file: IO[str], before: str) -> None:
+    """Restore the content that the lock file had, and close it, which frees the lock."""
+    with suppress(OSError):
+        _write_holder(file, before)
+    with suppress(OSError):
+        file.close()
+
+
 def command_line() -> str:
     """Return the command that was typed, quoted so that it can be typed again."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
@@ -255,14 +360,32 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 class LossyFileHandler(logging.FileHandler):
-    """Log file that ignores write errors, so that a full disk is reported by the run and not by its log."""
+    """Log file that ignores write errors, so that a full disk is reported by the run and not by its log.
+
+    folder  run folder whose run must begin before anything is written; None: no such condition
+    """
+
+    def __init__(self, path: Path, folder: RunFolder | None = None) -> None:
+        super().__init__(path, delay=True)
+        self._folder, self._waiting = folder, []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._waiting.append(record)
+        if self._folder is None or self._folder.begun:
+            records, self._waiting = self._waiting, []
+            with suppress(OSError):  # the file cannot be opened
+                for each in records:
+                    super().emit(each)
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
 
 
-def log_to(path: Path) -> None:
-    """Send the package's log to the console and to a run's train.log; in a distributed run, only the first process."""
+def log_to(path: Path, folder: RunFolder | None = None) -> None:
+    """Send the package's log to the console and to a run's train.log; in a distributed run, only the first process.
+
+    folder  as in `LossyFileHandler`
+    """
     if not is_first_process():
         log.setLevel(logging.ERROR)
         return
@@ -276,7 +399,7 @@ def log_to(path: Path) -> None:
     console.setFormatter(logging.Formatter("%(message)s"))
     console.addFilter(lambda record: record.name == "fer_lightning")
     log.addHandler(console)
-    file = LossyFileHandler(path)
+    file = LossyFileHandler(path, folder)
     file.setFormatter(formatter)
     log.addHandler(file)
 

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.metadata
+import io
 import logging
 import math
 import os
@@ -12,12 +13,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fer_lightning.errors import UserError
+from fer_lightning.files import read_text, understood
 from fer_lightning.paths import ROOT
 from fer_lightning.runs import slurm
 from fer_lightning.runs.processes import is_first_process
 from fer_lightning.runs.run_folder import RunFolder, command_line, git_state, now
+from fer_lightning.runs.run_folder import log as run_log
 
 log = logging.getLogger("fer_lightning.file")  # only in train.log: train.py writes to the console
+
+
+FACTS = ("data", "split", "commit", "dirty")  # written once, when the run begins
 
 
 @contextmanager
@@ -25,6 +32,7 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
     """Write summary.json at the start and at every end of a run: running, then done, failed or interrupted.
 
     A failed run's summary has the error. In a distributed run, only the first process writes.
+    If the folder holds a run, nothing is written before `begin`, so that a rejected command does not change it.
     """
     if not is_first_process():
         yield summary
@@ -39,16 +47,49 @@ def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, A
         "slurm": slurm.facts(),
         "earlier": _earlier(folder),
     }
-    folder.write_summary(summary)
+    held = folder.holds_run()
+    if not held:
+        folder.write_summary(summary)
     try:
         yield summary
     except BaseException as error:
-        summary |= _failure(error)
-        with suppress(Exception):  # the run's error is raised even if a full disk prevents writing the summary
-            _close(folder, summary, began)
+        if folder.begun or not held:
+            summary |= _failure(error)
+            with suppress(Exception):  # the run's error is raised even if a full disk prevents writing the summary
+                _close(folder, summary, began)
         raise
     summary["status"] = "done"
     _close(folder, summary, began)
+
+
+def begin(folder: RunFolder, summary: dict[str, Any]) -> None:
+    """Write the facts of a new run, or compare them with those of the run that is resumed and keep the old ones.
+
+    Raise UserError, before any file is written, if the data or the split is not the one that the run began with.
+    """
+    if not is_first_process():
+        return
+    known = (folder.summary() if folder.resumes else None) or {}
+    _refuse_other_facts(folder, known, summary)
+    if "split" in known:
+        if known.get("commit") != summary.get("commit"):
+            run_log.warning("warning: this run began with commit %s and resumes with another", known.get("commit"))
+            summary["resumed_with"] = {key: summary.get(key) for key in ("commit", "dirty")}
+        summary |= {key: known[key] for key in FACTS if key in known}
+    folder.begin()
+    slurm.tell_other_tasks(folder.path)  # again, because a run that starts over has a new folder
+    folder.write_summary(summary)
+
+
+def _refuse_other_facts(folder: RunFolder, known: dict[str, Any], summary: dict[str, Any]) -> None:
+    for name in ("data", "split"):
+        before, now_ = known.get(name), summary[name]
+        if before and before["checksum"] != now_["checksum"]:
+            raise UserError(
+                f"{folder.path}: this run began on {name} {before['checksum'][:12]}, but the data now has "
+                f"{now_['checksum'][:12]}. Use the data that it began with, or another folder with name=..., or "
+                "resume=never to start over."
+            )
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -67,11 +108,12 @@ def _close(folder: RunFolder, summary: dict[str, Any], began: float) -> None:
 
 def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
     """Return one record per earlier call of this run: its start, commit, hardware and how it ended."""
-    before = folder.summary() if folder.last_checkpoint.exists() else None
+    before = folder.summary() if folder.resumes else None
     if before is None:
         return []
+    call = before | before.get("resumed_with", {})
     keys = ("status", "started", "commit", "dirty", "hardware", "slurm")
-    return [*before.get("earlier", []), {key: before.get(key) for key in keys}]
+    return [*before.get("earlier", []), {key: call.get(key) for key in keys}]
 
 
 def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
@@ -81,10 +123,13 @@ def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    with open(path, newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    if not rows:
-        return {}
+    with understood(path):
+        lines = csv.DictReader(io.StringIO(read_text(path)))
+        rows = [{key: float(value) for key, value in row.items()} for row in lines]
+        return _epochs(rows, monitor, mode) if rows else {}
+
+
+def _epochs(rows: list[dict[str, float]], monitor: str, mode: str) -> dict[str, Any]:
     pick = max if mode == "max" else min
     known = [row for row in rows if not math.isnan(row[monitor])] or rows
     best, last = pick(known, key=lambda row: row[monitor]), rows[-1]

@@ -27,8 +27,8 @@ SUFFIX = ".npz"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    overrides = command.typed(COMMAND, __doc__, arguments)
     with command.failures_in_words("teach", "Nothing is half written", again="starts over"):
+        overrides = command.typed(COMMAND, __doc__, arguments)
         teach(config(overrides))
 
 

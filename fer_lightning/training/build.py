@@ -30,6 +30,9 @@ from fer_lightning.training.callbacks.count_reads import CountReads
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.datamodule import FERDataModule
 
+# Errors with which a constructor rejects a value.
+REJECTIONS = (ValueError, TypeError, OverflowError, ZeroDivisionError, AssertionError)
+
 
 def set_threads(cfg: DictConfig) -> None:
     """Set the number of CPU threads of torch, if the config names one."""
@@ -82,11 +85,15 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
 
 
 def make(node: DictConfig, **supplied: Any) -> Any:
-    """Build an object with Hydra's `instantiate`. Raise an error of its constructor as it is, not wrapped by Hydra."""
+    """Build an object with Hydra's `instantiate`. Raise UserError if its constructor rejects a value of the config."""
     try:
         return instantiate(node, **supplied)
     except InstantiationException as error:
-        raise (error.__cause__ or error) from None
+        cause = error.__cause__ or error
+        if isinstance(cause, REJECTIONS) and not isinstance(cause, UserError | OSError | UnicodeError):
+            owner = node._target_.rpartition(".")[2]
+            raise UserError(f"{owner} rejects the config: {cause}. Change the keys of {owner}.") from cause
+        raise cause from None
 
 
 def build_data(cfg: DictConfig) -> FERDataModule:
@@ -164,11 +171,12 @@ def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     return [*callbacks, CountReads(str(folder))] if cfg.track_test else callbacks
 
 
-def build_logger(cfg: DictConfig, folder: Path) -> Logger | bool:
+def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
+    """Return the loggers of a run that has begun; they write into its folder."""
     if not cfg.logger:
-        return False
+        return []
     config = OmegaConf.to_container(cfg, resolve=True)
-    return make(cfg.logger, _convert_="all", _recursive_=False, folder=str(folder), run_config=config)
+    return [make(cfg.logger, _convert_="all", _recursive_=False, folder=str(folder), run_config=config)]
 
 
 def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
@@ -179,13 +187,19 @@ def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
+    if cfg.logger:
+        from fer_lightning.training.callbacks.wandb_logger import (
+            refuse_wrong_key,  # imports wandb, which takes a second
+        )
+
+        refuse_wrong_key()
     callbacks = build_callbacks(cfg, folder)
     trainer = _make_trainer(
         cfg.trainer,
         **_precision(cfg.trainer),
         callbacks=callbacks,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-        logger=build_logger(cfg, folder),
+        logger=False,
         plugins=[AtomicCheckpointIO()],
         default_root_dir=str(folder),
         num_sanity_val_steps=0,

@@ -1,7 +1,10 @@
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from fer_forms import Samples, write_forms
 from fer_lightning.data import ingest as ingest_module
 from fer_lightning.data.ingest import ingest, main
 from fer_lightning.data.rows import pixel_digests
-from fer_lightning.data.store import open_store, read_manifest, store_problem
+from fer_lightning.data.store import open_store, read_manifest, store_problem, write_manifest
 from fer_lightning.errors import UserError
 
 
@@ -111,7 +114,7 @@ def test_killed_ingest_leaves_nothing_to_open_and_is_cleared_away(samples, tmp_p
     path, root = samples.csv(tmp_path / "fer2013.csv"), tmp_path / "store"
     code = (
         "import os, sys; from fer_lightning.data import ingest as m;"
-        "m.write_atomically = lambda *_: os._exit(9); m.ingest(*sys.argv[1:])"
+        "m.write_manifest = lambda *_: os._exit(9); m.ingest(*sys.argv[1:])"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(path), str(root)], check=False)
     assert killed.returncode == 9
@@ -181,3 +184,57 @@ def test_nothing_of_an_opened_store_is_read_before_it_is_touched(store):
         assert isinstance(getattr(opened, name), np.memmap), name
     opened.pixels[0] ^= 255  # copy-on-write: the file stays as it is
     assert not np.array_equal(opened.pixels[0], open_store(Path(store)).pixels[0])
+
+
+def checked_and_opened(root: Path) -> None:
+    if problem := store_problem(str(root)):
+        raise UserError(problem)
+    open_store(root)
+
+
+@pytest.mark.parametrize("digests", [True, False], ids=["store of today", "store of an earlier version"])
+@pytest.mark.parametrize("name", ["pixels", "labels", "usage", "digests", "votes", "source", "store.json"])
+def test_a_changed_byte_of_a_store_is_refused(store, tmp_path, name, digests):
+    """Before: a store with other pixels, labels or usage was trained on under the checksum of the sound one."""
+    root = Path(shutil.copytree(store, tmp_path / "store"))
+    folder = root / read_manifest(root)["folder"]
+    np.save(folder / "votes.npy", np.ones((63, 10), np.uint8))
+    manifest = write_manifest(root, read_manifest(root) | {"votes": hashlib.sha256(bytes([1]) * 630).hexdigest()})
+    if not digests:
+        (root / "store.json").write_text(json.dumps({key: manifest[key] for key in manifest if key != "sha256"}))
+    open_store(root)
+    if name == "store.json":
+        changed = json.loads((root / name).read_text())
+        changed["checksum"] = "0" * 64
+        (root / name).write_text(json.dumps(changed))
+    else:
+        path = folder / f"{name}.npy"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 + 64] ^= 1
+        path.write_bytes(content)
+    if name == "source" and not digests:  # an earlier version has no checksum of it
+        return
+    with pytest.raises(UserError, match=r"damaged|was changed after it was written"):
+        checked_and_opened(root)
+
+
+def test_a_damaged_header_is_refused_in_words(store, tmp_path):
+    for place in range(0, 120, 7):
+        root = Path(shutil.copytree(store, tmp_path / str(place)))
+        manifest = json.loads((root / "store.json").read_text())
+        (root / "store.json").write_text(json.dumps({key: manifest[key] for key in manifest if key != "sha256"}))
+        path = root / manifest["folder"] / "labels.npy"
+        content = bytearray(path.read_bytes())
+        content[place] ^= 4
+        path.write_bytes(content)
+        with suppress(UserError):  # some bytes of the header are only blanks
+            assert np.array_equal(open_store(root).labels, open_store(Path(store)).labels)
+
+
+def test_a_damaged_store_is_read_again_from_its_source(samples, tmp_path):
+    source, root = samples.csv(tmp_path / "fer2013.csv"), tmp_path / "store"
+    sound = ingest(str(source), str(root)).manifest
+    path = root / sound["folder"] / "labels.npy"
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    assert ingest(str(source), str(root)).outcome == "written again: the store was damaged"
+    assert open_store(root).manifest["checksum"] == sound["checksum"]

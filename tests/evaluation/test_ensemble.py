@@ -51,8 +51,8 @@ def finished(
     return member
 
 
-def combined(folder: Path, *names: Path | str, **options) -> dict:
-    run = RunFolder(folder)
+def combined(folder: Path, *names: Path | str, start_over: bool = False, **options) -> dict:
+    run = RunFolder(folder, start_over=start_over)
     try:
         ensemble.run(run, [str(name) for name in names], [f"ensemble={[*names]}"], **options)
     finally:

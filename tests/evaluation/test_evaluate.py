@@ -34,7 +34,7 @@ def trained(tmp_path_factory) -> Path:
     """The folder of a finished run; bfloat16, averaged weights, several test batches."""
     folder = RunFolder(tmp_path_factory.mktemp("outputs") / "run")
     cfg = composed(*RUN)
-    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     train.fit_and_test(cfg, folder, {})
     folder.release()
     return folder.path
@@ -356,7 +356,7 @@ def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
     """And the data's folder counts the looks of every run."""
     folder, overrides = RunFolder(tmp_path / "run"), [o for o in TINY if not o.startswith("data")]
     cfg = composed(*overrides, f"data.root={store}", "data.batch_size=8", "data.train_eval_rows=8")
-    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     train.fit_and_test(cfg, folder, {})
     folder.release()
     assert folder.summary()["test"]["reads"] == {"run": 1, "data": 1, "note": None}

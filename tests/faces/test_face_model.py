@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +9,11 @@ import onnx
 import pytest
 from conftest import ROOT
 from face_models import crop_of, drawn_metadata, drawn_model
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from fer_lightning.errors import UserError
-from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.metadata import CROP, embed
+from fer_lightning.faces.face_model import OUTPUT, FaceModel
+from fer_lightning.faces.metadata import CROP, SEAL, embed, sealed
 from fer_lightning.labels import TAXONOMIES
 
 
@@ -187,3 +188,75 @@ def test_onnxruntime_tells_nobody_and_leaves_nothing_in_the_home_folder(tmp_path
     outside = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
     subprocess.run([sys.executable, "-c", code, str(model)], env=outside | {"HOME": str(home)}, check=True, cwd=ROOT)
     assert not list(home.rglob("*"))
+
+
+def with_output(path, nodes: list[onnx.NodeProto], *arrays: onnx.TensorProto):
+    """Write the drawn model with other nodes after its softmax, whose result they take as `sound`."""
+    model = onnx.load(drawn_model(path))
+    model.graph.node[-1].output[0] = "sound"
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(arrays)
+    onnx.save(model, path)
+    return FaceModel(path)
+
+
+def test_every_changed_byte_of_an_exported_file_is_noticed(tmp_path):
+    path = tmp_path / "face.onnx"
+    content = sealed(onnx.load(drawn_model(path)))
+    path.write_bytes(content)
+    assert FaceModel(path).metadata == drawn_metadata()
+    draw = np.random.default_rng(0)
+    outside = [place for place in range(len(content)) if not content.find(SEAL.encode()) <= place < len(content) - 66]
+    for place in draw.choice(outside, 60, replace=False):
+        changed = bytearray(content)
+        changed[place] ^= 1 << draw.integers(8)
+        path.write_bytes(changed)
+        with pytest.raises(UserError, match=f"model={path}"):
+            FaceModel(path)
+
+
+@pytest.mark.parametrize("factor", [-5.0, 10.0, float("nan")])
+def test_numbers_that_are_no_probabilities_are_refused(tmp_path, factor):
+    times = numpy_helper.from_array(np.array(factor, np.float32), "times")
+    model = with_output(tmp_path / "face.onnx", [helper.make_node("Mul", ["sound", "times"], [OUTPUT])], times)
+    with pytest.raises(UserError, match="returned numbers that are not probabilities"):
+        model(crop_of("happy")[None])
+
+
+def test_another_number_of_rows_is_refused(tmp_path):
+    twice = helper.make_node("Concat", ["sound", "sound"], [OUTPUT], axis=0)
+    model = with_output(tmp_path / "face.onnx", [twice])
+    with pytest.raises(UserError, match=r"returned \(2, 7\); must be \(1, 7\)"):
+        model(crop_of("happy")[None])
+
+
+def test_a_signal_ends_a_graph_that_does_not_end(tmp_path, monkeypatch):
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Identity", ["row"], ["same"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("row", TensorProto.FLOAT, ["N", 7]),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("same", TensorProto.FLOAT, ["N", 7]),
+        ],
+    )
+    turns = numpy_helper.from_array(np.array(2**62, np.int64), "turns")
+    true = numpy_helper.from_array(np.array(True), "true")
+    loop = helper.make_node("Loop", ["turns", "true", "sound"], [OUTPUT], body=body)
+    model = with_output(tmp_path / "face.onnx", [loop], turns, true)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            model(crop_of("happy")[None])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

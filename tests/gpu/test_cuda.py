@@ -35,7 +35,7 @@ class Cut(Exception):
 def run(folder: Path, *overrides: str) -> dict:
     cfg = composed(*overrides)
     run_folder = RunFolder(folder)
-    run_folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    run_folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     try:
         train.fit_and_test(cfg, run_folder, {})
     finally:

@@ -32,6 +32,10 @@ def folder(trained, tmp_path, monkeypatch) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
@@ -63,16 +67,33 @@ def hold_another_network(path: Path) -> None:
 def test_a_last_checkpoint_that_cannot_be_trusted_ends_the_run_before_it_trains(spoil, message, folder):
     last = folder / "checkpoints" / "last.ckpt"
     spoil(last)
-    before = last.read_bytes()
+    before = contents(folder)
     with pytest.raises(UserError, match=message) as refusal:
         train.fit_and_test(composed(*RUN), RunFolder(folder), {})
     assert "resume=never" in str(refusal.value)
     assert f"best.ckpt of that run is intact: python -m fer_lightning.evaluate run={folder}" in str(refusal.value)
-    assert RunFolder(folder).summary()["status"] == "failed"
-    assert last.read_bytes() == before
+    assert contents(folder) == before
 
 
-def test_a_best_checkpoint_that_cannot_be_trusted_ends_the_run_before_its_test(folder):
-    cut(folder / "checkpoints" / "best.ckpt")
+def test_a_best_checkpoint_that_cannot_be_trusted_ends_the_run_before_it_trains(folder, monkeypatch):
+    best = folder / "checkpoints" / "best.ckpt"
+    cut(best)
+    before = contents(folder)
+    monkeypatch.setattr("lightning.pytorch.Trainer.fit", lambda *_, **__: pytest.fail("it trained"))
     with pytest.raises(UserError, match=r"best\.ckpt: is cut short, at 1,000 bytes\. .*resume=never"):
         train.fit_and_test(composed(*RUN), RunFolder(folder), {})
+    assert contents(folder) == before
+    best.unlink()
+    with pytest.raises(UserError, match=r"best\.ckpt: no such file .*resume=never"):
+        train.fit_and_test(composed(*RUN), RunFolder(folder), {})
+
+
+def test_a_resume_with_other_faces_changes_nothing_in_the_folder(folder):
+    before = contents(folder)
+    for rewritten in (False, True):
+        if rewritten:  # the record of the run is lost; the checkpoints still know their rows
+            (folder / "summary.json").unlink()
+            before = contents(folder)
+        with pytest.raises(UserError, match="this run began on"):
+            train.fit_and_test(composed(*RUN, "data.seed=7"), RunFolder(folder), {})
+        assert contents(folder) == before

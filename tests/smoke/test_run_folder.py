@@ -133,16 +133,19 @@ def test_another_config_in_the_same_folder_is_refused(finished):
     config = yaml.safe_load((folder.path / "config.yaml").read_text())
     config["optim"]["lr"] = 0.123
     with pytest.raises(UserError, match=r"optim\.lr: .* -> 0\.123") as refusal:
-        RunFolder(folder.path).claim(config, start_over=False)
+        RunFolder(folder.path).claim(config)
     assert "name=" in str(refusal.value)
 
 
 def test_resume_never_keeps_what_stood_there(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.claim({"seed": 0}, start_over=False)
+    folder.claim({"seed": 0})
+    folder.begin()
     folder.release()
-    again = RunFolder(tmp_path / "run")
-    again.claim({"seed": 1}, start_over=True)
+    again = RunFolder(tmp_path / "run", start_over=True)
+    again.claim({"seed": 1})
+    assert not (tmp_path / "run~1").exists()
+    again.begin()
     assert yaml.safe_load((tmp_path / "run~1" / "config.yaml").read_text()) == {"seed": 0}
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()) == {"seed": 1}
     again.release()
@@ -153,7 +156,8 @@ def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path):
     (folder.path / "checkpoints").mkdir(parents=True)
     for name in ("checkpoints/.last.ckpt.tmp", "checkpoints/last.ckpt", ".summary.json.tmp"):
         (folder.path / name).write_text("half")
-    folder.claim({"seed": 0}, start_over=False)
+    folder.claim({"seed": 0})
+    folder.begin()
     assert {path.name for path in folder.path.rglob("*.*")} == {"last.ckpt", "config.yaml", ".lock"}
     folder.release()
 
@@ -164,7 +168,8 @@ def test_what_a_run_left_before_its_first_checkpoint_is_not_mixed_with_another(t
         path.parent.mkdir(exist_ok=True)
         path.write_text("of a run that was killed in its first epoch")
     folder = RunFolder(tmp_path)
-    folder.claim({"seed": 1}, start_over=False)
+    folder.claim({"seed": 1})
+    folder.begin()
     folder.release()
     assert not any(path.exists() for path in left)
 

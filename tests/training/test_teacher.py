@@ -122,7 +122,7 @@ def test_the_summary_names_the_teacher_and_an_evaluation_does_not_need_it(tmp_pa
     cfg = composed(*tiny, "data.labels=teacher", f"data.teacher={tmp_path}/teacher.npz")
     assert check(cfg) == []
     folder = RunFolder(tmp_path / "run")
-    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True), start_over=False)
+    folder.claim(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
     train.fit_and_test(cfg, folder, {})
     folder.release()
     facts = folder.summary()["data"]["teacher"]

@@ -9,7 +9,10 @@ from typing import Any
 from dotenv import load_dotenv
 from lightning.pytorch.loggers import WandbLogger
 
+from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
+
+LEAST_LETTERS = 40  # of an API key
 
 log = logging.getLogger("fer_lightning")
 
@@ -29,6 +32,17 @@ class WandbRun(WandbLogger):
         artifact.add_file(str(folder / "config.yaml"))
         run.log_artifact(artifact)
         run.finish()
+
+
+def refuse_wrong_key() -> None:
+    """Raise UserError if WANDB_API_KEY cannot be a key. Without this check, the run would end after its preparation."""
+    load_dotenv()
+    key = os.environ.get("WANDB_API_KEY", "")
+    if key and os.environ.get("WANDB_MODE") not in ("offline", "disabled") and len(key) < LEAST_LETTERS:
+        raise UserError(
+            f"WANDB_API_KEY has {len(key)} letters: must have {LEAST_LETTERS} or more. Fix it in .env. "
+            "Without a key, the run stays offline."
+        )
 
 
 def build_wandb(folder: str, run_config: dict, project: str, tags: list[str]) -> WandbRun:

@@ -1,0 +1,121 @@
+"""Errors from outside the code as messages: files, disks, memory, damaged content, services, closed pipes."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+from fer_lightning.errors import UserError
+from fer_lightning.files import in_words
+
+REFUSED, PIPE_CLOSED, STOPPED = 2, 128 + 13, 128 + 2  # exit statuses; the last two are those of a shell
+# Packages whose errors are about content or services, never about a bug of this project, and what a user can do.
+OUTSIDE = {
+    "yaml": "Fix this YAML text",
+    "json": "Restore this JSON file from a copy, or remove it",
+    "_csv": "Restore this CSV file from a copy, or remove it",
+    "sqlite3": "Restore the database from a copy if it is damaged; else wait for other programs that use it",
+    "zipfile": "Restore the file from a copy",
+    "tarfile": "Restore the file from a copy",
+    "zlib": "Restore the file from a copy",
+    "onnxruntime": "Export the model again: python -m fer_lightning.export run=PATH",
+    "google": "Export the model again: python -m fer_lightning.export run=PATH",
+    "wandb": "Fix WANDB_API_KEY and the other WANDB_ variables in .env, or use WANDB_MODE=offline or logger=csv",
+    "hydra": "Fix the typed words; --help lists them",
+    "omegaconf": "Fix the typed words; --help lists them",
+}
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "bad allocation", "bad_alloc")
+NO_MEMORY += ("Storage size calculation overflowed", "array is too big", "Maximum allowed dimension exceeded")
+LESS = "Use smaller sizes (rows, batch size, image size, width), or a machine with more memory"
+
+
+def explained(error: BaseException) -> str | None:
+    """Return the message for an error that comes from outside the code; None for an error of the code."""
+    if isinstance(error, UserError):
+        return str(error)
+    reason = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return f"{in_words(error)}. {_remedy(error)}."
+    if isinstance(error, MemoryError) or any(text in reason for text in NO_MEMORY):
+        return f"there is not enough memory ({reason or 'MemoryError'}). {LESS}."
+    if isinstance(error, RecursionError):
+        return "a value or a file is nested too deeply. Remove the nesting."
+    if isinstance(error, UnicodeError):
+        return f"a text has letters that cannot be read or written here ({reason}). Save it as UTF-8."
+    if isinstance(error, ValueError) and "embedded null" in reason:
+        return "a path has a null character. Remove it."
+    packages = [kind.__module__.partition(".")[0] for kind in type(error).__mro__]
+    known = next((OUTSIDE[name] for name in packages if name in OUTSIDE), None)
+    return f"{type(error).__name__}: {reason}. {known}." if known else None
+
+
+def _remedy(error: OSError) -> str:
+    if error.filename and "too long" in str(error):
+        return "A name of a file or folder has at most 255 bytes: use a shorter one"
+    return "Fix this and run the same command again"
+
+
+@contextmanager
+def failures_in_words(program: str, kept: str = "", *, again: str | None = None) -> Iterator[None]:
+    """End the process with status 2 and print `program: what is wrong` for an error from outside the code.
+
+    kept   state of the work after an error of the operating system, e.g. "Nothing is half written"
+    again  effect of the same command after Ctrl-C, e.g. "starts over"; the process then ends with status 130.
+           None: KeyboardInterrupt is raised
+
+    A reader of the output that ends early, such as `| head -1`, ends the process without a message.
+    """
+    replace_unknown_letters()
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        if error.filename is None:
+            end_quietly()
+        refuse(program, explained(error))
+    except KeyboardInterrupt:
+        if again is None:
+            raise
+        print(f"\nStopped. {kept}; the same command {again}.", file=sys.stderr)
+        sys.exit(STOPPED)
+    except Exception as error:
+        message = explained(error)
+        if message is None:
+            raise
+        note = f" {kept}." if kept and not isinstance(error, UserError) else ""
+        refuse(program, message + note)
+
+
+def status_of(work: Callable[[], None]) -> int:
+    """Return the exit status of a command: 0, or that of `failures_in_words`."""
+    try:
+        with failures_in_words(""):
+            work()
+    except SystemExit as end:
+        if end.code in (REFUSED, PIPE_CLOSED):
+            return end.code
+        raise
+    return 0
+
+
+def refuse(program: str, message: str) -> NoReturn:
+    """Print the message and end the process with status 2."""
+    print(f"{program}: {message}" if program else message, file=sys.stderr)
+    sys.exit(REFUSED)
+
+
+def replace_unknown_letters() -> None:
+    """Print ? for a letter that the terminal's encoding does not have, instead of raising UnicodeEncodeError."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")
+
+
+def end_quietly() -> NoReturn:
+    """End the process after the reader of its output has closed the pipe; nothing more can be printed."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(PIPE_CLOSED)
