@@ -1,7 +1,6 @@
 """Shared parts of the command lines: key=value words composed by Hydra, and user errors without a traceback."""
 
 import argparse
-import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
+from fer_lightning.wording import message, quoted
 
 
 def settings(command: Command, words: list[str]) -> DictConfig:
@@ -69,9 +69,9 @@ def failures_in_words(program: str, kept: str, *, again: str | None = None) -> I
         sys.exit(130)
 
 
-def refuse(program: str, message: str) -> NoReturn:
-    """Print the message and end the process with status 2."""
-    print(f"{program}: {message}", file=sys.stderr)
+def refuse(program: str, reason: str) -> NoReturn:
+    """Print the reason and end the process with status 2."""
+    print(message(f"{program}: {reason}"), file=sys.stderr)
     sys.exit(2)
 
 
@@ -80,5 +80,4 @@ def _quoted(word: str, texts: Collection[str]) -> str:
     key, _, value = word.partition("=")
     if key not in texts or value == "null" or value[:1] in ("'", '"'):
         return word
-    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-    return f"{key}='{escaped}'"
+    return f"{key}={quoted(value)}"
