@@ -14,7 +14,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.wording import terminal
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
-FACES = (".png", *JPEG)  # images of class folders
+FACES = (*JPEG, ".png")  # images of class folders
 PHOTOGRAPHS = (*FACES, ".webp")  # photographs of `make data PHOTOS=yes` and of the collector
 IMAGES = (*PHOTOGRAPHS, ".bmp", ".tif", ".tiff", ".gif")  # images that predict reads
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2", ".jxl", ".tga")
@@ -28,20 +28,20 @@ MAX_DEPTH = 32  # folders below the input
 MAX_FOLDERS = 100_000  # links can make a few folders look like very many
 SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini", "icon\r")
 
-SYSTEM = "hidden files and files of the operating system"
-OTHER_KIND = "files of other kinds"
-OTHER_FORMAT = "images or videos in formats that are not read here: convert them"
-OWN_FILES = "stores and results of this program"
-DANGLING = "links to nothing: mount their disk, or run git annex get or dvc pull"
-OUTSIDE = "links to something outside"
-LOOP = "links to a folder that contains them"
-SPECIAL = "pipes, devices or sockets"
-REPLACED = "members of an archive that a later member of the same name replaces"
-CLOSED = "folders that cannot be opened"
-TOO_DEEP = f"folders more than {MAX_DEPTH} levels deep: use a folder closer to them"
-UNLABELLED = "tables without labels, such as the competition's test.csv"
-PART_OF_TABLE = "tables whose rows are also in the table that is read"
-BESIDE = "images or tables of faces beside the table that is read"
+SYSTEM = "hidden file or file of the operating system"
+OTHER_KIND = "file of another kind"
+OTHER_FORMAT = "image or video in a format that is not read here (convert it)"
+OWN_FILES = "store or result of this program"
+DANGLING = "link to nothing (mount its disk, or run git annex get or dvc pull)"
+OUTSIDE = "link to something outside"
+LOOP = "link to a folder that contains it"
+SPECIAL = "pipe, device or socket"
+REPLACED = "member of an archive that a later one of the same name replaces"
+CLOSED = "folder that cannot be opened"
+TOO_DEEP = f"folder more than {MAX_DEPTH} levels deep (use a folder closer to it)"
+UNLABELLED = "table without labels, such as the competition's test.csv"
+PART_OF_TABLE = "table whose rows are also in the table that is read"
+BESIDE = "image or table of faces beside the table that is read"
 HARMLESS = (SYSTEM, OTHER_KIND, OWN_FILES, REPLACED, UNLABELLED, PART_OF_TABLE)  # they hold no face
 
 
@@ -62,7 +62,7 @@ class LeftOut:
     def lines(self) -> list[str]:
         """Return one line per reason, with the number of files, their suffixes and an example."""
         return [
-            f"not read: {len(names):,} {reason} ({_suffixes(names)}), e.g. {terminal(names[0])}"
+            f"not read: {len(names):,} files ({_suffixes(names)}), {reason}, e.g. {terminal(names[0])}"
             for reason, names in self.names.items()
         ]
 

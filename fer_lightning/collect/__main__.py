@@ -34,6 +34,7 @@ from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF, ROOT
 from fer_lightning.wording import did_you_mean
 
@@ -73,6 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
                     session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
                 else:
                     session.run(chain, chained=not steps)
+            if session.partly:
+                sys.exit(PARTLY)
     except sqlite3.OperationalError as error:
         reason = f"the collection's database: {error}"
         command.refuse("collect", f"{reason}. Finished work is kept. Fix this and run the same command again.")

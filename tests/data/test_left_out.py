@@ -95,7 +95,7 @@ def test_faces_beside_the_table_that_is_read_are_named(samples, tmp_path):
     samples.folders(tmp_path)
     faces = read_faces(tmp_path, FER)
     assert faces.partly
-    assert any("64 images or tables of faces beside the table" in note for note in faces.notes)
+    assert any("64 files (63 .png, 1 .csv), image or table of faces beside the table" in note for note in faces.notes)
 
 
 def archive(path: Path, members: list[tuple[str, str | bytes, bytes]]) -> Path:
@@ -159,7 +159,12 @@ def test_links_that_cannot_be_followed_are_counted_and_named(tmp_path):
     notes = " ".join(faces.notes)
     assert len(faces.labels) == 1
     assert faces.partly
-    for reason in ("3 links to something outside", "1 links to nothing", "2 links to a folder", "1 pipes, devices"):
+    for reason in (
+        "3 files (3 .png), link to something outside",
+        "1 files (1 .png), link to nothing",
+        "2 files (1 .png, 1 no suffix), link to a folder that contains it",
+        "1 files (1 .png), pipe, device or socket",
+    ):
         assert reason in notes
     assert "e.g. happy/b.png" in notes
 
@@ -173,7 +178,7 @@ def test_links_in_a_zip_are_read(tmp_path):
             packed.writestr(link, target)
     faces = read_faces(tmp_path / "links.zip", FER)
     assert sorted(faces.source) == ["happy/a.png", "sad/b.png"]
-    assert "not read: 1 links to something outside (1 .png), e.g. sad/c.png" in faces.notes
+    assert "not read: 1 files (1 .png), link to something outside, e.g. sad/c.png" in faces.notes
 
 
 def test_links_of_an_archive_count_towards_its_limits(tmp_path, monkeypatch):
@@ -199,9 +204,9 @@ def test_a_folder_names_links_to_nothing_and_the_exit_status_is_partly(samples, 
     assert ingest.main(command) == PARTLY
     out = capsys.readouterr().out
     assert "63 faces" in out
-    assert "not read: 32 links to nothing" in out
-    assert "links to a folder that contains them" in out
-    assert "1 pipes, devices or sockets (1 .png), e.g. train/angry/pipe.png" in out
+    assert "not read: 32 files (32 .png), link to nothing" in out
+    assert "link to a folder that contains it" in out
+    assert "1 files (1 .png), pipe, device or socket, e.g. train/angry/pipe.png" in out
     assert ingest.main(command) == PARTLY  # from the store
 
 
@@ -212,7 +217,7 @@ def test_files_of_the_operating_system_do_not_change_the_exit_status(samples, tm
     assert ingest.main([str(folder), str(tmp_path / "store")]) == 0
     out = capsys.readouterr().out
     assert "63 faces" in out
-    assert "not read: 2 hidden files and files of the operating system" in out
+    assert "not read: 2 files (1 no suffix, 1 .db), hidden file or file of the operating system" in out
     (tmp_path / "empty").mkdir()
     assert ingest.main([str(tmp_path / "empty"), str(tmp_path / "other")]) == 2
 
