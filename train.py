@@ -24,11 +24,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.check.check import check
 from fer_lightning.config import schema
-from fer_lightning.config.messages import explain
+from fer_lightning.config.messages import explain, refuse_lists
 from fer_lightning.errors import UserError
 from fer_lightning.runs import run_folder, slurm
 from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
 from fer_lightning.runs.processes import is_child, is_first_process
+from fer_lightning.wording import message
 
 schema.register()
 
@@ -47,6 +48,7 @@ def run(cfg: DictConfig) -> float | None:
 def train(cfg: DictConfig) -> float | None:
     signals.install()
     overrides = list(HydraConfig.get().overrides.task)
+    refuse_lists(overrides)
     folder = run_folder.RunFolder(Path(cfg.output_dir, cfg.name, run_folder.job_name(overrides, cfg.seed)))
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
@@ -142,10 +144,10 @@ def main() -> None:
         stop(error)
 
 
-def refuse(message: str) -> NoReturn:
+def refuse(reason: str) -> NoReturn:
     if not is_first_process():
         time.sleep(5)  # usually the first process has the same error; it prints the message and ends this process
-    print(f"train.py: {message}", file=sys.stderr)
+    print(message(f"train.py: {reason}"), file=sys.stderr)
     sys.exit(2)
 
 

@@ -37,7 +37,7 @@ def harmless(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = terminal(value, kept=_KEPT)
-    return f"'{text}" if unicodedata.normalize("NFKC", text).lstrip(" ").startswith(_FORMULA) else text
+    return f"'{text}" if unicodedata.normalize("NFKC", value).lstrip(" ").startswith(_FORMULA) else text
 
 
 def markdown(text: Any) -> str:

@@ -32,6 +32,7 @@ from fer_lightning.data.store import notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import message
 
 if TYPE_CHECKING:
     from fer_lightning.audit.findings import Findings
@@ -244,7 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
         with progress_bar("comparing images") as progress:
             folder, record = audit(options.root, progress)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(message(error), file=sys.stderr)
         return 2
     _report(folder, record)
     return 0

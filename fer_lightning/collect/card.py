@@ -12,6 +12,7 @@ from fer_lightning.collect.review.decisions import current
 from fer_lightning.collect.store.collection import Collection, now
 from fer_lightning.collect.store.funnel import STAGES, funnels, total
 from fer_lightning.labels import USAGES
+from fer_lightning.wording import markdown
 
 
 def card(collection: Collection, rows: Sequence[Row], *, release: bool, non_commercial: bool) -> str:
@@ -135,5 +136,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else " ".join(str(value).split())
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return f"{value:,}" if isinstance(value, int) else markdown(value)

@@ -29,6 +29,7 @@ from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import message
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # Labels of the review page: all classes that can be trained together.
@@ -82,7 +83,7 @@ class CollectRun:
     def say(self, step: str, text: str) -> None:
         """Print one line without wrapping it, so that a command in it can be copied."""
         self.console.print(f"[bold]{step:8}[/] ", end="", highlight=False)
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(message(text), markup=False, highlight=False, soft_wrap=True)
 
     # -- gathering
 

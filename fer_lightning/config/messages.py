@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.compat.hydra import Fault, first_lines, read_fault
 from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
+from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.wording import did_you_mean
 
@@ -48,6 +49,18 @@ def explain(error: HydraException | OmegaConfBaseException, command: Command = T
     if fault.kind == "key":
         return _no_key(fault) if command is TRAIN else _no_key_of(command, fault)
     return _no_option(fault) if fault.kind == "option" else _wrong_value(fault)
+
+
+def refuse_lists(overrides: list[str]) -> None:
+    """Raise UserError for a list of options of a group; Hydra would merge them and the name would state another run."""
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if group in groups() and value.startswith("["):
+            options = ",".join(option.strip() for option in value.strip("[]").split(","))
+            raise UserError(
+                f"{override}: a run has one option of {group}. Use {group}=OPTION, or -m {group}={options} for one run "
+                "of each."
+            )
 
 
 def _help(command: Command) -> str:

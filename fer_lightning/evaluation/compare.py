@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words, write_atomically
+from fer_lightning.wording import message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,8 +174,8 @@ def other_training(a: Path, b: Path) -> list[str]:
     ]
 
 
-def refuse(message: str) -> NoReturn:
-    print(f"compare: {message}", file=sys.stderr)
+def refuse(reason: str) -> NoReturn:
+    print(message(f"compare: {reason}"), file=sys.stderr)
     sys.exit(2)
 
 

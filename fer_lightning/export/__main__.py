@@ -38,6 +38,7 @@ from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.faces.metadata import Metadata, embed
 from fer_lightning.files import replacing, write_atomically
 from fer_lightning.paths import CONF
+from fer_lightning.wording import terminal
 
 if TYPE_CHECKING:
     import onnx
@@ -87,7 +88,7 @@ def export(cfg: DictConfig) -> None:
     out, form, metadata = Path(cfg.out), cfg.weights.value, describe(run)
     faces = comparison_faces(run, or_drawn=cfg.data_root is None)
     validation = slice(len(faces.labels))
-    print(f"exporting {metadata.name}: takes half a minute or more", flush=True)
+    print(f"exporting {terminal(metadata.name)}: takes half a minute or more", flush=True)
     checkpoint = load_checkpoint(run, len(metadata.classes))
     before = predict_probabilities(checkpoint, faces.pixels)
     temperature = fit_temperature(before[validation], faces.labels)

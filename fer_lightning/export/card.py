@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from fer_lightning.faces.metadata import Metadata
+from fer_lightning.wording import markdown
 
 Z = 1.959964  # quantile of the normal distribution for a 95 % interval
 CLEAN = "*Clean* test rows show a face and are not copies, exact or near, of training or validation rows."
@@ -21,7 +22,7 @@ UNMEASURED = (
 def card(metadata: Metadata, file: str) -> str:
     """Return the model card in Markdown for an exported file of this name."""
     sections = [
-        (f"# Model card: {metadata.name}", _introduction(metadata)),
+        (f"# Model card: {markdown(metadata.name)}", _introduction(metadata)),
         ("## How it was trained", _training(metadata)),
         ("## How often it is right", _accuracy(metadata)),
         ("## Which classes it confuses", _confusion(metadata)),
@@ -47,15 +48,17 @@ def _introduction(metadata: Metadata) -> str:
 
 
 def _training(metadata: Metadata) -> str:
-    network, data = metadata.network, metadata.data
-    transformer = "no spatial transformer" if network["stn"] == "none" else f"spatial transformer `{network['stn']}`"
+    data = {name: markdown(value) for name, value in metadata.data.items()}
+    network = {name: markdown(value) for name, value in metadata.network.items()}
+    transformer = "no spatial transformer" if network["stn"] == "none" else f"spatial transformer {network['stn']}"
+    weights = f"{metadata.network['parameters']:,} weights"
     return "\n".join(
         (
-            f"- Run `{metadata.name}`, network `{network['model']}`, {transformer}, {network['parameters']:,} weights.",
+            f"- Run {markdown(metadata.name)}, network {network['model']}, {transformer}, {weights}.",
             f"- Input: a grey face of 48 x 48 pixels, scaled to {network['input_size']} x {network['input_size']}.",
-            f"- Data `{data['name']}` (checksum `{data['checksum'][:12]}`), split `{data['split']}` (checksum "
-            f"`{data['split_checksum'][:12]}`).",
-            f"- Exported {metadata.exported} by the code of commit `{metadata.commit[:12]}`.",
+            f"- Data {data['name']} (checksum {data['checksum'][:12]}), split {data['split']} (checksum "
+            f"{data['split_checksum'][:12]}).",
+            f"- Exported {metadata.exported} by the code of commit {markdown(metadata.commit[:12])}.",
         )
     )
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
+from fer_lightning.wording import message
 
 PROGRAM = "python -m fer_lightning.report"
 
@@ -33,8 +34,8 @@ def main() -> None:
     print(f"{page}, and in the same folder table.md, table.csv and figures/")
 
 
-def refuse(message: str) -> NoReturn:
-    print(f"report: {message}", file=sys.stderr)
+def refuse(reason: str) -> NoReturn:
+    print(message(f"report: {reason}"), file=sys.stderr)
     sys.exit(2)
 
 

@@ -23,7 +23,7 @@ IDENTITY = "collection.json"
 
 @dataclass(frozen=True)
 class Traces:
-    """What shows in the files of an export that it holds a purged image."""
+    """Values in the files of an export that show that it holds a purged image."""
 
     images: frozenset[str]
     crops: frozenset[str]  # SHA-256 of the pixels
