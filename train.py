@@ -167,10 +167,10 @@ def in_words(error: Exception) -> str | None:
     return explain(error) if message is None and not composed.is_set() else message
 
 
-def refuse(message: str) -> NoReturn:
+def refuse(reason: str) -> NoReturn:
     if not is_first_process():
         time.sleep(5)  # usually the first process has the same error; it prints the message and ends this process
-    failures.refuse("train.py", message)
+    failures.refuse("train.py", reason)
 
 
 def stop(interruption: Interrupted) -> NoReturn:

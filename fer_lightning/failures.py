@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
+from fer_lightning.wording import message
 
 REFUSED, PIPE_CLOSED, STOPPED = 2, 128 + 13, 128 + 2  # exit statuses; the last two are those of a shell
 # Packages whose errors are about content or services, never about a bug of this project, and what a user can do.
@@ -89,21 +90,20 @@ def failures_in_words(program: str, kept: str = "", *, again: str | None = None)
         refuse(program, message + note)
 
 
-def status_of(work: Callable[[], None]) -> int:
-    """Return the exit status of a command: 0, or that of `failures_in_words`."""
+def status_of(work: Callable[[], int | None]) -> int:
+    """Return the exit status of a command: the value of `work` (None is 0), or that of `failures_in_words`."""
     try:
         with failures_in_words(""):
-            work()
+            return work() or 0
     except SystemExit as end:
         if end.code in (REFUSED, PIPE_CLOSED):
             return end.code
         raise
-    return 0
 
 
-def refuse(program: str, message: str) -> NoReturn:
-    """Print the message and end the process with status 2."""
-    print(f"{program}: {message}" if program else message, file=sys.stderr)
+def refuse(program: str, reason: str) -> NoReturn:
+    """Print the reason and end the process with status 2."""
+    print(message(f"{program}: {reason}" if program else reason), file=sys.stderr)
     sys.exit(REFUSED)
 
 

@@ -1,25 +1,50 @@
-"""Untrusted text as plain text in spreadsheets and Markdown, tables in Markdown, and names similar to a wrong one."""
+"""Text of others made harmless for terminals, spreadsheets, Markdown and HTML, and names similar to a wrong one."""
 
 import difflib
 import re
+import shlex
+import unicodedata
 from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
 
-# First characters of a cell that a spreadsheet reads as a formula, unless the cell is a number.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# First characters of a cell that a spreadsheet reads as a formula, also in their full-width forms.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 _PIPE = re.compile(r"(?<!\\)((?:\\\\)*)\|")  # not escaped: an even number of backslashes before it
+_KEPT = "\n\t"  # control characters that are harmless in a terminal
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, lone surrogates and line breaks
+_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"  # they reorder a line
+
+
+def terminal(text: Any, kept: str = "") -> str:
+    """Return the text with each character that controls a terminal or reorders a line as an escape such as \\x1b.
+
+    kept  control characters that stay as they are
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode() if letter not in kept and _controls(letter) else letter
+        for letter in str(text)
+    )
+
+
+def message(text: Any) -> str:
+    """Return a text of several lines for a terminal, like `terminal`, but with its line breaks and tabs."""
+    return terminal(text, kept=_KEPT)
 
 
 def harmless(value: Any) -> Any:
-    """Return the value as a cell that no spreadsheet reads as a formula."""
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    """Return the value as a cell that no spreadsheet reads as a formula, without control characters; a number stays."""
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    text = terminal(value, kept=_KEPT)
+    return f"'{text}" if unicodedata.normalize("NFKC", value).lstrip(" ").startswith(_FORMULA) else text
 
 
-def markdown(text: str) -> str:
-    """Return untrusted text as plain text in Markdown, on one line."""
-    line = " ".join(text.split()).replace("<", "&lt;")
+def markdown(text: Any) -> str:
+    """Return the text as plain text in Markdown, on one line."""
+    line = escape(terminal(" ".join(str(text).split())), quote=False)
     return "".join(f"\\{letter}" if letter in r"\`*_[]#|~" else letter for letter in line)
 
 
@@ -36,6 +61,23 @@ def _cell(value: object) -> str:
     return _PIPE.sub(r"\1\\|", " ".join(str(value).split()))
 
 
+def html(text: Any) -> str:
+    """Return the text as plain text in HTML, also inside an attribute in quotes."""
+    return escape(terminal(text, kept=_KEPT))
+
+
+def quoted(value: str) -> str:
+    """Return the value in quotes, inside which Hydra's grammar accepts any letter."""
+    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
+    return f"'{escaped}'"
+
+
+def typed_path(key: str, path: str | Path) -> str:
+    """Return KEY=PATH for a command that a user copies: quoted for Hydra and for the shell where that is needed."""
+    text = str(path)
+    return shlex.quote(f"{key}={text if re.fullmatch(r'[A-Za-z0-9_./:+-]+', text) else quoted(text)}")
+
+
 def most_similar(word: str, known: Iterable[str], count: int) -> list[str]:
     """Return up to `count` known words that are similar to a word, the most similar first."""
     return difflib.get_close_matches(word, list(known), n=count, cutoff=0.5)
@@ -45,3 +87,7 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ' Did you mean x?' with the most similar known word, or ''."""
     similar = most_similar(word, known, count=1)
     return f" Did you mean {prefix}{similar[0]}?" if similar else ""
+
+
+def _controls(letter: str) -> bool:
+    return letter in _DIRECTION or unicodedata.category(letter) in _CONTROL

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "fer_lightning"
-LEAVES = {"errors", "failures", "files", "labels", "paths", "seeding", "terminal", "wording"}
+LEAVES = {"errors", "failures", "files", "inputs", "labels", "paths", "seeding", "terminal", "wording"}
 # Each folder imports only leaves and folders before it.
 ORDER = (
     "compat",

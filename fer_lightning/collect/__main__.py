@@ -36,6 +36,7 @@ from fer_lightning.collect.store.collection import FILE
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF, ROOT
 from fer_lightning.wording import did_you_mean
 
@@ -65,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
                     session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
                 else:
                     session.run(chain, chained=not steps)
+            if session.partly:
+                sys.exit(PARTLY)
     except KeyboardInterrupt:
         print("\nStopped. Finished work is kept. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)

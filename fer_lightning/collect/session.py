@@ -17,11 +17,13 @@ from rich.console import Console
 from fer_lightning.check.allowed_targets import refuse_foreign_targets
 from fer_lightning.check.check import check_node
 from fer_lightning.collect.http.settings import ClientSettings
+from fer_lightning.collect.providers.local import Local
 from fer_lightning.collect.review.server import check_options, serve, undecided
 from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.collect.steps import tally
-from fer_lightning.collect.steps.export import CSV, NothingToExport, export
-from fer_lightning.collect.store.collection import FILE, Collection
+from fer_lightning.collect.steps.export import NothingToExport, export
+from fer_lightning.collect.steps.export_folders import CSV
+from fer_lightning.collect.store.collection import FILE, FUNNEL, LOST, Collection
 from fer_lightning.collect.store.funnel import funnels, lost, total
 from fer_lightning.config.settings import part
 from fer_lightning.data.store import store_problem
@@ -30,12 +32,11 @@ from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import message
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 # Labels of the review page: all classes that can be trained together.
 LABELS = TAXONOMIES["learning_game_distracted"].classes
-
-FUNNEL, LOST = "funnel.csv", "lost.csv"
 
 
 class CollectRun:
@@ -52,6 +53,7 @@ class CollectRun:
             )
         self.collection = Collection(settings.root)
         self.console = Console()
+        self.partly = False  # True if a part of the user's own images could not be read
 
     def __enter__(self) -> "CollectRun":
         return self
@@ -76,7 +78,7 @@ class CollectRun:
     def say(self, step: str, text: str) -> None:
         """Print one line without wrapping it, so that a command in it can be copied."""
         self.console.print(f"[bold]{step:8}[/] ", end="", highlight=False)
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(message(text), markup=False, highlight=False, soft_wrap=True)
 
     # -- gathering
 
@@ -86,6 +88,7 @@ class CollectRun:
 
         provider = self.provider
         provider.ready()
+        self.partly = isinstance(provider, Local) and provider.left_out.partly
         with progress_bar(f"searching {provider.name}", self.console) as progress:
             result = search(
                 self.collection,
@@ -245,18 +248,31 @@ class CollectRun:
         from fer_lightning.collect.steps.purge import purge, remove_stores
 
         with self.collection.locked("steps"), self.collection.locked("review"):
-            result = purge(self.collection, image=image, creator=creator, url=url, reason=reason)
-            if not result.candidates:
-                self.say("purge", "the collection holds no such image. Nothing was removed, but it is blocked now")
-                return
-            self.say(
-                "purge",
-                f"removed {counted(result.images, 'image')} with {counted(result.candidates, 'URL')} and "
-                f"{counted(result.accepted, 'accepted face')}; they will not be collected again",
+            result = purge(
+                self.collection,
+                image=image,
+                creator=creator,
+                url=url,
+                reason=reason,
+                export_folder=Path(self.settings.export.folder),
             )
-            stores = remove_stores(Path(self.settings.fer2013), result.exports)
+            if result.candidates:
+                self.say(
+                    "purge",
+                    f"removed {counted(result.images, 'image')} with {counted(result.candidates, 'URL')} and "
+                    f"{counted(result.accepted, 'accepted face')}; they will not be collected again",
+                )
+            else:
+                self.say("purge", "the collection holds no such image. It is blocked now")
+            stores = remove_stores(Path(self.settings.fer2013), result.exports, result.crops)
             for folder in (*result.exports, *stores):
                 self.say("", f"removed {folder}, which held some of them; `export` and the next training rebuild it")
+            for folder in result.kept:
+                self.say(
+                    "", f"kept {folder}: it holds some of them, but another collection wrote it. Purge that one too"
+                )
+            for folder in result.missing:
+                self.say("", f"not found: {folder}, an export of this collection. If you moved it, delete it yourself")
 
     def verify(self) -> None:
         from fer_lightning.collect.steps.verify import verify

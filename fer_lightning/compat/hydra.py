@@ -55,9 +55,3 @@ def read_fault(error: HydraException | OmegaConfBaseException) -> Fault | None:
 def first_lines(error: Exception) -> str:
     """Return an error's text without Hydra's list of folders."""
     return str(error).partition("\nConfig search path")[0].strip()
-
-
-def quoted(value: str) -> str:
-    """Return a text in quotes, inside which Hydra's grammar accepts any letter."""
-    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-    return f"'{escaped}'"

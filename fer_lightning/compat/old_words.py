@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fer_lightning.compat.hydra import quoted
+from fer_lightning.wording import quoted
 
 _KEY = re.compile(r"[A-Za-z_][\w.]*=")
 

@@ -64,16 +64,19 @@ class Http(H11Protocol):
 
     Without this limit anyone who reaches the port could occupy all connections of the system without a token.
     uvicorn's `limit_concurrency` is the maximum number of connections, including WebSockets.
+
+    makes_room  True: if there are too many, the oldest connection ends instead of the new one
     """
 
-    def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
+    def __init__(self, *arguments: Any, seconds: float, makes_room: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._seconds = seconds
+        self._seconds, self._makes_room = seconds, makes_room
+        self._began = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        if len(self.connections) >= self.limit_concurrency:
+        if len(self.connections) >= self.limit_concurrency and not (self._makes_room and self._end_oldest()):
             transport.abort()
         else:
             self._timer = self.loop.call_later(self._seconds, self._end)
@@ -82,6 +85,14 @@ class Http(H11Protocol):
         super().connection_lost(error)
         if self._timer:
             self._timer.cancel()
+
+    def _end_oldest(self) -> bool:
+        others = [other for other in self.connections if isinstance(other, Http) and other is not self]
+        if others:
+            oldest = min(others, key=lambda other: other._began)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+        return bool(others)
 
     def _end(self) -> None:
         if self in self.connections:  # a WebSocket has replaced this object

@@ -11,13 +11,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer_lightning.compat.hydra import quoted
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.config.settings import InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
 from fer_lightning.failures import failures_in_words, refuse
+from fer_lightning.wording import quoted
 
 __all__ = ["failures_in_words", "refuse", "settings", "typed"]
 

@@ -13,6 +13,7 @@ from fer_lightning.compat.hydra import Fault, first_lines, read_fault
 from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.config.settings import declared
+from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.wording import did_you_mean
 
@@ -55,6 +56,18 @@ def explain(error: Exception, command: Command = TRAIN) -> str:
     if fault.kind == "shape":
         return _wrong_shape(command, fault)
     return _no_option(fault) if fault.kind == "option" else _wrong_value(fault)
+
+
+def refuse_lists(overrides: list[str]) -> None:
+    """Raise UserError for a list of options of a group; Hydra would merge them and the name would state another run."""
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if group in groups() and value.startswith("["):
+            options = ",".join(option.strip() for option in value.strip("[]").split(","))
+            raise UserError(
+                f"{override}: a run has one option of {group}. Use {group}=OPTION, or -m {group}={options} for one run "
+                "of each."
+            )
 
 
 def _help(command: Command) -> str:

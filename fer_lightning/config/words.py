@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fer_lightning.config.groups import groups, options
+from fer_lightning.config.messages import refuse_lists
 from fer_lightning.errors import UserError
 
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
@@ -13,7 +14,8 @@ NOTHING = {"logger": "csv"}  # option for null; in other groups: none
 def prepared(words: Sequence[str]) -> list[str]:
     """Return the words with all options such as -m in front, and without GROUP=null.
 
-    GROUP=null chooses no option of an optional group. Raise UserError if the group must have an option.
+    GROUP=null chooses no option of an optional group. Raise UserError if the group must have an option, and for a list
+    of options.
     """
     given, overrides = [], []
     takes_value = False
@@ -21,6 +23,7 @@ def prepared(words: Sequence[str]) -> list[str]:
         is_option = word.startswith("-") or takes_value
         takes_value = is_option and not takes_value and word in WITH_VALUE
         (given if is_option else overrides).append(word)
+    refuse_lists(overrides)
     return given + _without_null(overrides)
 
 

@@ -29,7 +29,7 @@ from fer_lightning.data.ferplus import read_votes, votes_checksum
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces
 from fer_lightning.data.readers.files import file_fingerprint
 from fer_lightning.data.readers.photographs import Photographs
-from fer_lightning.data.readers.reader import read_faces, source_fingerprint
+from fer_lightning.data.readers.reader import RULES, read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
 from fer_lightning.data.splits import deal
 from fer_lightning.data.store import VERSION, open_store, read_manifest, write_columns, write_manifest
@@ -38,9 +38,11 @@ from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.failures import status_of
 from fer_lightning.files import in_words, take_lock
+from fer_lightning.inputs import PARTLY
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
+from fer_lightning.wording import message, typed_path
 
 # The checksums are those in torchvision.datasets.FER2013.
 CHALLENGE_MD5 = {
@@ -83,6 +85,7 @@ def ingest(
             "fingerprint": source_fingerprint(origin, photographs is not None),
             "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
             "photographs": photographs.recipe if photographs else None,
+            "rules": RULES,
         }
         if _made_from(former, key, taxonomy) and _is_intact(folder):
             return Ingested(former, "reused: size and time of the source are unchanged")
@@ -121,8 +124,8 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
         return "written"
     if former["source"]["path"] != key["path"]:
         return f"written; it replaces the store of {former['source']['path']}"
-    if former["source"].get("photographs") != key["photographs"]:
-        return "written again: the rules for cropping faces have changed"
+    if any(former["source"].get(name) != key[name] for name in ("photographs", "rules")):
+        return "written again: the rules for reading images or cropping faces have changed"
     if all(former["source"].get(name) == value for name, value in key.items()):
         return "written again: the store was damaged"
     return "written again: the source has changed since it was last read"
@@ -191,6 +194,7 @@ def write_store(
                 "challenge_file": CHALLENGE_MD5.get(faces.md5 or ""),
             },
             "notes": faces.notes + notes,
+            "partly": faces.partly,
         }
         manifest = write_manifest(root, manifest)
     except BaseException:
@@ -246,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
     return status_of(lambda: _run(arguments))
 
 
-def _run(arguments: list[str] | None) -> None:
+def _run(arguments: list[str] | None) -> int:
     words = command.typed(COMMAND, __doc__, arguments, OLD)
     options = command.settings(COMMAND, words)
     with _plain_warnings():
@@ -256,6 +260,7 @@ def _run(arguments: list[str] | None) -> None:
                 options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
             )
     _report(result, options.root)
+    return PARTLY if result.manifest.get("partly") else 0
 
 
 @contextmanager
@@ -280,18 +285,18 @@ def _report(result: Ingested, root: str) -> None:
     table.add_section()
     table.add_row("all", *(f"{sum(column.values()):,}" for column in counts.values()))
     Console().print(table)
-    print(f"store     {root} ({result.outcome})")
-    print(f"source    {source['path']} ({source['form']})")
+    print(message(f"store     {root} ({result.outcome})"))
+    print(message(f"source    {source['path']} ({source['form']})"))
     print(f"checksum  {manifest['checksum']}")
     if source["challenge_file"]:
         print(f"original  yes: identical to the challenge's {source['challenge_file']}")
     elif source["md5"]:
         print(f"original  no: MD5 {source['md5']} is not the MD5 of a file of the challenge")
     if source["ferplus"]:
-        print(f"votes     {source['ferplus']['path']} (FER+)")
+        print(message(f"votes     {source['ferplus']['path']} (FER+)"))
     for note in manifest["notes"]:
-        print(f"note      {note}")
-    at = "" if Path(root) == Path("data/fer2013") else f" data.root={root}"
+        print(f"note      {message(note)}")
+    at = "" if Path(root) == Path("data/fer2013") else f" {typed_path('data.root', root)}"
     split = "" if all(sum(column.values()) for column in counts.values()) else " data.split=stratified"
     print(f"next      python train.py{at}{split}")
 

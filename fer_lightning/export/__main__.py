@@ -32,6 +32,7 @@ from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.faces.metadata import Metadata, embed, sealed
 from fer_lightning.files import replacing, write_atomically
 from fer_lightning.paths import CONF
+from fer_lightning.wording import terminal
 
 if TYPE_CHECKING:
     import onnx
@@ -76,7 +77,7 @@ def export(settings: ExportFileSettings) -> None:
     out, form, metadata = Path(settings.out), settings.weights, describe(run)
     faces = comparison_faces(run, or_drawn=settings.data_root is None)
     validation = slice(len(faces.labels))
-    print(f"exporting {metadata.name}: takes half a minute or more", flush=True)
+    print(f"exporting {terminal(metadata.name)}: takes half a minute or more", flush=True)
     checkpoint = load_checkpoint(run, len(metadata.classes))
     before = predict_probabilities(checkpoint, faces.pixels)
     temperature = fit_temperature(before[validation], faces.labels)

@@ -5,11 +5,14 @@
     python -m fer_lightning.predict model=face.onnx input=me.jpg annotate=false
 
 The command writes these files into OUT: predictions.csv and predictions.jsonl (one row per face), annotated/,
-unreadable.csv and summary.json. Files that cannot be read are listed in unreadable.csv, and all others are processed.
+unreadable.csv and summary.json. Files that cannot be read are listed in unreadable.csv, and all others are processed;
+the exit status is then 3.
 torch is not needed.
 """
 
+import re
 import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,11 +20,15 @@ from typing import Any, NoReturn
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import part
+from fer_lightning.errors import UserError
 from fer_lightning.faces.settings import FaceRules
+from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
 from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import message
 
+SMALL = 128  # pixels; a detector seldom finds a face in such an image
 COMMAND = Command(
     "python -m fer_lightning.predict",
     PredictSettings,
@@ -35,11 +42,27 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
     with command.failures_in_words("predict", "No table is half written", again="starts from the beginning"):
-        run(command.settings(COMMAND, command.typed(COMMAND, __doc__, arguments)))
+        counts = run(config(command.typed(COMMAND, __doc__, arguments)))["counts"]
+    if counts["unreadable"]:
+        sys.exit(PARTLY)
 
 
-def run(settings: PredictSettings) -> None:
-    """Predict and print a summary; show a progress bar if stderr is a terminal."""
+def config(overrides: list[str]) -> PredictSettings:
+    """Return the settings of a command line. Raise UserError if they are invalid."""
+    settings = command.settings(COMMAND, overrides)
+    _refuse_address(settings.input)
+    return settings
+
+
+def _refuse_address(given: str) -> None:
+    if re.match(r"[a-z][a-z0-9+.-]*:/", given, re.I) and not Path(given).exists():
+        raise UserError(f"input={given}: addresses are not fetched. Download the file, and name it with input=FILE.")
+    if given.isdigit() and not Path(given).exists():
+        raise UserError(f"input={given}: no such file. For a camera: make live MODEL=face.onnx SOURCE={given}")
+
+
+def run(settings: PredictSettings) -> dict[str, Any]:
+    """Predict, print a summary and return it; show a progress bar if stderr is a terminal."""
     import cv2
 
     from fer_lightning.faces.detector import open_detector
@@ -61,6 +84,7 @@ def run(settings: PredictSettings) -> None:
             progress=progress,
         )
     _tell(summary, out, model.metadata.metrics.get("test", {}).get("acc"))
+    return summary
 
 
 def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
@@ -81,10 +105,14 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
     )
     if accuracy is not None:
         print(f"a label is only a guess: the model labels {100 * accuracy:.1f} % of its test faces correctly")
-    print(f"predictions: {out}/predictions.csv{f'   images: {out}/annotated' if _annotated(summary) else ''}")
+    print(message(f"predictions: {out}/predictions.csv{f'   images: {out}/annotated' if _annotated(summary) else ''}"))
+    if not counts["faces"] and summary["largest_side"] <= SMALL:
+        print(f"the images have at most {SMALL} pixels: if they are faces already cut out, use faces.kind=whole")
+    for line in summary["not_read"]:
+        print(line)
     if counts["unreadable"]:
         missed = f"{counts['unreadable']:,} of {_counted(counts['files'], 'file')}"
-        print(f"{missed} could not be read completely: {out}/unreadable.csv")
+        print(message(f"{missed} could not be read completely: {out}/unreadable.csv"))
 
 
 def _counted(count: int, thing: str) -> str:

@@ -1,6 +1,5 @@
 """Reader of the images of a photo, a folder or a video, one after the other; unreadable files are reported."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.predict.photo import PHOTOS, Unreadable, read_photo
-from fer_lightning.predict.video import VIDEOS, Video
+from fer_lightning.inputs import HARMLESS, IMAGES, OTHER_IMAGES, VIDEOS, Folder, has_suffix, is_read, list_folder
+from fer_lightning.predict.photo import Unreadable, is_photo, read_photo
+from fer_lightning.predict.video import Video
 from fer_lightning.terminal import Progress
+
+READ = (*IMAGES, *OTHER_IMAGES, *VIDEOS)  # Pillow may not read OTHER_IMAGES; such files are reported as unreadable
 
 Problem = Callable[[str, str], None]  # file, reason why it or the rest of it cannot be read
 
@@ -44,29 +46,32 @@ class Source:
     def __init__(self, source: Path, *, out: Path, every: int = 1) -> None:
         if not source.is_file() and not source.is_dir():
             raise UserError(f"input={source}: no such file or folder. Give a photo, a video or a folder of them.")
-        self._folder = source if source.is_dir() else source.parent
         self._every = every
-        self._closed: list[OSError] = []
-        self._files = self._listed(source, out.resolve()) if source.is_dir() else [source]
-        if not self._files and self._closed:
-            raise self._closed[0]
+        self._listed = list_folder(source, without=out) if source.is_dir() else Folder(source.parent, [source])
+        self.left_out = self._listed.left_out
+        self._files = sorted(path for path in self._listed.files if not source.is_dir() or self._reads(path))
         if not self._files:
             raise UserError(
-                f"input={source}: this folder has no images or videos. Allowed are {', '.join((*PHOTOS, *VIDEOS))}."
+                f"input={source}: this folder has no images or videos. Allowed are {', '.join(READ)}."
+                + "".join(f" {line}." for line in self.left_out.lines())
             )
+
+    def _reads(self, path: Path) -> bool:
+        return is_read(self._listed.name(path), READ, self.left_out)
 
     def __len__(self) -> int:
         return len(self._files)
 
     def looks(self, problem: Problem, progress: Progress | None = None) -> Iterator[Look]:
         """Yield each image in the order of the file names; the progress counts files and frames of opened videos."""
-        for error in self._closed:
-            problem(_text(Path(error.filename).relative_to(self._folder)), error.strerror)
+        for reason, names in self.left_out.names.items():
+            for name in names if reason not in HARMLESS else ():
+                problem(name, reason)
         done, total = 0, len(self)
         for path in self._files:
-            name = _text(path.relative_to(self._folder))
+            name = self._listed.name(path)
             try:
-                if path.suffix.lower() in VIDEOS:
+                if _is_video(path):
                     with Video(path, self._every) as video:
                         total += video.frames
                         for picture, frame, seconds in video:
@@ -82,22 +87,12 @@ class Source:
             done += 1
             _tell(progress, done, total)
 
-    def _listed(self, folder: Path, left_out: Path) -> list[Path]:
-        """Return the files with the suffix of an image or video, without hidden files and linked folders."""
-        found = []
-        for parent, folders, names in os.walk(folder, onerror=self._closed.append):
-            folders[:] = [
-                name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != left_out
-            ]
-            found += [Path(parent, name) for name in names if not name.startswith(".")]
-        return sorted(path for path in found if path.suffix.lower() in (*PHOTOS, *VIDEOS) and path.is_file())
+
+def _is_video(path: Path) -> bool:
+    """Return True for the suffix of a video, and for a file with an unknown suffix that is not an image."""
+    return has_suffix(path.name, VIDEOS) or (not has_suffix(path.name, READ) and not is_photo(path))
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress:
         progress(done, max(done, total))
-
-
-def _text(path: Path) -> str:
-    """Return the path as text; bytes of a name that are not valid text are escaped."""
-    return path.as_posix().encode("utf-8", "backslashreplace").decode()

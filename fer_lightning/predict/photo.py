@@ -8,8 +8,6 @@ from PIL import Image, UnidentifiedImageError
 from fer_lightning.faces.pixels import plain
 
 FORMS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-# Pillow may not read the last three suffixes. They are listed so that such files are reported as unreadable.
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif")
 MAX_PIXELS = 120_000_000  # medium-format photos have 102 million
 
 
@@ -41,6 +39,17 @@ def read_photo(path: Path) -> np.ndarray:
         raise Unreadable(f"the file is damaged: {error}") from None
     except Exception as error:  # Pillow's plug-ins raise many types of exceptions
         raise Unreadable(f"the file is damaged: {type(error).__name__}: {error}") from None
+
+
+def is_photo(path: Path) -> bool:
+    """Return True if Pillow knows the format of the file."""
+    try:
+        with Image.open(path, formats=FORMS):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # a damaged photo; `read_photo` gives the reason
+        return True
 
 
 def _too_many(found: str) -> str:

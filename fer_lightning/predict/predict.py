@@ -50,17 +50,25 @@ def predict(
     summary = _about(model, source, detector, rules, settings)
     claim(out, summary)
     classes, begun = model.metadata.classes, time.monotonic()
-    numbering = _Numbering()
+    numbering, largest = _Numbering(), 0
     with Tables(out, classes) as tables, AnnotatedCopies(out / ANNOTATED, classes) as copies:
         looks = pictures.looks(tables.add_unreadable, progress)
         for waiting in _batches(_looked_at(looks, detector, rules), settings.batch_size):
             for look, seen in numbering.seen(waiting, _recognised(model, waiting, settings.batch_size)):
                 tables.add(look, seen)
+                largest = max(largest, *look.pixels.shape[:2])
                 if settings.annotate:
                     copies.add(look, seen)
     counts = {**tables.counts, "files": len(pictures), "labels": dict(tables.labels), "doubts": dict(tables.doubts)}
+    counts["left_out"] = {reason: len(names) for reason, names in pictures.left_out.names.items()}
     status = "done" if tables.counts["pictures"] else NOTHING_READ
-    summary |= {"status": status, "counts": counts, "seconds": round(time.monotonic() - begun, 2)}
+    summary["not_read"] = pictures.left_out.lines()
+    summary |= {
+        "status": status,
+        "counts": counts,
+        "largest_side": largest,
+        "seconds": round(time.monotonic() - begun, 2),
+    }
     write_summary(out, summary)
     if not tables.counts["pictures"]:
         count = f"none of its {len(pictures):,} files can be read" if len(pictures) > 1 else "it cannot be read"

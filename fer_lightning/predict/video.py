@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from fer_lightning.files import TEMPORARY
+from fer_lightning.predict.containers import is_cut
 from fer_lightning.predict.photo import MAX_PIXELS, Unreadable
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mjpeg", ".y4m")
 USUAL_FPS = 25.0  # frames per second of a video without this value
-WHOLE = 0.9  # lowest share of the announced frames of a complete video; the announced number is only an estimate
+WHOLE = 0.9  # lowest share of the announced frames of a complete video
 _QUIET = "-8"  # log level that hides ffmpeg's messages; unreadable files are reported by this module
 
 # Codec and suffix of a copy; the second pair is used if OpenCV was built without the first codec.
@@ -28,7 +28,7 @@ class Video:
     fps     frames per second of the yielded frames
     every   step between the yielded frames
 
-    The iteration raises Unreadable if the file is not a video or ends long before its announced number of frames.
+    The iteration raises Unreadable if the file is not a video or is shorter than its header states.
     """
 
     def __init__(self, path: Path, every: int = 1) -> None:
@@ -38,7 +38,7 @@ class Video:
         # The path is absolute, so that no name is read as a protocol. Only ffmpeg is used, because OpenCV's other
         # backends read some names as a series of images.
         self._capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
-        self._every = every
+        self._every, self._path = every, path
         self._announced = max(0, _number(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._fps = _number(self._capture.get(cv2.CAP_PROP_FPS)) or USUAL_FPS
         self.fps = self._fps / every
@@ -63,10 +63,8 @@ class Video:
             number += 1
         if not number:
             raise Unreadable("no frame of the video can be decoded")
-        if number < WHOLE * self._announced:
-            raise Unreadable(
-                f"the video ends after {number:,} of {self._announced:,.0f} frames: it is incomplete or damaged"
-            )
+        if number < WHOLE * self._announced and is_cut(self._path):
+            raise Unreadable(f"the video ends after {number:,} frames, and the file is shorter than its header states")
 
     def _refuse(self) -> None:
         if not self._capture.isOpened():

@@ -144,6 +144,9 @@ def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
     export(collection, folder=tmp_path / "out", licence_known=("local",))
     export(collection, folder=tmp_path / "other", licence_known=("local",))
     (tmp_path / "other" / "provenance.csv").write_text("image_id\nnone of them\n")
+    (tmp_path / "other" / "ATTRIBUTION.md").write_text("none of them\n")
+    pixels = " ".join(map(str, drawn(99).ravel()))
+    (tmp_path / "other" / "custom.csv").write_text(f"emotion,pixels\nfrustration,{pixels}\n")
     for folder in ("out", "other"):
         store = tmp_path / "fer2013" / f"extra-{folder}"
         ingest(str(tmp_path / folder / "custom.csv"), str(store), "learning_game", deal_usage=True)

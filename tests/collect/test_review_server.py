@@ -752,3 +752,15 @@ def test_the_server_listens_to_this_machine_alone(server):
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     mine = [row[1] for row in rows if f"socket:[{row[9]}]" in inodes and row[3] == "0A"]
     assert mine == [f"0100007F:{server.port:04X}"]
+
+
+def test_idle_connections_and_half_requests_do_not_block_the_page(server):
+    address = server.start()
+    origin, headers = credentials(address)
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(150)]
+    for connection in held[::2]:
+        connection.sendall(b"POST /api/decisions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    for _ in range(3):
+        assert visit(f"{origin}/api/state", **headers)["faces"]
+    for connection in held:
+        connection.close()

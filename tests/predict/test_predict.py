@@ -2,6 +2,7 @@
 
 import csv
 import json
+import struct
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.predict import predict as predict_module
+from fer_lightning.predict.containers import is_cut
 from fer_lightning.predict.predict import predict
 from fer_lightning.predict.settings import Processing
 
@@ -160,6 +162,49 @@ def test_what_cannot_be_read_is_listed_and_the_rest_goes_on(model, folder):
     assert all(why.values())
     assert summary["counts"]["unreadable"] == 5
     assert summary["counts"]["files"] == 7
+
+
+def test_what_is_not_read_is_counted_and_named(model, folder):
+    for name, form in (("a.png", "PNG"), ("b.JFIF", "JPEG"), ("c.jpe", "JPEG")):
+        put(folder / name, drawn_picture(0), form)
+    (folder / "noext").write_text("x")
+    (folder / "gone.jpg").symlink_to("/nowhere/gone.jpg")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "again").symlink_to(folder)
+    summary, rows = predicted(model, folder)
+    assert [row["file"] for row in rows] == ["a.png", "b.JFIF", "c.jpe"]
+    assert sorted(unreadable(folder.parent / "out")) == ["deep/again", "gone.jpg"]
+    assert "not read: 1 files (1 no suffix), file of another kind, e.g. noext" in summary["not_read"]
+
+
+def test_a_video_with_a_wrong_number_of_frames_is_not_called_incomplete(model, folder):
+    path = clip(folder / "clip.avi", moving(5))
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"avih") + 24, 400)
+    struct.pack_into("<I", data, data.index(b"strh") + 40, 400)
+    path.write_bytes(data)
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) == 400
+    _, rows = predicted(model, path, out=folder.parent / "out")
+    assert {row["frame"] for row in rows} == set("01234")
+    assert unreadable(folder.parent / "out") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"RIFF" + struct.pack("<I", 4) + b"AVI " + b"RIFF" + struct.pack("<I", 8) + b"AVIX1234",
+        struct.pack(">I", 16) + b"ftypisom1234" + struct.pack(">I", 1) + b"mdat" + struct.pack(">Q", 20) + b"data",
+        struct.pack(">I", 8) + b"ftyp" + struct.pack(">I", 16) + b"moov12345678",
+        b"\x1a\x45\xdf\xa3\x82\x00\x00" + b"\x18\x53\x80\x67\x40\x04" + b"data",
+    ],
+)
+def test_only_a_file_that_is_shorter_than_its_header_states_is_cut(content, tmp_path):
+    for end, cut in ((len(content), False), (len(content) - 2, True)):
+        (tmp_path / "video").write_bytes(content[:end])
+        assert is_cut(tmp_path / "video") is cut
+    live = b"\x1a\x45\xdf\xa3\x80" + b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" + b"data"
+    (tmp_path / "video").write_bytes(live)
+    assert not is_cut(tmp_path / "video")
 
 
 def test_where_nothing_can_be_read_that_is_said(model, folder):

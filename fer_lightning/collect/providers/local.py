@@ -14,7 +14,6 @@ import csv
 import hashlib
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -26,10 +25,11 @@ from fer_lightning.collect.providers.licences import CODES, licence_code, licenc
 from fer_lightning.collect.providers.provider import Candidate, Query, SearchPage, in_range
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
+from fer_lightning.inputs import IMAGES, OTHER_IMAGES, PHOTOGRAPHS, LeftOut, has_suffix, is_read, list_folder
+from fer_lightning.wording import terminal
 
 log = logging.getLogger("fer_lightning")
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 COLUMNS = ("path", "url", "licence", "creator", "title", "landing_url", "creator_url", "attribution", "keywords")
 NEED_NO_CREATOR = ("cc0", "pdm", "unknown")
 
@@ -64,6 +64,7 @@ class Local:
         in_range("page_size", page_size, 1, 10_000)
         self.path = Path(path).expanduser().absolute() if path else None
         self.licence, self.creator, self.page_size = licence.strip().lower(), text(creator), page_size
+        self.left_out = LeftOut()
 
     @property
     def everything(self) -> str:
@@ -88,7 +89,8 @@ class Local:
                 f"provider.licence={self.licence}: this licence requires a credit. Add provider.creator=NAME."
             )
         if not self._candidates:
-            raise UserError(f"provider.path={self.path}: holds no images. Allowed: {', '.join(SUFFIXES)}.")
+            more = "".join(f" {line}." for line in self.left_out.lines())
+            raise UserError(f"provider.path={self.path}: holds no images. Allowed: {', '.join(PHOTOGRAPHS)}.{more}")
 
     def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the number of images on earlier pages."""
@@ -104,7 +106,7 @@ class Local:
         path = self.path
         if path is None or not path.exists():
             raise UserError(f"provider.path={path}: no such file or folder. Name a folder of images or a CSV.")
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if has_suffix(path.name, (*IMAGES, *OTHER_IMAGES)) and path.is_file():
             raise UserError(f"provider.path={path}: is a single image. Name its folder instead.")
         try:
             return list(self._of_folder(path) if path.is_dir() else self._of_manifest(path))
@@ -112,15 +114,13 @@ class Local:
             raise UserError(f"provider.path={path}: cannot be read ({in_words(error)}).") from error
 
     def _of_folder(self, folder: Path) -> Iterator[Candidate]:
-        others = Counter()
-        for path in _files(folder):
-            if path.suffix.lower() in SUFFIXES:
+        listed = list_folder(folder, inside=True)
+        self.left_out = listed.left_out
+        for path in listed.files:
+            if is_read(listed.name(path), PHOTOGRAPHS, self.left_out):
                 yield self._described(_of_file(path))
-            else:
-                others[path.suffix.lower() or "no suffix"] += 1
-        if others:
-            counts = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(5))
-            log.warning("%s: skipped files that are not images: %s", folder, counts)
+        for line in self.left_out.lines():
+            log.warning("%s: %s", terminal(folder), line)
 
     def _of_manifest(self, manifest: Path) -> Iterator[Candidate]:
         seen = set()
@@ -162,21 +162,6 @@ class Local:
             licence_url=licence_page(code, version),
             licence_source="manifest" if licence else "setting",
         )
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and its subfolders in order, without hidden files and links to other folders."""
-    root = folder.resolve()
-    for here, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(here, name)
-            if not name.startswith(".") and path.is_file() and path.resolve().is_relative_to(root):
-                yield path
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _of_file(path: Path) -> Candidate:

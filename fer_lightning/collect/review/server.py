@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from fer_lightning.collect.review.decisions import ReviewDecision, Waiting
 from fer_lightning.collect.review.details import details
 from fer_lightning.collect.settings import ReviewSettings
 from fer_lightning.collect.store.collection import Collection
+from fer_lightning.compat.uvicorn import Http, quiet
 from fer_lightning.config.settings import check
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
@@ -47,6 +49,8 @@ MOST_BYTES = 1 << 20  # maximum size of a request's body in bytes
 MOST_FACES = 100  # maximum faces per request for details
 BUSY_MS = 1000  # milliseconds to wait for another process that writes, before the page tries again
 ENDING_SECONDS = 3
+MOST_SECONDS = 30.0  # maximum seconds of one connection, so that an idle one cannot stay
+MOST_CONNECTIONS = 64  # if there are more, the oldest one ends; a browser opens six
 PAGE = Path(__file__).parent / "page"
 # Names of outcomes on the page, if they differ from the action.
 WORDS = {"reject": "rejected", "minor": "may be under 18", "illustration": "drawn or AI"}
@@ -178,11 +182,13 @@ def serve(
                 server_header=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=partial(Http, seconds=MOST_SECONDS, makes_room=True),
+                limit_concurrency=MOST_CONNECTIONS,
                 loop="asyncio",
                 timeout_graceful_shutdown=ENDING_SECONDS,
             )
         )
+        quiet()
         print(_introduction(review, f"http://{LOOPBACK}:{port}/?token={token}"), flush=True)
         server.run(sockets=[listening])
         if finished:

@@ -19,13 +19,12 @@ import numpy as np
 
 from fer_lightning.collect.card import card
 from fer_lightning.collect.providers.licences import FREE, NEED_CREDIT, NON_COMMERCIAL, licence_name
+from fer_lightning.collect.steps.export_folders import ATTRIBUTION, CARD, CSV, PROVENANCE, remove_export, sign
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
 from fer_lightning.files import csv_text, write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.wording import markdown
-
-FILES = CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
 
 PROVENANCE_COLUMNS = {
     "identity": ("image_id", "crop_id", "phash_source", "phash_crop", "cluster"),
@@ -138,8 +137,7 @@ def export(
         else:
             rows.append((row, because))
     if not rows:
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
+        remove_export(folder)
         raise NothingToExport(_why_nothing(left_out, taxonomy, release))
     content = _faces_csv([row for row, _ in rows])
     files = {
@@ -148,14 +146,15 @@ def export(
         ATTRIBUTION: attribution([row for row, _ in rows]),
         CARD: card(collection, [row for row, _ in rows], release=release, non_commercial=non_commercial),
     }
-    for name, text in files.items():
-        write_atomically(folder / name, text)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
     withheld = Counter(because for _, because in rows if because)
     releasable = len(rows) - withheld.total()
     entry = {"folder": str(folder.absolute()), "rows": len(rows), "releasable": releasable, "sha256": sha256}
-    with collection.writing():
+    with collection.writing():  # before the files, so that purge finds the folder of a killed export
         collection.add("export", entry)
+    sign(collection, folder)
+    for name, text in files.items():
+        write_atomically(folder / name, text)
     return ExportResult(folder, len(rows), left_out, releasable, withheld, sha256)
 
 

@@ -107,8 +107,10 @@ def fetch(
 
     hosts  hosts that images may come from; None: any public host
 
-    Any exception, including Ctrl-C, also stops the client. Raise UserError if the disk is full or no host answers.
+    Files that a killed step left are removed first. Any exception, including Ctrl-C, also stops the client. Raise
+    UserError if the disk is full or no host answers.
     """
+    collection.remove_strays()
     candidates = [dict(row) for row in collection.rows(_PENDING, provider)]
     counts: Counter[str] = Counter()
     recorder = _Recorder(collection, _Known.of(collection))

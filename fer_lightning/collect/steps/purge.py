@@ -4,7 +4,7 @@ First the hashes are added to `denied`, then files are deleted, then rows. If th
 finishes it.
 """
 
-import csv
+import hashlib
 import re
 import shutil
 from collections.abc import Iterable
@@ -15,10 +15,17 @@ import numpy as np
 
 from fer_lightning.collect.images.hashes import as_hash, same_image
 from fer_lightning.collect.images.same_image import shows_the_same
-from fer_lightning.collect.steps.export import FILES, PROVENANCE
-from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.steps.export_folders import (
+    ExportFolders,
+    Traces,
+    export_folders,
+    holds,
+    remove_export,
+    remove_unfinished,
+)
+from fer_lightning.collect.store.collection import REPORTS, Collection
 from fer_lightning.collect.store.denied import creator_value, url_value
-from fer_lightning.data.store import read_manifest
+from fer_lightning.data.store import open_store, read_manifest
 from fer_lightning.errors import UserError
 
 _ID = re.compile(r"[0-9a-f]{8,64}")
@@ -26,12 +33,22 @@ _ID = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True)
 class PurgeResult:
-    """Numbers of removed candidates, images and accepted faces, and the folders whose exports were removed too."""
+    """Result of a purge.
+
+    candidates, images, accepted  numbers of removed candidates, images and accepted faces
+    exports                       folders whose exports were removed too
+    kept                          folders with exports of another collection that hold one of the images
+    missing                       recorded folders of exports that no longer exist
+    crops                         SHA-256 of the pixels of the removed faces
+    """
 
     candidates: int
     images: int
     accepted: int
     exports: list[Path]
+    kept: list[Path]
+    missing: list[Path]
+    crops: frozenset[str]
 
 
 def purge(
@@ -41,6 +58,7 @@ def purge(
     creator: str | None = None,
     url: str | None = None,
     reason: str = "asked to be removed",
+    export_folder: Path | None = None,
 ) -> PurgeResult:
     """Remove the images that one of these selects, with all their copies, and block them from being collected again.
 
@@ -48,18 +66,26 @@ def purge(
     creator  name of a creator, or URL of the creator's page
     url      URL of the image or of the page that shows it
 
-    Raise UserError if no image or more than one image begins with the digits.
+    Exports are searched in recorded folders, in `export_folder` and inside the collection. Those of other collections
+    are never removed. Files of killed steps and the reports of `tally` are removed too. Raise UserError if no image or
+    more than one image begins with the digits.
     """
     candidates, pictures = _with_copies(collection, _candidates(collection, image, creator, url))
+    traces = _traces(collection, pictures)
     accepted = sum(
         _among(collection, "SELECT count(*) FROM accepted_face JOIN face ON face.id = face WHERE image IN", pictures)
     )
     _deny(collection, candidates, pictures, creator=creator, url=url, reason=reason)
-    exports = _remove_exports(collection, pictures)
+    collection.remove_strays()
+    for name in REPORTS:
+        (collection.root / name).unlink(missing_ok=True)
+    folders = export_folders(collection, export_folder)
+    exports = _remove_exports(folders, traces)
+    kept = [folder for folder in folders.foreign if holds(folder, traces)]
     for name in _among(collection, "SELECT file FROM picture WHERE image IN", pictures):
         collection.file(name).unlink(missing_ok=True)
     _remove(collection, candidates, pictures)
-    return PurgeResult(len(candidates), len(pictures), accepted, exports)
+    return PurgeResult(len(candidates), len(pictures), accepted, exports, kept, folders.missing, traces.crops)
 
 
 def _candidates(collection: Collection, image: str | None, creator: str | None, url: str | None) -> set[int]:
@@ -151,21 +177,25 @@ def _set_aside_with(collection: Collection, pictures: set[str]) -> set[str]:
     return {*copies, *_among(collection, f"SELECT kept.image {pairs} face.image IN", pictures)}
 
 
-def _remove_exports(collection: Collection, pictures: set[str]) -> list[Path]:
-    """Delete the files of each export that has one of the images; return the folders."""
-    folders = [Path(row["folder"]) for row in collection.rows("SELECT DISTINCT folder FROM export")]
-    holding = [folder for folder in folders if _names_one_of(folder / PROVENANCE, pictures)]
-    for folder in holding:
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
-    return holding
+def _traces(collection: Collection, pictures: set[str]) -> Traces:
+    """Return the traces of the images, and of those of earlier purges, whose export may not have been found then."""
+    crops = _among(collection, "SELECT crop FROM face WHERE crop IS NOT NULL AND image IN", pictures)
+    return Traces(
+        images=frozenset({*pictures, *_denied_images(collection)}),
+        crops=frozenset(hashlib.sha256(crop).hexdigest() for crop in crops),
+        pixels=frozenset(" ".join(map(str, crop)) for crop in crops),
+    )
 
 
-def _names_one_of(provenance: Path, pictures: set[str]) -> bool:
-    if not provenance.is_file():
-        return False
-    with open(provenance, newline="", encoding="utf-8") as handle:
-        return any(row["image_id"] in pictures for row in csv.DictReader(handle))
+def _remove_exports(folders: ExportFolders, traces: Traces) -> list[Path]:
+    """Delete the files of each own export that has one of the images; return the folders."""
+    removed = []
+    for folder in folders.own:
+        remove_unfinished(folder)
+        if holds(folder, traces):
+            remove_export(folder)
+            removed.append(folder)
+    return removed
 
 
 def _deny(
@@ -217,6 +247,8 @@ def _remove(collection: Collection, candidates: set[int], pictures: set[str]) ->
                 marks = ", ".join("?" * len(some))
                 collection.database.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", some)
         collection.database.execute("DELETE FROM purging")
+    # SQLite leaves old copies of rows in the unused parts of its pages; VACUUM writes the file again without them.
+    collection.database.execute("VACUUM")
     collection.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -232,12 +264,24 @@ def _chunks(values: Iterable, size: int = 500) -> Iterable[list]:
     return (ordered[start : start + size] for start in range(0, len(ordered), size))
 
 
-def remove_stores(root: Path, exports: list[Path]) -> list[Path]:
-    """Delete the stores that trainings built from these exports (`data.extra`) in FER2013's folder; return them."""
+def remove_stores(root: Path, exports: list[Path], crops: frozenset[str] = frozenset()) -> list[Path]:
+    """Delete the stores that trainings built from `data.extra` in FER2013's folder; return them.
+
+    exports  a store that was built from one of these folders is deleted
+    crops    a store that holds one of these faces is deleted, even if its source was moved; SHA-256 of the pixels
+    """
     removed = []
     for folder in root.glob("extra-*"):
         manifest = read_manifest(folder)
-        if manifest and Path(manifest["source"]["path"]).parent in exports:
+        if manifest and (Path(manifest["source"]["path"]).parent in exports or crops & _digests(folder)):
             shutil.rmtree(folder)
             removed.append(folder)
     return removed
+
+
+def _digests(folder: Path) -> set[str]:
+    """Return the digests of a store's rows; none if it cannot be read, which a training will not do either."""
+    try:
+        return {row.tobytes().hex() for row in open_store(folder).digests}
+    except (UserError, OSError, ValueError, LookupError):
+        return set()

@@ -11,7 +11,6 @@ from pathlib import Path
 from fer_lightning.collect.http.client import HttpReason, ImageClient, Refused
 from fer_lightning.collect.store.attempts import FILE_LOST
 from fer_lightning.collect.store.collection import Collection
-from fer_lightning.files import TEMPORARY
 from fer_lightning.terminal import Progress
 
 
@@ -43,7 +42,7 @@ def verify(collection: Collection, *, progress: Progress | None = None) -> Verif
     for row in collection.rows("SELECT id, crop, crop_id FROM face WHERE status = 'face'"):
         if hashlib.sha256(row["crop"]).hexdigest() != row["crop_id"]:
             faults.append(f"face {row['id']}: its crop has changed since it was stored")
-    return VerifyResult(len(pictures), faults, _remove_strays(collection, {row["file"] for row in pictures}))
+    return VerifyResult(len(pictures), faults, collection.remove_strays())
 
 
 def pages_that_are_gone(
@@ -85,14 +84,3 @@ def _get_again(collection: Collection, image: str) -> None:
     with collection.writing():
         for row in collection.rows("SELECT candidate FROM current_fetch WHERE image = ? AND status = 'stored'", image):
             collection.add("fetch", {"candidate": row["candidate"], **lost})
-
-
-def _remove_strays(collection: Collection, known: set[str]) -> int:
-    strays = [path for path in (collection.root / "files").glob("*/*") if path.name not in known or _unfinished(path)]
-    for path in strays:
-        path.unlink()
-    return len(strays)
-
-
-def _unfinished(path: Path) -> bool:
-    return path.name.endswith(TEMPORARY)

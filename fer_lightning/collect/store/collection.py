@@ -21,6 +21,7 @@ and every lost image keeps the reason of its loss. Only `purge.py` deletes rows.
 """
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -29,9 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import take_lock
+from fer_lightning.files import TEMPORARY, take_lock
 
 FILE = "collection.sqlite3"
+REPORTS = FUNNEL, LOST = "funnel.csv", "lost.csv"  # files of `tally`
+_IMAGE = r"[0-9a-f]{64}\.jpg"
+_UNFINISHED = re.compile(rf"\.({_IMAGE}|[\w.-]+\.(csv|md|json)|\.collection)\.\d+\{TEMPORARY}")
 VERSION = 1
 WAIT = 30.0  # maximum seconds to wait for another process's transaction
 
@@ -266,6 +270,24 @@ class Collection:
     def file(self, name: str) -> Path:
         """Return the path of a stored image: `name` is the SHA-256 of the file in hex, a dot and its format."""
         return self.root / "files" / name[:2] / name
+
+    def files_below(self) -> Iterator[Path]:
+        """Yield every file in the folder of the collection, without those of another collection inside it."""
+        for here, folders, names in os.walk(self.root):
+            folders[:] = [name for name in folders if not Path(here, name, FILE).exists()]
+            yield from (Path(here, name) for name in names)
+
+    def remove_strays(self) -> int:
+        """Delete what a killed step leaves: unfinished files, and images that no row names. Return their number.
+
+        Call it only inside `locked("steps")`: a running step has files whose rows are not written yet.
+        """
+        known = {row["file"] for row in self.rows("SELECT file FROM picture")}
+        strays = [path for path in self.files_below() if _UNFINISHED.fullmatch(path.name)]
+        strays += [path for path in (self.root / "files").glob("*/*") if path.name not in known and path not in strays]
+        for path in strays:
+            path.unlink(missing_ok=True)
+        return len(strays)
 
     @contextmanager
     def locked(self, what: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ result, only one row at a time is in memory.
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,15 @@ MAX_LINE = 64 << 10  # bytes; a row of FER2013 has at most 9,236
 MAX_TOTAL = 2 << 30  # bytes; the challenge's file has 301 MB
 MAX_SOURCE = 200  # characters
 _REPORT_EVERY = 256  # rows
+# Beginnings of files that are often saved in place of a CSV.
+_OTHER_FILES = {
+    b"\x93NUMPY": "a NumPy array (.npy)",
+    b"PAR1": "a Parquet file",
+    b"\x89HDF": "an HDF5 file",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF": "a PDF",
+}
 _WANTED = "the first line must name emotion, pixels and, for the official split, Usage, separated by commas"
 
 
@@ -45,19 +55,23 @@ class _Columns:
     source: int | None
 
 
-def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -> ReadFaces:
-    """Return every row of `file`; raise UserError that names file, row and line."""
+def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, prefix: str = "") -> ReadFaces:
+    """Return every row of `file`; raise UserError that names file, row and line.
+
+    prefix  text before the row number in the source of a row
+    """
     md5 = hashlib.md5(usedforsecurity=False)
     pixels, labels, usage, source = bytearray(), [], [], []
     with buffered(file) as handle:
         lines = _lines(handle, file.name, md5)
         columns = _columns(file.name, next(lines, (1, b""))[1])
         codes = _Codes(taxonomy)
-        seen = 0
+        seen = empty = 0
         for number, line in lines:
             seen += len(line)
             text = line.strip()
-            if not text:
+            if not text.strip(b', "'):
+                empty += bool(text)
                 continue
             try:
                 fields = _fields(text, columns.count)
@@ -65,7 +79,7 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
                 if columns.usage is not None:
                     usage.append(codes.usage(fields[columns.usage]))
                 if columns.source is not None:
-                    source.append(_source(fields[columns.source], len(source)))
+                    source.append(_source(fields[columns.source], f"{prefix}row {len(source)}"))
                 pixels += parse_pixels(fields[columns.pixels]).data
             except ValueError as error:
                 row = len(pixels) // PIXELS
@@ -79,12 +93,14 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None) -
         pixels=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
         labels=np.array(labels, np.int64),
         usage=np.array(usage, np.uint8) if usage else None,
-        source=source or [str(row) for row in range(len(labels))],
+        source=source or [f"{prefix}{row}" for row in range(len(labels))],
         form="csv",
         md5=md5.hexdigest(),
     )
     if source:
         faces.notes.append(f"the column source has {len(set(source)):,} different sources in {len(source):,} rows")
+    if empty:
+        faces.notes.append(f"{empty:,} rows with only empty fields were skipped")
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
     return faces
@@ -142,7 +158,7 @@ def _columns(name: str, line: bytes) -> _Columns:
             raise UserError(f"{name}: the first line names `{column}` twice. Remove one of the two columns.")
     if "pixels" not in names:
         shown = ", ".join(repr(column[:20]) for column in names[:6]) or "nothing"
-        raise UserError(f"{name}: the first line has no column `pixels` ({shown}); {_WANTED}")
+        raise UserError(f"{name}: the first line has no column `pixels` ({shown}){_separator(names)}; {_WANTED}")
     if "emotion" not in names:
         raise UserError(
             f"{name}: the first line has no column `emotion`, so the file has no labels; {_WANTED}. The competition's "
@@ -154,6 +170,13 @@ def _columns(name: str, line: bytes) -> _Columns:
 
 def _header(name: str, line: bytes) -> list[str]:
     """Return the columns' names in lower case."""
+    kind = next((kind for magic, kind in _OTHER_FILES.items() if line.startswith(magic)), None)
+    if kind is None and 0 < 4 * line.count(b"\0") < len(line):
+        kind = "a binary file"
+    if kind:
+        raise UserError(
+            f"{name}: this is {kind} and not a CSV. Save it as a CSV with the columns emotion,pixels,Usage."
+        )
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
         raise UserError(
             f"{name}: the first line is not UTF-8 (is it UTF-16?). Save the file as UTF-8: "
@@ -166,6 +189,12 @@ def _header(name: str, line: bytes) -> list[str]:
         return [column.strip().lower() for column in next(csv.reader([text], strict=True), [])]
     except csv.Error as error:
         raise UserError(f"{name}: the first line is not a valid CSV row ({error}); {_WANTED}") from None
+
+
+def _separator(names: list[str]) -> str:
+    """Return a hint if the only name of the first line holds another separator than a comma."""
+    found = next((mark for mark in (";", "\t", "|") if len(names) == 1 and mark in names[0]), None)
+    return f": its columns are separated by {found!r}. Save it with commas" if found else ""
 
 
 def _fields(text: bytes, columns: int) -> list[bytes]:
@@ -184,11 +213,11 @@ def _fields(text: bytes, columns: int) -> list[bytes]:
     return fields
 
 
-def _source(raw: bytes, row: int) -> str:
+def _source(raw: bytes, default: str) -> str:
     text = _text(raw)
     if len(text) > MAX_SOURCE or any(ord(character) < ord(" ") for character in text):
         raise ValueError(f"source is {text[:40]!r}...; allowed are names of up to {MAX_SOURCE} characters on one line")
-    return text or f"row {row}"
+    return text or default
 
 
 def _text(raw: bytes) -> str:
@@ -222,6 +251,7 @@ class _Codes:
 
     def _label(self, text: str) -> int:
         classes = self.taxonomy.classes
+        text = re.sub(r"\.0*$", "", text) if re.fullmatch(r"\d+\.0*", text) else text
         if not text.lstrip("-").isdigit():
             return self.taxonomy.index(text[:40])
         if text not in map(str, range(len(classes))):

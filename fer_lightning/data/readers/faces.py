@@ -31,7 +31,8 @@ class ReadFaces:
     source  N strings: the row's number in the file, counted from 0 as in FER+, the value of its column `source`, or
             the image's path; splits keep rows of one source together
     form    description of what was read
-    md5     of the CSV file as read; None for images
+    md5     of the CSV file as read; None for images and for several files
+    partly  True if a part of the input could not be read
     """
 
     pixels: np.ndarray
@@ -41,6 +42,7 @@ class ReadFaces:
     form: str
     md5: str | None = None
     notes: list[str] = field(default_factory=list)
+    partly: bool = False
 
 
 def split_code(name: str) -> int | None:

@@ -8,11 +8,13 @@ import bz2
 import gzip
 import io
 import lzma
-import os
+import posixpath
 import re
+import stat
 import tarfile
 import zipfile
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +22,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from fer_lightning.errors import UserError
+from fer_lightning.inputs import (
+    DANGLING,
+    LOOP,
+    OUTSIDE,
+    REPLACED,
+    SPECIAL,
+    SYSTEM,
+    LeftOut,
+    is_system_file,
+    list_folder,
+)
 
 MAX_FILES = 500_000
 MAX_BYTES = 8 << 30
-MAX_DEPTH = 6
+MAX_LINKS = 40  # links from one to the next
 MAX_NAME = 4096  # characters
 MAX_DIRECTORY = 128 << 20  # bytes of a zip's table of contents: 500,000 files with long names
 CHUNK = 1 << 20  # bytes read at once, and the maximum size of the headers of one member of a tar
@@ -47,7 +60,6 @@ _DAMAGED = (
     NotImplementedError,
     RecursionError,
 )
-_STORE_FILES = {"store.json", "pixels.npy"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class Listing:
     kind: str
     files: list[File] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @contextmanager
@@ -133,33 +146,29 @@ def _plain(path: Path, name: str) -> File:
 
 
 def _folder(root: Path) -> Listing:
-    listing = Listing("folder")
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_raise):
-        here = Path(folder)
-        depth = len(here.relative_to(root).parts)
-        if depth and _STORE_FILES & set(names):
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not _hidden(name)) if depth < MAX_DEPTH else []
-        if depth:
-            listing.folders.append(here.relative_to(root).as_posix())
-        for name in sorted(names):
-            if not _hidden(name) and (here / name).is_file():
-                listing.files.append(_plain(here / name, (here / name).relative_to(root).as_posix()))
-    return listing
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    listed = list_folder(root)
+    return Listing(
+        "folder",
+        [_plain(path, path.relative_to(root).as_posix()) for path in listed.files],
+        [path.relative_to(root).as_posix() for path in listed.folders],
+        listed.left_out,
+    )
 
 
 @dataclass(frozen=True)
 class _Member:
-    """An entry of an archive; `open` is None for a folder."""
+    """An entry of an archive.
+
+    open     opens the file; None for a folder, a link and other entries
+    link     path of the link's target inside the archive; None for other entries
+    folder   True for a folder
+    """
 
     name: str
-    size: int
-    open: Callable[[], BinaryIO] | None
+    size: int = 0
+    open: Callable[[], BinaryIO] | None = None
+    link: str | None = None
+    folder: bool = False
 
 
 def _zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Member]:
@@ -169,8 +178,19 @@ def _zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Member]:
                 f"{path}: {member.filename!r} is packed with method {member.compress_type}, for which memory cannot be "
                 f"limited. Pack it with the usual method (deflate), or {_UNPACK}."
             )
-        way = None if member.is_dir() else lambda member=member: archive.open(member)
-        yield _Member(member.filename, member.file_size, way)
+        if stat.S_ISLNK(member.external_attr >> 16):
+            with archive.open(member) as content:
+                target = content.read(MAX_NAME).decode("utf-8", "replace")
+            yield _Member(member.filename, link=_target(member.filename, target))
+        elif member.is_dir():
+            yield _Member(member.filename, folder=True)
+        else:
+            yield _Member(member.filename, member.file_size, lambda member=member: archive.open(member))
+
+
+def _target(name: str, link: str) -> str:
+    """Return the path inside the archive to which a symbolic link leads; it begins with / or .. if it leads outside."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.normpath(name)), link))
 
 
 class _Bounded:
@@ -214,41 +234,131 @@ def _tar_members(path: Path, archive: tarfile.TarFile, stream: _Bounded) -> Iter
         member.pax_headers = {}
         if member.issparse():
             raise UserError(f"{path}: {member.name[:80]!r} is a sparse file. Pack the tar without --sparse.")
-        if member.isfile() or member.isdir():
-            way = None if member.isdir() else lambda member=member: archive.extractfile(member)
-            yield _Member(member.name, member.size, way)
+        if member.islnk():
+            yield _Member(member.name, link=posixpath.normpath(member.linkname))
+        elif member.issym():
+            yield _Member(member.name, link=_target(member.name, member.linkname))
+        elif member.isfile():
+            yield _Member(member.name, member.size, lambda member=member: archive.extractfile(member))
+        else:
+            yield _Member(member.name, folder=member.isdir())
         stream.headers = 0
     stream.headers = None
 
 
 def _checked(path: Path, kind: str, members: Iterator[_Member]) -> Listing:
-    listing, total = Listing(kind), 0
-    for count, member in enumerate(members):
-        total += member.size
-        if count >= MAX_FILES or total > MAX_BYTES:
-            raise UserError(
-                f"{path}: the archive holds more than {MAX_FILES:,} files or {MAX_BYTES >> 30} GiB, far more than "
-                f"FER2013. Check that it is the right file, or {_UNPACK}."
-            )
-        if len(member.name) > MAX_NAME or _CONTROL.search(member.name):
-            raise UserError(f"{path}: the name of a member, {member.name[:80]!r}, is not a valid file name; {_UNPACK}")
-        name = PurePosixPath(member.name.replace("\\", "/"))
-        if ".." in name.parts or name.is_absolute():
-            raise UserError(
-                f"{path}: the path of the member {member.name!r} points outside the archive, so nothing was read. "
-                f"Use another archive, or {_UNPACK}."
-            )
-        if any(_hidden(part) for part in name.parts):
-            continue
+    """Return the files and folders of an archive; a link to a file follows the file that it leads to."""
+    listing, bounds = Listing(kind), _Bounds(path)
+    files: dict[str, _Member] = {}
+    links: dict[str, str] = {}
+    for member in members:
+        bounds.count(member.size)
+        place = _member_path(path, member)
+        name = place.as_posix()
         if member.open:
-            listing.files.append(File(name.as_posix(), member.size, 0, member.open))
-        elif name.parts:
-            listing.folders.append(name.as_posix())
+            if name in files:
+                listing.left_out.add(REPLACED, name)
+            files[name] = member
+        elif _is_system_path(name):
+            listing.left_out.add(SYSTEM, name)
+        elif member.link is not None:
+            links[name] = member.link
+        elif not member.folder:
+            listing.left_out.add(SPECIAL, name)
+        elif place.parts:
+            listing.folders.append(name)
+    reached = _followed(files, {name: link for name, link in links.items() if name not in files}, listing, bounds)
+    for name, member in files.items():
+        if _is_system_path(name):
+            listing.left_out.add(SYSTEM, name)
+        else:
+            listing.files.append(File(name, member.size, 0, member.open))
+        listing.files += [File(other, member.size, 0, member.open) for other in reached.get(name, ())]
     return listing
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def _is_system_path(name: str) -> bool:
+    return any(map(is_system_file, name.split("/")))
+
+
+@dataclass
+class _Bounds:
+    """Limits of an archive: number and size of its files, links included."""
+
+    path: Path
+    files: int = 0
+    bytes: int = 0
+
+    def count(self, size: int) -> None:
+        self.files, self.bytes = self.files + 1, self.bytes + size
+        if self.files > MAX_FILES or self.bytes > MAX_BYTES:
+            raise UserError(
+                f"{self.path}: the archive holds more than {MAX_FILES:,} files or {MAX_BYTES >> 30} GiB, far more than "
+                f"FER2013. Check that it is the right file, or {_UNPACK}."
+            )
+
+
+def _member_path(path: Path, member: _Member) -> PurePosixPath:
+    if len(member.name) > MAX_NAME or _CONTROL.search(member.name):
+        raise UserError(f"{path}: the name of a member, {member.name[:80]!r}, is not a valid file name; {_UNPACK}")
+    name = PurePosixPath(member.name.replace("\\", "/"))
+    if ".." in name.parts or name.is_absolute():
+        raise UserError(
+            f"{path}: the path of the member {member.name!r} points outside the archive, so nothing was read. "
+            f"Use another archive, or {_UNPACK}."
+        )
+    return name
+
+
+def _followed(
+    files: dict[str, _Member], links: dict[str, str], listing: Listing, bounds: _Bounds
+) -> dict[str, list[str]]:
+    """Return {file: further names of it}, from links to files and to folders; other links are left out of the listing.
+
+    A linked folder also holds the files that links inside it lead to, but not the folders.
+    """
+    targets = {name: _resolved(name, links) for name in links}
+    known = {name: name for name in files if not _is_system_path(name)}
+    known |= {name: target for name, target in targets.items() if target in files}
+    ordered = sorted(known)
+    reached: dict[str, list[str]] = {}
+    for name, target in targets.items():
+        below = _below(target, ordered) if _inside(target) else []
+        if target in files:
+            found = {name: target}
+        elif below and not f"{name}/".startswith(f"{target}/"):
+            listing.folders.append(name)
+            found = {name + file[len(target) :]: known[file] for file in below}
+        else:
+            reason = LOOP if below or target is None else DANGLING if _inside(target) else OUTSIDE
+            listing.left_out.add(reason, name)
+            continue
+        for other, file in found.items():
+            bounds.count(files[file].size)
+            reached.setdefault(file, []).append(other)
+    return reached
+
+
+def _below(folder: str, ordered: list[str]) -> list[str]:
+    """Return the names of a sorted list that are inside a folder."""
+    return ordered[bisect_left(ordered, f"{folder}/") : bisect_left(ordered, f"{folder}0")]  # 0 comes after /
+
+
+def _inside(target: str | None) -> bool:
+    return target is not None and target != ".." and not target.startswith(("/", "../"))
+
+
+def _resolved(name: str, links: dict[str, str]) -> str | None:
+    """Return the path that a link leads to, through further links and linked folders; None for a loop."""
+    path = links[name]
+    for _ in range(MAX_LINKS):
+        parts = path.split("/")
+        above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+        linked = next((part for part in above if part in links), None)
+        if linked is None:
+            return path
+        path = posixpath.normpath(links[linked] + path[len(linked) :])
+    return None
 
 
 def read_bounded(file: File, limit: int) -> bytes:

@@ -15,11 +15,10 @@ from fer_lightning.data.readers.files import File, Listing, OddFile, read_bounde
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
 from fer_lightning.faces.pixels import eight_bits, opaque, upright
+from fer_lightning.inputs import FACES, IMAGES, OTHER_IMAGES, has_suffix, is_read
 from fer_lightning.labels import Taxonomy, canonical
 from fer_lightning.terminal import Progress
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-OTHER_IMAGES = (".gif", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".avif")
 MAX_FILE = 32 << 20  # bytes
 MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 40_000_000
@@ -47,14 +46,10 @@ class Reading:
     """
 
     cut: Cut
-    suffixes: tuple[str, ...] = SUFFIXES
+    suffixes: tuple[str, ...] = FACES
     formats: tuple[str, ...] = ("PNG", "JPEG")
     words: str = "PNG or JPEG"
     leave_out: Callable[[OddFile], None] | None = None
-
-
-def has_suffix(file: File, suffixes: tuple[str, ...]) -> bool:
-    return file.name.lower().endswith(suffixes)
 
 
 def read_folders(
@@ -74,7 +69,7 @@ def read_folders(
     and the result may be empty.
     """
     reading = reading or Reading(_whole)
-    images, odd, notes = _images(listing, reading)
+    images, odd = _images(listing, reading)
     folders = [_folder(file) for file in images]
     wrapped = _wrapper(folders, taxonomy)
     places = _places(images, folders, wrapped, taxonomy)
@@ -100,27 +95,24 @@ def read_folders(
         usage=None if None in splits else np.array(splits, np.uint8),
         source=[images[row].name.encode("utf-8", "backslashreplace").decode() for row in kept],
         form="class folders",
-        notes=[f"{count:,} images {what}" for what, count in changed.items()] + notes,
+        notes=[f"{count:,} images {what}" for what, count in changed.items()],
     )
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
     return faces
 
 
-def _images(listing: Listing, reading: Reading) -> tuple[list[File], list[File], list[str]]:
-    """Return the images to read, the images of other formats, and a note about other files."""
-    images, odd, others = [], [], []
+def _images(listing: Listing, reading: Reading) -> tuple[list[File], list[File]]:
+    """Return the images to read, and the images of other formats; other files are left out of the listing."""
+    images, odd = [], []
     for file in listing.files:
-        if has_suffix(file, reading.suffixes):
-            images.append(file)
-        elif has_suffix(file, OTHER_IMAGES):
+        if has_suffix(file.name, (*IMAGES, *OTHER_IMAGES)) and not has_suffix(file.name, reading.suffixes):
             odd.append(file)
             trouble = "only PNG and JPEG images are read. Convert the file, or move it out of the folder."
             _leave_out(OddFile(file.name, trouble, f"not {reading.words}"), reading)
-        else:
-            others.append(file.name)
-    notes = [f"{len(others):,} files that are not images were skipped, e.g. {others[0]}"] if others else []
-    return images, odd, notes
+        elif is_read(file.name, reading.suffixes, listing.left_out):
+            images.append(file)
+    return images, odd
 
 
 def _leave_out(odd: OddFile, reading: Reading) -> None:
@@ -184,6 +176,8 @@ def _wrapper(folders: list[tuple[str, ...]], taxonomy: Taxonomy) -> int:
 
 
 def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> tuple[int | None, int]:
+    if trouble := _misplaced(folder, taxonomy):
+        raise UserError(f"{name}: {trouble}")
     if len(folder) not in (1, 2):
         raise UserError(f"{name}: images must be in train|val|test/<class>/ or in <class>/. Move this image.")
     split = split_code(folder[0]) if len(folder) == 2 else None
@@ -193,6 +187,31 @@ def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> tuple[int 
         return split, taxonomy.index(folder[-1])
     except ValueError as error:
         raise UserError(f"{name}: {error}. Rename the folder, or remove it.") from None
+
+
+def _misplaced(folder: tuple[str, ...], taxonomy: Taxonomy) -> str | None:
+    """Return what is wrong with a folder of a form that other data sets have; None for any other folder."""
+    last = folder[-1] if folder else ""
+    if last.lower().startswith("fer2013") and split_code(last[7:]) is not None:
+        return "this is a folder of FER+'s images. Use FER2013's fer2013.csv with FERPLUS=fer2013new.csv."
+    if len(folder) == 1 and split_code(last) is not None:
+        return (
+            f"{last}/ is a split without class folders. Sort its images into {last}/<class>/; a table of labels beside "
+            f"the images is not read."
+        )
+    if last.isdigit():
+        return (
+            f"the folder {last!r} is a number, and data sets number their classes differently: 1 is disgust in "
+            f"FER2013, surprise in RAF-DB and happy in AffectNet. Rename the folders to "
+            f"{', '.join(taxonomy.classes)}."
+        )
+    if len(folder) == 2 and canonical(folder[0]) in taxonomy.classes:
+        if split_code(last) is not None:
+            return f"split and class are in the wrong order. Move the images to {last}/{folder[0]}/."
+        return f"{last}/ is a folder inside the class folder {folder[0]}/. Move its images into {folder[0]}/."
+    if len(folder) == 3 and split_code(folder[1]) is not None:
+        return f"{folder[0]}/ holds a second tree of splits. Use only {folder[0]}/, or remove it."
+    return None
 
 
 def _decoded(file: File, reading: Reading, changed: Counter) -> np.ndarray | None:
@@ -229,11 +248,11 @@ def _whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
         changed["are JPEG: their pixels and checksum differ from the challenge's files"] += 1
     if image.mode not in _GREY_MODES:
         changed["were not grey and were converted to grey"] += 1
+    grey = plain(image, changed).convert("L")
     if image.size == (SIDE, SIDE):
-        return np.asarray(plain(image, changed).convert("L"))
+        return np.asarray(grey)
     changed[f"were not {SIDE} x {SIDE} and were resized"] += 1
     changed[_PHOTOGRAPHS] += min(image.size) > LOOKS_LIKE_A_PHOTOGRAPH
-    grey = plain(image, changed).convert("L")
     return cv2.resize(np.asarray(grey), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 

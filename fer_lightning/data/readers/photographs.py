@@ -7,11 +7,12 @@ from PIL import Image
 
 from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.readers.files import Listing, OddFile
-from fer_lightning.data.readers.folder_faces import SUFFIXES, Reading, plain, read_folders
+from fer_lightning.data.readers.folder_faces import Reading, plain, read_folders
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
 from fer_lightning.faces.settings import FaceRules
+from fer_lightning.inputs import PHOTOGRAPHS
 from fer_lightning.labels import Taxonomy
 from fer_lightning.terminal import Progress
 
@@ -34,6 +35,7 @@ class Photographs:
         The notes name the skipped files and the reason. Raise UserError if no photograph remains.
         """
         refused: dict[str, list[str]] = defaultdict(list)
+        unreadable: dict[str, list[str]] = defaultdict(list)
         ambiguous: list[str] = []
 
         def cut(image: Image.Image, name: str, changed: Counter) -> np.ndarray | None:
@@ -46,11 +48,11 @@ class Photographs:
             return found.crop
 
         def leave_out(odd: OddFile) -> None:
-            refused[odd.reason].append(odd.name)
+            unreadable[odd.reason].append(odd.name)
 
-        reading = Reading(cut, (*SUFFIXES, ".webp"), ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
+        reading = Reading(cut, PHOTOGRAPHS, ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
         faces = read_folders(listing, taxonomy, progress, reading)
-        left_out = [f"{_counted(names)} skipped: {reason}" for reason, names in refused.items()]
+        left_out = [f"{_counted(names)} skipped: {reason}" for reason, names in (refused | unreadable).items()]
         if not len(faces.labels):
             raise UserError(
                 f"PHOTOS=yes: no photograph has a usable face. {'; '.join(left_out)}. If the images are faces that "
@@ -58,6 +60,7 @@ class Photographs:
             )
         if ambiguous:
             left_out.append(f"{_counted(ambiguous)} with a second face of nearly the same size; the larger one is used")
+        faces.partly = bool(unreadable)
         faces.form = "class folders of photographs"
         faces.notes += [f"the faces were found and cropped with {self._detector.name}", *left_out]
         return faces

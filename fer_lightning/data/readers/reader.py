@@ -1,18 +1,41 @@
 """Reader for every form of FER2013: it chooses what to read in a path, and reads it."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from fer_lightning.data.readers.csv_faces import read_csv
-from fer_lightning.data.readers.faces import ReadFaces
-from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
-from fer_lightning.data.readers.folder_faces import OTHER_IMAGES, SUFFIXES, has_suffix, read_folders
+import numpy as np
+
+from fer_lightning.data.readers.csv_faces import MAX_LINE, read_csv
+from fer_lightning.data.readers.faces import TRAINING, ReadFaces, settle_plain_test, split_code
+from fer_lightning.data.readers.files import File, Listing, buffered, file_fingerprint, fingerprint, open_files
+from fer_lightning.data.readers.folder_faces import read_folders
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
+from fer_lightning.inputs import (
+    BESIDE,
+    FACES,
+    IMAGES,
+    OTHER_IMAGES,
+    OTHER_KIND,
+    PART_OF_TABLE,
+    UNLABELLED,
+    has_suffix,
+)
 from fer_lightning.labels import Taxonomy
 from fer_lightning.terminal import Progress
 
-# Names in order of preference: the first two files hold all labels, train.csv only those of Training.
-KNOWN_CSV = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+RULES = 2  # number of the rules of reading; a store of other rules is written again
+WHOLE = ("fer2013.csv", "icml_face_data.csv")  # they hold all labelled rows of the challenge
+PARTS_OF_WHOLE = (*WHOLE, "train.csv", "test.csv")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A CSV to read; `split` is the code of the split in its name, for rows without Usage."""
+
+    file: File
+    split: int | None = None
 
 
 def read_faces(
@@ -20,27 +43,31 @@ def read_faces(
 ) -> ReadFaces:
     """Read a CSV, a folder or an archive; raise UserError that names file and row.
 
-    In a folder or archive, the first of these is read: fer2013.csv, icml_face_data.csv, train.csv, images, the only
-    other CSV. With `photographs`, the images are whole photographs, and the faces in them are found.
+    In a folder or archive, the first of these is read:
+
+    1. fer2013.csv or icml_face_data.csv
+    2. the labelled tables of train.csv, val.csv and test.csv
+    3. images
+    4. the only other CSV
+
+    With `photographs`, the images are whole photographs, and the faces in them are found. The notes name what is not
+    read.
     """
     with open_files(_existing(path)) as listing:
-        table = _table(path, listing, _suffixes(photographs is not None))
-        if table and photographs:
+        tables = _tables(path, listing, _suffixes(photographs is not None))
+        if tables and photographs:
             raise UserError(
-                f"PHOTOS=yes: FROM={path} has its faces in {table.name}, where they are already cut out. Omit PHOTOS, "
-                f"or use class folders of photographs without a CSV."
+                f"PHOTOS=yes: FROM={path} has its faces in {tables[0].file.name}, where they are already cut out. Omit "
+                f"PHOTOS, or use class folders of photographs without a CSV."
             )
-        if table:
-            faces = read_csv(table, taxonomy, progress)
+        if tables:
+            faces = _read_tables(tables, listing, taxonomy, progress)
         elif photographs:
             faces = photographs.read(listing, taxonomy, progress)
         else:
             faces = read_folders(listing, taxonomy, progress)
-    if table and _is_competition(table, listing.files):
-        faces.form = "competition folder (train.csv)"
-        faces.notes.append(
-            "test.csv of the competition has no labels, so its rows are not used and the official test score is unknown"
-        )
+    faces.notes += listing.left_out.lines()
+    faces.partly |= listing.left_out.partly
     if listing.kind in ("zip", "tar"):
         faces.form += f" in a {listing.kind}"
     return faces
@@ -52,13 +79,13 @@ def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
         return file_fingerprint(path)
     with open_files(path) as listing:
         suffixes = _suffixes(photographs)
-        table = _table(path, listing, suffixes)
-        return fingerprint([table] if table else [file for file in listing.files if has_suffix(file, suffixes)])
+        tables = [table.file for table in _tables(path, listing, suffixes)]
+        return fingerprint(tables or [file for file in listing.files if has_suffix(file.name, suffixes)])
 
 
 def _suffixes(photographs: bool) -> tuple[str, ...]:
     """Return the suffixes of images; with photographs also those of formats that are skipped with a note."""
-    return (*SUFFIXES, *OTHER_IMAGES) if photographs else SUFFIXES
+    return (*IMAGES, *OTHER_IMAGES) if photographs else FACES
 
 
 def _existing(path: Path) -> Path:
@@ -67,31 +94,117 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _table(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> File | None:
-    """Return the CSV to read, or None to read the images."""
+def _tables(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> list[_Table]:
+    """Return the CSV files to read; none to read the images."""
     files = listing.files
     if listing.kind == "file":
-        if path.name.lower().endswith(SUFFIXES):
+        if has_suffix(path.name, (*IMAGES, *OTHER_IMAGES)):
             raise UserError(f"{path}: this is a single image. Use the folder that holds the class folders.")
-        return files[0]
-    tables = {}
-    for file in sorted(files, key=lambda file: file.name.count("/")):
-        tables.setdefault(file.name.rsplit("/", 1)[-1].lower(), file)
-    for name in KNOWN_CSV:
-        if name in tables:
-            return tables[name]
-    if any(has_suffix(file, suffixes) for file in files):
-        return None
-    others = [file for file in files if file.name.lower().endswith(".csv")]
-    if len(others) == 1:
-        return others[0]
+        return [_Table(files[0])]
+    found = sorted((file for file in files if has_suffix(file.name, [".csv"])), key=lambda file: file.name.count("/"))
+    for name in WHOLE:
+        if whole := [file for file in found if _base(file) == name]:
+            return [_Table(whole[0])]
+    images, parts = any(has_suffix(file.name, suffixes) for file in files), _parts(found)
+    if parts and (parts[0].split == TRAINING or not images):
+        return parts
+    if images:
+        return []
+    if trains := [file for file in found if _base(file) == "train.csv"]:
+        return [_Table(trains[0])]
+    if len(found) == 1:
+        return [_Table(found[0])]
+    raise UserError(_describe_nothing(path, listing))
+
+
+def _describe_nothing(path: Path, listing: Listing) -> str:
+    files = listing.files
     shown = ", ".join(file.name for file in files[:5]) or "nothing"
-    raise UserError(
-        f"{path}: there must be {', '.join(KNOWN_CSV)}, exactly one other CSV, or class folders with png or jpg "
-        f"images; it holds {shown}{', ...' if len(files) > 5 else ''}."
+    more = "".join(f"; {line}" for line in listing.left_out.lines())
+    if files and all(has_suffix(file.name, [".npy"]) for file in files):
+        more += ". Arrays of NumPy are not read: save them as a CSV"
+    if any(file.name.startswith("xl/") for file in files):
+        more += ". An Excel workbook is not read: save its sheet as a CSV"
+    return (
+        f"{path}: there must be {', '.join(WHOLE)}, train.csv (with val.csv and test.csv), exactly one other CSV, or "
+        f"class folders with png or jpg images; it holds {shown}{', ...' if len(files) > 5 else ''}{more}."
     )
 
 
-def _is_competition(table: File, files: list[File]) -> bool:
-    beside = table.name[: -len("train.csv")] + "test.csv"
-    return table.name.lower().endswith("train.csv") and any(file.name.lower() == beside.lower() for file in files)
+def _parts(tables: list[File]) -> list[_Table]:
+    """Return the labelled tables of the first folder that has one, of those whose name is a split."""
+    named = [file for file in tables if split_code(_base(file)[:-4]) is not None and _has_labels(file)]
+    parts = [_Table(file, split_code(_base(file)[:-4])) for file in named if _folder(file) == _folder(named[0])]
+    for part in parts:
+        same = [other.file.name for other in parts if other.split == part.split]
+        if len(same) > 1:
+            raise UserError(f"{' and '.join(same)}: both are the same split. Keep one of them.")
+    return sorted(parts, key=lambda part: part.split)
+
+
+def _base(file: File) -> str:
+    return file.name.rsplit("/", 1)[-1].lower()
+
+
+def _folder(file: File) -> str:
+    return file.name.rpartition("/")[0]
+
+
+def _columns(file: File) -> set[str]:
+    with buffered(file) as handle:
+        line = handle.readline(MAX_LINE).replace(b"\0", b"").decode("utf-8", "replace").lower()
+    return {column.strip("\ufeff\"' \r\n") for column in re.split(r"[,;\t]", line)}
+
+
+def _has_labels(file: File) -> bool:
+    return {"emotion", "pixels"} <= _columns(file)
+
+
+def _read_tables(tables: list[_Table], listing: Listing, taxonomy: Taxonomy, progress: Progress | None) -> ReadFaces:
+    unlabelled = listing.kind != "file" and _leave_out_others(tables, listing)
+    single = len(tables) == 1
+    faces = read_csv(tables[0].file, taxonomy, progress) if single else _joined(tables, taxonomy, progress)
+    if unlabelled and single and tables[0].split == TRAINING:
+        faces.form = "competition folder (train.csv)"
+        faces.notes.append(
+            "test.csv of the competition has no labels, so its rows are not used and the official test score is unknown"
+        )
+    return faces
+
+
+def _leave_out_others(tables: list[_Table], listing: Listing) -> bool:
+    """Add the files that are not read to `left_out`; return True if one of them is a table without labels."""
+    read = {table.file.name for table in tables}
+    whole = _base(tables[0].file) in WHOLE
+    for file in listing.files:
+        if file.name not in read:
+            listing.left_out.add(_why_not_read(file, whole), file.name)
+    return UNLABELLED in listing.left_out.names
+
+
+def _why_not_read(file: File, whole: bool) -> str:
+    if whole and _base(file) in PARTS_OF_WHOLE:
+        return PART_OF_TABLE
+    columns = _columns(file) if has_suffix(file.name, [".csv"]) else set()
+    if "pixels" in columns and "emotion" not in columns:
+        return UNLABELLED
+    return BESIDE if columns >= {"emotion", "pixels"} or has_suffix(file.name, (*IMAGES, *OTHER_IMAGES)) else OTHER_KIND
+
+
+def _joined(tables: list[_Table], taxonomy: Taxonomy, progress: Progress | None) -> ReadFaces:
+    """Return the rows of several tables; a table without Usage holds the split in its name."""
+    parts = [read_csv(table.file, taxonomy, progress, prefix=f"{table.file.name}:") for table in tables]
+    usage = [
+        np.full(len(part.labels), table.split, np.uint8) if part.usage is None else part.usage
+        for table, part in zip(tables, parts, strict=True)
+    ]
+    faces = ReadFaces(
+        pixels=np.concatenate([part.pixels for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        usage=np.concatenate(usage),
+        source=[source for part in parts for source in part.source],
+        form=f"labelled tables ({', '.join(table.file.name for table in tables)})",
+        notes=[note for part in parts for note in part.notes],
+    )
+    faces.notes += settle_plain_test(faces.usage)
+    return faces
