@@ -9,6 +9,7 @@ PAGES = {
     "live": ROOT / "fer_lightning/live/page",
     "shared": ROOT / "fer_lightning/web/page",
     "faces": ROOT / "fer_lightning/faces/page",
+    "site": ROOT / "fer_lightning/site/page",
 }
 FILES = [path for folder in PAGES.values() for path in sorted(folder.iterdir())]
 
