@@ -10,7 +10,7 @@ from live_server import LiveServer
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
 
-pytestmark = [pytest.mark.slow, needs_browser, needs_model]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_browser, needs_model]
 
 ASIDE = 1 / 12  # the video's share of time at which the face is farthest to the right
 READY = 90_000  # milliseconds in which a busy machine loads the networks

@@ -100,37 +100,37 @@ function along(data, height, length, width, channels, shares) {
   const rows = new Float32Array(height * width * channels);
   let to = 0;
   for (let row = 0; row < height; row++)
-    for (const { first, weights } of shares)
+    for (let column = 0; column < width; column++) {
+      const { first, weights } = shares[column];
       for (let channel = 0; channel < channels; channel++, to++) {
         let sum = 0;
         let at = (row * length + first) * channels + channel;
         for (let place = 0; place < weights.length; place++, at += channels) sum += weights[place] * data[at];
         rows[to] = sum;
       }
+    }
   return rows;
 }
 
 function down(rows, width, height, channels, shares, mix) {
   const line = width * channels;
-  const made = new Uint8ClampedArray(height * line);
-  for (let row = 0; row < height; row++) {
-    const { first, weights } = shares[row];
-    for (let column = 0; column < line; column++) made[row * line + column] = mix(rows, first * line + column, line, weights);
-  }
+  const made = new Uint8ClampedArray(height * line); // rounds halves to even
+  for (let row = 0; row < height; row++) mix(rows, shares[row], line, made.subarray(row * line, (row + 1) * line));
   return made;
 }
 
-function mixByArea(rows, at, line, weights) {
-  let sum = 0;
-  for (const weight of weights) {
-    sum += weight * rows[at];
-    at += line;
+function mixByArea(rows, { first, weights }, line, made) {
+  const sums = new Float32Array(line);
+  for (let place = 0; place < weights.length; place++) {
+    const [weight, start] = [weights[place], (first + place) * line];
+    for (let column = 0; column < line; column++) sums[column] += weight * rows[start + column];
   }
-  return roundEven(sum);
+  made.set(sums);
 }
 
 // OpenCV cuts the last bits of each product off.
-function mixTwo(rows, at, line, [weight, other = 0]) {
+function mixTwo(rows, { first, weights: [weight, other = 0] }, line, made) {
   const cut = (share, value) => (share * (value >> 4)) >> 16;
-  return (cut(weight, rows[at]) + (other && cut(other, rows[at + line])) + 2) >> 2;
+  for (let column = 0, at = first * line; column < line; column++, at++)
+    made[column] = (cut(weight, rows[at]) + (other && cut(other, rows[at + line])) + 2) >> 2;
 }

@@ -65,7 +65,7 @@ const DESTINATIONS = {
 
 function points(place, problem) {
   const server = element("strong", { textContent: location.host });
-  const instead = problem ? `This browser cannot find the faces itself (${problem}). Therefore: ` : "";
+  const instead = problem ? `This browser cannot find the faces itself (${problem}), so the server does it. ` : "";
   return [
     point("What happens with the images", [
       `${instead}${SOURCES[place]} and reduces each face to 48\u00a0×\u00a048 grey pixels. A network then predicts the word that most people `,
