@@ -1,6 +1,8 @@
 """Measure how many players one live server can process in time, and what happens with more; print one JSON line each.
 
     python scripts/benchmark_live.py players --model face.onnx     a real portrait, moved and covered, 5 frames/s each
+    python scripts/benchmark_live.py players --model face.onnx --looks      the same, processed by the players' browsers
+    python scripts/benchmark_live.py browser --model face.onnx     frames that Chromium processes, on one core
 
 A player is a connection that sends a frame every 0.2 s without waiting for an answer. The player measures the latency:
 from the time at which a frame is due until the state after its faces has arrived. All players run in their own process
@@ -13,6 +15,8 @@ latency.
 
 import argparse
 import asyncio
+import base64
+import contextlib
 import json
 import os
 import re
@@ -22,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,7 +52,14 @@ def main() -> None:
     players.add_argument("--seconds", type=float, default=12.0, help="time per number of players, after 2 s of warm-up")
     players.add_argument("--most", type=int, default=256, help="maximum number of players of the search")
     players.add_argument("--size", choices=SIZES, action="append", help="size of the frames; default: both")
+    players.add_argument("--looks", action="store_true", help="players send faces that their browsers have found")
     players.set_defaults(run=benchmark_players)
+    browser = commands.add_parser("browser", help="frames/s of detector and model in headless Chromium")
+    browser.add_argument("--model", type=Path, required=True, help="file of python -m fer_lightning.export")
+    browser.add_argument("--seconds", type=float, default=10.0, help="time per size, after 100 frames of warm-up")
+    browser.add_argument("--size", choices=SIZES, action="append", help="size of the frames; default: both")
+    browser.add_argument("--core", type=int, help="core of the browser; default: any one core")
+    browser.set_defaults(run=benchmark_browser)
     play = commands.add_parser("play", help="run the players; `players` starts this process")
     play.add_argument("address")
     play.add_argument("frames", type=Path)
@@ -82,11 +94,80 @@ class Level:
 
 
 def benchmark_players(arguments: argparse.Namespace) -> None:
-    for name in arguments.size or SIZES:
+    for name in ["looks"] if arguments.looks else arguments.size or SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            frames = write_frames(Path(folder, "frames.npz"), SIZES[name])
+            write = write_looks if arguments.looks else write_frames
+            frames = write(Path(folder, "frames.npz"), SIZES.get(name, SIZES["640x480"]))
             with Server(arguments.model, Path(folder)) as server:
                 search(name, server, frames, arguments)
+
+
+def benchmark_browser(arguments: argparse.Namespace) -> None:
+    """Measure frames per second of the page's worker, and the CPU time of the worker per frame."""
+    from live_pages import chromium
+
+    with tempfile.TemporaryDirectory() as folder, Server(arguments.model, Path(folder)) as server:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0)) if arguments.core is None else arguments.core})
+        for name in arguments.size or SIZES:
+            frames = np.load(write_frames(Path(folder, "frames.npz"), SIZES[name])).values()
+            texts = [base64.b64encode(frame.tobytes()).decode() for frame in frames]
+            with chromium() as browser:
+                page = browser.new_page()
+                page.goto(server.address)
+                page.set_default_timeout(0)
+                page.evaluate(OPEN, texts)
+                page.evaluate(READ, [0, WARM_FRAMES])
+                before = cpu_of_workers()
+                found = page.evaluate(READ, [arguments.seconds, 1])
+                cpu = cpu_of_workers() - before
+            measured(f"browser_frames_{name}", "frames/s", found["frames"] / found["seconds"])
+            measured(f"browser_cpu_{name}", "ms of CPU of the worker per frame", 1000 * cpu / found["frames"])
+            for part in ("detect", "recognise"):
+                measured(f"browser_{part}_{name}", "ms, median", statistics.median(found[part]))
+                fastest = float(np.percentile(found[part], 10))  # hardly disturbed by other processes
+                measured(f"browser_{part}_fastest_{name}", "ms, fastest tenth of the frames", fastest)
+            measured(f"browser_faces_{name}", "faces per frame", found["faces"] / found["frames"])
+
+
+def cpu_of_workers() -> float:
+    """Return the seconds of CPU that the threads of all web workers on this machine have used."""
+    spent = 0
+    for thread in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            name, _, fields = thread.read_text().partition("(")[2].rpartition(")")
+            if name.startswith("DedicatedWorke"):
+                spent += sum(map(int, fields.split()[11:13]))
+    return spent / os.sysconf("SC_CLK_TCK")
+
+
+WARM_FRAMES = 100  # the browser meanwhile compiles the functions that are used often
+OPEN = """
+async (texts) => {
+  const { Reader } = await import("/faces/reader.js");
+  const files = { detector: "/files/detector.onnx", model: "/files/model.onnx" };
+  window.reader = await Reader.open({ ...files, min_score: 0.7, long_side: 320, most: 8 });
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  window.images = await Promise.all(texts.map((text) => createImageBitmap(new Blob([bytes(text)]))));
+}
+"""
+READ = """
+async ([seconds, least]) => {
+  const [{ width, height }] = window.images;
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const found = { frames: 0, faces: 0, detect: [], recognise: [] };
+  const begun = performance.now();
+  while (found.frames < least || performance.now() - begun < 1000 * seconds) {
+    context.drawImage(window.images[found.frames % window.images.length], 0, 0);
+    const { faces, milliseconds } = await window.reader.read(context.getImageData(0, 0, width, height));
+    found.frames += 1;
+    found.faces += faces.length;
+    found.detect.push(milliseconds.detect);
+    if (faces.length) found.recognise.push(milliseconds.recognise);
+  }
+  return { ...found, seconds: (performance.now() - begun) / 1000 };
+}
+"""
 
 
 def search(name: str, server: "Server", frames: Path, arguments: argparse.Namespace) -> None:
@@ -139,13 +220,30 @@ def write_frames(path: Path, size: tuple[int, int]) -> Path:
     return path
 
 
+def write_looks(path: Path, size: tuple[int, int]) -> Path:
+    """Write the looks of the same ten seconds, as a browser sends them; the probabilities are drawn at random."""
+    import face_video
+
+    width, height = size
+    random, looks = np.random.default_rng(0), []
+    for share in np.arange(50) / 50:
+        box = face_video.face_box(share, size)
+        place = [round(one / side, 5) for one, side in zip(box or (), (width, height) * 2, strict=False)]
+        row = random.dirichlet(np.ones(7)).round(5).tolist()
+        faces = [{"box": place, "score": 0.9, "probabilities": row}] if box else []
+        look = {"type": "look", "width": width, "height": height, "faces": faces, "detect": 9.0, "recognise": 3.0}
+        looks.append(np.frombuffer(json.dumps(look).encode(), np.uint8))
+    np.savez(path, **{f"{number:04}": look for number, look in enumerate(looks)})
+    return path
+
+
 class Server:
     """`python -m fer_lightning.live` with high limits."""
 
     def __init__(self, model: Path, folder: Path) -> None:
-        words = [f"model={model.resolve()}", "port=0", f"folder={folder}", "caps.connections=1000"]
+        words = [f"model={model.resolve()}", "port=0", f"folder={folder}", "caps.connections=10000"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fer_lightning.live", *words, "caps.connections_per_second=1000"],
+            [sys.executable, "-m", "fer_lightning.live", *words, "caps.connections_per_second=10000"],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.address = next(word for line in self.process.stdout for word in line.split() if word.startswith("http"))
@@ -165,15 +263,23 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def level(self, frames: Path, players: int, seconds: float) -> Level:
-        words = [sys.executable, __file__, "play", self.address, frames, players, seconds]
-        before = self.cpu_seconds()
+    def processed(self) -> int:
+        """Return the number of frames and looks that the server has processed so far."""
+        address, _, token = self.address.partition("/?token=")
+        request = urllib.request.Request(f"{address}/health", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            figures = json.load(answer)
+        return figures["frames"] + figures["looks"]
+
+    def level(self, file: Path, players: int, seconds: float) -> Level:
+        words = [sys.executable, __file__, "play", self.address, file, players, seconds]
+        before, frames_before = self.cpu_seconds(), self.processed()
         crowd = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True)
         time.sleep(seconds)
         memory = self.memory()
         reached = json.loads(crowd.communicate(timeout=60)[0])
-        spent = (self.cpu_seconds() - before) * seconds / (seconds + WARM_UP)
-        return Level(**reached | {"memory": memory, "cpu": 1000 * spent / max(reached["seen"], 1)})
+        frames = self.processed() - frames_before
+        return Level(**reached | {"memory": memory, "cpu": 1000 * (self.cpu_seconds() - before) / max(frames, 1)})
 
 
 # the players' process
@@ -206,14 +312,15 @@ class Player:
 
     async def play(self, begin: float, seconds: float) -> None:
         async with websockets.connect(self._address, compression=None, proxy=None, max_queue=None) as socket:
-            await socket.send(json.dumps({"type": "hello", "protocol": 1, "client": "benchmark"}))
+            await socket.send(json.dumps({"type": "hello", "protocol": 2, "client": "benchmark"}))
             await socket.send(json.dumps({"type": "consent", "camera": True}))
             listening = asyncio.create_task(self._listen(socket, begin + WARM_UP))
             for number in range(1, int((WARM_UP + seconds) * RATE) + 1):
                 due = begin + self._offset + number / RATE
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 self._due[number] = due
-                await socket.send(self._jpegs[(number + 7 * self._number) % len(self._jpegs)])
+                frame = self._jpegs[(number + 7 * self._number) % len(self._jpegs)]
+                await socket.send(frame.decode() if frame.startswith(b"{") else frame)
                 self.sent += due >= begin + WARM_UP
             await asyncio.sleep(1.0)
             listening.cancel()

@@ -24,6 +24,7 @@ MODULES = (
     "teach.__main__",
     "export.__main__",
     "predict.__main__",
+    "site.__main__",
     "live.__main__",
     "simulate.__main__",
     "collect.__main__",

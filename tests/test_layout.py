@@ -40,6 +40,7 @@ ORDER = (
     "simulate",
     "live",
     "game",
+    "site",
     "collect",
 )
 

@@ -78,7 +78,8 @@ class YuNetDetector:
     name = "yunet-2023mar"
 
     def __init__(self, model: Path) -> None:
-        self.model_sha256 = sha256(model.read_bytes())
+        self.content = model.read_bytes()
+        self.model_sha256 = sha256(self.content)
         self._network = cv2.FaceDetectorYN.create(str(model), "", (320, 320), WEAKEST, OVERLAP)
         self._for_roll = cv2.FaceDetectorYN.create(str(model), "", (CUT, CUT), 0.0, OVERLAP, top_k=1)
 

@@ -37,7 +37,8 @@ class FaceModel:
     path      path of the file; UserError if it is missing, damaged, not of this project, or unlike its own metadata
     threads   CPU threads of one call; None: one per core
     metadata  classes in their order, crop rule, and how far the file can be trusted
-    sha256    SHA-256 of the file's bytes, in hex
+    content   the file's bytes
+    sha256    SHA-256 of these bytes, in hex
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
@@ -45,7 +46,7 @@ class FaceModel:
             raise UserError(f"threads={threads}: must be 1 or more. Use null for one thread per core.")
         self.path = Path(path)
         self._stamp = _stamp(self.path)  # before the bytes: a change in between is noticed
-        content = _read(self.path)
+        self.content = content = _read(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.metadata = _checked_metadata(self.path, content)
         self._session = _session(self.path, content, threads)

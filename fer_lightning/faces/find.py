@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -58,18 +58,21 @@ def find_faces(picture: np.ndarray, detector: Detector, rules: FaceRules, *, rol
 
     roll  True: the roll of each head is measured, which takes most of the time; False: no face is "tilted"
     """
-    sure = sufficient(detector(picture), rules)
-    return [_found(picture, face, sure, detector if roll else None, rules) for face in sure]
+    return [_cropped(picture, found, detector if roll else None, rules) for found in judge(detector(picture), rules)]
 
 
-def _found(picture: np.ndarray, face: Face, sure: list[Face], detector: Detector | None, rules: FaceRules) -> Found:
-    """Return the result for one face; with `detector` None, the roll of the head is not measured."""
-    reason = doubt(face, rules)
-    roll_deg = detector.roll(picture, face) if detector and not reason else None
-    if _tilted(roll_deg, rules):
-        reason = TILTED
-    cut, square = crop_face(picture, face)
-    return Found(face, reason, ambiguous(face, sure, rules), len(sure), roll_deg, cut, square)
+def judge(faces: Sequence[Face], rules: FaceRules) -> list[Found]:
+    """Return every face with a sufficient score, the first as in `find_faces`; without crops and rolls."""
+    sure = sufficient(faces, rules)
+    return [Found(face, doubt(face, rules), ambiguous(face, sure, rules), len(sure)) for face in sure]
+
+
+def _cropped(picture: np.ndarray, found: Found, detector: Detector | None, rules: FaceRules) -> Found:
+    """Return a face with its crop; with `detector` None, the roll of the head is not measured."""
+    roll_deg = detector.roll(picture, found.face) if detector and not found.reason else None
+    reason = TILTED if _tilted(roll_deg, rules) else found.reason
+    cut, square = crop_face(picture, found.face)
+    return replace(found, reason=reason, roll_deg=roll_deg, crop=cut, square=square)
 
 
 def _tilted(roll_deg: float | None, rules: FaceRules) -> bool:

@@ -158,6 +158,13 @@ class GameClient:
         self._frames += 1
         return self._frames
 
+    def look(self, look: protocol.ClientLook) -> int:
+        """Send the faces of an image that this program processed itself. Return its number, or 0 if it was not sent."""
+        if not (self.agreed and self._say(look)):
+            return 0
+        self._frames += 1
+        return self._frames
+
     def close(self) -> None:
         """Close the connection."""
         self._socket = None

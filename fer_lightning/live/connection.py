@@ -16,8 +16,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import SeenFrame
+from fer_lightning.live.frames import BadFrame
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket, Busyness
+from fer_lightning.live.looks import seen_frame
 from fer_lightning.live.session import PlayerSession
 
 TICK = 0.25  # seconds between two checks of the time
@@ -68,6 +70,7 @@ class Connection:
         self._session: PlayerSession | None = None
         self._consented = False
         self._seat = hub.engine.seat(self._receive_look) if hub.engine else None
+        self._version = protocol.VERSION
         self._frames = self._looks = self._too_fast = 0
         self._forgotten = 0  # number of the last frame before the consent was withdrawn
         self._began = self._heard = time.perf_counter()
@@ -135,8 +138,8 @@ class Connection:
             self._frames += 1
         if data is not None and self._session:
             self._frame(data, now)
-        elif text is not None and (size := len(text.encode())) > self._caps.message_bytes:
-            words = f"The message has {size:,} bytes; the maximum is {self._caps.message_bytes:,}."
+        elif text is not None and (size := len(text.encode())) > self._hub.message_bytes:
+            words = f"The message has {size:,} bytes; the maximum is {self._hub.message_bytes:,}."
             self._mistake("bad_message", words)
         elif text is not None:
             self._hear(text, now)
@@ -155,6 +158,8 @@ class Connection:
             self._mistake("no_hello", "The first message must be hello.")
         elif isinstance(message, protocol.Consent):
             self._consent(message.camera, now)
+        elif isinstance(message, protocol.ClientLook):
+            self._look(message, now)
         elif self._text_bucket.take(now):
             self._post(self._session.hear(now, message))
         else:
@@ -167,14 +172,15 @@ class Connection:
         # A misspelt key causes two errors, an extra and a missing key; the extra one is more helpful.
         first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         if errors[0]["loc"] == ("hello", "protocol"):
-            words = f"This server supports version {protocol.VERSION} of the protocol."
+            words = f"This server supports versions 1 to {protocol.VERSION} of the protocol."
             self._end(POLICY, _notice("error", "protocol", words))
         elif first["type"] == "union_tag_invalid":
             words = f"Unknown message type{_name(first['ctx']['tag'])}. Allowed types: {', '.join(_KEYS)}."
             self._mistake("bad_message", words)
         elif first["type"] == "extra_forbidden":
             kind, key = first["loc"][0], first["loc"][-1]
-            words = f"Unknown key{_name(key)} in a message of type {kind}. Allowed keys: {', '.join(_KEYS[kind])}."
+            keys = _KEYS[kind] if len(first["loc"]) == 2 else tuple(protocol.FaceFound.model_fields)
+            words = f"Unknown key{_name(key)} in a message of type {kind}. Allowed keys: {', '.join(keys)}."
             self._mistake("bad_message", words)
         elif first["type"] in _NOT_UNDERSTOOD:
             self._mistake("bad_message", _NOT_UNDERSTOOD[first["type"]])
@@ -186,7 +192,9 @@ class Connection:
             self._mistake("hello_again", "Send hello only once per connection.")
             return
         self._session = self._hub.session(hello, now)
-        self._post([self._hub.welcome(self._session.controller), self._session.begin(), *self._hub.standing.values()])
+        welcome = self._hub.welcome(self._session.controller, hello.protocol)
+        self._version = hello.protocol
+        self._post([welcome, self._session.begin(), *self._hub.standing.values()])
         self._post(self._session.tick(now))
 
     def _consent(self, camera: bool, now: float) -> None:
@@ -199,20 +207,46 @@ class Connection:
             self._post(self._session.forget_faces(now))
 
     def _frame(self, data: bytes, now: float) -> None:
+        if not self._may_show():
+            return
+        if len(data) > self._caps.frame_bytes:
+            words = f"The frame has {len(data):,} bytes; the maximum is {self._caps.frame_bytes:,}."
+            self._mistake("bad_frame", words)
+        elif self._in_time(now):
+            self._seat.put(self._frames, data)
+
+    def _look(self, look: protocol.ClientLook, now: float) -> None:
+        self._frames += 1
+        if self._version < 2:
+            self._mistake("bad_message", "A look needs version 2 of the protocol. Send hello with protocol 2.")
+        elif self._may_show() and self._in_time(now):
+            try:
+                seen = seen_frame(look, self._frames, now, self._hub.engine)
+            except BadFrame as error:
+                self._mistake("bad_frame", f"Look {self._frames} was refused: {error}.")
+                return
+            self._hub.looks += 1
+            self._send_faces(seen)
+
+    def _may_show(self) -> bool:
+        """Return True if the client may send frames and looks; otherwise report why it may not."""
         if self._hub.camera != "client":
             words = "has no model" if self._hub.camera == "none" else "uses its own camera"
             self._mistake("no_frames", f"Do not send frames: this server {words}.")
         elif not self._consented:
             self._mistake("no_consent", "The player has not agreed to the camera. Send consent before frames.")
-        elif len(data) > self._caps.frame_bytes:
-            words = f"The frame has {len(data):,} bytes; the maximum is {self._caps.frame_bytes:,}."
-            self._mistake("bad_frame", words)
-        elif self._frame_bucket.take(now):
-            self._seat.put(self._frames, data)
         else:
-            self._too_fast += 1
-            words = f"The limit is {self._caps.frames_per_second:g} frames per second. Faster frames are dropped."
-            self.notice("warning", "too_fast", words)
+            return True
+        return False
+
+    def _in_time(self, now: float) -> bool:
+        """Return True if the limit allows one more frame; otherwise count it and report the limit."""
+        if self._frame_bucket.take(now):
+            return True
+        self._too_fast += 1
+        words = f"The limit is {self._caps.frames_per_second:g} frames per second. Faster frames are dropped."
+        self.notice("warning", "too_fast", words)
+        return False
 
     def _mistake(self, code: str, words: str) -> None:
         """Report a mistake of the client; too many of them end the connection."""
@@ -328,6 +362,7 @@ _KEYS = {
     for kind in (
         protocol.Hello,
         protocol.Consent,
+        protocol.ClientLook,
         protocol.Text,
         protocol.Outcome,
         protocol.Override,

@@ -96,9 +96,9 @@ class Engine:
         frames: FrameSettings | None = None,
         caps: Caps | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.detectors = model, detectors
         frames, caps = frames or FrameSettings(), caps or Caps()
-        self._rules, self._most_faces = rules, frames.most
+        self.rules, self.long_side, self.most_faces = rules, frames.long_side, frames.most
         self._caps = {"most_bytes": caps.frame_bytes, "most_side": caps.frame_side}
         self._threads = [
             threading.Thread(target=self._work, args=(Reduced(detector, frames.long_side),), daemon=True)
@@ -178,7 +178,7 @@ class Engine:
             width, height = frame_size(look.data, **self._caps)
             image = decode_frame(look.data)
             decoded = time.perf_counter()
-            faces = find_faces(image, detector, self._rules, roll=False)[: self._most_faces]
+            faces = find_faces(image, detector, self.rules, roll=False)[: self.most_faces]
         except BadFrame as error:
             return replace(look, problem=str(error))
         except Exception as error:  # an image from outside may break a decoder; the next frame must still be processed

@@ -1,6 +1,7 @@
 """Objects that all connections of a server share: engine, caps, settings of a player's session, and statistics."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ from fer_lightning.player.state import StateEstimator
 if TYPE_CHECKING:
     from fer_lightning.live.connection import Connection
 
+LOOK_BYTES, FACE_BYTES, CLASS_BYTES = 256, 160, 10  # of a look, of each face in it, and of each of its probabilities
 LATENCIES = 2000  # number of last latencies for the statistics
 
 
@@ -34,8 +36,10 @@ class Hub:
     policy_name  name of the policy, for the welcome
     difficulty   limits of the controller of each player
     state        settings of the estimator of each player's state
+    networks     files of the detector and the model for the browser, by name; empty: pages send their frames
     watching     connections of players who have agreed to the camera
     standing     notices that new connections also receive, by code
+    looks        number of frames that clients processed themselves
     """
 
     engine: Engine | None
@@ -45,10 +49,12 @@ class Hub:
     policy_name: str
     difficulty: DifficultySettings = field(default_factory=DifficultySettings)
     state: StateSettings = field(default_factory=StateSettings)
+    networks: Mapping[str, bytes] = field(default_factory=dict)
     connections: set["Connection"] = field(default_factory=set)
     watching: set["Connection"] = field(default_factory=set)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
     standing: dict[str, protocol.Notice] = field(default_factory=dict)
+    looks: int = 0
     arrivals: Bucket = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,10 +80,17 @@ class Hub:
             now=now,
         )
 
-    def welcome(self, controller: Controller) -> protocol.Welcome:
+    @property
+    def message_bytes(self) -> int:
+        """Maximum size of a JSON message: caps.message_bytes, or more if that is too little for a look."""
+        engine = self.engine
+        look = LOOK_BYTES + engine.most_faces * (FACE_BYTES + CLASS_BYTES * len(self.metadata.classes)) if engine else 0
+        return max(self.caps.message_bytes, look)
+
+    def welcome(self, controller: Controller, version: protocol.Version = protocol.VERSION) -> protocol.Welcome:
         caps = self.caps
         return protocol.Welcome(
-            protocol=protocol.VERSION,
+            protocol=version,
             model=model_words(self.metadata) if self.metadata else None,
             camera=self.camera,
             policy=self.policy_name,
@@ -85,13 +98,20 @@ class Hub:
             levels=controller.levels,
             adapt=controller.adapt,
             limits=protocol.Limits(
-                message_bytes=caps.message_bytes,
+                message_bytes=self.message_bytes,
                 frame_bytes=caps.frame_bytes,
                 frame_side=caps.frame_side,
                 frames_per_second=caps.frames_per_second,
                 texts_per_second=caps.texts_per_second,
             ),
+            inference="browser" if self.networks else "server",
+            detection=self._detection(),
         )
+
+    def _detection(self) -> protocol.Detection | None:
+        if (engine := self.engine) is None:
+            return None
+        return protocol.Detection(min_score=engine.rules.min_score, long_side=engine.long_side, most=engine.most_faces)
 
     def notify(self, notice: protocol.Notice, *, stands: bool = False) -> None:
         """Send a notice to all connections; with `stands`, also to later ones until it is removed from `standing`."""
@@ -112,6 +132,7 @@ class Hub:
             "players": len(self.connections),
             "watching": len(self.watching),
             "frames": engine.looks if engine else 0,
+            "looks": self.looks,
             "frames_per_call": round(engine.looks / engine.calls, 2) if engine and engine.calls else None,
             "latency_ms": {"p50": p50, "p95": p95},
         }

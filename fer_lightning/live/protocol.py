@@ -1,8 +1,11 @@
-"""Protocol version 1 between a game and the server: one WebSocket with JSON texts and JPEG images.
+"""Protocol version 2 between a game and the server: one WebSocket with JSON texts and JPEG images.
 
 A client first sends `Hello`. After the player has agreed, it sends `Consent`, and then the frames of the camera as
 binary messages. Each is one JPEG file without a header. The first one is frame 1, the next one frame 2, whether it is
 processed or not. `Text`, `Outcome`, `Override` and `Adapt` may come at any time.
+
+A client of version 2 may process the frames itself and send a `ClientLook` instead of each frame, so that no image is
+sent. A client of version 1 receives exactly the messages of version 1.
 
 The server sends the messages below at any time. It stores nothing about a connection that has ended. A client that
 reconnects sends the current level of its game in `Hello` and continues.
@@ -18,16 +21,27 @@ the keys named `seconds`.
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+)
 
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import DOCS
 
-VERSION = 1
+VERSION = 2
 SCHEMA = DOCS / "protocol.json"
 TEXT = 500  # maximum number of characters of one text of the player
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=1, le=100)]
+Version = Literal[1, 2]
+Place = Annotated[float, Field(ge=-16, le=16)]  # share of the frame's side; a face may extend beyond the frame
+Side = Annotated[float, Field(gt=0, le=16)]
+Duration = Annotated[float, Field(ge=0, le=60_000)]
 
 
 class Message(BaseModel):
@@ -41,17 +55,40 @@ class Hello(Message):
     """First message: `client` is the name and version of the game, `level` its level. null: the server chooses."""
 
     type: Literal["hello"] = "hello"
-    protocol: Literal[1]
+    protocol: Version
     client: Annotated[str, Field(min_length=1, max_length=80)]
     level: Level | None = None
     adapt: bool = True
 
 
 class Consent(Message):
-    """Consent of the player to the camera, or its withdrawal. Without consent the server refuses frames."""
+    """Consent of the player to the camera, or its withdrawal. Without consent the server refuses frames and looks."""
 
     type: Literal["consent"] = "consent"
     camera: bool
+
+
+class FaceFound(Message):
+    """One face that the client found: box as in `FaceSeen`; probabilities in the order of the model's classes."""
+
+    box: tuple[Place, Place, Side, Side]
+    score: Share
+    probabilities: list[Share]
+
+
+class ClientLook(Message):
+    """Faces of one frame that the client processed itself, instead of the frame; since version 2.
+
+    width, height      size of the frame, in pixels
+    detect, recognise  durations in the client, in milliseconds
+    """
+
+    type: Literal["look"] = "look"
+    width: Annotated[int, Field(ge=16, le=16_384)]
+    height: Annotated[int, Field(ge=16, le=16_384)]
+    faces: list[FaceFound]
+    detect: Duration
+    recognise: Duration
 
 
 class Text(Message):
@@ -84,7 +121,7 @@ class Adapt(Message):
     on: bool
 
 
-FromClient = Annotated[Hello | Consent | Text | Outcome | Override | Adapt, Field(discriminator="type")]
+FromClient = Annotated[Hello | Consent | ClientLook | Text | Outcome | Override | Adapt, Field(discriminator="type")]
 
 
 # Messages of the server.
@@ -123,11 +160,33 @@ class Limits(Message):
     texts_per_second: float
 
 
+class Detection(Message):
+    """Settings with which a client that processes frames itself finds the same faces as the server.
+
+    min_score  lowest score of a face
+    long_side  pixels of the frame's longer side for detection; faces are cropped from the full frame
+    most       maximum number of faces in a look
+    """
+
+    min_score: Share
+    long_side: int
+    most: int
+
+
+_SINCE_2 = ("inference", "detection")
+
+
 class Welcome(Message):
-    """Answer to `Hello`. `camera` is the source of the frames: the client, the server, or none without a model."""
+    """Answer to `Hello`. `camera` is the source of the frames: the client, the server, or none without a model.
+
+    inference  browser: a page of the server should process the frames itself; server: it should send them
+    detection  needed to process frames; null without a model
+
+    Version 1 has no `inference` and no `detection`.
+    """
 
     type: Literal["welcome"] = "welcome"
-    protocol: Literal[1]
+    protocol: Version
     model: ModelWords | None
     camera: Literal["client", "server", "none"]
     policy: str
@@ -135,6 +194,13 @@ class Welcome(Message):
     levels: Level
     adapt: bool
     limits: Limits
+    inference: Literal["browser", "server"] = "server"
+    detection: Detection | None = None
+
+    @model_serializer(mode="wrap")
+    def _of_version(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        words = serialise(self)
+        return words if self.protocol > 1 else {key: value for key, value in words.items() if key not in _SINCE_2}
 
 
 class FaceSeen(Message):

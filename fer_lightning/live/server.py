@@ -25,6 +25,7 @@ from fer_lightning.compat.uvicorn import Http, WebSocket, quiet
 from fer_lightning.config.settings import part
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
+from fer_lightning.faces.browser_files import browser_files
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.settings import FaceRules
@@ -32,15 +33,21 @@ from fer_lightning.live import protocol
 from fer_lightning.live.connection import Connection
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
-from fer_lightning.live.limits import Bucket, Caps
+from fer_lightning.live.limits import Bucket
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.live.source import CameraSource, check_source
 from fer_lightning.paths import PACKAGE
-from fer_lightning.web.files import Files
+from fer_lightning.web.files import Files, unchanged_or
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
-PAGES = {"live": PACKAGE / "live" / "page", "game": PACKAGE / "game" / "page", "shared": PACKAGE / "web" / "page"}
+PAGES = {
+    "live": PACKAGE / "live" / "page",
+    "game": PACKAGE / "game" / "page",
+    "shared": PACKAGE / "web" / "page",
+    "faces": PACKAGE / "faces" / "page",
+    "runtime": PACKAGE / "web" / "runtime",
+}
 ENDING_SECONDS = 3  # seconds for open connections to close at the end
 ROOM = 64  # connections for pages and handshakes, in addition to two per player
 CONTROL = (5.0, 100.0)  # pings and pongs of a client: per second, and at once; browsers send none by themselves
@@ -63,16 +70,19 @@ def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
         token = _secret(Path(settings.folder))
         engine = stack.enter_context(_engine(settings)) if settings.model else None
         camera = ("server" if source else "client") if engine else "none"
-        hub = Hub(engine, caps, camera, policy, policy_name, settings.difficulty, settings.state)
+        in_browser = engine and camera == "client" and settings.inference == "browser"
+        networks = browser_files(engine.model, engine.detectors[0]) if in_browser else {}
+        hub = Hub(engine, caps, camera, policy, policy_name, settings.difficulty, settings.state, networks)
         _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
         print(introduction(hub, host, f"http://{host}:{port}/?token={token}", page), flush=True)
         quiet()
-        uvicorn.Server(_config(app, caps)).run(sockets=[listening])
+        uvicorn.Server(_config(app, hub)).run(sockets=[listening])
 
 
-def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
+def _config(app: Starlette, hub: Hub) -> uvicorn.Config:
+    caps = hub.caps
     return uvicorn.Config(
         app,
         log_level="warning",
@@ -84,7 +94,7 @@ def _config(app: Starlette, caps: Caps) -> uvicorn.Config:
         limit_concurrency=2 * caps.connections + ROOM,
         loop="asyncio",
         ws=partial(WebSocket, new_limit=lambda: Bucket(*CONTROL).take),
-        ws_max_size=2 * max(caps.frame_bytes, caps.message_bytes),  # below this a notice gives the reason
+        ws_max_size=2 * max(caps.frame_bytes, hub.message_bytes),  # below this a notice gives the reason
         ws_per_message_deflate=False,  # a small compressed message could become very large
         ws_ping_interval=caps.send_seconds,
         ws_ping_timeout=caps.send_seconds,
@@ -132,13 +142,20 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
     model = hub.metadata
     camera = (
         f"After a player agrees, {model.name} ({len(model.classes)} classes) classifies faces of the "
-        f"{_WHOSE[hub.camera]} camera.{_DRAWN if model.data.get('name') == 'synthetic' else ''}"
+        f"{_WHOSE[hub.camera]} camera{_place(hub)}.{_DRAWN if model.data.get('name') == 'synthetic' else ''}"
         if model
         else "No model is set: the camera is not used, and the game adapts to texts and solved tasks. "
         "To use a camera: make game MODEL=face.onnx, or add model=face.onnx to this command."
     )
     warning = "" if _is_loopback(host) else f"\n\n{_EXPOSED.format(host=host)}"
     return f"{camera}\nOpen this address in a browser ({page}):\n\n  {address}\n\nPress Ctrl-C to stop.{warning}"
+
+
+def _place(hub: Hub) -> str:
+    """Return where the faces of the browser's camera are found; an empty text for another camera."""
+    if hub.camera != "client":
+        return ""
+    return " in the browser, which sends no image" if hub.networks else " on this machine"
 
 
 _WHOSE = {"client": "browser's", "server": "server's own"}
@@ -165,13 +182,14 @@ def application(
         Route("/", site.index),
         *(Route(f"/{name}", partial(site.page, name)) for name in ("live", "game")),
         *(Route(f"/{name}/{{file}}", partial(site.file, name)) for name in PAGES),
+        *(Route(f"/files/{name}", partial(site.network, name)) for name in hub.networks),
         Route("/health", site.health),
         WebSocketRoute("/ws", site.talk),
     ]
     names = {host.lower(), *((LOOPBACK, "localhost") if _is_loopback(host) else ())}
     hosts = frozenset(f"{name}:{port}" for name in names)
     sockets = " ".join(f"ws://{name}" for name in sorted(hosts))  # older browsers do not count WebSockets as 'self'
-    policy = content_security_policy(images="'self' blob:", connections=f"'self' {sockets}")
+    policy = content_security_policy(images="'self' blob:", connections=f"'self' {sockets}", reader=True)
     guard = Middleware(
         Guard,
         hosts=hosts,
@@ -221,7 +239,12 @@ class _Site:
         return answer
 
     async def file(self, name: str, request: Request) -> Response:
-        return self.files[name].part(request.path_params["file"])
+        answer = self.files[name].part(request.path_params["file"])
+        return unchanged_or(request, answer) if name == "runtime" else answer
+
+    async def network(self, name: str, request: Request) -> Response:
+        """Return a network for the browser. Unlike the files of the pages, it needs the token."""
+        return unchanged_or(request, Response(self.hub.networks[name], media_type="application/octet-stream"))
 
     async def health(self, _: Request) -> Response:
         return JSONResponse(self.hub.figures())

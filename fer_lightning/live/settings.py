@@ -38,6 +38,11 @@ class LiveSettings(Settings):
         "exported file of python -m fer_lightning.export; null: no camera, the game uses only texts and solved tasks",
     )
     page: Literal["live", "game"] = setting("live", "page that the printed address opens; both are served")
+    inference: Literal["browser", "server"] = setting(
+        "browser",
+        "machine that finds and labels the faces of the browser's camera; "
+        "browser: pages send no image, and a browser that cannot do it uses the server; server: pages send images",
+    )
     source: str | None = setting(
         None,
         "camera of the frames; null: the browser's; 0, 1, ...: a camera of this machine; a video file, which repeats",

@@ -16,12 +16,25 @@ HEADERS = {
 }
 
 
-def content_security_policy(*, images: str = "'self'", connections: str = "'self'") -> str:
-    """Return a policy that lets the browser load only files of this server, and run only scripts from its files."""
+def content_security_policy(
+    *,
+    images: str = "'self'",
+    connections: str = "'self'",
+    reader: bool = False,
+    framed: str = "; frame-ancestors 'none'",
+) -> str:
+    """Return a policy that lets the browser load only files of this server, and run only scripts from its files.
+
+    reader  True: the page may run the networks in WebAssembly, in a worker of this server
+    framed  directive about pages that contain this one; a policy inside a page cannot have it
+    """
+    scripts, workers, types = (
+        ("'self' 'wasm-unsafe-eval'", "'self'", "reader") if reader else ("'self'", "'none'", "'none'")
+    )
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src {connections}; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
+        f"default-src 'none'; script-src {scripts}; worker-src {workers}; style-src 'self'; img-src {images}; "
+        f"connect-src {connections}; base-uri 'none'; form-action 'none'{framed}; "
+        f"require-trusted-types-for 'script'; trusted-types {types}"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from collect_portraits import needs_model
 from face_models import drawn_model
 from game_player import Player
-from live_pages import again, camera_on, chromium, needs_browser, pictures, visits
+from live_pages import again, camera_on, chromium, looks, needs_browser, pictures, visits
 from live_server import LiveServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -49,9 +49,12 @@ def server():
         yield started
 
 
-@pytest.fixture(scope="module")
-def watching(tmp_path_factory):
-    with LiveServer(drawn_model(tmp_path_factory.mktemp("model") / "face.onnx"), page="game", words=SWIFT) as started:
+@pytest.fixture(scope="module", params=["browser", "server"])
+def watching(request, tmp_path_factory):
+    """A server whose pages read the camera's frames themselves, or send them."""
+    model = drawn_model(tmp_path_factory.mktemp("model") / "face.onnx")
+    with LiveServer(model, page="game", words=SWIFT, inference=request.param) as started:
+        started.frames, started.others = (looks, pictures) if request.param == "browser" else (pictures, looks)
         yield started
 
 
@@ -234,9 +237,10 @@ def test_bit_watches_after_consent_alone_but_not_in_a_break_and_stops_at_a_word(
     expect(page.locator("#bit")).to_have_attribute("data-watching", "false")
     assert not camera_on(page)
     assert [message["camera"] for message in told(visit, "consent")] == [True, False, True, False]
-    sent = pictures(page)
+    sent = watching.frames(page)
     page.wait_for_timeout(700)
-    assert pictures(page) == sent > 0
+    assert watching.frames(page) == sent > 0
+    assert watching.others(page) == 0
 
 
 @needs_model

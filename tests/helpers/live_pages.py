@@ -18,14 +18,16 @@ WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 # What the browser itself says of a server that is away is no error of the page.
 AWAY = ("Failed to load resource", "WebSocket connection to")
-# How often a page has asked for the camera, the tracks that it was given, and the pictures that it has sent.
+# How often a page has asked for the camera, the tracks that it was given, the pictures and the looks that it has sent.
 WATCH = """
 window.asked = 0;
 window.tracks = [];
 window.pictures = [];
+window.looks = [];
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (data) {
   if (typeof data !== "string") window.pictures.push(data);
+  else if (data.includes('"type":"look"')) window.looks.push(JSON.parse(data));
   return send.call(this, data);
 };
 const original = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
@@ -114,6 +116,11 @@ def visits(browser: Any) -> Iterator[Visits]:
 def pictures(page: Any) -> int:
     """How many pictures the page has sent."""
     return page.evaluate("window.pictures.length")
+
+
+def looks(page: Any) -> int:
+    """How many frames the page has read itself and sent as numbers."""
+    return page.evaluate("window.looks.length")
 
 
 def camera_on(page: Any) -> bool:

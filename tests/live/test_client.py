@@ -20,7 +20,7 @@ from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import protocol
 from fer_lightning.live.client import GameClient
 
-CLIENT = ("hello", "consent", "text", "outcome", "override", "adapt")
+CLIENT = ("hello", "consent", "look", "text", "outcome", "override", "adapt")
 CLASSES = TAXONOMIES["fer2013"].classes
 
 
@@ -128,7 +128,7 @@ def test_what_a_newer_server_says_besides_is_passed_over():
 
 
 def test_why_a_client_is_not_welcome_is_told():
-    words = "This server supports version 2 of the protocol."
+    words = "This server supports versions 1 to 3 of the protocol."
     server, address = answering({"type": "notice", "level": "error", "code": "protocol", "message": words})
     with server, pytest.raises(UserError, match=words), GameClient(address, name="test"):
         pass
@@ -148,8 +148,9 @@ def test_the_schema_is_that_of_the_code(schema):
 
 def test_a_whole_session_is_as_the_schema_says(model, schema):
     said = [
-        {"type": "hello", "protocol": 1, "client": "test"},
+        {"type": "hello", "protocol": 2, "client": "test"},
         {"type": "consent", "camera": True},
+        {"type": "look", "width": 640, "height": 480, "faces": [], "detect": 9.0, "recognise": 0.0},
         {"type": "text", "text": "this is boring"},
         {"type": "outcome", "correct": True, "seconds": 3.5, "level": 3},
         {"type": "override", "change": -1},

@@ -12,11 +12,13 @@ from face_models import drawn_model
 
 @pytest.mark.slow
 @needs_model
-def test_players(tmp_path):
+@pytest.mark.parametrize(("words", "name"), [(["--size", "320x240"], "320x240"), (["--looks"], "looks")])
+def test_players(words, name, tmp_path):
     command = [sys.executable, "scripts/benchmark_live.py", "players", "--model", drawn_model(tmp_path / "face.onnx")]
-    command += ["--seconds", "1", "--most", "1", "--size", "320x240"]
+    command += ["--seconds", "1", "--most", "1", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     figures = {figure["name"]: figure["ours"] for figure in map(json.loads, done.stdout.splitlines())}
-    assert figures["live_players_320x240"] == 1
-    assert {"live_latency_p95_320x240", "live_memory_of_a_player_320x240", "live_twice_dropped_320x240"} < set(figures)
+    assert figures[f"live_players_{name}"] == 1
+    names = {"live_latency_p95", "live_memory_of_a_player", "live_twice_dropped"}
+    assert {f"{one}_{name}" for one in names} < set(figures)

@@ -44,7 +44,7 @@ def browser(camera):
 
 @pytest.fixture(scope="module")
 def server(model):
-    with LiveServer(model) as started:
+    with LiveServer(model, inference="server") as started:
         yield started
 
 

@@ -5,7 +5,12 @@ import re
 import pytest
 from conftest import ROOT
 
-PAGES = {"live": ROOT / "fer_lightning/live/page", "shared": ROOT / "fer_lightning/web/page"}
+PAGES = {
+    "live": ROOT / "fer_lightning/live/page",
+    "shared": ROOT / "fer_lightning/web/page",
+    "faces": ROOT / "fer_lightning/faces/page",
+    "site": ROOT / "fer_lightning/site/page",
+}
 FILES = [path for folder in PAGES.values() for path in sorted(folder.iterdir())]
 
 
@@ -21,9 +26,12 @@ def test_no_file_needs_what_the_browser_is_forbidden(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_file_that_is_named_is_there(path):
-    names = re.findall(r"(?:from|href=|src=)\s*\"((?:/live/|/shared/|\./)[^\"]+)\"", path.read_text())
+    names = re.findall(r"(?:from|href=|src=)\s*\"((?:/live/|/shared/|/faces/|\./|\.\./)[^\"]+)\"", path.read_text())
     for name in names:
-        folder, _, file = name.removeprefix("/").rpartition("/")
+        if "/runtime/" in name:
+            assert (ROOT / "fer_lightning/web/runtime" / f"{name.rpartition('/')[2]}.gz").is_file()
+            continue
+        folder, _, file = name.removeprefix("..").removeprefix("/").rpartition("/")
         assert (path.parent if folder == "." else PAGES[folder]).joinpath(file).is_file(), name
 
 

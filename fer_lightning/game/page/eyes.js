@@ -1,11 +1,11 @@
 // Bit's eyes: the consent, the camera and the light. They are off until the player agrees, and off again after a stop.
 
 import { Camera, NoCamera } from "/shared/camera.js";
-import { Sender } from "/shared/sender.js";
+import { about } from "/shared/connection.js";
+import { Sight } from "/shared/sight.js";
 import { consentForm } from "/shared/consent.js";
 
-const FRAMES_PER_SECOND = 5;
-const LONGEST_SIDE = 640;
+const FRAMES_PER_SECOND = { browser: 5, server: 5 };
 const WITHOUT = "The game works just as well without the camera.";
 
 const $ = (id) => document.getElementById(id);
@@ -15,11 +15,12 @@ export class Eyes {
   #said;
   #changed;
   #camera;
-  #sender = null;
+  #sight;
   #mode = "off"; // off, starting or on
   #blind = false; // the server's own camera gives no images
   #resting = false; // true during a break, in which no image is used
-  #about = null; // model and camera of the last welcome
+  #about = null; // what the last welcome offers
+  #asking = false; // true while the networks are loaded for the question
 
   // said(words): shows a text to the player; changed(watches): called when Bit starts or stops watching.
   constructor(connection, { said, changed }) {
@@ -27,9 +28,10 @@ export class Eyes {
     this.#said = said;
     this.#changed = changed;
     this.#camera = new Camera($("video"), ({ title, message }) => this.#fail(title, message));
+    this.#sight = new Sight({ camera: this.#camera, connection, perSecond: FRAMES_PER_SECOND, failed: (problem) => this.#broke(problem) });
     connection.addEventListener("welcome", () => this.#welcomed());
     connection.addEventListener("lost", () => this.#lost());
-    connection.addEventListener("faces", ({ detail }) => this.#sender?.answered(detail.frame));
+    connection.addEventListener("faces", ({ detail }) => this.#sight.answered(detail.frame));
     connection.addEventListener("image", ({ detail }) => this.#paint(detail));
     connection.addEventListener("notice", ({ detail }) => this.#noticed(detail.code));
     $("consent").addEventListener("close", () => $("consent").replaceChildren());
@@ -41,15 +43,22 @@ export class Eyes {
   }
 
   // Asks for consent; no image is used before the player agrees.
-  ask() {
+  async ask() {
     const { welcome, ready } = this.#connection;
     if (this.#mode !== "off") return this.#said("I am already watching. Type “stop watching”, and I will stop.");
     if (!ready) return this.#said("The server is not reachable right now, so I cannot use the camera. Let’s play without it.");
     if (!welcome.model || welcome.camera === "none")
       return this.#said("This server runs without a model, so I cannot use the camera. I use your answers and your words, and that works well.");
+    if (this.#asking) return;
+    this.#asking = true;
+    await this.#sight.prepare();
+    this.#asking = false;
+    if (this.#mode !== "off" || about(welcome) !== this.#about) return;
     const form = consentForm({
       model: welcome.model,
       camera: welcome.camera,
+      place: this.#sight.place,
+      problem: this.#sight.problem,
       heading: "h2",
       without: WITHOUT,
       onAgree: () => this.#agreed(),
@@ -64,7 +73,7 @@ export class Eyes {
   stop() {
     const before = this.#mode;
     this.#mode = "off";
-    this.#sender?.stop();
+    this.#sight.stop();
     this.#camera.stop();
     this.#connection.consent(false);
     this.#show();
@@ -94,29 +103,22 @@ export class Eyes {
   #look() {
     this.#camera.rest(this.#resting);
     this.#connection.consent(!this.#resting);
-    if (this.#resting) this.#sender?.stop();
+    if (this.#resting) this.#sight.stop();
     else this.#send();
     this.#show();
   }
 
   #send() {
-    const { camera, limits } = this.#connection.welcome;
-    if (camera !== "client" || !this.#connection.ready || this.#resting) return;
-    this.#sender ??= new Sender({
-      take: () => this.#camera.jpeg(Math.min(LONGEST_SIDE, limits.frame_side)),
-      send: (jpeg) => this.#connection.frame(jpeg),
-      perSecond: Math.min(FRAMES_PER_SECOND, limits.frames_per_second),
-    });
-    this.#sender.start();
+    if (this.#connection.welcome.camera !== "client" || !this.#connection.ready || this.#resting) return;
+    this.#sight.start();
   }
 
-  // The consent is valid only for the same model and the same camera.
+  // The consent is valid only for the same model, camera and use of its images.
   #welcomed() {
-    const { model, camera } = this.#connection.welcome;
+    const offered = about(this.#connection.welcome);
     this.#blind = false; // if the camera is still lost, a notice follows
-    const about = JSON.stringify([model, camera]);
-    const same = about === this.#about;
-    this.#about = about;
+    const same = offered === this.#about;
+    this.#about = offered;
     if (!same) return this.#forgo();
     if (!this.on) return;
     this.#send();
@@ -137,8 +139,13 @@ export class Eyes {
     this.#said("The server is back with another model or camera, so I switched the camera off. Ask me to watch again if you like.");
   }
 
+  #broke(problem) {
+    this.stop();
+    this.#said(`I can no longer look by myself in this browser: ${problem}. The camera is off. If you ask me to watch again, I would send images to the server.`);
+  }
+
   #lost() {
-    this.#sender?.stop();
+    this.#sight.stop();
     this.#show();
   }
 

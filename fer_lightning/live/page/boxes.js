@@ -1,6 +1,6 @@
 // Boxes over the image. Each shows the number of the face and its label, or the reason why the face does not count.
 
-import { element, percent } from "/shared/elements.js";
+import { element, percent } from "../shared/elements.js";
 import { best, inkOn } from "./looks.js";
 
 export class Boxes {

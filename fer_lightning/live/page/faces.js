@@ -1,6 +1,6 @@
 // A card for each face: its number, its label or the reason why it does not count, and the probability of every class.
 
-import { bar, element, percent } from "/shared/elements.js";
+import { bar, element, percent } from "../shared/elements.js";
 import { best, bySize } from "./looks.js";
 
 const MOST = 4; // maximum number of cards; further faces are only counted

@@ -1,10 +1,10 @@
 // The live page: the consent, the camera, and the server's results for its frames.
 
 import { Camera, NoCamera } from "/shared/camera.js";
-import { Connection } from "/shared/connection.js";
+import { about as identify, Connection } from "/shared/connection.js";
 import { consentForm } from "/shared/consent.js";
 import { bar, element, percent } from "/shared/elements.js";
-import { Sender } from "/shared/sender.js";
+import { Sight } from "/shared/sight.js";
 import { Boxes } from "./boxes.js";
 import { Faces } from "./faces.js";
 import { bySize } from "./looks.js";
@@ -12,8 +12,7 @@ import { Meters } from "./meters.js";
 import { Notices } from "./notices.js";
 import { Timeline } from "./timeline.js";
 
-const FRAMES_PER_SECOND = 5;
-const LONGEST_SIDE = 640;
+const FRAMES_PER_SECOND = { browser: 10, server: 5 };
 const STALE_MS = 2000; // milliseconds without an answer after which boxes are removed
 const STATES = ["frustrated", "bored", "engaged"];
 const EXPORT = "python -m fer_lightning.export run=outputs/NAME/seed-0\npython -m fer_lightning.live model=outputs/NAME/seed-0/face.onnx";
@@ -24,6 +23,10 @@ const NO_MODEL = {
   title: "No model is loaded",
   words: "The camera stays off. This page still reads what you type. To use the camera, export one of your runs and start the server with it:",
   command: EXPORT,
+};
+const FRAMES_GO = {
+  browser: "Images of the camera do not leave this page.",
+  server: "Frames go only to the server of this page and are never stored.",
 };
 const UNKNOWN = { state: "unknown", confidence: 0, probabilities: {}, reasons: ["the server is not reachable"] };
 // Text of the light, by the owner of the camera.
@@ -40,12 +43,13 @@ const timeline = new Timeline($("timeline"));
 const notices = new Notices($("notices"));
 const meters = new Meters({ latency: $("latency"), parts: $("parts"), rate: $("rate"), dropped: $("dropped") });
 const connection = new Connection({ client: "live page" });
+const sight = new Sight({ camera, connection, perSecond: FRAMES_PER_SECOND, failed: askAgain });
 let about = null; // the server's welcome
 let colors = new Map();
 let mode = "off"; // off, starting, on or paused
-let sender = null;
 let lost = false; // the server's camera gives no images
 let lastAnswer = 0; // time of the last faces, in milliseconds
+let asks = 0; // number of the last question for consent
 let states = new Map();
 
 // ---- the server
@@ -56,25 +60,29 @@ function onWelcome(welcome) {
   lost = false; // if the camera is still lost, a notice follows
   notices.clear();
   if (!before) return begin();
-  if (JSON.stringify(before.model) !== JSON.stringify(about.model) || before.camera !== about.camera) return beginAgain();
+  if (identify(before) !== identify(about)) return beginAgain();
   resume();
   showLight();
 }
 
 function begin() {
-  const { model, limits } = about;
+  const { model } = about;
   $("model").textContent = model ? model.name : "no model";
   colors = new Map(model?.classes.map(({ name, color }) => [name, color]));
   timeline.classes = model?.classes ?? [];
   showKey(model?.classes ?? []);
-  const perSecond = Math.min(FRAMES_PER_SECOND, limits.frames_per_second);
-  const side = Math.min(LONGEST_SIDE, limits.frame_side);
-  sender = new Sender({ take: () => camera.jpeg(side), send: (frame) => connection.frame(frame), perSecond });
   if (about.camera === "none") showLive(NO_MODEL);
   else ask();
 }
 
-// The model or the camera is not the one to which the player agreed: ask again.
+// This browser cannot read frames any longer. The player has not agreed that images are sent: ask.
+function askAgain(problem) {
+  stop();
+  notices.show({ level: "warning", code: "reader", message: `This browser can no longer find faces itself: ${problem}. The camera is off. To continue, images would be sent to the server.` });
+  ask();
+}
+
+// The model, the camera or the use of its images is not the one to which the player agreed: ask again.
 function beginAgain() {
   stop();
   begin();
@@ -84,7 +92,7 @@ function onLost({ words }) {
   const action = { words: "Try again now", act: () => connection.retry() };
   notices.show({ level: "error", code: "server_away", message: `${words} Nothing is sent until then.` }, action);
   if (!about) return;
-  sender.stop();
+  sight.stop();
   forget();
   onState(UNKNOWN);
   showLight();
@@ -92,10 +100,16 @@ function onLost({ words }) {
 
 // ---- consent
 
-function ask() {
+async function ask() {
+  const asked = ++asks;
+  if (about.inference === "browser") $("waiting-for").textContent = "Loading the network into this browser …";
+  await sight.prepare();
+  if (asked !== asks) return;
   $("waiting").hidden = $("live").hidden = true;
   $("consent").hidden = false;
-  const form = consentForm({ model: about.model, camera: about.camera, without: WITHOUT, onAgree: agreed, onDecline: () => showLive(OFF) });
+  $("frames-go").textContent = FRAMES_GO[sight.place];
+  const { place, problem } = sight;
+  const form = consentForm({ model: about.model, camera: about.camera, place, problem, without: WITHOUT, onAgree: agreed, onDecline: () => showLive(OFF) });
   $("consent").replaceChildren(form);
   scrollTo(0, 0);
   form.querySelector("h1").focus({ preventScroll: true });
@@ -135,7 +149,7 @@ async function agreed() {
 // ---- running
 
 function resume() {
-  if (about.camera === "client" && mode === "on" && connection.ready) sender.start();
+  if (about.camera === "client" && mode === "on" && connection.ready) sight.start();
   lastAnswer = performance.now();
 }
 
@@ -143,7 +157,7 @@ function pause() {
   mode = mode === "paused" ? "on" : "paused";
   if (about.camera === "client") camera.rest(mode === "paused");
   else connection.consent(mode === "on");
-  if (mode === "paused") sender.stop();
+  if (mode === "paused") sight.stop();
   forget();
   resume();
   showLight();
@@ -152,7 +166,7 @@ function pause() {
 // Releases the camera and withdraws the consent. error: the reason, unless the player stopped it.
 function stop(error = null) {
   mode = "off";
-  sender?.stop();
+  sight.stop();
   camera.stop();
   if (connection.agreed) connection.consent(false);
   forget();
@@ -174,7 +188,7 @@ function forget() {
 }
 
 function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
-  const latency = about.camera === "client" ? sender.answered(frame) : milliseconds.total;
+  const latency = about.camera === "client" ? sight.answered(frame) : milliseconds.total;
   if (mode !== "on") return;
   lastAnswer = performance.now();
   fit(width, height);

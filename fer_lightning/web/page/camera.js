@@ -68,13 +68,25 @@ export class Camera {
 
   // Returns the current image as a JPEG with a longer side of at most `side` pixels, or null before the first image.
   async jpeg(side) {
+    if (!this.#draw(side)) return null;
+    return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", QUALITY));
+  }
+
+  // The same as ImageData.
+  pixels(side) {
+    return this.#draw(side)?.getImageData(0, 0, this.#canvas.width, this.#canvas.height) ?? null;
+  }
+
+  // Draws the current image on the canvas. Returns its context, or null before the first image.
+  #draw(side) {
     const { videoWidth: width, videoHeight: height } = this.#video;
     if (!this.on || !width || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
     const scale = Math.min(1, side / Math.max(width, height));
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
-    this.#canvas.getContext("2d").drawImage(this.#video, 0, 0, this.#canvas.width, this.#canvas.height);
-    return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", QUALITY));
+    const context = this.#canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(this.#video, 0, 0, this.#canvas.width, this.#canvas.height);
+    return context;
   }
 }
 

@@ -1,4 +1,4 @@
-// A client of the live protocol, version 1 (docs/protocol.md): one WebSocket that reconnects by itself.
+// A client of the live protocol, version 2 (docs/protocol.md): one WebSocket that reconnects by itself.
 //
 //   const connection = new Connection({ client: "my game 1.0", level: 3 });
 //   connection.addEventListener("difficulty", ({ detail }) => game.setLevel(detail.level, detail.reason));
@@ -103,6 +103,20 @@ export class Connection extends EventTarget {
     return this.#frames;
   }
 
+  // Sends the faces of one frame that this page read itself; see /faces/reader.js. Returns its number; 0: not sent.
+  look({ width, height, faces, milliseconds: { detect, recognise } }) {
+    if (!this.ready || !this.agreed) return 0;
+    const sides = [width, height, width, height];
+    const found = faces.map(({ box, score, probabilities }) => ({
+      box: box.map((place, index) => rounded(place / sides[index])),
+      score: rounded(score),
+      probabilities: probabilities.map(rounded),
+    }));
+    this.#say({ type: "look", width, height, faces: found, detect: rounded(detect), recognise: rounded(recognise) });
+    this.#frames += 1;
+    return this.#frames;
+  }
+
   #say(message) {
     if (!this.ready) return false;
     this.#socket.send(JSON.stringify(message));
@@ -127,7 +141,7 @@ export class Connection extends EventTarget {
     let patience = setTimeout(giveUp, PATIENCE);
     socket.addEventListener("open", () => {
       const { level, adapt } = this;
-      socket.send(JSON.stringify({ type: "hello", protocol: 1, client: this.#client, level, adapt }));
+      socket.send(JSON.stringify({ type: "hello", protocol: 2, client: this.#client, level, adapt }));
     });
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this.#socket) return;
@@ -176,7 +190,12 @@ export class Connection extends EventTarget {
   }
 }
 
-// Identifies the model and the camera to which a player agrees.
-function about(welcome) {
-  return JSON.stringify([welcome?.model, welcome?.camera]);
+function rounded(number) {
+  return Math.round(1e5 * number) / 1e5;
+}
+
+// Identifies what a player agrees to: the model, the camera, and where its images are used.
+export function about(welcome) {
+  const { model, camera, inference, detection } = welcome ?? {};
+  return JSON.stringify([model, camera, inference, detection]);
 }

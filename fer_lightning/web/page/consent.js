@@ -1,6 +1,6 @@
 // Information and consent before the camera is switched on: the same text on every page.
 
-import { bar, element, percent } from "/shared/elements.js";
+import { bar, element, percent } from "./elements.js";
 
 const LAW = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj#art_5";
 const FERPLUS = "https://github.com/microsoft/FERPlus";
@@ -10,11 +10,13 @@ const GREY = "#777777";
 // Returns a form with the facts and two buttons of the same size. Put it into a page or a dialog.
 //   model          model of the server's welcome
 //   camera         "client" or "server": the owner of the camera
+//   place          where the faces of the client's camera are found: "browser", "server", or "page" without a server
+//   problem        reason why this browser cannot find them, or ""
 //   heading        "h1" in a page, "h2" in a dialog
 //   without        sentence about the page without the camera: "The game works without it."
 //   onAgree()      called when the box is checked and the button pressed; never before
 //   onDecline()    called when the player refuses
-export function consentForm({ model, camera, heading = "h1", without, onAgree, onDecline }) {
+export function consentForm({ model, camera, place, problem = "", heading = "h1", without, onAgree, onDecline }) {
   const title = element(heading, { id: "consent-title", tabIndex: -1, textContent: "Before the camera is switched on" });
   const box = element("input", { type: "checkbox", name: "agree" });
   const agree = element("button", { type: "submit", className: "strong", textContent: "Switch the camera on", disabled: true });
@@ -26,7 +28,7 @@ export function consentForm({ model, camera, heading = "h1", without, onAgree, o
     { className: "consent" },
     title,
     element("p", { className: "lead", textContent: `The camera is off, and no image has been used so far. Read this, then decide. ${without}` }),
-    element("div", { className: "points" }, ...points(camera), limits(model)),
+    element("div", { className: "points" }, ...points(camera === "server" ? "camera" : place, problem), limits(model)),
     element(
       "div",
       { className: "decision" },
@@ -44,23 +46,32 @@ export function consentForm({ model, camera, heading = "h1", without, onAgree, o
   return form;
 }
 
-function points(camera) {
+// How faces are found, by the machine that finds them: the camera's own server, the server or the browser.
+const SOURCES = {
+  camera: "The server uses its own camera or video, and shows its images on this page. It finds faces in these images",
+  server: "This page sends about five small images per second to the server. The server finds faces in each image",
+  browser: "This page finds faces in the images of your camera, on your own device,",
+  page: "This page finds faces in the images of your camera, on your own device,",
+};
+const STORED = "It writes nothing about you to disk. All data of a session are deleted when the session ends. If you use a tunnel, the server is the machine at the other end of the tunnel.";
+
+const TO_SERVER = (server) => ["The images go only to the server of this page, ", server, `. It stores no image. ${STORED}`];
+const DESTINATIONS = {
+  camera: TO_SERVER,
+  server: TO_SERVER,
+  browser: (server) => ["No image leaves this page. It sends only the position of each face and the predicted probabilities to its server, ", server, `. ${STORED}`],
+  page: () => ["No image and no result leaves this page. It has no server that could receive them, and stores nothing."],
+};
+
+function points(place, problem) {
   const server = element("strong", { textContent: location.host });
-  const source =
-    camera === "server"
-      ? "The server uses its own camera or video, and shows its images on this page. It finds faces in these images"
-      : "This page sends about five small images per second to the server. The server finds faces in each image";
+  const instead = problem ? `This browser cannot find the faces itself (${problem}), so the server does it. ` : "";
   return [
     point("What happens with the images", [
-      `${source} and reduces each face to 48\u00a0×\u00a048 grey pixels. A network then predicts the word that most people `,
-      "would choose for the expression. The server separates several faces only by their position. It does not identify anybody.",
+      `${instead}${SOURCES[place]} and reduces each face to 48\u00a0×\u00a048 grey pixels. A network then predicts the word that most people `,
+      `would choose for the expression.${place === "browser" || place === "page" ? " It runs in this browser, too." : ""} Several faces are separated only by their position. Nobody is identified.`,
     ]),
-    point("Where the images go", [
-      "The images go only to the server of this page, ",
-      server,
-      ". It stores no image and writes nothing about you to disk. All data of a session are deleted when the session ends. If ",
-      "you use a tunnel, the server is the machine at the other end of the tunnel.",
-    ]),
+    point("Where the images go", DESTINATIONS[place](server)),
     point("A face is not a feeling", [
       "The word describes how you look in an image, not what you feel. Nobody can read a feeling from a face with certainty, ",
       "and the numbers on this page cannot do it, either.",
@@ -76,7 +87,8 @@ function points(camera) {
   ];
 }
 
-function limits(model) {
+// Returns what the model cannot do, with its accuracy.
+export function limits(model) {
   const measured = model.classes.some(({ name }) => typeof model.recall[name] === "number");
   const bars = model.classes.map(({ name, color }) => recall(name, color, model.recall[name] ?? null));
   return element(

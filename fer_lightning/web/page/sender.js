@@ -11,8 +11,9 @@ export class Sender {
   #round = 0; // increased by each stop, so that an image from before a stop is not sent after it
   #waiting = null; // number of the frame without an answer
   #taken = -Infinity; // time of the last image
+  #sent = -Infinity; // time at which it was sent
 
-  // take(): returns a Promise of a Blob or null; send(blob): returns its number, 0 if it was not sent;
+  // take(): returns a Promise of a frame, or of null; send(frame): returns its number, 0 if it was not sent;
   // perSecond: maximum number of frames per second.
   constructor({ take, send, perSecond }) {
     this.#take = take;
@@ -43,15 +44,17 @@ export class Sender {
 
   #schedule() {
     clearTimeout(this.#timer);
-    const wait = this.#waiting === null ? this.#interval : PATIENCE;
-    this.#timer = setTimeout(() => this.#next(), Math.max(0, this.#taken + wait - performance.now()));
+    const due = this.#waiting === null ? this.#taken + this.#interval : this.#sent + PATIENCE;
+    this.#timer = setTimeout(() => this.#next(), Math.max(0, due - performance.now()));
   }
 
   async #next() {
     const round = this.#round;
+    this.#waiting = null;
     this.#taken = performance.now();
     const image = await this.#take();
     if (round !== this.#round) return;
+    this.#sent = performance.now();
     this.#waiting = (image && this.#send(image)) || null;
     this.#schedule();
   }

@@ -1,0 +1,26 @@
+"""Files of the detector and the model for pages that run them in the browser."""
+
+import onnx
+
+from fer_lightning.faces.detector import Detector, YuNetDetector
+from fer_lightning.faces.face_model import FaceModel
+
+DETECTOR, MODEL = "detector.onnx", "model.onnx"  # names in the addresses of pages
+
+
+def browser_files(model: FaceModel, detector: Detector) -> dict[str, bytes]:
+    """Return the content of each file by its name; an empty dict if the browser cannot run this detector."""
+    if not isinstance(detector, YuNetDetector):
+        return {}
+    return {DETECTOR: with_any_size(detector.content), MODEL: model.content}
+
+
+def with_any_size(content: bytes) -> bytes:
+    """Return YuNet's file for input of any size that is a multiple of 32; the original accepts only 640 x 640."""
+    model = onnx.load_model_from_string(content)
+    _, _, rows, columns = model.graph.input[0].type.tensor_type.shape.dim
+    rows.dim_param, columns.dim_param = "rows", "columns"
+    for port in model.graph.output:
+        port.type.tensor_type.shape.dim[1].dim_param = f"cells of {port.name}"
+    del model.graph.value_info[:]
+    return model.SerializeToString()

@@ -1,0 +1,63 @@
+// Worker that finds and labels faces, so that the page stays responsive and no image leaves it. See reader.js.
+
+import * as ort from "../runtime/ort.wasm.bundle.min.js";
+import { SIDE, cropFace } from "./pixels.js";
+import { sufficient } from "./quality.js";
+import { detect } from "./yunet.js";
+
+const RUNTIME = new URL("../runtime/ort-wasm-simd-threaded.wasm", import.meta.url);
+let sessions = null; // {detector, model}
+let settings = null;
+
+const TASKS = { open, read };
+
+addEventListener("message", async ({ data: { number, task, words } }) => {
+  try {
+    postMessage({ number, answer: await TASKS[task](words) });
+  } catch (error) {
+    postMessage({ number, problem: String(error?.message ?? error) });
+  }
+});
+
+async function open({ detector, model, ...others }) {
+  settings = others;
+  const [runtime, ...files] = await Promise.all([RUNTIME, detector, model].map(load));
+  Object.assign(ort.env.wasm, { wasmBinary: runtime, numThreads: 1 });
+  ort.env.logLevel = "error";
+  const [first, second] = [await ort.InferenceSession.create(files[0]), await ort.InferenceSession.create(files[1])];
+  sessions = { detector: first, model: second };
+}
+
+async function load(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${new URL(address).pathname}: HTTP status ${answer.status}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+// Returns the faces of an RGBA image, the largest first: {faces: [{box, score, probabilities}], milliseconds}.
+async function read({ width, height, pixels, ...others }) {
+  const image = { width, height, data: new Uint8ClampedArray(pixels) };
+  const begun = performance.now();
+  const { long_side, most, ...rules } = { ...settings, ...others };
+  const faces = sufficient(await detect(runDetector, image, long_side), rules).slice(0, most);
+  const detected = performance.now();
+  const rows = await recognise(faces.map(({ box }) => cropFace(image, box)));
+  const milliseconds = { detect: detected - begun, recognise: performance.now() - detected };
+  return { width, height, faces: faces.map((face, index) => ({ ...face, probabilities: rows[index] })), milliseconds };
+}
+
+async function runDetector({ data, dims }) {
+  const outputs = await sessions.detector.run({ input: new ort.Tensor("float32", data, dims) });
+  return Object.fromEntries(Object.entries(outputs).map(([name, { data: values }]) => [name, values]));
+}
+
+// Returns the probabilities of each crop as an array of numbers.
+async function recognise(crops) {
+  if (!crops.length) return [];
+  const pixels = new Uint8Array(crops.length * SIDE * SIDE);
+  crops.forEach((crop, index) => pixels.set(crop, index * SIDE * SIDE));
+  const faces = new ort.Tensor("uint8", pixels, [crops.length, SIDE, SIDE, 1]);
+  const { data, dims } = (await sessions.model.run({ faces })).probabilities;
+  if (!data.every(Number.isFinite)) throw new Error("the model returned NaN or infinity");
+  return crops.map((_, index) => [...data.subarray(index * dims[1], (index + 1) * dims[1])]);
+}

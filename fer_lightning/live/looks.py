@@ -1,0 +1,47 @@
+"""Looks of clients that process their frames themselves, as results like those of the engine."""
+
+import numpy as np
+
+from fer_lightning.faces.face import Face
+from fer_lightning.faces.find import judge
+from fer_lightning.live import protocol
+from fer_lightning.live.engine import Engine, SeenFrame
+from fer_lightning.live.frames import BadFrame
+
+TOLERANCE = 0.01  # largest difference of the sum of rounded probabilities from 1
+
+
+def seen_frame(look: protocol.ClientLook, number: int, now: float, engine: Engine) -> SeenFrame:
+    """Return the result for a look, judged by the engine's rules. Raise BadFrame if its probabilities are invalid.
+
+    number  number of the look on its connection
+    now     arrival time, in seconds of time.perf_counter()
+    """
+    classes = len(engine.model.metadata.classes)
+    faces = {_face(found, look): _row(found, classes) for found in look.faces}
+    judged = judge(list(faces), engine.rules)[: engine.most_faces]
+    seconds = {"waiting": 0.0, "decode": 0.0, "detect": look.detect / 1000, "recognise": look.recognise / 1000}
+    return SeenFrame(
+        number,
+        data=b"",
+        arrived=now - sum(seconds.values()),
+        width=look.width,
+        height=look.height,
+        faces=tuple(judged),
+        probabilities=np.array([faces[found.face] for found in judged]).reshape(-1, classes),
+        seconds=seconds,
+    )
+
+
+def _face(found: protocol.FaceFound, look: protocol.ClientLook) -> Face:
+    x, y, width, height = found.box
+    return Face((look.width * x, look.height * y, look.width * width, look.height * height), found.score)
+
+
+def _row(found: protocol.FaceFound, classes: int) -> list[float]:
+    """Return the probabilities of a face."""
+    if len(found.probabilities) != classes:
+        raise BadFrame(f"a face has {len(found.probabilities)} probabilities; the model has {classes} classes")
+    if abs(sum(found.probabilities) - 1) > TOLERANCE:
+        raise BadFrame("the probabilities of a face must have the sum 1")
+    return found.probabilities

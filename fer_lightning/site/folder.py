@@ -1,0 +1,86 @@
+"""Content of the static folder: page, modules of the live page, runtime and networks."""
+
+import gzip
+import json
+import os
+import shutil
+from pathlib import Path
+
+from fer_lightning.errors import UserError
+from fer_lightning.export.card import card
+from fer_lightning.faces.browser_files import DETECTOR, MODEL, browser_files
+from fer_lightning.faces.detector import YuNetDetector
+from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.settings import FaceRules
+from fer_lightning.files import TEMPORARY
+from fer_lightning.live.hub import model_words
+from fer_lightning.paths import PACKAGE
+from fer_lightning.web.files import COMPRESSED
+from fer_lightning.web.guard import content_security_policy
+
+# Folders of the site, with the files of the package that they contain.
+PARTS = {
+    "site": ("site/page", ("site.js", "site.css")),
+    "live": ("live/page", ("boxes.js", "faces.js", "looks.js", "live.css")),
+    "shared": ("web/page", ("base.css", "icon.svg", "elements.js", "camera.js", "consent.js")),
+    "faces": ("faces/page", ("pixels.js", "quality.js", "reader.js", "tracks.js", "worker.js", "yunet.js")),
+}
+ABOUT, CARD = "model.json", "model-card.md"  # in the folder of the networks
+CAMERA = FaceRules(min_score=0.7, min_face_px=48)  # the camera's images are smaller than photographs
+
+
+def write_site(out: Path, model: FaceModel, detector: YuNetDetector) -> int:
+    """Write the folder `out`, completely or not at all. Return the size of its files in bytes.
+
+    Raise UserError if `out` is a file, or a folder with other content than a site.
+    """
+    _refuse_other_content(out)
+    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}{TEMPORARY}") for kind in ("new", "old"))
+    try:
+        _fill(new, model, detector)
+        if out.exists():
+            os.replace(out, old)
+        os.replace(new, out)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def _refuse_other_content(out: Path) -> None:
+    if out.is_file():
+        raise UserError(f"out={out}: is a file. Name a folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / "files" / ABOUT).is_file():
+        raise UserError(f"out={out}: the folder has other content than a site of this command. Name another folder.")
+
+
+def _fill(folder: Path, model: FaceModel, detector: YuNetDetector) -> None:
+    for name, (source, files) in PARTS.items():
+        (folder / name).mkdir(parents=True)
+        for file in files:
+            shutil.copyfile(PACKAGE / source / file, folder / name / file)
+    (folder / "runtime").mkdir()
+    for path in (PACKAGE / "web" / "runtime").glob(f"*{COMPRESSED}"):
+        (folder / "runtime" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    shutil.copyfile(PACKAGE / "web" / "runtime" / "LICENSE", folder / "runtime" / "LICENSE")
+    (folder / "files").mkdir()
+    for name, content in browser_files(model, detector).items():
+        (folder / "files" / name).write_bytes(content)
+    (folder / "files" / ABOUT).write_text(json.dumps(_about(model)))
+    (folder / "files" / CARD).write_text(card(model.metadata, MODEL))
+    policy = content_security_policy(images="'self' blob:", reader=True, framed="")
+    page = (PACKAGE / "site" / "page" / "index.html").read_text()
+    (folder / "index.html").write_text(page.replace("@policy@", policy))
+
+
+def _about(model: FaceModel) -> dict:
+    """Return what the page says about the model, and the rules for photographs and for the camera."""
+    rules = {"photo": FaceRules(), "camera": CAMERA}
+    return {
+        "model": model_words(model.metadata).model_dump(),
+        "files": {"detector": f"files/{DETECTOR}", "model": f"files/{MODEL}", "card": f"files/{CARD}"},
+        "rules": {
+            name: {"min_score": of.min_score, "min_face_px": of.min_face_px, "ambiguous_area": of.ambiguous_area}
+            for name, of in rules.items()
+        },
+    }

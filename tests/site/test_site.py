@@ -1,0 +1,135 @@
+"""The static folder is complete; in Chromium it reads a photograph and the camera without a server."""
+
+import functools
+import http.server
+import json
+import re
+import threading
+from pathlib import Path
+
+import face_video
+import pytest
+from collect_portraits import MODEL, encoded, needs_model, two_faces
+from face_models import drawn_model
+from live_pages import NARROW, camera_on, chromium, needs_browser, visits
+
+from fer_lightning.errors import UserError
+from fer_lightning.site.__main__ import run
+
+pytestmark = needs_model
+READY = 90_000  # milliseconds in which a busy machine loads the networks
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return drawn_model(tmp_path_factory.mktemp("model") / "face.onnx")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, model):
+    out = tmp_path_factory.mktemp("hosted") / "site"
+    run([f"model={model}", f"out={out}", f"detector={MODEL}"])
+    return out
+
+
+def test_every_file_that_is_named_is_there_and_no_address_is_absolute(site):
+    named = 0
+    for path in (*site.rglob("*.html"), *site.glob("[!r]*/*.js")):
+        for name in re.findall(r"(?:from|href=|src=|new URL\()\s*\"([^\"]+)\"", path.read_text()):
+            if not name.startswith("https://"):
+                named += 1
+                assert (path.parent / name).resolve().is_relative_to(site.resolve()), name
+                assert (path.parent / name).is_file(), (path, name)
+    assert named > 20
+
+
+def test_the_page_allows_only_its_own_files(site):
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', (site / "index.html").read_text())[1]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self' 'wasm-unsafe-eval'" in policy
+    assert "frame-ancestors" not in policy  # a policy inside a page cannot have it
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", (site / "index.html").read_text())
+
+
+def test_the_model_and_its_card_are_beside_the_page(site, model):
+    about = json.loads((site / "files" / "model.json").read_text())
+    assert about["model"]["name"] == "drawn/seed-0"
+    assert (site / about["files"]["model"]).read_bytes() == model.read_bytes()
+    assert "# " in (site / about["files"]["card"]).read_text()
+
+
+def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="other content"):
+        run([f"model={model}", f"out={tmp_path}", f"detector={MODEL}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (site / "old.txt").write_text("old")
+    run([f"model={model}", f"out={site}", f"detector={MODEL}"])
+    assert not (site / "old.txt").exists()
+    assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("words", [[], ["model=face.onnx"], ["out=site"]])
+def test_a_missing_setting_is_named(words):
+    with pytest.raises(UserError, match="is not set"):
+        run(words)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    handler = functools.partial(Quiet, directory=site.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/site/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    camera = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    face_video.write_mjpeg(camera, [face_video.frame(1 / 12)], fps=1)
+    with chromium(camera) as started:
+        yield started
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_visitor_reads_a_photograph_and_the_camera_by_keyboard(browser, address, tmp_path):
+    from playwright.sync_api import expect
+
+    photograph = tmp_path / "two.jpg"
+    photograph.write_bytes(encoded(two_faces(0.6), "JPEG"))
+    with visits(browser) as visit:
+        page = visit(address, viewport=NARROW)
+        expect(page.get_by_role("status")).to_have_text("Ready.")
+        expect(page.locator("#about")).to_contain_text("What the model cannot do")
+        expect(page.locator("#card")).to_contain_text("drawn/seed-0")
+        page.get_by_role("button", name="Choose a photograph").focus()
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+        chooser.value.set_files(photograph)
+        expect(page.get_by_role("status")).to_contain_text("2 faces", timeout=READY)
+        expect(page.locator(".box")).to_have_count(2)
+        expect(page.locator("#faces li[data-face]")).to_have_count(2)
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        page.get_by_role("button", name="Use the camera").press("Enter")
+        expect(page.locator("#consent")).to_contain_text("It has no server")
+        assert page.evaluate("window.asked") == 0
+        page.get_by_role("checkbox").press("Space")
+        page.get_by_role("button", name="Switch the camera on").press("Enter")
+        expect(page.locator(".box").first).to_be_visible(timeout=READY)
+        expect(page.locator("#light")).to_have_text("Camera on")
+        expect(page.get_by_role("button", name="Switch the camera off")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#light")).to_have_text("Camera off")
+        assert not camera_on(page)
+        assert not visit.sent
+        text = tmp_path / "text.jpg"
+        text.write_text("no image")
+        page.locator("#file").set_input_files(Path(text))
+        expect(page.get_by_role("status")).to_contain_text("cannot read it as an image")
