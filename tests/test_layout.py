@@ -41,6 +41,7 @@ ORDER = (
     "live",
     "game",
     "collect",
+    "cli",
 )
 
 

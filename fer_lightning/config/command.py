@@ -1,6 +1,7 @@
 """Shared parts of the command lines: key=value words composed by Hydra, and user errors without a traceback."""
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from fer_lightning.config.messages import Command, explain
 from fer_lightning.config.settings import InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
+from fer_lightning.paths import PACKAGE
+
+OWN_EXTRAS = ("tensorboard", "wandb")  # packages with an extra of the same name; all others belong to `train`
 
 
 def settings(command: Command, words: list[str]) -> Any:
@@ -97,6 +101,8 @@ def failures_in_words(program: str, kept: str, *, again: str | None = None) -> I
         yield
     except UserError as error:
         refuse(program, str(error))
+    except ModuleNotFoundError as error:
+        refuse(program, explain_missing_package(error))
     except OSError as error:
         refuse(program, f"{in_words(error)}. {kept}. Fix this and run the same command again.")
     except KeyboardInterrupt:
@@ -104,6 +110,21 @@ def failures_in_words(program: str, kept: str, *, again: str | None = None) -> I
             raise
         print(f"\nStopped. {kept}; the same command {again}.", file=sys.stderr)
         sys.exit(130)
+
+
+def explain_missing_package(error: ModuleNotFoundError) -> str:
+    """Return a message with the extra to install; raise the error if the module is one of this package."""
+    name = (error.name or "").partition(".")[0]
+    if name in ("", PACKAGE.name):
+        raise error
+    extra = name if name in OWN_EXTRAS else "train"
+    return f"the package {name} is not installed. Install it with: pip install 'fer_lightning[{extra}]'"
+
+
+def require_package(name: str) -> None:
+    """Raise UserError with the extra to install if the package is not installed."""
+    if importlib.util.find_spec(name) is None:
+        raise UserError(explain_missing_package(ModuleNotFoundError(name=name)))
 
 
 def refuse(program: str, message: str) -> NoReturn:

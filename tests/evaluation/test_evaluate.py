@@ -16,7 +16,7 @@ from disks import read_only
 from face_models import drawn_metadata, drawn_model
 from omegaconf import OmegaConf
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import evaluate

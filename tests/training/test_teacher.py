@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from teacher_runs import teacher_for
 from test_feed import module
 
-import train
 from fer_lightning.check.check import check
+from fer_lightning.cli import train
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.synthetic import load
 from fer_lightning.data.teacher import read_teacher, teacher_targets, write_teacher
