@@ -40,7 +40,7 @@ data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS
 	@test -n "$(FROM)" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
 	$(BIN)/python -m fer_lightning.data.ingest source="$(FROM)" root="$(ROOT)" $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),photos=yes)
 
-models: install  ## get the face detector's file (233 kB): make models [FROM=path to a copy]
+models: install  ## check the file of the face detector, which is part of the package
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$(FROM)")
 
 collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]

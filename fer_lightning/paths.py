@@ -4,8 +4,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
-DATA = ROOT / "data"
 DOCS = ROOT / "docs"
+WEIGHTS = PACKAGE / "weights"
 INSTALLED_CONF = PACKAGE / "conf"
 
 

@@ -5,13 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from collect_portraits import needs_model
 from conftest import ROOT
 from face_models import drawn_model
 
 
 @pytest.mark.slow
-@needs_model
 def test_players(tmp_path):
     command = [sys.executable, "scripts/benchmark_live.py", "players", "--model", drawn_model(tmp_path / "face.onnx")]
     command += ["--seconds", "1", "--most", "1", "--size", "320x240"]

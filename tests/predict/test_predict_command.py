@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from collect_portraits import MODEL, encoded, needs_model, portrait, two_faces
+from collect_portraits import MODEL, encoded, portrait, two_faces
 from conftest import ROOT
 from face_models import drawn_model
 
@@ -47,7 +47,6 @@ def refused(capsys, *words) -> str:
     return said
 
 
-@needs_model
 def test_a_folder_without_torch_from_a_path_with_odd_letters(model, photos, tmp_path):
     (photos / "two.png").write_bytes(encoded(two_faces(0.5)))
     (photos / "broken.jpg").write_text("no picture")
