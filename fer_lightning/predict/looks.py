@@ -37,17 +37,17 @@ class Source:
     """Photos and videos of an input; an input without any raises UserError.
 
     source  photo, video, or folder of photos and videos; subfolders are included
-    out     folder of the results, which is skipped if it is inside `source`
+    out     folder of the results, which is skipped if it is inside `source`; None: no folder is skipped
     every   step between the frames of a video that are used
     """
 
-    def __init__(self, source: Path, *, out: Path, every: int = 1) -> None:
+    def __init__(self, source: Path, *, out: Path | None = None, every: int = 1) -> None:
         if not source.is_file() and not source.is_dir():
             raise UserError(f"input={source}: no such file or folder. Give a photo, a video or a folder of them.")
         self._folder = source if source.is_dir() else source.parent
         self._every = every
         self._closed: list[OSError] = []
-        self._files = self._listed(source, out.resolve()) if source.is_dir() else [source]
+        self._files = self._listed(source, out.resolve() if out else None) if source.is_dir() else [source]
         if not self._files and self._closed:
             raise self._closed[0]
         if not self._files:
@@ -82,7 +82,7 @@ class Source:
             done += 1
             _tell(progress, done, total)
 
-    def _listed(self, folder: Path, left_out: Path) -> list[Path]:
+    def _listed(self, folder: Path, left_out: Path | None) -> list[Path]:
         """Return the files with the suffix of an image or video, without hidden files and linked folders."""
         found = []
         for parent, folders, names in os.walk(folder, onerror=self._closed.append):

@@ -25,6 +25,11 @@ from fer_lightning.cli import commands
 STARTS = """
 from fer_lightning.live import server
 from fer_lightning.predict import predict
+from fer_lightning import FaceReader, load_run
+try:
+    load_run("outputs/train/seed-0")
+except ValueError as error:
+    assert "fer_lightning[train]" in str(error)
 for name in ("live", "game", "predict"):
     sys.argv = ["fer-lightning", name, "--help"]
     try:

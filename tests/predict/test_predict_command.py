@@ -72,7 +72,6 @@ def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "model is not set. Set it to the exported model file; python -m fer_lightning.export run=PATH writes"),
         (["model=face.onnx"], "input is not set. Set it to the photo, video, or folder"),
         (["modle=face.onnx"], "modle: no such key. Did you mean model?"),
         (["faces.min_scor=0.5"], "faces.min_scor: no such key. Did you mean faces.min_score?"),
