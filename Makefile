@@ -40,18 +40,18 @@ data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS
 	@test -n "$(FROM)" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
 	$(BIN)/python -m fer_lightning.data.ingest source="$(FROM)" root="$(ROOT)" $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),photos=yes)
 
-models: install  ## get the face detector's file (233 kB): make models [FROM=path to a copy]
+models: install  ## check the file of the face detector, which is part of the package
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$(FROM)")
 
 collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
 	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
 		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="$(FROM)") $(STEPS)
 
-live: install  ## recognise emotions of faces in front of a camera, on a page of this machine: make live MODEL=face.onnx [SOURCE=0 or video.mp4] [PORT=8767]
-	@test -n "$(MODEL)" || { echo "make live: MODEL is missing. Use make live MODEL=face.onnx with a file from python -m fer_lightning.export run=PATH."; exit 2; }
-	@$(BIN)/python -m fer_lightning.live model="$(MODEL)" $(if $(SOURCE),source="$(SOURCE)") $(if $(PORT),port="$(PORT)")
+live: install  ## recognise emotions of faces in front of a camera, on a page of this machine: make live [MODEL=face.onnx] [SOURCE=0 or video.mp4] [PORT=8767]
+	@test -n "$(MODEL)" -o -f fer_lightning/weights/face.onnx || { echo "make live: MODEL is missing. Use make live MODEL=face.onnx with a file from python -m fer_lightning.export run=PATH."; exit 2; }
+	@$(BIN)/python -m fer_lightning.live $(if $(MODEL),model="$(MODEL)") $(if $(SOURCE),source="$(SOURCE)") $(if $(PORT),port="$(PORT)")
 
-game: install  ## start a game that adapts to its player; without MODEL it uses no camera: make game [MODEL=face.onnx] [PORT=8767]
+game: install  ## start a game that adapts to its player: make game [MODEL=face.onnx] [PORT=8767]
 	@$(BIN)/python -m fer_lightning.game $(if $(MODEL),model="$(MODEL)") $(if $(PORT),port="$(PORT)")
 
 audit: install  ## find copies, label noise, non-faces and outliers in a store, on a page with the faces: make audit [ROOT=data/fer2013]

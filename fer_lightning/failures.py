@@ -1,5 +1,6 @@
 """Errors from outside the code as messages: files, disks, memory, damaged content, services, closed pipes."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -8,8 +9,10 @@ from typing import NoReturn
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import in_words
+from fer_lightning.paths import PACKAGE
 from fer_lightning.wording import message
 
+OWN_EXTRAS = ("tensorboard", "wandb")  # packages with an extra of the same name; all others belong to `train`
 REFUSED, PIPE_CLOSED, STOPPED = 2, 128 + 13, 128 + 2  # exit statuses; the last two are those of a shell
 # Packages whose errors are about content or services, never about a bug of this project, and what a user can do.
 OUTSIDE = {
@@ -35,6 +38,8 @@ def explained(error: BaseException) -> str | None:
     """Return the message for an error that comes from outside the code; None for an error of the code."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return _missing_package(error.name or "")
     reason = " ".join(str(error).split())
     if isinstance(error, OSError):
         return f"{in_words(error)}. {_remedy(error)}."
@@ -49,6 +54,21 @@ def explained(error: BaseException) -> str | None:
     packages = [kind.__module__.partition(".")[0] for kind in type(error).__mro__]
     known = next((OUTSIDE[name] for name in packages if name in OUTSIDE), None)
     return f"{type(error).__name__}: {reason}. {known}." if known else None
+
+
+def require_package(name: str) -> None:
+    """Raise UserError with the extra to install if the package is not installed."""
+    if importlib.util.find_spec(name) is None:
+        raise UserError(_missing_package(name))
+
+
+def _missing_package(module: str) -> str | None:
+    """Return the message with the extra to install; None for a module of this package."""
+    name = module.partition(".")[0]
+    if name in ("", PACKAGE.name):
+        return None
+    extra = name if name in OWN_EXTRAS else "train"
+    return f"the package {name} is not installed. Install it with: pip install 'fer_lightning[{extra}]'"
 
 
 def _remedy(error: OSError) -> str:

@@ -124,7 +124,7 @@ def parse_yaml(text: str) -> dict[str, Any]:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise ValueError(f"it is nested more than {DEEPEST} levels deep")
-    content = yaml.load(text, Loader=loader)
+    content = yaml.safe_load(text)
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}; it must hold a mapping")
     return content

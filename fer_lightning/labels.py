@@ -68,6 +68,8 @@ COLORS = {
     "boredom": "#44AA99",
     "distracted": "#AAAAAA",
 }
+NOT_SURE = "not sure"  # label of a face whose highest probability is below `min_confidence`
+NOT_SURE_COLOR = "#FFFFFF"
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 

@@ -4,6 +4,16 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
-CONF = ROOT / "conf"
-DATA = ROOT / "data"
 DOCS = ROOT / "docs"
+WEIGHTS = PACKAGE / "weights"
+INSTALLED_CONF = PACKAGE / "conf"
+
+
+def is_checkout() -> bool:
+    """Return True if the package is the one of a checkout, and False if it was installed from a wheel."""
+    return not INSTALLED_CONF.is_dir()
+
+
+# Settings: beside the package in a checkout, inside the package in an installation.
+CONF = ROOT / "conf" if is_checkout() else INSTALLED_CONF
+ENV_FILE = (ROOT if is_checkout() else Path.cwd()) / ".env"

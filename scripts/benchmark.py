@@ -48,6 +48,7 @@ from torchvision.datasets import ImageFolder
 
 from fer_lightning.augment.geometric import Crop, Flip, Rotate
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
+from fer_lightning.compat.lightning import hide_notes
 from fer_lightning.config import schema
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest, write_store
@@ -67,7 +68,7 @@ from fer_lightning.optimizers.muon import COEFFICIENTS, Muon, newton_schulz_by_g
 from fer_lightning.samplers.shuffle import Shuffle
 from fer_lightning.schedules.constant import Constant
 from fer_lightning.stn.none import Identity
-from fer_lightning.training.build import build_classifier, cpu_computes_in_bfloat16, make, quiet
+from fer_lightning.training.build import build_classifier, cpu_computes_in_bfloat16, make
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.datamodule import FERDataModule
 from fer_lightning.training.loader import FaceDataset, TrainLoader
@@ -234,7 +235,7 @@ def add_step(commands) -> None:
 
 
 def step(arguments: argparse.Namespace) -> None:
-    quiet()
+    hide_notes()
     for name in arguments.figures or STEP_FIGURES:
         STEP_FIGURES[name](arguments)
 

@@ -57,7 +57,7 @@ def add_faces(commands) -> None:
     parser = commands.add_parser("faces", help="images/s of finding and cutting out faces, against shrinking the image")
     parser.add_argument("--repeats", type=int, default=11, help="timings of each, interleaved")
     parser.add_argument("--images", type=int, default=40, help="portraits of one timing")
-    parser.add_argument("--model", help="YuNet's file; without it the one that make models fetched")
+    parser.add_argument("--model", help="YuNet's file; without it the one of the package")
     parser.set_defaults(run=faces)
 
 

@@ -47,10 +47,12 @@ def locked(pins: Iterable[str]) -> str:
 
 
 def resolve(requirements: Path) -> list[dict[str, Any]]:
-    """Return pip's report of each package that it would install into an empty environment."""
+    """Return pip's report of each package that it would install into an empty environment, except this project."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--report", "-"]
-    result = subprocess.run([*command, "-r", str(requirements)], stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(result.stdout)["install"]
+    result = subprocess.run(
+        [*command, "-r", requirements.name], stdout=subprocess.PIPE, check=True, text=True, cwd=requirements.parent
+    )
+    return [item for item in json.loads(result.stdout)["install"] if "archive_info" in item["download_info"]]
 
 
 def pin(item: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ named ones and their dependencies.
 import lzma
 import sys
 import tarfile
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from packaging.requirements import Requirement
 from fer_lightning.data.store import MANIFEST, read_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
-ELSEWHERE = ("wandb",)  # needed only by logger=wandb
 TESTS = ("pytest", "pytest-timeout")
 # Neighbouring pixels are similar, so their differences take a fifth less space than the pixels.
 DIFFERENCES = [{"id": lzma.FILTER_DELTA, "dist": 1}, {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 2**26}]
@@ -34,10 +34,9 @@ def pack_faces(store: Path, archive: Path) -> None:
 
 def missing(installed: list[str]) -> dict[str, str]:
     """Return {name: version} of the distributions here that a machine with the `installed` ones lacks."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    needed = [Requirement(text).name for line in lines if (text := line.partition("#")[0].strip())]
-    present = closure(installed, {})
-    return closure([name for name in (*needed, *TESTS) if name not in ELSEWHERE], present)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = (*project["dependencies"], *project["optional-dependencies"]["train"])
+    return closure([*(Requirement(text).name for text in direct), *TESTS], closure(installed, {}))
 
 
 def closure(names: list[str], present: dict[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from test_layout import ORDER
 
 from fer_lightning.check import annotations
 from fer_lightning.check.check import MODEL_KEYS, check
+from fer_lightning.cli.commands import COMMANDS as COMMANDS_BY_NAME
 from fer_lightning.config.groups import groups, options
 from fer_lightning.data.synthetic import load
 from fer_lightning.data.teacher import write_teacher
@@ -62,6 +63,7 @@ def commands(start: str) -> list:
 
 COMMANDS, TARGETS = commands("python train.py"), commands("make ")
 MODULES = commands("python -m fer_lightning.")
+SUBCOMMANDS = commands("fer-lightning ")
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
@@ -274,3 +276,8 @@ def test_a_wrong_type_in_the_example_is_refused(example):
 
 def test_no_placeholder_is_left():
     assert not re.search(r"\b(RESULTS_ROW|MODELS_ROW|SPEED_TABLE)\b|@[A-Z]+@", "\n".join(PAGES.values()))
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_subcommand_of_the_console_command_exists(command):
+    assert command.split()[1] in {*COMMANDS_BY_NAME, "--help", "COMMAND"}

@@ -276,6 +276,8 @@ def _check_sizes(key: str, value: Any) -> None:
     for name, item in items:
         _check_sizes(f"{key}.{name}" if key else str(name), item)
     if isinstance(value, int | float):
+        if value != value:
+            raise UserError(f"{key}=nan: must be a number.")
         most = LARGEST_SEED if key in SEEDS else AT_MOST.get(key, LARGEST)
         if not abs(value) <= most:
             raise UserError(f"{key}={value}: must be at most {most:,}.")

@@ -37,7 +37,7 @@ from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
 from fer_lightning.inputs import PARTLY
-from fer_lightning.paths import CONF, ROOT
+from fer_lightning.paths import CONF, ENV_FILE
 from fer_lightning.wording import did_you_mean
 
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
             steps = [word for word in options.words if "=" not in word]
             overrides = [word for word in options.words if "=" in word]
             _refuse_steps(steps, options)
-            load_dotenv(ROOT / ".env")
+            load_dotenv(ENV_FILE)
             settings, chain = config(overrides), steps or CHAIN
             from fer_lightning.collect.session import CollectRun
 

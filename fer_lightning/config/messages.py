@@ -50,7 +50,7 @@ def explain(error: Exception, command: Command = TRAIN) -> str:
     if fault is None:
         return f"{first_lines(error)}\n{_help(command)}"
     if fault.kind == "null":
-        return f"{_file(fault)}{fault.key or fault.subject}: must have a value. Set it, or drop its null or ~."
+        return _no_value(command, fault)
     if fault.kind == "key":
         return _no_key(fault) if command is TRAIN else _no_key_of(command, fault)
     if fault.kind == "shape":
@@ -107,6 +107,13 @@ def _no_key_of(command: Command, fault: Fault) -> str:
 def _wrong_value(fault: Fault) -> str:
     one_of = "one of " if fault.kind == "choice" else ""
     return f"{_file(fault)}{fault.key or 'a key'}={fault.subject!r}: expected {one_of}{fault.expected}."
+
+
+def _no_value(command: Command, fault: Fault) -> str:
+    key = fault.key or fault.subject
+    if command is TRAIN or key.partition(".")[0] not in declared(command.schema):
+        return f"{_file(fault)}{key}: must have a value. Set it, or drop its null or ~."
+    return _wrong_shape(command, dataclasses.replace(fault, key=key, subject=f"{key}=null"))
 
 
 def _wrong_shape(command: Command, fault: Fault) -> str:

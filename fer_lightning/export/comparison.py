@@ -13,6 +13,7 @@ from fer_lightning.statistics.metrics import RowOutcomes
 BATCH = 100  # faces per call
 LARGEST_DIFFERENCE = 1e-4  # of a probability, if the weights are stored as float32
 LEAST_EQUAL_LABELS = 0.99  # share of the faces, if the weights are stored as float16 or int8
+LEAST_REFUSED_LOSS = 0.003  # accuracy on validation rows, if the weights are stored as float16 or int8
 CALIBRATION_FIGURES = ("acc", "ece", "ce")
 
 
@@ -43,7 +44,7 @@ def compare_with_checkpoint(
         raise UserError(
             f"weights={form}: the file's label differs from the checkpoint's on {100 * (1 - equal):.1f} % of "
             f"{len(file):,} faces, but only {100 * (1 - LEAST_EQUAL_LABELS):.0f} % is allowed. The file was not kept. "
-            f"Use weights={'float16' if form == 'int8' else 'float32'}."
+            f"Use weights={_more_precise(form)}."
         )
     return {"faces": len(file), "words": faces.words, "difference": difference, "equal_labels": equal}
 
@@ -64,3 +65,20 @@ def calibration(file: np.ndarray, checkpoint: np.ndarray, labels: np.ndarray) ->
         "after": after,
         "by_confidence": accuracy_by_confidence(file, labels),
     }
+
+
+def refuse_loss_of_accuracy(calibration: dict[str, Any] | None, form: str) -> None:
+    """Raise UserError if smaller weights lower the accuracy on the validation rows by 0.3 points or more."""
+    if calibration is None or form == "float32":
+        return
+    before, after = calibration["before"]["acc"], calibration["after"]["acc"]
+    if round(before - after, 6) >= LEAST_REFUSED_LOSS:
+        raise UserError(
+            f"weights={form}: the accuracy on {calibration['rows']:,} validation rows falls from {100 * before:.2f} % "
+            f"to {100 * after:.2f} %, but it must fall by less than {100 * LEAST_REFUSED_LOSS:.1f} points. The file "
+            f"was not kept. Use weights={_more_precise(form)}."
+        )
+
+
+def _more_precise(form: str) -> str:
+    return "float16" if form == "int8" else "float32"

@@ -152,7 +152,7 @@ class HaarDetector:
             why = f"{instead_of}. The Haar cascade cannot replace it: " if instead_of else ""
             raise UserError(
                 f"{why}OpenCV {cv2.__version__} has no Haar cascade, because OpenCV 5 removed it. Install OpenCV 4: "
-                f"pip install 'opencv-python-headless<5', or get the better detector with make models."
+                f"pip install 'opencv-python-headless<5', or use the better detector YuNet: faces.kind=yunet."
             )
         self.model_sha256 = sha256(xml.read_bytes())
         self._cascade = cv2.CascadeClassifier(str(xml))

@@ -17,7 +17,7 @@ class DetectorSettings(Settings):
         "whole: each image is one face that is already cropped",
     )
     model: str | None = setting(
-        None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of `make models`"
+        None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of the package"
     )
 
 
@@ -41,10 +41,3 @@ class FaceRules(Settings):
         minimum=0,
         maximum=1,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaceModelSettings(Settings):
-    """Settings of `make models`."""
-
-    source: str | None = setting(None, "file, or folder that holds it, to copy the model from; null: download it")

@@ -30,7 +30,7 @@ from omegaconf import DictConfig
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_text, write_atomically
 from fer_lightning.launch.plan import Job, conclude, plan, write_plan
-from fer_lightning.runs.run_folder import RunFolder, command_line
+from fer_lightning.runs.run_folder import RunFolder, command_line, program
 from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
 
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
@@ -118,7 +118,7 @@ class DiscoveryLauncher(Launcher):
             "case $SLURM_ARRAY_TASK_ID in",
             *(f"  {number}) run=({shlex.join(job.overrides)}) ;;" for number, job in enumerate(jobs)),
             "esac",
-            f'srun --kill-on-bad-exit=1 {shlex.join([*python, sys.argv[0]])} "${{run[@]}}" hydra.mode=RUN',
+            f'srun --kill-on-bad-exit=1 {shlex.join([*python, *program()])} "${{run[@]}}" hydra.mode=RUN',
         ]
         if self.image:
             lines += [

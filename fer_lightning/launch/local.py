@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from fer_lightning.errors import UserError
 from fer_lightning.launch.plan import Job, conclude, plan, write_plan
 from fer_lightning.runs.interruption import SWEEP
-from fer_lightning.runs.run_folder import RunFolder, command_line
+from fer_lightning.runs.run_folder import RunFolder, command_line, program
 
 LOOK_SECONDS = 0.5
 OUT_OF_MEMORY = "OutOfMemoryError"
@@ -130,7 +130,7 @@ class Pool:
         slot = min(set(range(len(self.running) + 1)) - {run.slot for run in self.running})
         log = job.folder.parent / "logs" / f"{job.folder.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, *sys.argv[:1], *job.overrides, "hydra.mode=RUN"]
+        command = [sys.executable, *program(), *job.overrides, "hydra.mode=RUN"]
         with open(log, "w") as output:
             process = subprocess.Popen(
                 command,

@@ -1,8 +1,8 @@
 """Serve the live page and the game on this machine: faces of a camera, the player's state, the game's level.
 
-    python -m fer_lightning.live model=face.onnx                    use the browser's camera
+    python -m fer_lightning.live                                    use the browser's camera
     python -m fer_lightning.live model=face.onnx source=video.mp4   use a camera (0, 1, ...) or a video of this machine
-    python -m fer_lightning.live page=game policy=performance       open the game; without a model no camera is used
+    python -m fer_lightning.live page=game model=null               open the game; without a model no camera is used
 
 The command prints the address to open.
 docs/protocol.md describes how other games connect.
@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
+from fer_lightning.faces.shipped import existing_model
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.paths import CONF
 
@@ -50,6 +51,7 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
 def run(words: list[str]) -> None:
     """Serve with the settings of the command line until the process ends. Raise UserError for invalid settings."""
     settings = command.settings(COMMAND, words)
+    settings = replace(settings, model=existing_model(settings.model))
     from fer_lightning.difficulty.chosen import policy
     from fer_lightning.live.server import serve
 

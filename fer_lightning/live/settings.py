@@ -6,6 +6,7 @@ from typing import Any, Literal
 from fer_lightning.config.settings import Settings, nested, setting
 from fer_lightning.difficulty.settings import DifficultySettings
 from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.faces.shipped import SHIPPED
 from fer_lightning.live.limits import Caps
 from fer_lightning.player.settings import StateSettings
 
@@ -34,8 +35,9 @@ class LiveSettings(Settings):
 
     policy: Any = setting(comment="difficulty policy; its keys are in conf/live/policy/", group="live/policy")
     model: str | None = setting(
-        None,
-        "exported file of python -m fer_lightning.export; null: no camera, the game uses only texts and solved tasks",
+        SHIPPED,
+        "exported file of python -m fer_lightning.export; shipped: the network of the package, if it has one; "
+        "null: no camera, the game uses only texts and solved tasks",
     )
     page: Literal["live", "game"] = setting("live", "page that the printed address opens; both are served")
     inference: Literal["browser", "server"] = setting(

@@ -1,8 +1,8 @@
 """Predict the expressions of all faces in a photo, a video, or a folder of both, with an exported model.
 
-    python -m fer_lightning.predict model=face.onnx input=photographs
-    python -m fer_lightning.predict model=face.onnx input=party.mp4 every=5 out=party
-    python -m fer_lightning.predict model=face.onnx input=me.jpg annotate=false
+    python -m fer_lightning.predict input=photographs
+    python -m fer_lightning.predict input=party.mp4 every=5 out=party
+    python -m fer_lightning.predict input=me.jpg annotate=false model=face.onnx
 
 The command writes these files into OUT: predictions.csv and predictions.jsonl (one row per face), annotated/,
 unreadable.csv and summary.json. Files that cannot be read are listed in unreadable.csv, and all others are processed;
@@ -22,6 +22,7 @@ from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import part
 from fer_lightning.errors import UserError
 from fer_lightning.faces.settings import FaceRules
+from fer_lightning.faces.shipped import model_path
 from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
@@ -33,7 +34,7 @@ COMMAND = Command(
     "python -m fer_lightning.predict",
     PredictSettings,
     CONF / "predict" / "predict.yaml",
-    example="model=face.onnx input=photographs",
+    example="input=photographs",
 )
 
 
@@ -70,7 +71,7 @@ def run(settings: PredictSettings) -> dict[str, Any]:
     from fer_lightning.predict.predict import predict
 
     out, faces = Path(settings.out), settings.faces
-    model = FaceModel(Path(settings.model), threads=settings.threads)
+    model = FaceModel(model_path(settings.model), threads=settings.threads)
     if settings.threads is not None:
         cv2.setNumThreads(settings.threads)
     with progress_bar("detecting faces") as progress:

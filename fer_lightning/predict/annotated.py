@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from fer_lightning.files import write_atomically
-from fer_lightning.labels import COLORS
+from fer_lightning.labels import COLORS, NOT_SURE_COLOR
 from fer_lightning.predict.annotate import Mark, annotated
 from fer_lightning.predict.looks import Look
-from fer_lightning.predict.results import Seen, label_of
+from fer_lightning.predict.results import Seen
 from fer_lightning.predict.video import VideoCopy
 
 KEPT = (".jpg", ".jpeg", ".png")  # formats in which copies are written; copies of other formats are JPEG
@@ -25,8 +25,8 @@ LONGEST_NAME = 200  # bytes; file systems allow 255, and some are needed for suf
 class AnnotatedCopies:
     """Annotated copies, as a context manager; a video's copy is complete when the next file begins or at the end."""
 
-    def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
-        self._folder, self._classes = folder, classes
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._video: VideoCopy | None = None
         self._file = ""
 
@@ -55,10 +55,9 @@ class AnnotatedCopies:
         return [self._mark(each, f"{each.id}  " if numbered else "") for each in seen]
 
     def _mark(self, seen: Seen, number: str) -> Mark:
-        label = label_of(seen, self._classes)
         doubt = f"  ({seen.doubt})" if seen.doubt else ""
-        text = f"{number}{label} {100 * seen.probabilities.max():.0f} %{doubt}"
-        return Mark(seen.face.box, text, COLORS[label], sure=seen.doubt is None)
+        text = f"{number}{seen.label} {100 * seen.probabilities.max():.0f} %{doubt}"
+        return Mark(seen.face.box, text, COLORS.get(seen.label, NOT_SURE_COLOR), sure=seen.doubt is None)
 
     def _close(self, whole: bool) -> None:
         if self._video:

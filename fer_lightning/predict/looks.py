@@ -39,11 +39,11 @@ class Source:
     """Photos and videos of an input; an input without any raises UserError.
 
     source  photo, video, or folder of photos and videos; subfolders are included
-    out     folder of the results, which is skipped if it is inside `source`
+    out     folder of the results, which is skipped if it is inside `source`; None: no folder is skipped
     every   step between the frames of a video that are used
     """
 
-    def __init__(self, source: Path, *, out: Path, every: int = 1) -> None:
+    def __init__(self, source: Path, *, out: Path | None = None, every: int = 1) -> None:
         if not source.is_file() and not source.is_dir():
             raise UserError(f"input={source}: no such file or folder. Give a photo, a video or a folder of them.")
         self._every = every

@@ -26,6 +26,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.quality import NO_FACE
 from fer_lightning.files import csv_text, read_json, replacing, write_atomically
+from fer_lightning.labels import NOT_SURE
 from fer_lightning.predict.looks import Look
 
 PROGRAM = "fer_lightning.predict"
@@ -47,12 +48,14 @@ class Seen:
 
     id             its number in the image, or the number of its track in the video
     doubt          why the face is doubtful; None: it is not
+    label          the class with the highest probability; "not sure" if that is too low
     probabilities  (K,)
     """
 
     id: int
     face: Face
     doubt: str | None
+    label: str
     probabilities: np.ndarray
 
 
@@ -129,7 +132,7 @@ class Tables:
         where = {"file": look.file, "frame": look.frame, "seconds": _rounded(look.seconds, 3)}
         for each in seen:
             self._add_row(where | self._of_face(each), each.probabilities)
-            self.labels[label_of(each, self._classes)] += 1
+            self.labels[each.label] += 1
             if each.doubt:
                 self.doubts[each.doubt] += 1
         if not seen:
@@ -145,7 +148,7 @@ class Tables:
 
     def _of_face(self, seen: Seen) -> dict[str, Any]:
         box = (round(number, 1) for number in seen.face.box)
-        found = (*box, round(seen.face.score, 3), seen.doubt, label_of(seen, self._classes))
+        found = (*box, round(seen.face.score, 3), seen.doubt, seen.label)
         return {"face": seen.id, **dict(zip(FACE, found, strict=True))}
 
     def _add_row(self, row: dict[str, Any], probabilities: np.ndarray | None) -> None:
@@ -155,9 +158,10 @@ class Tables:
         self._jsonl.write((json.dumps(row | {"probabilities": by_class}, allow_nan=False) + "\n").encode())
 
 
-def label_of(seen: Seen, classes: tuple[str, ...]) -> str:
-    """Return the class with the highest probability; the first of equal ones."""
-    return classes[int(seen.probabilities.argmax())]
+def label_of(probabilities: np.ndarray, classes: tuple[str, ...], min_confidence: float = 0.0) -> str:
+    """Return the class with the highest probability, the first of equal ones; "not sure" if it is too low."""
+    best = int(probabilities.argmax())
+    return classes[best] if probabilities[best] >= min_confidence else NOT_SURE
 
 
 def _write_line(file: BinaryIO, cells: Sequence[Any]) -> None:

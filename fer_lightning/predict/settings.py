@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fer_lightning.config.settings import Settings, nested, setting
 from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.faces.shipped import SHIPPED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +19,19 @@ class Processing(Settings):
     annotate: bool = setting(True, "true: also write copies of images and videos with boxes, labels and probabilities")
     batch_size: int = setting(64, "faces that the model receives at once", minimum=1)
     every: int = setting(1, "step between the frames of a video that are used; 1: every frame", minimum=1)
+    min_confidence: float = setting(
+        0.0, 'lowest probability of a label; a face below it is labelled "not sure"', minimum=0, maximum=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings(Processing):
     """Settings of the command."""
 
-    model: str = setting(comment="exported model file; python -m fer_lightning.export run=PATH writes one")
+    model: str = setting(
+        SHIPPED,
+        "exported model file; shipped: the network of the package; python -m fer_lightning.export run=PATH writes one",
+    )
     input: str = setting(comment="photo, video, or folder of photos and videos; subfolders are included")
     out: str = setting("predictions", "folder of the results; the same command again replaces them")
     threads: int | None = setting(None, "CPU threads; null: one per core", minimum=1)

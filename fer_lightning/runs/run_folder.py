@@ -336,19 +336,26 @@ def _free_lock(file: IO[str], before: str) -> None:
         file.close()
 
 
+def program() -> list[str]:
+    """Return the words after `python` that start this program."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    is_running = module is not None and module.origin == sys.argv[0]
+    return ["-m", module.name.removesuffix(".__main__")] if is_running else sys.argv[:1]
+
+
 def command_line() -> str:
     """Return the command that was typed, quoted so that it can be typed again."""
-    module = getattr(sys.modules["__main__"], "__spec__", None)
-    program = ["-m", module.name.removesuffix(".__main__")] if module else sys.argv[:1]
-    return shlex.join(["python", *program, *sys.argv[1:]])
+    return shlex.join(["python", *program(), *sys.argv[1:]])
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Return the git commit and whether the work tree differs from it.
+    """Return the git commit of the checkout `folder`, and whether its work tree differs from it.
 
     In a container image, both describe its build. Without git or a container image, both are None.
     """
     try:
+        if not (folder / ".git").exists():  # the repository around an installed package is another project
+            raise FileNotFoundError
         commit = _git(folder, "rev-parse", "HEAD")
         return {
             "commit": commit,

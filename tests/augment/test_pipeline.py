@@ -127,7 +127,7 @@ def test_a_node_set_to_null_is_off():
 @pytest.mark.parametrize(
     ("order", "nodes", "words"),
     [
-        (["flip", "rotat"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotat'.*Did you mean 'rotate'"),
+        (["flip", "rotat"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotat'.*Did you mean rotate"),
         (["flip"], {"flip": Flip(), "rotate": Rotate(5)}, "'rotate' 0 times.*augment.rotate=null"),
         (["flip", "flip"], {"flip": Flip()}, "'flip' 2 times"),
         (["jitter", "flip"], {"flip": Flip(), "jitter": Jitter(0.1, 0.1)}, "'flip' must not come after 'jitter'"),

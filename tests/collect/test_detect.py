@@ -12,7 +12,6 @@ from collect_portraits import (
     drawn_picture,
     encoded,
     mirrored,
-    needs_model,
     portrait,
     rotated,
     shrunk,
@@ -176,7 +175,6 @@ def test_a_damaged_file_is_told_at_the_end_and_the_others_are_looked_at(damage, 
     assert collection.value("SELECT count(*) FROM face WHERE status = 'face'") == 3
 
 
-@needs_model
 def test_the_collector_a_folder_and_a_direct_call_cut_the_same_pixels(collection, tmp_path):
     yunet = open_detector(MODEL)
     pictures = {

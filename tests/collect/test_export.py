@@ -234,7 +234,7 @@ def test_text_of_strangers_is_plain_in_the_card(tmp_path):
         merge(collection)
         export(collection, folder=tmp_path / "out", licence_known=KNOWN)
     card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
-    assert r"| boredom | \[a\](https://evil.example)\|\*b\* &lt;i> | en | 1 |" in card
+    assert r"| boredom | \[a\](https://evil.example)\|\*b\* &lt;i&gt; | en | 1 |" in card
     assert r"| pass 1 | a\_b | 1 |" in card
 
 

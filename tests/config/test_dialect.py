@@ -7,7 +7,6 @@ import pytest
 from fer_lightning.audit import audit
 from fer_lightning.data import ingest
 from fer_lightning.evaluation import compare
-from fer_lightning.faces import model_file
 from fer_lightning.report import __main__ as report
 
 COMMANDS = {
@@ -15,7 +14,6 @@ COMMANDS = {
     ingest: ({"source": "faces.csv", "root": "data", "ferplus": "votes.csv", "photos": True}, ["source=faces.csv"]),
     compare: ({"runs": ["A", "B"], "csv_order": "data", "json": "c.json"}, ["runs=[A,B]"]),
     report: ({"sweep": "outputs/a b=c", "out": "there", "baseline": "loss-focal"}, ["sweep=DIR"]),
-    model_file: ({"source": "a file.onnx"}, []),
 }
 
 

@@ -6,8 +6,8 @@ import pytest
 from conftest import composed
 from omegaconf import OmegaConf
 
-import train
 from fer_lightning.check.check import check
+from fer_lightning.cli import train
 from fer_lightning.config import words
 from fer_lightning.config.groups import groups, options
 from fer_lightning.errors import UserError

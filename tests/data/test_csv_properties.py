@@ -66,7 +66,7 @@ def plain_parse(data: bytes) -> Plain:
     for number, line in enumerate(lines[1:], start=2):
         if len(line) + 1 > MAX_LINE and not (number == len(lines) and len(line) <= MAX_LINE):
             raise Fault(f"line {number}: the line is longer")
-        if line.strip():
+        if line.strip().strip(b', "'):  # rows with only empty fields are skipped
             try:
                 plain_row(line.strip(), columns, rows)
             except (ValueError, csv.Error):
@@ -123,8 +123,8 @@ def utf8(text: str) -> str:
 
 
 def plain_label(text: str) -> int:
-    if re.fullmatch("[0-6]", text):
-        return int(text)
+    if re.fullmatch(r"[0-6](\.0*)?", text):
+        return int(text[0])
     return FER.index(text)
 
 

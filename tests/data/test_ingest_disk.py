@@ -6,7 +6,7 @@ from conftest import TINY, composed
 from disks import enlarge, read_only, small_disk
 from fer_forms import Samples
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.data.ingest import ingest, main
 from fer_lightning.data.store import open_store, store_problem
 from fer_lightning.runs.run_folder import RunFolder

@@ -18,7 +18,6 @@ from collect_portraits import (
     enlarged,
     lying,
     mirrored,
-    needs_model,
     portrait,
     two_faces,
 )
@@ -218,12 +217,15 @@ def test_a_store_of_photographs_is_not_taken_for_one_of_faces_nor_for_one_under_
     assert outcome(photographs()) == ("written again", 4)
 
 
-def test_a_store_made_before_there_were_photographs_is_reused(tmp_path):
+def test_a_store_made_under_older_rules_of_reading_is_written_again(tmp_path):
     source, root = str(Samples().csv(tmp_path / "fer2013.csv")), tmp_path / "store"
     ingest(source, str(root))
     manifest = json.loads((root / "store.json").read_text())
-    del manifest["source"]["photographs"]
+    for name in ("photographs", "rules"):
+        del manifest["source"][name]
+    del manifest["sha256"]  # older stores lack it
     (root / "store.json").write_text(json.dumps(manifest))
+    assert ingest(source, str(root)).outcome.startswith("written again: the rules for reading")
     assert ingest(source, str(root)).outcome.startswith("reused")
 
 
@@ -235,7 +237,6 @@ def test_images_that_look_like_photographs_are_told(tmp_path):
     assert "PHOTOS=yes" not in " ".join(read_faces(tmp_path, FER, photographs=photographs()).notes)
 
 
-@needs_model
 def test_make_data_photos_yes_as_a_user_types_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(model_file.ENVIRONMENT, MODEL)
     put(

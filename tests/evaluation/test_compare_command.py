@@ -74,7 +74,7 @@ def test_an_older_file_is_passed_over_for_an_evaluation(runs, monkeypatch, capsy
 
 def test_other_training_rows_are_pointed_out(runs, monkeypatch, capsys):
     for run, name in zip(runs, ("official", "official_dedup"), strict=True):
-        (run / "summary.json").write_text(json.dumps({"split": {"name": name, "checksum": name}}))
+        (run / "summary.json").write_text(json.dumps({"status": "done", "split": {"name": name, "checksum": name}}))
     called(*runs, monkeypatch=monkeypatch)
     printed = " ".join(capsys.readouterr().out.split())
     assert "A was trained on split official, B on official_dedup" in printed
@@ -172,7 +172,9 @@ def test_another_store_has_no_order_for_a_run(store, runs, tmp_path, monkeypatch
 
 def test_an_evaluation_in_a_run_is_a_side_and_knows_its_run(runs, monkeypatch, capsys):
     for run in runs:
-        (run / "summary.json").write_text(json.dumps({"split": {"name": "official", "checksum": "one"}}))
+        (run / "summary.json").write_text(
+            json.dumps({"status": "done", "split": {"name": "official", "checksum": "one"}})
+        )
     evaluation = write(runs[0] / "evaluation" / "face" / "predictions.csv", 0.7).parent
     (evaluation / "metrics.json").write_text("{}")
     called(evaluation, runs[1], monkeypatch=monkeypatch)

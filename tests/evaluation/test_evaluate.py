@@ -16,7 +16,8 @@ from disks import read_only
 from face_models import drawn_metadata, drawn_model
 from omegaconf import OmegaConf
 
-import train
+import fer_lightning
+from fer_lightning.cli import train
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import evaluate
@@ -227,7 +228,7 @@ HARMS = {
         ["best.ckpt", "Resume it: python"],
     ),
     "no summary": (lambda run: (run / "summary.json").unlink(), ["not a run folder", "summary.json is missing"]),
-    "a summary without a split": (lambda run: edit_summary(run, split=None), ["has no split"]),
+    "a summary without a split": (lambda run: edit_summary(run, split=None), ["summary.json", "split"]),
     "a config that is no YAML": (lambda run: (run / "config.yaml").write_text("a: [1"), ["config.yaml"]),
     "a key of nobody's": (lambda run: edit_config(run, modle=1), ["config.yaml", "modle"]),
     "a wrong value": (lambda run: edit_config(run, model__width="wide"), ["config.yaml", "model.width='wide'"]),
@@ -241,7 +242,7 @@ def test_what_cannot_be_evaluated_is_told_in_words(harm, words, run):
     harm(run)
     with pytest.raises(UserError) as refusal:
         evaluated(run)
-    for word in (f"run={run}", *words):
+    for word in (str(run), *words):
         assert word in str(refusal.value)
     assert not (run / "evaluation").exists()
 
@@ -371,3 +372,17 @@ def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
     ingest(str(write_csv(tmp_path / "other.csv", seed=1)), str(tmp_path / "other"))
     with pytest.raises(UserError, match=r"trained on split \w{12}, and data\.root=.*other now gives"):
         evaluated(folder.path, f"data_root={tmp_path / 'other'}")
+
+
+def test_a_run_is_loaded_for_scripts(run):
+    opened = open_run(run)
+    table, _ = opened.faces()
+    opened.folder.release()
+    written = read_predictions(run / "predictions.csv")
+    pixels = torch.from_numpy(table.pixels[written.rows])
+    loaded = fer_lightning.load_run(run)
+    assert loaded.classes == written.classes
+    assert np.allclose(loaded.predictor(pixels).numpy(), written.probabilities, atol=1e-2)
+    with torch.inference_mode():
+        assert loaded.network(loaded.transform.evaluate(pixels[:3])).shape == (3, len(loaded.classes))
+    assert fer_lightning.load_run(run).summary["status"] == "done"  # the first call keeps no lock

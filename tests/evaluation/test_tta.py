@@ -7,7 +7,7 @@ import torch
 
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.augment.warp import compose, identity, warp
-from fer_lightning.evaluation import compare, tta
+from fer_lightning.evaluation import tta
 from fer_lightning.evaluation.settings import TTA
 
 TWO_LEVELS = 2.01 / 255  # of grey: what the rounding of OpenCV's warp can amount to
@@ -35,7 +35,7 @@ def averaged(images: torch.Tensor, name: str, size: int) -> torch.Tensor:
 
 
 def test_names_are_those_that_the_commands_know():
-    assert tta.NAMES == get_args(TTA) == compare.VIEWS
+    assert get_args(TTA) == tta.NAMES
     assert [len(tta.views(name, 48)) for name in tta.NAMES] == [1, 2, 10]
     with pytest.raises(ValueError, match="ten_crop"):
         tta.views("five_crop", 48)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_lightning.errors import UserError
-from fer_lightning.export.comparison import calibration, compare_with_checkpoint
+from fer_lightning.export.comparison import calibration, compare_with_checkpoint, refuse_loss_of_accuracy
 from fer_lightning.export.described import ComparisonFaces
 
 ROWS = 300
@@ -64,3 +64,21 @@ def test_calibration_is_of_both(answers):
     assert entry["after"]["ce"] < entry["before"]["ce"]
     assert [part["threshold"] for part in entry["by_confidence"]] == [0.5, 0.6, 0.7, 0.8, 0.9]
     assert calibration(answers, answers, labels[:0]) is None
+
+
+def accuracies(before: float, after: float) -> dict:
+    return {"rows": 3589, "before": {"acc": before}, "after": {"acc": after}}
+
+
+@pytest.mark.parametrize(("form", "other"), [("int8", "float16"), ("float16", "float32")])
+def test_small_weights_may_cost_less_than_a_third_of_a_point(form, other):
+    refuse_loss_of_accuracy(accuracies(0.7, 0.6971), form)
+    refuse_loss_of_accuracy(accuracies(0.7, 0.9), form)
+    words = rf"weights={form}: the accuracy on 3,589 validation rows falls from 70.00 % to 69.70 %.*weights={other}"
+    with pytest.raises(UserError, match=words):
+        refuse_loss_of_accuracy(accuracies(0.7, 0.697), form)
+
+
+def test_without_validation_rows_no_accuracy_is_compared():
+    refuse_loss_of_accuracy(None, "int8")
+    refuse_loss_of_accuracy(accuracies(0.7, 0.6), "float32")  # other rules compare its probabilities

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from collect_portraits import MODEL, needs_model, portrait, shrunk
+from collect_portraits import MODEL, portrait, shrunk
 from game_modules import needs_node, run
 
 from fer_lightning.faces.browser_files import with_any_size
@@ -61,7 +61,6 @@ def test_images_are_reduced_and_crops_are_cut_to_the_same_grey_levels(tmp_path):
         assert (away.max() <= 1, away.mean() < 0.01) == (True, True), box
 
 
-@needs_model
 def test_the_outputs_of_yunet_become_the_same_boxes(tmp_path):
     import onnxruntime
 

@@ -16,7 +16,6 @@ from collect_portraits import (
     enlarged,
     mirrored,
     mouth_covered,
-    needs_model,
     portrait,
     rotated,
     shrunk,
@@ -79,7 +78,6 @@ STATES = {
 }
 
 
-@needs_model
 @pytest.mark.parametrize("state", STATES)
 def test_the_face_is_found_where_it_is(state, yunet):
     make, scale, place = STATES[state]
@@ -89,7 +87,6 @@ def test_the_face_is_found_where_it_is(state, yunet):
     assert face.box[3] == pytest.approx(scale * PORTRAIT_BOX[3], rel=0.15)
 
 
-@needs_model
 @pytest.mark.parametrize("which", ["small", "filling"])
 def test_a_face_too_small_or_too_large_for_the_first_size_is_found_in_another(which, yunet, monkeypatch):
     x, y, width, height = PORTRAIT_BOX
@@ -103,7 +100,6 @@ def test_a_face_too_small_or_too_large_for_the_first_size_is_found_in_another(wh
     assert choose(yunet(picture), RULES).faces == 0
 
 
-@needs_model
 def test_landmarks_are_named_from_the_persons_own_side(yunet):
     (face,) = yunet(portrait())
     right_eye, left_eye, nose, right_mouth, left_mouth = face.landmarks
@@ -112,7 +108,6 @@ def test_landmarks_are_named_from_the_persons_own_side(yunet):
     assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
 
 
-@needs_model
 @pytest.mark.parametrize("degrees", [0, 35, -35, 60, -60, 90, -90, 180])
 @pytest.mark.parametrize("change", [np.copy, mirrored, grey])
 def test_roll_is_how_far_the_picture_was_turned_clockwise(degrees, change, yunet):
@@ -122,14 +117,12 @@ def test_roll_is_how_far_the_picture_was_turned_clockwise(degrees, change, yunet
     assert abs((yunet.roll(picture, face) - expected + 180) % 360 - 180) < 25
 
 
-@needs_model
 def test_a_lying_head_is_left_out_and_a_leaning_one_is_not(yunet):
     assert find_face(rotated(portrait(), 90), yunet, RULES).reason == "tilted"
     assert find_face(rotated(portrait(), 90), yunet, FaceRules(max_roll_deg=180)).reason is None
     assert find_face(rotated(portrait(), 35), yunet, RULES).reason is None
 
 
-@needs_model
 def test_all_faces_are_cut_out_the_chosen_one_first_and_doubtful_ones_with_the_reason(yunet):
     chosen, small = find_faces(two_faces(0.5), yunet, RULES, roll=True)
     assert (chosen.reason, small.reason) == (None, "too small")
@@ -173,7 +166,6 @@ def test_roll_is_read_from_the_scores_of_a_few_turns():
         assert set(seen) == {(128, 128)}
 
 
-@needs_model
 def test_the_larger_of_two_faces_is_chosen_and_a_close_second_is_flagged(yunet):
     for ratio, ambiguous in ((0.9, True), (0.5, False)):
         found = find_face(two_faces(ratio), yunet, RULES)
@@ -183,7 +175,6 @@ def test_the_larger_of_two_faces_is_chosen_and_a_close_second_is_flagged(yunet):
         assert find_face(mirrored(two_faces(ratio)), yunet, RULES).face.centre[0] > 512
 
 
-@needs_model
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (31, 17), (20, 2000)])
 def test_odd_pictures_have_no_face(size, yunet):
     """Where a side is short OpenCV's network reads memory that nobody wrote, unless it is shown something larger."""
@@ -195,7 +186,6 @@ def test_odd_pictures_have_no_face(size, yunet):
         yunet(np.full((random.integers(64, 400), 160, 3), 200, np.uint8))
 
 
-@needs_model
 @pytest.mark.parametrize(
     "box",
     [(10, 10, np.inf, np.inf), (10, 10, np.nan, 50), (100, 100, 3000, 3000), (-60, 10, 50, 50), (10, 210, 50, 50)],
@@ -265,7 +255,6 @@ def test_a_recipe_changes_with_whatever_changes_a_crop(monkeypatch):
     assert len(known) == 7
 
 
-@needs_model
 def test_the_crop_is_the_square_that_haar_would_have_cut(yunet):
     """FER2013's faces were cut by Haar: within a tenth of the same side, and of the same centre."""
     for picture in (portrait(), enlarged(portrait(), 2.5)):
@@ -310,7 +299,6 @@ def test_the_mirrored_crop_is_the_crop_of_the_mirror_image():
         assert np.abs(again[:, ::-1].astype(int) - cut).max() <= 1
 
 
-@needs_model
 def test_the_mirrored_face_is_cut_alike(yunet):
     one, other = (find_face(picture, yunet, RULES) for picture in (portrait(), mirrored(portrait())))
     assert other.square[2] == pytest.approx(one.square[2], rel=0.06)
@@ -320,7 +308,7 @@ def test_the_mirrored_face_is_cut_alike(yunet):
 def test_without_the_file_haar_is_taken_loudly_and_only_where_that_is_allowed(tmp_path, monkeypatch):
     monkeypatch.delenv(model_file.ENVIRONMENT, raising=False)
     monkeypatch.setattr(model_file, "FOLDER", tmp_path)
-    with pytest.warns(UserWarning, match="Haar cascade, which misses tilted .* make models downloads it"):
+    with pytest.warns(UserWarning, match="Haar cascade, which misses tilted .* Install the package again"):
         detector = open_detector()
     assert detector.name == "haar-frontalface-default"
     assert detector.roll(portrait(), face()) is None
@@ -340,7 +328,7 @@ def test_where_opencv_has_no_cascade_the_way_on_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(model_file, "FOLDER", tmp_path)
     monkeypatch.delattr(cv2, "CascadeClassifier")
     for kind in ("haar", "auto"):
-        with pytest.raises(UserError, match=r"has no Haar cascade.*opencv-python-headless<5.*make models"):
+        with pytest.raises(UserError, match=r"has no Haar cascade.*opencv-python-headless<5.*faces.kind=yunet"):
             open_detector(kind=kind)
 
 

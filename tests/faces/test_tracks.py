@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from collect_portraits import MODEL, needs_model
+from collect_portraits import MODEL
 from face_video import face_box, frame, phase
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,7 +127,6 @@ def test_each_box_needs_its_probabilities():
         Tracks().update(0.0, [HERE, HERE], sure_of(0))
 
 
-@needs_model
 def test_in_a_video_the_moving_and_covered_face_is_one_and_who_comes_back_is_another():
     detector, tracks, seen = open_detector(MODEL), Tracks(), {}
     for number in range(30):

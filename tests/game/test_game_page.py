@@ -5,7 +5,6 @@ import re
 
 import face_video
 import pytest
-from collect_portraits import needs_model
 from face_models import drawn_model
 from game_player import Player
 from live_pages import again, camera_on, chromium, looks, needs_browser, pictures, visits
@@ -206,7 +205,6 @@ def test_typed_frustration_is_answered_by_an_offer_and_never_named(visit, server
     player.solve()
 
 
-@needs_model
 def test_bit_watches_after_consent_alone_but_not_in_a_break_and_stops_at_a_word(visit, watching):
     player = playing(visit, watching)
     page = player.page
@@ -243,7 +241,6 @@ def test_bit_watches_after_consent_alone_but_not_in_a_break_and_stops_at_a_word(
     assert watching.others(page) == 0
 
 
-@needs_model
 def test_the_server_with_its_own_camera_dies_in_the_middle_of_a_game_and_the_game_goes_on(visit, tmp_path):
     video = face_video.write_video(tmp_path / "video.avi", [face_video.frame(1 / 12)] * 10, fps=5)
     with LiveServer(drawn_model(tmp_path / "face.onnx"), page="game", source=video, words=SWIFT) as server:

@@ -11,7 +11,7 @@ import torch
 from conftest import TINY, composed, run_train
 from omegaconf import OmegaConf
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.evaluation import evaluate
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.runs.run_folder import RunFolder

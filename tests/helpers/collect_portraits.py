@@ -5,23 +5,17 @@ The portrait is NASA's of the astronaut Eileen Collins, in the public domain, wh
 
 import io
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 import skimage.data
 from PIL import Image
 
 from fer_lightning.faces.face import Face
+from fer_lightning.faces.model_file import find_model
 
-_NAME = "face_detection_yunet_2023mar.onnx"
-_PROJECT = Path(__file__).resolve().parents[2]
-_PLACES = (_PROJECT / "data" / "models" / _NAME, _PROJECT.parent / "shared" / "models" / _NAME)
-
-# YuNet's file on this machine; None where there is none.
-MODEL = next((str(path) for path in _PLACES if path.is_file()), None)
-needs_model = pytest.mark.skipif(MODEL is None, reason="needs the face detector: make models")
+# YuNet's file in the package.
+MODEL = str(find_model())
 
 # Where the portrait's face is: x, y, width, height in pixels of the 512 x 512 picture.
 PORTRAIT_BOX = (178, 63, 90, 113)

@@ -36,7 +36,7 @@ class LiveServer:
         self.process: subprocess.Popen | None = None
         self.address = ""
         given = {"page": page, "port": self.port, "folder": self.root / "secret", "threads": 1} | settings
-        given |= {"model": model} if model else {}
+        given["model"] = model or "null"
         given |= {"source": source} if source else {}
         self._words = [*(f"{key}={value}" for key, value in given.items()), *words]
 

@@ -6,7 +6,7 @@ import cv2
 import face_video
 import numpy as np
 import pytest
-from collect_portraits import MODEL, encoded, mirrored, mouth_covered, needs_model, portrait, rotated, shrunk, two_faces
+from collect_portraits import MODEL, encoded, mirrored, mouth_covered, portrait, rotated, shrunk, two_faces
 from export_runs import untrained_run
 from live_pages import chromium, needs_browser, visits
 from live_server import LiveServer
@@ -19,7 +19,7 @@ from fer_lightning.faces.find import find_faces
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live.engine import Reduced
 
-pytestmark = [pytest.mark.slow, needs_browser, needs_model]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 RULES = {"min_score": 0.7, "min_face_px": 48}
 PIXEL, SHARE = 1.0, 0.002  # largest differences of a box and of a probability

@@ -10,7 +10,6 @@ import cv2
 import face_video
 import numpy as np
 import pytest
-from collect_portraits import needs_model
 from conftest import ROOT
 from face_models import drawn_model
 from live_clients import Plain
@@ -122,7 +121,6 @@ def test_the_game_in_a_terminal_plays_itself():
     assert "no live server answers" in refused.stderr
 
 
-@needs_model
 def test_a_real_face_is_found_in_its_place_and_nobody_where_there_is_nobody(model):
     with LiveServer(model) as server, Plain(server, camera=True) as player:
         for number, share in enumerate((0.0, 0.2, 0.4, 0.7, 0.9), start=1):

@@ -7,7 +7,6 @@ import cv2
 import face_video
 import numpy as np
 import pytest
-from collect_portraits import needs_model
 from face_models import drawn_metadata, drawn_model
 from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
@@ -17,7 +16,7 @@ from fer_lightning.data.synthetic import load
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
 
-pytestmark = [pytest.mark.slow, needs_browser, needs_model]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 ASIDE = 1 / 12  # the video's share of time at which the face is farthest to the right
 AWAY = 0.65  # share of time at which the face is absent

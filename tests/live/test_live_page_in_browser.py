@@ -2,7 +2,6 @@
 
 import face_video
 import pytest
-from collect_portraits import needs_model
 from face_models import drawn_model
 from live_pages import camera_on, chromium, looks, needs_browser, pictures, visits
 from live_server import LiveServer
@@ -10,7 +9,7 @@ from live_server import LiveServer
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_browser, needs_model]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_browser]
 
 ASIDE = 1 / 12  # the video's share of time at which the face is farthest to the right
 READY = 90_000  # milliseconds in which a busy machine loads the networks

@@ -20,7 +20,7 @@ from fer_lightning.faces.detector import WholePicture
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
-from fer_lightning.predict import predict as predict_module
+from fer_lightning.predict import labeller
 from fer_lightning.predict.containers import is_cut
 from fer_lightning.predict.predict import predict
 from fer_lightning.predict.settings import Processing
@@ -383,15 +383,15 @@ def test_few_pictures_are_held_at_once(model, folder, monkeypatch):
     """Pictures without faces never fill a batch."""
     for number in range(12):
         put(folder / f"{number:02}.png", drawn_picture(number, faces=0))
-    monkeypatch.setattr(predict_module, "HELD", 3 * 320 * 240 * 3)
+    monkeypatch.setattr(labeller, "HELD", 3 * 320 * 240 * 3)
     held = []
-    numbered = predict_module._Numbering.seen
+    numbered = labeller._Numbering.seen
 
     def counted(self, waiting, probabilities):
         held.append(len(waiting))
         return numbered(self, waiting, probabilities)
 
-    monkeypatch.setattr(predict_module._Numbering, "seen", counted)
+    monkeypatch.setattr(labeller._Numbering, "seen", counted)
     summary, _ = predicted(model, folder)
     assert held == [3, 3, 3, 3]
     assert summary["counts"]["pictures"] == 12
@@ -437,3 +437,15 @@ def test_a_model_that_says_what_is_no_number_is_told(model, folder, monkeypatch)
     monkeypatch.setattr(FaceModel, "__call__", lambda self, crops: np.full((len(crops), 7), np.nan))
     with pytest.raises(UserError, match="the model returned NaN or infinity"):
         predicted(model, folder, detector=WholePicture())
+
+
+def test_a_label_below_the_least_confidence_is_not_sure(model, folder):
+    put(folder / "a.png", whole("happy"))
+    put(folder / "b.png", np.full((100, 100, 3), 36, np.uint8))  # the edge between the first two classes
+    summary, rows = predicted(model, folder, detector=WholePicture(), min_confidence=0.9)
+    assert [row["label"] for row in rows] == ["happy", "not sure"]
+    assert float(rows[1]["angry"]) > 0
+    assert summary["counts"]["labels"]["not sure"] == 1
+    assert summary["settings"]["min_confidence"] == 0.9
+    with pytest.raises(UserError, match=r"min_confidence=2"):
+        Processing(min_confidence=2)

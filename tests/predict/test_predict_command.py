@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from collect_portraits import MODEL, encoded, needs_model, portrait, two_faces
+from collect_portraits import MODEL, encoded, portrait, two_faces
 from conftest import ROOT
 from face_models import drawn_model
 
@@ -48,7 +48,6 @@ def refused(capsys, *words) -> str:
     return said
 
 
-@needs_model
 def test_a_folder_without_torch_from_a_path_with_odd_letters(model, photos, tmp_path):
     (photos / "two.png").write_bytes(encoded(two_faces(0.5)))
     (photos / "broken.jpg").write_text("no picture")
@@ -74,7 +73,6 @@ def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "model is not set. Set it to the exported model file; python -m fer_lightning.export run=PATH writes"),
         (["model=face.onnx"], "input is not set. Set it to the photo, video, or folder"),
         (["modle=face.onnx"], "modle: no such key. Did you mean model?"),
         (["faces.min_scor=0.5"], "faces.min_scor: no such key. Did you mean faces.min_score?"),

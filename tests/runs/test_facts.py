@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import after_training

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from collect_portraits import MODEL, needs_model
+from collect_portraits import MODEL
 from collect_review import needs_browser
 from conftest import ROOT
 
@@ -57,9 +57,7 @@ STEPS = ("search", "fetch", "detect", "dedupe", "merge", "tally", "export", "ver
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        pytest.param(
-            ["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"], marks=needs_model
-        ),
+        pytest.param(["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"]),
         (["copies", "--faces", "20"], ["copies_hashing_fer2013_once", "copies_new_face"]),
         pytest.param(
             ["review", "--faces", "45", "--decisions", "45", "--width", "160"],

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import re
 import subprocess
+import tomllib
 
 import pytest
 from conftest import ROOT
@@ -26,8 +27,12 @@ def locked() -> dict[str, str]:
 
 
 def direct_requirements() -> list[Requirement]:
-    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
-    return [Requirement(line) for line in lines if line]
+    """What requirements.txt asks for: the packages of this project with the extras that it names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (editable,) = (line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
+    extras = re.fullmatch(r"-e \.\[(.+)\]", editable)[1].split(",")
+    listed = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
+    return [Requirement(line) for group in listed for line in group]
 
 
 def test_each_direct_requirement_is_locked_within_its_range():
@@ -68,6 +73,7 @@ def made(tmp_path, monkeypatch):
     """A folder with the locks of a report of four packages."""
     report = {"install": [reported(*package) for package in [("torch", "a"), ("Zoo_Keeper", "b"), ("timm", "c")]]}
     report["install"].append(reported("nvidia-cublas", "d"))
+    report["install"].append({"metadata": {"name": "fer_lightning"}, "download_info": {"dir_info": {"editable": True}}})
     answer = subprocess.CompletedProcess([], 0, json.dumps(report))
     monkeypatch.setattr(lock.subprocess, "run", lambda *_, **__: answer)
     monkeypatch.setattr(lock, "ROOT", tmp_path)

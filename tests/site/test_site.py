@@ -9,14 +9,13 @@ from pathlib import Path
 
 import face_video
 import pytest
-from collect_portraits import MODEL, encoded, needs_model, two_faces
+from collect_portraits import MODEL, encoded, two_faces
 from face_models import drawn_model
 from live_pages import NARROW, camera_on, chromium, needs_browser, visits
 
 from fer_lightning.errors import UserError
 from fer_lightning.site.__main__ import run
 
-pytestmark = needs_model
 READY = 90_000  # milliseconds in which a busy machine loads the networks
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import TINY, composed
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.training.classifier import FERClassifier

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import TINY, composed
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.runs.run_folder import RunFolder
 
 SMALL = (

@@ -8,7 +8,7 @@ import timm
 import yaml
 from conftest import ROOT, TINY, composed
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import RunFolder
 

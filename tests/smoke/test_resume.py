@@ -12,7 +12,7 @@ import torch
 from conftest import TINY, composed
 from smoke_tables import assert_same_outcome, table_without_timings
 
-import train
+from fer_lightning.cli import train
 from fer_lightning.errors import UserError
 from fer_lightning.losses.focal import Focal
 from fer_lightning.runs import interruption

@@ -5,8 +5,8 @@ import csv
 import pytest
 from conftest import TINY, composed
 
-import train
 from fer_lightning.check.check import check
+from fer_lightning.cli import train
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import RunFolder
 

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from teacher_runs import teacher_for
 from test_feed import module
 
-import train
 from fer_lightning.check.check import check
+from fer_lightning.cli import train
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.synthetic import load
 from fer_lightning.data.teacher import read_teacher, teacher_targets, write_teacher
@@ -143,7 +143,7 @@ CHECKS = {
     "a fold": ({}, ["data.split=training_fold", "data.fold=0"], ["must be one of official, official_dedup"]),
     "a file without use": ({}, ["data.labels=hard"], ["with data.labels=hard", "data.teacher=null"]),
     "a share": ({}, ["data.teacher_share=1.5"], ["data.teacher_share=1.5: must be from 0"]),
-    "no share": ({}, ["data.teacher_share=nan"], ["data.teacher_share=nan: must be from 0"]),
+    "no share": ({}, ["data.teacher_share=nan"], ["data.teacher_share=nan: must be a number"]),
     "a temperature": ({}, ["data.teacher_temperature=0"], ["data.teacher_temperature=0: must be greater than 0"]),
 }
 

@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 from lightning.pytorch.loggers import WandbLogger
 
 from fer_lightning.errors import UserError
+from fer_lightning.failures import require_package
 from fer_lightning.files import write_atomically
 
 LEAST_LETTERS = 40  # of an API key
@@ -51,6 +52,7 @@ def build_wandb(folder: str, run_config: dict, project: str, tags: list[str]) ->
     WANDB_API_KEY and WANDB_ENTITY are read from the environment or from .env. Without a key the logger works offline
     and logs a line about it.
     """
+    require_package("wandb")
     load_dotenv()
     keyless = not os.environ.get("WANDB_API_KEY")
     offline = keyless or os.environ.get("WANDB_MODE") == "offline"

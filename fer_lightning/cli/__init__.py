@@ -1,0 +1,1 @@
+"""The console command `fer-lightning` and the training command behind it."""

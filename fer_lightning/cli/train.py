@@ -1,0 +1,183 @@
+"""Command that trains one network: compose, check, seed, build, fit, test, summarise.
+
+`python train.py` and `fer-lightning train` start it. Only Hydra is imported at the top, so that --help and the message
+for an invalid config appear in under a second.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer_lightning import failures
+from fer_lightning.check.check import check
+from fer_lightning.config import schema, words
+from fer_lightning.config.messages import explain
+from fer_lightning.errors import UserError
+from fer_lightning.paths import CONF
+from fer_lightning.runs import run_folder, slurm
+from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
+from fer_lightning.runs.processes import is_child, is_first_process
+
+schema.register()
+composed = threading.Event()  # set when the config of a run is composed
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+def run(cfg: DictConfig) -> float | None:
+    """Run one training from its config to its summary; return the best value of the monitored metric."""
+    try:
+        return train(cfg)
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        refuse(str(error))
+
+
+def train(cfg: DictConfig) -> float | None:
+    failures.require_package("torch")
+    signals.install()
+    composed.set()
+    overrides = list(HydraConfig.get().overrides.task)
+    path = run_folder.run_path(cfg.output_dir, cfg.name, overrides, cfg.seed)
+    folder = run_folder.RunFolder(path, start_over=cfg.resume == schema.Resume.never)
+    if cfg.ensemble is not None:
+        return combine(cfg, folder, overrides)
+    warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    with folder.failures_in_words():
+        if is_first_process():
+            folder.claim(config, overrides)
+            slurm.tell_other_tasks(folder.path)
+        else:
+            slurm.await_first_task(folder.path)
+        if folder.is_done():
+            if is_first_process():
+                print(f"{folder.path} is done. To train it again, use resume=never.\n{folder.headline()}")
+            return folder.summary()["best_value"]
+        run_folder.log_to(folder.path / "train.log", folder)
+        for warning in warnings:
+            run_folder.log.warning("warning: %s", warning)
+        try:
+            return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
+        except Interrupted as error:
+            if error.signum == signal.SIGUSR1 and is_first_process():
+                slurm.requeue()
+            raise
+
+
+def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str]) -> float | None:
+    """Average the predictions of finished runs, without training; return the best value."""
+    from fer_lightning.evaluation import ensemble
+
+    with folder.failures_in_words():
+        return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed)
+
+
+def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any]) -> float | None:
+    from fer_lightning.compat.lightning import hide_notes
+    from fer_lightning.evaluation import after_training
+    from fer_lightning.models import checkpoints
+    from fer_lightning.runs import looks_at_test_rows
+    from fer_lightning.runs.run_summary import begin, recorded
+    from fer_lightning.training import build, distributed
+
+    with recorded(folder, build.identity(cfg, folder, choices)) as summary:
+        hide_notes()
+        build.set_threads(cfg)
+        data = build.build_data(cfg)
+        model = build.build_classifier(cfg, data)
+        trainer = build.build_trainer(cfg, folder.path)
+        resumed = None
+        if folder.resumes:
+            refuse_other_data = data.load_state_dict
+            resumed = checkpoints.resumable(folder.last_checkpoint, folder.best_checkpoint, model, refuse_other_data)
+        summary |= build.facts(data, model, trainer)
+        begin(folder, summary)
+        trainer.loggers = build.build_loggers(cfg, folder.path)
+        for note in (*data.table.notes, *data.split.notes):
+            run_folder.log.info("note: %s", note)
+        run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
+
+        def lost(reason: str) -> None:
+            folder.write_summary(summary | {"status": "failed", "error": reason})
+
+        with distributed.together(trainer, on_loss=lost):
+            trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
+            summary["compile_seconds"] = model.compile_seconds
+            best = checkpoints.fitting(folder.best_checkpoint, model)
+            reads = looks_at_test_rows.record(folder.path, data.table, data.split) if is_first_process() else None
+            trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
+            predictions = model.gathered_predictions()
+
+        if is_first_process():
+            scores = after_training.write_test(folder.path, data.test_rows(), predictions, data.table.classes)
+            summary["test"] = {**model.test_row, **scores, "reads": reads}
+    if is_first_process():
+        build.publish(trainer, folder.path, summary)
+        after_training.closing_table(summary)
+        print(f"run folder: {folder.path}")
+    return summary.get("best_value")
+
+
+def main() -> None:
+    if is_child():
+        follow_parent()
+    follow_sweep()
+    signals.install()
+    traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors to the lines below instead of printing them itself
+    failures.replace_unknown_letters()
+    try:
+        sys.argv[1:] = words.prepared(sys.argv[1:])
+        try:
+            run()
+        finally:
+            sys.stdout.flush()
+    except Interrupted as error:
+        stop(error)
+    except BrokenPipeError:
+        failures.end_quietly()
+    except Exception as error:
+        message = in_words(error)
+        if message is None or traceback_wanted:
+            raise
+        refuse(message)
+
+
+def in_words(error: Exception) -> str | None:
+    """Return the message for a user; None for an error of the code.
+
+    Before `train` is called, only Hydra and the config have run, so every error is caused by the typed words.
+    """
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return explain(error)
+    message = failures.explained(error)
+    return explain(error) if message is None and not composed.is_set() else message
+
+
+def refuse(reason: str) -> NoReturn:
+    if not is_first_process():
+        time.sleep(5)  # usually the first process has the same error; it prints the message and ends this process
+    failures.refuse("train.py", reason)
+
+
+def stop(interruption: Interrupted) -> NoReturn:
+    if not is_first_process():  # with another status, srun would end the first process before it has finished
+        sys.exit(0)
+    name = signal.Signals(interruption.signum).name
+    print(f"train.py: ended by {name}. Run the same command to resume from the last checkpoint.", file=sys.stderr)
+    sys.exit(interruption.code)
+
+
+if __name__ == "__main__":
+    main()

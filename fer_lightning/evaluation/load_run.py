@@ -1,0 +1,63 @@
+"""A trained run in a script or a notebook: its network, its transform and its predictor."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_lightning.failures import require_package
+from fer_lightning.labels import TAXONOMIES
+
+if TYPE_CHECKING:
+    from fer_lightning.augment.pipeline import BatchTransform
+    from fer_lightning.evaluation.torch_predictor import Predictor
+    from fer_lightning.models.network import Network
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """Network of a run's best.ckpt in evaluation mode, and what it needs.
+
+    network    float32 (B, C, S, S), normalised -> logits float32 (B, K)
+    transform  its method `evaluate` turns uint8 faces (B, 48, 48) into the input of `network`
+    predictor  uint8 faces (B, 48, 48), torch, -> probabilities float32 (B, K) on the CPU
+    classes    names of the K classes, in order
+    config     content of the run's config.yaml
+    summary    content of the run's summary.json
+    """
+
+    network: "Network"
+    transform: "BatchTransform"
+    predictor: "Predictor"
+    classes: tuple[str, ...]
+    config: Any
+    summary: dict[str, Any]
+
+
+def load_run(path: str | os.PathLike[str], *, device: str = "cpu", views: str = "none") -> LoadedRun:
+    """Return the network, the transform and the predictor of a trained run.
+
+    path    folder of the run, such as outputs/train/seed-0
+    device  cpu, cuda, or auto: the first GPU if there is one
+    views   views of a face that the predictor averages: none, flip or ten_crop
+
+    Raise UserError if torch is not installed, or if the folder is not a run, has no best.ckpt or is still running.
+    """
+    require_package("torch")
+    from fer_lightning.evaluation import tta
+    from fer_lightning.evaluation.torch_predictor import Predictor, select_device
+    from fer_lightning.evaluation.trained_run import open_run
+
+    run = open_run(Path(path), with_faces=False)
+    model, classes = run.config.model, TAXONOMIES[run.config.data.taxonomy].classes
+    predictor = Predictor(
+        run.network(len(classes)),
+        tta.views(views, model.input_size),
+        input_size=model.input_size,
+        mean=model.mean,
+        std=model.std,
+        device=select_device(device),
+        precision=run.summary.get("precision", "32-true"),
+    )
+    run.folder.release()
+    return LoadedRun(predictor.network, predictor.transform, predictor, classes, run.config, run.summary)

@@ -1,0 +1,126 @@
+"""The console command: its subcommands, and what it says if an extra is not installed."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT
+
+from fer_lightning.cli import commands
+from fer_lightning.errors import UserError
+from fer_lightning.failures import explained
+from fer_lightning.training.callbacks.tensorboard_logger import build_tensorboard
+
+# Only [train] brings them. The process cannot import them, as if they were not installed.
+WITHOUT_TRAIN = """
+import sys
+for name in ("torch", "torchvision", "lightning", "timm", "torchmetrics", "scipy", "matplotlib", "jinja2", "requests"):
+    sys.modules[name] = None
+sys.modules["dotenv"] = None
+from fer_lightning.cli import commands
+"""
+STARTS = """
+from fer_lightning.live import server
+from fer_lightning.predict import predict
+from fer_lightning import FaceReader, load_run
+try:
+    load_run("outputs/train/seed-0")
+except ValueError as error:
+    assert "fer_lightning[train]" in str(error)
+for name in ("live", "game", "predict"):
+    sys.argv = ["fer-lightning", name, "--help"]
+    try:
+        commands.main()
+    except SystemExit as end:
+        assert end.code in (None, 0)
+"""
+REFUSES = """
+import io, contextlib
+for words in (["train", "data=synthetic"], ["collect"], ["data", "a.csv"]):
+    sys.argv = ["fer-lightning", *words]
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            commands.main()
+        except SystemExit as end:
+            assert end.code == 2
+    print(words[0], said.getvalue())
+    assert "pip install 'fer_lightning[train]'" in said.getvalue(), words
+"""
+
+
+def run(monkeypatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["fer-lightning", *words])
+    try:
+        return commands.main()
+    except SystemExit as end:
+        return end.code
+
+
+def test_every_subcommand_is_listed_and_has_its_module(monkeypatch, capsys):
+    assert run(monkeypatch) is None
+    listed = capsys.readouterr().out
+    for name, (module, about) in commands.COMMANDS.items():
+        assert f"  {name}  " in listed.replace("   ", "  ")
+        assert about in listed
+        assert importlib.util.find_spec(module)
+
+
+def test_a_subcommand_gets_the_other_words(monkeypatch, capsys):
+    assert run(monkeypatch, "evaluate", "run=nowhere") == 2
+    assert "run=nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_an_unknown_subcommand_is_refused_with_the_nearest(monkeypatch, capsys):
+    assert run(monkeypatch, "predikt") == 2
+    assert "predikt: no such command. Did you mean predict?" in capsys.readouterr().err
+
+
+def test_predict_live_and_game_start_without_the_training_packages():
+    script = WITHOUT_TRAIN + STARTS + REFUSES
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("torch.nn", "train"), ("wandb", "wandb"), ("tensorboard", "tensorboard")]
+)
+def test_a_missing_package_is_reported_with_its_extra(module, extra):
+    message = explained(ModuleNotFoundError(name=module))
+    assert f"pip install 'fer_lightning[{extra}]'" in message
+
+
+def test_a_logger_whose_package_is_missing_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(UserError, match=r"tensorboard is not installed. .*fer_lightning\[tensorboard\]"):
+        build_tensorboard(str(tmp_path), {})
+
+
+def test_a_missing_module_of_this_package_is_a_fault_of_the_code():
+    assert explained(ModuleNotFoundError(name="fer_lightning.nothing")) is None
+
+
+@pytest.mark.slow
+def test_a_wheel_has_all_files_and_works_in_another_folder(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
+    result = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        names = set(archive.namelist())
+    listed = ["git", "ls-files", "fer_lightning", "hydra_plugins", "conf"]
+    tracked = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert {f"fer_lightning/{path}" if path.startswith("conf/") else path for path in tracked} <= names
+    assert not any(name.startswith(("conf/", "tests/")) for name in names)
+    script = "import sys; sys.argv[1:] = ['train', 'loss=focl']; from fer_lightning.cli.commands import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Did you mean loss=focal?" in result.stderr
