@@ -1,6 +1,7 @@
 """Write a static folder with a page that finds and labels faces in the browser; any web server can host it.
 
-    python -m fer_lightning.site model=face.onnx out=site
+    python -m fer_lightning.site out=site
+    python -m fer_lightning.site out=site model=face.onnx
     python -m http.server --directory site
 
 The page reads photographs and the camera of its visitor. No image leaves the browser. The folder contains the model, so
@@ -18,7 +19,7 @@ COMMAND = Command(
     "python -m fer_lightning.site",
     SiteSettings,
     CONF / "site" / "site.yaml",
-    example="model=face.onnx out=site",
+    example="out=site",
 )
 
 
@@ -34,12 +35,13 @@ def run(words: list[str]) -> None:
     from fer_lightning.faces.detector import YuNetDetector
     from fer_lightning.faces.face_model import FaceModel
     from fer_lightning.faces.model_file import find_model
+    from fer_lightning.faces.shipped import model_path
     from fer_lightning.site.folder import write_site
 
-    out = Path(settings.out)
+    out, model = Path(settings.out), model_path(settings.model)
     detector = YuNetDetector(find_model(settings.detector))
-    size = write_site(out, FaceModel(Path(settings.model), threads=1), detector)
-    print(f"{out}: a page with {settings.model}, {size / 1e6:.1f} MB. Everyone who opens it can copy the model.")
+    size = write_site(out, FaceModel(model, threads=1), detector)
+    print(f"{out}: a page with {model.name}, {size / 1e6:.1f} MB. Everyone who opens it can copy the model.")
     print(f"look at it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
 
 

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 from fer_lightning.config.settings import Settings, setting
+from fer_lightning.faces.shipped import SHIPPED
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiteSettings(Settings):
     """Settings of the command."""
 
-    model: str = setting(comment="exported model file; python -m fer_lightning.export run=PATH writes one")
+    model: str = setting(
+        SHIPPED, "exported file of python -m fer_lightning.export; shipped: the network of the package, if it has one"
+    )
     out: str = setting(comment="folder to write; the same command again replaces it")
     detector: str | None = setting(
-        None, "file of YuNet; null: FER_FACE_MODEL in the environment, or the file of `make models`"
+        None, "file of YuNet; null: FER_FACE_MODEL in the environment, or the file of the package"
     )
