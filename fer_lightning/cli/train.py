@@ -27,6 +27,7 @@ from fer_lightning.paths import CONF
 from fer_lightning.runs import run_folder, slurm
 from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
 from fer_lightning.runs.processes import is_child, is_first_process
+from fer_lightning.wording import typed_path
 
 schema.register()
 composed = threading.Event()  # set when the config of a run is composed
@@ -125,6 +126,7 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
     if is_first_process():
         build.publish(trainer, folder.path, summary)
         after_training.closing_table(summary)
+        print(f"figures: {folder.path}/plots; export: python -m fer_lightning.export {typed_path('run', folder.path)}")
         print(f"run folder: {folder.path}")
     return summary.get("best_value")
 

@@ -219,6 +219,11 @@ def _usage(faces: ReadFaces, digests: np.ndarray, deal_usage: bool) -> tuple[np.
     return np.full(len(faces.labels), TRAINING, np.uint8), [note]
 
 
+def _experiment() -> str:
+    """Return the experiment that suits this machine: on a CPU, the default network of train.py would train for days."""
+    return "" if Path("/proc/driver/nvidia").exists() else " experiment=fer2013_cpu"
+
+
 def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, int]]:
     counts = {}
     for code, name in enumerate(USAGES):
@@ -298,7 +303,7 @@ def _report(result: Ingested, root: str) -> None:
         print(f"note      {message(note)}")
     at = "" if Path(root) == Path("data/fer2013") else f" {typed_path('data.root', root)}"
     split = "" if all(sum(column.values()) for column in counts.values()) else " data.split=stratified"
-    print(f"next      python train.py{at}{split}")
+    print(f"next      python train.py{_experiment()}{at}{split}")
 
 
 if __name__ == "__main__":

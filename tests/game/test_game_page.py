@@ -217,6 +217,7 @@ def test_bit_watches_after_consent_alone_but_not_in_a_break_and_stops_at_a_word(
     page.get_by_role("button", name="Let Bit watch").click()
     agree(page)
     assert page.title().startswith("●")
+    expect(page.locator("#watch")).not_to_be_focused()  # Enter there would switch the camera off
     expect(page.locator("#bit")).to_have_attribute("data-watching", "true")
     page.wait_for_function("() => document.querySelector('#video').videoWidth > 0")
     while not any('"faces":[{' in message.replace(" ", "") for message in visit.received if isinstance(message, str)):

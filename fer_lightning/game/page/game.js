@@ -441,6 +441,8 @@ $("harder").addEventListener("click", () => override(1));
 $("decide").addEventListener("click", () => override(null));
 $("adapt").addEventListener("change", () => setAdapt($("adapt").checked));
 $("watch").addEventListener("click", () => (eyes.on ? bit.say(stopWatching()) : eyes.ask()));
+// A dialog returns the focus to the button that opened it. By then, this button switches the camera off.
+$("consent").addEventListener("close", () => task && onward());
 $("retry").addEventListener("click", () => connection.retry());
 $("say").addEventListener("submit", (event) => {
   event.preventDefault();
