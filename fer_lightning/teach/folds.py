@@ -69,7 +69,16 @@ def read_fold_run(path: Path) -> FoldRun:
             f"runs: {path}: the probabilities of {wrong:,} rows in predictions.csv do not sum to 1. "
             f"Write it again: {EVALUATE} run={member.run}"
         )
-    return FoldRun(member, data["fold"], data.get("folds", 5), data.get("split_seed", 0))
+    return FoldRun(member, *(_number(path, data, key) for key in ("fold", "folds", "split_seed")))
+
+
+def _number(path: Path, data: dict[str, Any], key: str) -> int:
+    value = data.get(key, {"folds": 5, "split_seed": 0}.get(key))
+    if not isinstance(value, int):
+        raise UserError(
+            f"runs: {path}: data.{key}={value!r} in config.yaml: must be a whole number. Restore the file from a copy."
+        )
+    return value
 
 
 def average_runs(runs: Sequence[FoldRun]) -> Teacher:

@@ -1,5 +1,6 @@
 """A damaged database of a collection is reported with its path, by every step that reads it."""
 
+import os
 import random
 import warnings
 from pathlib import Path
@@ -66,4 +67,4 @@ def test_a_damaged_database_is_reported(content, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_many_damaged_databases_are_reported(content, tmp_path, capsys):
-    try_copies(content, tmp_path, seed=1, count=200, capsys=capsys)
+    try_copies(content, tmp_path, seed=1, count=int(os.environ.get("FUZZ_COPIES", "40")), capsys=capsys)

@@ -1,6 +1,7 @@
 """Damaged copies of the small files of a run and of a sweep: each is used as it is or refused with a message."""
 
 import json
+import os
 import random
 import shutil
 from contextlib import suppress
@@ -71,6 +72,7 @@ PLAN = {
     "command": "python train.py -m",
     "jobs": [{"job": JOB, "arm": "stn-none", "seed": 0, "overrides": ["stn=none"]}],
 }
+COPIES = int(os.environ.get("FUZZ_COPIES", "100"))  # of each file in the slow test; 1,000 take some minutes
 ODD = (None, [], {}, "x", "", 0, -1, 1e308, 10**40, True, [None], {"a": 1}, "${oc.env:HOME}", "\x1b[2J", "9" * 5000)
 PATHS = ("summary.json", "config.yaml", "metrics.csv", "test_reads.csv", "predictions.csv", "../sweep.json")
 
@@ -199,7 +201,7 @@ def test_damaged_copies_are_used_or_refused_in_words(sound, tmp_path, name, caps
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_many_damaged_copies_are_used_or_refused_in_words(sound, tmp_path, name, capsys):
-    try_copies(sound, tmp_path, name, seed=1, count=1000)
+    try_copies(sound, tmp_path, name, seed=1, count=COPIES)
 
 
 @pytest.mark.parametrize(
