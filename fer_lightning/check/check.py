@@ -9,6 +9,7 @@ There are three layers:
 
 import ast
 import dataclasses
+import math
 import os
 import re
 from pathlib import Path
@@ -278,6 +279,8 @@ def _check_sizes(key: str, value: Any) -> None:
     if isinstance(value, int | float):
         if value != value:
             raise UserError(f"{key}=nan: must be a number.")
+        if isinstance(value, float) and math.isfinite(value) and key not in AT_MOST:
+            return
         most = LARGEST_SEED if key in SEEDS else AT_MOST.get(key, LARGEST)
         if not abs(value) <= most:
             raise UserError(f"{key}={value}: must be at most {most:,}.")
