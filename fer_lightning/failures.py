@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
+from fer_lightning.files import os_message
 from fer_lightning.paths import PACKAGE
 from fer_lightning.wording import message
 
@@ -42,7 +42,7 @@ def explained(error: BaseException) -> str | None:
         return _missing_package(error.name or "")
     reason = " ".join(str(error).split())
     if isinstance(error, OSError):
-        return f"{in_words(error)}. {_remedy(error)}."
+        return f"{os_message(error)}. {_remedy(error)}."
     if isinstance(error, MemoryError) or any(text in reason for text in NO_MEMORY):
         return f"there is not enough memory ({reason or 'MemoryError'}). {LESS}."
     if isinstance(error, RecursionError):
@@ -78,7 +78,7 @@ def _remedy(error: OSError) -> str:
 
 
 @contextmanager
-def failures_in_words(program: str, kept: str = "", *, again: str | None = None) -> Iterator[None]:
+def report_errors(program: str, kept: str = "", *, again: str | None = None) -> Iterator[None]:
     """End the process with status 2 and print `program: what is wrong` for an error from outside the code.
 
     kept   state of the work after an error of the operating system, e.g. "Nothing is half written"
@@ -111,9 +111,9 @@ def failures_in_words(program: str, kept: str = "", *, again: str | None = None)
 
 
 def status_of(work: Callable[[], int | None]) -> int:
-    """Return the exit status of a command: the value of `work` (None is 0), or that of `failures_in_words`."""
+    """Return the exit status of a command: the value of `work` (None is 0), or that of `report_errors`."""
     try:
-        with failures_in_words(""):
+        with report_errors(""):
             return work() or 0
     except SystemExit as end:
         if end.code in (REFUSED, PIPE_CLOSED):

@@ -68,7 +68,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def in_words(error: OSError) -> str:
+def os_message(error: OSError) -> str:
     """Return the message of an OSError: `path: No space left on device`."""
     message = error.strerror or str(error)
     return f"{error.filename}: {message}" if error.filename else message

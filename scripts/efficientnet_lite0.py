@@ -20,7 +20,7 @@ import timm
 from torch import Tensor
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words, write_atomically
+from fer_lightning.files import os_message, write_atomically
 from fer_lightning.models.checkpoints import read_checkpoint
 from fer_lightning.models.imagenet_weights import local_file
 
@@ -37,7 +37,7 @@ def main() -> None:
         state = renamed(read_checkpoint(checkpoint, remedy=REINSTALL), timm.create_model(NETWORK).state_dict())
         write_atomically(file, safetensors.torch.save(state))
     except (UserError, OSError) as error:
-        message = in_words(error) if isinstance(error, OSError) else str(error)
+        message = os_message(error) if isinstance(error, OSError) else str(error)
         print(f"efficientnet_lite0: {message}", file=sys.stderr)
         sys.exit(2)
     print(f"{file}: {len(state)} tensors, {file.stat().st_size / 1e6:.1f} MB")

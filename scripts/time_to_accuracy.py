@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words, write_atomically
+from fer_lightning.files import os_message, write_atomically
 from fer_lightning.runs.run_folder import RunFolder, without_nan
 from fer_lightning.wording import markdown_table
 
@@ -49,7 +49,7 @@ def main() -> None:
     except UserError as error:
         refuse(str(error))
     except OSError as error:
-        refuse(in_words(error))
+        refuse(os_message(error))
     print(text, end="")
 
 

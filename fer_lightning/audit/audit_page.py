@@ -62,7 +62,7 @@ def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> 
             rows=len(findings.table),
             columns=COLUMNS,
             own_column={name: own_column(name) for name in findings.table.classes},
-            summary=in_words(facts, len(findings.table)),
+            summary=summary_paragraphs(facts, len(findings.table)),
             tiles=tiles(facts, len(findings.table)),
             steps=steps(facts),
             score_rows=score_rows(facts),
@@ -74,7 +74,7 @@ def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> 
     )
 
 
-def in_words(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
+def summary_paragraphs(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
     """Return the findings for a reader who reads nothing else: pairs of a title and one or two sentences.
 
     The findings that affect a metric most come first.
@@ -87,8 +87,8 @@ def in_words(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
         ("Contradictions.", _about_conflicts(facts)),
         ("Labels.", _about_votes(facts)),
     ]
-    told = [(lead, text) for lead, text in found if text]
-    return told or [("No problem found.", "No copies and no conflicting labels distort a metric.")]
+    paragraphs = [(lead, text) for lead, text in found if text]
+    return paragraphs or [("No problem found.", "No copies and no conflicting labels distort a metric.")]
 
 
 def _about_test_copies(facts: dict[str, Any]) -> str:

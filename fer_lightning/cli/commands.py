@@ -7,7 +7,7 @@ import runpy
 import sys
 
 from fer_lightning.errors import UserError
-from fer_lightning.failures import failures_in_words
+from fer_lightning.failures import report_errors
 from fer_lightning.wording import did_you_mean
 
 PROGRAM = "fer-lightning"
@@ -33,7 +33,7 @@ COMMANDS = {
 def main() -> None:
     """Run the subcommand that the first word names, with the other words as its command line."""
     name, *words = sys.argv[1:] or ["--help"]
-    with failures_in_words(PROGRAM):
+    with report_errors(PROGRAM):
         if name in ("-h", "--help"):
             print(help_text())
             return

@@ -55,7 +55,7 @@ def train(cfg: DictConfig) -> float | None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    with folder.failures_in_words():
+    with folder.explain_failures():
         if is_first_process():
             folder.claim(config, overrides)
             slurm.tell_other_tasks(folder.path)
@@ -80,7 +80,7 @@ def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str])
     """Average the predictions of finished runs, without training; return the best value."""
     from fer_lightning.evaluation import ensemble
 
-    with folder.failures_in_words():
+    with folder.explain_failures():
         return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed)
 
 
@@ -150,13 +150,13 @@ def main() -> None:
     except BrokenPipeError:
         failures.end_quietly()
     except Exception as error:
-        message = in_words(error)
+        message = message_of(error)
         if message is None or traceback_wanted:
             raise
         refuse(message)
 
 
-def in_words(error: Exception) -> str | None:
+def message_of(error: Exception) -> str | None:
     """Return the message for a user; None for an error of the code.
 
     Before `train` is called, only Hydra and the config have run, so every error is caused by the typed words.

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     os.umask(0o077)  # images of people: only this account may read them
     try:
-        with command.failures_in_words("collect", "Finished work is kept"):
+        with command.report_errors("collect", "Finished work is kept"):
             options = _parser().parse_intermixed_args(arguments)
             steps = [word for word in options.words if "=" not in word]
             overrides = [word for word in options.words if "=" in word]
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
             settings, chain = config(overrides), steps or CHAIN
             from fer_lightning.collect.session import CollectRun
 
-            with _database_in_words(settings.root), CollectRun(settings, begins="search" in chain) as session:
+            with _explain_database_errors(settings.root), CollectRun(settings, begins="search" in chain) as session:
                 if steps == ["purge"]:
                     session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
                 else:
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _database_in_words(root: str) -> Iterator[None]:
+def _explain_database_errors(root: str) -> Iterator[None]:
     """Raise UserError if the collection's database cannot be used or is damaged."""
     try:
         yield

@@ -16,10 +16,10 @@ from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.config.settings import InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
-from fer_lightning.failures import failures_in_words, refuse
+from fer_lightning.failures import refuse, report_errors
 from fer_lightning.wording import quoted
 
-__all__ = ["failures_in_words", "refuse", "settings", "typed"]
+__all__ = ["refuse", "report_errors", "settings", "typed"]
 
 
 def settings(command: Command, words: list[str]) -> Any:

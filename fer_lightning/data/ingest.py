@@ -37,7 +37,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.failures import status_of
-from fer_lightning.files import in_words, take_lock
+from fer_lightning.files import os_message, take_lock
 from fer_lightning.inputs import PARTLY
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
 from fer_lightning.paths import CONF
@@ -98,7 +98,7 @@ def ingest(
             manifest = write_store(folder, faces, key, TAXONOMIES[taxonomy], votes, deal_usage)
     except OSError as error:
         raise UserError(
-            f"FROM={source} cannot be read or ROOT={root} cannot be written: {in_words(error)}. "
+            f"FROM={source} cannot be read or ROOT={root} cannot be written: {os_message(error)}. "
             "An existing store at ROOT is unchanged. Fix this and run the same command again."
         ) from error
     return Ingested(manifest, _outcome(former, key))

@@ -42,7 +42,7 @@ COMMAND = Command(
 
 
 def main() -> None:
-    with command.failures_in_words("evaluate", "Nothing is half written", again="starts over"):
+    with command.report_errors("evaluate", "Nothing is half written", again="starts over"):
         overrides = command.typed(COMMAND, __doc__)
         evaluate(config(overrides))
 

@@ -15,7 +15,7 @@ from onnx import AttributeProto, TensorProto
 
 from fer_lightning.errors import UserError
 from fer_lightning.faces.metadata import CROP, KEY, Metadata, is_damaged
-from fer_lightning.files import LONGEST_REASON, in_words
+from fer_lightning.files import LONGEST_REASON, os_message
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 reports each process to its maker
 import onnxruntime
@@ -114,7 +114,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise UserError(f"model={path}: no such file. Make one: python -m fer_lightning.export run=PATH.") from None
     except OSError as error:
-        raise UserError(f"model={path}: cannot be read ({in_words(error)}).") from None
+        raise UserError(f"model={path}: cannot be read ({os_message(error)}).") from None
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
+from fer_lightning.files import os_message
 from fer_lightning.paths import WEIGHTS
 
 NAME = "face_detection_yunet_2023mar.onnx"
@@ -56,7 +56,7 @@ def _check(path: Path) -> None:
         with open(path, "rb") as file:
             data = file.read(SIZE + 1)
     except OSError as error:
-        raise UserError(f"{in_words(error)}. {_FIX}.") from error
+        raise UserError(f"{os_message(error)}. {_FIX}.") from error
     if problem := _problem(data):
         raise UserError(f"{path}: {problem}. {_FIX}.")
 

@@ -164,13 +164,13 @@ class DiscoveryLauncher(Launcher):
 
     def _await(self, waiting: "dict[Path, Task]", jobs: dict[Path, Job]) -> None:
         """Wait until no task is in SLURM's queue, and print the result of each task when it ends."""
-        told = None
+        printed = None
         try:
             while waiting:
                 states = Counter(task.state for task in waiting.values())
                 counts = ", ".join(f"{number} {state.lower()}" for state, number in states.items())
-                if counts != told:
-                    print(told := counts, flush=True)
+                if counts != printed:
+                    print(printed := counts, flush=True)
                 time.sleep(self.poll_seconds)
                 try:
                     known = {task.name: task for task in queue()}

@@ -92,11 +92,11 @@ def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:
         print(f"report: {write_report(folder)}")
     failed = [job for job in jobs if not job.is_done()]
     if failed:
-        raise UserError(failures_in_words(failed, len(jobs)))
+        raise UserError(describe_failures(failed, len(jobs)))
     return [job.returned() for job in jobs]
 
 
-def failures_in_words(failed: Sequence[Job], total: int) -> str:
+def describe_failures(failed: Sequence[Job], total: int) -> str:
     """Return a message that names each incomplete run, the reason, and the command that runs it again."""
     lines = []
     for job in failed:

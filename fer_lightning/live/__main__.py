@@ -40,7 +40,7 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     signal.signal(signal.SIGTERM, _end)
     os.umask(0o077)  # only this account may read the token of the address
     try:
-        with command.failures_in_words(program, "No data of a game is stored"):
+        with command.report_errors(program, "No data of a game is stored"):
             shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
             given = command.typed(shown, about or __doc__, words)
             run([f"page={page}", *given] if page else given)

@@ -113,9 +113,9 @@ class Hub:
             return None
         return protocol.Detection(min_score=engine.rules.min_score, long_side=engine.long_side, most=engine.most_faces)
 
-    def notify(self, notice: protocol.Notice, *, stands: bool = False) -> None:
-        """Send a notice to all connections; with `stands`, also to later ones until it is removed from `standing`."""
-        if stands:
+    def notify(self, notice: protocol.Notice, *, lasting: bool = False) -> None:
+        """Send a notice to all connections; with `lasting`, also to later ones until it is removed from `standing`."""
+        if lasting:
             self.standing[notice.code] = notice
         for connection in tuple(self.connections):
             connection.tell(notice)

@@ -275,7 +275,7 @@ async def watch_model(hub: Hub) -> None:
         await asyncio.sleep(MODEL_SECONDS)
         if "model_replaced" not in hub.standing and await asyncio.to_thread(hub.engine.model.replaced):
             words = "The model file was replaced. The server still uses the old model. Restart it to use the new one."
-            hub.notify(protocol.Notice(level="info", code="model_replaced", message=words), stands=True)
+            hub.notify(protocol.Notice(level="info", code="model_replaced", message=words), lasting=True)
 
 
 def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> CameraSource:
@@ -286,7 +286,7 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> CameraSourc
     def lost() -> None:
         words = f"The server's camera or video {name!r} gives no images. The server tries again every 2 s."
         print(words, file=sys.stderr, flush=True)
-        hub.notify(protocol.Notice(level="warning", code="camera_lost", message=words), stands=True)
+        hub.notify(protocol.Notice(level="warning", code="camera_lost", message=words), lasting=True)
 
     def back() -> None:
         print(f"The server's camera or video {name!r} is back.", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ from fer_lightning.report.mistakes import Mistake
 from fer_lightning.report.overfitting import still_learning
 from fer_lightning.report.sweep_figures import Panel, Style, svg
 from fer_lightning.report.sweep_runs import Run, Sweep
-from fer_lightning.report.sweep_tables import COLUMNS, in_words, mean_and_deviation
+from fer_lightning.report.sweep_tables import COLUMNS, mean_and_deviation, verdict_text
 from fer_lightning.report.verdicts import points, verdict
 from fer_lightning.runs.run_folder import command_line
 from fer_lightning.statistics.resampling import FEWEST_SEEDS
@@ -71,7 +71,7 @@ def render(
             about_mistakes=about_mistakes,
             summary=summary(sweep, ablation),
             columns=[column for column in COLUMNS if ablation and column[1] in ablation.sets],
-            verdict_of=lambda arm, name: in_words(ablation, arm, name),
+            verdict_of=lambda arm, name: verdict_text(ablation, arm, name),
             effect_words=lambda effect, name: verdict(
                 effect.differences[name], _fewest(ablation), len(ablation.effects)
             ),
@@ -90,13 +90,13 @@ def render(
 
 def summary(sweep: Sweep, ablation: Ablation | None) -> list[tuple[str, str]]:
     """Return the results for a reader who reads nothing else: pairs of a title and one or two sentences."""
-    told = [("Runs.", _about_runs(sweep, ablation))]
+    paragraphs = [("Runs.", _about_runs(sweep, ablation))]
     if ablation is None:
-        return told
+        return paragraphs
     if not ablation.compared:
-        return [*told, ("Comparison.", _about_no_comparison(sweep, ablation))]
+        return [*paragraphs, ("Comparison.", _about_no_comparison(sweep, ablation))]
     return [
-        *told,
+        *paragraphs,
         ("Accuracy.", _about_figure(ablation, "acc", "accuracy")),
         ("Mean recall.", _about_figure(ablation, "recall_mean", "mean recall")),
         *([("Overfitting.", text)] if (text := _about_overfitting(ablation)) else []),

@@ -29,7 +29,7 @@ def as_markdown(ablation: Ablation | None) -> str:
     lines = []
     for arm in ablation.arms:
         figures = [in_percent(arm.figures[rows][name]) for _, rows, name in columns]
-        words = [in_words(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
+        words = [verdict_text(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
         lines.append([arm.name, str(len(arm.runs)), *figures, *words])
     return markdown_table(header, lines) + "\n"
 
@@ -62,7 +62,7 @@ def mean_and_deviation(figure: Estimate, digits: int = 1) -> str:
     return mean if isnan(figure.deviation) else f"{mean} ± {100 * figure.deviation:.{digits}f}"
 
 
-def in_words(ablation: Ablation, arm: Arm, name: str) -> str:
+def verdict_text(ablation: Ablation, arm: Arm, name: str) -> str:
     """Return an arm's verdict as a phrase, or "baseline"."""
     if not arm.differences:
         return "baseline"

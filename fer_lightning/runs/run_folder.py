@@ -30,7 +30,7 @@ from fer_lightning.files import (
     DISK_FULL,
     LARGEST_YAML,
     TEMPORARY,
-    in_words,
+    os_message,
     read_text,
     take_lock,
     understood,
@@ -220,7 +220,7 @@ class RunFolder:
             )
 
     @contextmanager
-    def failures_in_words(self) -> Iterator[None]:
+    def explain_failures(self) -> Iterator[None]:
         """Raise UserError if the disk is full or a file cannot be read or written.
 
         The message names the last checkpoint and what to do next.
@@ -231,12 +231,12 @@ class RunFolder:
             if error.errno not in DISK_FULL and not error.filename:
                 raise
             last = self.last_checkpoint
-            stands = f"The last checkpoint is kept: {last}." if last.exists() else "No checkpoint was written yet."
+            kept = f"The last checkpoint is kept: {last}." if last.exists() else "No checkpoint was written yet."
             if error.errno in DISK_FULL:
                 advice = "Free some disk space and run the same command again."
             else:
                 advice = "Fix this and run the same command again, or choose another folder with output_dir=..."
-            raise UserError(f"{self.path}: the run stopped: {in_words(error)}.\n{stands} {advice}") from error
+            raise UserError(f"{self.path}: the run stopped: {os_message(error)}.\n{kept} {advice}") from error
 
     def release(self) -> None:
         """Free the folder, and leave the lock file as it was."""

@@ -37,7 +37,7 @@ COMMAND = Command(
 
 def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
-    with command.failures_in_words("simulate", "No file is incomplete", again="starts from the beginning"):
+    with command.report_errors("simulate", "No file is incomplete", again="starts from the beginning"):
         overrides = command.typed(COMMAND, __doc__, arguments)
         run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
 

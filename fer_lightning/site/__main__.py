@@ -25,7 +25,7 @@ COMMAND = Command(
 
 def main(arguments: list[str] | None = None) -> None:
     words = command.typed(COMMAND, __doc__, arguments)
-    with command.failures_in_words("site", "No site is half written", again="starts over"):
+    with command.report_errors("site", "No site is half written", again="starts over"):
         run(words)
 
 

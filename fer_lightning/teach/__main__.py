@@ -27,7 +27,7 @@ SUFFIX = ".npz"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    with command.failures_in_words("teach", "Nothing is half written", again="starts over"):
+    with command.report_errors("teach", "Nothing is half written", again="starts over"):
         overrides = command.typed(COMMAND, __doc__, arguments)
         teach(config(overrides))
 

@@ -119,7 +119,7 @@ def refusal(typed: list[str]) -> str | None:
         run_path(config.output_dir, config.name, typed, config.seed)
         check(config, with_faces=False)
     except Exception as error:
-        message = train.in_words(error)
+        message = train.message_of(error)
         if message is None:
             raise AssertionError(f"no message for {typed}") from error
         return message
@@ -182,7 +182,7 @@ def test_options_stand_anywhere_in_a_command_line():
 def test_a_bug_is_not_hidden():
     train.composed.set()
     try:
-        assert train.in_words(KeyError("a bug")) is None
-        assert train.in_words(UserError("words")) == "words"
+        assert train.message_of(KeyError("a bug")) is None
+        assert train.message_of(UserError("words")) == "words"
     finally:
         train.composed.clear()

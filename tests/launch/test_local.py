@@ -11,7 +11,7 @@ import pytest
 
 from fer_lightning.errors import UserError
 from fer_lightning.launch.local import LocalLauncher, Pool
-from fer_lightning.launch.plan import Job, failures_in_words
+from fer_lightning.launch.plan import Job, describe_failures
 from fer_lightning.runs.interruption import SWEEP
 
 # What stands in for train.py: `do=` says how it ends, `lasts=` after how long.
@@ -68,7 +68,7 @@ def test_a_run_that_fails_or_is_killed_does_not_stop_the_others(program, tmp_pat
 def test_what_is_not_done_is_told_with_the_command_that_runs_it_alone(program, tmp_path):
     failed, killed = job(tmp_path, "a_seed-0", "fail"), job(tmp_path, "b_seed-0", "die")
     run(LocalLauncher(), [failed, killed])
-    told = failures_in_words([failed, killed, job(tmp_path, "never_seed-0")], total=5)
+    told = describe_failures([failed, killed, job(tmp_path, "never_seed-0")], total=5)
     assert "3 runs are not done, of 5" in told
     assert "b_seed-0: killed before it could record an error" in told
     assert "a_seed-0: ValueError: no such thing" in told

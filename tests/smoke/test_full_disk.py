@@ -62,7 +62,7 @@ class Mistake(Exception):
 
 def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, capsys):
     def fail_on_a_full_disk(folder: RunFolder) -> None:
-        with folder.failures_in_words(), recorded(folder, {"monitor": "val/acc", "mode": "max"}) as summary:
+        with folder.explain_failures(), recorded(folder, {"monitor": "val/acc", "mode": "max"}) as summary:
             fill(folder.path)
             summary["text"] = "x" * 10_000
             run_folder.log.info("a long line %s", "x" * 10_000)
@@ -89,7 +89,7 @@ def close_logs() -> None:
 
 
 def fail(folder: RunFolder, error: Exception) -> None:
-    with folder.failures_in_words():
+    with folder.explain_failures():
         raise error
 
 

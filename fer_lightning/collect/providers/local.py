@@ -24,7 +24,7 @@ from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, t
 from fer_lightning.collect.providers.licences import CODES, licence_code, licence_page
 from fer_lightning.collect.providers.provider import Candidate, Query, SearchPage, in_range
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words
+from fer_lightning.files import os_message
 from fer_lightning.inputs import IMAGES, OTHER_IMAGES, PHOTOGRAPHS, LeftOut, has_suffix, is_read, list_folder
 from fer_lightning.wording import terminal
 
@@ -111,7 +111,7 @@ class Local:
         try:
             return list(self._of_folder(path) if path.is_dir() else self._of_manifest(path))
         except OSError as error:
-            raise UserError(f"provider.path={path}: cannot be read ({in_words(error)}).") from error
+            raise UserError(f"provider.path={path}: cannot be read ({os_message(error)}).") from error
 
     def _of_folder(self, folder: Path) -> Iterator[Candidate]:
         listed = list_folder(folder, inside=True)

@@ -31,7 +31,7 @@ from fer_lightning.collect.store.attempts import TO_FETCH
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.collect.store.denied import Denied
 from fer_lightning.errors import UserError
-from fer_lightning.files import in_words, write_atomically
+from fer_lightning.files import os_message, write_atomically
 
 MAX_FILE_BYTES = 15_000_000
 MAX_TEXT = 500  # maximum characters of a stored header or detail
@@ -290,7 +290,7 @@ class _Recorder:
                     self.collection.add("picture", picture)
                 self.collection.add("fetch", outcome.fetch)
         except (OSError, sqlite3.OperationalError) as error:
-            what = in_words(error) if isinstance(error, OSError) else str(error)
+            what = os_message(error) if isinstance(error, OSError) else str(error)
             raise UserError(
                 f"{self.collection.root}: images cannot be stored ({what}). Images fetched before are kept. "
                 f"Fix this and run the same command again."
