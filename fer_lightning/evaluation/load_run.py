@@ -49,15 +49,17 @@ def load_run(path: str | os.PathLike[str], *, device: str = "cpu", views: str = 
     from fer_lightning.evaluation.trained_run import open_run
 
     run = open_run(Path(path), with_faces=False)
-    model, classes = run.config.model, TAXONOMIES[run.config.data.taxonomy].classes
-    predictor = Predictor(
-        run.network(len(classes)),
-        tta.views(views, model.input_size),
-        input_size=model.input_size,
-        mean=model.mean,
-        std=model.std,
-        device=select_device(device),
-        precision=run.summary.get("precision", "32-true"),
-    )
-    run.folder.release()
+    try:
+        model, classes = run.config.model, TAXONOMIES[run.config.data.taxonomy].classes
+        predictor = Predictor(
+            run.network(len(classes)),
+            tta.views(views, model.input_size),
+            input_size=model.input_size,
+            mean=model.mean,
+            std=model.std,
+            device=select_device(device),
+            precision=run.summary.get("precision", "32-true"),
+        )
+    finally:
+        run.folder.release()
     return LoadedRun(predictor.network, predictor.transform, predictor, classes, run.config, run.summary)

@@ -205,9 +205,8 @@ class Engine:
         for seat, era, look in batch:
             rows = found[first : first + len(look.faces)]
             first += len(look.faces)
-            problem = failed or (None if np.isfinite(rows).all() else "the model returned NaN or infinity")
             recognised = {"probabilities": rows, "seconds": look.seconds | {"recognise": taken}}
-            self._finish(seat, era, replace(look, problem=problem, ours=problem is not None, **recognised))
+            self._finish(seat, era, replace(look, problem=failed, ours=failed is not None, **recognised))
 
     def _finish(self, seat: Seat, era: int, look: SeenFrame) -> None:
         with self._change:

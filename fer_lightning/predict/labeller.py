@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 
-from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.find import Found, find_faces
@@ -59,13 +58,7 @@ def _recognised(model: FaceModel, waiting: list[Waiting], batch_size: int) -> np
     crops = [face.crop for _, found in waiting for face in found]
     parts = [np.stack(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
     classes = len(model.metadata.classes)
-    found = np.concatenate([model(part) for part in parts]) if parts else np.empty((0, classes), np.float32)
-    if not np.isfinite(found).all():
-        raise UserError(
-            f"model={model.path}: the model returned NaN or infinity for one of these faces. Export it again: "
-            "python -m fer_lightning.export run=PATH"
-        )
-    return found
+    return np.concatenate([model(part) for part in parts]) if parts else np.empty((0, classes), np.float32)
 
 
 class _Numbering:

@@ -1,4 +1,4 @@
-"""FaceReadings of images as Python objects: `FaceReader()("photo.jpg")`. It does the same as the command `predict`."""
+"""Faces of images as Python objects: `FaceReader()("photo.jpg")`. It does the same as the command `predict`."""
 
 import os
 import threading

@@ -575,7 +575,7 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
     ("words", "expected"),
     [
         (["model=nothing.onnx"], "model=nothing.onnx: no such file"),
-        (["source=0"], "source=0: a source needs a model"),
+        (["source=0", "model=null"], "source=0: a source needs a model"),
         (["source=nothing.mp4", "model=x"], "source=nothing.mp4: no such video file"),
         (["source=README.md", "model=x"], "source=README.md: OpenCV cannot read this file as a video"),
         (["prot=1"], "prot: no such key. Did you mean port?"),

@@ -434,8 +434,8 @@ def test_a_copy_whose_name_or_side_is_too_long_stops_nothing(model, folder):
 
 def test_a_model_that_says_what_is_no_number_is_told(model, folder, monkeypatch):
     put(folder / "one.png", whole("happy"))
-    monkeypatch.setattr(FaceModel, "__call__", lambda self, crops: np.full((len(crops), 7), np.nan))
-    with pytest.raises(UserError, match="the model returned NaN or infinity"):
+    monkeypatch.setattr(FaceModel, "_run", lambda self, crops: np.full((len(crops), 7), np.nan))
+    with pytest.raises(UserError, match="returned numbers that are not probabilities"):
         predicted(model, folder, detector=WholePicture())
 
 
