@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -106,6 +108,18 @@ ABOUT_CLIENTS = (
     "Unsupported upgrade request",
     "ASGI callable returned without completing handshake",
 )
+
+
+class GreetingServer(uvicorn.Server):
+    """Server that prints a greeting as soon as it handles Ctrl-C, so that its reader can end it in order."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._greeting, flush=True)
 
 
 def quiet() -> None:

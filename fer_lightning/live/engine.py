@@ -189,24 +189,33 @@ class Engine:
 
     def _recognise(self, batch: list[Job]) -> None:
         begun = time.perf_counter()
-        crops = [face.crop for _, _, look in batch for face in look.faces]
-        try:
-            found = self.model(np.stack(crops)) if crops else np.zeros((0, len(self.model.metadata.classes)))
-            failed = None
-        except Exception as error:
-            LOG.warning("the model failed: %s", type(error).__name__)
-            found, failed = np.zeros((len(crops), 0)), "the model failed"
+        found = self._probabilities([look for _, _, look in batch])
         taken = time.perf_counter() - begun
         with self._change:
             self._recognising = False
-            self.looks, self.calls = self.looks + len(batch), self.calls + bool(crops)
+            self.looks, self.calls = self.looks + len(batch), self.calls + any(look.faces for _, _, look in batch)
             self._change.notify_all()
-        first = 0
-        for seat, era, look in batch:
-            rows = found[first : first + len(look.faces)]
-            first += len(look.faces)
-            recognised = {"probabilities": rows, "seconds": look.seconds | {"recognise": taken}}
-            self._finish(seat, era, replace(look, problem=failed, ours=failed is not None, **recognised))
+        for (seat, era, look), rows in zip(batch, found, strict=True):
+            seconds = look.seconds | {"recognise": taken}
+            if rows is None:
+                self._finish(seat, era, replace(look, problem="the model failed", ours=True, seconds=seconds))
+            else:
+                self._finish(seat, era, replace(look, probabilities=rows, seconds=seconds))
+
+    def _probabilities(self, looks: list[SeenFrame]) -> list[np.ndarray | None]:
+        """Return the probabilities of each frame's faces; None where the model failed.
+
+        A batch that fails is repeated frame by frame: the face of one player must not cost another player an answer.
+        """
+        crops = [face.crop for look in looks for face in look.faces]
+        try:
+            found = self.model(np.stack(crops)) if crops else np.zeros((0, len(self.model.metadata.classes)))
+        except Exception as error:
+            if len(looks) > 1:
+                return [rows for look in looks for rows in self._probabilities([look])]
+            LOG.warning("the model failed: %s", type(error).__name__)
+            return [None]
+        return np.split(found, np.cumsum([len(look.faces) for look in looks])[:-1])
 
     def _finish(self, seat: Seat, era: int, look: SeenFrame) -> None:
         with self._change:

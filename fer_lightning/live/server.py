@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 
-from fer_lightning.compat.uvicorn import Http, WebSocket, quiet
+from fer_lightning.compat.uvicorn import GreetingServer, Http, WebSocket, quiet
 from fer_lightning.config.settings import part
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
@@ -76,9 +76,9 @@ def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
         _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
-        print(introduction(hub, host, f"http://{host}:{port}/?token={token}", page), flush=True)
+        greeting = introduction(hub, host, f"http://{host}:{port}/?token={token}", page)
         quiet()
-        uvicorn.Server(_config(app, hub)).run(sockets=[listening])
+        GreetingServer(_config(app, hub), greeting).run(sockets=[listening])
 
 
 def _config(app: Starlette, hub: Hub) -> uvicorn.Config:

@@ -2,9 +2,11 @@
 
 import inspect
 import logging
+import signal
 from pathlib import Path
 
 import pytest
+from uvicorn import Config
 from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.websockets import websockets_sansio_impl
 
@@ -49,3 +51,25 @@ def test_only_messages_about_clients_are_hidden(caplog):
     finally:
         log.filters[:] = filters
     assert caplog.messages == ["The server failed."]
+
+
+def test_a_greeting_is_printed_once_ctrl_c_is_handled(capfd):
+    """A program that reads the greeting may send SIGINT at once. A handler from before would end the server midway."""
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    class Text(str):
+        def __str__(self) -> str:
+            seen.append(signal.getsignal(signal.SIGINT))
+            server.should_exit = True
+            return "here"
+
+    server = uvicorn.GreetingServer(Config(_nothing, lifespan="off", log_level="warning", port=0), Text())
+    server.run()
+    assert capfd.readouterr().out == "here\n"
+    assert len(seen) == 1
+    assert seen[0] != before
+
+
+async def _nothing(scope, receive, send):
+    raise AssertionError("nobody asks")

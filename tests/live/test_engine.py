@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from live_frames import jpeg
 
+from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import WholePicture
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live.engine import Engine, Reduced, SeenFrame
@@ -185,11 +186,12 @@ def test_a_bad_frame_and_a_failing_model_are_told_in_words_without_what_they_hol
     assert "secret" not in caplog.text
 
 
-def test_a_model_that_says_what_is_no_number_is_told_to_whose_face_it_is_alone(model):
+def test_a_model_that_fails_for_one_face_is_told_to_whose_face_it_is_alone(model):
     class Broken(Model):
         def __call__(self, crops: np.ndarray) -> np.ndarray:
             found = super().__call__(crops)
-            found[found[:, 1] > 0.5] = np.nan
+            if (found[:, 1] > 0.5).any():
+                raise UserError("model=x: returned numbers that are not probabilities")
             return found
 
     model.__class__ = Broken
@@ -206,9 +208,10 @@ def test_a_model_that_says_what_is_no_number_is_told_to_whose_face_it_is_alone(m
         model.gate.set()
         look = bright.wait_for(1)[0]
         assert dark.wait_for(1)[0].problem is None
-    assert "NaN" in look.problem
+    assert look.problem == "the model failed"
     assert look.ours, "the sender of the frame made no mistake"
-    assert model.calls == [1, 2]
+    assert model.calls[:2] == [1, 2], "one call for both; after it failed, one for each"
+    assert model.calls[2:] == [1, 1]
 
 
 def test_frames_without_a_face_need_no_model(model):

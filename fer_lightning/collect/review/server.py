@@ -34,7 +34,7 @@ from fer_lightning.collect.review.decisions import ReviewDecision, Waiting
 from fer_lightning.collect.review.details import details
 from fer_lightning.collect.settings import ReviewSettings
 from fer_lightning.collect.store.collection import Collection
-from fer_lightning.compat.uvicorn import Http, quiet
+from fer_lightning.compat.uvicorn import GreetingServer, Http, quiet
 from fer_lightning.config.settings import check
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
@@ -174,7 +174,8 @@ def serve(
             finished = server.should_exit = True
 
         app = application(review, token=token, port=port, finish=finish)
-        server = uvicorn.Server(
+        greeting = _introduction(review, f"http://{LOOPBACK}:{port}/?token={token}")
+        server = GreetingServer(
             uvicorn.Config(
                 app,
                 log_level="warning",
@@ -186,10 +187,10 @@ def serve(
                 limit_concurrency=MOST_CONNECTIONS,
                 loop="asyncio",
                 timeout_graceful_shutdown=ENDING_SECONDS,
-            )
+            ),
+            greeting,
         )
         quiet()
-        print(_introduction(review, f"http://{LOOPBACK}:{port}/?token={token}"), flush=True)
         server.run(sockets=[listening])
         if finished:
             (own.root / "review.token").unlink(missing_ok=True)
