@@ -64,7 +64,7 @@ report: install  ## write the report of a sweep: make report DIR=outputs/overfit
 test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
-# --no-loadscope-reorder keeps the order of the files. The longest are not last in it, so no process waits at the end.
+# --no-loadscope-reorder keeps the order of tests/conftest.py: files with slow tests are first.
 test-all: lint  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
 	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm

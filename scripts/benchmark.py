@@ -231,6 +231,7 @@ def add_step(commands) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
     parser.add_argument("--width", type=float, default=1.0, help="width of the ResEmoteNets; 1 is the published one")
+    parser.add_argument("--batch-size", type=int, help="images per step of `parts` (default: 256) and `formats` (32)")
     parser.set_defaults(run=step)
 
 
@@ -269,7 +270,7 @@ def step_lean(arguments: argparse.Namespace) -> None:
 
 def step_parts(arguments: argparse.Namespace) -> None:
     """Print the share of each part of a whitened network's step, and its FLOP/s against a matrix product's."""
-    batch_size = 256
+    batch_size = arguments.batch_size or 256
     for channels in WHITENED_CHANNELS:
         name = f"step_whitened{channels[0]}"
         watch = PartsWatch()
@@ -302,7 +303,7 @@ def iteration_time(iterate: Callable[[Tensor, int], Tensor], updates: list[Tenso
 
 def step_formats(arguments: argparse.Namespace) -> None:
     """Print training with the memory format channels_last against the contiguous one, by network."""
-    batch_size = 32
+    batch_size = arguments.batch_size or 32
     backbones = {
         "resemotenet": (48, functools.partial(ResEmoteNet, width=0.25, lean=True)),
         "se_resnet": (48, SEResNet),

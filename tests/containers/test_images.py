@@ -1,9 +1,9 @@
 """No image is built here: the files that describe them are read, and their pip steps are run."""
 
-import os
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ import yaml
 from conftest import ROOT
 
 from fer_lightning.runs.run_folder import git_state
-from scripts.lock import fits
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DEFINITION = (ROOT / "containers" / "fer_lightning.def").read_text()
+LOCKS = (ROOT / "requirements-torch.lock", ROOT / "requirements.lock")
 SECTIONS = {"arguments", "environment", "files", "help", "labels", "post", "runscript", "test"}
 
 
@@ -95,22 +95,18 @@ def test_the_launchers_option_for_the_image_exists():
     assert "image" in yaml.safe_load((ROOT / "conf" / "hydra" / "launcher" / "discovery.yaml").read_text())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(not fits(ROOT / "requirements.lock"), reason="the locks are made for another Python or machine")
-def test_the_pip_steps_work_in_a_clean_environment(tmp_path):
-    """PyTorch's 5 GB are found and their hashes checked, not unpacked: `make install` takes the same step in full."""
-    python, environment = tmp_path / "bin" / "python", os.environ | {"PYTHONNOUSERSITE": "1"}
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
-    for arguments in locked_steps(DOCKERFILE):
-        how = "--dry-run" if "requirements-torch.lock" in arguments else "--no-compile"
-        command = [python, "-m", "pip", "install", "-q", how, *arguments.split()]
-        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-    check = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True, check=False)
-    missing = {line.rpartition(" requires ")[2] for line in check.stdout.splitlines()}
-    assert missing <= {f"{name}, which is not installed." for name in ("torch", "torchvision")}, check.stdout
-    help_text = subprocess.run(
-        [python, "train.py", "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert help_text.returncode == 0, help_text.stderr
+def test_the_locked_libraries_fit_together():
+    """`make install` takes the same steps in a clean environment, so this looks at what they made."""
+    locked = re.findall(r"^([\w.-]+)==(\S+)", "".join(lock.read_text() for lock in LOCKS), flags=re.M)
+    assert len(locked) > 50
+    if any(installed_version(name) != locked_version for name, locked_version in locked):
+        pytest.skip("this environment has other versions than the lock files: make install")
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stdout
+
+
+def installed_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

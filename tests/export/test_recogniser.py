@@ -16,6 +16,7 @@ from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.metadata import embed
 from fer_lightning.training import build
 
+EMONEXT = ("model=emonext", "model.size=atto", "model.input_size=64")
 NETWORKS = {
     "whitened_cnn": ("model=whitened_cnn", "stn=none", "model.channels=[8,16,24]"),
     "resemotenet": ("model=resemotenet", "stn=none", "model.width=0.0625"),
@@ -26,9 +27,9 @@ NETWORKS = {
         "model.blocks=[1,1]",
         "model.input_size=75",
     ),
-    "emonext": ("model=emonext", "model.input_size=64"),
-    "emonext with tokens": ("model=emonext", "stn=affine", "model.input_size=64", "model.attention=tokens"),
-    "emonext without attention": ("model=emonext", "stn=none", "model.input_size=64", "model.attention='off'"),
+    "emonext": EMONEXT,
+    "emonext with tokens": (*EMONEXT, "stn=affine", "model.attention=tokens"),
+    "emonext without attention": (*EMONEXT, "stn=none", "model.attention='off'"),
     "timm": ("model=timm", "stn=none", "model.name=test_vit", "model.input_size=64"),
 }
 

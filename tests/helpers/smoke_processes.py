@@ -61,18 +61,13 @@ def finish_forked(log: Path, *command: str) -> None:
     assert status == 0, log.read_text()[-5000:]
 
 
-def run_forked(*overrides: str) -> subprocess.CompletedProcess:
-    """`python train.py OVERRIDES` from its start to its end, the libraries imported beforehand."""
+def run_forked(*words: str, script: str = "train.py") -> subprocess.CompletedProcess:
+    """`python SCRIPT WORDS` from its start to its end, the libraries imported beforehand."""
     with tempfile.TemporaryDirectory() as folder:
         stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
-        process = Forked(("train.py", *overrides), stdout, stderr, ENVIRONMENT)
+        process = Forked((script, *words), stdout, stderr, ENVIRONMENT)
         status = process.wait(timeout=PATIENCE)
-        return subprocess.CompletedProcess(overrides, status, stdout.read_text(), stderr.read_text())
-
-
-def finish(log: Path, *command: str) -> None:
-    status = start(log, *command).wait(timeout=PATIENCE)
-    assert status == 0, log.read_text()[-5000:]
+        return subprocess.CompletedProcess(words, status, stdout.read_text(), stderr.read_text())
 
 
 def random_moment(rng: random.Random, process: Forked, outputs: Path, seconds: float) -> None:

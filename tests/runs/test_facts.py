@@ -1,5 +1,6 @@
 """The facts of a run are written once: whatever follows, no score is of rows that the run was trained on."""
 
+import os
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.export.described import describe
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.training import build
+
+EXAMPLES = int(os.environ.get("FUZZ_SEQUENCES", "50"))  # of the slow test
 
 
 class Killed(BaseException):
@@ -196,7 +199,7 @@ def test_no_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(i
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(steps=st.lists(STEPS, min_size=3, max_size=9))
 def test_no_long_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(inputs, steps):
     try_steps(inputs, steps)

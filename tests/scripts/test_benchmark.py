@@ -2,13 +2,13 @@
 
 import importlib
 import json
-import subprocess
 import sys
 
 import pytest
 from collect_portraits import MODEL
 from collect_review import needs_browser
 from conftest import ROOT
+from smoke_processes import run_forked
 
 RATIO = {"name", "ours", "reference", "unit", "ratio", "repeats"}
 LIMIT = {"name", "ours", "limit", "unit"}
@@ -34,9 +34,12 @@ PARTS = [f"step_whitened{width}_{part}" for width in (96, 48) for part in ("fit"
             ["step", "fit", "lean", "--repeats", "1", "--steps", "4", "--width", "0.125"],
             ["step_fit", "step_lean_batch16", "step_lean_batch64"],
         ),
-        (["step", "parts", "--repeats", "1", "--steps", "2"], PARTS),
+        (["step", "parts", "--repeats", "1", "--steps", "2", "--batch-size", "8"], PARTS),
         (["step", "muon", "--repeats", "1"], ["step_muon_whitened96", "step_muon_whitened48"]),
-        (["step", "formats", "--repeats", "1"], [f"step_channels_last_{network}" for network in NETWORKS]),
+        (
+            ["step", "formats", "--repeats", "1", "--batch-size", "4"],
+            [f"step_channels_last_{network}" for network in NETWORKS],
+        ),
         (["ingest", "--repeats", "1", "--rows", "90"], ["ingest_csv", "ingest_memory", "store_open"]),
         (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
         (
@@ -73,8 +76,7 @@ def test_each_figure_of_collecting_is_one_json_line(arguments, names):
 
 
 def check(script, arguments, names):
-    command = [sys.executable, f"scripts/{script}", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = run_forked(*arguments, script=f"scripts/{script}")
     assert result.returncode == 0, result.stderr
     figures = [json.loads(line) for line in result.stdout.splitlines()]
     assert [figure["name"] for figure in figures] == names

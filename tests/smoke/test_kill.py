@@ -12,7 +12,6 @@ from smoke_processes import (
     ENDED_IN_ORDER,
     EVERYTHING,
     PATIENCE,
-    finish,
     finish_forked,
     job_folder,
     random_moment,
@@ -26,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 OVERRIDES = (
     *TINY,
     *EVERYTHING,
-    "trainer.max_epochs=6",
+    "trainer.max_epochs=4",
 )
 KILLS = 10
 WAYS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True))
@@ -93,20 +92,20 @@ def test_kills_at_the_worst_moments_leave_no_trace(undisturbed, tmp_path):
             tmp_path / "log", "tests/helpers/smoke_kill.py", moment, str(nth), str(int(KILL)), *command
         )
         assert process.wait(timeout=PATIENCE) == -KILL, f"{moment}: {(tmp_path / 'log').read_text()[-3000:]}"
-    finish(tmp_path / "log", "train.py", *command)
+    finish_forked(tmp_path / "log", "train.py", *command)
     assert_same_outcome(job_folder(tmp_path), undisturbed[0])
     assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_kills_while_a_run_is_set_aside_lose_nothing(tmp_path):
     log, command = tmp_path / "log", (*OVERRIDES, "trainer.max_epochs=1", f"output_dir={tmp_path}")
-    finish(log, "train.py", *command)
+    finish_forked(log, "train.py", *command)
     old = (job_folder(tmp_path) / "predictions.csv").read_bytes()
     again = (*command, "resume=never")
     for moment in ("before:~1", "after:~1", "before:config.yaml"):
         process = start_forked(log, "tests/helpers/smoke_kill.py", moment, "1", str(int(KILL)), *again)
         assert process.wait(timeout=PATIENCE) == -KILL, moment
-    finish(log, "train.py", *again)
+    finish_forked(log, "train.py", *again)
     (kept,) = (tmp_path / "train").glob("*~*")
     assert (kept / "predictions.csv").read_bytes() == old
     assert json.loads((job_folder(tmp_path) / "summary.json").read_text())["status"] == "done"

@@ -40,6 +40,7 @@ EVERYTHING = (
     "callbacks.last.every_n_steps=1",
 )
 BATCHES = 6  # of an epoch
+SLOW = pytest.mark.slow
 
 
 class Cut(Exception):
@@ -94,7 +95,9 @@ def undisturbed(tmp_path_factory, no_pictures) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("batch", [1, BATCHES - 1, BATCHES, BATCHES + 3, 2 * BATCHES + 4])
+@pytest.mark.parametrize(
+    "batch", [BATCHES + 3, *(pytest.param(n, marks=SLOW) for n in (1, BATCHES - 1, BATCHES, 2 * BATCHES + 4))]
+)
 def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch):
     run_until(tmp_path, batch, monkeypatch)
     run(tmp_path)
@@ -160,7 +163,7 @@ IN_THE_FIRST_EPOCH = (
 LATER = (("before", "last.ckpt", 4), ("before", "predictions.csv", 1), ("before", "summary.json", 2))
 
 
-@pytest.mark.parametrize("moments", [IN_THE_FIRST_EPOCH, LATER], ids=["first epoch", "later"])
+@pytest.mark.parametrize("moments", [pytest.param(IN_THE_FIRST_EPOCH, marks=SLOW), LATER], ids=["first epoch", "later"])
 def test_a_run_cut_while_it_writes_resumes_bit_for_bit(moments, undisturbed, tmp_path, monkeypatch):
     for moment in moments:
         with monkeypatch.context() as patch:
@@ -264,6 +267,7 @@ def test_no_more_steps_are_lost_than_allowed(every, overrides, tmp_path, monkeyp
     assert steps[-1] == torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
 
 
+@SLOW
 def test_a_limited_epoch_resumes_bit_for_bit(tmp_path, monkeypatch):
     limited = ("trainer.limit_train_batches=5", "trainer.max_epochs=2")
     run(tmp_path / "undisturbed", *limited)
@@ -332,6 +336,7 @@ def test_checkpoints_hold_tensors_and_plain_python_only(undisturbed):
         torch.load(undisturbed / "checkpoints" / name, weights_only=True)
 
 
+@SLOW
 def test_early_stopping_still_holds_after_a_resume(tmp_path, monkeypatch):
     stop = ("trainer.max_epochs=6", "callbacks.early_stopping.patience=1", "optim.lr=1e-9", "ema_decay=null")
     run(tmp_path, *stop)

@@ -258,6 +258,7 @@ def test_job_names_depend_on_what_was_typed_and_the_seed_alone():
     assert job_name(long, 0) != job_name([*long, "optim.lr=1"], 0)
 
 
+@pytest.mark.slow
 def test_a_multirun_gives_each_job_its_folder(tmp_path):
     result = run_train("-m", *TINY, "seed=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path}")
     assert result.returncode == 0, result.stdout + result.stderr
