@@ -56,4 +56,5 @@ def _run(command: tuple[str, ...], stdout: Path, stderr: Path, environment: dict
     os.chdir(ROOT)
     os.environ.update(environment)
     sys.argv = list(command)
+    sys.path.insert(0, str(Path(command[0]).resolve().parent))
     runpy.run_path(command[0], run_name="__main__")
