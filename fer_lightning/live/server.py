@@ -23,7 +23,6 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from fer_lightning.compat.uvicorn import GreetingServer, Http, WebSocket, quiet
 from fer_lightning.config.settings import part
-from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.faces.browser_files import browser_files
 from fer_lightning.faces.detector import open_detector
@@ -55,11 +54,10 @@ MODEL_SECONDS = 5.0  # seconds between two checks for a replaced model file
 SOURCE_FPS = 5.0
 
 
-def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
+def serve(settings: LiveSettings, policy_name: str) -> None:
     """Serve until Ctrl-C or SIGTERM. The server then closes its connections and handles the signal as usual.
 
-    policy       difficulty policy
-    policy_name  name of the policy, for the welcome
+    policy_name  name of the difficulty policy, for the welcome
 
     Raise UserError if settings do not fit together, a file is missing, or the port is in use.
     """
@@ -72,7 +70,7 @@ def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
         camera = ("server" if source else "client") if engine else "none"
         in_browser = engine and camera == "client" and settings.inference == "browser"
         networks = browser_files(engine.model, engine.detectors[0]) if in_browser else {}
-        hub = Hub(engine, caps, camera, policy, policy_name, settings.difficulty, settings.state, networks)
+        hub = Hub(engine, caps, camera, settings.policy, policy_name, settings.difficulty, settings.state, networks)
         _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
