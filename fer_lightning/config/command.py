@@ -20,7 +20,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.failures import refuse, report_errors
 from fer_lightning.wording import quoted
 
-__all__ = ["refuse", "report_errors", "settings", "typed"]
+__all__ = ["read_words", "refuse", "report_errors", "settings"]
 
 
 def settings(command: Command, words: list[str]) -> Any:
@@ -56,10 +56,10 @@ def composed(command: Command, words: Sequence[str]) -> DictConfig:
         raise UserError(explain(error, command)) from None
 
 
-def typed(
+def read_words(
     command: Command, description: str, arguments: Sequence[str] | None = None, old: OldForm | None = None
 ) -> list[str]:
-    """Return the key=value words of a command line whose only option is --help.
+    """Return the key=value words of a command line, in today's form; print the help and exit if it is asked for.
 
     description  text in front of the list of settings
     arguments    words to parse; None: the words of this process

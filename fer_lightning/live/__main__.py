@@ -43,7 +43,7 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     try:
         with command.report_errors(program, "No data of a game is stored"):
             shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
-            given = command.typed(shown, about or __doc__, words)
+            given = command.read_words(shown, about or __doc__, words)
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)

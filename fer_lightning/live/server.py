@@ -4,7 +4,6 @@ Frames are processed in memory and then deleted. Nothing about a player is writt
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext, suppress
@@ -35,6 +34,7 @@ from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.live.source import CameraSource, check_source
+from fer_lightning.machine import cpu_cores
 from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import Files, unchanged_or
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
@@ -126,13 +126,8 @@ def _secret(folder: Path) -> str:
 def _engine(settings: LiveSettings) -> Engine:
     cv2.setNumThreads(1)  # the threads of the engine share the cores
     recogniser, faces = FaceModel(Path(settings.model), threads=1), settings.faces
-    detectors = [open_detector(faces.model, kind=faces.kind) for _ in range(settings.threads or _cores())]
+    detectors = [open_detector(faces.model, kind=faces.kind) for _ in range(settings.threads or cpu_cores())]
     return Engine(recogniser, detectors, part(FaceRules, faces), frames=faces, caps=settings.caps)
-
-
-def _cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def introduction(hub: Hub, host: str, address: str, page: str) -> str:

@@ -23,7 +23,7 @@ from fer_lightning.collect.providers.provider import (
     ask,
     host,
     pace,
-    sorted_out,
+    usable_candidates,
 )
 from fer_lightning.config.settings import setting
 from fer_lightning.errors import UserError
@@ -88,7 +88,7 @@ class Commons(Provider):
         answer = ask(self.client, "Wikimedia Commons", self.endpoint, _continued(cursor) | params)
         if "error" in answer.data:
             raise _failure(answer)
-        candidates, dropped = sorted_out(_files(answer.data), self._candidate)
+        candidates, dropped = usable_candidates(_files(answer.data), self._candidate)
         return SearchPage(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
 
     def _candidate(self, file: dict[str, Any]) -> Candidate | str:

@@ -22,7 +22,7 @@ from fer_lightning.collect.providers.provider import (
     ask,
     host,
     pace,
-    sorted_out,
+    usable_candidates,
 )
 from fer_lightning.config.settings import setting
 from fer_lightning.errors import UserError
@@ -99,7 +99,7 @@ class Google(Provider):
         items = answer.data.get("items", [])
         if not isinstance(items, list):
             raise SearchFailed("Google sent no list of items")
-        candidates, dropped = sorted_out(items[:number], self._candidate)
+        candidates, dropped = usable_candidates(items[:number], self._candidate)
         following = start + number
         more = bool(items) and _has_next(answer.data) and following < MOST_RESULTS
         return SearchPage(candidates, str(following) if more else None, None, answer.sha256, dropped)

@@ -28,7 +28,7 @@ from fer_lightning.collect.providers.provider import (
     host,
     in_seconds,
     pace,
-    sorted_out,
+    usable_candidates,
 )
 from fer_lightning.config.settings import setting
 
@@ -83,7 +83,7 @@ class Openverse(Provider):
         works = answer.data.get("results")
         if not isinstance(works, list):
             raise SearchFailed("Openverse sent no list of results")
-        candidates, dropped = sorted_out(works[: self.page_size], self._candidate)
+        candidates, dropped = usable_candidates(works[: self.page_size], self._candidate)
         more = bool(works) and number < self._last_page(answer)
         return SearchPage(candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped)
 

@@ -196,7 +196,9 @@ def pace(default: float, comment: str) -> Any:
     return setting(default, f"maximum requests per minute{comment}", minimum=0.1, maximum=10_000)
 
 
-def sorted_out(offers: Iterable[Any], candidate: Callable[[Any], Candidate | str]) -> tuple[list[Candidate], Counter]:
+def usable_candidates(
+    offers: Iterable[Any], candidate: Callable[[Any], Candidate | str]
+) -> tuple[list[Candidate], Counter]:
     """Return the usable candidates of a page, and the number of unusable ones by reason.
 
     candidate  function that returns a Candidate, or the reason why the image cannot be used

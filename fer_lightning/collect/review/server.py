@@ -85,7 +85,7 @@ class Review:
         check_options(annotator=self.annotator, share=self.share)
         if self.emotion is not None and self.emotion not in self.classes:
             raise UserError(f"emotion={self.emotion}: not a class of this review. Allowed: {', '.join(self.classes)}.")
-        if self.blind and decisions.standing(self.collection, pass_=1, annotator=self.annotator):
+        if self.blind and decisions.valid_decisions(self.collection, pass_=1, annotator=self.annotator):
             raise UserError(
                 f"review.annotator={self.annotator}: has decided in the first pass. A second pass "
                 f"(review.second_pass=true) needs another person with another name. Use review.annotator=second."
@@ -105,21 +105,21 @@ class Review:
         """Annotator whose decisions are shown; None: all, so that another person can continue a first pass."""
         return self.annotator if self.blind else None
 
-    def standing(self) -> list[ReviewDecision]:
-        return decisions.standing(self.collection, pass_=self.pass_, annotator=self.who)
+    def valid_decisions(self) -> list[ReviewDecision]:
+        return decisions.valid_decisions(self.collection, pass_=self.pass_, annotator=self.who)
 
     def faces(self) -> list[Waiting]:
         waiting = decisions.worklist(self.collection, emotion=self.sought)
         if not self.blind:
             return waiting
         first = decisions.current(self.collection, pass_=1)
-        begun = {decision.face for decision in self.standing()}
+        begun = {decision.face for decision in self.valid_decisions()}
         return decisions.second_look(waiting, first.keys(), begun, share=self.share, seed=self.seed)
 
     def counts(self) -> dict[str, int]:
         """Return the number of faces by label or by the action that rejected them, and of undecided faces."""
         faces = {one.face for one in self.faces()}
-        latest = {decision.face: decision for decision in self.standing() if decision.face in faces}
+        latest = {decision.face: decision for decision in self.valid_decisions() if decision.face in faces}
         found = decisions.tally(latest.values())
         order = (*self.classes, *decisions.ACTIONS)
         return {name: found[name] for name in order if found[name]} | {"undecided": len(faces) - len(latest)}
@@ -330,7 +330,7 @@ class _Site:
                 "faces": [[one.face, one.crop_id, None if review.blind else one.emotion] for one in faces],
                 "events": [
                     [one.event, one.time, one.face, one.action, one.label, one.annotator]
-                    for one in review.standing()
+                    for one in review.valid_decisions()
                     if one.face in known
                 ],
             }
