@@ -112,9 +112,17 @@ def read_member(path: Path, key: str = "ensemble") -> Member:
         run,
         tta,
         summary,
-        test=read_predictions(path / "predictions.csv"),
-        val=read_predictions(val) if val.is_file() else None,
+        test=_read_rows(path / "predictions.csv", key),
+        val=_read_rows(val, key) if val.is_file() else None,
     )
+
+
+def _read_rows(path: Path, key: str) -> Predictions:
+    """Return the predictions of a file. Raise UserError if it has no rows."""
+    predictions = read_predictions(path)
+    if not len(predictions):
+        raise UserError(f"{key}: {path} has no rows. Name runs that were evaluated on at least one row.")
+    return predictions
 
 
 def require_same_rows(members: Sequence[tuple[Path, Predictions]], rows: str, key: str = "ensemble") -> None:

@@ -53,6 +53,8 @@ for words in (["train", "data=synthetic"], ["collect"], ["data", "a.csv"]):
 
 def run(monkeypatch, *words: str) -> int | str | None:
     monkeypatch.setattr(sys, "argv", ["fer-lightning", *words])
+    for module, _ in commands.COMMANDS.values():
+        monkeypatch.delitem(sys.modules, module, raising=False)  # other tests import them; the command is a new process
     try:
         return commands.main()
     except SystemExit as end:
