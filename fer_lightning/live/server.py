@@ -36,14 +36,14 @@ from fer_lightning.live.settings import LiveSettings
 from fer_lightning.live.source import CameraSource, check_source
 from fer_lightning.machine import cpu_cores
 from fer_lightning.paths import PACKAGE
-from fer_lightning.web.files import Files, unchanged_or
+from fer_lightning.web.files import SHARED, Files, unchanged_or
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
 PAGES = {
     "live": PACKAGE / "live" / "page",
     "game": PACKAGE / "game" / "page",
-    "shared": PACKAGE / "web" / "page",
+    "shared": SHARED,
     "faces": PACKAGE / "faces" / "page",
     "runtime": PACKAGE / "web" / "runtime",
 }

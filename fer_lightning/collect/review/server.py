@@ -38,7 +38,7 @@ from fer_lightning.compat.uvicorn import GreetingServer, Http, quiet
 from fer_lightning.config.settings import check
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
-from fer_lightning.web.files import Files
+from fer_lightning.web.files import SHARED, Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
@@ -263,6 +263,7 @@ def application(review: Review, *, token: str, port: int, finish: Callable[[], o
     routes = [
         Route("/", site.index),
         Route("/page/{name}", site.page_file),
+        Route("/shared/{name}", site.shared_file),
         Route("/api/state", site.state),
         Route("/api/faces", site.faces),
         Route("/api/decisions", site.decide, methods=["POST"]),
@@ -276,7 +277,7 @@ def application(review: Review, *, token: str, port: int, finish: Callable[[], o
         hosts=hosts,
         cookie=site.cookie,
         token=token,
-        public=lambda path: path == "/" or path.startswith("/page/"),
+        public=lambda path: path == "/" or path.startswith(("/page/", "/shared/")),
         page="the review page",
         headers={"Content-Security-Policy": content_security_policy()},
     )
@@ -293,7 +294,7 @@ class _Site:
         self.token = token
         self.cookie = f"fer_review_{port}"
         self.finish = finish
-        self.files = Files(page)
+        self.files, self.shared = Files(page), Files(SHARED)
         self.session = {
             "collection": kept_secret(self.collection.root / "review.id"),
             "annotator": review.annotator,
@@ -312,6 +313,9 @@ class _Site:
 
     async def page_file(self, request: Request) -> Response:
         return self.files.part(request.path_params["name"])
+
+    async def shared_file(self, request: Request) -> Response:
+        return self.shared.part(request.path_params["name"])
 
     async def state(self, _: Request) -> Response:
         """Return all that the page needs to start: session, classes, faces in order, and events that are not undone."""
