@@ -34,7 +34,7 @@ NO_MEMORY += ("Storage size calculation overflowed", "array is too big", "Maximu
 LESS = "Use smaller sizes (rows, batch size, image size, width), or a machine with more memory"
 
 
-def explained(error: BaseException) -> str | None:
+def error_message(error: BaseException) -> str | None:
     """Return the message for an error that comes from outside the code; None for an error of the code."""
     if isinstance(error, UserError):
         return str(error)
@@ -96,14 +96,14 @@ def report_errors(program: str, kept: str = "", *, again: str | None = None) -> 
     except BrokenPipeError as error:
         if error.filename is None:
             end_quietly()
-        refuse(program, explained(error))
+        refuse(program, error_message(error))
     except KeyboardInterrupt:
         if again is None:
             raise
         print(f"\nStopped. {kept}; the same command {again}.", file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
-        message = explained(error)
+        message = error_message(error)
         if message is None:
             raise
         note = f" {kept}." if kept and not isinstance(error, UserError) else ""

@@ -93,7 +93,7 @@ def read_json(path: Path, remedy: str = RESTORE, limit: int = LARGEST_JSON) -> R
 
     Raise FileNotFoundError if the file is missing. Raise UserError if it is too large, nested too deeply or damaged.
     """
-    with understood(path, remedy):
+    with report_bad_content(path, remedy):
         content = json.loads(read_text(path, limit), object_hook=lambda values: Record(values, path, remedy))
         if not isinstance(content, Record):
             raise ValueError(f"it holds a {type(content).__name__}; it must hold an object")
@@ -106,7 +106,7 @@ def read_yaml(path: Path, remedy: str = RESTORE, limit: int = LARGEST_YAML) -> d
 
     Raise FileNotFoundError if the file is missing. Raise UserError if it is too large, nested too deeply or damaged.
     """
-    with understood(path, remedy):
+    with report_bad_content(path, remedy):
         return parse_yaml(read_text(path, limit))
 
 
@@ -141,7 +141,7 @@ def read_text(path: Path, limit: int = LARGEST_JSON) -> str:
 
 
 @contextmanager
-def understood(path: Path, remedy: str = RESTORE) -> Iterator[None]:
+def report_bad_content(path: Path, remedy: str = RESTORE) -> Iterator[None]:
     """Raise UserError if the block cannot interpret the content of the file `path`.
 
     Only for blocks that parse or format what the file holds: every error but OSError counts as damage, because parsers

@@ -5,11 +5,15 @@ python scripts/settings_reference.py --check   exit with status 1 if the page di
 """
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 
 from fer_lightning.config import reference
 from fer_lightning.config.command import composed
+from fer_lightning.config.groups import options
 from fer_lightning.config.messages import Command
+from fer_lightning.config.options import groups, with_chosen_options
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import DOCS, ROOT
 
@@ -49,9 +53,38 @@ def page() -> str:
 
 
 def _section(command: Command) -> str:
-    table = reference.as_table(command, composed(command, []))
+    table = reference.as_table(entry for entry in _entries(command) if not _group(command, entry.key))
     name = command.program.removeprefix("python -m fer_lightning.")
-    return f"## {name}\n\n`{command.program}`; YAML: `{command.file.relative_to(ROOT)}`\n\n{table}"
+    head = f"## {name}\n\n`{command.program}`; YAML: `{command.file.relative_to(ROOT)}`\n\n{table}"
+    tables = [table for key, one in groups(command) for table in _tables(command, key, options(one.rule.group))]
+    return "\n".join([head, *tables])
+
+
+def _tables(command: Command, group: str, known: list[str]) -> Iterator[str]:
+    """Yield the keys of the options of a group. Options with the same keys share a table."""
+    by_keys: dict[tuple[tuple[str, str], ...], dict[str, list[reference.Entry]]] = {}
+    for option in known:
+        entries = [entry for entry in _entries(command, f"{group}={option}") if _group(command, entry.key) == group]
+        by_keys.setdefault(tuple((entry.key, entry.comment) for entry in entries), {})[option] = entries
+    for keys, tables in by_keys.items():
+        shown = ", ".join(f"`{group}={option}`" for option in tables)
+        same = [_common(entries) for entries in zip(*tables.values(), strict=True)]
+        yield f"Keys of {shown}:\n\n{reference.as_table(same)}" if keys else f"{shown} has no keys.\n"
+
+
+def _common(entries: tuple[reference.Entry, ...]) -> reference.Entry:
+    """Return one entry for the same key of several options."""
+    differs = len({entry.default for entry in entries}) > 1
+    return replace(entries[0], default="set by the option") if differs else entries[0]
+
+
+def _entries(command: Command, *words: str) -> list[reference.Entry]:
+    return reference.entries(with_chosen_options(command, words), composed(command, words))
+
+
+def _group(command: Command, key: str) -> str:
+    """Return the group whose option has the key, or "" if it is a key of the command."""
+    return next((group for group, _ in groups(command) if key.startswith(f"{group}.")), "")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "fer_lightning"
-LEAVES = {"errors", "failures", "files", "inputs", "labels", "paths", "seeding", "terminal", "wording"}
+LEAVES = {"errors", "failures", "files", "inputs", "labels", "machine", "paths", "seeding", "terminal", "wording"}
 PUBLIC = {"compat", "evaluation", "predict"}  # folders with a name that fer_lightning/__init__.py offers
 # Each folder imports only leaves and folders before it.
 ORDER = (

@@ -30,8 +30,6 @@ ALLOWED = {
     ),
     "callbacks": ("fer_lightning.training.callbacks.*",),
     "logger": ("fer_lightning.training.callbacks.*",),
-    "provider": ("fer_lightning.collect.providers.*",),
-    "policy": ("fer_lightning.difficulty.*",),
 }
 # Hydra's other keys. `_args_` would bypass the signature check; the others change what build.py makes from a node.
 HYDRA_KEYS = ("_args_", "_convert_", "_partial_", "_recursive_")

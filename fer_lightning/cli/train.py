@@ -89,10 +89,10 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
     from fer_lightning.runs import looks_at_test_rows
-    from fer_lightning.runs.run_summary import begin, recorded
+    from fer_lightning.runs.run_summary import begin, record_summary
     from fer_lightning.training import build, distributed
 
-    with recorded(folder, build.identity(cfg, folder, choices)) as summary:
+    with record_summary(folder, build.identity(cfg, folder, choices)) as summary:
         hide_notes()
         build.set_threads(cfg)
         data = build.build_data(cfg)
@@ -112,10 +112,10 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
         def lost(reason: str) -> None:
             folder.write_summary(summary | {"status": "failed", "error": reason})
 
-        with distributed.together(trainer, on_loss=lost):
+        with distributed.watch_processes(trainer, on_loss=lost):
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
             summary["compile_seconds"] = model.compile_seconds
-            best = checkpoints.fitting(folder.best_checkpoint, model)
+            best = checkpoints.check_checkpoint(folder.best_checkpoint, model)
             reads = looks_at_test_rows.record(folder.path, data.table, data.split) if is_first_process() else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             predictions = model.gathered_predictions()
@@ -140,7 +140,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors to the lines below instead of printing them itself
     failures.replace_unknown_letters()
     try:
-        sys.argv[1:] = words.prepared(sys.argv[1:])
+        sys.argv[1:] = words.prepare_words(sys.argv[1:])
         try:
             run()
         finally:
@@ -163,7 +163,7 @@ def message_of(error: Exception) -> str | None:
     """
     if isinstance(error, HydraException | OmegaConfBaseException):
         return explain(error)
-    message = failures.explained(error)
+    message = failures.error_message(error)
     return explain(error) if message is None and not composed.is_set() else message
 
 

@@ -42,9 +42,7 @@ from fer_lightning.wording import did_you_mean
 
 CHAIN = ("search", "fetch", "detect", "dedupe", "review", "merge", "tally", "export")
 ALONE = ("purge", "verify")
-# Keys of options whose value is a path or a name.
-TEXTS = ("provider.path", "provider.licence", "provider.creator")
-COMMAND = Command("python -m fer_lightning.collect", CollectSettings, CONF / "collect" / "collect.yaml", TEXTS)
+COMMAND = Command("python -m fer_lightning.collect", CollectSettings, CONF / "collect" / "collect.yaml")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.umask(0o077)  # images of people: only this account may read them
     try:
         with command.report_errors("collect", "Finished work is kept"):
-            options = _parser().parse_intermixed_args(arguments)
+            options = _parser(arguments).parse_intermixed_args(arguments)
             steps = [word for word in options.words if "=" not in word]
             overrides = [word for word in options.words if "=" in word]
             _refuse_steps(steps, options)
@@ -108,8 +106,8 @@ def config(overrides: list[str]) -> CollectSettings:
     return command.settings(COMMAND, overrides)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.Parser(COMMAND, __doc__, "[step ...]")
+def _parser(arguments: list[str] | None) -> argparse.ArgumentParser:
+    parser = command.Parser(COMMAND, __doc__, "[step ...]", sys.argv[1:] if arguments is None else arguments)
     parser.add_argument("words", nargs="*", metavar="step or key=value", help="see above and below")
     purged = parser.add_argument_group("what `purge` removes")
     purged.add_argument("--id", help="one image: its image_id, or the first 8 or more digits of it")

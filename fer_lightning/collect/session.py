@@ -4,20 +4,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import yaml
-from hydra.utils import get_class
 from rich.console import Console
 
-from fer_lightning.check.allowed_targets import refuse_foreign_targets
-from fer_lightning.check.check import check_node
 from fer_lightning.collect.http.settings import ClientSettings
 from fer_lightning.collect.providers.local import Local
+from fer_lightning.collect.providers.provider import Provider
 from fer_lightning.collect.review.server import check_options, serve, undecided
 from fer_lightning.collect.settings import CollectSettings
 from fer_lightning.collect.steps import tally
@@ -25,7 +22,9 @@ from fer_lightning.collect.steps.export import NothingToExport, export
 from fer_lightning.collect.steps.export_folders import CSV
 from fer_lightning.collect.store.collection import FILE, FUNNEL, LOST, Collection
 from fer_lightning.collect.store.funnel import funnels, lost, total
-from fer_lightning.config.settings import part
+from fer_lightning.config.groups import options
+from fer_lightning.config.options import option_class
+from fer_lightning.config.settings import part, values_of
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.faces.settings import FaceRules
@@ -45,8 +44,8 @@ class CollectRun:
     def __init__(self, settings: CollectSettings, *, begins: bool) -> None:
         """Open the collection; if `begins` is true, create it if it does not exist."""
         self.settings = settings
-        self.emotion = settings.emotion["name"]
-        _check(settings)
+        self.emotion = settings.emotion.name
+        check_options(annotator=settings.review.annotator, share=settings.review.share, port=settings.review.port)
         if not begins and not Path(settings.root, FILE).exists():
             raise UserError(
                 f"root={settings.root}: this folder holds no collection. Start one with `search`: make collect"
@@ -177,7 +176,7 @@ class CollectRun:
         if chained and not undecided(self.collection, **whose):
             self.say("review", "every face is decided")
             return
-        definitions = _definitions() | {self.emotion: self.settings.emotion["definition"]}
+        definitions = _definitions() | {self.emotion: self.settings.emotion.definition}
         serve(self.collection, port=review.port, definitions=definitions, **whose)
 
     def merge(self) -> None:
@@ -313,9 +312,7 @@ class CollectRun:
 
     @cached_property
     def provider(self):
-        options = {name: value for name, value in self.settings.provider.items() if name != "_target_"}
-        made = get_class(self.settings.provider["_target_"])
-        return made(**options, client=self.client, keys=self.keys)
+        return replace(self.settings.provider, client=self.client, keys=self.keys)
 
     @property
     def keys(self) -> dict[str, str]:
@@ -324,7 +321,13 @@ class CollectRun:
     @property
     def config_hash(self) -> str:
         """Hash of all settings that decide what is searched for."""
-        decisive = {name: getattr(self.settings, name) for name in ("emotion", "provider", "seed", "oversample")}
+        settings = self.settings
+        decisive = {
+            "emotion": values_of(settings.emotion),
+            "provider": {"name": settings.provider.name, **values_of(settings.provider)},
+            "seed": settings.seed,
+            "oversample": settings.oversample,
+        }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -339,24 +342,12 @@ def user_agent(contact: str | None) -> str:
     return f"{who} ({contact}) requests/{version('requests')}" if contact else f"{who} requests/{version('requests')}"
 
 
-def _check(settings: CollectSettings) -> None:
-    """Raise UserError for an option of a group, or a name, that is not allowed."""
-    refuse_foreign_targets({"emotion": settings.emotion, "provider": settings.provider})
-    check_node("provider", settings.provider, {"client", "keys"})
-    review = settings.review
-    check_options(annotator=review.annotator, share=review.share, port=review.port)
-
-
 def _definitions() -> dict[str, str]:
     """Return the definition of every emotion in conf/collect/emotion/; a blind reviewer sees all of them."""
-    return {node["name"]: node["definition"] for node in _options("emotion")}
+    nodes = [yaml.safe_load(path.read_text()) for path in sorted((CONF / "collect" / "emotion").glob("*.yaml"))]
+    return {node["name"]: node["definition"] for node in nodes}
 
 
 def _providers_that_know_licences() -> list[str]:
-    classes = [get_class(node["_target_"]) for node in _options("provider")]
+    classes = [option_class(Provider, "collect/provider", option) for option in options("collect/provider")]
     return [provider.name for provider in classes if provider.licence_known]
-
-
-def _options(group: str) -> list[dict[str, Any]]:
-    """Return the content of each YAML file in a group of conf/collect/."""
-    return [yaml.safe_load(path.read_text()) for path in sorted((CONF / "collect" / group).glob("*.yaml"))]

@@ -1,9 +1,10 @@
 """Settings of `python -m fer_lightning.collect`."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from fer_lightning.collect.http.settings import ClientSettings
+from fer_lightning.collect.providers.provider import Provider
+from fer_lightning.collect.steps.queries import Emotion
 from fer_lightning.config.settings import Settings, nested, setting
 from fer_lightning.faces.settings import DetectorSettings, FaceRules
 from fer_lightning.labels import TAXONOMIES
@@ -67,12 +68,8 @@ class VerifySettings(Settings):
 class CollectSettings(Settings):
     """Settings of all steps."""
 
-    emotion: Any = setting(
-        comment="emotion to search for; its keys are in conf/collect/emotion/", group="collect/emotion"
-    )
-    provider: Any = setting(
-        comment="source of the images; its keys are in conf/collect/provider/", group="collect/provider"
-    )
+    emotion: Emotion = setting(comment="emotion to search for", group="collect/emotion")
+    provider: Provider = setting(comment="source of the images", group="collect/provider")
     root: str = setting("data/collect", "folder of the collection: its database and images")
     target: int = setting(200, "number of accepted faces wanted for this emotion", minimum=1)
     oversample: float = setting(

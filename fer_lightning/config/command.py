@@ -14,23 +14,25 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
-from fer_lightning.config.settings import InvalidSetting, Settings, build, declared
+from fer_lightning.config.options import options_in, with_chosen_options
+from fer_lightning.config.settings import TARGET, InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
 from fer_lightning.failures import refuse, report_errors
 from fer_lightning.wording import quoted
 
-__all__ = ["refuse", "report_errors", "settings", "typed"]
+__all__ = ["read_words", "refuse", "report_errors", "settings"]
 
 
 def settings(command: Command, words: list[str]) -> Any:
     """Return the settings of a command line, an object of `command.schema`. Raise UserError if they are invalid."""
+    shown = with_chosen_options(command, words)
     cfg = composed(command, words)
     try:
         made = build(command.schema, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
-        raise UserError(explain(error, command)) from None
+        raise UserError(explain(error, shown)) from None
     except InvalidSetting as error:
-        default = reference.written(OmegaConf.select(composed(command, []), error.key))
+        default = reference.written(OmegaConf.select(composed(command, options_in(command, words)), error.key))
         raise UserError(f"{error} The default is {default}.") from None
     for name, one in declared(command.schema).items():
         if one.required and (OmegaConf.is_missing(cfg, name) or cfg[name] == ""):
@@ -39,12 +41,13 @@ def settings(command: Command, words: list[str]) -> Any:
     return made
 
 
-def composed(command: Command, words: list[str]) -> DictConfig:
+def composed(command: Command, words: Sequence[str]) -> DictConfig:
     """Return the command's defaults with the typed words applied. Raise UserError for words that it does not accept.
 
     The defaults list of its YAML begins with `<name>_schema`, the name under which Hydra finds the declared settings.
     """
     name = command.file.stem
+    command = with_chosen_options(command, words)
     ConfigStore.instance().store(name=f"{name}_schema", node=_node(command.schema))
     try:
         with initialize_config_dir(str(command.file.parent), version_base="1.3"):
@@ -53,25 +56,29 @@ def composed(command: Command, words: list[str]) -> DictConfig:
         raise UserError(explain(error, command)) from None
 
 
-def typed(
+def read_words(
     command: Command, description: str, arguments: Sequence[str] | None = None, old: OldForm | None = None
 ) -> list[str]:
-    """Return the key=value words of a command line whose only option is --help.
+    """Return the key=value words of a command line, in today's form; print the help and exit if it is asked for.
 
     description  text in front of the list of settings
     arguments    words to parse; None: the words of this process
     old          former words of the command, which are translated
     """
     words = sys.argv[1:] if arguments is None else arguments
-    parser = Parser(command, description)
+    parser = Parser(command, description, arguments=words)
     parser.add_argument("words", nargs="*", metavar="key=value", help="see below")
     return parser.parse_args(old.translate(words) if old else words).words
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser whose --help ends with the settings of the command."""
+    """Parser whose --help ends with the settings of the command.
 
-    def __init__(self, command: Command, description: str, words: str = "") -> None:
+    words      usage in front of the settings
+    arguments  words of the command line, of which those that choose options of groups decide which keys are listed
+    """
+
+    def __init__(self, command: Command, description: str, words: str = "", arguments: Sequence[str] = ()) -> None:
         required = [f"{name}=..." for name, one in declared(command.schema).items() if one.required]
         super().__init__(
             command.program,
@@ -79,21 +86,22 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             usage=" ".join(part for part in (command.program, words, *required, "[key=value ...]") if part),
         )
-        self.command = command
+        self.command, self.options = command, options_in(command, arguments)
 
     def format_help(self) -> str:
-        return f"{super().format_help()}\n{reference.as_text(self.command, composed(self.command, []))}"
+        command = with_chosen_options(self.command, self.options)
+        return f"{super().format_help()}\n{reference.as_text(command, composed(command, self.options))}"
 
 
-def _node(schema: type[Settings], without: Collection[str] = ()) -> type:
+def _node(schema: type[Settings], without: Collection[str] = (), more: Sequence[tuple[str, type, Any]] = ()) -> type:
     """Return settings as a dataclass for Hydra, which changes values and does not know every type."""
-    parts = []
+    parts: list[Any] = list(more)
     for name, one in declared(schema).items():
         if one.nested:
-            nested = _node(one.kind, one.rule.without)
+            nested = _node(one.kind, one.rule.without, [(TARGET, str, "")] if one.rule.group else [])
             parts.append((name, nested, field(default_factory=nested)))
         elif name not in without:
-            default = MISSING if one.required or one.rule.group else one.default
+            default = MISSING if one.required else one.default
             parts.append((name, one.kind, field(default_factory=lambda default=default: default)))
     return make_dataclass(schema.__name__, parts)
 
@@ -103,7 +111,7 @@ def _quoted(word: str, command: Command) -> str:
     key, _, value = word.partition("=")
     one = dict(reference.leaves(command.schema)).get(key)
     is_option = one is not None and bool(one.rule.group)
-    is_text = key in command.texts or (one is not None and one.is_text)
+    is_text = one is not None and one.is_text
     if not (is_option or (is_text and value != "null")) or value[:1] in ("'", '"'):
         return word
     return f"{key}={quoted(value)}"

@@ -12,7 +12,7 @@ from hydra.errors import OverrideParseException
 from fer_lightning.compat.hydra import Fault, first_lines, read_fault
 from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
-from fer_lightning.config.settings import declared
+from fer_lightning.config.settings import Declared, declared
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.wording import did_you_mean
@@ -25,14 +25,12 @@ class Command:
     program  words that start it, e.g. "python -m fer_lightning.predict"
     schema   dataclass of its keys
     file     YAML file with the values that differ from the defaults of the dataclass
-    texts    keys of config groups that hold a path or a name; their values may contain any letter
     example  key=value words of a typical call
     """
 
     program: str
     schema: type
     file: Path
-    texts: tuple[str, ...] = ()
     example: str = ""
 
 
@@ -91,17 +89,22 @@ def _no_key(fault: Fault) -> str:
 
 
 def _no_key_of(command: Command, fault: Fault) -> str:
-    """Return the message for an unknown key of another command, whose nested keys are typed or in an option's YAML."""
     parent, _, key = (fault.key or fault.subject).rpartition(".")
-    root = declared(command.schema)
-    if not parent:
-        known = list(root)
-    elif parent in root and root[parent].nested:
-        known = [name for name in declared(root[parent].kind) if name not in root[parent].rule.without]
-    else:
-        known = sorted(_keys_below(parent, command.file))
+    known = list(_declared_below(command.schema, parent))
     prefix = f"{parent}." if parent else ""
-    return f"{prefix}{key}: no such key.{did_you_mean(key, known, prefix=prefix)} Allowed: {', '.join(known)}."
+    hint = did_you_mean(key, known, prefix=prefix)
+    return f"{prefix}{key}: no such key.{hint} Allowed: {', '.join(known) or 'none'}."
+
+
+def _declared_below(schema: Any, parent: str) -> dict[str, Declared]:
+    """Return the settings below a key, by name; none if it is not a group of settings."""
+    without: tuple[str, ...] = ()
+    for name in filter(None, parent.split(".")):
+        one = declared(schema).get(name)
+        if one is None or not one.nested:
+            return {}
+        schema, without = one.kind, one.rule.without
+    return {name: one for name, one in declared(schema).items() if name not in without}
 
 
 def _wrong_value(fault: Fault) -> str:
@@ -118,14 +121,13 @@ def _no_value(command: Command, fault: Fault) -> str:
 
 def _wrong_shape(command: Command, fault: Fault) -> str:
     """Return the message for null, a list or a mapping that the key cannot be."""
-    if command is TRAIN:
+    parent, _, name = fault.key.rpartition(".")
+    one = None if command is TRAIN else _declared_below(command.schema, parent).get(name)
+    if one is None:
         return f"{fault.subject}: not allowed for this key. {_help(command)}"
-    schema: Any = command.schema
-    for name in fault.key.split("."):
-        one = declared(schema)[name]
-        schema = one.kind
     if one.nested:
-        return f"{fault.subject}: must be a group of settings. Set one: {fault.key}.{next(iter(declared(schema)))}=..."
+        example = next(iter(declared(one.kind)))
+        return f"{fault.subject}: must be a group of settings. Set one: {fault.key}.{example}=..."
     return f"{fault.subject}: must be {one.values()} ({one.rule.comment})."
 
 
@@ -137,22 +139,22 @@ def _root_keys() -> list[str]:
     return [field.name for field in dataclasses.fields(TrainConfig)]
 
 
-def _chosen_option(group: str, root: Path) -> str:
+def _chosen_option(group: str) -> str:
     """Return the option that the command line or the root config chooses; * if another file may choose it."""
     options = [argument.partition("=")[2] for argument in sys.argv if argument.startswith(f"{group}=")]
     if options:
         return options[-1]
     if any(argument.startswith(("experiment=", "debug=")) for argument in sys.argv):
         return "*"
-    default = re.search(rf"^  - (?:override )?{group}: (\w+)$", root.read_text(), flags=re.M)
+    default = re.search(rf"^  - (?:override )?{group}: (\w+)$", TRAIN.file.read_text(), flags=re.M)
     return default[1] if default else "*"
 
 
-def _keys_below(parent: str, root: Path = CONF / "train.yaml") -> list[str]:
+def _keys_below(parent: str) -> list[str]:
     """Return the keys below `parent` in the chosen option of a group, or in any option, by indentation of the file."""
     group, *nested = parent.replace("hydra.", "hydra/", 1).split(".")
     keys: set[str] = set()
-    for path in (root.parent / group).glob(f"{_chosen_option(group, root)}.yaml"):
+    for path in (CONF / group).glob(f"{_chosen_option(group)}.yaml"):
         stack: list[str] = []
         for indent, key in re.findall(r"^( *)(\w+):", path.read_text(), flags=re.M):
             del stack[len(indent) // 2 :]

@@ -1,18 +1,20 @@
 """List of a command's settings, as the end of its --help and as a table of the documentation."""
 
-import re
 import shutil
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.config.groups import options
 from fer_lightning.config.messages import Command
+from fer_lightning.config.options import chosen_option
 from fer_lightning.config.settings import Declared, Settings, declared
 
+LONGEST = 80  # characters of a default
 FIRST_COLUMN = 32  # characters of the key and its default in --help
 
 
@@ -27,22 +29,27 @@ class Entry:
 
 
 def leaves(schema: type[Settings], without: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Declared]]:
-    """Yield each setting with its full key; a nested class is replaced by its own settings."""
+    """Yield each setting with its full key; a nested class is replaced by its own settings, a group is before them."""
     for name, one in declared(schema).items():
+        if one.rule.group:
+            yield f"{prefix}{name}", one
         if one.nested:
             yield from leaves(one.kind, one.rule.without, f"{prefix}{name}.")
         elif name not in without:
             yield f"{prefix}{name}", one
 
 
-def entries(command: Command, defaults: DictConfig) -> Iterator[Entry]:
-    """Yield the settings of a command, required ones first. `defaults` is its config without any word of a user."""
-    for key, one in sorted(leaves(command.schema), key=lambda leaf: not leaf[1].required):
-        if one.rule.group:
-            yield Entry(key, _chosen(command, key), " | ".join(options(one.rule.group)), one.rule.comment)
-        else:
-            default = None if OmegaConf.is_missing(defaults, key) else _value(defaults, key)
-            yield Entry(key, default, one.values(), one.rule.comment)
+def entries(command: Command, defaults: DictConfig) -> list[Entry]:
+    """Return the settings of a command, required ones first. `defaults` is its config without other words of a user."""
+    listed = [_entry(command, defaults, key, one) for key, one in leaves(command.schema)]
+    return sorted(listed, key=lambda entry: entry.default is not None)
+
+
+def _entry(command: Command, defaults: DictConfig, key: str, one: Declared) -> Entry:
+    if one.rule.group:
+        return Entry(key, chosen_option(command, key), " | ".join(options(one.rule.group)), one.rule.comment)
+    default = None if OmegaConf.is_missing(defaults, key) else _value(defaults, key)
+    return Entry(key, default, one.values(), one.rule.comment)
 
 
 def as_text(command: Command, defaults: DictConfig) -> str:
@@ -60,10 +67,10 @@ def as_text(command: Command, defaults: DictConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_table(command: Command, defaults: DictConfig) -> str:
+def as_table(listed: Iterable[Entry]) -> str:
     """Return the list as a table in Markdown."""
     lines = ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
-    for entry in entries(command, defaults):
+    for entry in listed:
         default = "required" if entry.default is None else f"`{entry.default}`"
         cells = (f"`{entry.key}`", default, entry.values, entry.comment)
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
@@ -71,14 +78,16 @@ def as_table(command: Command, defaults: DictConfig) -> str:
 
 
 def written(value: Any) -> str:
-    """Return a value as it is written on a command line; a mapping as the number of its entries."""
+    """Return a value as it is written on a command line; a mapping as its size, a long text as its beginning."""
     if isinstance(value, dict):
         return f"{{{len(value)} entries}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return "null" if value is None else str(value)
+    return "null" if value is None else shorten(str(value), LONGEST, placeholder=" ...")
 
 
 def _value(defaults: DictConfig, key: str) -> str:
@@ -87,8 +96,3 @@ def _value(defaults: DictConfig, key: str) -> str:
     for name in key.split("."):
         value = value[name]
     return written(value)
-
-
-def _chosen(command: Command, group: str) -> str:
-    """Return the option of a config group that the command's YAML chooses."""
-    return re.search(rf"^  - {group}: (\w+)$", command.file.read_text(), flags=re.M)[1]

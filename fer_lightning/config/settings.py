@@ -11,12 +11,15 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from fer_lightning.errors import UserError
 from fer_lightning.wording import did_you_mean
 
+PACKAGE = __name__.partition(".")[0]
 KEY = "setting"  # key of the metadata of a field
+TARGET = "_target_"  # key of an option's YAML that names the class of its settings
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
 Chosen = TypeVar("Chosen", bound="Settings")
 
@@ -27,8 +30,9 @@ class Rule:
 
     comment                        noun phrase with the unit and the special values
     minimum, above, maximum, below  limits of a number; `minimum` and `maximum` themselves are allowed
-    choices                        the only allowed texts
-    group                          config group whose options are the values, e.g. "live/policy"; "": none
+    choices                        the only allowed values
+    group                          config group whose options are the values, e.g. "live/policy"; the type is the class
+                                   of the options' keys, or its base class: see `options.py`; "": none
     without                        fields of a nested dataclass that have no effect in this command
     """
 
@@ -37,14 +41,14 @@ class Rule:
     above: float | None = None
     maximum: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
     group: str = ""
     without: tuple[str, ...] = ()
 
     def range(self) -> str:
         """Return the allowed values as a phrase after "must be"; "" if the type is the only limit."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            return f"one of {', '.join(map(str, self.choices))}"
         if self.minimum is not None and self.maximum is not None:
             return f"from {self.minimum} to {self.maximum}"
         if self.minimum is not None and self.below is None:
@@ -94,10 +98,13 @@ def nested(settings: type["Settings"], *, without: tuple[str, ...] = ()) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base class of settings. A value outside its range raises InvalidSetting, which is a UserError."""
+    """Base class of settings. A value outside its range raises InvalidSetting, which is a UserError.
+
+    A field that is not made by `setting` is not a setting: it has no key, and the code that builds the object sets it.
+    """
 
     def __post_init__(self) -> None:
-        check(type(self), vars(self))
+        check(type(self), values_of(self))
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,12 @@ class Declared:
 def declared(settings: type[Settings]) -> dict[str, Declared]:
     """Return the settings of a class by name."""
     hints = get_type_hints(settings)
-    return {one.name: _declared(one, hints[one.name]) for one in fields(settings)}
+    return {one.name: _declared(one, hints[one.name]) for one in fields(settings) if KEY in one.metadata}
+
+
+def values_of(settings: Settings) -> dict[str, Any]:
+    """Return the values of the settings by name."""
+    return {name: getattr(settings, name) for name in declared(type(settings))}
 
 
 def _declared(one: Field, hint: Any) -> Declared:
@@ -183,7 +195,13 @@ def _is_of(one: Declared, value: Any) -> bool:
 
 
 def build(settings: type[Chosen], values: Mapping[str, Any], prefix: str = "", without: Collection[str] = ()) -> Chosen:
-    """Return the object for nested values. Raise UserError for an unknown key or a value outside its range."""
+    """Return the object for nested values. Raise UserError for an unknown key or a value outside its range.
+
+    `_target_` in the values names a subclass of `settings` that is built instead.
+    """
+    if target := values.get(TARGET):
+        settings = named_class(settings, target, f"{prefix}{TARGET}")
+    values = {name: value for name, value in values.items() if name != TARGET}
     known = {name: one for name, one in declared(settings).items() if name not in without}
     _refuse_unknown(known, values, prefix)
     values = {
@@ -192,6 +210,22 @@ def build(settings: type[Chosen], values: Mapping[str, Any], prefix: str = "", w
     }
     check(settings, values, prefix)
     return settings(**values)
+
+
+def named_class(base: type[Chosen], target: Any, key: str) -> type[Chosen]:
+    """Return the subclass of `base` that a dotted name of this package names. Raise UserError for any other name."""
+    module, _, name = str(target).rpartition(".")
+    if module.startswith(f"{PACKAGE}."):
+        try:
+            found = getattr(import_module(module), name, None)
+        except ModuleNotFoundError:
+            found = None
+        if isinstance(found, type) and issubclass(found, base):
+            return found
+    raise UserError(
+        f"{key}={target}: not allowed here. Name a class of this package that is a subclass of "
+        f"{base.__module__}.{base.__name__}."
+    )
 
 
 def part(settings: type[Chosen], whole: Settings) -> Chosen:

@@ -256,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    words = command.typed(COMMAND, __doc__, arguments, OLD)
+    words = command.read_words(COMMAND, __doc__, arguments, OLD)
     options = command.settings(COMMAND, words)
     with _plain_warnings():
         photographs = Photographs(open_detector(), FaceRules()) if options.photos else None

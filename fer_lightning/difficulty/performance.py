@@ -1,29 +1,26 @@
 """Difficulty policy that uses only success: it aims at a target share of solved tasks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from fer_lightning.difficulty.policy import Proposal, TaskResult
+from fer_lightning.config.settings import setting
+from fer_lightning.difficulty.policy import Policy, Proposal, TaskResult
 from fer_lightning.player.state import PlayerState
 
 PRIOR = 4.0  # imaginary tasks at the target rate in every estimate, so that a single task decides nothing
 
 
-class Performance:
+@dataclass(frozen=True, kw_only=True)
+class Performance(Policy):
     """Policy that raises the level if more of the last tasks are solved than the target, and lowers it if fewer are.
 
-    tasks   number of last tasks that count
-    target  wanted share of solved tasks, 0 to 1. Wilson et al. (2019, Nature Communications 10:4646) derive 85 % for
-            learning to separate two classes. The tasks of a game are different, so this value is a choice
-    margin  distance of the estimated rate from the target at which the level changes
+    Wilson et al. (2019, Nature Communications 10:4646) derive a target of 85 % for learning to separate two classes.
+    The tasks of a game are different, so the default is a choice.
     """
 
-    def __init__(self, tasks: int = 10, target: float = 0.75, margin: float = 0.15) -> None:
-        if tasks < 1 or not 0 < target < 1 or not margin > 0:
-            raise ValueError(
-                f"tasks={tasks}, target={target}, margin={margin}: tasks must be 1 or more, target must be between 0 "
-                "and 1, and margin must be greater than 0"
-            )
-        self.tasks, self.target, self.margin = tasks, target, margin
+    tasks: int = setting(10, "number of last tasks that count", minimum=1)
+    target: float = setting(0.75, "wanted share of solved tasks", above=0, below=1)
+    margin: float = setting(0.15, "distance from the target at which the level changes", above=0)
 
     def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         drive = self.drive(outcomes)

@@ -1,9 +1,11 @@
 """Interface of a difficulty policy: it proposes a step, and the controller (`controller.py`) limits and applies it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
+from fer_lightning.config.settings import Settings
 from fer_lightning.player.state import PlayerState
 
 
@@ -25,9 +27,11 @@ class Proposal:
     reason: str
 
 
-class Policy(Protocol):
-    """Difficulty policy. It stores nothing between two calls, so that all players can share one object."""
+@dataclass(frozen=True, kw_only=True)
+class Policy(Settings, ABC):
+    """Difficulty policy; its fields are its options. It stores nothing, so that all players can share one object."""
 
+    @abstractmethod
     def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         """Return a proposal from what happened since the last change of level.
 

@@ -112,9 +112,17 @@ def read_member(path: Path, key: str = "ensemble") -> Member:
         run,
         tta,
         summary,
-        test=read_predictions(path / "predictions.csv"),
-        val=read_predictions(val) if val.is_file() else None,
+        test=_read_rows(path / "predictions.csv", key),
+        val=_read_rows(val, key) if val.is_file() else None,
     )
+
+
+def _read_rows(path: Path, key: str) -> Predictions:
+    """Return the predictions of a file. Raise UserError if it has no rows."""
+    predictions = read_predictions(path)
+    if not len(predictions):
+        raise UserError(f"{key}: {path} has no rows. Name runs that were evaluated on at least one row.")
+    return predictions
 
 
 def require_same_rows(members: Sequence[tuple[Path, Predictions]], rows: str, key: str = "ensemble") -> None:
@@ -150,9 +158,9 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
     from fer_lightning.evaluation.evaluation import evaluate, write_plots
     from fer_lightning.evaluation.predictions import write_predictions
     from fer_lightning.runs import looks_at_test_rows
-    from fer_lightning.runs.run_summary import begin, recorded
+    from fer_lightning.runs.run_summary import begin, record_summary
 
-    with recorded(folder, _identity(folder, members) | typed | {"members": facts}) as summary:
+    with record_summary(folder, _identity(folder, members) | typed | {"members": facts}) as summary:
         begin(folder, summary)
         if all(member.val is not None for member in members):
             require_same_rows([(member.path, member.val) for member in members], "validation")
@@ -160,7 +168,7 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
             summary["best"] = _values("val", summary["val"])
             summary["best_value"] = summary["best"]["val/acc"]
         split = summary["split"]
-        reads = looks_at_test_rows.count(folder.path, _store(members[0].run), split["name"], split["checksum"])
+        reads = looks_at_test_rows.count_look(folder.path, _store(members[0].run), split["name"], split["checksum"])
         test = average([member.test for member in members])
         write_predictions(folder.path / "predictions.csv", test)
         sets = evaluate(test)

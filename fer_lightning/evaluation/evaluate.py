@@ -43,7 +43,7 @@ COMMAND = Command(
 
 def main() -> None:
     with command.report_errors("evaluate", "Nothing is half written", again="starts over"):
-        overrides = command.typed(COMMAND, __doc__)
+        overrides = command.read_words(COMMAND, __doc__)
         evaluate(config(overrides))
 
 

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.check.check import FEED_KEYS, check
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
-from fer_lightning.files import understood
+from fer_lightning.files import report_bad_content
 from fer_lightning.runs.run_folder import CONFIG_REMEDY, RunFolder
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _resume_hint(folder: RunFolder) -> str:
 def _config(path: Path, data_root: str | None, with_faces: bool) -> DictConfig:
     """Return the run's config as this version of train.py would write it, without settings of training only."""
     written = RunFolder(path).config()
-    with understood(path / "config.yaml", CONFIG_REMEDY):
+    with report_bad_content(path / "config.yaml", CONFIG_REMEDY):
         try:
             config = OmegaConf.merge(OmegaConf.structured(TrainConfig), written)
         except (OmegaConfBaseException, ValueError, TypeError) as error:

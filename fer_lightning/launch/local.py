@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.launch.plan import Job, conclude, plan, write_plan
+from fer_lightning.machine import cpu_cores
 from fer_lightning.runs.interruption import SWEEP
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
 
@@ -37,7 +38,7 @@ class LocalLauncher(Launcher):
     """
 
     def __init__(self, jobs: int = 1, threads: int | None = None, gpus: list[int] | None = None) -> None:
-        self.jobs, self.threads, self.gpus = jobs, threads or max(1, _cores() // max(1, jobs)), gpus
+        self.jobs, self.threads, self.gpus = jobs, threads or max(1, cpu_cores() // max(1, jobs)), gpus
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         if self.jobs < 1:
@@ -163,7 +164,3 @@ def _epochs_done(folder: Path) -> int:
         return max(0, (folder / "metrics.csv").read_bytes().count(b"\n") - 1)
     except FileNotFoundError:
         return 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
+from fer_lightning.config.options import chosen_option
 from fer_lightning.faces.shipped import existing_model
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.paths import CONF
@@ -42,7 +43,7 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     try:
         with command.report_errors(program, "No data of a game is stored"):
             shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
-            given = command.typed(shown, about or __doc__, words)
+            given = command.read_words(shown, about or __doc__, words)
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)
@@ -52,10 +53,9 @@ def run(words: list[str]) -> None:
     """Serve with the settings of the command line until the process ends. Raise UserError for invalid settings."""
     settings = command.settings(COMMAND, words)
     settings = replace(settings, model=existing_model(settings.model))
-    from fer_lightning.difficulty.chosen import policy
     from fer_lightning.live.server import serve
 
-    serve(settings, policy(settings.policy), settings.policy["_target_"].split(".")[-2])
+    serve(settings, chosen_option(COMMAND, "policy", words))
 
 
 def _end(*_: object) -> NoReturn:

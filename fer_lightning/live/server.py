@@ -4,7 +4,6 @@ Frames are processed in memory and then deleted. Nothing about a player is writt
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext, suppress
@@ -23,7 +22,6 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from fer_lightning.compat.uvicorn import GreetingServer, Http, WebSocket, quiet
 from fer_lightning.config.settings import part
-from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.faces.browser_files import browser_files
 from fer_lightning.faces.detector import open_detector
@@ -36,15 +34,16 @@ from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.live.source import CameraSource, check_source
+from fer_lightning.machine import cpu_cores
 from fer_lightning.paths import PACKAGE
-from fer_lightning.web.files import Files, unchanged_or
+from fer_lightning.web.files import SHARED, Files, unchanged_or
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
 PAGES = {
     "live": PACKAGE / "live" / "page",
     "game": PACKAGE / "game" / "page",
-    "shared": PACKAGE / "web" / "page",
+    "shared": SHARED,
     "faces": PACKAGE / "faces" / "page",
     "runtime": PACKAGE / "web" / "runtime",
 }
@@ -55,11 +54,10 @@ MODEL_SECONDS = 5.0  # seconds between two checks for a replaced model file
 SOURCE_FPS = 5.0
 
 
-def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
+def serve(settings: LiveSettings, policy_name: str) -> None:
     """Serve until Ctrl-C or SIGTERM. The server then closes its connections and handles the signal as usual.
 
-    policy       difficulty policy
-    policy_name  name of the policy, for the welcome
+    policy_name  name of the difficulty policy, for the welcome
 
     Raise UserError if settings do not fit together, a file is missing, or the port is in use.
     """
@@ -72,7 +70,7 @@ def serve(settings: LiveSettings, policy: Policy, policy_name: str) -> None:
         camera = ("server" if source else "client") if engine else "none"
         in_browser = engine and camera == "client" and settings.inference == "browser"
         networks = browser_files(engine.model, engine.detectors[0]) if in_browser else {}
-        hub = Hub(engine, caps, camera, policy, policy_name, settings.difficulty, settings.state, networks)
+        hub = Hub(engine, caps, camera, settings.policy, policy_name, settings.difficulty, settings.state, networks)
         _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)
@@ -128,13 +126,8 @@ def _secret(folder: Path) -> str:
 def _engine(settings: LiveSettings) -> Engine:
     cv2.setNumThreads(1)  # the threads of the engine share the cores
     recogniser, faces = FaceModel(Path(settings.model), threads=1), settings.faces
-    detectors = [open_detector(faces.model, kind=faces.kind) for _ in range(settings.threads or _cores())]
+    detectors = [open_detector(faces.model, kind=faces.kind) for _ in range(settings.threads or cpu_cores())]
     return Engine(recogniser, detectors, part(FaceRules, faces), frames=faces, caps=settings.caps)
-
-
-def _cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def introduction(hub: Hub, host: str, address: str, page: str) -> str:

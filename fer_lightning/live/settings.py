@@ -1,9 +1,10 @@
 """Settings of the live server and the game."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fer_lightning.config.settings import Settings, nested, setting
+from fer_lightning.difficulty.policy import Policy
 from fer_lightning.difficulty.settings import DifficultySettings
 from fer_lightning.faces.settings import DetectorSettings, FaceRules
 from fer_lightning.faces.shipped import SHIPPED
@@ -33,7 +34,7 @@ class LiveFaces(FrameSettings, FaceRules, DetectorSettings):
 class LiveSettings(Settings):
     """Settings of `python -m fer_lightning.live` and `python -m fer_lightning.game`."""
 
-    policy: Any = setting(comment="difficulty policy; its keys are in conf/live/policy/", group="live/policy")
+    policy: Policy = setting(comment="difficulty policy", group="live/policy")
     model: str | None = setting(
         SHIPPED,
         "exported file of python -m fer_lightning.export; shipped: the network of the package, if it has one; "

@@ -65,7 +65,7 @@ def refuse_misfit(module: nn.Module, state: Mapping[str, Tensor], where: str, re
         )
 
 
-def fitting(path: Path, module: nn.Module) -> Path:
+def check_checkpoint(path: Path, module: nn.Module) -> Path:
     """Return the path if its file is a checkpoint of this project that fits the module; raise UserError otherwise."""
     _read_fitting(path, module)
     return path
@@ -112,7 +112,7 @@ def _read_fitting(path: Path, module: nn.Module) -> dict[str, Any]:
 
 def _describe_best(best: Path, module: nn.Module) -> str:
     try:
-        fitting(best, module)
+        check_checkpoint(best, module)
     except UserError:
         return ""
     run = best.parent.parent

@@ -1,7 +1,7 @@
 """Report of a sweep: a comparison of its arms and the state of each run. A sweep need not be finished for a report.
 
-python -m fer_lightning.report sweep=outputs/overfitting-cpu
-python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
+    python -m fer_lightning.report sweep=outputs/overfitting-cpu
+    python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ OLD = OldForm(
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("report", "Nothing is half written"):
-        words = command.typed(COMMAND, __doc__, arguments, OLD)
+        words = command.read_words(COMMAND, __doc__, arguments, OLD)
         cfg = command.settings(COMMAND, words)
         from fer_lightning.report.sweep import write_report
 

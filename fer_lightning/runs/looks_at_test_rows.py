@@ -23,10 +23,10 @@ FIELDS = ("time", "command", "tta", "commit", "split", "run")
 
 def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
     """Record one read of the test rows of `split`; see `count`."""
-    return count(run, table.cache, split.name, split.checksum, tta)
+    return count_look(run, table.cache, split.name, split.checksum, tta)
 
 
-def count(run: Path, data: Path | None, split: str, checksum: str, tta: str = "none") -> dict[str, Any]:
+def count_look(run: Path, data: Path | None, split: str, checksum: str, tta: str = "none") -> dict[str, Any]:
     """Append a line to test_reads.csv in the run's folder and, if the faces have a folder, in the data folder.
 
     The test rows of split=training_fold are rows of Training: nothing is counted and no file is written.

@@ -32,8 +32,8 @@ from fer_lightning.files import (
     TEMPORARY,
     os_message,
     read_text,
+    report_bad_content,
     take_lock,
-    understood,
     write_atomically,
 )
 from fer_lightning.runs.processes import is_first_process
@@ -158,7 +158,7 @@ class RunFolder:
         The file can come from elsewhere, so an interpolation such as ${oc.env:HOME} is rejected and not resolved.
         """
         path = self._config_file
-        with understood(path, CONFIG_REMEDY):
+        with report_bad_content(path, CONFIG_REMEDY):
             config = read_config(read_text(path, LARGEST_YAML))
             for key, value in _flat(config).items():
                 if "${" in f"{key}{value}":
@@ -210,7 +210,7 @@ class RunFolder:
     def headline(self) -> str:
         """Return the metrics of a finished run in one line."""
         summary = self.summary()
-        with understood(self.path / "summary.json", REMEDY):
+        with report_bad_content(self.path / "summary.json", REMEDY):
             best, test = summary["best"], summary["test"]
             clean = test.get("clean", {}).get("acc", {}).get("value")
             return (

@@ -5,7 +5,6 @@ import importlib.metadata
 import io
 import logging
 import math
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import read_text, understood
+from fer_lightning.files import read_text, report_bad_content
+from fer_lightning.machine import cpu_cores
 from fer_lightning.paths import ROOT
 from fer_lightning.runs import slurm
 from fer_lightning.runs.processes import is_first_process
@@ -28,7 +28,7 @@ FACTS = ("data", "split", "commit", "dirty")  # written once, when the run begin
 
 
 @contextmanager
-def recorded(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def record_summary(folder: RunFolder, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Write summary.json at the start and at every end of a run: running, then done, failed or interrupted.
 
     A failed run's summary has the error. In a distributed run, only the first process writes.
@@ -123,7 +123,7 @@ def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    with understood(path):
+    with report_bad_content(path):
         lines = csv.DictReader(io.StringIO(read_text(path)))
         rows = [{key: float(value) for key, value in row.items()} for row in lines]
         return _epochs(rows, monitor, mode) if rows else {}
@@ -153,14 +153,9 @@ def _gap(row: dict[str, float]) -> float:
 def _machine() -> dict[str, Any]:
     packages = ("torch", "lightning", "timm", "numpy", "opencv-python-headless")
     return {
-        "hardware": f"{_processor()}, {_cores()} cores",
+        "hardware": f"{_processor()}, {cpu_cores()} cores",
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
     }
-
-
-def _cores() -> int:
-    """Return the number of CPU cores that this process may use, or of all cores if the system does not say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _processor() -> str:

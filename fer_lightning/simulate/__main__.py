@@ -16,11 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
-
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
+from fer_lightning.config.options import read_options
 from fer_lightning.config.settings import check, declared
+from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.simulate.settings import Expressions, People, SimulateSettings
@@ -38,7 +38,7 @@ COMMAND = Command(
 def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     with command.report_errors("simulate", "No file is incomplete", again="starts from the beginning"):
-        overrides = command.typed(COMMAND, __doc__, arguments)
+        overrides = command.read_words(COMMAND, __doc__, arguments)
         run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
 
 
@@ -68,7 +68,7 @@ def run(settings: SimulateSettings, typed: str) -> None:
     with progress_bar("players") as progress:
         results = simulate(
             scenarios(settings.people, others),
-            arms(_policies(), faces=model is not None),
+            arms(read_options(Policy, "live/policy"), faces=model is not None),
             confusion=(model.metadata.classes, model.metadata.confusion) if model else None,
             players=settings.players,
             minutes=settings.minutes,
@@ -113,12 +113,6 @@ def _describe_model(model: "FaceModel | None") -> dict[str, Any] | None:
     confusion = model.metadata.confusion
     right = sum(row[index] for index, row in enumerate(confusion)) / sum(map(sum, confusion))
     return {"name": model.metadata.name, "sha256": model.sha256, "acc": round(right, 4), "confusion": confusion}
-
-
-def _policies() -> dict[str, dict[str, Any]]:
-    """Return the options of conf/live/policy/ by name."""
-    folder = CONF / "live" / "policy"
-    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
 
 
 def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from fer_lightning.difficulty.chosen import policy
 from fer_lightning.difficulty.controller import Controller
-from fer_lightning.difficulty.policy import TaskResult
+from fer_lightning.difficulty.policy import Policy, TaskResult
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.state import PlayerState, StateEstimator
 from fer_lightning.simulate.people import Person, state_shares, success
@@ -25,14 +23,14 @@ KNOWN = tuple(
 class PolicyArm:
     """One kind of adaptation.
 
-    policy  option of conf/live/policy/
+    policy  difficulty policy
     faces   True: the policy uses the camera
     texts   True: the policy uses typed texts
     oracle  True: the policy receives the true state
     """
 
     name: str
-    policy: dict[str, Any]
+    policy: Policy
     faces: bool = False
     texts: bool = False
     oracle: bool = False
@@ -64,7 +62,7 @@ class PlayedGame:
 
 def play(people: People, person: Person, arm: PolicyArm, model: Recognition | None, minutes: int) -> PlayedGame:
     """Play `minutes` of a game, or fewer if the player leaves. The first state is drawn at the first level."""
-    controller = Controller(policy(arm.policy))
+    controller = Controller(arm.policy)
     sensed = _sensing(people, person, arm, model)
     skill, hazard, now_state, task = person.skill, 0.0, None, 0
     ends = _duration(people, person, 0)

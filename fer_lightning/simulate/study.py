@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_lightning.difficulty.policy import Policy
 from fer_lightning.simulate.people import person
 from fer_lightning.simulate.play import PlayedGame, PolicyArm, play
 from fer_lightning.simulate.sensors import recognition
@@ -95,7 +96,7 @@ class PlayerBatch:
         return sessions
 
 
-def arms(policies: Mapping[str, dict[str, Any]], *, faces: bool) -> tuple[PolicyArm, ...]:
+def arms(policies: Mapping[str, Policy], *, faces: bool) -> tuple[PolicyArm, ...]:
     """Return the arms to compare. `policies` are the options of conf/live/policy/; `faces`: a face model is set."""
     affect = policies["affect"]
     with_faces = (PolicyArm(SEEING, affect, faces=True, texts=True),) if faces else ()

@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    words = command.typed(COMMAND, __doc__, arguments)
+    words = command.read_words(COMMAND, __doc__, arguments)
     with command.report_errors("site", "No site is half written", again="starts over"):
         run(words)
 

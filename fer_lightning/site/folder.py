@@ -15,7 +15,7 @@ from fer_lightning.faces.settings import FaceRules
 from fer_lightning.files import TEMPORARY
 from fer_lightning.live.hub import model_words
 from fer_lightning.paths import PACKAGE
-from fer_lightning.web.files import COMPRESSED
+from fer_lightning.web.files import COMPRESSED, read_page
 from fer_lightning.web.guard import content_security_policy
 
 # Folders of the site, with the files of the package that they contain.
@@ -69,8 +69,8 @@ def _fill(folder: Path, model: FaceModel, detector: YuNetDetector) -> None:
     (folder / "files" / ABOUT).write_text(json.dumps(_about(model)))
     (folder / "files" / CARD).write_text(card(model.metadata, MODEL))
     policy = content_security_policy(images="'self' blob:", reader=True, framed="")
-    page = (PACKAGE / "site" / "page" / "index.html").read_text()
-    (folder / "index.html").write_text(page.replace("@policy@", policy))
+    page = read_page(PACKAGE / "site" / "page" / "index.html")
+    (folder / "index.html").write_bytes(page.replace(b"@policy@", policy.encode()))
 
 
 def _about(model: FaceModel) -> dict:

@@ -28,7 +28,7 @@ SUFFIX = ".npz"
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("teach", "Nothing is half written", again="starts over"):
-        overrides = command.typed(COMMAND, __doc__, arguments)
+        overrides = command.read_words(COMMAND, __doc__, arguments)
         teach(config(overrides))
 
 

@@ -33,7 +33,7 @@ def take_over(trainer: pl.Trainer) -> None:
 
 
 @contextmanager
-def together(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[None]:
+def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[None]:
     """Run a block that needs all processes. An error or a signal in it ends the other processes too.
 
     Raise UserError if another process was killed. If the first process cannot raise because it waits for the lost one,

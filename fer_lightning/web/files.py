@@ -7,6 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fer_lightning.paths import PACKAGE
+
+SHARED = PACKAGE / "web" / "page"  # files that all pages use
 COMPRESSED = ".gz"
 TYPES = {
     ".js": "text/javascript",
@@ -15,6 +18,12 @@ TYPES = {
     ".html": "text/html",
     ".wasm": "application/wasm",
 }
+HEAD = (SHARED / "head.html").read_bytes()
+
+
+def read_page(path: Path) -> bytes:
+    """Return a page with the beginning that all pages share in place of `@head@`."""
+    return path.read_bytes().replace(b"@head@", HEAD, 1)
 
 
 class Files:
@@ -26,7 +35,9 @@ class Files:
     def __init__(self, folder: Path) -> None:
         paths = {path.name.removesuffix(COMPRESSED): path for path in sorted(folder.glob("*"))}
         paths = {name: path for name, path in paths.items() if Path(name).suffix in TYPES}
-        self._content = {name: path.read_bytes() for name, path in paths.items()}
+        self._content = {
+            name: read_page(path) if path.suffix == ".html" else path.read_bytes() for name, path in paths.items()
+        }
         self._compressed = {name for name, path in paths.items() if path.suffix == COMPRESSED}
         self.version = hashlib.sha256(b"".join(self._content.values())).hexdigest()[:12]
 
@@ -42,6 +53,10 @@ class Files:
         if name.endswith(".html"):
             raise HTTPException(404)
         return self.answer(name)
+
+
+def _read(path: Path) -> bytes:
+    return read_page(path) if path.suffix == ".html" else path.read_bytes()
 
 
 def unchanged_or(request: Request, response: Response) -> Response:

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from fer_lightning.cli import commands
 from fer_lightning.errors import UserError
-from fer_lightning.failures import explained
+from fer_lightning.failures import error_message
 from fer_lightning.training.callbacks.tensorboard_logger import build_tensorboard
 
 # Only [train] brings them. The process cannot import them, as if they were not installed.
@@ -53,6 +53,8 @@ for words in (["train", "data=synthetic"], ["collect"], ["data", "a.csv"]):
 
 def run(monkeypatch, *words: str) -> int | str | None:
     monkeypatch.setattr(sys, "argv", ["fer-lightning", *words])
+    for module, _ in commands.COMMANDS.values():
+        monkeypatch.delitem(sys.modules, module, raising=False)  # other tests import them; the command is a new process
     try:
         return commands.main()
     except SystemExit as end:
@@ -91,7 +93,7 @@ def test_predict_live_and_game_start_without_the_training_packages():
     ("module", "extra"), [("torch.nn", "train"), ("wandb", "wandb"), ("tensorboard", "tensorboard")]
 )
 def test_a_missing_package_is_reported_with_its_extra(module, extra):
-    message = explained(ModuleNotFoundError(name=module))
+    message = error_message(ModuleNotFoundError(name=module))
     assert f"pip install 'fer_lightning[{extra}]'" in message
 
 
@@ -102,7 +104,7 @@ def test_a_logger_whose_package_is_missing_names_the_extra(monkeypatch, tmp_path
 
 
 def test_a_missing_module_of_this_package_is_a_fault_of_the_code():
-    assert explained(ModuleNotFoundError(name="fer_lightning.nothing")) is None
+    assert error_message(ModuleNotFoundError(name="fer_lightning.nothing")) is None
 
 
 @pytest.mark.slow

@@ -189,7 +189,9 @@ def test_the_page_names_nothing_outside(page):
         "page/outbox.js",
         "page/ledger.js",
         "page/panel.js",
-        "page/icon.svg",
+        "shared/icon.svg",
+        "shared/base.css",
+        "shared/elements.js",
     ):
         answer = page.get(f"/{name}")
         assert answer.status_code == 200

@@ -53,7 +53,7 @@ def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsy
 )
 def test_names_and_paths_may_hold_any_letter(text):
     assert config([f"review.annotator={text}"]).review.annotator == text
-    assert config(["provider=local", f"provider.path=../{text}"]).provider["path"] == f"../{text}"
+    assert config(["provider=local", f"provider.path=../{text}"]).provider.path == f"../{text}"
 
 
 def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):
@@ -75,8 +75,8 @@ def test_every_step_has_its_method_and_its_place_in_the_help():
 @pytest.mark.parametrize("emotion", options("collect/emotion"))
 def test_every_option_composes(provider, emotion):
     cfg = config([f"provider={provider}", f"emotion={emotion}"])
-    assert cfg.emotion["name"] == emotion
-    assert cfg.emotion["definition"].strip()
+    assert cfg.emotion.name == emotion
+    assert cfg.emotion.definition.strip()
 
 
 def test_keys_of_the_environment_example_are_those_that_are_read():

@@ -7,6 +7,8 @@ import pytest
 from fer_lightning.config import command
 from fer_lightning.config.reference import leaves
 from fer_lightning.config.settings import Settings, build, nested, setting
+from fer_lightning.difficulty.affect import Affect
+from fer_lightning.difficulty.performance import Performance
 from fer_lightning.errors import UserError
 from fer_lightning.live.__main__ import COMMAND as LIVE
 from fer_lightning.predict.__main__ import COMMAND
@@ -45,7 +47,7 @@ def test_a_planted_field_is_a_key_and_an_attribute():
 def test_a_planted_field_is_in_the_help(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit):
-        command.typed(PLANTED, "Predict.", ["--help"])
+        command.read_words(PLANTED, "Predict.", ["--help"])
     shown = capsys.readouterr().out
     assert "  faces.nose_px=9                 minimum length of a nose, in pixels (a number from 1 to 40)\n" in shown
     assert "  colour=blue                     colour of the boxes (a text)\n" in shown
@@ -83,6 +85,36 @@ def test_no_word_ends_in_a_traceback(word, said):
 def test_an_option_of_a_group_may_be_any_word(option):
     with pytest.raises(UserError, match="no such option"):
         command.settings(LIVE, [f"policy={option}"])
+
+
+def test_the_keys_of_an_option_are_declared_by_its_class(capsys):
+    made = command.settings(LIVE, ["policy=performance", "policy.tasks=3"])
+    assert made.policy == Performance(tasks=3)
+    assert command.settings(LIVE, []).policy == Affect()
+    with pytest.raises(SystemExit):
+        command.read_words(LIVE, "Serve.", ["policy=performance", "--help"])
+    shown = capsys.readouterr().out
+    assert "policy.tasks=10" in shown
+    assert "policy.hold" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("policy.tasks=0", "policy.tasks=0: must be 1 or more (number of last tasks that count). The default is 10."),
+        ("policy.tasks=few", "policy.tasks='few': expected a whole number."),
+        ("policy.taks=3", "policy.taks: no such key. Did you mean policy.tasks? Allowed: tasks, target, margin,"),
+        ("policy=performance policy.hold=2", "policy.hold: no such key."),
+        ("policy=fixed policy.tasks=3", "policy.tasks: no such key. Allowed: none."),
+        ("policy._target_=os.system", "policy._target_=os.system: not allowed here. Name a class of this package"),
+        ("policy._target_=fer_lightning.files.locked", "not allowed here"),
+        ("policy._target_=null", "policy._target_=null: not allowed for this key."),
+    ],
+)
+def test_a_wrong_key_of_an_option_is_refused(words, said):
+    with pytest.raises(UserError) as error:
+        command.settings(LIVE, words.split())
+    assert said in str(error.value)
 
 
 def test_a_setting_without_effect_in_a_command_is_not_its_key():

@@ -114,7 +114,7 @@ def refusal(typed: list[str]) -> str | None:
     """Return the message of train.py for these words; None if they are accepted."""
     train.composed.clear()
     try:
-        config = composed(*words.prepared(typed))
+        config = composed(*words.prepare_words(typed))
         train.composed.set()
         run_path(config.output_dir, config.name, typed, config.seed)
         check(config, with_faces=False)
@@ -175,8 +175,8 @@ def test_absurd_values_are_refused(word, message):
 
 
 def test_options_stand_anywhere_in_a_command_line():
-    assert words.prepared(["a=b", "-m", "c=d"]) == ["-m", "a=b", "c=d"]
-    assert words.prepared(["~stn", "--cfg", "job", "c=d"]) == ["--cfg", "job", "~stn", "c=d"]
+    assert words.prepare_words(["a=b", "-m", "c=d"]) == ["-m", "a=b", "c=d"]
+    assert words.prepare_words(["~stn", "--cfg", "job", "c=d"]) == ["--cfg", "job", "~stn", "c=d"]
 
 
 def test_a_bug_is_not_hidden():

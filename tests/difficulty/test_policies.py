@@ -3,20 +3,19 @@
 from itertools import pairwise
 
 import pytest
-import yaml
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_lightning.config.options import read_options
+from fer_lightning.config.settings import build
 from fer_lightning.difficulty.affect import Affect
-from fer_lightning.difficulty.chosen import policy
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.performance import Performance
-from fer_lightning.difficulty.policy import TaskResult
+from fer_lightning.difficulty.policy import Policy, TaskResult
 from fer_lightning.errors import UserError
 from fer_lightning.player.state import STATES, PlayerState
 
-OPTIONS = sorted((ROOT / "conf" / "live" / "policy").glob("*.yaml"))
+POLICIES = read_options(Policy, "live/policy")
 UNKNOWN = (1 / 3, 1 / 3, 1 / 3)
 
 rates = st.floats(0, 1)
@@ -34,23 +33,23 @@ def tasks(results: str, level: int = 3) -> list[TaskResult]:
     return [TaskResult(10.0 * place, letter == "+", 10.0, level) for place, letter in enumerate(results)]
 
 
-@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", POLICIES)
 @settings(deadline=None)
 @given(st.text("+-", max_size=20), probabilities)
-def test_every_policy_proposes_one_step_and_a_sentence(path, results, state):
-    proposal = policy(yaml.safe_load(path.read_text())).propose(100.0, player(state), tasks(results))
+def test_every_policy_proposes_one_step_and_a_sentence(name, results, state):
+    proposal = POLICIES[name].propose(100.0, player(state), tasks(results))
     assert proposal.change in (-1, 0, 1)
     assert proposal.reason[0].isupper()
     assert proposal.reason.endswith(".")
     assert not {"angry", "sad", "frustrated", "bored"} & set(proposal.reason.lower().split())
 
 
-@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", POLICIES)
 @settings(deadline=None, max_examples=40)
 @given(results=st.sampled_from(["+", "-", "+++-", "+-", "+--"]), state=probabilities)
-def test_under_constant_input_no_policy_swings(path, results, state):
+def test_under_constant_input_no_policy_swings(name, results, state):
     """With a constant state and pattern of solved tasks, the level changes in only one direction or not at all."""
-    controller = Controller(policy(yaml.safe_load(path.read_text())), start=5)
+    controller = Controller(POLICIES[name], start=5)
     changes = []
     for second in range(600):
         task, between = divmod(second, 8)
@@ -128,11 +127,14 @@ def test_reasons_say_what_counted():
     [
         ({"_target_": "os.system", "command": "true"}, "not allowed here"),
         ({"_target_": "fer_lightning.difficulty.affect.Affect", "taks": 3}, "Did you mean policy.tasks"),
-        ({"_target_": "fer_lightning.difficulty.performance.Performance", "target": 1.5}, "policy: .*target=1.5"),
+        (
+            {"_target_": "fer_lightning.difficulty.performance.Performance", "target": 1.5},
+            r"policy\.target=1\.5: must be greater",
+        ),
         ({"_target_": "fer_lightning.difficulty.affect.Affect", "hold": -1.0}, "must be 0 or more"),
         ({"_target_": "fer_lightning.difficulty.affect.Affect", "tasks": "six"}, "policy.tasks='six'"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused_in_words(node, words):
     with pytest.raises(UserError, match=words):
-        policy(node)
+        build(Policy, node, "policy.")

@@ -150,3 +150,9 @@ def test_a_row_is_clean_where_it_is_so_for_every_member():
     second = replace(first, clean=~first.clean)
     assert not ensemble.average([first, second]).clean.any()
     np.testing.assert_array_equal(ensemble.average([first, first]).clean, first.clean)
+
+
+def test_a_member_without_rows_is_refused(members, tmp_path):
+    finished(tmp_path / "none", some(0))
+    with pytest.raises(UserError, match=r"none/predictions\.csv has no rows\. Name runs that were evaluated on at"):
+        combined(tmp_path / "out", members[0], tmp_path / "none")

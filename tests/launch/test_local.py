@@ -97,7 +97,7 @@ def test_each_run_is_told_its_threads_its_gpu_its_sweep_and_that_it_is_one_run(p
 
 
 def test_cores_are_divided_among_the_jobs(monkeypatch):
-    monkeypatch.setattr("fer_lightning.launch.local._cores", lambda: 8)
+    monkeypatch.setattr("fer_lightning.launch.local.cpu_cores", lambda: 8)
     assert [LocalLauncher(jobs=jobs).threads for jobs in (1, 2, 16)] == [8, 4, 1]
 
 

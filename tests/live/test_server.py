@@ -615,7 +615,7 @@ def test_a_refused_command_ends_with_status_2(tmp_path):
 def test_nothing_of_it_needs_torch():
     blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'lightning', 'timm')));"
     rooms = "server, __main__, client".replace(", ", ", fer_lightning.live.")
-    code = f"{blocked} import fer_lightning.live.{rooms}, fer_lightning.difficulty.chosen"
+    code = f"{blocked} import fer_lightning.live.{rooms}, fer_lightning.difficulty.affect"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.checkpoints import fitting, load_weights, read_checkpoint, resumable
+from fer_lightning.models.checkpoints import check_checkpoint, load_weights, read_checkpoint, resumable
 
 
 class RunsCode:
@@ -77,7 +77,7 @@ def test_anything_but_a_dict_is_refused(tmp_path):
         read_checkpoint(tmp_path / "list.ckpt")
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="holds no state_dict"):
-        fitting(tmp_path / "other.ckpt", nn.Linear(2, 2))
+        check_checkpoint(tmp_path / "other.ckpt", nn.Linear(2, 2))
 
 
 def test_what_does_not_fit_is_named():
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_named():
 def test_a_network_of_many_other_keys_is_named_by_the_first_few(tmp_path):
     state = {f"layer{number}": torch.zeros(1) for number in range(20)}
     with pytest.raises(UserError, match="and 16 more"):
-        fitting(saved(tmp_path / "x.ckpt", state), nn.Linear(2, 2))
+        check_checkpoint(saved(tmp_path / "x.ckpt", state), nn.Linear(2, 2))
 
 
 def test_a_run_without_a_checkpoint_starts_again(tmp_path):

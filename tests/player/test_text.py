@@ -127,6 +127,6 @@ def test_another_lexicon_can_be_read():
 def test_nothing_here_needs_torch():
     code = (
         "import sys; sys.modules['torch'] = None; "
-        "import fer_lightning.player.state, fer_lightning.difficulty.chosen, fer_lightning.difficulty.controller"
+        "import fer_lightning.player.state, fer_lightning.difficulty.affect, fer_lightning.difficulty.controller"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

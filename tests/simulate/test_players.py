@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import yaml
-from conftest import ROOT
 from face_models import drawn_metadata
 
+from fer_lightning.config.options import read_options
+from fer_lightning.difficulty.policy import Policy
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.text import reader
 from fer_lightning.simulate.people import person, state_shares, success
@@ -15,7 +15,7 @@ from fer_lightning.simulate.play import PolicyArm, play
 from fer_lightning.simulate.sensors import Camera, recognition, texts, written
 from fer_lightning.simulate.settings import People
 
-POLICIES = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "live" / "policy").glob("*.yaml")}
+POLICIES = read_options(Policy, "live/policy")
 DRAWN = drawn_metadata()
 MODEL = recognition(DRAWN.classes, DRAWN.confusion)
 FIXED, PERFORMANCE = PolicyArm("fixed", POLICIES["fixed"]), PolicyArm("performance", POLICIES["performance"])

@@ -16,6 +16,8 @@ from face_models import drawn_model
 from PIL import Image
 from smoke_processes import await_end, children
 
+from fer_lightning.config.options import read_options
+from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.simulate import __main__ as command
 from fer_lightning.simulate import report
@@ -96,7 +98,7 @@ def test_other_assumptions_change_what_they_say_and_keep_the_luck():
     assert worlds["half of them smile"].smiles == 0.5
     worlds = {name: worlds[name] for name in ("people write much", "nobody writes")}
     how = {"confusion": None, "players": 12, "minutes": 3, "seed": 0, "workers": 1}
-    found = simulate(worlds, arms(command._policies(), faces=False), **how)
+    found = simulate(worlds, arms(read_options(Policy, "live/policy"), faces=False), **how)
     written, silent = found.values()
     assert written[2].figures["named"].value > silent[2].figures["named"].value == 0
     assert silent[1].by_minute == silent[2].by_minute

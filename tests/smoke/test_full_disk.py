@@ -16,7 +16,7 @@ from fer_lightning.files import write_atomically
 from fer_lightning.models.checkpoints import read_checkpoint
 from fer_lightning.runs import run_folder
 from fer_lightning.runs.run_folder import RunFolder
-from fer_lightning.runs.run_summary import recorded
+from fer_lightning.runs.run_summary import record_summary
 from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
 
 
@@ -62,7 +62,7 @@ class Mistake(Exception):
 
 def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, capsys):
     def fail_on_a_full_disk(folder: RunFolder) -> None:
-        with folder.explain_failures(), recorded(folder, {"monitor": "val/acc", "mode": "max"}) as summary:
+        with folder.explain_failures(), record_summary(folder, {"monitor": "val/acc", "mode": "max"}) as summary:
             fill(folder.path)
             summary["text"] = "x" * 10_000
             run_folder.log.info("a long line %s", "x" * 10_000)

@@ -7,24 +7,25 @@ https://commons.wikimedia.org/w/api.php?action=help&modules=query+imageinfo
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, first_link, plain, text, web_url, whole
 from fer_lightning.collect.providers.licences import licence_code, licence_page, unusable
 from fer_lightning.collect.providers.provider import (
     DAY,
-    RATES,
     Answer,
     Candidate,
+    Provider,
     Query,
     SearchFailed,
     SearchPage,
     ask,
     host,
-    in_range,
-    sorted_out,
+    pace,
+    usable_candidates,
 )
+from fer_lightning.config.settings import setting
 from fer_lightning.errors import UserError
 
 WIDTHS = (250, 330, 500, 960, 1280, 1920, 3840)  # widths that Wikimedia serves, in pixels
@@ -35,46 +36,29 @@ LAGGING = ("maxlag", "readonly", "ratelimited")
 LAG_WAIT = 5.0  # seconds; Wikimedia recommends this wait
 
 
-class Commons:
-    """Provider for Wikimedia Commons; see `provider.py`.
-
-    endpoint   URL of api.php
-    hosts      hosts that serve its files
-    page_size  files per request, at most 50
-    width      width of the renditions in pixels, one of `WIDTHS`
-    maxlag     maximum lag of Wikimedia's databases in seconds; if it is larger, the search waits
-    """
+@dataclass(frozen=True)
+class Commons(Provider):
+    """Provider for Wikimedia Commons. It needs COLLECT_CONTACT in .env."""
 
     name = "commons"
     licence_known = True
     terms_url = "https://www.mediawiki.org/wiki/Wikimedia_APIs/Rate_limits"
     terms_checked_on = "2026-11-22"
-    requests_per_day = None
-    everything = None
 
-    def __init__(
-        self,
-        client: ImageClient,
-        keys: Mapping[str, str] | None = None,
-        *,
-        endpoint: str,
-        hosts: list[str],
-        page_size: int = 50,
-        width: int = 960,
-        maxlag: int = 5,
-        requests_per_minute: float = 60,
-    ) -> None:
-        if width not in WIDTHS:
-            raise UserError(
-                f"provider.width={width}: Wikimedia does not serve this width. "
-                f"Allowed: {', '.join(map(str, WIDTHS))} (pixels)."
-            )
-        in_range("page_size", page_size, 1, 50)
-        in_range("requests_per_minute", requests_per_minute, *RATES)
-        self.client, self.endpoint, self.hosts = client, endpoint, tuple(hosts)
-        self.contact = (keys or {}).get("COLLECT_CONTACT", "").strip()
-        self.page_size, self.width, self.maxlag = page_size, width, maxlag
-        self.requests_per_minute = requests_per_minute
+    endpoint: str = setting("https://commons.wikimedia.org/w/api.php", "URL of the wiki's API")
+    hosts: list[str] = setting(
+        factory=lambda: ["upload.wikimedia.org", "thumb.wikimedia.org"], comment="hosts of its images"
+    )
+    page_size: int = setting(50, "files per request", minimum=1, maximum=50)
+    width: int = setting(960, "width of the fetched rendition in pixels", choices=WIDTHS)
+    maxlag: int = setting(
+        5, "maximum lag of Wikimedia's databases in seconds; if it is larger, the search waits", minimum=0
+    )
+    requests_per_minute: float = pace(60, "; Wikimedia allows 200 to programs that state a contact")
+
+    @property
+    def contact(self) -> str:
+        return self.keys.get("COLLECT_CONTACT", "").strip()
 
     def ready(self) -> None:
         if not self.contact.isprintable() or not ("@" in self.contact or "://" in self.contact):
@@ -104,7 +88,7 @@ class Commons:
         answer = ask(self.client, "Wikimedia Commons", self.endpoint, _continued(cursor) | params)
         if "error" in answer.data:
             raise _failure(answer)
-        candidates, dropped = sorted_out(_files(answer.data), self._candidate)
+        candidates, dropped = usable_candidates(_files(answer.data), self._candidate)
         return SearchPage(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
 
     def _candidate(self, file: dict[str, Any]) -> Candidate | str:

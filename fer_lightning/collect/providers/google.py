@@ -6,24 +6,25 @@ https://developers.google.com/custom-search/v1/overview
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.fields import digest, text, web_url, whole
 from fer_lightning.collect.providers.provider import (
     DAY,
-    RATES,
     Candidate,
+    Provider,
     Query,
     SearchFailed,
     SearchPage,
     ask,
     host,
-    in_range,
-    sorted_out,
+    pace,
+    usable_candidates,
 )
+from fer_lightning.config.settings import setting
 from fer_lightning.errors import UserError
 
 log = logging.getLogger("fer_lightning")
@@ -38,49 +39,39 @@ EXPLANATIONS = {
 }
 
 
-class Google:
-    """Provider for Google Custom Search; see `provider.py`.
+@dataclass(frozen=True)
+class Google(Provider):
+    """Provider for Google Custom Search. It needs GOOGLE_API_KEY and GOOGLE_CX in .env, and ends on 2027-01-01.
 
-    endpoint          URL of the Custom Search JSON API
-    page_size         images per request, at most 10
-    image_type        face, photo, clipart, lineart, stock or animated
-    rights            filter by the licence that Google assumes, such as cc_publicdomain|cc_attribute; None: no filter
-    requests_per_day  maximum requests in 24 hours; 100 are free
-    today             function that returns the date, for tests
+    today  function that returns the date, for tests
     """
 
     name = "google"
-    hosts = None
     licence_known = False
     terms_url = "https://developers.google.com/custom-search/v1/overview"
     terms_checked_on = "2026-11-22"
-    everything = None
 
-    def __init__(
-        self,
-        client: ImageClient,
-        keys: Mapping[str, str] | None = None,
-        *,
-        endpoint: str,
-        page_size: int = 10,
-        image_type: str = "face",
-        rights: str | None = None,
-        requests_per_minute: float = 60,
-        requests_per_day: int | None = 100,
-        today: Callable[[], date] = date.today,
-    ) -> None:
-        in_range("page_size", page_size, 1, 10)
-        in_range("requests_per_minute", requests_per_minute, *RATES)
-        in_range("requests_per_day", 1 if requests_per_day is None else requests_per_day, 1, 10_000)
-        self.client, self.endpoint, self.today = client, endpoint, today
-        self.keys = {name: (keys or {}).get(name, "").strip() for name in ("GOOGLE_API_KEY", "GOOGLE_CX")}
-        self.page_size, self.image_type, self.rights = page_size, image_type, rights
-        self.requests_per_minute, self.requests_per_day = requests_per_minute, requests_per_day
+    endpoint: str = setting("https://www.googleapis.com/customsearch/v1", "URL of the Custom Search JSON API")
+    page_size: int = setting(10, "images per request", minimum=1, maximum=10)
+    image_type: str = setting("face", "face, photo, clipart, lineart, stock or animated")
+    rights: str | None = setting(
+        None,
+        "filter by the licence that Google assumes, e.g. cc_publicdomain|cc_attribute; null: no filter. "
+        "Google guarantees no licence",
+    )
+    requests_per_minute: float = pace(60, "; Google allows 100")
+    requests_per_day: int | None = setting(
+        100,
+        "maximum requests in any 24 hours; 100 are free, more are paid; null: no limit",
+        minimum=1,
+        maximum=10_000,
+    )
+    today: Callable[[], date] = date.today
 
     def ready(self) -> None:
         if self.today() >= END:
             raise UserError(f"provider=google: Google ended the Custom Search API on {END}. {INSTEAD}")
-        missing = [name for name, value in self.keys.items() if not value]
+        missing = [name for name in ("GOOGLE_API_KEY", "GOOGLE_CX") if not self._key(name)]
         if missing:
             raise UserError(
                 f"{' and '.join(missing)}: not set. provider=google reads them from .env (a copy of .env.example). "
@@ -93,8 +84,8 @@ class Google:
         start = int(cursor or 1)
         number = min(self.page_size, MOST_RESULTS - start)
         params = {
-            "key": self.keys["GOOGLE_API_KEY"],
-            "cx": self.keys["GOOGLE_CX"],
+            "key": self._key("GOOGLE_API_KEY"),
+            "cx": self._key("GOOGLE_CX"),
             "q": query.text,
             "searchType": "image",
             "imgType": self.image_type,
@@ -108,10 +99,13 @@ class Google:
         items = answer.data.get("items", [])
         if not isinstance(items, list):
             raise SearchFailed("Google sent no list of items")
-        candidates, dropped = sorted_out(items[:number], self._candidate)
+        candidates, dropped = usable_candidates(items[:number], self._candidate)
         following = start + number
         more = bool(items) and _has_next(answer.data) and following < MOST_RESULTS
         return SearchPage(candidates, str(following) if more else None, None, answer.sha256, dropped)
+
+    def _key(self, name: str) -> str:
+        return self.keys.get(name, "").strip()
 
     def _candidate(self, item: Any) -> Candidate | str:
         """Return the candidate, or the reason why the image cannot be used."""

@@ -15,14 +15,14 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url
 from fer_lightning.collect.providers.licences import CODES, licence_code, licence_page
-from fer_lightning.collect.providers.provider import Candidate, Query, SearchPage, in_range
+from fer_lightning.collect.providers.provider import Candidate, Provider, Query, SearchPage
+from fer_lightning.config.settings import setting
 from fer_lightning.errors import UserError
 from fer_lightning.files import os_message
 from fer_lightning.inputs import IMAGES, OTHER_IMAGES, PHOTOGRAPHS, LeftOut, has_suffix, is_read, list_folder
@@ -34,63 +34,59 @@ COLUMNS = ("path", "url", "licence", "creator", "title", "landing_url", "creator
 NEED_NO_CREATOR = ("cc0", "pdm", "unknown")
 
 
-class Local:
-    """Provider for the user's own images; see `provider.py`. It offers all of them, whatever the query.
-
-    path       a folder, searched with its subfolders, or a CSV
-    licence    licence of images for which the CSV states none; all but cc0, pdm and unknown need a creator
-    creator    creator of images for which the CSV states none
-    page_size  images per page
-    """
+@dataclass(frozen=True)
+class Local(Provider):
+    """Provider for the user's own images. It offers all of them, whatever the query."""
 
     name = "local"
-    hosts = None
     licence_known = True
     terms_url = ""
     terms_checked_on = ""
     requests_per_minute = float("inf")
-    requests_per_day = None
 
-    def __init__(
-        self,
-        client: Any = None,
-        keys: Mapping[str, str] | None = None,
-        *,
-        path: str | None,
-        licence: str = "unknown",
-        creator: str | None = None,
-        page_size: int = 200,
-    ) -> None:
-        in_range("page_size", page_size, 1, 10_000)
-        self.path = Path(path).expanduser().absolute() if path else None
-        self.licence, self.creator, self.page_size = licence.strip().lower(), text(creator), page_size
-        self.left_out = LeftOut()
+    path: str | None = setting(
+        None,
+        "folder, searched with its subfolders, or CSV with the columns path or url, licence, creator: "
+        "see docs/collect.md",
+    )
+    licence: str = setting(
+        "unknown",
+        "licence of images for which the CSV states none, such as own, cc0 or CC BY 4.0; unknown: never released",
+    )
+    creator: str | None = setting(None, "creator of images for which the CSV states none")
+    page_size: int = setting(200, "images per page", minimum=1, maximum=10_000)
+    left_out: LeftOut = field(default_factory=LeftOut, init=False)
 
     @property
     def everything(self) -> str:
         """Return only the name of the folder or file, without its path, because exports contain it."""
-        return self.path.name or "everything" if self.path else "nothing"
+        return self.source.name or "everything" if self.source else "nothing"
+
+    @property
+    def source(self) -> Path | None:
+        """Absolute path of the folder or CSV."""
+        return Path(self.path).expanduser().absolute() if self.path else None
 
     def ready(self) -> None:
         """Read the whole CSV or list the whole folder; raise UserError if that fails."""
-        if self.path is None:
+        if self.source is None:
             raise UserError(
                 "provider.path: not set. Name a folder of images or a CSV that lists them: "
                 "make collect PROVIDER=local FROM=folder"
             )
         code, _ = licence_code(self.licence)
-        if code == "unknown" and self.licence != "unknown":
+        if code == "unknown" and self.licence.strip().lower() != "unknown":
             raise UserError(
                 f"provider.licence={self.licence}: unknown licence. "
                 f"Allowed: {', '.join(CODES)}, or a name such as CC BY 4.0."
             )
-        if code not in NEED_NO_CREATOR and not self.creator and self.path.is_dir():
+        if code not in NEED_NO_CREATOR and not text(self.creator) and self.source.is_dir():
             raise UserError(
                 f"provider.licence={self.licence}: this licence requires a credit. Add provider.creator=NAME."
             )
         if not self._candidates:
             more = "".join(f" {line}." for line in self.left_out.lines())
-            raise UserError(f"provider.path={self.path}: holds no images. Allowed: {', '.join(PHOTOGRAPHS)}.{more}")
+            raise UserError(f"provider.path={self.source}: holds no images. Allowed: {', '.join(PHOTOGRAPHS)}.{more}")
 
     def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the number of images on earlier pages."""
@@ -103,7 +99,7 @@ class Local:
     @cached_property
     def _candidates(self) -> list[Candidate]:
         """Candidates, listed on first use."""
-        path = self.path
+        path = self.source
         if path is None or not path.exists():
             raise UserError(f"provider.path={path}: no such file or folder. Name a folder of images or a CSV.")
         if has_suffix(path.name, (*IMAGES, *OTHER_IMAGES)) and path.is_file():
@@ -115,7 +111,7 @@ class Local:
 
     def _of_folder(self, folder: Path) -> Iterator[Candidate]:
         listed = list_folder(folder, inside=True)
-        self.left_out = listed.left_out
+        self.left_out.names.update(listed.left_out.names)
         for path in listed.files:
             if is_read(listed.name(path), PHOTOGRAPHS, self.left_out):
                 yield self._described(_of_file(path))
@@ -156,7 +152,7 @@ class Local:
         return replace(
             found,
             title=text(title),
-            creator=text(creator) or self.creator,
+            creator=text(creator) or text(self.creator),
             licence=code,
             licence_version=version,
             licence_url=licence_page(code, version),

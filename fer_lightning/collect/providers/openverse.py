@@ -11,25 +11,26 @@ https://api.openverse.org/v1/
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from fer_lightning.collect.http.client import ImageClient
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url, whole
 from fer_lightning.collect.providers.licences import licence_code, unusable
 from fer_lightning.collect.providers.provider import (
-    RATES,
     Answer,
     Candidate,
+    Provider,
     Query,
     Quota,
     SearchFailed,
     SearchPage,
     ask,
     host,
-    in_range,
     in_seconds,
-    sorted_out,
+    pace,
+    usable_candidates,
 )
+from fer_lightning.config.settings import setting
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds by the first letter of a rate's unit
 _LIMIT, _AVAILABLE = "x-ratelimit-limit-", "x-ratelimit-available-"
@@ -37,45 +38,32 @@ _NUMBER = re.compile(r"-?[0-9]{1,9}")
 _RATE = re.compile(r"[0-9]+/([smhd])[a-z]*")
 
 
-class Openverse:
-    """Provider for Openverse; see `provider.py`.
-
-    endpoint      URL of the image search
-    hosts         hosts of originals; works on other hosts are fetched as Openverse's rendition, 600 pixels wide
-    page_size     works per request; without a key at most 20, otherwise the status is 401
-    most_works    maximum works that a query returns
-    license_type  modification: works that may be cropped; commercial,modification: works that may also be sold
-    category      photograph, illustration or digitized_artwork
-    extension     file formats, separated by commas
-    """
+@dataclass(frozen=True)
+class Openverse(Provider):
+    """Provider for Openverse."""
 
     name = "openverse"
     licence_known = True
     terms_url = "https://docs.openverse.org/terms_of_service.html"
     terms_checked_on = "2026-11-22"
-    requests_per_day = None
-    everything = None
 
-    def __init__(
-        self,
-        client: ImageClient,
-        keys: Mapping[str, str] | None = None,
-        *,
-        endpoint: str,
-        hosts: list[str],
-        page_size: int = 20,
-        most_works: int = 240,
-        license_type: str = "modification",
-        category: str = "photograph",
-        extension: str = "jpg,png",
-        requests_per_minute: float = 20,
-    ) -> None:
-        in_range("most_works", most_works, 1, 10_000)
-        in_range("page_size", page_size, 1, most_works)
-        in_range("requests_per_minute", requests_per_minute, *RATES)
-        self.client, self.endpoint, self.hosts = client, endpoint, tuple(hosts)
-        self.page_size, self.most_works, self.requests_per_minute = page_size, most_works, requests_per_minute
-        self.filters = {"license_type": license_type, "category": category, "extension": extension}
+    endpoint: str = setting("https://api.openverse.org/v1/images/", "URL of the image search")
+    hosts: list[str] = setting(
+        factory=lambda: ["live.staticflickr.com", "cdn.stocksnap.io", "api.openverse.org"],
+        comment="hosts of originals; works on other hosts, such as Wikimedia, are fetched as Openverse's rendition, "
+        "600 pixels wide",
+    )
+    page_size: int = setting(
+        20, "works per request; for more than 20, Openverse answers 401 without a key", minimum=1, maximum=500
+    )
+    most_works: int = setting(240, "maximum works that Openverse returns for a query", minimum=1, maximum=10_000)
+    license_type: str = setting(
+        "modification",
+        "modification: works that may be cropped; commercial,modification: works that may also be sold",
+    )
+    category: str = setting("photograph", "photograph, illustration or digitized_artwork")
+    extension: str = setting("jpg,png", "file formats, separated by commas")
+    requests_per_minute: float = pace(20, " without a key; each answer reports the daily limit")
 
     def ready(self) -> None:
         """Do nothing: Openverse needs neither a key nor a contact."""
@@ -83,12 +71,19 @@ class Openverse:
     def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the page number, from 1."""
         number = int(cursor or 1)
-        params = {"q": query.text, "page": str(number), "page_size": str(self.page_size)} | self.filters
+        params = {
+            "q": query.text,
+            "page": str(number),
+            "page_size": str(self.page_size),
+            "license_type": self.license_type,
+            "category": self.category,
+            "extension": self.extension,
+        }
         answer = ask(self.client, "Openverse", self.endpoint, params | {"mature": "false", "filter_dead": "true"})
         works = answer.data.get("results")
         if not isinstance(works, list):
             raise SearchFailed("Openverse sent no list of results")
-        candidates, dropped = sorted_out(works[: self.page_size], self._candidate)
+        candidates, dropped = usable_candidates(works[: self.page_size], self._candidate)
         more = bool(works) and number < self._last_page(answer)
         return SearchPage(candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped)
 

@@ -1,24 +1,24 @@
 """Interface of all image providers: one page of one query at a time, with licence and creator of each image.
 
-A new provider is one module with a class of these attributes and methods, and one YAML in conf/collect/provider/.
+A new provider is one module with a subclass of `Provider`, and one YAML in conf/collect/provider/ that names it.
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from fer_lightning.collect.http.client import ImageClient, Refused
 from fer_lightning.collect.providers.fields import text
-from fer_lightning.errors import UserError
+from fer_lightning.config.settings import Settings, setting
 
 DAY = 86_400.0
 REFUSALS = (401, 403)
-RATES = (0.1, 10_000)  # allowed range of requests per minute
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,12 @@ class SearchFailed(Exception):
         self.reason, self.retry_after, self.final = reason, retry_after, final
 
 
-class Provider(Protocol):
-    """Interface of a provider.
+@dataclass(frozen=True)
+class Provider(Settings, ABC):
+    """Provider of images. The fields that `setting` makes are the keys `provider.*`; a new provider adds its own.
 
+    client               HTTP client
+    keys                 API keys and contact address, from .env
     name                 name in the database
     hosts                hosts of its images; None: any public host
     licence_known        True if it states licences; images without a licence are never released
@@ -112,18 +115,23 @@ class Provider(Protocol):
     everything           None; or, if it offers all it has for any query, the name that replaces the query
     """
 
-    name: str
-    hosts: tuple[str, ...] | None
-    licence_known: bool
-    terms_url: str
-    terms_checked_on: str
-    requests_per_minute: float
-    requests_per_day: int | None
-    everything: str | None
+    client: ImageClient | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
 
+    name: ClassVar[str]
+    hosts: ClassVar[Sequence[str] | None] = None
+    licence_known: ClassVar[bool]
+    terms_url: ClassVar[str]
+    terms_checked_on: ClassVar[str]
+    requests_per_minute: ClassVar[float]
+    requests_per_day: ClassVar[int | None] = None
+    everything: ClassVar[str | None] = None
+
+    @abstractmethod
     def ready(self) -> None:
         """Raise UserError, with the fix, if keys, contact or date do not allow the provider's use."""
 
+    @abstractmethod
     def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page, the first if `cursor` is None; raise SearchFailed if the request fails."""
 
@@ -183,7 +191,14 @@ def _error_message(body: bytes) -> str | None:
     return next(filter(None, (text(error.get(name), 200) for name in ("message", "info", "detail"))), None)
 
 
-def sorted_out(offers: Iterable[Any], candidate: Callable[[Any], Candidate | str]) -> tuple[list[Candidate], Counter]:
+def pace(default: float, comment: str) -> Any:
+    """Return the field `requests_per_minute` of a provider."""
+    return setting(default, f"maximum requests per minute{comment}", minimum=0.1, maximum=10_000)
+
+
+def usable_candidates(
+    offers: Iterable[Any], candidate: Callable[[Any], Candidate | str]
+) -> tuple[list[Candidate], Counter]:
     """Return the usable candidates of a page, and the number of unusable ones by reason.
 
     candidate  function that returns a Candidate, or the reason why the image cannot be used
@@ -196,12 +211,6 @@ def sorted_out(offers: Iterable[Any], candidate: Callable[[Any], Candidate | str
 def in_seconds(seconds: float) -> str:
     """Return the time a number of seconds from now, in the database's format."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
-def in_range(key: str, value: float, lowest: float, highest: float) -> None:
-    """Raise UserError if an option of a provider is out of range."""
-    if not lowest <= value <= highest:
-        raise UserError(f"provider.{key}={value}: must be between {lowest} and {highest}.")
 
 
 def host(url: str) -> str:

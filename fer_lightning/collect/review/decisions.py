@@ -68,7 +68,7 @@ class _Refused(Exception):
     """An event that is not stored; its text is the message for the reviewer."""
 
 
-def standing(collection: Collection, *, pass_: int, annotator: str | None = None) -> list[ReviewDecision]:
+def valid_decisions(collection: Collection, *, pass_: int, annotator: str | None = None) -> list[ReviewDecision]:
     """Return the decisions of a pass that were not undone, the earliest first; of one annotator or of all."""
     rows = collection.rows(_STANDING, pass_, annotator)
     return [
@@ -81,7 +81,7 @@ def standing(collection: Collection, *, pass_: int, annotator: str | None = None
 
 def current(collection: Collection, *, pass_: int, annotator: str | None = None) -> dict[int, ReviewDecision]:
     """Return {face: its latest decision that was not undone}; of one annotator, or of any annotator."""
-    return {decision.face: decision for decision in standing(collection, pass_=pass_, annotator=annotator)}
+    return {decision.face: decision for decision in valid_decisions(collection, pass_=pass_, annotator=annotator)}
 
 
 _STANDING = """

@@ -38,7 +38,7 @@ from fer_lightning.compat.uvicorn import GreetingServer, Http, quiet
 from fer_lightning.config.settings import check
 from fer_lightning.errors import UserError
 from fer_lightning.labels import COLORS
-from fer_lightning.web.files import Files
+from fer_lightning.web.files import SHARED, Files
 from fer_lightning.web.guard import Guard, content_security_policy, equal, refusal
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
@@ -85,7 +85,7 @@ class Review:
         check_options(annotator=self.annotator, share=self.share)
         if self.emotion is not None and self.emotion not in self.classes:
             raise UserError(f"emotion={self.emotion}: not a class of this review. Allowed: {', '.join(self.classes)}.")
-        if self.blind and decisions.standing(self.collection, pass_=1, annotator=self.annotator):
+        if self.blind and decisions.valid_decisions(self.collection, pass_=1, annotator=self.annotator):
             raise UserError(
                 f"review.annotator={self.annotator}: has decided in the first pass. A second pass "
                 f"(review.second_pass=true) needs another person with another name. Use review.annotator=second."
@@ -105,21 +105,21 @@ class Review:
         """Annotator whose decisions are shown; None: all, so that another person can continue a first pass."""
         return self.annotator if self.blind else None
 
-    def standing(self) -> list[ReviewDecision]:
-        return decisions.standing(self.collection, pass_=self.pass_, annotator=self.who)
+    def valid_decisions(self) -> list[ReviewDecision]:
+        return decisions.valid_decisions(self.collection, pass_=self.pass_, annotator=self.who)
 
     def faces(self) -> list[Waiting]:
         waiting = decisions.worklist(self.collection, emotion=self.sought)
         if not self.blind:
             return waiting
         first = decisions.current(self.collection, pass_=1)
-        begun = {decision.face for decision in self.standing()}
+        begun = {decision.face for decision in self.valid_decisions()}
         return decisions.second_look(waiting, first.keys(), begun, share=self.share, seed=self.seed)
 
     def counts(self) -> dict[str, int]:
         """Return the number of faces by label or by the action that rejected them, and of undecided faces."""
         faces = {one.face for one in self.faces()}
-        latest = {decision.face: decision for decision in self.standing() if decision.face in faces}
+        latest = {decision.face: decision for decision in self.valid_decisions() if decision.face in faces}
         found = decisions.tally(latest.values())
         order = (*self.classes, *decisions.ACTIONS)
         return {name: found[name] for name in order if found[name]} | {"undecided": len(faces) - len(latest)}
@@ -263,6 +263,7 @@ def application(review: Review, *, token: str, port: int, finish: Callable[[], o
     routes = [
         Route("/", site.index),
         Route("/page/{name}", site.page_file),
+        Route("/shared/{name}", site.shared_file),
         Route("/api/state", site.state),
         Route("/api/faces", site.faces),
         Route("/api/decisions", site.decide, methods=["POST"]),
@@ -276,7 +277,7 @@ def application(review: Review, *, token: str, port: int, finish: Callable[[], o
         hosts=hosts,
         cookie=site.cookie,
         token=token,
-        public=lambda path: path == "/" or path.startswith("/page/"),
+        public=lambda path: path == "/" or path.startswith(("/page/", "/shared/")),
         page="the review page",
         headers={"Content-Security-Policy": content_security_policy()},
     )
@@ -293,7 +294,7 @@ class _Site:
         self.token = token
         self.cookie = f"fer_review_{port}"
         self.finish = finish
-        self.files = Files(page)
+        self.files, self.shared = Files(page), Files(SHARED)
         self.session = {
             "collection": kept_secret(self.collection.root / "review.id"),
             "annotator": review.annotator,
@@ -313,6 +314,9 @@ class _Site:
     async def page_file(self, request: Request) -> Response:
         return self.files.part(request.path_params["name"])
 
+    async def shared_file(self, request: Request) -> Response:
+        return self.shared.part(request.path_params["name"])
+
     async def state(self, _: Request) -> Response:
         """Return all that the page needs to start: session, classes, faces in order, and events that are not undone."""
         review = self.review
@@ -330,7 +334,7 @@ class _Site:
                 "faces": [[one.face, one.crop_id, None if review.blind else one.emotion] for one in faces],
                 "events": [
                     [one.event, one.time, one.face, one.action, one.label, one.annotator]
-                    for one in review.standing()
+                    for one in review.valid_decisions()
                     if one.face in known
                 ],
             }

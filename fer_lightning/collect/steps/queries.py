@@ -6,10 +6,12 @@ decides what a face shows.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from fer_lightning.collect.providers.provider import Query
+from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 
@@ -17,30 +19,49 @@ PLACE = "{subject}"
 LONGEST = 200  # characters; Openverse truncates longer queries
 
 
-def queries(emotion: Mapping[str, Any], *, seed: int) -> list[Query]:
-    """Return the distinct queries for an emotion of conf/collect/emotion/, in search order.
+@dataclass(frozen=True, kw_only=True)
+class Emotion(Settings):
+    """Emotion to collect: its definition, and the texts of its queries."""
 
-    The languages alternate, in the order of `languages` (None: of `templates`), so that even the first few queries
-    cover all of them. Within a language, the templates keep their order, and each template is combined with all
-    subjects in a random order given by `seed`. The same emotion and seed always give the same list.
-    Raise UserError if a key has a value that is not allowed.
+    name: str = setting(comment="class of the faces", choices=TAXONOMIES["learning_game_distracted"].classes)
+    definition: str = setting(comment="definition that reviewers see: what a face must show")
+    languages: list[str] | None = setting(
+        None, "languages to search, in this order, such as [en, de]; null: all languages of the templates"
+    )
+    templates: dict[str, Any] = setting(
+        comment="query templates by language; {subject} is replaced by each subject, so use only words that agree "
+        "with any subject"
+    )
+    subjects: dict[str, Any] = setting(comment="subjects of the queries by language")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self)
+
+    @property
+    def searched(self) -> list[str]:
+        """Languages to search, in order."""
+        return list(self.languages or self.templates)
+
+
+def queries(emotion: Emotion, *, seed: int) -> list[Query]:
+    """Return the distinct queries for an emotion, in search order.
+
+    The languages alternate, so that even the first few queries cover all of them. Within a language, the templates keep
+    their order, and each template is combined with all subjects in a random order given by `seed`. The same emotion and
+    seed always give the same list.
     """
-    _check(emotion)
     turns = [
-        _of_language(emotion["templates"][language], emotion["subjects"][language], random.Random(f"{seed} {language}"))
-        for language in _languages(emotion)
+        _of_language(emotion.templates[language], emotion.subjects[language], random.Random(f"{seed} {language}"))
+        for language in emotion.searched
     ]
     ordered = [
-        Query(text, language, emotion["name"])
+        Query(text, language, emotion.name)
         for texts in zip_longest(*turns)
-        for text, language in zip(texts, _languages(emotion), strict=True)
+        for text, language in zip(texts, emotion.searched, strict=True)
         if text
     ]
     return list(dict.fromkeys(ordered))
-
-
-def _languages(emotion: Mapping[str, Any]) -> list[str]:
-    return list(emotion.get("languages") or emotion["templates"])
 
 
 def _of_language(templates: Sequence[str], subjects: Sequence[str], order: random.Random) -> Iterator[str]:
@@ -49,26 +70,24 @@ def _of_language(templates: Sequence[str], subjects: Sequence[str], order: rando
             yield " ".join(template.replace(PLACE, subject).split())
 
 
-def _check(emotion: Mapping[str, Any]) -> None:
-    classes = TAXONOMIES["learning_game_distracted"].classes
-    if emotion.get("name") not in classes:
-        raise UserError(
-            f"emotion.name={emotion.get('name')}: not a class of this project. Allowed: {', '.join(classes)}."
-        )
-    for group in ("templates", "subjects"):
-        words = emotion.get(group)
-        if not isinstance(words, Mapping) or not words:
-            raise UserError(f"emotion.{group}={words!r}: must be lists of texts by language, such as {{en: [...]}}.")
-        for language, texts in words.items():
+def _check(emotion: Emotion) -> None:
+    """Raise UserError if the texts make no valid queries."""
+    by_group = {"templates": emotion.templates, "subjects": emotion.subjects}
+    for group, texts_by_language in by_group.items():
+        if not isinstance(texts_by_language, Mapping) or not texts_by_language:
+            raise UserError(
+                f"emotion.{group}={texts_by_language!r}: must be lists of texts by language, such as {{en: [...]}}."
+            )
+        for language, texts in texts_by_language.items():
             _check_texts(f"emotion.{group}.{language}", texts)
-    for language in _languages(emotion):
-        for group in ("templates", "subjects"):
-            if language not in emotion[group]:
+    for language in emotion.searched:
+        for group, texts_by_language in by_group.items():
+            if language not in texts_by_language:
                 raise UserError(
-                    f"emotion.{group}: has no entry for the language {language}. It has: {', '.join(emotion[group])}. "
-                    f"Add the language, or remove it from emotion.languages."
+                    f"emotion.{group}: has no entry for the language {language}. It has: "
+                    f"{', '.join(texts_by_language)}. Add the language, or remove it from emotion.languages."
                 )
-        _check_templates(f"emotion.templates.{language}", emotion["templates"][language], emotion["subjects"][language])
+        _check_templates(f"emotion.templates.{language}", emotion.templates[language], emotion.subjects[language])
 
 
 def _check_texts(key: str, texts: Any) -> None:

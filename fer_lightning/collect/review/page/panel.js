@@ -1,5 +1,6 @@
 // The side panel with image and facts of one face, and the cache of details and images that are loaded in advance.
 
+import { element } from "/shared/elements.js";
 import { ask } from "./outbox.js";
 
 const MOST_IMAGES = 24; // maximum decoded images in the cache
@@ -7,12 +8,6 @@ const LICENCES = { cc0: "CC0", pdm: "public domain", own: "own image", unknown: 
 
 export function cropAddress(face, crop) {
   return `/img/crop/${face}-${crop}.png`;
-}
-
-export function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children.filter((child) => child !== null));
-  return made;
 }
 
 // Cache of details by face, and of their images, which are decoded before they are shown.

@@ -1,8 +1,9 @@
 // The contact sheet: move, decide, undo. The ledger holds the current decisions, the outbox those not sent yet.
 
+import { element } from "/shared/elements.js";
 import { Ledger, outcome } from "./ledger.js";
 import { ask, Outbox, post } from "./outbox.js";
-import { cropAddress, element, Shelf, showFacts, showFlags, showImage } from "./panel.js";
+import { cropAddress, Shelf, showFacts, showFlags, showImage } from "./panel.js";
 
 const MOST_SPENT = 600_000; // maximum milliseconds counted for one face; after that, nobody was looking
 const AHEAD = 6; // images that are loaded before they are needed
