@@ -69,10 +69,11 @@ test-all: lint  ## run lint, the default and slow tests, and the tests on a SLUR
 	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-lint: $(VENV)/.installed-dev  ## check code, layout, Dockerfile and the English of all tracked files; change no file
+lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/mypy
 	$(BIN)/python scripts/check_language.py
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
 
@@ -107,5 +108,5 @@ apptainer:  ## build fer_lightning.sif for runs on a cluster, for hydra.launcher
 	apptainer build fer_lightning.sif containers/fer_lightning.def
 
 clean:  ## remove caches, but no runs and no data
-	rm -rf .pytest_cache .ruff_cache
+	rm -rf .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -6,12 +6,14 @@ from typing import Literal
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.faces.face import SIDE
 
+DetectorKind = Literal["auto", "yunet", "haar", "whole"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSettings(Settings):
     """Choice of the face detector: the keywords of `detector.open_detector`."""
 
-    kind: Literal["auto", "yunet", "haar", "whole"] = setting(
+    kind: DetectorKind = setting(
         "auto",
         "face detector; auto: YuNet, or Haar with a warning if YuNet's file is missing; "
         "whole: each image is one face that is already cropped",
