@@ -5,6 +5,7 @@ from typing import Literal
 
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.faces.face import SIDE
+from fer_lightning.labels import NOT_SURE
 
 DetectorKind = Literal["auto", "yunet", "haar", "whole"]
 
@@ -20,6 +21,15 @@ class DetectorSettings(Settings):
     )
     model: str | None = setting(
         None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of the package"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings(Settings):
+    """Condition of a label."""
+
+    min_confidence: float = setting(
+        0.0, f'lowest probability of a label; a face below it is labelled "{NOT_SURE}"', minimum=0, maximum=1
     )
 
 
