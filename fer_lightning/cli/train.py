@@ -109,6 +109,8 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
         for note in (*data.table.notes, *data.split.notes):
             run_folder.log.info("note: %s", note)
         run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
+        if warning := is_first_process() and build.duration_warning(cfg, data, model, trainer):
+            run_folder.log.warning("warning: %s", warning)
 
         def lost(reason: str) -> None:
             folder.write_summary(summary | {"status": "failed", "error": reason})
