@@ -11,19 +11,32 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed  ## create .venv with all packages that training needs
+install: $(VENV)/.installed  ## create .venv with all packages that training needs: make install [CPU=yes] [TORCH_INDEX=URL]
+
+# With CPU=yes or TORCH_INDEX=URL, PyTorch comes without CUDA: from that index, or from pip's own one if it has such builds.
+WITHOUT_CUDA := $(or $(filter-out no,$(CPU)),$(TORCH_INDEX))
+TORCH_PINS := grep -oE '^torch(vision)?==[^ ]+' requirements-torch.lock $(if $(TORCH_INDEX),,| sed 's/$$/+cpu/')
+NO_CPU_BUILD := CPU=yes: pip's index has no PyTorch for CPUs. Add TORCH_INDEX=URL, with the URL that pytorch.org gives for pip and CPU.
 
 # Locked versions if the lock is for this Python version and kind of machine, otherwise the versions that pip chooses.
 $(VENV)/.installed: requirements.txt requirements-torch.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python " + sys.version.split()[0] + ": must be 3.11 or newer. Name another one: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	if $(BIN)/python scripts/lock.py --fits; then \
-		$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-torch.lock && \
-		$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements.lock; \
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifneq ($(WITHOUT_CUDA),)
+	@echo "Installing into $(VENV), step 1 of 2: PyTorch without CUDA."
+	@$(BIN)/python -m pip install --no-deps $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") $$($(TORCH_PINS)) || { echo "$(NO_CPU_BUILD)"; exit 2; }
+else
+	@echo "Installing into $(VENV): libraries of about 6 GB, most of it PyTorch with CUDA. This takes some minutes. Step 1 of 2: PyTorch."
+	@command -v nvidia-smi > /dev/null || echo "This machine seems to have no NVIDIA GPU. The same command with CPU=yes installs several GB less, if your index has such builds."
+	@if $(BIN)/python scripts/lock.py --fits; then $(BIN)/python -m pip install --no-deps --require-hashes -r requirements-torch.lock; fi
+endif
+	@echo "Step 2 of 2: the other libraries."
+	@if $(BIN)/python scripts/lock.py --fits; then \
+		$(BIN)/python -m pip install --no-deps --require-hashes -r requirements.lock; \
 	else \
-		$(BIN)/python -m pip install -q -r requirements.txt; \
+		$(BIN)/python -m pip install -r requirements.txt; \
 	fi
-	$(BIN)/python -m pip install -q --no-deps -e .
+	@$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
@@ -33,7 +46,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 lock:  ## write the lock files from requirements.txt, for this Python version and kind of machine
 	$(PYTHON) scripts/lock.py
 
-quickstart: install  ## train a small ResEmoteNet on synthetic faces in two minutes, without download or account
+quickstart: install  ## install, then train a small ResEmoteNet on drawn faces: make quickstart [CPU=yes] [TORCH_INDEX=URL]
 	$(BIN)/python train.py experiment=quickstart
 
 data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
@@ -69,10 +82,11 @@ test-all: lint  ## run lint, the default and slow tests, and the tests on a SLUR
 	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-lint: $(VENV)/.installed-dev  ## check code, layout, Dockerfile and the English of all tracked files; change no file
+lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/mypy
 	$(BIN)/python scripts/check_language.py
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
 
@@ -107,5 +121,5 @@ apptainer:  ## build fer_lightning.sif for runs on a cluster, for hydra.launcher
 	apptainer build fer_lightning.sif containers/fer_lightning.def
 
 clean:  ## remove caches, but no runs and no data
-	rm -rf .pytest_cache .ruff_cache
+	rm -rf .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -23,7 +23,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = {".py", ".yaml", ".yml", ".md", ".html", ".js", ".css", ".sh", ".toml", ".txt", ".def", ".example", ""}
+TEXTS = {
+    *("", ".py", ".yaml", ".yml", ".md", ".ipynb", ".html", ".js", ".css"),
+    *(".sh", ".toml", ".txt", ".def", ".example"),
+}
 
 NO_HEAD = {
     *("Of", "By", "Those", "As", "With", "Which", "What", "Who", "Where", "Until", "In", "Whether", "Why", "How"),

@@ -8,8 +8,7 @@ import pytest
 from collect_server import ImageHost
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 from fer_lightning.config import schema
 from fer_lightning.labels import USAGES
@@ -80,8 +79,8 @@ def run_train(*overrides: str, timeout: int = 240, **environment: str) -> subpro
     )
 
 
-def shown(table: Table) -> str:
-    """A table as a terminal of 80 characters shows it."""
+def shown(table: RenderableType) -> str:
+    """A table or another thing of rich as a terminal of 80 characters shows it."""
     console = Console(width=80, color_system=None)
     with console.capture() as captured:
         console.print(table)

@@ -1,7 +1,7 @@
 """The augmentation pipeline from uint8 faces to the network's input: warp, pixels, normalisation, mixing."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Generator, Tensor
 
@@ -23,7 +23,9 @@ class Augmentation:
     nodes    operations by name; None switches a node off without a change of the order
     """
 
-    def __init__(self, order: list[str], padding: Literal["zeros", "border", "reflect"] = "zeros", **nodes):
+    def __init__(
+        self, order: list[str], padding: Literal["zeros", "border", "reflect"] = "zeros", **nodes: Any
+    ) -> None:
         order = list(order)
         check_order(order, nodes)
         active = [nodes[name] for name in order if nodes[name] is not None]
@@ -41,7 +43,7 @@ class Augmentation:
         return theta
 
 
-def check_order(order: list[str], nodes: dict) -> None:
+def check_order(order: list[str], nodes: dict[str, Any]) -> None:
     """Raise UserError if `order` names an unknown node, omits or repeats one, or has the kinds in a wrong order."""
     check_names(order, nodes)
     kinds = [(name, kind_of(name, nodes[name])) for name in order if nodes[name] is not None]
@@ -68,7 +70,7 @@ class BatchTransform:
     mean, std  mean and standard deviation of grey levels in [0, 1]
     """
 
-    def __init__(self, augmentation: Augmentation, input_size: int, mean: float, std: float, num_classes: int):
+    def __init__(self, augmentation: Augmentation, input_size: int, mean: float, std: float, num_classes: int) -> None:
         self.augmentation = augmentation
         self.input_size = input_size
         self.mean = mean
@@ -92,8 +94,8 @@ class BatchTransform:
             x = operation(x, generator)
         if augmentation.pixel:
             x = x.sub_(self.mean).div_(self.std)
-        for operation in augmentation.mixing:
-            x, target = operation(x, target, self.num_classes, generator)
+        for mixing in augmentation.mixing:
+            x, target = mixing(x, target, self.num_classes, generator)
         return x, target
 
     def evaluate(self, images: Tensor, view: Tensor | None = None) -> Tensor:

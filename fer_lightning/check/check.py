@@ -62,6 +62,7 @@ PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
+EXPECTED = (*TEST_METRICS, "train_eval/acc")  # metrics that may have an expected range
 TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are the rows of a teacher file
 # Minimum of a number, by its key.
 AT_LEAST = {
@@ -318,11 +319,9 @@ def _check_root(config: dict[str, Any]) -> None:
     if decay is not None and not (isinstance(decay, int | float) and 0 < decay < 1):
         raise UserError(f"ema_decay={decay}: must be between 0 and 1. Use e.g. 0.999, or null for no average.")
     for metric, span in expected.items() if isinstance(expected, dict) else [("", expected)]:
-        if metric not in TEST_METRICS or not (isinstance(span, list) and len(span) == 2):
+        if metric not in EXPECTED or not (span is None or (isinstance(span, list) and len(span) == 2)):
             key = f"expected.{metric}" if metric else "expected"
-            raise UserError(
-                f"{key}={span}: must be {{metric: [low, high]}}. Allowed metrics: {', '.join(TEST_METRICS)}."
-            )
+            raise UserError(f"{key}={span}: must be {{metric: [low, high]}}. Allowed metrics: {', '.join(EXPECTED)}.")
 
 
 def _check_teacher_values(data: dict[str, Any]) -> None:

@@ -71,6 +71,7 @@ def train(cfg: DictConfig) -> float | None:
         try:
             return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
         except Interrupted as error:
+            error.resumes = cfg.resume != schema.Resume.never
             if error.signum == signal.SIGUSR1 and is_first_process():
                 slurm.requeue()
             raise
@@ -108,6 +109,8 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
         for note in (*data.table.notes, *data.split.notes):
             run_folder.log.info("note: %s", note)
         run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
+        if warning := is_first_process() and build.duration_warning(cfg, data, model, trainer):
+            run_folder.log.warning("warning: %s", warning)
 
         def lost(reason: str) -> None:
             folder.write_summary(summary | {"status": "failed", "error": reason})
@@ -173,11 +176,15 @@ def refuse(reason: str) -> NoReturn:
     failures.refuse("train.py", reason)
 
 
+_RESUMES = "Run the same command to resume from the last checkpoint."
+_STARTS_OVER = "With resume=never, the same command starts over and keeps this run under another name."
+
+
 def stop(interruption: Interrupted) -> NoReturn:
     if not is_first_process():  # with another status, srun would end the first process before it has finished
         sys.exit(0)
     name = signal.Signals(interruption.signum).name
-    print(f"train.py: ended by {name}. Run the same command to resume from the last checkpoint.", file=sys.stderr)
+    print(f"train.py: ended by {name}. {_RESUMES if interruption.resumes else _STARTS_OVER}", file=sys.stderr)
     sys.exit(interruption.code)
 
 

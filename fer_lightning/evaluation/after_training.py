@@ -40,11 +40,30 @@ def closing_table(summary: dict[str, Any]) -> None:
     console.print(class_table(everything, by_class), "")
     console.print(set_table(test, f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"), "")
     console.print(_main_table(summary))
-    for metric, (low, high) in (summary.get("expected") or {}).items():
-        reached = test[metric]
-        word = "as expected" if low <= reached <= high else "NOT as expected"
-        console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {reached:.3f}: {word}")
+    for metric, span in (summary.get("expected") or {}).items():
+        if span and metric == "train_eval/acc":
+            console.print(learned_by_heart(summary, span[0]))
+        elif span:
+            low, high = span
+            word = "as expected" if low <= test[metric] <= high else "NOT as expected"
+            console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {test[metric]:.3f}: {word}")
     console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
+
+
+def learned_by_heart(summary: dict[str, Any], least: float) -> str:
+    """Return the verdict on a run with few training rows: whether their accuracy after the last epoch is `least`."""
+    reached, rows = summary["last"]["train_eval/acc"], summary["split"]["rows"]["train"]
+    question = f"Does the network learn its {rows:,} training rows by heart?"
+    result = (
+        f"{100 * reached:.1f} % of them are right after {summary['epochs']} epochs, {100 * least:.0f} % are needed."
+    )
+    if reached >= least:
+        return f"{question} Yes: {result}\nNext: the same command without debug=overfit."
+    return (
+        f"{question} NO: {result}\n"
+        "Check in this order: dropout and label smoothing (set them to 0), the learning rate (optim.lr), the loss, "
+        "and the forward pass of the network."
+    )
 
 
 def _main_table(summary: dict[str, Any]) -> Table:

@@ -89,7 +89,7 @@ class FilePredictor:
         return torch.from_numpy(self.model(images.numpy()))
 
     def facts(self) -> dict[str, Any]:
-        weights = f"weights={self.model.metadata.weights['form']}"
+        weights = f"weights={(self.model.metadata.weights or {}).get('form', 'float32')}"
         return {"device": "cpu", "threads": self.threads, "precision": weights, "views": 1}
 
     def identity(self) -> dict[str, Any]:

@@ -129,12 +129,12 @@ def write_and_open(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata)
 def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
     """Print what the file contains, how it compares with the checkpoint, and its speed on `faces`."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from fer_lightning.export.card import describe_calibration, describe_comparison
 
     crops = np.resize(faces, (BATCH, *faces.shape[1:]))
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
     for line in (
         ("file", f"{out}, {out.stat().st_size / 1e6:.2f} MB, weights={model.metadata.weights['form']}"),
         ("model card", str(card_path(out))),
@@ -145,7 +145,7 @@ def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
         (f"{BATCH} crops", f"{1000 * median_seconds(lambda: model(crops)):.1f} ms"),
     ):
         table.add_row(*line)
-    Console(soft_wrap=True).print(table, highlight=False)
+    Console().print(table, highlight=False)
     print(f"try it: python -m fer_lightning.predict {shlex.quote(f'model={out}')} input=photographs")
 
 

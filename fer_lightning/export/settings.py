@@ -16,7 +16,8 @@ class ExportFileSettings(Settings):
     )
     weights: Literal["float32", "float16", "int8"] = setting(
         "float32",
-        "format of the stored weights; float16: half the size; int8: a quarter; all computation is in float32",
+        "format of the stored weights; float16: half the size; int8: a quarter; all computation is in float32, so that "
+        "no value between the layers is rounded and no calibration on training rows is needed",
     )
     data_root: str | None = setting(
         None,

@@ -6,7 +6,7 @@ the Haar cascade misses: in 65 photographs tilted by 35 degrees, it found the fa
 
 import warnings
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from fer_lightning.faces.crop import SIDE_OF_HEIGHT
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.model_file import NoModel, find_model, sha256
 from fer_lightning.faces.roll import CUT, measure_roll
+from fer_lightning.faces.settings import DetectorKind
 
 # YuNet detects faces of about 10 to 300 pixels. The first size is tried first, the smaller one for a face that fills a
 # large image, and the larger one for small faces.
@@ -45,7 +46,7 @@ class Detector(Protocol):
         """Return the roll of the head in degrees, clockwise in the image; None if the detector cannot measure it."""
 
 
-def open_detector(model: str | None = None, *, kind: Literal["auto", "yunet", "haar", "whole"] = "auto") -> Detector:
+def open_detector(model: str | None = None, *, kind: DetectorKind = "auto") -> Detector:
     """Return a detector.
 
     model  path of YuNet's file; None: the file that `find_model` finds

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from fer_lightning.faces.crop import FILTER, SIDE, SIDE_OF_HEIGHT
+from fer_lightning.faces.crop import FILTER, SIDE_OF_HEIGHT
+from fer_lightning.faces.face import SIDE
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.statistics.calibration import TEMPERATURES
 

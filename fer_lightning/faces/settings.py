@@ -5,19 +5,31 @@ from typing import Literal
 
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.faces.face import SIDE
+from fer_lightning.labels import NOT_SURE
+
+DetectorKind = Literal["auto", "yunet", "haar", "whole"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSettings(Settings):
     """Choice of the face detector: the keywords of `detector.open_detector`."""
 
-    kind: Literal["auto", "yunet", "haar", "whole"] = setting(
+    kind: DetectorKind = setting(
         "auto",
         "face detector; auto: YuNet, or Haar with a warning if YuNet's file is missing; "
         "whole: each image is one face that is already cropped",
     )
     model: str | None = setting(
         None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of the package"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings(Settings):
+    """Condition of a label."""
+
+    min_confidence: float = setting(
+        0.0, f'lowest probability of a label; a face below it is labelled "{NOT_SURE}"', minimum=0, maximum=1
     )
 
 

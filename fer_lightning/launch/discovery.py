@@ -29,7 +29,7 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_text, write_atomically
-from fer_lightning.launch.plan import Job, conclude, plan, write_plan
+from fer_lightning.launch.plan import Job, conclude, plan, titles, write_plan
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
 from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
 
@@ -91,7 +91,7 @@ class DiscoveryLauncher(Launcher):
         )
         if missing:
             waiting |= {task.folder: task for task in self._submit(missing, folders[0])}
-        self._await(waiting, todo)
+        self._await(waiting, todo, titles(jobs))
         return conclude(jobs, folders)
 
     def script(self, jobs: Sequence[Job], batch: Path) -> str:
@@ -162,7 +162,7 @@ class DiscoveryLauncher(Launcher):
         print(f"submitted as job {array}, {len(jobs)} tasks: {batch / 'batch.sh'}")
         return [Task(array, number, "PENDING", path, batch) for number, path in enumerate(run_folders)]
 
-    def _await(self, waiting: "dict[Path, Task]", jobs: dict[Path, Job]) -> None:
+    def _await(self, waiting: "dict[Path, Task]", jobs: dict[Path, Job], names: dict[Path, str]) -> None:
         """Wait until no task is in SLURM's queue, and print the result of each task when it ends."""
         printed = None
         try:
@@ -181,7 +181,7 @@ class DiscoveryLauncher(Launcher):
                 ended = {jobs[folder]: waiting.pop(folder) for folder, task in [*waiting.items()] if task.has_ended}
                 _let_settle(ended)
                 for job, task in ended.items():
-                    print(_ending(job, task), flush=True)
+                    print(_ending(job, names[job.folder], task), flush=True)
         except BaseException:
             if waiting:
                 arrays = " ".join(sorted({task.array for task in waiting.values()}))
@@ -258,9 +258,9 @@ def _let_settle(jobs: Iterable[Job]) -> None:
         time.sleep(0.2)
 
 
-def _ending(job: Job, task: Task) -> str:
+def _ending(job: Job, name: str, task: Task) -> str:
     if job.is_done():
-        return f"{job.folder.name}: {RunFolder(job.folder).headline()}"
+        return f"{name}: {RunFolder(job.folder).headline()}"
     last = task.log.read_text(errors="replace").strip().splitlines()[-1:] if task.log.exists() else []
     how = f"job {task.name} {task.state.lower()}"
-    return f"{job.folder.name}: {how}; {shlex.quote(str(task.log))} ends: {''.join(last)}"
+    return f"{name}: {how}; {shlex.quote(str(task.log))} ends: {''.join(last)}"

@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
-from fer_lightning.launch.plan import Job, conclude, plan, write_plan
+from fer_lightning.launch.plan import Job, conclude, plan, titles, write_plan
 from fer_lightning.machine import cpu_cores
 from fer_lightning.runs.interruption import SWEEP
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
@@ -50,7 +50,7 @@ class LocalLauncher(Launcher):
         folders = write_plan(jobs, command_line())
         todo = [job for job in jobs if job.is_to_do()]
         print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done, in {', '.join(map(str, folders))}")
-        with Pool(self, total=len(todo)) as pool:
+        with Pool(self, todo, titles(jobs)) as pool:
             again = pool.run(todo, at_once=self.jobs)
             pool.run(again, at_once=1)
         return conclude(jobs, folders)
@@ -76,7 +76,7 @@ class Running:
 class Pool:
     """Running processes of a sweep, with a progress bar; the context manager terminates them on an exception."""
 
-    def __init__(self, launcher: LocalLauncher, total: int) -> None:
+    def __init__(self, launcher: LocalLauncher, jobs: Sequence[Job], names: dict[Path, str]) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -85,16 +85,17 @@ class Pool:
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
-        self.launcher, self.running = launcher, []
+        self.launcher, self.names, self.running = launcher, names, []
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),  # wraps if it is long
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
         )
         self.bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())
-        self.sweep = self.bar.add_task("sweep", total=total, unit="runs")
+        self.sweep = self.bar.add_task("sweep", total=len(jobs), unit="runs")
         self.epochs = {}
 
     def __enter__(self) -> "Pool":
@@ -120,9 +121,13 @@ class Pool:
                 self.bar.remove_task(self.epochs.pop(run.job.folder))
                 if at_once > 1 and OUT_OF_MEMORY in str((run.job.summary() or {}).get("error")):
                     again.append(run.job)
-                    self.bar.print(f"{run.job.folder.name}: not enough GPU memory for several runs; repeated later")
+                    self.bar.print(
+                        f"{self.names[run.job.folder]}: not enough GPU memory for several runs; repeated later"
+                    )
                 else:
-                    self.bar.print(_ending(run), highlight=False, soft_wrap=True)
+                    self.bar.print(
+                        _ending(run, self.names[run.job.folder]), highlight=False, markup=False, soft_wrap=True
+                    )
                     self.bar.advance(self.sweep)
             self._show_epochs()
         return again
@@ -142,21 +147,21 @@ class Pool:
                 start_new_session=True,  # only this process receives Ctrl-C; it then ends the others
             )
         self.running.append(Running(job, process, slot, log))
-        self.epochs[job.folder] = self.bar.add_task(f"  {job.folder.name}", total=job.epochs, unit="epochs")
+        self.epochs[job.folder] = self.bar.add_task(f"  {self.names[job.folder]}", total=job.epochs, unit="epochs")
 
     def _show_epochs(self) -> None:
         for run in self.running:
             self.bar.update(self.epochs[run.job.folder], completed=_epochs_done(run.job.folder))
 
 
-def _ending(run: Running) -> str:
+def _ending(run: Running, name: str) -> str:
     took = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - run.began))
     if run.job.is_done():
-        return f"{run.job.folder.name}: {RunFolder(run.job.folder).headline()} ({took})"
+        return f"{name}: {RunFolder(run.job.folder).headline()} ({took})"
     status = run.process.returncode
     how = f"status {status}" if status >= 0 else signal.Signals(-status).name
     last = run.log.read_text(errors="replace").strip().splitlines()[-1:]
-    return f"{run.job.folder.name}: ended with {how} after {took}; {shlex.quote(str(run.log))} ends: {''.join(last)}"
+    return f"{name}: ended with {how} after {took}; {shlex.quote(str(run.log))} ends: {''.join(last)}"
 
 
 def _epochs_done(folder: Path) -> int:

@@ -23,7 +23,7 @@ from fer_lightning.check.check import check
 from fer_lightning.config.schema import Resume
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
-from fer_lightning.runs.run_folder import RunFolder, arm_name, run_path
+from fer_lightning.runs.run_folder import RunFolder, arm_name, named_parts, run_path
 from fer_lightning.runs.sweep_file import NAME, read_plan
 
 
@@ -82,6 +82,16 @@ def write_plan(jobs: Sequence[Job], command: str) -> list[Path]:
 def run_command(job: Job) -> str:
     """Return the command that runs only this job."""
     return shlex.join(["python", "train.py", *job.overrides, "hydra.mode=RUN"])
+
+
+def titles(jobs: Sequence[Job]) -> dict[Path, str]:
+    """Return the name of each run in the terminal, by folder: the settings in which the runs differ, and the seed."""
+    parts = {job.folder: named_parts(list(job.overrides)) for job in jobs}
+    common = set.intersection(*map(set, parts.values())) if jobs else set()
+    return {
+        job.folder: ", ".join([*(part for part in parts[job.folder] if part not in common), f"seed {job.seed}"])
+        for job in jobs
+    }
 
 
 def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:

@@ -36,6 +36,7 @@ class Hub:
     policy_name  name of the policy, for the welcome
     difficulty   limits of the controller of each player
     state        settings of the estimator of each player's state
+    min_confidence  lowest probability of a label
     networks     files of the detector and the model for the browser, by name; empty: pages send their frames
     watching     connections of players who have agreed to the camera
     standing     notices that new connections also receive, by code
@@ -49,6 +50,7 @@ class Hub:
     policy_name: str
     difficulty: DifficultySettings = field(default_factory=DifficultySettings)
     state: StateSettings = field(default_factory=StateSettings)
+    min_confidence: float = 0.0
     networks: Mapping[str, bytes] = field(default_factory=dict)
     connections: set["Connection"] = field(default_factory=set)
     watching: set["Connection"] = field(default_factory=set)
@@ -106,6 +108,7 @@ class Hub:
             ),
             inference="browser" if self.networks else "server",
             detection=self._detection(),
+            min_confidence=self.min_confidence,
         )
 
     def _detection(self) -> protocol.Detection | None:

@@ -173,7 +173,7 @@ class Detection(Message):
     most: int
 
 
-_SINCE_2 = ("inference", "detection")
+_SINCE_2 = ("inference", "detection", "min_confidence")
 
 
 class Welcome(Message):
@@ -181,8 +181,9 @@ class Welcome(Message):
 
     inference  browser: a page of the server should process the frames itself; server: it should send them
     detection  needed to process frames; null without a model
+    min_confidence  lowest probability of a label; a page labels a face below it "not sure"
 
-    Version 1 has no `inference` and no `detection`.
+    Version 1 has no `inference`, no `detection` and no `min_confidence`.
     """
 
     type: Literal["welcome"] = "welcome"
@@ -196,6 +197,7 @@ class Welcome(Message):
     limits: Limits
     inference: Literal["browser", "server"] = "server"
     detection: Detection | None = None
+    min_confidence: Share = 0.0
 
     @model_serializer(mode="wrap")
     def _of_version(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

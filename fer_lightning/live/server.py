@@ -70,7 +70,17 @@ def serve(settings: LiveSettings, policy_name: str) -> None:
         camera = ("server" if source else "client") if engine else "none"
         in_browser = engine and camera == "client" and settings.inference == "browser"
         networks = browser_files(engine.model, engine.detectors[0]) if in_browser else {}
-        hub = Hub(engine, caps, camera, settings.policy, policy_name, settings.difficulty, settings.state, networks)
+        hub = Hub(
+            engine,
+            caps,
+            camera,
+            settings.policy,
+            policy_name,
+            settings.difficulty,
+            settings.state,
+            min_confidence=settings.min_confidence,
+            networks=networks,
+        )
         _check_session(hub)
         port = listening.getsockname()[1]
         app = application(hub, token=token, host=host, port=port, page=page, source=source)

@@ -6,7 +6,7 @@ from typing import Literal
 from fer_lightning.config.settings import Settings, nested, setting
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.difficulty.settings import DifficultySettings
-from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.faces.settings import DetectorSettings, FaceRules, LabelSettings
 from fer_lightning.faces.shipped import SHIPPED
 from fer_lightning.live.limits import Caps
 from fer_lightning.player.settings import StateSettings
@@ -31,7 +31,7 @@ class LiveFaces(FrameSettings, FaceRules, DetectorSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveSettings(Settings):
+class LiveSettings(LabelSettings):
     """Settings of `python -m fer_lightning.live` and `python -m fer_lightning.game`."""
 
     policy: Policy = setting(comment="difficulty policy", group="live/policy")

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from fer_lightning.faces.detector import Detector, open_detector
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.pixels import plain
-from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.faces.settings import DetectorKind, DetectorSettings, FaceRules
 from fer_lightning.faces.shipped import SHIPPED, model_path
 from fer_lightning.predict.labeller import FaceLabeller
 from fer_lightning.predict.looks import Look, Source
@@ -84,7 +84,13 @@ class FaceReadings(Sequence[FaceReading]):
     def __len__(self) -> int:
         return len(self._readings)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> FaceReading: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FaceReading, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> FaceReading | tuple[FaceReading, ...]:
         return self._readings[index]
 
     def __repr__(self) -> str:
@@ -115,7 +121,8 @@ class FaceReadings(Sequence[FaceReading]):
     @staticmethod
     def _row(face: FaceReading) -> dict[str, Any]:
         row = asdict(face)
-        return row | dict(zip(("x", "y", "width", "height"), row.pop("box"), strict=True)) | row.pop("probabilities")
+        del row["box"], row["probabilities"]
+        return {**row, **dict(zip(("x", "y", "width", "height"), face.box, strict=True)), **face.probabilities}
 
 
 class FaceReader:
@@ -142,13 +149,12 @@ class FaceReader:
         model: str | os.PathLike[str] = SHIPPED,
         *,
         min_confidence: float = 0.0,
-        detector: str = "auto",
+        detector: DetectorKind = "auto",
         rules: FaceRules | None = None,
         batch_size: int = 64,
         threads: int | None = None,
     ) -> None:
-        settings = Processing(batch_size=batch_size, min_confidence=min_confidence)  # refuses values out of range
-        self._settings = {"batch_size": settings.batch_size, "min_confidence": settings.min_confidence}
+        self._processing = Processing(batch_size=batch_size, min_confidence=min_confidence)  # raises UserError
         self._detector = DetectorSettings(kind=detector)
         self._detectors = threading.local()  # OpenCV's detector may be used by one thread at a time
         self.model = FaceModel(model_path(str(model)), threads=threads)
@@ -189,7 +195,8 @@ class FaceReader:
         if not hasattr(self._detectors, "own"):
             self._detectors.own = open_detector(self._detector.model, kind=self._detector.kind)
         own: Detector = self._detectors.own
-        return FaceLabeller(self.model, own, self._rules, **self._settings)
+        batch_size, min_confidence = self._processing.batch_size, self._processing.min_confidence
+        return FaceLabeller(self.model, own, self._rules, batch_size=batch_size, min_confidence=min_confidence)
 
     def _reading(self, image: int, look: Look, seen: Seen) -> FaceReading:
         face: Face = seen.face

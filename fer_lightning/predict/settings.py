@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from fer_lightning.config.settings import Settings, nested, setting
-from fer_lightning.faces.settings import DetectorSettings, FaceRules
+from fer_lightning.config.settings import nested, setting
+from fer_lightning.faces.settings import DetectorSettings, FaceRules, LabelSettings
 from fer_lightning.faces.shipped import SHIPPED
 
 
@@ -13,15 +13,12 @@ class PredictFaces(FaceRules, DetectorSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Processing(Settings):
+class Processing(LabelSettings):
     """Settings of `predict.predict`, for any model and input."""
 
     annotate: bool = setting(True, "true: also write copies of images and videos with boxes, labels and probabilities")
     batch_size: int = setting(64, "faces that the model receives at once", minimum=1)
     every: int = setting(1, "step between the frames of a video that are used; 1: every frame", minimum=1)
-    min_confidence: float = setting(
-        0.0, 'lowest probability of a label; a face below it is labelled "not sure"', minimum=0, maximum=1
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

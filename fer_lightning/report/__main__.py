@@ -1,7 +1,7 @@
 """Report of a sweep: a comparison of its arms and the state of each run. A sweep need not be finished for a report.
 
-    python -m fer_lightning.report sweep=outputs/overfitting-cpu
-    python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
+python -m fer_lightning.report sweep=outputs/overfitting-cpu
+python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
 """
 
 from dataclasses import dataclass

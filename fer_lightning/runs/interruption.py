@@ -23,7 +23,12 @@ ECHO_SECONDS = 1.0  # a terminal and a launcher may both send the same Ctrl-C; o
 
 
 class Interrupted(SystemExit):
-    """The end of a run by a signal, with the shell's exit status: 130 for Ctrl-C, 143 for SIGTERM."""
+    """The end of a run by a signal, with the shell's exit status: 130 for Ctrl-C, 143 for SIGTERM.
+
+    resumes  True if the same command resumes the run; False if it starts over
+    """
+
+    resumes = True
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)

@@ -94,7 +94,7 @@ def _refuse_other_facts(folder: RunFolder, known: dict[str, Any], summary: dict[
 
 def _failure(error: BaseException) -> dict[str, Any]:
     if not isinstance(error, Exception):
-        log.info("interrupted; the same command resumes from the last checkpoint")
+        log.info("interrupted")
         return {"status": "interrupted"}
     log.info("failed: %s: %s", type(error).__name__, error)
     return {"status": "failed", "error": f"{type(error).__name__}: {error}"}

@@ -40,7 +40,7 @@ def run(words: list[str]) -> None:
 
     out, model = Path(settings.out), model_path(settings.model)
     detector = YuNetDetector(find_model(settings.detector))
-    size = write_site(out, FaceModel(model, threads=1), detector)
+    size = write_site(out, FaceModel(model, threads=1), detector, settings.min_confidence)
     print(f"{out}: a page with {model.name}, {size / 1e6:.1f} MB. Everyone who opens it can copy the model.")
     print(f"look at it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
 

@@ -22,22 +22,24 @@ from fer_lightning.web.guard import content_security_policy
 PARTS = {
     "site": ("site/page", ("site.js", "site.css")),
     "live": ("live/page", ("boxes.js", "faces.js", "looks.js", "live.css")),
-    "shared": ("web/page", ("base.css", "icon.svg", "elements.js", "camera.js", "consent.js")),
+    "shared": ("web/page", ("base.css", "icon.svg", "elements.js", "camera.js", "consent.js", "label.js")),
     "faces": ("faces/page", ("pixels.js", "quality.js", "reader.js", "tracks.js", "worker.js", "yunet.js")),
 }
 ABOUT, CARD = "model.json", "model-card.md"  # in the folder of the networks
 CAMERA = FaceRules(min_score=0.7, min_face_px=48)  # the camera's images are smaller than photographs
 
 
-def write_site(out: Path, model: FaceModel, detector: YuNetDetector) -> int:
+def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confidence: float = 0.0) -> int:
     """Write the folder `out`, completely or not at all. Return the size of its files in bytes.
+
+    min_confidence  lowest probability of a label
 
     Raise UserError if `out` is a file, or a folder with other content than a site.
     """
     _refuse_other_content(out)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}{TEMPORARY}") for kind in ("new", "old"))
     try:
-        _fill(new, model, detector)
+        _fill(new, model, detector, min_confidence)
         if out.exists():
             os.replace(out, old)
         os.replace(new, out)
@@ -54,7 +56,7 @@ def _refuse_other_content(out: Path) -> None:
         raise UserError(f"out={out}: the folder has other content than a site of this command. Name another folder.")
 
 
-def _fill(folder: Path, model: FaceModel, detector: YuNetDetector) -> None:
+def _fill(folder: Path, model: FaceModel, detector: YuNetDetector, min_confidence: float) -> None:
     for name, (source, files) in PARTS.items():
         (folder / name).mkdir(parents=True)
         for file in files:
@@ -66,7 +68,7 @@ def _fill(folder: Path, model: FaceModel, detector: YuNetDetector) -> None:
     (folder / "files").mkdir()
     for name, content in browser_files(model, detector).items():
         (folder / "files" / name).write_bytes(content)
-    (folder / "files" / ABOUT).write_text(json.dumps(_about(model)))
+    (folder / "files" / ABOUT).write_text(json.dumps(_about(model) | {"min_confidence": min_confidence}))
     (folder / "files" / CARD).write_text(card(model.metadata, MODEL))
     policy = content_security_policy(images="'self' blob:", reader=True, framed="")
     page = read_page(PACKAGE / "site" / "page" / "index.html")

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from fer_lightning.config.settings import Settings, setting
+from fer_lightning.config.settings import setting
+from fer_lightning.faces.settings import LabelSettings
 from fer_lightning.faces.shipped import SHIPPED
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiteSettings(Settings):
+class SiteSettings(LabelSettings):
     """Settings of the command."""
 
     model: str = setting(

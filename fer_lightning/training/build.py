@@ -24,7 +24,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.models.network import Network
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.seeding import derive_seed
-from fer_lightning.training import distributed
+from fer_lightning.training import distributed, duration
 from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
 from fer_lightning.training.callbacks.count_reads import CountReads
 from fer_lightning.training.classifier import FERClassifier
@@ -82,6 +82,19 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
         "precision": trainer.precision,
         "threads": torch.get_num_threads(),
     }
+
+
+def duration_warning(cfg: DictConfig, data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> str | None:
+    """Return a warning if the run would take very long on the CPU; None on a GPU."""
+    if trainer.strategy.root_device.type != "cpu":
+        return None
+    rows, limit = len(data.train_rows), trainer.limit_train_batches
+    return duration.warn_if_long(
+        duration.seconds_per_image(model.network, cfg.model.input_size),
+        train=min(rows, limit * cfg.data.batch_size) if isinstance(limit, int) else round(limit * rows),
+        evaluated=len(data.split.val) + len(data.train_eval_rows),
+        epochs=trainer.max_epochs,
+    )
 
 
 def make(node: DictConfig, **supplied: Any) -> Any:

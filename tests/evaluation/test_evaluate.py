@@ -376,7 +376,7 @@ def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
 
 def test_a_run_is_loaded_for_scripts(run):
     opened = open_run(run)
-    table, _ = opened.faces()
+    table, split = opened.faces()
     opened.folder.release()
     written = read_predictions(run / "predictions.csv")
     pixels = torch.from_numpy(table.pixels[written.rows])
@@ -385,4 +385,8 @@ def test_a_run_is_loaded_for_scripts(run):
     assert np.allclose(loaded.predictor(pixels).numpy(), written.probabilities, atol=1e-2)
     with torch.inference_mode():
         assert loaded.network(loaded.transform.evaluate(pixels[:3])).shape == (3, len(loaded.classes))
-    assert fer_lightning.load_run(run).summary["status"] == "done"  # the first call keeps no lock
+    faces, labels = fer_lightning.load_run(run).faces("val")  # the first call keeps no lock
+    assert np.array_equal(faces, table.pixels[split.val])
+    assert np.array_equal(labels, table.labels[split.val])
+    with pytest.raises(UserError, match=r"rows=test: must be train or val\. .*fer_lightning.evaluate"):
+        fer_lightning.load_run(run).faces("test")

@@ -8,10 +8,11 @@ import sys
 import time
 
 import pytest
+from conftest import shown
 
 from fer_lightning.errors import UserError
 from fer_lightning.launch.local import LocalLauncher, Pool
-from fer_lightning.launch.plan import Job, describe_failures
+from fer_lightning.launch.plan import Job, describe_failures, titles
 from fer_lightning.runs.interruption import SWEEP
 
 # What stands in for train.py: `do=` says how it ends, `lasts=` after how long.
@@ -50,8 +51,12 @@ def job(folder, name: str, do: str = "work", lasts: float = 0.2) -> Job:
     return Job((f"folder={path}", f"do={do}", f"lasts={lasts}"), path, name.rpartition("_")[0], 0, epochs=2)
 
 
+def folder_names(jobs: list[Job]) -> dict:
+    return {job.folder: job.folder.name for job in jobs}
+
+
 def run(launcher: LocalLauncher, jobs: list[Job]) -> list[Job]:
-    with Pool(launcher, len(jobs)) as pool:
+    with Pool(launcher, jobs, folder_names(jobs)) as pool:
         return pool.run(jobs, launcher.jobs)
 
 
@@ -96,6 +101,40 @@ def test_each_run_is_told_its_threads_its_gpu_its_sweep_and_that_it_is_one_run(p
     assert {environment[SWEEP] for environment in environments} == {str(os.getpid())}
 
 
+def sweep_of(folder, *arms: str) -> list[Job]:
+    """Jobs with many constant settings, two seeds of each arm, in folders whose names end with a hash."""
+    constant = ("data.batch_size=16", "model.in_channels=1", "model.input_size=48", "model.width=0.0625")
+    return [
+        Job((*constant, arm, f"seed={seed}"), folder / f"{index}_6abffa6f2a_seed-{seed}", arm, seed, epochs=60)
+        for index, arm in enumerate(arms)
+        for seed in (0, 1)
+    ]
+
+
+def test_runs_are_named_by_what_differs_and_by_the_seed(tmp_path):
+    assert [*titles(sweep_of(tmp_path, "augment=none", "augment=strong")).values()] == [
+        "augment=none, seed 0",
+        "augment=none, seed 1",
+        "augment=strong, seed 0",
+        "augment=strong, seed 1",
+    ]
+    assert [*titles(sweep_of(tmp_path, "augment=none")).values()] == ["seed 0", "seed 1"]
+
+
+def test_the_progress_of_a_sweep_fits_into_80_characters(tmp_path):
+    jobs = sweep_of(tmp_path, "augment=none", "augment=strong,loss=class_balanced,sampler=weighted,model.dropout=0.25")
+    names = titles(jobs)
+    pool = Pool(LocalLauncher(), jobs, names)
+    for name in names.values():
+        pool.bar.add_task(f"  {name}", total=60, unit="epochs")
+    lines = shown(pool.bar.get_renderable()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    assert "0/4" in lines[0]
+    assert sum("0/60" in line for line in lines) == 4
+    assert "6abffa6f2a" not in "".join(lines)
+
+
 def test_cores_are_divided_among_the_jobs(monkeypatch):
     monkeypatch.setattr("fer_lightning.launch.local.cpu_cores", lambda: 8)
     assert [LocalLauncher(jobs=jobs).threads for jobs in (1, 2, 16)] == [8, 4, 1]
@@ -104,7 +143,7 @@ def test_cores_are_divided_among_the_jobs(monkeypatch):
 def test_a_run_without_enough_gpu_memory_beside_others_comes_again_alone(program, tmp_path):
     jobs = [job(tmp_path, "big_seed-0", "grow"), job(tmp_path, "small_seed-0")]
     launcher = LocalLauncher(jobs=2)
-    with Pool(launcher, len(jobs)) as pool:
+    with Pool(launcher, jobs, folder_names(jobs)) as pool:
         again = pool.run(jobs, at_once=2)
         assert [each.folder.name for each in again] == ["big_seed-0"]
         assert pool.run(again, at_once=1) == []

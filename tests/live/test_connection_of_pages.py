@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from game_modules import needs_node, run
 
+from fer_lightning.labels import NOT_SURE
+
 pytestmark = needs_node
 
 
@@ -35,3 +37,13 @@ def test_one_frame_is_on_its_way_at_a_time_and_none_after_a_stop(tmp_path):
     assert all(1000 <= wait <= 1020 for wait in waits[4:])  # the frame counts as lost, because no answer came
     assert len(waits) == 6
     assert sent["late"] == 0
+
+
+def test_a_label_has_the_words_of_predict(tmp_path):
+    shares = "{ sad: 0.4, happy: 0.6 }"
+    script = (
+        f"import {{ labelOf }} from './label.js';\nexport default [0.5, 0.7].map((least) => labelOf({shares}, least));"
+    )
+    sure, not_sure = run(tmp_path, script, room="web")
+    assert sure == {"name": "happy", "sure": True, "text": "happy 60\u202f%"}
+    assert (not_sure["sure"], not_sure["text"]) == (False, NOT_SURE)

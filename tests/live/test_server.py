@@ -243,6 +243,7 @@ def test_a_client_of_version_2_sends_looks_instead_of_frames(server, neighbour):
         welcome = player.wait("welcome")
         assert (welcome["protocol"], welcome["inference"]) == (2, "server")
         assert welcome["detection"] == {"min_score": 0.7, "long_side": 320, "most": 8}
+        assert welcome["min_confidence"] == 0
         player.say(LOOK | {"faces": []})
         assert player.wait("notice")["code"] == "no_consent"
         player.say({"type": "consent", "camera": True})
@@ -262,7 +263,7 @@ def test_a_client_of_version_2_sends_looks_instead_of_frames(server, neighbour):
 def test_a_client_of_version_1_hears_nothing_of_version_2(server):
     with Plain(server, camera=True) as player:
         assert player.heard[0]["protocol"] == 1
-        assert not {"inference", "detection"} & set(player.heard[0])
+        assert not {"inference", "detection", "min_confidence"} & set(player.heard[0])
         player.say(LOOK | {"faces": []})
         assert "Send hello with protocol 2" in player.wait("notice")["message"]
 

@@ -27,7 +27,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, model):
     out = tmp_path_factory.mktemp("hosted") / "site"
-    run([f"model={model}", f"out={out}", f"detector={MODEL}"])
+    run([f"model={model}", f"out={out}", f"detector={MODEL}", "min_confidence=0.5"])
     return out
 
 
@@ -55,6 +55,7 @@ def test_the_model_and_its_card_are_beside_the_page(site, model):
     assert about["model"]["name"] == "drawn/seed-0"
     assert (site / about["files"]["model"]).read_bytes() == model.read_bytes()
     assert "# " in (site / about["files"]["card"]).read_text()
+    assert about["min_confidence"] == 0.5
 
 
 def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model, tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -344,3 +345,14 @@ def test_early_stopping_still_holds_after_a_resume(tmp_path, monkeypatch):
     assert len(ended) < 6
     run(tmp_path, *stop)
     assert table_without_timings(tmp_path) == ended
+
+
+@pytest.mark.parametrize(
+    ("resumes", "words"), [(True, "to resume from the last"), (False, "resume=never, .* starts over")]
+)
+def test_an_ended_run_says_what_the_same_command_does(resumes, words, capsys):
+    ended = Interrupted(signal.SIGINT)
+    ended.resumes = resumes
+    with pytest.raises(SystemExit):
+        train.stop(ended)
+    assert re.search(f"ended by SIGINT. .*{words}", capsys.readouterr().err)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.collect.store.funnel import STAGES, Funnel, total
@@ -24,10 +24,15 @@ def classes(collection: Collection) -> dict[str, Counter]:
 _ACCEPTED = "SELECT label, usage, count(*) AS count FROM accepted_face GROUP BY label, usage"
 
 
+def _name(header: str) -> Column:
+    """Return a column of names, which wrap if they are long, so that no number is cut."""
+    return Column(header, overflow="fold")
+
+
 def class_table(counts: dict[str, Counter]) -> Table:
-    table = Table("class", title="accepted faces", title_justify="left")
+    table = Table(_name("class"), title="accepted faces", title_justify="left")
     for usage in (*USAGES, "all"):
-        table.add_column(usage, justify="right")
+        table.add_column(usage, justify="right", no_wrap=True)
     for label, by_usage in counts.items():
         table.add_row(label, *(f"{by_usage[usage]:,}" for usage in USAGES), f"{by_usage.total():,}")
     return table
@@ -35,9 +40,11 @@ def class_table(counts: dict[str, Counter]) -> Table:
 
 def funnel_table(parts: Sequence[Funnel]) -> Table:
     """Return a table with a row for each query, and one for all queries."""
-    table = Table("query", title="images that reached each stage, by the query that found them", title_justify="left")
+    table = Table(
+        _name("query"), title="images that reached each stage, by the query that found them", title_justify="left"
+    )
     for stage in STAGES:
-        table.add_column(stage, justify="right")
+        table.add_column(stage, justify="right", no_wrap=True)
     for part in parts:
         name = part.query + (f" ({part.language})" if part.language not in ("", "und") else "")
         table.add_row(escape(name), *(f"{part.reached[stage]:,}" for stage in STAGES))
@@ -49,8 +56,8 @@ def funnel_table(parts: Sequence[Funnel]) -> Table:
 
 def loss_table(whole: Funnel) -> Table:
     """Return a table of the losses by stage and reason, in the order of the stages, the largest first."""
-    table = Table("lost before", "reason", title="lost images", title_justify="left")
-    table.add_column("images", justify="right")
+    table = Table(_name("lost before"), _name("reason"), title="lost images", title_justify="left")
+    table.add_column("images", justify="right", no_wrap=True)
     order = sorted(whole.losses.items(), key=lambda item: (STAGES.index(item[0][0]), -item[1]))
     for (stage, reason), count in order:
         table.add_row(stage, escape(reason), f"{count:,}")

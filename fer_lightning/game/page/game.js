@@ -2,6 +2,7 @@
 
 import { Connection } from "/shared/connection.js";
 import { element, percent } from "/shared/elements.js";
+import { labelOf } from "/shared/label.js";
 import { Bit } from "./bit.js";
 import { Board } from "./board.js";
 import { Clock } from "./clock.js";
@@ -308,8 +309,8 @@ function looked() {
   const [face] = faces ?? [];
   if (!face) return "I see no face right now.";
   if (face.doubt) return `I see a face, but I do not use it (${face.doubt}).`;
-  const [name, share] = Object.entries(face.smoothed).sort(([, one], [, other]) => other - one)[0];
-  return `I see a face. The model calls it ${name} (${percent(share)}).`;
+  const { sure, text } = labelOf(face.smoothed, connection.welcome.min_confidence);
+  return sure ? `I see a face. The model calls it ${text}.` : "I see a face, but the model is not sure what it shows.";
 }
 
 function why() {

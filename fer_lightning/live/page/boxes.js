@@ -1,7 +1,8 @@
 // Boxes over the image. Each shows the number of the face and its label, or the reason why the face does not count.
 
-import { element, percent } from "../shared/elements.js";
-import { best, inkOn } from "./looks.js";
+import { element } from "../shared/elements.js";
+import { labelOf } from "../shared/label.js";
+import { inkOn } from "./looks.js";
 
 export class Boxes {
   #place;
@@ -11,11 +12,12 @@ export class Boxes {
     this.#place = place;
   }
 
-  // faces: faces of the server's message; colors: Map from class to colour; mirrored: true if the image is mirrored.
-  show(faces, colors, mirrored) {
+  // faces: faces of the server's message; colors: Map from class to colour; mirrored: true if the image is mirrored;
+  // least: lowest share of a label.
+  show(faces, colors, mirrored, least) {
     const ids = new Set(faces.map(({ id }) => id));
     for (const [id, { box }] of this.#shown) if (!ids.has(id)) this.#drop(id, box);
-    for (const face of faces) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id), colors, mirrored);
+    for (const face of faces) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id), colors, mirrored, least);
   }
 
   #make(id) {
@@ -34,15 +36,15 @@ export class Boxes {
     this.#shown.delete(id);
   }
 
-  #put({ box: [x, y, width, height], doubt, smoothed }, { box, words }, colors, mirrored) {
-    const { name, share } = best(smoothed);
-    const color = doubt ? "#d9dde2" : colors.get(name);
+  #put({ box: [x, y, width, height], doubt, smoothed }, { box, words }, colors, mirrored, least) {
+    const { name, sure, text } = labelOf(smoothed, least);
+    const color = doubt ? "#d9dde2" : sure ? colors.get(name) : "#ffffff";
     const place = { left: mirrored ? 1 - x - width : x, top: y, width, height };
     for (const [side, value] of Object.entries(place)) box.style.setProperty(side, `${100 * value}%`);
     box.style.setProperty("--c", color);
     box.style.setProperty("--on-c", inkOn(color));
     box.classList.toggle("doubtful", Boolean(doubt));
     box.classList.toggle("high", y < 0.08);
-    words.textContent = doubt ? doubt : `${name} ${percent(share)}`;
+    words.textContent = doubt ? doubt : text;
   }
 }

@@ -1,7 +1,8 @@
 // A card for each face: its number, its label or the reason why it does not count, and the probability of every class.
 
 import { bar, element, percent } from "../shared/elements.js";
-import { best, bySize } from "./looks.js";
+import { labelOf } from "../shared/label.js";
+import { bySize } from "./looks.js";
 
 const MOST = 4; // maximum number of cards; further faces are only counted
 
@@ -16,11 +17,12 @@ export class Faces {
   }
 
   // Shows the largest faces in the order of their numbers, so that each card keeps its position.
-  show(faces, classes) {
+  // least: lowest share of a label.
+  show(faces, classes, least) {
     const first = bySize(faces).slice(0, MOST).sort((one, other) => one.id - other.id);
     const ids = new Set(first.map(({ id }) => id));
     for (const [id, { card }] of this.#shown) if (!ids.has(id)) this.#drop(id, card);
-    for (const face of first) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id, classes));
+    for (const face of first) this.#put(face, this.#shown.get(face.id) ?? this.#make(face.id, classes), least);
     const others = faces.length - first.length;
     this.#more.hidden = others === 0;
     this.#more.textContent = `and ${others} more in the image`;
@@ -44,15 +46,15 @@ export class Faces {
     this.#shown.delete(id);
   }
 
-  #put({ doubt, probabilities, smoothed }, { card, words, rows }) {
-    const { name, share } = best(smoothed);
+  #put({ doubt, probabilities, smoothed }, { card, words, rows }, least) {
+    const { name, sure, text } = labelOf(smoothed, least);
     card.classList.toggle("doubtful", Boolean(doubt));
-    words.textContent = doubt ? `does not count: ${doubt}` : `${name} ${percent(share)}`;
+    words.textContent = doubt ? `does not count: ${doubt}` : text;
     for (const { item, track, number, name: of } of rows) {
       track.style.setProperty("--share", smoothed[of]);
       track.style.setProperty("--mark", probabilities[of]);
       number.textContent = percent(smoothed[of]);
-      item.classList.toggle("best", of === name && !doubt);
+      item.classList.toggle("best", of === name && sure && !doubt);
     }
   }
 }

@@ -192,8 +192,8 @@ function onFaces({ frame, width, height, faces, dropped, milliseconds }) {
   if (mode !== "on") return;
   lastAnswer = performance.now();
   fit(width, height);
-  boxes.show(faces, colors, about.camera === "client");
-  cards.show(faces, about.model.classes);
+  boxes.show(faces, colors, about.camera === "client", about.min_confidence);
+  cards.show(faces, about.model.classes, about.min_confidence);
   $("nobody").hidden = faces.length > 0;
   $("absent").hidden = faces.length > 0;
   $("nobody").textContent = "No face in the image.";

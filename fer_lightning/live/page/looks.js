@@ -1,9 +1,4 @@
-// Functions for classes, faces and colours that several modules of the page use.
-
-export function best(shares) {
-  const [name, share] = Object.entries(shares).reduce((one, other) => (other[1] > one[1] ? other : one));
-  return { name, share };
-}
+// Functions for faces and colours that several modules of the page use.
 
 // Returns the faces of the server's message, the largest first.
 export function bySize(faces) {

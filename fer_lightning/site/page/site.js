@@ -5,10 +5,9 @@ import { Reader } from "../faces/reader.js";
 import { Tracks } from "../faces/tracks.js";
 import { Boxes } from "../live/boxes.js";
 import { Faces } from "../live/faces.js";
-import { best } from "../live/looks.js";
 import { Camera, NoCamera } from "../shared/camera.js";
 import { consentForm, limits } from "../shared/consent.js";
-import { percent } from "../shared/elements.js";
+import { labelOf } from "../shared/label.js";
 
 const LONGEST_PHOTO = 4096; // pixels; browsers limit the size of a canvas
 const LONGEST_FRAME = 640;
@@ -41,7 +40,7 @@ async function showPhoto(file) {
   if (mine !== round || !look) return;
   const faces = look.faces.map((face, index) => labelled(face, index + 1, face.probabilities, look, { ...about.rules.photo, ambiguous_area: Infinity }));
   present(faces, false);
-  const words = faces.map((face) => (face.doubt ? `uncertain (${face.doubt})` : `${best(face.smoothed).name} ${percent(best(face.smoothed).share)}`));
+  const words = faces.map((face) => (face.doubt ? `uncertain (${face.doubt})` : labelOf(face.smoothed, about.min_confidence).text));
   say(faces.length ? `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${words.join(", ")}` : "No face was found in this photograph.");
 }
 
@@ -155,8 +154,8 @@ function showLight(on) {
 }
 
 function present(faces, mirrored) {
-  boxes.show(faces, colors, mirrored);
-  cards.show(faces, about.model.classes);
+  boxes.show(faces, colors, mirrored, about.min_confidence);
+  cards.show(faces, about.model.classes, about.min_confidence);
   $("nobody").hidden = faces.length > 0;
   $("nobody").textContent = "No face in the image.";
 }
