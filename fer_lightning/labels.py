@@ -45,9 +45,7 @@ class Taxonomy:
         if len(set(wanted)) < 2:
             raise UserError(f"data.classes=[{','.join(wanted)}]: must be two classes or more of {_listed(self)}.")
         kept = [place for place, name in enumerate(self.classes) if name in wanted]
-        return replace(
-            self, classes=tuple(self.classes[i] for i in kept), sources=tuple(self.sources[i] for i in kept)
-        )
+        return replace(self, classes=tuple(self.classes[i] for i in kept), sources=tuple(self.sources[i] for i in kept))
 
     @property
     def colors(self) -> tuple[str, ...]:
@@ -60,7 +58,6 @@ NOT_SURE = "not sure"  # label of a face whose highest probability is below `min
 NOT_SURE_COLOR = "#FFFFFF"
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
-
 
 
 class _Read(Mapping):
@@ -90,11 +87,11 @@ def canonical(label: str) -> str:
     return SYNONYMS.get(name, name)
 
 
-def taxonomy_of(data: Mapping[str, object]) -> Taxonomy:
-    """Return the classes that a config's `data` names. Raise UserError for an unknown taxonomy or class."""
+def taxonomy_of(data: Mapping[str, object], key: str = "data.taxonomy") -> Taxonomy:
+    """Return the classes that a config's `data` names. Raise UserError, with this key, for an unknown taxonomy."""
     name = data.get("taxonomy") or "fer2013"
     if name not in TAXONOMIES:
-        raise UserError(f"data.taxonomy={name}: must be one of {', '.join(TAXONOMIES)}.")
+        raise UserError(f"{key}={name}: must be one of {', '.join(TAXONOMIES)}.")
     return TAXONOMIES[name].only(data.get("classes"))
 
 
@@ -123,7 +120,7 @@ def _read_all(folder: Path = CONF / "taxonomy") -> _All:
 
 def _add(known: dict[str, str], key: str, value: str | None, where: str) -> None:
     if value is not None and known.setdefault(key, value) != value:
-        raise UserError(f"{where}: another file says {known[key]}. Let one of them say it.")
+        raise UserError(f"{where}: another line says {known[key]}. Keep one of them.")
 
 
 def _content(path: Path) -> dict[str, dict]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_lightning.failures import require_package
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import taxonomy_of
 
 if TYPE_CHECKING:
     from fer_lightning.augment.pipeline import BatchTransform
@@ -50,7 +50,7 @@ def load_run(path: str | os.PathLike[str], *, device: str = "cpu", views: str = 
 
     run = open_run(Path(path), with_faces=False)
     try:
-        model, classes = run.config.model, TAXONOMIES[run.config.data.taxonomy].classes
+        model, classes = run.config.model, taxonomy_of(run.config.data).classes
         predictor = Predictor(
             run.network(len(classes)),
             tta.views(views, model.input_size),
