@@ -1,18 +1,29 @@
-"""Label orders; all readers, losses, plots and reports use these.
+"""Sets of classes and their order; all readers, losses, plots and reports use these.
 
-FER2013's codes 0 to 6 are those of the challenge (Goodfellow et al. 2013, arXiv:1307.0414). In the seed project of
-`learning_game`, codes 1 and 2 are frustration and boredom, with collected faces, instead of disgust and fear.
+`conf/taxonomy/NAME.yaml` describes one set; a new file there is a new set.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from fer_lightning.errors import UserError
+from fer_lightning.paths import CONF
 
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """An ordered set of classes; the index of a class is its index in `classes`."""
+    """An ordered set of classes; the index of a class is its index in `classes`.
+
+    sources  for each class, the data that its faces come from: fer2013, ferplus (its labels), or own
+    """
 
     name: str
     classes: tuple[str, ...]
+    sources: tuple[str, ...] = ()
 
     def index(self, label: str) -> int:
         """Return the class index of a name, in any letter case, or of a common synonym.
@@ -24,57 +35,123 @@ class Taxonomy:
             raise ValueError(f"unknown label {label!r}: the classes of {self.name} are {', '.join(self.classes)}")
         return self.classes.index(name)
 
+    def only(self, classes: Sequence[str] | None) -> "Taxonomy":
+        """Return the same taxonomy with some of its classes, in its order; None: all. Raise UserError for others."""
+        if classes is None:
+            return self
+        wanted = [canonical(str(name)) for name in classes]
+        if unknown := [name for name in wanted if name not in self.classes]:
+            raise UserError(f"data.classes: {', '.join(unknown)}: must be classes of {self.name}: {_listed(self)}.")
+        if len(set(wanted)) < 2:
+            raise UserError(f"data.classes=[{','.join(wanted)}]: must be two classes or more of {_listed(self)}.")
+        kept = [place for place, name in enumerate(self.classes) if name in wanted]
+        return replace(self, classes=tuple(self.classes[i] for i in kept), sources=tuple(self.sources[i] for i in kept))
+
     @property
     def colors(self) -> tuple[str, ...]:
-        return tuple(COLORS[name] for name in self.classes)
+        return tuple(COLORS.get(name, OTHER_COLOR) for name in self.classes)
 
 
-_GAME = ("angry", "frustration", "boredom", "happy", "sad", "surprise", "neutral")
-
-TAXONOMIES = {
-    taxonomy.name: taxonomy
-    for taxonomy in (
-        Taxonomy("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")),
-        Taxonomy("learning_game", _GAME),
-        Taxonomy("learning_game_distracted", (*_GAME, "distracted")),
-    )
-}
-
-SYNONYMS = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "afraid": "fear",
-    "fearful": "fear",
-    "happiness": "happy",
-    "joy": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-    "neutrality": "neutral",
-    "frustrated": "frustration",
-    "bored": "boredom",
-    "distraction": "distracted",
-}
-
-# Okabe and Ito's palette, which colour-blind readers can distinguish, plus two greys.
-COLORS = {
-    "angry": "#D55E00",
-    "disgust": "#009E73",
-    "fear": "#CC79A7",
-    "happy": "#E69F00",
-    "sad": "#0072B2",
-    "surprise": "#56B4E9",
-    "neutral": "#777777",
-    "frustration": "#882255",
-    "boredom": "#44AA99",
-    "distracted": "#AAAAAA",
-}
+SOURCES = ("fer2013", "ferplus", "own")
+OTHER_COLOR = "#777777"  # of a class that no taxonomy gives a color
 NOT_SURE = "not sure"  # label of a face whose highest probability is below `min_confidence`
 NOT_SURE_COLOR = "#FFFFFF"
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
+class _Read(Mapping):
+    """A part of all taxonomies, which are read at the first use, so that errors in a file come when it is used."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def __getitem__(self, key: str) -> object:
+        return getattr(_read_all(), self._part)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(getattr(_read_all(), self._part))
+
+    def __len__(self) -> int:
+        return len(getattr(_read_all(), self._part))
+
+
+TAXONOMIES: Mapping[str, Taxonomy] = _Read("taxonomies")  # by name
+SYNONYMS: Mapping[str, str] = _Read("synonyms")  # standard spelling of a class by its other names
+COLORS: Mapping[str, str] = _Read("colors")  # hexadecimal color of a class
+
+
 def canonical(label: str) -> str:
     """Return the standard spelling of a label: lower case, without synonyms (`Happiness` -> `happy`)."""
     name = label.strip().lower()
     return SYNONYMS.get(name, name)
+
+
+def taxonomy_of(data: Mapping[str, object], key: str = "data.taxonomy") -> Taxonomy:
+    """Return the classes that a config's `data` names. Raise UserError, with this key, for an unknown taxonomy."""
+    name = data.get("taxonomy") or "fer2013"
+    if name not in TAXONOMIES:
+        raise UserError(f"{key}={name}: must be one of {', '.join(TAXONOMIES)}.")
+    return TAXONOMIES[name].only(data.get("classes"))
+
+
+@dataclass(frozen=True)
+class _All:
+    taxonomies: dict[str, Taxonomy]
+    synonyms: dict[str, str]
+    colors: dict[str, str]
+
+
+@cache
+def _read_all(folder: Path = CONF / "taxonomy") -> _All:
+    """Read all files of a folder, FER2013's first. Raise UserError with the file and the class."""
+    found = _All({}, {}, {})
+    for path in sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "fer2013", path.stem)):
+        content = _content(path)
+        found.taxonomies[path.stem] = Taxonomy(
+            path.stem, tuple(content), tuple(facts["source"] for facts in content.values())
+        )
+        for name, facts in content.items():
+            _add(found.colors, name, facts.get("color"), f"{path}: {name}: color")
+            for other in facts.get("synonyms", ()):
+                _add(found.synonyms, str(other).lower(), name, f"{path}: {name}: synonym {other}")
+    return found
+
+
+def _add(known: dict[str, str], key: str, value: str | None, where: str) -> None:
+    if value is not None and known.setdefault(key, value) != value:
+        raise UserError(f"{where}: another line says {known[key]}. Keep one of them.")
+
+
+def _content(path: Path) -> dict[str, dict]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}. Fix this file.") from None
+    if not isinstance(content, dict) or len(content) < 2:
+        raise UserError(f"{path}: must be two lines or more such as: happy: {{source: fer2013}}.")
+    for name, facts in content.items():
+        if not isinstance(name, str) or name != name.strip().lower() or not name.isprintable():
+            raise UserError(f"{path}: {name!r}: the name of a class must be text in lower case.")
+        _check_facts(f"{path}: {name}", facts)
+    return content
+
+
+def _check_facts(where: str, facts: object) -> None:
+    if not isinstance(facts, dict) or facts.get("source") not in SOURCES:
+        raise UserError(f"{where}: needs source: one of {', '.join(SOURCES)}.")
+    if unknown := facts.keys() - {"color", "synonyms", "source"}:
+        raise UserError(f"{where}: {', '.join(map(str, unknown))}: no such key. Allowed: color, synonyms, source.")
+    color = facts.get("color", OTHER_COLOR)
+    if not (isinstance(color, str) and len(color) == 7 and color[0] == "#" and _is_hexadecimal(color[1:])):
+        raise UserError(f'{where}: color: {color}: must be six hexadecimal digits in quotes, such as "#0072B2".')
+    if not isinstance(facts.get("synonyms", []), list):
+        raise UserError(f"{where}: synonyms: must be a list, such as [joy].")
+
+
+def _is_hexadecimal(text: str) -> bool:
+    return all(letter in "0123456789abcdefABCDEF" for letter in text)
+
+
+def _listed(taxonomy: Taxonomy) -> str:
+    return ", ".join(taxonomy.classes)

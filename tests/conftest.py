@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console, RenderableType
 
 from fer_lightning.config import schema
-from fer_lightning.labels import USAGES
+from fer_lightning.labels import COLORS, USAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,7 +54,13 @@ def no_pictures():
 
 def pretend_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the check find a store of FER2013, with all usages and FER+ votes, where there may be none."""
-    manifest = {"counts": {usage: {"happy": 1} for usage in USAGES}, "votes": "sum", "checksum": "da7a", "notes": []}
+    manifest = {
+        "counts": {usage: {"happy": 1} for usage in USAGES},
+        "votes": "sum",
+        "checksum": "da7a",
+        "notes": [],
+        "classes": tuple(COLORS),
+    }
     monkeypatch.setattr("fer_lightning.data.store.store_problem", lambda root: None)
     monkeypatch.setattr("fer_lightning.data.store.read_manifest", lambda root: manifest)
 

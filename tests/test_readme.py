@@ -110,7 +110,7 @@ def from_example(folder: Path, *overrides: str):
 
 def test_commands_are_found():
     assert len(COMMANDS) > 10
-    assert len(EXAMPLE) == 4
+    assert len(EXAMPLE) == 5
 
 
 def test_readme_has_at_most_1500_words():

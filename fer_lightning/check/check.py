@@ -22,7 +22,7 @@ from fer_lightning.check.allowed_targets import refuse_foreign_targets
 from fer_lightning.check.annotations import Parameter, TargetNotFound, class_constant, signature
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import taxonomy_of
 from fer_lightning.models.input_size import check_input_size, smallest_side
 from fer_lightning.wording import did_you_mean
 
@@ -453,8 +453,7 @@ def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
         )
     from fer_lightning.data.teacher import read_teacher
 
-    taxonomy = TAXONOMIES.get(data.get("taxonomy"))
-    read_teacher(path, classes=taxonomy and taxonomy.classes, data=checksum)
+    read_teacher(path, classes=taxonomy_of(data).classes, data=checksum)
 
 
 def _check_votes(config: dict[str, Any], votes: bool) -> None:
@@ -474,7 +473,7 @@ def _check_data(config: dict[str, Any]) -> None:
         _check_teacher(data, None)
         _check_votes(config, votes=False)
         return
-    from fer_lightning.data.store import official_split_problem, read_manifest, store_problem
+    from fer_lightning.data.store import classes_problem, official_split_problem, read_manifest, store_problem
 
     problem = store_problem(data["root"])
     if problem:
@@ -485,11 +484,8 @@ def _check_data(config: dict[str, Any]) -> None:
     _check_votes(config, votes=bool(manifest["votes"]))
     if data.get("extra") and not os.path.exists(data["extra"]):
         raise UserError(f"data.extra={data['extra']}: no such file or folder.")
-    if data.get("taxonomy") != "fer2013" and not data.get("extra"):
-        raise UserError(
-            f"data.taxonomy={data['taxonomy']} without data.extra: FER2013 has no faces of frustration or boredom, so "
-            "two classes would be empty. Add their faces: data.extra=custom.csv (emotion,pixels[,Usage]) or a folder."
-        )
+    if problem := classes_problem(taxonomy_of(data), manifest, data.get("extra")):
+        raise UserError(problem)
     _check_teacher(data, None if data.get("extra") else manifest["checksum"])
 
 

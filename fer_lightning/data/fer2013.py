@@ -1,55 +1,57 @@
 """Data source for FER2013 from its store, in one of the taxonomies, with or without your own rows."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from fer_lightning.data.ferplus import COLUMNS
+from fer_lightning.data.ferplus import COLUMNS, plurality
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.readers.faces import TRAINING
 from fer_lightning.data.rows import rows_checksum, stored_order
-from fer_lightning.data.store import Store, notes_of, open_store, store_problem
+from fer_lightning.data.store import Store, classes_problem, notes_of, open_store, store_problem
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES, Taxonomy
+from fer_lightning.labels import Taxonomy, taxonomy_of
+
+EXTRA = "extra-"  # prefix of the stores of extra rows
 
 
 def load(
     root: str = "data/fer2013",
-    taxonomy: Literal["fer2013", "learning_game", "learning_game_distracted"] = "fer2013",
+    taxonomy: str = "fer2013",
     extra: str | None = None,
+    classes: list[str] | None = None,
 ) -> FaceTable:
-    """Return the faces of the store at `root` whose classes are in `taxonomy`, and the faces of `extra`.
+    """Return the faces of the store at `root` whose classes are in the taxonomy, and the faces of `extra`.
 
-    `extra` is a CSV `emotion,pixels[,Usage]` with the taxonomy's codes or names, class folders, or an archive
-    of either. It is read once, into a separate store under `root`. Rows without Usage are split 70/15/15 per class.
+    taxonomy  name of a file of conf/taxonomy
+    extra     CSV `emotion,pixels[,Usage]` with the taxonomy's codes or names, class folders, or an archive of either;
+              read once, into a separate store under `root`. Rows without Usage are split 70/15/15 per class
+    classes   names of the taxonomy's classes to keep; None: all
     Raise UserError if the store is missing or a class has no training rows.
     """
     if problem := store_problem(root):
         raise UserError(problem)
-    chosen = TAXONOMIES[taxonomy]
+    chosen = taxonomy_of({"taxonomy": taxonomy, "classes": classes})
     base = open_store(Path(root))
-    if base.manifest["taxonomy"] != "fer2013":
-        raise UserError(
-            f"data.root={root}: this store holds extra rows, not FER2013. Set data.root to its parent folder."
-        )
+    if Path(root).name.startswith(EXTRA):
+        raise UserError(f"data.root={root}: this store holds extra rows. Set data.root to its parent folder.")
+    if problem := classes_problem(chosen, base.manifest, extra):
+        raise UserError(problem)
     notes = notes_of(base.manifest)
-    if taxonomy == "fer2013" and extra is None:
+    if chosen.classes == base.classes and "ferplus" not in chosen.sources and extra is None:
         part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests, base.votes)
         return _table(part, chosen, base.manifest["checksum"], notes, Path(root))
-    if extra is None:
-        own = [name for name in chosen.classes if name not in base.classes]
-        raise UserError(
-            f"data.taxonomy={taxonomy}: FER2013 has no faces of {', '.join(own)}, so these classes would be empty. "
-            f"Add your own faces with data.extra=path/to/custom.csv (emotion,pixels[,Usage]) or class folders."
-        )
-    added, extra_notes = _extra(root, extra, taxonomy, official=base.has_official_split)
-    merged = _merge([_kept(base, chosen), added])
+    kept, dropped = _kept(base, chosen)
+    parts, notes = [kept], notes + dropped
+    if extra is not None:
+        added, extra_notes = _extra(root, extra, chosen, official=base.has_official_split)
+        parts, notes = [kept, added], notes + extra_notes
+    merged = _merge(parts)
     checksum = rows_checksum(chosen.classes, merged.usage, merged.labels, merged.digests)
-    return _table(merged, chosen, checksum, notes + extra_notes, Path(root))
+    return _table(merged, chosen, checksum, notes, Path(root))
 
 
 @dataclass(frozen=True)
@@ -62,30 +64,38 @@ class _Part:
     votes: np.ndarray | None
 
 
-def _kept(base: Store, taxonomy: Taxonomy) -> _Part:
-    """Return the rows of the classes that `base` and `taxonomy` share, with the taxonomy's codes, in memory."""
-    codes = np.array([taxonomy.classes.index(c) if c in taxonomy.classes else -1 for c in base.classes])
-    labels = codes[base.labels]
+def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
+    """Return the rows of the taxonomy's classes, with its codes, in memory, and a note about the other rows."""
+    if "ferplus" in taxonomy.sources:
+        labels = plurality(store.votes, taxonomy.classes)
+    else:
+        codes = [taxonomy.classes.index(c) if c in taxonomy.classes else -1 for c in store.classes]
+        labels = np.array(codes)[store.labels]
     rows = np.flatnonzero(labels >= 0)
-    votes = None if base.votes is None else base.votes[rows]
-    return _Part(base.pixels[rows], labels[rows], base.usage[rows], base.source[rows], base.digests[rows], votes)
+    votes = None if store.votes is None else store.votes[rows]
+    part = _Part(store.pixels[rows], labels[rows], store.usage[rows], store.source[rows], store.digests[rows], votes)
+    others = len(labels) - len(rows)
+    return part, [f"{others:,} rows of other classes are left out"] if others else []
 
 
-def _extra(root: str, extra: str, taxonomy: str, official: bool) -> tuple[_Part, list[str]]:
-    key = hashlib.sha256(f"{taxonomy} {Path(extra).absolute()}".encode()).hexdigest()[:12]
-    folder = Path(root) / f"extra-{key}"
+def _extra(root: str, extra: str, taxonomy: Taxonomy, official: bool) -> tuple[_Part, list[str]]:
+    key = hashlib.sha256(f"{taxonomy.name} {Path(extra).absolute()}".encode()).hexdigest()[:12]
+    folder = Path(root) / f"{EXTRA}{key}"
     try:
-        result = ingest(extra, str(folder), taxonomy, deal_usage=True)
+        result = ingest(extra, str(folder), taxonomy.name, deal_usage=True)
     except UserError as error:
         raise UserError(f"data.extra={extra}: {error}") from None
     store = open_store(folder)
-    usage = store.usage if official else np.full_like(store.usage, TRAINING)
-    source = np.array([f"{extra}:{name}" for name in store.source])
+    part, dropped = _kept(store, replace(taxonomy, sources=("own",) * len(taxonomy.classes)))
+    part = replace(
+        part,
+        usage=part.usage if official else np.full_like(part.usage, TRAINING),
+        source=np.array([f"{extra}:{name}" for name in part.source]),
+    )
     counted = {name: sum(counts.values()) for name, counts in result.manifest["counts"].items()}
     shown = ", ".join(f"{count:,} {name}" for name, count in counted.items())
-    notes = [f"extra rows of {extra}: {shown} ({result.outcome})"]
-    notes += [f"extra rows of {extra}: {note}" for note in result.manifest["notes"]]
-    return _Part(store.pixels, store.labels, usage, source, store.digests, votes=None), notes
+    notes = [f"{shown} ({result.outcome})", *result.manifest["notes"], *dropped]
+    return part, [f"extra rows of {extra}: {note}" for note in notes]
 
 
 def _merge(parts: list[_Part]) -> _Part:
@@ -107,10 +117,10 @@ def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str], cac
     trained = np.bincount(part.labels[part.usage == TRAINING], minlength=len(taxonomy.classes))
     empty = [name for name, count in zip(taxonomy.classes, trained, strict=True) if not count]
     if empty:
-        others = [other.name for other in TAXONOMIES.values() if not set(empty) & set(other.classes)]
+        others = ",".join(name for name in taxonomy.classes if name not in empty)
         raise UserError(
-            f"data.taxonomy={taxonomy.name}: there are no Training rows of {', '.join(empty)}. Add some with data.extra"
-            + (f", or choose a taxonomy without these classes: {', '.join(others)}." if others else ".")
+            f"data.taxonomy={taxonomy.name}: there are no Training rows of {', '.join(empty)}. Add some with "
+            f"data.extra, or train without these classes: data.classes=[{others}]"
         )
     return FaceTable(
         name=taxonomy.name,

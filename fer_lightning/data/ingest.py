@@ -39,7 +39,7 @@ from fer_lightning.faces.settings import FaceRules
 from fer_lightning.failures import status_of
 from fer_lightning.files import os_message, take_lock
 from fer_lightning.inputs import PARTLY
-from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy
+from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy, taxonomy_of
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
 from fer_lightning.wording import message, typed_path
@@ -239,6 +239,7 @@ class IngestSettings(Settings):
     source: str = setting(comment="CSV, folder, zip or tar to read")
     root: str = setting("data/fer2013", "folder of the store")
     ferplus: str | None = setting(None, "FER+'s fer2013new.csv with votes of ten people for each row; null: no votes")
+    taxonomy: str = setting("fer2013", "classes of the source and the order of its codes: a file of conf/taxonomy")
     photos: bool = setting(False, "true: the images are whole photographs; the face in each is found and cropped")
 
 
@@ -262,7 +263,12 @@ def _run(arguments: list[str] | None) -> int:
         photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
         with progress_bar("reading") as progress:
             result = ingest(
-                options.source, options.root, progress=progress, ferplus=options.ferplus, photographs=photographs
+                options.source,
+                options.root,
+                taxonomy_of({"taxonomy": options.taxonomy}, "taxonomy").name,
+                progress=progress,
+                ferplus=options.ferplus,
+                photographs=photographs,
             )
     _report(result, options.root)
     return PARTLY if result.manifest.get("partly") else 0
@@ -303,7 +309,8 @@ def _report(result: Ingested, root: str) -> None:
         print(f"note      {message(note)}")
     at = "" if Path(root) == Path("data/fer2013") else f" {typed_path('data.root', root)}"
     split = "" if all(sum(column.values()) for column in counts.values()) else " data.split=stratified"
-    print(f"next      python train.py{_experiment()}{at}{split}")
+    taxonomy = "" if manifest["taxonomy"] == "fer2013" else f" data.taxonomy={manifest['taxonomy']}"
+    print(f"next      python train.py{_experiment()}{at}{taxonomy}{split}")
 
 
 if __name__ == "__main__":

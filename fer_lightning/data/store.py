@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_json, write_atomically
+from fer_lightning.labels import Taxonomy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +106,21 @@ def official_split_problem(manifest: dict[str, Any]) -> str | None:
     return (
         f"the store has no {' and no '.join(missing)} rows. "
         f"Use data.split=clean or data.split=stratified, or read a form of the data set that has these rows.{reasons}"
+    )
+
+
+def classes_problem(chosen: Taxonomy, manifest: dict[str, Any], extra: str | None) -> str | None:
+    """Return why a store, of which this is the manifest, cannot give the chosen classes; None if it can."""
+    if "ferplus" in chosen.sources:
+        labels = f"data.taxonomy={chosen.name}: its labels are those of FER+."
+        return None if manifest["votes"] else f"{labels} {HOW_TO_ADD_VOTES}"
+    missing = [name for name in chosen.classes if name not in manifest["classes"]]
+    if not missing or extra is not None:
+        return None
+    return (
+        f"data.taxonomy={chosen.name} without data.extra: the store has no faces of {', '.join(missing)}, so these "
+        "classes would be empty. Add your own faces with data.extra=path/to/custom.csv (emotion,pixels[,Usage]) or "
+        "class folders."
     )
 
 

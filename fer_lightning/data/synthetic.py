@@ -16,14 +16,13 @@ head is turned, shifted or scaled.
 """
 
 import hashlib
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from fer_lightning.data.table import SIDE, FaceTable
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import taxonomy_of
 
 NOTE = "synthetic faces, drawn by a program: no metric measured on them says anything about people"
 
@@ -51,6 +50,7 @@ EXPRESSIONS = {
     "frustration": ({4: 0.7, 14: 1.0, 17: 0.7, 24: 1.0}, {1: 0.4, 2: 0.6, 14: 1.0, 24: 1.0}),
     "boredom": ({43: 0.9, 15: 0.3}, {43: 0.75, 2: 0.3, 26: 0.2}),
     "distracted": ({61: 1.0}, {62: 1.0}),
+    "contempt": ({12: 0.4, 14: 1.0}, {1: 0.2, 2: 0.3, 14: 1.0}),
 }
 ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 43, 61, 62)
 
@@ -65,7 +65,8 @@ def load(
     seed: int = 0,
     label_noise: float = 0.04,
     duplicates: float = 0.05,
-    taxonomy: Literal["fer2013", "learning_game", "learning_game_distracted"] = "fer2013",
+    taxonomy: str = "fer2013",
+    classes: list[str] | None = None,
 ) -> FaceTable:
     """Draw `rows` faces; for one seed, the first n rows do not depend on `rows`.
 
@@ -73,20 +74,26 @@ def load(
     label_noise  share of rows with the label of another class, 0 to 0.5, in every usage
     duplicates   share of rows that are byte-identical copies of an earlier row, 0 to 0.5; the wrong labels of copies
                  are drawn again, so that some copies have different labels, as in FER2013
+    taxonomy     name of a file of conf/taxonomy whose classes can all be drawn
+    classes      names of the taxonomy's classes to keep; None: all
     Raise UserError that names the key if a value is out of range.
     """
-    _check(rows, seed, label_noise, duplicates, taxonomy)
-    classes = TAXONOMIES[taxonomy].classes
-    shown, labels, usage, original = _plan(rows, seed, label_noise, duplicates, len(classes))
-    pixels = _faces([classes[c] for c in shown], original == np.arange(rows), seed)[original]
+    _check(rows, seed, label_noise, duplicates)
+    names = taxonomy_of({"taxonomy": taxonomy, "classes": classes}).classes
+    if unknown := [name for name in names if name not in EXPRESSIONS]:
+        raise UserError(
+            f"data.taxonomy={taxonomy}: no program draws {', '.join(unknown)} here. It draws {', '.join(EXPRESSIONS)}."
+        )
+    shown, labels, usage, original = _plan(rows, seed, label_noise, duplicates, len(names))
+    pixels = _faces([names[c] for c in shown], original == np.arange(rows), seed)[original]
     source = [f"synthetic-{row:06d}" for row in range(rows)]
     for row in np.flatnonzero(original != np.arange(rows)):
         source[row] += f" copy of {source[original[row]]}"
     checksum = hashlib.sha256(pixels.tobytes() + labels.tobytes() + usage.tobytes()).hexdigest()
-    return FaceTable("synthetic", pixels, labels, usage, np.array(source), classes, checksum, [NOTE])
+    return FaceTable("synthetic", pixels, labels, usage, np.array(source), names, checksum, [NOTE])
 
 
-def _check(rows: int, seed: int, label_noise: float, duplicates: float, taxonomy: str) -> None:
+def _check(rows: int, seed: int, label_noise: float, duplicates: float) -> None:
     if rows < 100:
         raise UserError(f"data.rows={rows}: must be 100 or more. Use for example data.rows=6000.")
     if seed < 0:
@@ -96,8 +103,6 @@ def _check(rows: int, seed: int, label_noise: float, duplicates: float, taxonomy
             raise UserError(
                 f"data.{key}={share}: must be a share of the rows from 0 to 0.5. Use for example data.{key}=0.05."
             )
-    if taxonomy not in TAXONOMIES:
-        raise UserError(f"data.taxonomy={taxonomy}: must be one of {', '.join(TAXONOMIES)}.")
 
 
 class _Draws:
@@ -124,7 +129,8 @@ def _plan(
     """Return for each row: the class shown, the label, the usage, and the row whose face it copies; all (rows,)."""
     draws = _Draws(seed, 0, rows, 5)
     covered = COVERED * 3 * n
-    frequency = np.cumsum(COUNTS[:n]) / sum(COUNTS[:n])
+    counts = (*COUNTS, *[COUNTS[-1]] * n)[:n]
+    frequency = np.cumsum(counts) / sum(counts)
     shown = np.searchsorted(frequency, draws.uniform(), side="right")
     shown[:covered] = np.arange(rows)[:covered] % n
     original = np.arange(rows)

@@ -10,7 +10,7 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.failures import require_package
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import taxonomy_of
 
 if TYPE_CHECKING:
     from fer_lightning.augment.pipeline import BatchTransform
@@ -69,7 +69,7 @@ def load_run(
 
     run = open_run(Path(path), data_root=data_root, with_faces=False)
     try:
-        model, classes = run.config.model, TAXONOMIES[run.config.data.taxonomy].classes
+        model, classes = run.config.model, taxonomy_of(run.config.data).classes
         predictor = Predictor(
             run.network(len(classes)),
             tta.views(views, model.input_size),

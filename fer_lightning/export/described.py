@@ -9,7 +9,7 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.metadata import CROP, Metadata
-from fer_lightning.labels import TAXONOMIES, Taxonomy
+from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import git_state, now
 from fer_lightning.statistics.metrics import LABEL_FIGURES, per_class
@@ -33,7 +33,7 @@ class ComparisonFaces:
 
 def describe(run: TrainedRun) -> Metadata:
     """Return the metadata from the run's summary and predictions.csv. Raise UserError if predictions.csv is damaged."""
-    summary, taxonomy = run.summary, taxonomy_of(run)
+    summary, taxonomy = run.summary, taxonomy_of(run.config.data)
     confusion = _confusion(run, taxonomy)
     recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
     return Metadata(
@@ -58,10 +58,6 @@ def describe(run: TrainedRun) -> Metadata:
     )
 
 
-def taxonomy_of(run: TrainedRun) -> Taxonomy:
-    return TAXONOMIES[run.config.data.taxonomy]
-
-
 def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
     """Return all validation rows of the run, and training rows if there are fewer than 1,000.
 
@@ -75,7 +71,7 @@ def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
         print(f"note: drawn faces are used for the comparison. {error}")
         from fer_lightning.data import synthetic
 
-        drawn = synthetic.load(rows=FACES, taxonomy=taxonomy_of(run).name)
+        drawn = synthetic.load(rows=FACES)
         return ComparisonFaces(drawn.pixels, np.zeros(0, np.int64), "drawn faces")
     more = max(0, FACES - len(split.val))
     rows = np.concatenate([split.val, split.train[:more]])

@@ -116,10 +116,9 @@ def is_damaged(model: "onnx.ModelProto", content: bytes) -> bool:
 def _refuse_odd_classes(metadata: Metadata) -> None:
     """Labels are never guessed: the order is that of labels.py, and the tables beside it have its size."""
     taxonomy = TAXONOMIES.get(metadata.taxonomy)
-    if taxonomy is None:
-        raise ValueError(f"names the classes {metadata.taxonomy!r}, and this version knows {', '.join(TAXONOMIES)}")
-    if metadata.classes != taxonomy.classes:
-        raise ValueError(f"has the classes of {taxonomy.name} in another order, or others: {metadata.classes}")
+    in_order = metadata.classes if taxonomy is None else tuple(c for c in taxonomy.classes if c in metadata.classes)
+    if metadata.classes != in_order or len(set(metadata.classes)) != len(metadata.classes):
+        raise ValueError(f"has the classes of {metadata.taxonomy} in another order, or others: {metadata.classes}")
     if set(metadata.recall) != set(metadata.classes):
         raise ValueError("has an odd value at 'recall': expected one share for each class")
     sizes = {len(metadata.classes), *(len(row) for row in metadata.confusion or ())}

@@ -8,11 +8,13 @@ from fer_forms import FOLDERS, Samples
 from PIL import Image
 
 from fer_lightning.data.fer2013 import load
+from fer_lightning.data.ferplus import COLUMNS, plurality
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.splits import make_split
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import TAXONOMIES, Taxonomy, _read_all
 
+CK = ("Anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 GAME = TAXONOMIES["learning_game"].classes
 
 
@@ -124,17 +126,17 @@ def test_class_without_training_rows_is_refused(own_store, tmp_path):
         load(own_store, "learning_game_distracted", extra)
 
 
-def test_only_taxonomies_without_the_empty_classes_are_offered(samples, own_store, tmp_path):
+def test_the_classes_that_have_rows_are_offered(samples, own_store, tmp_path):
     extra = write_extra(tmp_path / "own.csv", ["frustration", "boredom"], ["Training", "PrivateTest"])
-    with pytest.raises(UserError, match=r"choose a taxonomy without these classes: fer2013\.$"):
+    with pytest.raises(UserError, match=r"data\.classes=\[angry,frustration,happy,sad,surprise,neutral\]$"):
         load(own_store, "learning_game", extra)
     extra = write_extra(tmp_path / "eight.csv", ["frustration", "boredom"], ["Training", "Training"])
-    with pytest.raises(UserError, match=r"choose a taxonomy without these classes: fer2013, learning_game\.$"):
+    with pytest.raises(UserError, match=r"data\.classes=\[angry,frustration,boredom,happy,sad,surprise,neutral\]$"):
         load(own_store, "learning_game_distracted", extra)
     folder = samples.folders(tmp_path / "fer")
     shutil.rmtree(folder / "train" / "happy")
     ingest(str(folder), str(tmp_path / "store"))
-    with pytest.raises(UserError, match=r"no Training rows of happy\. Add some with data.extra\.$"):
+    with pytest.raises(UserError, match=r"no Training rows of happy\. Add some with data.extra, or"):
         load(str(tmp_path / "store"))
 
 
@@ -173,3 +175,92 @@ def test_changed_source_is_noted(samples, tmp_path):
     assert load(root).notes == []
     os.utime(path, ns=(0, 0))
     assert "has changed since it was read; run make data FROM=" in load(root).notes[0]
+
+
+def test_some_classes_of_a_taxonomy_are_kept_in_its_order_and_the_rest_is_counted(store):
+    faces = load(store, classes=["Sad", "happy"])
+    assert faces.classes == ("happy", "sad")
+    base = load(store)
+    for code, name in enumerate(faces.classes):
+        mine, theirs = faces.pixels[faces.labels == code], base.pixels[base.labels == base.classes.index(name)]
+        assert {image.tobytes() for image in mine} == {image.tobytes() for image in theirs}
+    assert "45 rows of other classes are left out" in faces.notes
+    assert faces.checksum != base.checksum
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["happy", "bored"], r"data\.classes: boredom: must be classes of fer2013: angry, disgust"),
+        (["happy", "joy"], r"must be two classes or more of angry, disgust"),
+    ],
+)
+def test_other_classes_and_a_single_one_are_refused(store, classes, message):
+    with pytest.raises(UserError, match=message):
+        load(store, classes=classes)
+
+
+def test_classes_of_a_subset_may_come_from_extra(own_store, tmp_path):
+    extra = write_extra(tmp_path / "own.csv", ["frustration"] * 4 + ["boredom"] * 4, ["Training"] * 8)
+    faces = load(own_store, "learning_game", extra, ["happy", "frustration"])
+    assert faces.classes == ("frustration", "happy")
+    assert np.bincount(faces.labels).tolist() == [4, 9]
+
+
+def test_another_data_set_is_read_in_its_own_classes(samples, tmp_path):
+    """Its folders are named; the order of codes is that of the taxonomy."""
+    ingest(str(samples.folders(tmp_path / "ck", classes=CK)), str(tmp_path / "store"), "ckplus")
+    faces = load(str(tmp_path / "store"), "ckplus")
+    assert faces.classes == TAXONOMIES["ckplus"].classes
+    with pytest.raises(
+        UserError, match=r"data\.taxonomy=fer2013 without data\.extra: the store has no faces of neutral"
+    ):
+        load(str(tmp_path / "store"))
+    shared = load(str(tmp_path / "store"), classes=["happy", "sad"])
+    assert shared.classes == ("happy", "sad")
+
+
+def test_ferplus_gives_the_labels_and_contempt(samples, tmp_path):
+    votes = np.zeros((len(samples.rows), len(COLUMNS)), np.uint8)
+    votes[:, COLUMNS.index("contempt")] = 10
+    votes[1::2, COLUMNS.index("contempt")] = 0
+    votes[1::2, COLUMNS.index("unknown")] = 10
+    labels = plurality(votes, TAXONOMIES["ferplus"].classes)
+    assert set(labels) == {TAXONOMIES["ferplus"].classes.index("contempt"), -1}
+    ingest(str(samples.csv(tmp_path / "fer2013.csv")), str(tmp_path / "store"))
+    with pytest.raises(UserError, match=r"data\.taxonomy=ferplus: its labels are those of FER\+"):
+        load(str(tmp_path / "store"), "ferplus")
+
+
+def test_a_file_is_a_taxonomy(tmp_path):
+    (tmp_path / "moods.yaml").write_text(
+        'calm: {color: "#123456", synonyms: [Relaxed], source: own}\ntense: {source: own}\n'
+    )
+    read = _read_all(tmp_path)
+    assert read.taxonomies["moods"] == Taxonomy("moods", ("calm", "tense"), ("own", "own"))
+    assert (read.colors, read.synonyms) == ({"calm": "#123456"}, {"relaxed": "calm"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("calm: [", "cannot be read"),
+        ("calm: {source: own}", "must be two lines or more"),
+        ("calm: {source: own}\nTense: {source: own}", "'Tense': the name of a class must be text in lower case"),
+        ("calm: {source: own}\n1: {source: own}", "1: the name of a class must be text"),
+        ("calm:\ntense:", "calm: needs source: one of fer2013, ferplus, own"),
+        ("calm: {source: web}\ntense: {source: own}", "calm: needs source"),
+        ("calm: {source: own, colour: red}\ntense: {source: own}", "calm: colour: no such key. Allowed: color"),
+        ("calm: {source: own, color: red}\ntense: {source: own}", "calm: color: red: must be six hexadecimal"),
+        ("calm: {source: own, synonyms: x}\ntense: {source: own}", "calm: synonyms: must be a list"),
+        (
+            "calm: {source: own, synonyms: [at ease]}\ntense: {source: own, synonyms: [at ease]}",
+            "tense: synonym at ease: another line says calm",
+        ),
+    ],
+)
+def test_a_damaged_taxonomy_names_file_and_class(tmp_path, text, message):
+    (tmp_path / "moods.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"moods\.yaml") as refused:
+        _read_all(tmp_path)
+    assert message in str(refused.value)
