@@ -47,6 +47,11 @@ class Taxonomy:
         kept = [place for place, name in enumerate(self.classes) if name in wanted]
         return replace(self, classes=tuple(self.classes[i] for i in kept), sources=tuple(self.sources[i] for i in kept))
 
+    def extended(self) -> "Taxonomy":
+        """Return the largest taxonomy that begins with these classes: all that can be trained together with them."""
+        longer = [other for other in TAXONOMIES.values() if other.classes[: len(self.classes)] == self.classes]
+        return max(longer, key=lambda other: len(other.classes), default=self)
+
     @property
     def colors(self) -> tuple[str, ...]:
         return tuple(COLORS.get(name, OTHER_COLOR) for name in self.classes)
@@ -77,6 +82,7 @@ class _Read(Mapping):
 
 
 TAXONOMIES: Mapping[str, Taxonomy] = _Read("taxonomies")  # by name
+CLASSES: Mapping[str, str] = _Read("classes")  # first taxonomy that has a class, by the class
 SYNONYMS: Mapping[str, str] = _Read("synonyms")  # standard spelling of a class by its other names
 COLORS: Mapping[str, str] = _Read("colors")  # hexadecimal color of a class
 
@@ -98,6 +104,7 @@ def taxonomy_of(data: Mapping[str, object], key: str = "data.taxonomy") -> Taxon
 @dataclass(frozen=True)
 class _All:
     taxonomies: dict[str, Taxonomy]
+    classes: dict[str, str]
     synonyms: dict[str, str]
     colors: dict[str, str]
 
@@ -105,13 +112,14 @@ class _All:
 @cache
 def _read_all(folder: Path = CONF / "taxonomy") -> _All:
     """Read all files of a folder, FER2013's first. Raise UserError with the file and the class."""
-    found = _All({}, {}, {})
+    found = _All({}, {}, {}, {})
     for path in sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "fer2013", path.stem)):
         content = _content(path)
         found.taxonomies[path.stem] = Taxonomy(
             path.stem, tuple(content), tuple(facts["source"] for facts in content.values())
         )
         for name, facts in content.items():
+            found.classes.setdefault(name, path.stem)
             _add(found.colors, name, facts.get("color"), f"{path}: {name}: color")
             for other in facts.get("synonyms", ()):
                 _add(found.synonyms, str(other).lower(), name, f"{path}: {name}: synonym {other}")

@@ -34,8 +34,6 @@ from fer_lightning.terminal import progress_bar
 from fer_lightning.wording import message
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
-# Labels of the review page: all classes that can be trained together.
-LABELS = TAXONOMIES["learning_game_distracted"].classes
 
 
 class CollectRun:
@@ -169,7 +167,7 @@ class CollectRun:
             "emotion": None if review.second_pass else self.emotion,  # hidden from a blind reviewer
             "annotator": review.annotator,
             "pass_": 2 if review.second_pass else 1,
-            "classes": LABELS,
+            "classes": TAXONOMIES[self.settings.export.taxonomy].extended().classes,
             "share": review.share,
             "seed": self.settings.seed,
         }
@@ -232,7 +230,8 @@ class CollectRun:
 
     def _say_what_next(self, path: Path, taxonomy: str) -> None:
         there = tally.classes(self.collection)
-        own = [name for name in TAXONOMIES[taxonomy].classes if name not in TAXONOMIES["fer2013"].classes]
+        classes, sources = TAXONOMIES[taxonomy].classes, TAXONOMIES[taxonomy].sources
+        own = [name for name, source in zip(classes, sources, strict=True) if source == "own"]
         if missing := [name for name in own if name not in there]:
             self.say(
                 "next",

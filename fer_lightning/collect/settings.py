@@ -46,7 +46,7 @@ class ExportSettings(Settings):
     taxonomy: str = setting(
         "learning_game",
         "taxonomy whose classes are exported; faces of other classes are not",
-        choices=tuple(TAXONOMIES),
+        choices=TAXONOMIES,
     )
     release: bool = setting(False, "true: only faces that may be published, by licence and restrictions")
     non_commercial: bool = setting(

@@ -41,7 +41,7 @@ class Rule:
     above: float | None = None
     maximum: float | None = None
     below: float | None = None
-    choices: tuple[Any, ...] = ()
+    choices: Collection[Any] = ()
     group: str = ""
     without: tuple[str, ...] = ()
 

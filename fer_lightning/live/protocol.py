@@ -138,7 +138,7 @@ class ModelWords(Message):
     """Facts about the model that a page shows before the player agrees.
 
     accuracy, recall  measured on test rows; null: not measured
-    data              training data: fer2013; learning_game or learning_game_distracted (FER2013 and own faces);
+    data              training data: a taxonomy, such as fer2013 or learning_game (FER2013 and own faces);
                       synthetic (faces drawn by a program)
     """
 

@@ -27,7 +27,7 @@ REFUSED = {
     "fetch.requests_per_second=0": "fetch.requests_per_second=0.0: must be greater than 0 (maximum requests per se",
     "oversample=nan": "oversample=nan",
     "faces.min_score=2": "faces.min_score=2.0: must be from 0 to 1",
-    "export.taxonomy=fer": "export.taxonomy='fer': must be one of fer2013, learning_game",
+    "export.taxonomy=fer": "export.taxonomy='fer': must be one of fer2013, affectnet8",
     "provider._target_=os.system": "provider._target_=os.system: not allowed here",
     "purge": "purge: must be the only step, with exactly one of --id, --creator, --url",
     "purge --id 12 --url x": "purge: must be the only step, with exactly one of --id, --creator, --url",

@@ -167,7 +167,7 @@ def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool) -> str:
     remedy = (
         "export.release=false for private training"
         if release
-        else f"export.taxonomy=learning_game_distracted instead of {taxonomy}"
+        else f"another export.taxonomy instead of {taxonomy}, one of {', '.join(TAXONOMIES)}"
     )
     reasons = "; ".join(f"{count:,} not exported: {reason}" for reason, count in left_out.items())
     return f"nothing to export: {reasons}. Use {remedy}."

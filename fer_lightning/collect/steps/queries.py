@@ -13,7 +13,7 @@ from typing import Any
 from fer_lightning.collect.providers.provider import Query
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
-from fer_lightning.labels import TAXONOMIES
+from fer_lightning.labels import CLASSES
 
 PLACE = "{subject}"
 LONGEST = 200  # characters; Openverse truncates longer queries
@@ -23,7 +23,7 @@ LONGEST = 200  # characters; Openverse truncates longer queries
 class Emotion(Settings):
     """Emotion to collect: its definition, and the texts of its queries."""
 
-    name: str = setting(comment="class of the faces", choices=TAXONOMIES["learning_game_distracted"].classes)
+    name: str = setting(comment="class of the faces", choices=CLASSES)
     definition: str = setting(comment="definition that reviewers see: what a face must show")
     languages: list[str] | None = setting(
         None, "languages to search, in this order, such as [en, de]; null: all languages of the templates"
