@@ -27,8 +27,6 @@ COMMAND = Command(
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("site", "No site is half written", again="starts over"):
         run(command.read_words(COMMAND, __doc__, arguments))
-    with command.report_errors("site", "No site is half written", again="starts over"):
-        run(command.typed(COMMAND, __doc__, arguments))
 
 
 def run(words: list[str]) -> None:
