@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # On a machine with other users, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+# The recipes read these variables from the environment, where a path may contain any letter.
+export FROM ROOT FERPLUS EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
 .PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docs docker apptainer clean
 
@@ -50,29 +52,29 @@ quickstart: install  ## install, then train a small ResEmoteNet on drawn faces: 
 	$(BIN)/python train.py experiment=quickstart
 
 data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [ROOT=data/fer2013]
-	@test -n "$(FROM)" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
-	$(BIN)/python -m fer_lightning.data.ingest source="$(FROM)" root="$(ROOT)" $(if $(FERPLUS),ferplus="$(FERPLUS)") $(if $(filter-out no,$(PHOTOS)),photos=yes)
+	@test -n "$$FROM" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
+	$(BIN)/python -m fer_lightning.data.ingest source="$$FROM" root="$$ROOT" $(if $(FERPLUS),ferplus="$$FERPLUS") $(if $(filter-out no,$(PHOTOS)),photos=yes)
 
 models: install  ## check the file of the face detector, which is part of the package
-	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$(FROM)")
+	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$$FROM")
 
 collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
-	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$(EMOTION)") $(if $(PROVIDER),provider="$(PROVIDER)",$(if $(FROM),provider=local)) \
-		$(if $(TARGET),target="$(TARGET)") $(if $(FROM),provider.path="$(FROM)") $(STEPS)
+	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$$EMOTION") $(if $(PROVIDER),provider="$$PROVIDER",$(if $(FROM),provider=local)) \
+		$(if $(TARGET),target="$$TARGET") $(if $(FROM),provider.path="$$FROM") $(STEPS)
 
 live: install  ## recognise emotions of faces in front of a camera, on a page of this machine: make live [MODEL=face.onnx] [SOURCE=0 or video.mp4] [PORT=8767]
-	@test -n "$(MODEL)" -o -f fer_lightning/weights/face.onnx || { echo "make live: MODEL is missing. Use make live MODEL=face.onnx with a file from python -m fer_lightning.export run=PATH."; exit 2; }
-	@$(BIN)/python -m fer_lightning.live $(if $(MODEL),model="$(MODEL)") $(if $(SOURCE),source="$(SOURCE)") $(if $(PORT),port="$(PORT)")
+	@test -n "$$MODEL" -o -f fer_lightning/weights/face.onnx || { echo "make live: MODEL is missing. Use make live MODEL=face.onnx with a file from python -m fer_lightning.export run=PATH."; exit 2; }
+	@$(BIN)/python -m fer_lightning.live $(if $(MODEL),model="$$MODEL") $(if $(SOURCE),source="$$SOURCE") $(if $(PORT),port="$$PORT")
 
 game: install  ## start a game that adapts to its player: make game [MODEL=face.onnx] [PORT=8767]
-	@$(BIN)/python -m fer_lightning.game $(if $(MODEL),model="$(MODEL)") $(if $(PORT),port="$(PORT)")
+	@$(BIN)/python -m fer_lightning.game $(if $(MODEL),model="$$MODEL") $(if $(PORT),port="$$PORT")
 
 audit: install  ## find copies, label noise, non-faces and outliers in a store, on a page with the faces: make audit [ROOT=data/fer2013]
-	$(SINGLE) $(BIN)/python -m fer_lightning.audit root="$(ROOT)"
+	$(SINGLE) $(BIN)/python -m fer_lightning.audit root="$$ROOT"
 
 report: install  ## write the report of a sweep: make report DIR=outputs/overfitting-cpu [OUT=...] [PICTURES=no]
-	@test -n "$(DIR)" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-cpu."; exit 2; }
-	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$(DIR)" $(if $(OUT),out="$(OUT)") $(if $(filter no,$(PICTURES)),pictures=no)
+	@test -n "$$DIR" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-cpu."; exit 2; }
+	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$$DIR" $(if $(OUT),out="$$OUT") $(if $(filter no,$(PICTURES)),pictures=no)
 
 test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
@@ -90,7 +92,8 @@ lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the E
 	$(BIN)/python scripts/check_language.py
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
 
-security: $(VENV)/.installed-dev  ## find secrets in tracked files and known vulnerabilities of installed packages
+security: $(VENV)/.installed-dev  ## find unsafe code, secrets in tracked files and known vulnerabilities of installed packages
+	$(BIN)/bandit -q -c pyproject.toml -r fer_lightning hydra_plugins scripts train.py
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook -n
 	$(BIN)/python scripts/audit_packages.py
 

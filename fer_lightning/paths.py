@@ -1,5 +1,6 @@
 """Folders of this installation."""
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -17,3 +18,8 @@ def is_checkout() -> bool:
 # Settings: beside the package in a checkout, inside the package in an installation.
 CONF = ROOT / "conf" if is_checkout() else INSTALLED_CONF
 ENV_FILE = (ROOT if is_checkout() else Path.cwd()) / ".env"
+
+
+def with_home(path: str) -> str:
+    """Return the path with a leading ~ or ~user replaced by the home folder."""
+    return os.path.expanduser(path)

@@ -13,6 +13,8 @@ from typing import Any
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 _PIPE = re.compile(r"(?<!\\)((?:\\\\)*)\|")  # not escaped: an even number of backslashes before it
+_PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/)[A-Za-z0-9_./:+-]*")  # values that Hydra reads as these very letters
+_KEYWORDS = ("null", "true", "false", "nan", "inf")
 _KEPT = "\n\t"  # control characters that are harmless in a terminal
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, lone surrogates and line breaks
 _DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"  # they reorder a line
@@ -66,16 +68,30 @@ def html(text: Any) -> str:
     return escape(terminal(text, kept=_KEPT))
 
 
+def hydra_text(value: str) -> str:
+    """Return the text as a value in Hydra's grammar: in quotes, where any letter is allowed, unless it is plain."""
+    return value if _PLAIN.fullmatch(value) and value.lower() not in _KEYWORDS else quoted(value)
+
+
 def quoted(value: str) -> str:
     """Return the value in quotes, inside which Hydra's grammar accepts any letter."""
     escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
     return f"'{escaped}'"
 
 
-def typed_path(key: str, path: str | Path) -> str:
-    """Return KEY=PATH for a command that a user copies: quoted for Hydra and for the shell where that is needed."""
-    text = str(path)
-    return shlex.quote(f"{key}={text if re.fullmatch(r'[A-Za-z0-9_./:+-]+', text) else quoted(text)}")
+def typed(key: str, value: str | Path | Sequence[str | Path]) -> str:
+    """Return KEY=VALUE for a command that a user copies: quoted for Hydra and for the shell where that is needed.
+
+    value  path or other text, or a list of them
+    """
+    texts = [value] if isinstance(value, str | Path) else value
+    written = ",".join(hydra_text(_without_interpolation(str(text))) for text in texts)
+    return shlex.quote(f"{key}={written}" if isinstance(value, str | Path) else f"{key}=[{written}]")
+
+
+def typed_for_make(variable: str, value: str | Path) -> str:
+    """Return VARIABLE=VALUE for a make command that a user copies."""
+    return shlex.quote(f"{variable}={str(value).replace('$', '$$')}")
 
 
 def most_similar(word: str, known: Iterable[str], count: int) -> list[str]:
@@ -87,6 +103,11 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ' Did you mean x?' with the most similar known word, or ''."""
     similar = most_similar(word, known, count=1)
     return f" Did you mean {prefix}{similar[0]}?" if similar else ""
+
+
+def _without_interpolation(text: str) -> str:
+    """Return the text with a backslash before each ${, which Hydra would replace by another value."""
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
 
 
 def _controls(letter: str) -> bool:

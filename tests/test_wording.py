@@ -8,7 +8,7 @@ import pytest
 from fer_lightning.config.messages import refuse_lists
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_csv
-from fer_lightning.wording import harmless, html, markdown, markdown_table, message, terminal, typed_path
+from fer_lightning.wording import harmless, html, markdown, markdown_table, message, terminal, typed
 
 
 @pytest.mark.parametrize("sign", "=+-@＝＋－＠﹢﹣﹫\t\r\n")
@@ -47,7 +47,7 @@ PATHS = ("plain/path-1.csv", "a b", "größe=1, 100% #ü 顔", "it's", 'say "x"'
 def test_a_printed_path_can_be_pasted(path):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    (word,) = shlex.split(typed_path("data.root", path))
+    (word,) = shlex.split(typed("data.root", path))
     value = OverridesParser.create().parse_override(word).value()
     assert getattr(value, "text", value) == path
 

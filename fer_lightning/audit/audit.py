@@ -24,6 +24,7 @@ It writes these files into ROOT/audit:
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from fer_lightning.failures import status_of
 from fer_lightning.files import write_atomically, write_csv
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
     from fer_lightning.audit.findings import Findings
@@ -80,7 +82,7 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
         "rows": len(table),
         "checksum": table.checksum,
         "notes": table.notes,
-        "command": command or f"python -m fer_lightning.audit root={root}",
+        "command": command or f"python -m fer_lightning.audit {typed('root', root)}",
         "files": files,
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - began, 1),
@@ -132,7 +134,7 @@ def refuse_unwritable(root: str, folder: Path) -> None:
     except OSError as error:
         raise UserError(
             f"ROOT={root}: the audit cannot write to {folder} ({error.strerror or error}). Make the folder writable, "
-            f"or copy the store to a writable folder: cp -r {root} elsewhere"
+            f"or copy the store to a writable folder: cp -r {shlex.quote(root)} elsewhere"
         ) from error
 
 
@@ -236,7 +238,7 @@ def _json(record: dict[str, Any]) -> str:
 class AuditSettings(Settings):
     """Settings of an audit."""
 
-    root: str = setting("data/fer2013", "folder of the store")
+    root: str = setting("data/fer2013", "folder of the store", path=True)
 
 
 COMMAND = Command("python -m fer_lightning.audit", AuditSettings, CONF / "audit" / "audit.yaml")
@@ -266,7 +268,7 @@ def _report(folder: Path, record: dict[str, Any]) -> None:
         table.add_row(count, Text(what))
     Console().print(table)
     root = record["root"]
-    at = "" if Path(root) == Path("data/fer2013") else f" data.root={root}"
+    at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
     print(f"page      {folder / 'index.html'} (shows people: do not publish it)")
     print(f"lists     {folder}: {', '.join(record['files'])}")
     print(f"checksum  {record['checksum']}")

@@ -108,17 +108,16 @@ def _dataclass_signature(node: ast.ClassDef) -> Signature:
 
 
 def _base_signature(base: ast.expr, tree: ast.Module, module_name: str) -> Signature | None:
-    if not isinstance(base, ast.Name):
-        return None
-    local = _definition(tree, base.id)
+    name, _, inner = ast.unparse(base).partition(".")
+    local = _definition(tree, name)
     if isinstance(local, ast.ClassDef):
         return _class_signature(local, tree, module_name)
     for item in tree.body:
         if isinstance(item, ast.ImportFrom) and item.module and not item.level:
             for alias in item.names:
-                if (alias.asname or alias.name) == base.id:
+                if (alias.asname or alias.name) == name:
                     try:
-                        return signature(f"{item.module}.{alias.name}")
+                        return signature(".".join(filter(None, (item.module, alias.name, inner))))
                     except TargetNotFound:
                         return None
     return None

@@ -117,7 +117,7 @@ def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -
     refuse_wrong_root_keys(config)
     refuse_foreign_targets(config)
     for slot in SLOTS:
-        check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=_extra_keys(slot))
+        check_node(slot, config[slot], SUPPLIED.get(slot, set()), extra=extra_keys(slot))
     if not isinstance(config["callbacks"], dict):
         raise UserError(f"callbacks={config['callbacks']!r}: must be {{name: node}}. See conf/callbacks/default.yaml.")
     for name, node in config["callbacks"].items():
@@ -239,10 +239,12 @@ def _fits_any(value: Any, members: list[ast.expr]) -> bool:
 
 
 def _describe_type(annotation: str) -> str:
-    return annotation.replace("Literal[", "one of [").replace("Optional[", "optional [").replace(" | None", " or null")
+    text = annotation.replace("str | Path", "a path").replace("Literal[", "one of [").replace("Optional[", "optional [")
+    return text.replace(" | None", " or null")
 
 
-def _extra_keys(slot: str) -> dict[str, Parameter]:
+def extra_keys(slot: str) -> dict[str, Parameter]:
+    """Return the keys of a slot that its target does not take: those of the batches and of the normalisation."""
     if slot == "data":
         feed = signature(DATAMODULE).parameters
         return {key: feed[key] for key in FEED_KEYS}
@@ -252,7 +254,7 @@ def _extra_keys(slot: str) -> dict[str, Parameter]:
             "in_channels": Parameter("in_channels", "int", False),
             "mean": Parameter("mean", "float", False),
             "std": Parameter("std", "float", False),
-            "weights": Parameter("weights", "str | None", False),
+            "weights": Parameter("weights", "str | Path | None", False),
         }
     return {}
 

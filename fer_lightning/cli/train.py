@@ -20,14 +20,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning import failures
 from fer_lightning.check.check import check
+from fer_lightning.check.path_keys import expand_paths, quote_paths
 from fer_lightning.config import schema, words
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.runs import run_folder, slurm
 from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
+from fer_lightning.runs.other_lengths import note_on_other_lengths
 from fer_lightning.runs.processes import is_child, is_first_process
-from fer_lightning.wording import typed_path
+from fer_lightning.wording import typed
 
 schema.register()
 composed = threading.Event()  # set when the config of a run is composed
@@ -49,6 +51,7 @@ def train(cfg: DictConfig) -> float | None:
     signals.install()
     composed.set()
     overrides = list(HydraConfig.get().overrides.task)
+    expand_paths(cfg)
     path = run_folder.run_path(cfg.output_dir, cfg.name, overrides, cfg.seed)
     folder = run_folder.RunFolder(path, start_over=cfg.resume == schema.Resume.never)
     if cfg.ensemble is not None:
@@ -68,6 +71,8 @@ def train(cfg: DictConfig) -> float | None:
         run_folder.log_to(folder.path / "train.log", folder)
         for warning in warnings:
             run_folder.log.warning("warning: %s", warning)
+        if not folder.resumes and (note := note_on_other_lengths(folder.path)):
+            run_folder.log.info("note: %s", note)
         try:
             return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
         except Interrupted as error:
@@ -129,7 +134,7 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
     if is_first_process():
         build.publish(trainer, folder.path, summary)
         after_training.closing_table(summary)
-        print(f"figures: {folder.path}/plots; export: python -m fer_lightning.export {typed_path('run', folder.path)}")
+        print(f"figures: {folder.path}/plots; export: python -m fer_lightning.export {typed('run', folder.path)}")
         print(f"run folder: {folder.path}")
     return summary.get("best_value")
 
@@ -143,7 +148,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors to the lines below instead of printing them itself
     failures.replace_unknown_letters()
     try:
-        sys.argv[1:] = words.prepare_words(sys.argv[1:])
+        sys.argv[1:] = quote_paths(words.prepare_words(sys.argv[1:]))
         try:
             run()
         finally:

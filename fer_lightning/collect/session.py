@@ -31,7 +31,7 @@ from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
-from fer_lightning.wording import message
+from fer_lightning.wording import message, typed
 
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 
@@ -238,7 +238,7 @@ class CollectRun:
                 f"{taxonomy} also needs {', '.join(missing)}. Run the same make collect with EMOTION={missing[0]}",
             )
         else:
-            self.say("next", f"python train.py data.taxonomy={taxonomy} data.extra={path}")
+            self.say("next", f"python train.py data.taxonomy={taxonomy} {typed('data.extra', path)}")
 
     # -- keeping
 

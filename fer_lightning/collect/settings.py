@@ -41,7 +41,9 @@ class ExportSettings(Settings):
     """Settings of the exported data set."""
 
     folder: str = setting(
-        "data/collect/export", "output folder of custom.csv, provenance.csv, ATTRIBUTION.md and the dataset card"
+        "data/collect/export",
+        "output folder of custom.csv, provenance.csv, ATTRIBUTION.md and the dataset card",
+        path=True,
     )
     taxonomy: str = setting(
         "learning_game",
@@ -70,7 +72,7 @@ class CollectSettings(Settings):
 
     emotion: Emotion = setting(comment="emotion to search for", group="collect/emotion")
     provider: Provider = setting(comment="source of the images", group="collect/provider")
-    root: str = setting("data/collect", "folder of the collection: its database and images")
+    root: str = setting("data/collect", "folder of the collection: its database and images", path=True)
     target: int = setting(200, "number of accepted faces wanted for this emotion", minimum=1)
     oversample: float = setting(
         3,
@@ -83,6 +85,7 @@ class CollectSettings(Settings):
         "data/fer2013",
         "folder of FER2013's store, with whose rows collected faces are compared; "
         "if it is missing, they are not compared",
+        path=True,
     )
     fetch: FetchSettings = nested(FetchSettings)
     faces: CollectFaces = nested(CollectFaces)

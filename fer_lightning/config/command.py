@@ -15,10 +15,11 @@ from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.config.options import options_in, with_chosen_options
+from fer_lightning.config.quoting import in_quotes
 from fer_lightning.config.settings import TARGET, InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
 from fer_lightning.failures import refuse, report_errors
-from fer_lightning.wording import quoted
+from fer_lightning.wording import hydra_text
 
 __all__ = ["read_words", "refuse", "report_errors", "settings"]
 
@@ -107,11 +108,11 @@ def _node(schema: type[Settings], without: Collection[str] = (), more: Sequence[
 
 
 def _quoted(word: str, command: Command) -> str:
-    """Return the word with a text, or an option of a group, in quotes: there Hydra's grammar accepts any letter."""
+    """Return the word with a text, an option of a group or the texts of a list in quotes."""
     key, _, value = word.partition("=")
     one = dict(reference.leaves(command.schema)).get(key)
-    is_option = one is not None and bool(one.rule.group)
-    is_text = one is not None and one.is_text
-    if not (is_option or (is_text and value != "null")) or value[:1] in ("'", '"'):
+    if one is None:
         return word
-    return f"{key}={quoted(value)}"
+    if one.rule.group:
+        return word if value[:1] in ("'", '"') else f"{key}={hydra_text(value)}"
+    return in_quotes(word, is_list=one.is_list) if one.is_text or one.is_list else word

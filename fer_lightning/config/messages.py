@@ -85,7 +85,7 @@ def _no_key(fault: Fault) -> str:
     known = [known for known in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if known != leaf]
     prefix = f"{parent}." if parent else ""
     hint = did_you_mean(leaf, known, prefix=prefix)
-    return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known)))}."
+    return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known))) or 'none'}."
 
 
 def _no_key_of(command: Command, fault: Fault) -> str:

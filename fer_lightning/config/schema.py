@@ -4,7 +4,7 @@ Keys inside a group belong to the class that its `_target_` names; `check.py` co
 class.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -12,6 +12,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from fer_lightning.config.groups import listing
+from fer_lightning.paths import with_home
+
+PATH = "path"  # key of the metadata of a field whose value is a path, or a list of paths
 
 
 class Resume(Enum):
@@ -28,14 +31,15 @@ class TrainConfig:
     name: str = MISSING  # name of the experiment and of its folder in output_dir
     seed: int = MISSING  # seed of initial weights, order, augmentation, mixing and dropout
     resume: Resume = Resume.auto
-    output_dir: str = MISSING  # folder in which run folders are made
+    output_dir: str = field(default=MISSING, metadata={PATH: True})  # folder in which run folders are made
     threads: int | None = None  # CPU threads of torch; null: default of torch
     channels_last: bool = True  # memory format of images and convolutions
     ema_decay: float | None = None  # decay of averaged weights, which are then evaluated; null: no average
     compile: bool = False  # fuse the training step with torch.compile
     track_test: bool = False  # also measure the test rows after each epoch; only for a curve
     scale: str | None = None  # option of conf/scale/ that sets the size of a run; part of the name of a sweep
-    ensemble: list[str] | None = None  # folders of finished runs to average instead of training
+    # folders of finished runs to average instead of training
+    ensemble: list[str] | None = field(default=None, metadata={PATH: True})
     expected: Any = None  # {test metric: [low, high]}, expected range of each metric
     data: Any = MISSING
     model: Any = MISSING
@@ -51,6 +55,7 @@ class TrainConfig:
 
 
 def register() -> None:
-    """Register the schema with Hydra under the name that conf/train.yaml lists first, and the groups for --help."""
+    """Register the schema with Hydra under the name that conf/train.yaml lists first, and what that file calls."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
     OmegaConf.register_new_resolver("groups", listing, replace=True)
+    OmegaConf.register_new_resolver("with_home", with_home, replace=True)

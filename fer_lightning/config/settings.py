@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from fer_lightning.errors import UserError
+from fer_lightning.paths import with_home
 from fer_lightning.wording import did_you_mean
 
 PACKAGE = __name__.partition(".")[0]
@@ -33,6 +34,7 @@ class Rule:
     choices                        the only allowed values
     group                          config group whose options are the values, e.g. "live/policy"; the type is the class
                                    of the options' keys, or its base class: see `options.py`; "": none
+    path                           True: the text, or each text of the list, is a path; ~ is the home folder
     without                        fields of a nested dataclass that have no effect in this command
     """
 
@@ -43,6 +45,7 @@ class Rule:
     below: float | None = None
     choices: Collection[Any] = ()
     group: str = ""
+    path: bool = False
     without: tuple[str, ...] = ()
 
     def range(self) -> str:
@@ -133,6 +136,10 @@ class Declared:
     def is_text(self) -> bool:
         return str in self.members and not self.rule.choices
 
+    @property
+    def is_list(self) -> bool:
+        return get_origin(self.members[0]) is list
+
     def values(self) -> str:
         """Return the allowed values, e.g. "a number from 0 to 1" or "a whole number, 1 or more, or null"."""
         if self.rule.choices:
@@ -204,12 +211,17 @@ def build(settings: type[Chosen], values: Mapping[str, Any], prefix: str = "", w
     values = {name: value for name, value in values.items() if name != TARGET}
     known = {name: one for name, one in declared(settings).items() if name not in without}
     _refuse_unknown(known, values, prefix)
-    values = {
-        name: build(one.kind, value, f"{prefix}{name}.", one.rule.without) if (one := known[name]).nested else value
-        for name, value in values.items()
-    }
-    check(settings, values, prefix)
-    return settings(**values)
+    built = {name: _built(known[name], value, f"{prefix}{name}.") for name, value in values.items()}
+    check(settings, built, prefix)
+    return settings(**built)
+
+
+def _built(one: Declared, value: Any, prefix: str) -> Any:
+    if one.nested:
+        return build(one.kind, value, prefix, one.rule.without)
+    if one.rule.path and value is not None:
+        return list(map(with_home, value)) if one.is_list else with_home(value)
+    return value
 
 
 def named_class(base: type[Chosen], target: Any, key: str) -> type[Chosen]:

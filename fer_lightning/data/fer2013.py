@@ -19,9 +19,9 @@ EXTRA = "extra-"  # prefix of the stores of extra rows
 
 
 def load(
-    root: str = "data/fer2013",
+    root: str | Path = "data/fer2013",
     taxonomy: str = "fer2013",
-    extra: str | None = None,
+    extra: str | Path | None = None,
     classes: list[str] | None = None,
 ) -> FaceTable:
     """Return the faces of the store at `root` whose classes are in the taxonomy, and the faces of `extra`.

@@ -42,7 +42,7 @@ from fer_lightning.inputs import PARTLY
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy, taxonomy_of
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
-from fer_lightning.wording import message, typed_path
+from fer_lightning.wording import message, typed
 
 # The checksums are those in torchvision.datasets.FER2013.
 CHALLENGE_MD5 = {
@@ -236,9 +236,11 @@ def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[s
 class IngestSettings(Settings):
     """Settings of `make data`."""
 
-    source: str = setting(comment="CSV, folder, zip or tar to read")
-    root: str = setting("data/fer2013", "folder of the store")
-    ferplus: str | None = setting(None, "FER+'s fer2013new.csv with votes of ten people for each row; null: no votes")
+    source: str = setting(comment="CSV, folder, zip or tar to read", path=True)
+    root: str = setting("data/fer2013", "folder of the store", path=True)
+    ferplus: str | None = setting(
+        None, "FER+'s fer2013new.csv with votes of ten people for each row; null: no votes", path=True
+    )
     taxonomy: str = setting("fer2013", "classes of the source and the order of its codes: a file of conf/taxonomy")
     photos: bool = setting(False, "true: the images are whole photographs; the face in each is found and cropped")
 
@@ -307,7 +309,7 @@ def _report(result: Ingested, root: str) -> None:
         print(message(f"votes     {source['ferplus']['path']} (FER+)"))
     for note in manifest["notes"]:
         print(f"note      {message(note)}")
-    at = "" if Path(root) == Path("data/fer2013") else f" {typed_path('data.root', root)}"
+    at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
     split = "" if all(sum(column.values()) for column in counts.values()) else " data.split=stratified"
     taxonomy = "" if manifest["taxonomy"] == "fer2013" else f" data.taxonomy={manifest['taxonomy']}"
     print(f"next      python train.py{_experiment()}{at}{taxonomy}{split}")

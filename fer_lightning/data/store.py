@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_json, write_atomically
 from fer_lightning.labels import Taxonomy
+from fer_lightning.wording import typed_for_make
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +91,7 @@ def store_problem(root: str) -> str | None:
 
 def _ways(root: str) -> str:
     """Return the commands that make a store at `root` unnecessary or whole."""
-    where = "" if os.path.normpath(root) == os.path.normpath("data/fer2013") else f" ROOT={root}"
+    where = "" if os.path.normpath(root) == os.path.normpath("data/fer2013") else f" {typed_for_make('ROOT', root)}"
     return (
         f"Read your copy of FER2013: make data FROM=path/to/fer2013.csv{where}\n"
         f"Or train on drawn faces: python train.py data=synthetic"
@@ -267,5 +268,7 @@ def notes_of(manifest: dict[str, Any]) -> list[str]:
     except OSError:
         return notes
     if os.path.isfile(path) and source["fingerprint"] != [1, status.st_size, status.st_mtime_ns]:
-        notes.append(f"{path} has changed since it was read; run make data FROM={path} to update the store")
+        notes.append(
+            f"{path} has changed since it was read; run make data {typed_for_make('FROM', path)} to update the store"
+        )
     return notes

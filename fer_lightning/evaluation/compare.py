@@ -35,6 +35,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.settings import TTA
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import CONF
+from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,10 +58,12 @@ OTHER_PROGRAM = (
 class CompareSettings(Settings):
     """Settings of a comparison."""
 
-    runs: list[str] = setting(comment="list of RUN_A and RUN_B")
+    runs: list[str] = setting(comment="list of RUN_A and RUN_B", path=True)
     tta: TTA = setting("none", "views of the evaluations to compare")
-    csv_order: str | None = setting(None, "store in whose order the .npy file is; null: order of the rows of a store")
-    json: str | None = setting(None, "file for the comparison; null: no file")
+    csv_order: str | None = setting(
+        None, "store in whose order the .npy file is; null: order of the rows of a store", path=True
+    )
+    json: str | None = setting(None, "file for the comparison; null: no file", path=True)
 
 
 COMMAND = Command(
@@ -171,7 +174,7 @@ def read_run(name: str, run: Path, tta: str) -> "Predictions":
             return read_predictions(path)
         except UserError as error:
             reason = str(error)
-    raise UserError(f"RUN_{name}={run}: {reason}\nWrite it: {EVALUATE} run={run} tta={tta}")
+    raise UserError(f"RUN_{name}={run}: {reason}\nWrite it: {EVALUATE} {typed('run', run)} tta={tta}")
 
 
 def notes(a: Path, b: Path) -> list[str]:

@@ -20,6 +20,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.statistics.metrics import FIGURES
+from fer_lightning.wording import typed
 
 EXPECTED = (
     "Name folders of finished runs (outputs/NAME/JOB), or of evaluations in them (outputs/NAME/JOB/evaluation/TTA)."
@@ -84,7 +85,8 @@ def expand(names: Sequence[str], key: str = "ensemble") -> list[Path]:
     """
     paths = []
     for name in names:
-        folders = sorted(Path(path) for path in glob.glob(str(name)) if Path(path).is_dir())
+        named = [name] if Path(name).is_dir() else glob.glob(str(name))
+        folders = sorted(Path(path) for path in named if Path(path).is_dir())
         if not folders:
             raise UserError(f"{key}: {name}: no such folder. {EXPECTED}")
         paths.extend(folders)
@@ -233,7 +235,7 @@ def show(summary: dict[str, Any]) -> None:
         print("The ensemble has no validation accuracy, because members have no predictions of validation rows.")
         print("To get it, run these commands, and then the ensemble again with resume=never:")
     for member in missing:
-        print(f"  {EVALUATE} run={member['run']} tta={member['tta']} rows=val")
+        print(f"  {EVALUATE} {typed('run', member['run'])} tta={member['tta']} rows=val")
     console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
 
 

@@ -12,9 +12,9 @@ TTA = Literal["none", "flip", "ten_crop"]  # sets of views: see `evaluation.tta`
 class EvaluateSettings(Settings):
     """Settings of an evaluation."""
 
-    run: str = setting(comment="folder of the run whose best.ckpt is evaluated")
+    run: str = setting(comment="folder of the run whose best.ckpt is evaluated", path=True)
     model: str | None = setting(
-        None, "exported file (.onnx) to evaluate on the rows of the run; null: best.ckpt of the run"
+        None, "exported file (.onnx) to evaluate on the rows of the run; null: best.ckpt of the run", path=True
     )
     tta: TTA = setting("none", "views of a face whose probabilities are averaged")
     rows: Literal["test", "val"] = setting(
@@ -22,7 +22,9 @@ class EvaluateSettings(Settings):
         "rows to evaluate; test: each evaluation is counted as a read of them; "
         "val: validation rows, for the choice of views and of ensemble members",
     )
-    data_root: str | None = setting(None, "folder of the store of faces; null: the store that the run was trained on")
+    data_root: str | None = setting(
+        None, "folder of the store of faces; null: the store that the run was trained on", path=True
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "device that runs the network; auto: the first GPU if there is one"
     )

@@ -1,5 +1,6 @@
 """Trained run read from its folder: config, faces and network. torch is imported only when a network is built."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,7 @@ def open_run(path: Path, *, data_root: str | None = None, with_faces: bool = Tru
     except OSError as error:
         raise UserError(
             f"run={path}: the folder is not writable ({error.strerror}), but the results are written there. "
-            f"Use a copy: cp -r {path} elsewhere"
+            f"Use a copy: cp -r {shlex.quote(str(path))} elsewhere"
         ) from None
     summary = folder.summary()
     if not summary.get("split"):

@@ -17,7 +17,6 @@ less than 0.3 points; the model card has both accuracies. The two are compared o
 No test row is read. The model card repeats the test metrics that the run measured.
 """
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -33,7 +32,7 @@ from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.faces.metadata import Metadata, embed, sealed
 from fer_lightning.files import replacing, write_atomically
 from fer_lightning.paths import CONF
-from fer_lightning.wording import terminal
+from fer_lightning.wording import terminal, typed
 
 if TYPE_CHECKING:
     import onnx
@@ -146,7 +145,7 @@ def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
     ):
         table.add_row(*line)
     Console().print(table, highlight=False)
-    print(f"try it: python -m fer_lightning.predict {shlex.quote(f'model={out}')} input=photographs")
+    print(f"try it: python -m fer_lightning.predict {typed('model', out)} input=photographs")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from fer_lightning.config.settings import Settings, setting
 class ExportFileSettings(Settings):
     """Settings of an export."""
 
-    run: str = setting(comment="folder of the run whose best.ckpt is exported")
+    run: str = setting(comment="folder of the run whose best.ckpt is exported", path=True)
     out: str | None = setting(
-        None, "file to write, ending in .onnx; its model card is written beside it; null: face.onnx in the run folder"
+        None,
+        "file to write, ending in .onnx; its model card is written beside it; null: face.onnx in the run folder",
+        path=True,
     )
     weights: Literal["float32", "float16", "int8"] = setting(
         "float32",
@@ -23,4 +25,5 @@ class ExportFileSettings(Settings):
         None,
         "folder of the store of faces, for the temperature and the comparison; "
         "null: the store that the run was trained on",
+        path=True,
     )

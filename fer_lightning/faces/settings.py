@@ -20,7 +20,7 @@ class DetectorSettings(Settings):
         "whole: each image is one face that is already cropped",
     )
     model: str | None = setting(
-        None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of the package"
+        None, "path of YuNet's file; null: FER_FACE_MODEL in the environment, or the file of the package", path=True
     )
 
 

@@ -30,6 +30,7 @@ from omegaconf import DictConfig
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_text, write_atomically
 from fer_lightning.launch.plan import Job, conclude, plan, titles, write_plan
+from fer_lightning.paths import with_home
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
 from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
 
@@ -53,15 +54,16 @@ class DiscoveryLauncher(Launcher):
         memory: str | None = None,
         gres: str | None = None,
         at_once: int | None = None,
-        image: str | None = None,
-        binds: Sequence[str] = (),
+        image: str | Path | None = None,
+        binds: Sequence[str | Path] = (),
         setup: Sequence[str] = (),
         options: dict[str, Any] | None = None,
         warn_seconds: int = 120,
         poll_seconds: float = 10.0,
     ) -> None:
         self.nodes, self.tasks_per_node, self.at_once = nodes, tasks_per_node, at_once
-        self.image, self.binds, self.setup_lines, self.poll_seconds = image, binds, setup, poll_seconds
+        self.image, self.binds = image and with_home(image), list(map(with_home, binds))
+        self.setup_lines, self.poll_seconds = setup, poll_seconds
         self.request = {
             "partition": partition,
             "account": account,

@@ -20,6 +20,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.check.check import check
+from fer_lightning.check.path_keys import expand_paths
 from fer_lightning.config.schema import Resume
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
@@ -120,6 +121,7 @@ def describe_failures(failed: Sequence[Job], total: int) -> str:
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
     typed = list(config.hydra.overrides.task)
+    expand_paths(config)
     try:
         check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
     except UserError as error:

@@ -39,6 +39,7 @@ class LiveSettings(LabelSettings):
         SHIPPED,
         "exported file of python -m fer_lightning.export; shipped: the network of the package, if it has one; "
         "null: no camera, the game uses only texts and solved tasks",
+        path=True,
     )
     page: Literal["live", "game"] = setting("live", "page that the printed address opens; both are served")
     inference: Literal["browser", "server"] = setting(
@@ -49,6 +50,7 @@ class LiveSettings(LabelSettings):
     source: str | None = setting(
         None,
         "camera of the frames; null: the browser's; 0, 1, ...: a camera of this machine; a video file, which repeats",
+        path=True,
     )
     host: str = setting(
         "127.0.0.1",
@@ -57,7 +59,7 @@ class LiveSettings(LabelSettings):
     )
     port: int = setting(8767, "port; 0: a free port", minimum=0, maximum=65535)
     folder: str = setting(
-        "data/live", "folder of the token in the address, with which an open page finds a restarted server"
+        "data/live", "folder of the token in the address, with which an open page finds a restarted server", path=True
     )
     threads: int | None = setting(None, "worker threads for face detection; null: one per core", minimum=1)
     faces: LiveFaces = nested(LiveFaces, without=("max_roll_deg",))

@@ -1,5 +1,7 @@
 """Cross-entropy against hard or soft targets; every loss uses it, so that one-hot equals hard in all of them."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,13 +44,25 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = N
     return weighted_mean(-logits.log_softmax(dim=1), target, weight)
 
 
-def positive_counts(loss: str, class_counts: list[int]) -> Tensor:
-    """Return the training rows of each class as float64 (K,). Raise UserError if a class has no row."""
-    empty = [index for index, count in enumerate(class_counts) if count < 1]
-    if empty:
-        raise UserError(
-            f"loss={loss}: class {', '.join(map(str, empty))} has no training row "
-            f"(rows of each class: {class_counts}), and its weight would be infinite. "
-            "Train on rows of every class (data.taxonomy, data.train_rows), or use loss=cross_entropy."
+class EmptyClass(UserError):
+    """Error for a weighted loss if a class has no training row.
+
+    classes  names of the classes; None: their indices
+    """
+
+    def __init__(self, loss: str, class_counts: list[int], classes: Sequence[str] | None = None) -> None:
+        self.loss = loss
+        names = classes or [f"class {index}" for index in range(len(class_counts))]
+        empty = [name for name, count in zip(names, class_counts, strict=True) if count < 1]
+        super().__init__(
+            f"loss={loss}: {', '.join(empty)} has no training row (rows of each class: {class_counts}), and its weight "
+            "would be infinite. Train on rows of every class (data.taxonomy, data.train_rows), or use "
+            "loss=cross_entropy."
         )
+
+
+def positive_counts(loss: str, class_counts: list[int]) -> Tensor:
+    """Return the training rows of each class as float64 (K,). Raise EmptyClass if a class has no row."""
+    if min(class_counts) < 1:
+        raise EmptyClass(loss, class_counts)
     return torch.tensor(class_counts, dtype=torch.float64)

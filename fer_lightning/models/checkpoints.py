@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fer_lightning.compat.torch import forbidden_class, is_cut_short, is_torchscript
 from fer_lightning.errors import UserError
+from fer_lightning.wording import typed
 
 TRAIN_AGAIN = "To train again, add resume=never to the run's command; the old folder is kept under another name."
 DATA_KEY = "FERDataModule"  # key of the checksums of the data in a checkpoint
@@ -116,7 +117,7 @@ def _describe_best(best: Path, module: nn.Module) -> str:
     except UserError:
         return ""
     run = best.parent.parent
-    return f"\n{best.name} of that run is intact: python -m fer_lightning.evaluate run={run} evaluates it."
+    return f"\n{best.name} of that run is intact: python -m fer_lightning.evaluate {typed('run', run)} evaluates it."
 
 
 class _Damage(Exception):

@@ -64,6 +64,8 @@ def weights_file(name: str, repository: str, folder: str | Path | None = None) -
     if cached:
         return cached
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    if not endpoint.startswith(("https://", "http://")):
+        raise UserError(f"HF_ENDPOINT={endpoint}: must be an address that begins with https:// or http://.")
     url = f"{endpoint}/{repository}/resolve/main/model.safetensors"
     if not _answers(url):
         raise UserError(
@@ -93,7 +95,8 @@ def _answers(url: str) -> bool:
 
     def probe():
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS) as reply:
+            probe = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(probe, timeout=PROBE_SECONDS) as reply:  # nosec B310: http(s) only
                 answers.append(reply.status == 200)
         except OSError:
             pass
@@ -110,7 +113,10 @@ def _download(url: str, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with urllib.request.urlopen(url, timeout=30) as reply, partial.open("wb") as out:
+        with (
+            urllib.request.urlopen(url, timeout=30) as reply,  # nosec B310: http(s) only
+            partial.open("wb") as out,
+        ):
             shutil.copyfileobj(reply, out, 1 << 20)
             expected = reply.headers.get("Content-Length")
         if expected and partial.stat().st_size != int(expected):

@@ -1,5 +1,8 @@
 """Any backbone of the timm library, by its name."""
 
+import logging
+import re
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -8,13 +11,16 @@ from fer_lightning.errors import UserError
 from fer_lightning.models.imagenet_weights import weights_file
 from fer_lightning.wording import most_similar
 
+log = logging.getLogger("fer_lightning")
+
 
 class TimmBackbone(nn.Module):
     """A network of timm: (B, in_channels, S, S) -> logits (B, num_classes).
 
     Networks of a fixed input size (ViTs) are built for `input_size`.
 
-    name            name in timm, with or without a weights tag: resnet18, vit_tiny_patch16_224, convnext_tiny.fb_in22k
+    name            name in timm, with or without a weights tag: resnet18, vit_tiny_patch16_224, convnext_tiny.fb_in22k;
+                    an old name is replaced by timm's present one, with a note
     pretrained      True: load the weights of that name; the head is new
     drop_rate       dropout before the head
     drop_path_rate  stochastic depth, for networks that have it
@@ -33,6 +39,7 @@ class TimmBackbone(nn.Module):
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
+        name = _present_name(name)
         config = _config(name)
         try:
             self.network = timm.create_model(
@@ -60,10 +67,24 @@ class TimmBackbone(nn.Module):
         return self.network(x)
 
 
+def _present_name(name: str) -> str:
+    """Return the name that timm now uses for a network that it has renamed; any other name is returned as it is."""
+    present = timm.models.get_deprecated_models().get(name)
+    if present:
+        log.info("note: model.name=%s is an old name in timm; its present name %s is used", name, present)
+    return present or name
+
+
 def _config(name: str):
     """Return timm's config of a network. Raise UserError with the most similar names if there is no such network."""
-    architecture, _, tag = name.partition(".")
     names = timm.list_models()
+    if hub := re.fullmatch(r"[\w-]+:(?:.*/)?([^/]+)", name):
+        known = hub[1].partition(".")[0] in names
+        advice = f"Use model.name={hub[1]}" if known else "Use a name of timm, such as model.name=resnet18"
+        raise UserError(
+            f"model.name={name}: hubs and folders are not read. {advice}; for its weights, model.pretrained=true."
+        )
+    architecture, _, tag = name.partition(".")
     if architecture not in names:
         similar = most_similar(architecture, names, count=5)
         raise UserError(

@@ -28,8 +28,9 @@ class PredictSettings(Processing):
     model: str = setting(
         SHIPPED,
         "exported model file; shipped: the network of the package; python -m fer_lightning.export run=PATH writes one",
+        path=True,
     )
-    input: str = setting(comment="photo, video, or folder of photos and videos; subfolders are included")
-    out: str = setting("predictions", "folder of the results; the same command again replaces them")
+    input: str = setting(comment="photo, video, or folder of photos and videos; subfolders are included", path=True)
+    out: str = setting("predictions", "folder of the results; the same command again replaces them", path=True)
     threads: int | None = setting(None, "CPU threads; null: one per core", minimum=1)
     faces: PredictFaces = nested(PredictFaces, without=("ambiguous_area",))

@@ -18,8 +18,8 @@ from fer_lightning.paths import CONF
 class ReportSettings(Settings):
     """Settings of a report."""
 
-    sweep: str = setting(comment="folder of a sweep, or parent folder of several")
-    out: str | None = setting(None, "folder of the report; null: SWEEP/report")
+    sweep: str = setting(comment="folder of a sweep, or parent folder of several", path=True)
+    out: str | None = setting(None, "folder of the report; null: SWEEP/report", path=True)
     baseline: str | None = setting(None, "arm to compare the others with; null: the first arm")
     pictures: bool = setting(True, "false: no faces, so that you may publish the report")
 

@@ -197,7 +197,13 @@ def _limits(arms: Sequence[Arm], kind: str) -> tuple[float, float]:
     found = np.concatenate(values) if values else np.zeros(1)
     found = found[~np.isnan(found)] * scale
     low, high = (found.min(), found.max()) if found.size else (0, 1)
-    return low - 0.04 * (high - low), high + 0.04 * (high - low)
+    return _with_margin(low, high)
+
+
+def _with_margin(low: float, high: float) -> tuple[float, float]:
+    """Return limits of an axis with a margin on both sides, also if all values are equal."""
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
@@ -256,8 +262,7 @@ def _difference_panels(
     if not names:
         return []
     ends = [100 * end for _, family in kinds for one in family for end in (one.low, one.high, 0)]
-    margin = 0.04 * (max(ends) - min(ends))
-    limits = min(ends) - margin, max(ends) + margin
+    limits = _with_margin(min(ends), max(ends))
 
     def draw(figure: FigureBase, title: str, family: Sequence[Difference]) -> None:
         axes = _listing(figure, names, title)

@@ -3,7 +3,6 @@
 Jinja escapes every name of an arm, a file or a command. Names are never written into style attributes.
 """
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from fer_lightning.report.verdicts import points, verdict
 from fer_lightning.runs.run_folder import command_line
 from fer_lightning.statistics.resampling import FEWEST_SEEDS
 from fer_lightning.statistics.significance import Difference
+from fer_lightning.wording import typed
 
 UNKNOWN = "–"
 MOST_LISTED = 6  # maximum number of names in a sentence
@@ -120,7 +120,7 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     if not ablation.baseline:
         return (
             f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Choose another baseline: "
-            f"python -m fer_lightning.report sweep={sweep.folder} baseline={shlex.quote(ablation.arms[0].key)}"
+            f"python -m fer_lightning.report {typed('sweep', sweep.folder)} {typed('baseline', ablation.arms[0].key)}"
         )
     return "There is one arm, so there is nothing to compare."
 
@@ -309,7 +309,7 @@ def _signed(value: float, digits: int) -> str:
 
 def _breakable(name: str) -> Markup:
     """Return the name as HTML that may break after an underscore."""
-    return Markup(str(escape(name)).replace("_", "_<wbr>"))
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))  # nosec B704: the name is escaped
 
 
 def _count(number: int, what: str) -> str:

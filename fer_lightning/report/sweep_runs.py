@@ -25,6 +25,7 @@ from fer_lightning.files import read_text
 from fer_lightning.runs.run_folder import RunFolder, named_parts
 from fer_lightning.runs.sweep_file import NAME as PLAN
 from fer_lightning.runs.sweep_file import read_plan
+from fer_lightning.wording import typed
 
 MARKS = ("summary.json", "config.yaml", "metrics.csv")  # a folder with one of these files is a run folder
 DEFAULT = "default"  # the name of the arm without overrides
@@ -209,7 +210,7 @@ def _with_answers(run: Run, shared: dict[str, SharedTestRows]) -> Run:
         predictions = _predictions(run.folder)
     except UserError as error:
         reason = str(error).replace(f"{run.folder}/", "").removesuffix(DAMAGED)
-        remedy = f"python -m fer_lightning.evaluate run={run.folder}"
+        remedy = f"python -m fer_lightning.evaluate {typed('run', run.folder)}"
         return replace(run, status="damaged", reason=_short(reason), remedy=remedy)
     if not len(predictions):
         return replace(run, status="damaged", reason="predictions.csv has no rows")

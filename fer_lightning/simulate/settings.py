@@ -83,12 +83,13 @@ class SimulateSettings(Settings):
     model: str | None = setting(
         None,
         "exported file; its confusion matrix gives the mistakes of the labels; null: no player has a camera",
+        path=True,
     )
     players: int = setting(1000, "number of simulated people; each plays once under every policy", minimum=1)
     minutes: int = setting(20, "length of one game in minutes", minimum=1)
     seed: int = setting(0, "seed of all random numbers", minimum=0)
     workers: int = setting(2, "number of processes", minimum=1)
-    out: str = setting("outputs/simulation", "folder of the results; the same command replaces them")
+    out: str = setting("outputs/simulation", "folder of the results; the same command replaces them", path=True)
     people: People = nested(People)
     sensitivity: bool = setting(True, "true: also try the other assumptions in `others`; false: only those in `people`")
     others: dict[str, Any] = setting(

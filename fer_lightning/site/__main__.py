@@ -8,6 +8,7 @@ The page reads photographs and the camera of its visitor. No image leaves the br
 that every visitor can copy it.
 """
 
+import shlex
 from pathlib import Path
 
 from fer_lightning.config import command
@@ -24,9 +25,8 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    words = command.read_words(COMMAND, __doc__, arguments)
     with command.report_errors("site", "No site is half written", again="starts over"):
-        run(words)
+        run(command.read_words(COMMAND, __doc__, arguments))
 
 
 def run(words: list[str]) -> None:
@@ -42,7 +42,7 @@ def run(words: list[str]) -> None:
     detector = YuNetDetector(find_model(settings.detector))
     size = write_site(out, FaceModel(model, threads=1), detector, settings.min_confidence)
     print(f"{out}: a page with {model.name}, {size / 1e6:.1f} MB. Everyone who opens it can copy the model.")
-    print(f"look at it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
+    print(f"look at it: python -m http.server --directory {shlex.quote(str(out))}, then open http://127.0.0.1:8000")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ class SiteSettings(LabelSettings):
     """Settings of the command."""
 
     model: str = setting(
-        SHIPPED, "exported file of python -m fer_lightning.export; shipped: the network of the package, if it has one"
+        SHIPPED,
+        "exported file of python -m fer_lightning.export; shipped: the network of the package, if it has one",
+        path=True,
     )
-    out: str = setting(comment="folder to write; the same command again replaces it")
+    out: str = setting(comment="folder to write; the same command again replaces it", path=True)
     detector: str | None = setting(
-        None, "file of YuNet; null: FER_FACE_MODEL in the environment, or the file of the package"
+        None, "file of YuNet; null: FER_FACE_MODEL in the environment, or the file of the package", path=True
     )

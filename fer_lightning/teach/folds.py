@@ -11,6 +11,7 @@ import numpy as np
 from fer_lightning.data.teacher import Teacher, are_probabilities
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.ensemble import EVALUATE, Member, data_config, read_member, require_same_rows
+from fer_lightning.wording import typed
 
 SPLIT = "training_fold"
 
@@ -61,13 +62,14 @@ def read_fold_run(path: Path) -> FoldRun:
     if len(member.test) != expected:
         raise UserError(
             f"runs: {path} has predictions for {len(member.test):,} of the {expected:,} rows of its fold. It must have "
-            f"them for all rows. Run {EVALUATE} run={member.run} and name {member.run / 'evaluation' / 'none'} instead."
+            f"them for all rows. Run {EVALUATE} {typed('run', member.run)} and name "
+            f"{member.run / 'evaluation' / 'none'} instead."
         )
     wrong = np.count_nonzero(~are_probabilities(member.test.probabilities))
     if wrong:
         raise UserError(
             f"runs: {path}: the probabilities of {wrong:,} rows in predictions.csv do not sum to 1. "
-            f"Write it again: {EVALUATE} run={member.run}"
+            f"Write it again: {EVALUATE} {typed('run', member.run)}"
         )
     return FoldRun(member, *(_number(path, data, key) for key in ("fold", "folds", "split_seed")))
 

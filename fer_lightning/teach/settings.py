@@ -11,6 +11,7 @@ class TeachSettings(Settings):
 
     runs: list[str] = setting(
         comment="list of folders of finished runs with data.split=training_fold, at least one run for every fold; "
-        "folders of evaluations in them (RUN/evaluation/TTA) and patterns are also allowed"
+        "folders of evaluations in them (RUN/evaluation/TTA) and patterns are also allowed",
+        path=True,
     )
-    out: str = setting("teacher.npz", "file to write, ending in .npz")
+    out: str = setting("teacher.npz", "file to write, ending in .npz", path=True)

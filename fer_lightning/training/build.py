@@ -6,6 +6,7 @@ The rest of the package accepts plain keyword arguments. If a constructor names 
 
 import inspect
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from fer_lightning.augment.pipeline import BatchTransform
 from fer_lightning.check.check import FEED_KEYS, MODEL_KEYS, SLOTS
 from fer_lightning.errors import UserError
+from fer_lightning.losses.soft import EmptyClass
 from fer_lightning.models.network import Network
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.seeding import derive_seed
@@ -143,9 +145,12 @@ def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tenso
     return network.to(memory_format=torch.channels_last) if cfg.channels_last else network
 
 
-def build_loss(cfg: DictConfig, class_counts: list[int]) -> torch.nn.Module:
+def build_loss(cfg: DictConfig, class_counts: list[int], classes: Sequence[str]) -> torch.nn.Module:
     supplied = _select_accepted(cfg.loss, class_counts=class_counts, num_classes=len(class_counts))
-    return make(cfg.loss, **supplied)
+    try:
+        return make(cfg.loss, **supplied)
+    except EmptyClass as error:
+        raise EmptyClass(error.loss, class_counts, classes) from None
 
 
 def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
@@ -155,7 +160,7 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
         _try_size(network, data.start_size, cfg)
     return FERClassifier(
         network=network,
-        loss=build_loss(cfg, data.class_counts),
+        loss=build_loss(cfg, data.class_counts, data.table.classes),
         optimizer=make(cfg.optim, _partial_=True),
         schedule=make(cfg.schedule),
         num_classes=num_classes,

@@ -1,6 +1,7 @@
 """LightningDataModule: a face table, its split, and everything that happens to a batch before the network."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import lightning.pytorch as pl
@@ -60,7 +61,7 @@ class FERDataModule(pl.LightningDataModule):
         fold: int | None = None,
         folds: int = 5,
         labels: Literal["hard", "ferplus_soft", "teacher"] = "hard",
-        teacher: str | None = None,
+        teacher: str | Path | None = None,
         teacher_share: float = 0.7,
         teacher_temperature: float = 1.0,
         batch_size: int = 64,

@@ -10,7 +10,7 @@ from pathlib import Path
 from fer_lightning.errors import UserError
 
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = ("", "0.0.0.0")  # all addresses; browsers never send these as the Host of a request
+EVERYWHERE = ("", "0.0.0.0")  # nosec B104: all addresses; browsers never send these as the Host of a request
 
 
 def listen(host: str, port: int, *, key: str, free: str | None = None) -> socket.socket:

@@ -8,6 +8,7 @@ from conftest import composed
 from omegaconf import OmegaConf
 
 from fer_lightning.check.check import check
+from fer_lightning.check.path_keys import expand_paths, quote_paths
 from fer_lightning.cli import train
 from fer_lightning.config import words
 from fer_lightning.config.groups import groups, options
@@ -114,8 +115,9 @@ def refusal(typed: list[str]) -> str | None:
     """Return the message of train.py for these words; None if they are accepted."""
     train.composed.clear()
     try:
-        config = composed(*words.prepare_words(typed))
+        config = composed(*quote_paths(words.prepare_words(typed)))
         train.composed.set()
+        expand_paths(config)
         run_path(config.output_dir, config.name, typed, config.seed)
         check(config, with_faces=False)
     except Exception as error:

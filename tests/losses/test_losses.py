@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
 from sklearn.utils.class_weight import compute_class_weight
 
 from fer_lightning.errors import UserError
@@ -10,6 +11,7 @@ from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.losses.focal import Focal
 from fer_lightning.losses.label_smoothing import LabelSmoothing
 from fer_lightning.losses.weighted import WeightedCrossEntropy
+from fer_lightning.training.build import build_loss
 
 COUNTS = [3995, 436, 4097, 7215, 4830, 3171, 4965]  # FER2013's Training rows
 K = len(COUNTS)
@@ -168,6 +170,12 @@ def test_class_balanced_lies_between_no_weights_and_inverse_frequency():
 def test_a_class_without_rows_is_refused(build):
     with pytest.raises(UserError, match=r"class 1 has no training row .*\[5, 0, 7\].*loss=cross_entropy"):
         build([5, 0, 7])
+
+
+def test_a_class_without_rows_is_named_in_a_run():
+    config = OmegaConf.create({"loss": {"_target_": "fer_lightning.losses.weighted.WeightedCrossEntropy"}})
+    with pytest.raises(UserError, match=r"loss=weighted: sad has no training row"):
+        build_loss(config, [5, 0, 7], ("angry", "sad", "happy"))
 
 
 @pytest.mark.parametrize(

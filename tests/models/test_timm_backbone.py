@@ -1,5 +1,7 @@
 """timm's networks by name, at any input size that they can take."""
 
+import re
+
 import pytest
 import torch
 
@@ -21,6 +23,27 @@ def test_unknown_names_and_tags_get_the_nearest():
         TimmBackbone("resnet81")
     with pytest.raises(UserError, match=r"no weights of that tag. Use: .*convnext_tiny.fb_in22k"):
         TimmBackbone("convnext_tiny.nonsense")
+
+
+def test_an_old_name_of_timm_is_followed_with_a_note(caplog):
+    with caplog.at_level("INFO", logger="fer_lightning"):
+        backbone = TimmBackbone("ssl_resnet18", input_size=32)
+    assert "ssl_resnet18 is an old name" in caplog.text
+    assert backbone.network.pretrained_cfg["tag"] == "fb_ssl_yfcc100m_ft_in1k"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("hf_hub:timm/resnet18.a1_in1k", "Use model.name=resnet18.a1_in1k; for its weights, model.pretrained=true"),
+        ("hf-hub:someone/faces", "Use a name of timm, such as"),
+        ("local-dir:/models/faces", "hubs and folders are not read"),
+    ],
+)
+def test_names_of_hubs_are_refused_with_the_name_to_write(name, advice):
+    with pytest.raises(UserError, match=re.escape(f"model.name={name}: hubs and folders are not read.")) as error:
+        TimmBackbone(name)
+    assert advice in str(error.value)
 
 
 def test_what_a_network_cannot_take_is_refused_in_words():

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -174,6 +175,15 @@ def test_one_run_is_reported_without_deviation_or_comparison(tmp_path, undrawn):
     assert "Test curves were not recorded" in page.text
     assert "nan" not in page.text
     assert "±" not in (folder / "report" / "table.md").read_text()
+
+
+def test_equal_values_draw_figures_without_a_warning(tmp_path):
+    folder = write_sweep(tmp_path / "sweep", {"plain": 0, "stn": 0}, seeds=(0,), epochs=1)
+    for name in ("predictions.csv", "metrics.csv"):
+        shutil.copy(folder / "plain_seed-0" / name, folder / "stn_seed-0" / name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_report(folder)
 
 
 def test_a_baseline_without_a_result_is_told(tmp_path, undrawn):

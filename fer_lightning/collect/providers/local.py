@@ -48,6 +48,7 @@ class Local(Provider):
         None,
         "folder, searched with its subfolders, or CSV with the columns path or url, licence, creator: "
         "see docs/collect.md",
+        path=True,
     )
     licence: str = setting(
         "unknown",
