@@ -13,7 +13,7 @@ from fer_lightning.config import reference
 from fer_lightning.config.command import composed
 from fer_lightning.config.groups import options
 from fer_lightning.config.messages import Command
-from fer_lightning.config.options import groups, with_chosen_options
+from fer_lightning.config.option_settings import declared_groups, with_chosen_options
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import DOCS, ROOT
 
@@ -56,7 +56,9 @@ def _section(command: Command) -> str:
     table = reference.as_table(entry for entry in _entries(command) if not _group(command, entry.key))
     name = command.program.removeprefix("python -m fer_lightning.")
     head = f"## {name}\n\n`{command.program}`; YAML: `{command.file.relative_to(ROOT)}`\n\n{table}"
-    tables = [table for key, one in groups(command) for table in _tables(command, key, options(one.rule.group))]
+    tables = [
+        table for key, one in declared_groups(command) for table in _tables(command, key, options(one.rule.group))
+    ]
     return "\n".join([head, *tables])
 
 
@@ -84,7 +86,7 @@ def _entries(command: Command, *words: str) -> list[reference.Entry]:
 
 def _group(command: Command, key: str) -> str:
     """Return the group whose option has the key, or "" if it is a key of the command."""
-    return next((group for group, _ in groups(command) if key.startswith(f"{group}.")), "")
+    return next((group for group, _ in declared_groups(command) if key.startswith(f"{group}.")), "")
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from fer_lightning.collect.steps.export_folders import CSV
 from fer_lightning.collect.store.collection import FILE, FUNNEL, LOST, Collection
 from fer_lightning.collect.store.funnel import funnels, lost, total
 from fer_lightning.config.groups import options
-from fer_lightning.config.options import option_class
+from fer_lightning.config.option_settings import option_class
 from fer_lightning.config.settings import part, values_of
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import reference
 from fer_lightning.config.messages import Command, explain
-from fer_lightning.config.options import options_in, with_chosen_options
+from fer_lightning.config.option_settings import options_in, with_chosen_options
 from fer_lightning.config.quoting import in_quotes
 from fer_lightning.config.settings import TARGET, InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.config.groups import options
 from fer_lightning.config.messages import Command
-from fer_lightning.config.options import chosen_option
+from fer_lightning.config.option_settings import chosen_option
 from fer_lightning.config.settings import Declared, Settings, declared
 
 LONGEST = 80  # characters of a default

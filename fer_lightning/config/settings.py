@@ -33,7 +33,7 @@ class Rule:
     minimum, above, maximum, below  limits of a number; `minimum` and `maximum` themselves are allowed
     choices                        the only allowed values
     group                          config group whose options are the values, e.g. "live/policy"; the type is the class
-                                   of the options' keys, or its base class: see `options.py`; "": none
+                                   of the options' keys, or its base class: see `option_settings.py`; "": none
     path                           True: the text, or each text of the list, is a path; ~ is the home folder
     without                        fields of a nested dataclass that have no effect in this command
     """

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
-from fer_lightning.config.options import chosen_option
+from fer_lightning.config.option_settings import chosen_option
 from fer_lightning.faces.shipped import existing_model
 from fer_lightning.live.settings import LiveSettings
 from fer_lightning.paths import CONF

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
-from fer_lightning.config.options import read_options
+from fer_lightning.config.option_settings import read_options
 from fer_lightning.config.settings import check, declared
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError

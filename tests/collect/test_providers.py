@@ -24,7 +24,7 @@ from fer_lightning.collect.providers.local import Local
 from fer_lightning.collect.providers.openverse import Openverse
 from fer_lightning.collect.providers.provider import Provider, Query, SearchFailed, SearchPage
 from fer_lightning.config.groups import options
-from fer_lightning.config.options import option_class
+from fer_lightning.config.option_settings import option_class
 from fer_lightning.errors import UserError
 
 BORED = Query("bored man", "en", "boredom")

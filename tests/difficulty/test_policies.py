@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lightning.config.options import read_options
+from fer_lightning.config.option_settings import read_options
 from fer_lightning.config.settings import build
 from fer_lightning.difficulty.affect import Affect
 from fer_lightning.difficulty.controller import Controller

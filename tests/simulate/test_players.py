@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from face_models import drawn_metadata
 
-from fer_lightning.config.options import read_options
+from fer_lightning.config.option_settings import read_options
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.player.evidence import STATES
 from fer_lightning.player.text import reader

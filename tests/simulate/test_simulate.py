@@ -16,7 +16,7 @@ from face_models import drawn_model
 from PIL import Image
 from smoke_processes import await_end, children
 
-from fer_lightning.config.options import read_options
+from fer_lightning.config.option_settings import read_options
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
 from fer_lightning.simulate import __main__ as command

@@ -23,12 +23,12 @@ def with_chosen_options(command: Command, words: Sequence[str] = ()) -> Command:
     """Return the command with the keys of the options that the words, or else its YAML, choose."""
     classes = tuple(
         (key, option_class(one.kind, one.rule.group, chosen_option(command, key, words)))
-        for key, one in groups(command)
+        for key, one in declared_groups(command)
     )
     return replace(command, schema=_with_classes(command.schema, classes)) if classes else command
 
 
-def groups(command: Command) -> Iterator[tuple[str, Declared]]:
+def declared_groups(command: Command) -> Iterator[tuple[str, Declared]]:
     """Yield the groups of a command with their declarations."""
     return ((key, one) for key, one in declared(command.schema).items() if one.rule.group)
 
@@ -41,7 +41,7 @@ def chosen_option(command: Command, key: str, words: Sequence[str] = ()) -> str:
 
 def options_in(command: Command, words: Sequence[str]) -> list[str]:
     """Return the words that choose an option of a group."""
-    return [word for word in words if word.partition("=")[0] in dict(groups(command))]
+    return [word for word in words if word.partition("=")[0] in dict(declared_groups(command))]
 
 
 def option_class(base: type[Chosen], group: str, option: str) -> type[Chosen]:
