@@ -1,7 +1,9 @@
 """Report of a sweep: a comparison of its arms and the state of each run. A sweep need not be finished for a report.
 
-python -m fer_lightning.report sweep=outputs/overfitting-cpu
-python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
+    python -m fer_lightning.report sweep=outputs/overfitting-cpu
+    python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
+
+The page is SWEEP/report/index.html, or OUT/index.html.
 """
 
 from dataclasses import dataclass
