@@ -7,10 +7,11 @@
 #       --entrypoint python fer_lightning -m fer_lightning.data.ingest source=/fer2013.csv
 #
 # For a cluster, use containers/fer_lightning.def.
-FROM python:3.11-slim-bookworm
+# Python 3.11.16; the digest pins the image. containers/fer_lightning.def has the same one.
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
-# URL of the index for PyTorch; empty: PyTorch with CUDA, with locked hashes. For a CPU, use the URL that pytorch.org
-# gives for "pip, CPU"; those builds have the same versions but other hashes.
+# URL of the index for PyTorch; empty: PyTorch with CUDA. For a CPU, use the URL that pytorch.org gives for "pip, CPU".
+# Those builds have other hashes: `make docker` writes them to requirements-torch-cpu.lock if that file is missing.
 ARG TORCH_INDEX=""
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -20,12 +21,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 WORKDIR /app
 # PyTorch has its own layer, because it is nine tenths of the image and changes least.
-COPY requirements-torch.lock ./
+COPY requirements-torch*.lock ./
 RUN if [ -z "$TORCH_INDEX" ]; then \
         pip install --no-deps --require-hashes -r requirements-torch.lock; \
     else \
-        grep -oE '^torch(vision)?==[^ ]+' requirements-torch.lock > torch.txt && \
-        pip install --no-deps --index-url "$TORCH_INDEX" -r torch.txt; \
+        pip install --no-deps --require-hashes --index-url "$TORCH_INDEX" -r requirements-torch-cpu.lock; \
     fi
 COPY requirements.lock ./
 RUN pip install --no-deps --require-hashes -r requirements.lock && pip check

@@ -116,6 +116,7 @@ docs: $(VENV)/.installed-dev  ## build the documentation as a site in site/; a b
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 docker:  ## build an image that runs train.py: make docker [TORCH_INDEX=URL of PyTorch without CUDA]
+	$(if $(TORCH_INDEX),test -f requirements-torch-cpu.lock || $(PYTHON) scripts/lock.py --torch-index "$(TORCH_INDEX)")
 	docker build -t fer_lightning --build-arg TORCH_INDEX="$(TORCH_INDEX)" \
 		--build-arg UID="$$(id -u | sed 's/^0$$/1000/')" \
 		--build-arg COMMIT="$$(git describe --always --dirty --abbrev=40 --exclude='*')" .

@@ -6,6 +6,10 @@ requirements-torch.lock has PyTorch with its CUDA libraries; requirements.lock h
 for the Python version and the kind of machine in their first line. With `--fits`, the exit status is 0 if they are
 valid here and 1 otherwise. To renew only one package, keep the others with PIP_CONSTRAINT=FILE, a file of
 `name==version` lines.
+
+    python scripts/lock.py --torch-index URL
+
+writes requirements-torch-cpu.lock: the same versions of PyTorch from the index at URL, whose builds have no CUDA.
 """
 
 import json
@@ -25,7 +29,10 @@ TORCH_STACK = re.compile(r"torch|torchvision|triton|nvidia-.+|cuda-.+")
 def main(arguments: list[str]) -> int:
     if arguments == ["--fits"]:
         return 0 if fits(ROOT / "requirements.lock") else 1
-    pins = sorted(pin(item) for item in resolve(ROOT / "requirements.txt"))
+    if arguments[:1] == ["--torch-index"]:
+        (ROOT / "requirements-torch-cpu.lock").write_text(locked(sorted(map(pin, without_cuda(arguments[1])))))
+        return 0
+    pins = sorted(pin(item) for item in resolve("-r", "requirements.txt"))
     of_torch = {line for line in pins if TORCH_STACK.fullmatch(line.partition("==")[0])}
     (ROOT / "requirements-torch.lock").write_text(locked(line for line in pins if line in of_torch))
     (ROOT / "requirements.lock").write_text(locked(line for line in pins if line not in of_torch))
@@ -46,12 +53,17 @@ def locked(pins: Iterable[str]) -> str:
     return "\n".join((f"{headline()} Made by `make lock` from requirements.txt.", *pins, ""))
 
 
-def resolve(requirements: Path) -> list[dict[str, Any]]:
+def without_cuda(index: str) -> list[dict[str, Any]]:
+    """Return pip's report of the locked versions of torch and torchvision in another index."""
+    text = (ROOT / "requirements-torch.lock").read_text()
+    versions = re.findall(r"^(?:torch|torchvision)==\S+", text, re.M)
+    return resolve("--no-deps", "--index-url", index, *versions)
+
+
+def resolve(*requirements: str) -> list[dict[str, Any]]:
     """Return pip's report of each package that it would install into an empty environment, except this project."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--report", "-"]
-    result = subprocess.run(
-        [*command, "-r", requirements.name], stdout=subprocess.PIPE, check=True, text=True, cwd=requirements.parent
-    )
+    result = subprocess.run([*command, *requirements], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
     return [item for item in json.loads(result.stdout)["install"] if "archive_info" in item["download_info"]]
 
 

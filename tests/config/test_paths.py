@@ -18,6 +18,7 @@ from fer_lightning.config import command, schema
 from fer_lightning.config.groups import options
 from fer_lightning.config.messages import Command
 from fer_lightning.config.reference import leaves
+from fer_lightning.config.settings import declared
 from fer_lightning.data import ingest
 from fer_lightning.paths import with_home
 from fer_lightning.wording import typed, typed_for_make
@@ -28,9 +29,9 @@ ODD_PATHS = (
     *(ODD, "it's", 'say "x"', "[1] {3}", "epoch=3-step=40.ckpt", "2026", "~", "-x", "null", "true", "1e5", "a,b"),
     *("!&*?|<>;:@`^\\", "$HOME", "${seed}", "\\${seed}", "'a'", '"', " x ", "\\"),
 )
-SETTINGS = [(one, key) for one in commands() for key, declared in leaves(one.schema) if declared.rule.path]
-SPEAKS_OF_A_PATH = re.compile(r"\b(folder|file|path|store|video|photo|csv)s?\b", re.I)
-SPOKEN = r"^(?!_)(\w+):.*# .*\b(?:folder|file|path)s?\b"
+SETTINGS = [(one, key) for one in commands() for key, found in leaves(one.schema) if found.rule.path]
+SPEAKS_OF_A_PATH = re.compile(r"\b(folder|file|path|store|video|photo|csv)s?\b(?! of conf/)", re.I)
+SPOKEN = r"^(?!_)(\w+):.*# .*\b(?:folder|file|path)s?\b(?! of conf/)"
 LISTS = ("ensemble", "hydra.launcher.binds")
 COMMAND_LINE = r"(?:python -m fer_lightning|train\.py|make [a-z]+ |\{EVALUATE\}).*"
 # Keys in printed commands whose values are names of this project.
@@ -45,7 +46,8 @@ def value_at(settings: object, key: str) -> object:
 
 def read(one: Command, *words: str) -> object:
     """The settings of a command line that sets what is required."""
-    required = [f"{key}=[x,y]" if found.is_list else f"{key}=x" for key, found in leaves(one.schema) if found.required]
+    found = {key: setting for key, setting in declared(one.schema).items() if setting.required}
+    required = [f"{key}=[x,y]" if setting.is_list else f"{key}=x" for key, setting in found.items()]
     return command.settings(one, [*required, *words])
 
 
@@ -98,9 +100,9 @@ def test_the_keys_of_a_run_that_speak_of_a_path_accept_one():
             assert spoken <= typed_keys(group).keys(), path
     assert root_keys().keys() == {"output_dir", "ensemble"}
     for one in commands():
-        for key, declared in leaves(one.schema):
-            is_spoken = (declared.is_text or declared.is_list) and SPEAKS_OF_A_PATH.search(declared.rule.comment)
-            assert declared.rule.path or not is_spoken, (one.program, key)
+        for key, found in leaves(one.schema):
+            is_spoken = (found.is_text or found.is_list) and SPEAKS_OF_A_PATH.search(found.rule.comment)
+            assert found.rule.path or not is_spoken, (one.program, key)
 
 
 def test_in_a_sweep_commas_separate_paths():

@@ -87,6 +87,16 @@ def test_a_report_becomes_two_locks(made):
     assert others == [f"timm==1.0 --hash=sha256:{'c' * 64}", f"zoo-keeper==1.0 --hash=sha256:{'b' * 64}"]
 
 
+def test_builds_without_cuda_are_locked_from_their_index(made, monkeypatch):
+    asked = []
+    answer = subprocess.CompletedProcess([], 0, json.dumps({"install": [reported("torch", "e")]}))
+    monkeypatch.setattr(lock.subprocess, "run", lambda command, **_: asked.extend(command) or answer)
+    assert lock.main(["--torch-index", "https://index/cpu"]) == 0
+    assert asked[-3:] == ["--index-url", "https://index/cpu", "torch==1.0"]
+    (line,) = (made / "requirements-torch-cpu.lock").read_text().splitlines()[1:]
+    assert line == f"torch==1.0 --hash=sha256:{'e' * 64}"
+
+
 def test_a_lock_of_another_python_does_not_fit(made, monkeypatch):
     assert lock.main(["--fits"]) == 0
     monkeypatch.setattr(lock.platform, "python_version_tuple", lambda: ("3", "99", "0"))
