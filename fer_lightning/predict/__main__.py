@@ -107,6 +107,11 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
     if accuracy is not None:
         print(f"a label is only a guess: the model labels {100 * accuracy:.1f} % of its test faces correctly")
     print(message(f"predictions: {out}/predictions.csv{f'   images: {out}/annotated' if _annotated(summary) else ''}"))
+    print(
+        message(
+            f"next: look at {f'{out}/annotated' if _annotated(summary) else f'{out}/predictions.csv'}; {_UNCERTAIN}"
+        )
+    )
     if not counts["faces"] and summary["largest_side"] <= SMALL:
         print(f"the images have at most {SMALL} pixels: if they are faces already cut out, use faces.kind=whole")
     for line in summary["not_read"]:
@@ -114,6 +119,9 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
     if counts["unreadable"]:
         missed = f"{counts['unreadable']:,} of {_counted(counts['files'], 'file')}"
         print(message(f"{missed} could not be read completely: {out}/unreadable.csv"))
+
+
+_UNCERTAIN = 'add min_confidence=0.5 to label uncertain faces "not sure"'
 
 
 def _counted(count: int, thing: str) -> str:

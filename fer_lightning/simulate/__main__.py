@@ -138,6 +138,7 @@ def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], ou
         highlight=False,
     )
     print(f"\nresults: {out}/index.html   figure: {out}/simulation.png")
+    print("next: open the page in a browser; to play yourself, python -m fer_lightning.game")
 
 
 def _terminate(*_: object) -> NoReturn:
