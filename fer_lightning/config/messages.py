@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,11 +151,19 @@ def _chosen_option(group: str) -> str:
     return default[1] if default else "*"
 
 
+def _option_files(group: str, option: str) -> Iterator[Path]:
+    """Yield the file of an option, and the files of the options of the same group that its defaults name."""
+    for path in (CONF / group).glob(f"{option}.yaml"):
+        yield path
+        for base in re.findall(r"^  - ([a-z]\w*)$", path.read_text(), flags=re.M):
+            yield from _option_files(group, base)
+
+
 def _keys_below(parent: str) -> list[str]:
     """Return the keys below `parent` in the chosen option of a group, or in any option, by indentation of the file."""
     group, *nested = parent.replace("hydra.", "hydra/", 1).split(".")
     keys: set[str] = set()
-    for path in (CONF / group).glob(f"{_chosen_option(group)}.yaml"):
+    for path in _option_files(group, _chosen_option(group)):
         stack: list[str] = []
         for indent, key in re.findall(r"^( *)(\w+):", path.read_text(), flags=re.M):
             del stack[len(indent) // 2 :]

@@ -77,6 +77,8 @@ def ingest(
     photographs  finds the faces in class folders of whole photographs; None: the images are faces
     """
     origin, folder = Path(source).absolute(), Path(root)
+    if ferplus and not Path(ferplus).is_file():
+        raise UserError(f"FERPLUS={ferplus}: no such file. Give the path of FER+'s fer2013new.csv, or drop FERPLUS.")
     try:
         former = read_manifest(folder)
         ferplus = str(Path(ferplus).absolute()) if ferplus else _former_ferplus(former, origin)

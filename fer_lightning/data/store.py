@@ -94,7 +94,7 @@ def _ways(root: str) -> str:
     where = "" if os.path.normpath(root) == os.path.normpath("data/fer2013") else f" {typed_for_make('ROOT', root)}"
     return (
         f"Read your copy of FER2013: make data FROM=path/to/fer2013.csv{where}\n"
-        f"Or train on drawn faces: python train.py data=synthetic"
+        f"Or train a small network on drawn faces: python train.py experiment=quickstart"
     )
 
 

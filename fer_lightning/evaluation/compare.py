@@ -114,6 +114,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None =
         console.print(f"{compared['verdict'][0].upper()}{compared['verdict'][1:]}", highlight=False)
     for note in notes(a, b):
         console.print(note, highlight=False)
+    print("next: to compare methods, not two runs, train several seeds of each: python train.py sweep=seeds model=...")
     if path is not None:
         content: dict[str, Any] = {"a": str(a), "b": str(b), "tta": tta, **entry}
         write_atomically(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")

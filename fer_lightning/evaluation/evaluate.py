@@ -108,6 +108,7 @@ def evaluate(cfg: EvaluateSettings) -> None:
     evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows]}, {title}")
     tables.print_evaluation(run.summary, entry, title)
     print(f"evaluation: {folder}")
+    print(f"next: compare it with another run: python -m fer_lightning.compare 'runs=[{run.path},OTHER]'")
 
 
 def name_evaluation(cfg: EvaluateSettings) -> tuple[str, str]:

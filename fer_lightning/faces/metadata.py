@@ -21,6 +21,7 @@ UNSEALED = "the SHA-256 of this file, computed with these 64 characters here"  #
 MOST_ROWS = 10**9  # that a count can mean
 MOST_NATS = 1000  # that a cross-entropy can mean
 CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey": "BT.601"}
+DRAWN = "It learned from faces drawn by a program and is not valid for real faces."
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Metadata:
     checked: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
     format: int = FORMAT
+
+    @property
+    def caution(self) -> str:
+        """Sentence about a model that must not be used for real faces; '' for other models."""
+        return DRAWN if self.data.get("name") == "synthetic" else ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)

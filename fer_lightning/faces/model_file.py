@@ -92,6 +92,7 @@ def main(words: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"face detector: {path}, {SIZE:,} bytes, checked. Licence: {LICENCE}")
+    print("next: python -m fer_lightning.predict input=path/to/photographs")
     return 0
 
 

@@ -100,7 +100,7 @@ def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:
     from fer_lightning.report.sweep import write_report
 
     for folder in folders:
-        print(f"report: {write_report(folder)}")
+        print(f"report: {write_report(folder)} (next: open it in a browser)")
     failed = [job for job in jobs if not job.is_done()]
     if failed:
         raise UserError(describe_failures(failed, len(jobs)))

@@ -145,7 +145,7 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
     model = hub.metadata
     camera = (
         f"After a player agrees, {model.name} ({len(model.classes)} classes) classifies faces of the "
-        f"{_WHOSE[hub.camera]} camera{_place(hub)}.{_DRAWN if model.data.get('name') == 'synthetic' else ''}"
+        f"{_WHOSE[hub.camera]} camera{_place(hub)}. {model.caution}".rstrip()
         if model
         else "No model is set: the camera is not used, and the game adapts to texts and solved tasks. "
         "To use a camera: make game MODEL=face.onnx, or add model=face.onnx to this command."
@@ -162,7 +162,6 @@ def _place(hub: Hub) -> str:
 
 
 _WHOSE = {"client": "browser's", "server": "server's own"}
-_DRAWN = " It learned from faces drawn by a program and is not valid for real faces."
 _EXPOSED = (
     "Warning: host={host}: other machines can reach this server. The connection is not encrypted, so that others can "
     "read the token of the address and the images of players. Browsers also give no camera to such an address. It is "

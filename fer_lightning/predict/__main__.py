@@ -15,7 +15,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
@@ -28,6 +28,9 @@ from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
 from fer_lightning.terminal import progress_bar
 from fer_lightning.wording import message
+
+if TYPE_CHECKING:
+    from fer_lightning.faces.metadata import Metadata
 
 SMALL = 128  # pixels; a detector seldom finds a face in such an image
 COMMAND = Command(
@@ -84,11 +87,11 @@ def run(settings: PredictSettings) -> dict[str, Any]:
             settings=settings,
             progress=progress,
         )
-    _tell(summary, out, model.metadata.metrics.get("test", {}).get("acc"))
+    _tell(summary, out, model.metadata)
     return summary
 
 
-def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
+def _tell(summary: dict[str, Any], out: Path, metadata: "Metadata") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -104,9 +107,16 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
         f"{counts['without_a_face']:,} without a face"
         f"{f'; doubtful: {doubted}' if doubted else ''}"
     )
-    if accuracy is not None:
+    if (accuracy := metadata.metrics.get("test", {}).get("acc")) is not None:
         print(f"a label is only a guess: the model labels {100 * accuracy:.1f} % of its test faces correctly")
+    if metadata.caution:
+        print(f"warning: {metadata.name}: {metadata.caution}")
     print(message(f"predictions: {out}/predictions.csv{f'   images: {out}/annotated' if _annotated(summary) else ''}"))
+    print(
+        message(
+            f"next: look at {f'{out}/annotated' if _annotated(summary) else f'{out}/predictions.csv'}; {_UNCERTAIN}"
+        )
+    )
     if not counts["faces"] and summary["largest_side"] <= SMALL:
         print(f"the images have at most {SMALL} pixels: if they are faces already cut out, use faces.kind=whole")
     for line in summary["not_read"]:
@@ -114,6 +124,9 @@ def _tell(summary: dict[str, Any], out: Path, accuracy: float | None) -> None:
     if counts["unreadable"]:
         missed = f"{counts['unreadable']:,} of {_counted(counts['files'], 'file')}"
         print(message(f"{missed} could not be read completely: {out}/unreadable.csv"))
+
+
+_UNCERTAIN = 'add min_confidence=0.5 to label uncertain faces "not sure"'
 
 
 def _counted(count: int, thing: str) -> str:

@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         page = write_report(Path(cfg.sweep), None if cfg.out is None else Path(cfg.out), cfg.baseline, cfg.pictures)
         print(f"{page}, and in the same folder table.md, table.csv and figures/")
+        print("next: open the page in a browser")
 
 
 if __name__ == "__main__":

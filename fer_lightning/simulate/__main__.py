@@ -112,7 +112,8 @@ def _describe_model(model: "FaceModel | None") -> dict[str, Any] | None:
         return None
     confusion = model.metadata.confusion
     right = sum(row[index] for index, row in enumerate(confusion)) / sum(map(sum, confusion))
-    return {"name": model.metadata.name, "sha256": model.sha256, "acc": round(right, 4), "confusion": confusion}
+    facts = {"name": model.metadata.name, "caution": model.metadata.caution, "sha256": model.sha256}
+    return facts | {"acc": round(right, 4), "confusion": confusion}
 
 
 def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:
@@ -138,6 +139,7 @@ def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], ou
         highlight=False,
     )
     print(f"\nresults: {out}/index.html   figure: {out}/simulation.png")
+    print("next: open the page in a browser; to play yourself, python -m fer_lightning.game")
 
 
 def _terminate(*_: object) -> NoReturn:

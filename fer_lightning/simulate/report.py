@@ -103,8 +103,8 @@ def face_words(about: dict[str, Any]) -> str:
         return "No model is set, so that no player has a camera."
     return (
         f"Mistakes of the face labels are drawn from the confusion matrix of {about['model']['name']} on its test rows "
-        f"(accuracy {100 * about['model']['acc']:.1f} %)."
-    )
+        f"(accuracy {100 * about['model']['acc']:.1f} %). {about['model']['caution']}"
+    ).rstrip()
 
 
 def shown(figure: Figure, name: str) -> str:

@@ -41,6 +41,7 @@ REFUSALS = [
     ([SYNTHETIC, "trainer.accelerator=tpux"], ["trainer.accelerator=tpux", "gpu"]),
     ([SYNTHETIC, "data.batch_size=1"], ["data.batch_size=1", "2 or more"]),
     ([SYNTHETIC, "+trainer.limit_val_batches=0"], ["trainer.limit_val_batches=0"]),
+    ([SYNTHETIC, "trainer=cpu", "trainer.max_epoch=3"], ["trainer.max_epochs", "limit_train_batches", "accelerator"]),
     ([SYNTHETIC, "callbacks.best=null"], ["callbacks.best", "best.ckpt"]),
     ([SYNTHETIC, "expected={test/foo: [0, 1]}"], ["test/foo", "test/acc"]),
     ([SYNTHETIC, "expected=3"], ["expected=3", "{metric: [low, high]}"]),

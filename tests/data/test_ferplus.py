@@ -143,4 +143,6 @@ def test_votes_go_with_the_csv_alone(tmp_path, capsys):
 
 def test_a_missing_votes_file_is_named(faces_csv, tmp_path, capsys):
     assert main([str(faces_csv), str(tmp_path / "store"), "--ferplus", str(tmp_path / "none.csv")]) == 2
-    assert "none.csv" in capsys.readouterr().err
+    words = capsys.readouterr().err
+    assert f"FERPLUS={tmp_path / 'none.csv'}: no such file." in words
+    assert "FROM=" not in words

@@ -163,7 +163,7 @@ def test_store_problem_says_both_ways_on_and_needs_no_numpy(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "make data FROM=path/to/fer2013.csv ROOT=" in run.stdout
-    assert "python train.py data=synthetic" in run.stdout
+    assert "python train.py experiment=quickstart" in run.stdout
 
 
 def test_store_problem_names_damage(samples, tmp_path):

@@ -54,7 +54,7 @@ def test_fer2013_as_stored(store):
 
 
 def test_no_store_says_both_ways_on(tmp_path):
-    with pytest.raises(UserError, match=r"make data FROM=(.|\n)*data=synthetic"):
+    with pytest.raises(UserError, match=r"make data FROM=(.|\n)*experiment=quickstart"):
         load(str(tmp_path / "none"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from collect_portraits import MODEL, encoded, portrait, two_faces
 from conftest import ROOT
-from face_models import drawn_model
+from face_models import drawn_metadata, drawn_model
 
 from fer_lightning.config import command
 from fer_lightning.errors import UserError
@@ -117,3 +117,10 @@ def test_a_path_may_hold_any_letter():
     assert command.settings(COMMAND, [f"model={path}", f"input={path}"]).input == path
     with pytest.raises(UserError):
         command.settings(COMMAND, [f"model={path}"])
+
+
+def test_a_model_of_drawn_faces_is_not_for_real_ones(photos, tmp_path, capsys):
+    learned = drawn_metadata().data | {"name": "synthetic"}
+    model = drawn_model(tmp_path / "drawn.onnx", data=learned)
+    main([f"model={model}", f"input={photos}", f"out={tmp_path / 'out'}", "faces.kind=whole", "annotate=false"])
+    assert "warning: drawn/seed-0: It learned from faces drawn by a program" in capsys.readouterr().out
