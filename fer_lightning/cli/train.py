@@ -29,6 +29,7 @@ from fer_lightning.runs import run_folder, slurm
 from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
 from fer_lightning.runs.other_lengths import note_on_other_lengths
 from fer_lightning.runs.processes import is_child, is_first_process
+from fer_lightning.runs.trained_folder import origin_folder
 from fer_lightning.wording import typed
 
 schema.register()
@@ -58,6 +59,8 @@ def train(cfg: DictConfig) -> float | None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    if cfg.model.get("init") and not folder.resumes:
+        origin_folder(cfg.model.init)
     with folder.explain_failures():
         if is_first_process():
             folder.claim(config, overrides)
@@ -96,13 +99,16 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
     from fer_lightning.models import checkpoints
     from fer_lightning.runs import looks_at_test_rows
     from fer_lightning.runs.run_summary import begin, record_summary
-    from fer_lightning.training import build, distributed
+    from fer_lightning.training import build, distributed, initial_weights
 
     with record_summary(folder, build.identity(cfg, folder, choices)) as summary:
         hide_notes()
         build.set_threads(cfg)
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)
+        if cfg.model.get("init"):
+            known = (folder.summary() or {}).get("init") if folder.resumes else None
+            summary["init"] = initial_weights.begin(cfg, model, data, known)
         trainer = build.build_trainer(cfg, folder.path)
         resumed = None
         if folder.resumes:
@@ -113,6 +119,8 @@ def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[st
         trainer.loggers = build.build_loggers(cfg, folder.path)
         for note in (*data.table.notes, *data.split.notes):
             run_folder.log.info("note: %s", note)
+        if "init" in summary:
+            initial_weights.report(summary["init"])
         run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
         if warning := is_first_process() and build.duration_warning(cfg, data, model, trainer):
             run_folder.log.warning("warning: %s", warning)

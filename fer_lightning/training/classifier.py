@@ -20,6 +20,7 @@ from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.training.averaging import AveragedWeights
+from fer_lightning.training.fine_tuning import FineTuning
 from fer_lightning.training.loader import Batch
 
 EVAL_SETS = ("val", "train_eval", "test")  # test is measured after each epoch only if track_test is set
@@ -68,6 +69,7 @@ class FERClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
         self.make_optimizer, self.num_classes = optimizer, num_classes
+        self.fine_tuning: FineTuning | None = None
         self.ema = None if ema_decay is None else AveragedWeights(network, ema_decay)
         self.compiled = torch.compile(network.forward, dynamic=False) if compile else None
         self.compile_seconds: float | None = None
@@ -86,6 +88,8 @@ class FERClassifier(pl.LightningModule):
         optimizer = self.make_optimizer([p for p in self.network.parameters() if p.requires_grad])
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]
+        if self.fine_tuning:
+            self.fine_tuning.split_groups(optimizer)
         return optimizer
 
     def on_train_start(self) -> None:
@@ -105,6 +109,8 @@ class FERClassifier(pl.LightningModule):
         factor = self.schedule.factor(self.global_step)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
             group["lr"] = group["base_lr"] * factor
+        if self.fine_tuning:
+            self.fine_tuning.set_modes(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits, target = (self.compiled or self.network)(batch["image"]), batch["target"]
@@ -118,6 +124,10 @@ class FERClassifier(pl.LightningModule):
         self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
         self._note_if_not_finite(loss.detach(), batch)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.fine_tuning:
+            self.fine_tuning.drop_gradients(self.current_epoch)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
