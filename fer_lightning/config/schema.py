@@ -40,6 +40,8 @@ class TrainConfig:
     compile: bool = False  # fuse the training step with torch.compile
     track_test: bool = False  # also measure the test rows after each epoch; only for a curve
     scale: str | None = None  # option of conf/scale/ that sets the size of a run; part of the name of a sweep
+    # folder of a finished run that is trained for more epochs; null: a new run
+    extend: str | None = field(default=None, metadata={PATH: True})
     # folders of finished runs to average instead of training
     ensemble: list[str] | None = field(default=None, metadata={PATH: True})
     expected: Any = None  # {test metric: [low, high]}, expected range of each metric

@@ -70,6 +70,7 @@ class FERClassifier(pl.LightningModule):
         self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
         self.make_optimizer, self.num_classes = optimizer, num_classes
         self.fine_tuning: FineTuning | None = None
+        self.first_epoch = 0  # first epoch of the schedule; above 0 if the run continues another one
         self.ema = None if ema_decay is None else AveragedWeights(network, ema_decay)
         self.compiled = torch.compile(network.forward, dynamic=False) if compile else None
         self.compile_seconds: float | None = None
@@ -98,7 +99,8 @@ class FERClassifier(pl.LightningModule):
         self._clock_started = time.perf_counter()
         self._first_bad = torch.tensor(NEVER, device=self.device)
         steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
-        self.schedule.bind(total_steps=steps * self.trainer.max_epochs, steps_per_epoch=steps)
+        self.first_step = steps * self.first_epoch
+        self.schedule.bind(total_steps=steps * self.trainer.max_epochs - self.first_step, steps_per_epoch=steps)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
@@ -106,7 +108,7 @@ class FERClassifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
-        factor = self.schedule.factor(self.global_step)
+        factor = self.schedule.factor(self.global_step - self.first_step)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
             group["lr"] = group["base_lr"] * factor
         if self.fine_tuning:
