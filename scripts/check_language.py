@@ -50,7 +50,7 @@ BANNED = {
     r"\bparted by\b": "'separated by'",
     r"\bmend(?:s|ed|ing)?\b": "'fix'",
     r"\bgo(?:es)? on\b|\bwent on\b|\bgoing on\b": "'continue' or 'resume'",
-    r"\bstands? (?:in|at|on|there|here|above|below|beside|behind|for)\b": "'is'",
+    r"\bstands? (?:in(?! for)|at|on|there|here|above|below|beside|behind|for)\b": "'is'",
     r"\b(?:is|are|was|were|be|being) told\b|\btold of\b": "'is reported' or 'is printed'",
     r"\balone\b": "'only'",
     r"\bnot-a-number\b": "'NaN'",

@@ -33,7 +33,7 @@ FEED_KEYS = tuple(
     for key in signature(DATAMODULE).parameters
     if key not in ("table", "transform", "sampler", "seed", "track_test")
 )
-MODEL_KEYS = ("mean", "std", "weights")
+MODEL_KEYS = ("mean", "std", "weights", "init")
 
 # Arguments that only the run knows; build.py supplies them.
 SUPPLIED = {
@@ -255,6 +255,7 @@ def extra_keys(slot: str) -> dict[str, Parameter]:
             "mean": Parameter("mean", "float", False),
             "std": Parameter("std", "float", False),
             "weights": Parameter("weights", "str | Path | None", False),
+            "init": Parameter("init", "str | Path | None", False),
         }
     return {}
 
@@ -271,6 +272,7 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
+    _check_fine_tuning(config)
     _check_start_size(config["data"].get("start_size"), config)
 
 
@@ -413,6 +415,33 @@ def _check_model(model: dict[str, Any]) -> None:
         from fer_lightning.models.imagenet_weights import locate
 
         locate(model["size"], model["pretrained"])
+
+
+def _check_fine_tuning(config: dict[str, Any]) -> None:
+    model, epochs, factor = config["model"], config["freeze_epochs"], config["init_lr_factor"]
+    init, most = model.get("init"), config["trainer"]["max_epochs"] - 1
+    for key in ("weights", "pretrained"):
+        if init and model.get(key):
+            raise UserError(
+                f"model.init={init} with model.{key}={model[key]}: the network can start from one of them. Use "
+                f"model.{key}={'false' if model[key] is True else 'null'}, or model.init=null."
+            )
+    for key, value in (("freeze_epochs", epochs), ("init_lr_factor", factor)):
+        if value is not None and not init:
+            raise UserError(
+                f"{key}={value} without model.init: no weight comes from another run. Name the run with "
+                f"model.init=outputs/NAME/JOB, or use {key}=null."
+            )
+    if epochs is not None and not 0 <= epochs <= most:
+        raise UserError(
+            f"freeze_epochs={epochs} with trainer.max_epochs={most + 1}: must be from 0 to {most}, so that at least "
+            "one epoch trains all weights."
+        )
+    if factor is not None and not 0 < factor <= 1:
+        raise UserError(
+            f"init_lr_factor={factor}: must be greater than 0 and at most 1. Use e.g. 0.1. To keep the weights as they "
+            "are in the first epochs, use freeze_epochs."
+        )
 
 
 def _smallest_input(model: dict[str, Any]) -> dict[str, int]:

@@ -25,10 +25,11 @@ from fer_lightning.config import schema, words
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
-from fer_lightning.runs import run_folder, slurm
+from fer_lightning.runs import extension, run_folder, slurm
 from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
 from fer_lightning.runs.other_lengths import note_on_other_lengths
 from fer_lightning.runs.processes import is_child, is_first_process
+from fer_lightning.runs.trained_folder import origin_folder
 from fer_lightning.wording import typed
 
 schema.register()
@@ -52,12 +53,17 @@ def train(cfg: DictConfig) -> float | None:
     composed.set()
     overrides = list(HydraConfig.get().overrides.task)
     expand_paths(cfg)
+    parent = None if cfg.extend is None else extension.read_parent(cfg.extend)
+    if parent:
+        cfg = extension.extended_config(cfg, parent, overrides)
     path = run_folder.run_path(cfg.output_dir, cfg.name, overrides, cfg.seed)
     folder = run_folder.RunFolder(path, start_over=cfg.resume == schema.Resume.never)
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    if cfg.model.get("init") and not (folder.resumes or parent):
+        origin_folder(cfg.model.init)
     with folder.explain_failures():
         if is_first_process():
             folder.claim(config, overrides)
@@ -74,7 +80,8 @@ def train(cfg: DictConfig) -> float | None:
         if not folder.resumes and (note := note_on_other_lengths(folder.path)):
             run_folder.log.info("note: %s", note)
         try:
-            return fit_and_test(cfg, folder, dict(HydraConfig.get().runtime.choices))
+            choices = parent.summary["choices"] if parent else HydraConfig.get().runtime.choices
+            return fit_and_test(cfg, folder, dict(choices), parent)
         except Interrupted as error:
             error.resumes = cfg.resume != schema.Resume.never
             if error.signum == signal.SIGUSR1 and is_first_process():
@@ -90,30 +97,47 @@ def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str])
         return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed)
 
 
-def fit_and_test(cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any]) -> float | None:
+def fit_and_test(
+    cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any], parent: extension.Parent | None = None
+) -> float | None:
     from fer_lightning.compat.lightning import hide_notes
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
     from fer_lightning.runs import looks_at_test_rows
     from fer_lightning.runs.run_summary import begin, record_summary
-    from fer_lightning.training import build, distributed
+    from fer_lightning.training import build, distributed, initial_weights
 
     with record_summary(folder, build.identity(cfg, folder, choices)) as summary:
         hide_notes()
         build.set_threads(cfg)
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)
+        source = folder if folder.resumes else parent.folder if parent else None
+        known = (source and source.summary()) or {}
+        if cfg.model.get("init"):
+            summary["init"] = initial_weights.begin(cfg, model, data, known.get("init"))
+        if parent:
+            summary["parent"] = (folder.resumes and known.get("parent")) or parent.record(cfg)
+            model.first_epoch = summary["parent"]["epochs"]
         trainer = build.build_trainer(cfg, folder.path)
         resumed = None
-        if folder.resumes:
+        if parent:
+            parent.refuse_other_rows(data.split.checksum, cfg.data)
+        if source:
             refuse_other_data = data.load_state_dict
-            resumed = checkpoints.resumable(folder.last_checkpoint, folder.best_checkpoint, model, refuse_other_data)
+            resumed = checkpoints.resumable(source.last_checkpoint, source.best_checkpoint, model, refuse_other_data)
         summary |= build.facts(data, model, trainer)
         begin(folder, summary)
+        if resumed and source is not folder and is_first_process():
+            parent.hand_over(folder)
         trainer.loggers = build.build_loggers(cfg, folder.path)
         for note in (*data.table.notes, *data.split.notes):
             run_folder.log.info("note: %s", note)
-        run_folder.log.info("%s %s", "resuming in" if resumed else "run folder:", folder.path)
+        if parent:
+            run_folder.log.info("extend=%s: %s", parent.folder.path, summary["parent"]["schedule"])
+        if "init" in summary:
+            initial_weights.report(summary["init"])
+        run_folder.log.info("%s %s", "resuming in" if resumed and source is folder else "run folder:", folder.path)
         if warning := is_first_process() and build.duration_warning(cfg, data, model, trainer):
             run_folder.log.warning("warning: %s", warning)
 

@@ -35,9 +35,13 @@ class TrainConfig:
     threads: int | None = None  # CPU threads of torch; null: default of torch
     channels_last: bool = True  # memory format of images and convolutions
     ema_decay: float | None = None  # decay of averaged weights, which are then evaluated; null: no average
+    freeze_epochs: int | None = None  # first epochs in which weights of model.init do not change; null: no such epoch
+    init_lr_factor: float | None = None  # factor on the learning rate of weights of model.init; null: 1
     compile: bool = False  # fuse the training step with torch.compile
     track_test: bool = False  # also measure the test rows after each epoch; only for a curve
     scale: str | None = None  # option of conf/scale/ that sets the size of a run; part of the name of a sweep
+    # folder of a finished run that is trained for more epochs; null: a new run
+    extend: str | None = field(default=None, metadata={PATH: True})
     # folders of finished runs to average instead of training
     ensemble: list[str] | None = field(default=None, metadata={PATH: True})
     expected: Any = None  # {test metric: [low, high]}, expected range of each metric

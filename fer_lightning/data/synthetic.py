@@ -85,7 +85,7 @@ def load(
             f"data.taxonomy={taxonomy}: no program draws {', '.join(unknown)} here. It draws {', '.join(EXPRESSIONS)}."
         )
     shown, labels, usage, original = _plan(rows, seed, label_noise, duplicates, len(names))
-    pixels = _faces([names[c] for c in shown], original == np.arange(rows), seed)[original]
+    pixels = draw([names[c] for c in shown], seed, original == np.arange(rows))[original]
     source = [f"synthetic-{row:06d}" for row in range(rows)]
     for row in np.flatnonzero(original != np.arange(rows)):
         source[row] += f" copy of {source[original[row]]}"
@@ -152,9 +152,10 @@ def _plan(
     return shown, labels.astype(np.int64), usage, original
 
 
-def _faces(shown: list[str], wanted: np.ndarray, seed: int) -> np.ndarray:
-    """Return uint8 (N, 48, 48), the faces of the rows `wanted`; all other rows are black."""
+def draw(shown: list[str], seed: int, wanted: np.ndarray | None = None) -> np.ndarray:
+    """Return uint8 (N, 48, 48), one face per class of `shown`; rows that are not `wanted` are black."""
     rows = len(shown)
+    wanted = np.ones(rows, bool) if wanted is None else wanted
     units = _action_units(shown, _Draws(seed, 1, rows, 120))
     who = _identity(_Draws(seed, 2, rows, 60))
     pose = _pose(_Draws(seed, 3, rows, 20))

@@ -137,27 +137,30 @@ def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) ->
     ]
 
 
-def csv_indices(root: Path, like: "Predictions") -> "np.ndarray":
-    """Return the indices int (N,) of a run's rows in the order of the CSV file that a store was read from."""
+def csv_indices(root: Path, like: "Predictions", key: str = "csv_order") -> "np.ndarray":
+    """Return the indices int (N,) of a run's rows in the order of the CSV file that a store was read from.
+
+    key  setting that names the store
+    """
     from fer_lightning.data.store import open_store, store_problem
 
     if problem := store_problem(str(root)):
-        raise UserError(problem.replace("data.root=", "csv_order=", 1))
+        raise UserError(problem.replace("data.root=", f"{key}=", 1))
     store = open_store(root)
     inside = like.rows < len(store.digests)
     if not inside.all() or [digest.tobytes().hex() for digest in store.digests[like.rows]] != like.images.tolist():
-        raise UserError(f"csv_order={root}: holds other images than the run was tested on. Name the store of the run.")
+        raise UserError(f"{key}={root}: holds other images than the run was tested on. Name the store of the run.")
     numbers = store.source[like.rows]
     if store.manifest["source"]["form"] != "csv":
-        raise UserError(f"csv_order={root}: must be a store that was read from a CSV file. Drop this key.")
+        raise UserError(f"{key}={root}: was not read from a CSV file. Write the rows in the order of the store.")
     return numbers.astype(int).argsort().argsort()
 
 
 def is_of_other_program(path: Path) -> bool:
-    """Return True for a .npy file with the probabilities of another program."""
+    """Return True for a file with the probabilities of another program."""
     from fer_lightning.evaluation.predictions import PROBABILITIES
 
-    return path.suffix == PROBABILITIES
+    return path.suffix in PROBABILITIES
 
 
 def read_run(name: str, run: Path, tta: str) -> "Predictions":

@@ -1,9 +1,12 @@
-"""Evaluate a trained run on all, unseen and clean test rows. Each metric has a 95 % interval.
+"""Evaluate a trained run, or probabilities of another program, on all, unseen and clean test rows.
 
     python -m fer_lightning.evaluate run=outputs/train/seed-0
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
     python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx
+    python -m fer_lightning.evaluate predictions=other.npy order=csv 'against=[outputs/train/seed-0]'
+
+Each metric has a 95 % interval. predictions=FILE prints a leak test too: whether the network was trained on these rows.
 
 The results are written to RUN/evaluation/TTA/, or to RUN/evaluation/val_TTA/ with rows=val. With model=face.onnx the
 folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. Each folder contains metrics.json, predictions.csv,
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation import judge_file
 from fer_lightning.evaluation.settings import TTA, EvaluateSettings
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.paths import CONF, ROOT
@@ -50,9 +54,28 @@ def main() -> None:
 def config(overrides: list[str]) -> EvaluateSettings:
     """Return the settings of the command line. Raise UserError if they cannot be used."""
     cfg = command.settings(COMMAND, overrides)
+    refuse_two_subjects(cfg)
     if cfg.model is not None:
         refuse_unfit_options(cfg)
     return cfg
+
+
+def refuse_two_subjects(cfg: EvaluateSettings) -> None:
+    """Raise UserError unless the settings name either a run, or a file of probabilities and only its options."""
+    if cfg.predictions is not None:
+        judge_file.refuse_unfit_options(cfg)
+        return
+    if not cfg.run:
+        example = f"{COMMAND.program} {COMMAND.example}"
+        raise UserError(
+            "run is not set. Set it to the folder of the run whose best.ckpt is evaluated, or predictions to a file "
+            f"of probabilities. Example: {example}"
+        )
+    for key in ("training", "against", "out"):
+        if getattr(cfg, key):
+            raise UserError(
+                f"{key}={getattr(cfg, key)} without predictions: is an option of predictions=FILE. Drop it."
+            )
 
 
 def refuse_unfit_options(cfg: EvaluateSettings) -> None:
@@ -70,7 +93,10 @@ def refuse_unfit_options(cfg: EvaluateSettings) -> None:
 
 
 def evaluate(cfg: EvaluateSettings) -> None:
-    """Evaluate one run, write the results into its folder and print them."""
+    """Evaluate one run, write the results into its folder and print them; or judge a file of probabilities."""
+    if cfg.predictions is not None:
+        judge_file.judge(cfg)
+        return
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     table, split = run.faces()
     of_test = cfg.rows == "test"

@@ -16,6 +16,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_text, write_csv
+from fer_lightning.labels import canonical
 from fer_lightning.statistics.metrics import confusion_matrix
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FIXED = ("row", "image", "label", "predicted", "unseen", "clean")
 FERPLUS = "ferplus"
 DAMAGED = "Write it again: python -m fer_lightning.evaluate run=PATH"
-PROBABILITIES = ".npy"
+PROBABILITIES = (".npy", ".csv")
 LARGEST_SUM_ERROR = 1e-3  # of a row's sum, which must be 1, in a file of another program
 BOOLEANS = {"false": False, "true": True}
 
@@ -117,20 +118,16 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_probabilities(path: Path, like: Predictions, indices: np.ndarray | None = None) -> Predictions:
-    """Return `like` with probabilities that another program wrote to a .npy file, for the same rows and classes.
+    """Return `like` with probabilities that another program wrote to a file, for the same rows and classes.
 
     indices  int (N,), index in the file of each row of `like`; None: the same order
 
-    Raise UserError if the file does not hold float32 (N, K) with a distribution in each row. Nothing is unpickled.
+    Raise UserError if a .npy file does not hold float32 (N, K), or a .csv file a column per class, with a distribution
+    in each row. Nothing is unpickled.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
-    except Exception as error:  # numpy raises errors of many classes for a damaged header
-        raise UserError(f"{path}: cannot be read as a .npy file ({error}). Write it with numpy.save.") from None
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")
+    if path.suffix not in PROBABILITIES:
+        raise UserError(f"{path}: must be a {' or '.join(PROBABILITIES)} file of probabilities.")
+    array = _read_table(path, like.classes) if path.suffix == ".csv" else _read_array(path)
     expected = (len(like), len(like.classes))
     if array.dtype != np.float32 or array.shape != expected:
         raise UserError(
@@ -140,6 +137,43 @@ def read_probabilities(path: Path, like: Predictions, indices: np.ndarray | None
     probabilities = np.array(array)
     _require_distributions(path, probabilities)
     return replace(like, probabilities=probabilities if indices is None else probabilities[indices])
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
+    except Exception as error:  # numpy raises errors of many classes for a damaged header
+        raise UserError(f"{path}: cannot be read as a .npy file ({error}). Write it with numpy.save.") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")
+    return array
+
+
+def _read_table(path: Path, classes: tuple[str, ...]) -> np.ndarray:
+    """Return float32 (N, K) from the columns of a CSV that are named like the classes; other columns are ignored."""
+    try:
+        header, *lines = list(csv.reader(io.StringIO(read_text(path)))) or [[]]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Name a file of probabilities.") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from None
+    names = [canonical(name) for name in header]
+    wrong = [name for name in classes if names.count(name) != 1]
+    if wrong:
+        raise UserError(
+            f"{path}: the first line must name each class once, and has {', '.join(wrong)} not once. Name one column "
+            f"per class: {', '.join(classes)}."
+        )
+    columns = [names.index(name) for name in classes]
+    values = np.empty((len(lines), len(classes)), np.float32)
+    for number, line in enumerate(lines):
+        try:
+            values[number] = [float(line[column]) for column in columns]
+        except (ValueError, IndexError) as error:
+            raise UserError(f"{path}, line {number + 2}: {error}. Write a number per class.") from None
+    return values
 
 
 def _require_distributions(path: Path, probabilities: np.ndarray) -> None:

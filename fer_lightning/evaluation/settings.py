@@ -12,7 +12,9 @@ TTA = Literal["none", "flip", "ten_crop"]  # sets of views: see `evaluation.tta`
 class EvaluateSettings(Settings):
     """Settings of an evaluation."""
 
-    run: str = setting(comment="folder of the run whose best.ckpt is evaluated", path=True)
+    run: str | None = setting(
+        None, "folder of the run whose best.ckpt is evaluated; null: predictions names a file", path=True
+    )
     model: str | None = setting(
         None, "exported file (.onnx) to evaluate on the rows of the run; null: best.ckpt of the run", path=True
     )
@@ -23,9 +25,29 @@ class EvaluateSettings(Settings):
         "val: validation rows, for the choice of views and of ensemble members",
     )
     data_root: str | None = setting(
-        None, "folder of the store of faces; null: the store that the run was trained on", path=True
+        None,
+        "folder of the store of faces; null: the store that the run was trained on, or with predictions $FER2013_ROOT "
+        "or data/fer2013",
+        path=True,
     )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "device that runs the network; auto: the first GPU if there is one"
     )
     threads: int | None = setting(None, "CPU threads of torch; null: same number as in the run", minimum=1)
+    predictions: str | None = setting(
+        None,
+        "file of another program with a probability per row and class, .npy or .csv; null: run names a run",
+        path=True,
+    )
+    order: Literal["store", "csv"] = setting(
+        "store", "order of the rows in predictions and training; csv: that of the file from which the store was read"
+    )
+    training: str | None = setting(
+        None,
+        "like predictions, for the Training rows; adds a comparison to the leak test; null: no such file",
+        path=True,
+    )
+    against: list[str] = setting(
+        factory=list, comment="runs that predictions is compared with, paired by row", path=True
+    )
+    out: str | None = setting(None, "folder for the results of predictions; null: they are only printed", path=True)

@@ -71,7 +71,7 @@ def _network(state: dict[str, Tensor], where: str) -> type[nn.Module]:
         return EmoNeXt
     raise UserError(
         f"{where}: is neither ResEmoteNet nor EmoNeXt as published; its first keys are {', '.join(list(state)[:4])}. "
-        "Set model.weights=null. To resume a run of this project, run its command again."
+        "Set model.weights=null. To start from a run of this project, use model.init=RUN."
     )
 
 

@@ -49,6 +49,13 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, rem
     module.load_state_dict(state)
 
 
+def evaluated_weights(content: Mapping[str, Any], *, averaged: bool) -> dict[str, Tensor]:
+    """Return the state dict of the network that a run evaluates, from the content of its checkpoint."""
+    prefix = "ema.module." if averaged else "network."
+    state = content.get("state_dict", {})
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
 def refuse_misfit(module: nn.Module, state: Mapping[str, Tensor], where: str, remedy: str = TRAIN_AGAIN) -> None:
     """Raise UserError if the keys or shapes of a state dict differ from those of the module."""
     ours = module.state_dict()

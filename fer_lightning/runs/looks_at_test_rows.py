@@ -37,14 +37,23 @@ def count_look(run: Path, data: Path | None, split: str, checksum: str, tta: str
     if _of_training(split):
         return {"run": 0, "data": None, "note": None}
     line = (now(), command_line(), tta, git_state(ROOT)["commit"] or "", checksum, str(run.resolve()))
-    reads = {"run": append(run / NAME, line), "data": None, "note": None}
-    if data is not None:
-        path = data / NAME
-        try:
-            reads["data"] = append(path, line)
-        except OSError as error:
-            reads["note"] = f"not recorded in {path}: {error.strerror}"
-    return reads
+    return {"run": append(run / NAME, line), **_count_in_data(data, line)}
+
+
+def count_file(file: Path, data: Path | None, split: str, checksum: str) -> dict[str, Any]:
+    """Count a read by a file of another program, which has no run folder; see `count`."""
+    line = (now(), command_line(), "none", git_state(ROOT)["commit"] or "", checksum, str(file.resolve()))
+    return {"run": None, **_count_in_data(data, line)}
+
+
+def _count_in_data(data: Path | None, line: tuple[str, ...]) -> dict[str, Any]:
+    if data is None:
+        return {"data": None, "note": None}
+    path = data / NAME
+    try:
+        return {"data": append(path, line), "note": None}
+    except OSError as error:
+        return {"data": None, "note": f"not recorded in {path}: {error.strerror}"}
 
 
 def append(path: Path, line: tuple[str, ...]) -> int:
@@ -72,9 +81,9 @@ def sentence(reads: dict[str, Any], split: str) -> str:
     if _of_training(split):
         return "The test rows are a fold of Training; PrivateTest was not read."
     rows = "PrivateTest was" if split.startswith("official") else "The test rows were"
-    text = f"{rows} read {_times(reads['run'])} by this run"
-    if reads["data"] is not None:
-        text += f", {_times(reads['data'])} on this data"
+    counts = {"by this run": reads["run"], "on this data": reads["data"]}
+    counted = ", ".join(f"{_times(count)} {place}" for place, count in counts.items() if count is not None)
+    text = f"{rows} read {counted}".rstrip()
     return f"{text} ({reads['note']})." if reads["note"] else f"{text}."
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.wording import typed
 
 EPOCHS = re.compile(r"(^|_)trainer\.max_epochs-\d+(?=_)")
 WHY = "The schedule depends on the length, so this is another run and starts from the beginning."
@@ -14,7 +15,10 @@ WHY = "The schedule depends on the length, so this is another run and starts fro
 def note_on_other_lengths(path: Path) -> str | None:
     """Return a note that names the finished runs of other lengths beside a run folder; None if there are none."""
     finished = [str(other) for other in sorted(path.parent.glob("*")) if _differs_in_length(other, path)]
-    return f"finished with another trainer.max_epochs: {', '.join(finished)}. {WHY}" if finished else None
+    if not finished:
+        return None
+    more = f"To train a finished run for more epochs: {typed('extend', finished[0])} trainer.max_epochs=..."
+    return f"finished with another trainer.max_epochs: {', '.join(finished)}. {WHY} {more}"
 
 
 def _differs_in_length(other: Path, path: Path) -> bool:

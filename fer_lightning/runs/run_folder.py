@@ -38,6 +38,7 @@ from fer_lightning.files import (
 )
 from fer_lightning.runs.processes import is_first_process
 from fer_lightning.runs.summary_file import REMEDY, read_summary
+from fer_lightning.wording import typed
 
 log = logging.getLogger("fer_lightning")
 
@@ -319,7 +320,14 @@ class RunFolder:
             raise UserError(
                 f"{self.path}: this folder holds a run of another config:\n{changes}\n"
                 "Choose another folder with name=..., or start over with resume=never (the old folder is kept)."
+                f"{self._hint_to_extend(keys)}"
             )
+
+    def _hint_to_extend(self, changed: list[str]) -> str:
+        """Return how to train a finished run for more epochs, if only their number has changed; '' otherwise."""
+        if changed != ["trainer.max_epochs"] or not self.is_done():
+            return ""
+        return f" To train it for more epochs: python train.py {typed('extend', self.path)} trainer.max_epochs=..."
 
 
 def _write_holder(file: IO[str], holder: str) -> None:

@@ -24,7 +24,7 @@ from fer_lightning.runs.run_folder import log as run_log
 log = logging.getLogger("fer_lightning.file")  # only in train.log: train.py writes to the console
 
 
-FACTS = ("data", "split", "commit", "dirty")  # written once, when the run begins
+FACTS = ("data", "split", "commit", "dirty", "init", "parent")  # written once, when the run begins
 
 
 @contextmanager

@@ -24,6 +24,8 @@ SHAPE: dict[str, Any] = {
     "expected": (dict, type(None)),
     "data": {"name": str, "checksum": str},
     "split": {"name": str, "checksum": str, "rows": {"train": int, "val": int, "test": int}},
+    "init": {"path": str, "commit": TEXT, "checksum": str, "new": list, "classes": list, "rows": str},
+    "parent": {"path": str, "commit": TEXT, "checksum": str, "epochs": int},
     "parameters": {"total": int},
     "best": {**dict.fromkeys(("val/acc", "val/f1_macro", "val/recall_mean", "val/ce"), NUMBER), "epoch": int},
     "overfitting_gap": {"best": NUMBER, "last": NUMBER},

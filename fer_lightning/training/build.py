@@ -95,7 +95,7 @@ def duration_warning(cfg: DictConfig, data: FERDataModule, model: FERClassifier,
         duration.seconds_per_image(model.network, cfg.model.input_size),
         train=min(rows, limit * cfg.data.batch_size) if isinstance(limit, int) else round(limit * rows),
         evaluated=len(data.split.val) + len(data.train_eval_rows),
-        epochs=trainer.max_epochs,
+        epochs=trainer.max_epochs - model.first_epoch,
     )
 
 

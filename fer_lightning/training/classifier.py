@@ -20,6 +20,7 @@ from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.training.averaging import AveragedWeights
+from fer_lightning.training.fine_tuning import FineTuning
 from fer_lightning.training.loader import Batch
 
 EVAL_SETS = ("val", "train_eval", "test")  # test is measured after each epoch only if track_test is set
@@ -68,6 +69,8 @@ class FERClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
         self.make_optimizer, self.num_classes = optimizer, num_classes
+        self.fine_tuning: FineTuning | None = None
+        self.first_epoch = 0  # first epoch of the schedule; above 0 if the run continues another one
         self.ema = None if ema_decay is None else AveragedWeights(network, ema_decay)
         self.compiled = torch.compile(network.forward, dynamic=False) if compile else None
         self.compile_seconds: float | None = None
@@ -86,6 +89,8 @@ class FERClassifier(pl.LightningModule):
         optimizer = self.make_optimizer([p for p in self.network.parameters() if p.requires_grad])
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]
+        if self.fine_tuning:
+            self.fine_tuning.split_groups(optimizer)
         return optimizer
 
     def on_train_start(self) -> None:
@@ -94,7 +99,8 @@ class FERClassifier(pl.LightningModule):
         self._clock_started = time.perf_counter()
         self._first_bad = torch.tensor(NEVER, device=self.device)
         steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
-        self.schedule.bind(total_steps=steps * self.trainer.max_epochs, steps_per_epoch=steps)
+        self.first_step = steps * self.first_epoch
+        self.schedule.bind(total_steps=steps * self.trainer.max_epochs - self.first_step, steps_per_epoch=steps)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
@@ -102,9 +108,11 @@ class FERClassifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
-        factor = self.schedule.factor(self.global_step)
+        factor = self.schedule.factor(self.global_step - self.first_step)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
             group["lr"] = group["base_lr"] * factor
+        if self.fine_tuning:
+            self.fine_tuning.set_modes(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits, target = (self.compiled or self.network)(batch["image"]), batch["target"]
@@ -118,6 +126,10 @@ class FERClassifier(pl.LightningModule):
         self.train_metrics["confusion"].update(logits.detach().argmax(dim=1), hard)
         self._note_if_not_finite(loss.detach(), batch)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.fine_tuning:
+            self.fine_tuning.drop_gradients(self.current_epoch)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -117,6 +117,7 @@ def test_a_file_is_read_bare_or_wrapped(tmp_path, small_state, wrapper):
         ([1, 2], "holds a list"),
         ({"epoch": 1}, "no state dict"),
         ({"a.weight": torch.zeros(1)}, "neither ResEmoteNet nor EmoNeXt"),
+        ({"network.backbone.fc4.weight": torch.zeros(1)}, "a run of this project, use model.init=RUN"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, content, words):

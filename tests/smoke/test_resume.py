@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY, composed
+from omegaconf import OmegaConf
 from smoke_tables import assert_same_outcome, table_without_timings
 
 from fer_lightning.cli import train
@@ -356,3 +358,25 @@ def test_an_ended_run_says_what_the_same_command_does(resumes, words, capsys):
     with pytest.raises(SystemExit):
         train.stop(ended)
     assert re.search(f"ended by SIGINT. .*{words}", capsys.readouterr().err)
+
+
+def test_a_fine_tuned_run_resumes_bit_for_bit_without_the_run_that_it_began_from(undisturbed, tmp_path, monkeypatch):
+    """It is cut in the epoch whose old weights are frozen, and in the next one."""
+    origin = tmp_path / "origin"
+    shutil.copytree(undisturbed, origin)
+    OmegaConf.save(composed(*EVERYTHING), origin / "config.yaml", resolve=True)
+    tuned = (
+        f"model.init={origin}",
+        "freeze_epochs=1",
+        "init_lr_factor=0.1",
+        "data.taxonomy=learning_game",
+        "trainer.max_epochs=2",
+    )
+    run(tmp_path / "whole", *tuned)
+    run_until(tmp_path / "cut", 3, monkeypatch, *tuned)
+    begun = RunFolder(tmp_path / "cut").summary()["init"]
+    shutil.rmtree(origin)
+    run_until(tmp_path / "cut", 6, monkeypatch, *tuned)
+    run(tmp_path / "cut", *tuned)
+    assert_same_outcome(tmp_path / "cut", tmp_path / "whole")
+    assert RunFolder(tmp_path / "cut").summary()["init"] == begun
