@@ -19,7 +19,7 @@ from fer_lightning.evaluation.ensemble import expand, percent
 from fer_lightning.paths import CONF
 from fer_lightning.teach.folds import average_runs, read_fold_run
 from fer_lightning.teach.settings import TeachSettings
-from fer_lightning.wording import typed_path
+from fer_lightning.wording import typed
 
 COMMAND = Command(
     "python -m fer_lightning.teach", TeachSettings, CONF / "teach.yaml", example="'runs=[outputs/teacher/*seed-*]'"
@@ -47,7 +47,7 @@ def teach(settings: TeachSettings) -> None:
     write_teacher(Path(settings.out), teacher)
     show(teacher)
     print(f"teacher: {settings.out}, {len(teacher.digests):,} distinct images, checksum {teacher.checksum()[:12]}")
-    print(f"next: python train.py data.labels=teacher {typed_path('data.teacher', settings.out)}")
+    print(f"next: python train.py data.labels=teacher {typed('data.teacher', settings.out)}")
 
 
 def show(teacher: Teacher) -> None:

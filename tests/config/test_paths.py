@@ -98,7 +98,7 @@ def test_the_keys_of_a_run_that_speak_of_a_path_accept_one():
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             spoken = {f"{group.replace('/', '.')}.{key}" for key in re.findall(SPOKEN, path.read_text(), re.M)}
             assert spoken <= typed_keys(group).keys(), path
-    assert root_keys().keys() == {"output_dir", "ensemble"}
+    assert root_keys().keys() == {"output_dir", "ensemble", "extend"}
     for one in commands():
         for key, found in leaves(one.schema):
             is_spoken = (found.is_text or found.is_list) and SPEAKS_OF_A_PATH.search(found.rule.comment)
