@@ -32,11 +32,13 @@ def status_without_reader(module: str, errors: Path) -> int:
         sys.stdout = open(1, "w", encoding="ascii", closefd=False)  # noqa: SIM115
         sys.stderr = open(errors, "w")  # noqa: SIM115
         sys.argv = [module, "--help"]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        sys.stdout.flush()
-    except SystemExit as end:
-        status = end.code or 0
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            status = end.code or 0
+        sys.stdout.flush()  # as Python does at the end of a process
     except BaseException:
+        status = 1
         traceback.print_exc()
     finally:
         sys.stderr.flush()
@@ -45,8 +47,9 @@ def status_without_reader(module: str, errors: Path) -> int:
 
 @pytest.mark.parametrize("module", [module for module, _ in COMMANDS.values()])
 def test_a_closed_pipe_ends_a_command_quietly(module, tmp_path):
-    assert status_without_reader(module, tmp_path / "errors") == PIPE_CLOSED, (tmp_path / "errors").read_text()
-    assert "Traceback" not in (tmp_path / "errors").read_text()
+    status = status_without_reader(module, tmp_path / "errors")
+    assert (tmp_path / "errors").read_text() == ""
+    assert status in (0, PIPE_CLOSED)  # argparse itself ignores the pipe if its help is longer than the buffer
 
 
 def test_letters_that_a_terminal_does_not_have_are_replaced(monkeypatch):
