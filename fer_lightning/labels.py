@@ -133,7 +133,7 @@ def _add(known: dict[str, str], key: str, value: str | None, where: str) -> None
 
 def _content(path: Path) -> dict[str, dict]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}. Fix this file.") from None
     if not isinstance(content, dict) or len(content) < 2:
