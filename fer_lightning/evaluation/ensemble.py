@@ -72,7 +72,7 @@ def run(folder: RunFolder, names: Sequence[str], overrides: list[str], *, seed: 
         _write(folder, members, facts, {"overrides": overrides, "arm": arm_name(overrides), "seed": seed})
     summary = folder.summary()
     show(summary)
-    print(f"next: python -m fer_lightning.compare 'runs=[{folder.path},{members[0].run}]'")
+    print(f"next: python -m fer_lightning.compare {typed('runs', [folder.path, members[0].run])}")
     print(f"run folder: {folder.path}")
     return summary["best_value"]
 

@@ -28,6 +28,7 @@ from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.paths import CONF, ROOT
 from fer_lightning.runs.run_folder import command_line, git_state, now
 from fer_lightning.terminal import progress_bar
+from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +135,7 @@ def evaluate(cfg: EvaluateSettings) -> None:
     evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows]}, {title}")
     tables.print_evaluation(run.summary, entry, title)
     print(f"evaluation: {folder}")
-    print(f"next: compare it with another run: python -m fer_lightning.compare 'runs=[{run.path},OTHER]'")
+    print(f"next: compare it with another run: python -m fer_lightning.compare {typed('runs', [run.path, 'OTHER'])}")
 
 
 def name_evaluation(cfg: EvaluateSettings) -> tuple[str, str]:

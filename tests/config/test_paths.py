@@ -66,8 +66,8 @@ def run_keys() -> dict[str, list[str]]:
     for group in GROUPS:
         for option in options(group):
             content = yaml.safe_load((ROOT / "conf" / group / f"{option}.yaml").read_text()) or {}
-            keys = {f"{group.replace('/', '.')}.{name}" for name in content} & typed_keys(group).keys()
-            found |= {key: [f"{group}={option}"] for key in keys}
+            keys = [f"{group.replace('/', '.')}.{name}" for name in content]
+            found |= {key: [f"{group}={option}"] for key in keys if key in typed_keys(group)}
     return found
 
 
