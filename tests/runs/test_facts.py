@@ -109,6 +109,7 @@ class World:
             patch.setattr(build, "build_trainer", lambda _, folder: Trainer(folder, killed_at))
             patch.setattr(after_training, "write_test", self.write_test)
             patch.setattr(after_training, "closing_table", lambda _: None)
+            patch.setattr(build, "duration_warning", lambda *_: None)
             try:
                 run.claim(OmegaConf.to_container(config, enum_to_str=True))
                 if not run.is_done():

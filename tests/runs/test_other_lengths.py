@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fer_lightning.runs.other_lengths import note_on_other_lengths
+from fer_lightning.wording import typed
 
 
 def finished(folder: Path, status: str = "done") -> None:
@@ -23,9 +24,9 @@ def finished(folder: Path, status: str = "done") -> None:
 )
 def test_a_finished_run_of_another_length_is_named(name, other, tmp_path):
     finished(tmp_path / other)
-    assert note_on_other_lengths(tmp_path / name).startswith(
-        f"finished with another trainer.max_epochs: {tmp_path / other}. "
-    )
+    note = note_on_other_lengths(tmp_path / name)
+    assert note.startswith(f"finished with another trainer.max_epochs: {tmp_path / other}. ")
+    assert note.endswith(f"for more epochs: {typed('extend', tmp_path / other)} trainer.max_epochs=...")
 
 
 def test_other_runs_are_not_named(tmp_path):

@@ -38,5 +38,5 @@ def test_the_images_and_the_device_of_the_run_decide(device, limit, warned, monk
         strategy=SimpleNamespace(root_device=torch.device(device)), limit_train_batches=limit, max_epochs=60
     )
     data = SimpleNamespace(train_rows=range(28_709), train_eval_rows=range(100), split=SimpleNamespace(val=range(100)))
-    warning = build.duration_warning(composed(), data, SimpleNamespace(network=None), trainer)
+    warning = build.duration_warning(composed(), data, SimpleNamespace(network=None, first_epoch=0), trainer)
     assert bool(warning) == warned
