@@ -118,7 +118,9 @@ def test_views_average_probabilities_over_the_same_rows(run, capsys):
         printed = capsys.readouterr().out
         for words in ("all", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "PrivateTest was read"):
             assert words in printed
-        assert printed.rstrip().endswith(str(run / "evaluation" / tta))
+        *_, folder, following = printed.rstrip().splitlines()
+        assert folder.endswith(str(run / "evaluation" / tta))
+        assert "python -m fer_lightning.compare" in following
 
 
 @pytest.fixture

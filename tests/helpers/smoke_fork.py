@@ -19,6 +19,13 @@ CONTEXT.set_forkserver_preload(
 )
 
 
+def import_libraries() -> None:
+    """Wait until the libraries are imported, which otherwise the first process does."""
+    process = CONTEXT.Process(target=int, daemon=True)
+    process.start()
+    process.join()
+
+
 class Forked:
     """A script that was started, to be used as a subprocess.Popen; what it prints goes to the ends of two files."""
 

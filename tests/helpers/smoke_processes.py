@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from conftest import ROOT
-from smoke_fork import Forked
+from smoke_fork import Forked, import_libraries
 
 ENDED_IN_ORDER = {signal.SIGTERM: 143, signal.SIGINT: 130}
 PATIENCE = 240  # seconds; for a machine that has much else to do
@@ -32,7 +32,8 @@ EVERYTHING = (
 
 
 def timed_run(outputs: Path, *overrides: str) -> tuple[Path, float]:
-    """The folder of a run that nothing disturbed, and the seconds that it took."""
+    """The folder of a run that nothing disturbed, and the seconds that it took without the import of libraries."""
+    import_libraries()
     began = time.monotonic()
     finish_forked(outputs / "log", "train.py", *overrides, f"output_dir={outputs}")
     return job_folder(outputs), time.monotonic() - began

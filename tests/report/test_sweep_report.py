@@ -295,6 +295,7 @@ def test_the_command_says_where_the_page_is(reported, tmp_path, capsys, monkeypa
     assert (
         capsys.readouterr().out
         == f"{tmp_path / 'out' / 'index.html'}, and in the same folder table.md, table.csv and figures/\n"
+        "next: open the page in a browser\n"
     )
 
 

@@ -32,7 +32,7 @@ OVERRIDES = (
     "trainer=ddp_cpu",
     "data.batch_size=16",
     *EVERYTHING,
-    "trainer.max_epochs=3",
+    "trainer.max_epochs=2",
 )
 WAYS = (
     ("first", signal.SIGKILL),
