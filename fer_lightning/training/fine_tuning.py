@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
 from fer_lightning.models.network import Network
@@ -23,7 +22,7 @@ class FineTuning:
         self.norms = [
             module
             for name, module in network.named_modules()
-            if isinstance(module, _NormBase) and not any(key.startswith(f"{name}.") for key in new)
+            if hasattr(module, "running_mean") and not any(key.startswith(f"{name}.") for key in new)
         ]
 
     def split_groups(self, optimizer: Optimizer) -> None:

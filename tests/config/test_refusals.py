@@ -66,7 +66,7 @@ REFUSALS = [
     ([SYNTHETIC, "data.labels=teacher"], ["data.labels=teacher with data.teacher=null", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
     ([SYNTHETIC, "loss.weights=[1]"], ["loss.weights: no such key. Allowed: none."]),
-    (["data.root=nowhere"], ["nowhere", "make data FROM=", "data=synthetic"]),
+    (["data.root=nowhere"], ["nowhere", "make data FROM=", "experiment=quickstart"]),
 ]
 
 

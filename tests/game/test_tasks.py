@@ -66,7 +66,7 @@ def test_every_task_is_solved_by_what_arithmetic_gives(game):
     for one in game["tasks"]:
         assert one["right"], one["task"]
         assert RIGHT[one["task"]["kind"]](one["task"], one["answer"]), one["task"]
-        assert one["read_words"] == one["answer"]
+        assert one["typed"] == one["answer"]
 
 
 def test_other_answers_are_right_only_where_they_are(game):
