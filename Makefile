@@ -8,7 +8,7 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The recipes read these variables from the environment, where a path may contain any letter.
 export FROM ROOT FERPLUS EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
-.PHONY: help install lock quickstart data models collect live game audit report test test-all lint security format benchmark docs docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test test-all test-benchmarks lint security format benchmark docs docker apptainer clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -81,8 +81,11 @@ test: lint  ## run lint and the default tests
 
 # --no-loadscope-reorder keeps the order of tests/conftest.py: files with slow tests are first.
 test-all: lint  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
-	$(SINGLE) $(BIN)/python -m pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
+	$(SINGLE) $(BIN)/python -m pytest -m "not slurm and not benchmark" -n auto --dist loadfile --no-loadscope-reorder
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
+
+test-benchmarks: $(VENV)/.installed-dev  ## run every figure of the benchmark scripts once, at a small size
+	$(SINGLE) $(BIN)/python -m pytest -m benchmark
 
 lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
 	$(BIN)/ruff check .
