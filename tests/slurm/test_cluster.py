@@ -125,7 +125,7 @@ def test_a_cancelled_run_is_named_and_rerun_alone(sweep):
     cancelled = run_of(sweep, "seed=2")
     job = summary(cancelled)["slurm"]["job"]
     assert summary(cancelled)["status"] in ("interrupted", "running")  # in order, or too slow for KillWait
-    assert f"{cancelled.name}: job {job} cancelled" in log_of(sweep)
+    assert f"seed 2: job {job} cancelled" in log_of(sweep)
     assert f"1 run is not done, of 4:\n  {cancelled}" in log_of(sweep)
     for seed in (0, 1, 3):
         assert summary(run_of(sweep, f"seed={seed}"))["status"] == "done"
