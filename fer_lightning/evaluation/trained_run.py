@@ -40,7 +40,7 @@ class TrainedRun:
         return self.folder.path
 
     def faces(self) -> "tuple[FaceTable, Split]":
-        """Return the run's faces and split. Raise UserError if the split is now another one."""
+        """Return the run's faces and split. Raise UserError if the split has changed since the training."""
         data = self.config.data
         table, split = faces_of(data)
         began = self.summary["split"]["checksum"]

@@ -55,7 +55,7 @@ class LiveSettings(LabelSettings):
     host: str = setting(
         "127.0.0.1",
         "address at which the server listens; "
-        "with another one than 127.0.0.1 other machines can connect, without encryption",
+        "any other address than 127.0.0.1 lets other machines connect, without encryption",
     )
     port: int = setting(8767, "port; 0: a free port", minimum=0, maximum=65535)
     folder: str = setting(

@@ -41,7 +41,7 @@ def find_leak(
 
 
 def repeated_labels(labels: np.ndarray, predicted: np.ndarray, plurality: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Return the share of labels that are predicted, on rows whose label FER+ confirms and on rows with another one."""
+    """Return the shares of predicted labels: on rows whose label FER+ confirms, and on rows whose label it disputes."""
     voted, right = plurality >= 0, predicted == labels
     kinds = {"confirmed": plurality == labels, "disputed": voted & (plurality != labels)}
     return {name: share(right[rows]) for name, rows in kinds.items()}

@@ -37,7 +37,7 @@ def status_without_reader(module: str, errors: Path) -> int:
         except SystemExit as end:
             status = end.code or 0
         sys.stdout.flush()  # as Python does at the end of a process
-    except BaseException:
+    except Exception:
         status = 1
         traceback.print_exc()
     finally:
