@@ -32,6 +32,12 @@ TINY = (
 )
 
 
+def pytest_configure() -> None:
+    """Forget the `make` that started the tests: it would change the output of each `make` that a test starts."""
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
+        os.environ.pop(name, None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first, so that no process waits for a long file at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
