@@ -4,6 +4,7 @@ Apart from that they are what `python SCRIPT ARGUMENTS` starts: a process and gr
 leaves them.
 """
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_PICTURES = "FER_TESTS_WITHOUT_PICTURES"  # variable of a script that draws no pictures: they take a third of its time
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["fer_lightning.training.build", "fer_lightning.pages.plots", "fer_lightning.training.callbacks.previews"]
@@ -62,6 +64,9 @@ def _run(command: tuple[str, ...], stdout: Path, stderr: Path, environment: dict
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
     os.chdir(ROOT)
     os.environ.update(environment)
+    if environment.get(NO_PICTURES):
+        plots = importlib.import_module("fer_lightning.pages.plots")
+        plots._save = lambda figure, path: Path(path)
     sys.argv = list(command)
     sys.path.insert(0, str(Path(command[0]).resolve().parent))
     runpy.run_path(command[0], run_name="__main__")

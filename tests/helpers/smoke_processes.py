@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from conftest import ROOT
-from smoke_fork import Forked, import_libraries
+from smoke_fork import NO_PICTURES, Forked, import_libraries
 
 ENDED_IN_ORDER = {signal.SIGTERM: 143, signal.SIGINT: 130}
 PATIENCE = 240  # seconds; for a machine that has much else to do
@@ -53,8 +53,8 @@ def start(log: Path, *command: str) -> subprocess.Popen:
 
 
 def start_forked(log: Path, *command: str) -> Forked:
-    """The same, the libraries imported beforehand."""
-    return Forked(command, log, log, ENVIRONMENT)
+    """The same, the libraries imported beforehand; it draws no pictures."""
+    return Forked(command, log, log, ENVIRONMENT | {NO_PICTURES: "1"})
 
 
 def finish_forked(log: Path, *command: str) -> None:

@@ -23,7 +23,7 @@ from fer_lightning.export.described import describe
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.training import build
 
-EXAMPLES = int(os.environ.get("FUZZ_SEQUENCES", "50"))  # of the slow test
+EXAMPLES = int(os.environ.get("FUZZ_SEQUENCES", "20"))  # of the slow test
 
 
 class Killed(BaseException):
