@@ -8,6 +8,7 @@ import pytest
 from collect_server import ImageHost
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from real_fer2013 import make_real_store
 from rich.console import Console, RenderableType
 
 from fer_lightning.config import schema
@@ -48,6 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def image_host() -> Iterator[ImageHost]:
     with ImageHost() as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def real_store(tmp_path_factory) -> Path:
+    """Store of the real FER2013, which all processes of the tests share: change nothing in it."""
+    own = tmp_path_factory.getbasetemp()
+    return make_real_store(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(scope="module")

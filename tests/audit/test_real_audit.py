@@ -1,14 +1,12 @@
 """The audit of the real set, with FER+, against what is known of it; FER2013_SOURCE as in test_real_fer2013."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from real_fer2013 import NEEDS_FER2013, ROOT, SOURCE
-
-from fer_lightning.data.ingest import ingest
+from real_fer2013 import NEEDS_FER2013, ROOT
 
 NEAR_TOLERANCE = 3  # pairs whose correlation is 0.95 but for rounding
 
@@ -24,18 +22,16 @@ pytestmark = NEEDS_FER2013
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory):
+def record(real_store, tmp_path_factory):
     """audit.json of the real set, from the command as a user types it."""
-    folder = tmp_path_factory.mktemp("real")
-    command = [sys.executable, str(SOURCE / "materialize.py"), "csv", str(folder / "fer2013.csv")]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
-    ingest(str(folder / "fer2013.csv"), str(folder / "store"), ferplus=str(SOURCE / "labels.csv"))
-    command = [sys.executable, "-c", MEASURED, "-m", "fer_lightning.data.audit", str(folder / "store")]
+    store = tmp_path_factory.mktemp("real") / "store"
+    shutil.copytree(real_store, store)
+    command = [sys.executable, "-c", MEASURED, "-m", "fer_lightning.audit", f"root={store}"]
     ended = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     seconds, peak_kb = map(float, ended.stdout.splitlines()[-1].split())
     print(f"audit: {seconds:.1f} s of CPU, peak {peak_kb / 1e6:.2f} GB")
     assert peak_kb < 1.5e6
-    return json.loads((folder / "store" / "audit" / "audit.json").read_text())
+    return json.loads((store / "audit" / "audit.json").read_text())
 
 
 def test_exact_copies_of_fer2013(record):
