@@ -238,14 +238,14 @@ def write_looks(path: Path, size: tuple[int, int]) -> Path:
 
 
 class Server:
-    """`python -m fer_lightning.live` with high limits."""
+    """`python -m fer_lightning.live` with some limits, by default high ones."""
 
-    def __init__(self, model: Path, folder: Path) -> None:
-        words = [f"model={model.resolve()}", "port=0", f"folder={folder}", "caps.connections=10000"]
+    def __init__(self, model: Path, folder: Path, *limits: str) -> None:
+        limits = limits or ("caps.connections=10000", "caps.connections_per_second=10000")
+        words = [f"model={model.resolve()}", "port=0", f"folder={folder}", *limits]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fer_lightning.live", *words, "caps.connections_per_second=10000"],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "fer_lightning.live", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
         self.address = next(word for line in self.process.stdout for word in line.split() if word.startswith("http"))
 
     def __enter__(self) -> "Server":

@@ -234,6 +234,22 @@ def test_another_number_of_rows_is_refused(tmp_path):
         model(crop_of("happy")[None])
 
 
+@pytest.mark.parametrize("by_rows", [False, True], ids=["at load", "at a face"])
+def test_a_graph_that_asks_for_more_memory_than_there_is_is_refused(tmp_path, by_rows):
+    """As ConstantOfShape of 2**48 numbers, which no machine has room for."""
+    nodes = [
+        helper.make_node("Shape", ["sound"], ["rows"], start=0, end=1),
+        helper.make_node("Div", ["rows", "rows"], ["one"]),
+        helper.make_node("Mul", ["one" if by_rows else "size", "size"], ["asked"]),
+        helper.make_node("ConstantOfShape", ["asked"], ["much"]),
+        helper.make_node("ReduceSum", ["much"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["sound", "sum"], [OUTPUT]),
+    ]
+    size = numpy_helper.from_array(np.array([2**48 if by_rows else 2**24], np.int64), "size")
+    with pytest.raises(UserError, match=f"model={tmp_path}"):
+        with_output(tmp_path / "face.onnx", nodes, size)(crop_of("happy")[None])
+
+
 def test_a_signal_ends_a_graph_that_does_not_end(tmp_path, monkeypatch):
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Identity", ["row"], ["same"])],

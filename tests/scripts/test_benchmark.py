@@ -81,6 +81,21 @@ def test_each_figure_of_collecting_is_one_json_line(arguments, names):
     check("benchmark_collect.py", arguments, names)
 
 
+@pytest.mark.slow
+@pytest.mark.benchmark
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["connections", "--count", "100"], ["left", "closed_after", "server_memory"]),
+        (["files", "--count", "30"], ["time", "memory"]),
+        (["drivers"], ["time", "finished_runs"]),
+    ],
+    ids=lambda value: value[0],
+)
+def test_attacks_are_withstood(arguments, names):
+    check("attacks.py", arguments, [f"{arguments[0]}_{name}" for name in names])
+
+
 def check(script, arguments, names):
     result = run_forked(*arguments, script=f"scripts/{script}")
     assert result.returncode == 0, result.stderr

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ OVERRIDES = (
 KILLS = 6
 WAYS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True))
 KILL = signal.SIGKILL
+YEAR_2038 = 2_150_000_000
 MOMENTS = (
     ("before:config.yaml", 1),
     ("half:last.ckpt", 1),
@@ -96,6 +98,23 @@ def test_kills_at_the_worst_moments_leave_no_trace(undisturbed, tmp_path):
     finish_forked(tmp_path / "log", "train.py", *command)
     assert_same_outcome(job_folder(tmp_path), undisturbed[0])
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_pauses_and_files_of_another_time_leave_no_trace(undisturbed, tmp_path):
+    """A clock that was set back makes old files look new: those of a killed run are dated 2038."""
+    log, command = tmp_path / "log", (*OVERRIDES, f"output_dir={tmp_path}")
+    process = start_forked(log, "tests/helpers/smoke_kill.py", "half:last.ckpt", "3", str(int(KILL)), *command)
+    assert process.wait(timeout=PATIENCE) == -KILL
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (YEAR_2038, YEAR_2038))
+    process = start_forked(log, "train.py", *command)
+    for _ in range(6):
+        time.sleep(undisturbed[1] / 20)
+        for signum in (signal.SIGSTOP, signal.SIGCONT):
+            os.killpg(process.pid, signum)
+            time.sleep(0.1)
+    assert process.wait(timeout=PATIENCE) == 0, log.read_text()[-5000:]
+    assert_same_outcome(job_folder(tmp_path), undisturbed[0])
 
 
 def test_kills_while_a_run_is_set_aside_lose_nothing(tmp_path):
