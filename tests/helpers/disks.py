@@ -50,6 +50,19 @@ def read_only(folder: Path) -> Iterator[Path]:
         folder.chmod(0o755)
 
 
+@contextmanager
+def immutable(folder: Path) -> Iterator[None]:
+    """In `folder`, no file can be created, renamed or removed, although its mode allows it."""
+    try:
+        subprocess.run(["chattr", "+i", str(folder)], capture_output=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("chattr +i does not work here: that takes root and a file system such as ext4")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", str(folder)], check=True)
+
+
 def _refuses(folder: Path) -> bool:
     try:
         (folder / ".probe").touch()

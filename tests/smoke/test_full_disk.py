@@ -1,6 +1,7 @@
 """A run on a full or read-only disk: told in words, nothing lost, and the same command goes on when there is room."""
 
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 import torch
 import yaml
 from conftest import TINY, run_train
-from disks import enlarge, read_only, small_disk
-from smoke_processes import run_forked
+from disks import enlarge, immutable, read_only, small_disk
+from smoke_processes import PATIENCE, finish_forked, run_forked, start_forked
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
@@ -133,3 +134,19 @@ def test_a_run_on_a_full_disk_stops_in_words_and_goes_on_when_there_is_room(size
         assert ("resuming in" in result.stdout) == resumed
         assert folder.is_done()
         assert folder.summary()["epochs"] == 2
+
+
+@pytest.mark.slow
+def test_a_run_whose_folder_becomes_immutable_stops_in_words_and_goes_on_afterwards(tmp_path):
+    overrides = ("train.py", *TINY, "callbacks.last.every_n_steps=2", f"output_dir={tmp_path}")
+    process = start_forked(tmp_path / "log", *overrides)
+    while not (found := list(tmp_path.glob("train/*/checkpoints/last.ckpt"))):
+        assert process.poll() is None, (tmp_path / "log").read_text()[-5000:]
+        time.sleep(0.02)
+    with immutable(found[0].parent):
+        assert process.wait(timeout=PATIENCE) == 2
+    printed = (tmp_path / "log").read_text()
+    assert f"The last checkpoint is kept: {found[0]}" in printed
+    assert "Traceback" not in printed
+    finish_forked(tmp_path / "log", *overrides)
+    assert RunFolder(found[0].parent.parent).summary()["status"] == "done"
