@@ -8,7 +8,7 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The recipes read these variables from the environment, where a path may contain any letter.
 export FROM ROOT FERPLUS EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
-.PHONY: help install lock quickstart data models collect live game audit report test test-all test-benchmarks lint security format benchmark docs docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test test-all test-slurm test-long lint security format benchmark docs docker apptainer clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -80,12 +80,16 @@ test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
 # --no-loadscope-reorder keeps the order of tests/conftest.py: files with slow tests are first.
-test-all: lint  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
-	$(SINGLE) $(BIN)/python -m pytest -m "not slurm and not benchmark" -n auto --dist loadfile --no-loadscope-reorder
+test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
+	+@$(MAKE) -s -j2 --output-sync lint test-slurm
+	$(SINGLE) $(BIN)/python -m pytest -m "not slurm and not long" -n auto --dist loadfile --no-loadscope-reorder
+
+# Most of the time, these tests wait for the cluster, so test-all lints meanwhile.
+test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-test-benchmarks: $(VENV)/.installed-dev  ## run every figure of the benchmark scripts once, at a small size
-	$(SINGLE) $(BIN)/python -m pytest -m benchmark
+test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; the GPU plan; all benchmarks, small
+	FUZZ_COPIES=1000 FUZZ_LINES=500 FUZZ_SEQUENCES=50 $(SINGLE) $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
 	$(BIN)/ruff check .

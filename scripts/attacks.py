@@ -1,7 +1,7 @@
 """Attack the programs with more than they expect; print one JSON line per measurement, and fail where one gives way.
 
     python scripts/attacks.py connections    open connections that say nothing, while a player plays
-    python scripts/attacks.py files          collect from a folder of files that are too small to be pictures
+    python scripts/attacks.py files          collect from a folder of files that are too small to be images
     python scripts/attacks.py drivers        start the same sweep twice at the same time
 
 All servers listen on 127.0.0.1. The tests cover kills, damaged files and hostile words.
@@ -34,7 +34,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     connections = commands.add_parser("connections", help="connections that say nothing")
     connections.add_argument("--count", type=int, default=1000, help="number of connections")
-    files = commands.add_parser("files", help="files that are too small to be pictures")
+    files = commands.add_parser("files", help="files that are too small to be images")
     files.add_argument("--count", type=int, default=20_000, help="number of files")
     commands.add_parser("drivers", help="one sweep, started twice")
     arguments = vars(parser.parse_args())

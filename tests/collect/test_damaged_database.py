@@ -65,6 +65,6 @@ def test_a_damaged_database_is_reported(content, tmp_path, capsys):
     try_copies(content, tmp_path, seed=0, count=3, capsys=capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_damaged_databases_are_reported(content, tmp_path, capsys):
     try_copies(content, tmp_path, seed=1, count=int(os.environ.get("FUZZ_COPIES", "40")), capsys=capsys)

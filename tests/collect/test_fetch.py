@@ -590,6 +590,6 @@ def test_kill_9_loses_nothing_and_doubles_nothing(tmp_path):
     kill_and_go_on(tmp_path, kills=3, pictures=150, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_at_many_moments(tmp_path):
     kill_and_go_on(tmp_path, kills=20, pictures=850, seed=2)

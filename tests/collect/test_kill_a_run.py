@@ -52,7 +52,7 @@ def kill_at(rows: int, process, root) -> None:
     process.communicate()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills_at_random_moments_lose_nothing_and_double_nothing(tmp_path):
     folder = draw_pictures(tmp_path / "pictures", range(240), side=96)
     (folder / "copy.png").write_bytes((folder / "00007.png").read_bytes())

@@ -142,7 +142,7 @@ def test_hostile_values_are_accepted_or_refused_in_words():
     try_lines(seed=0, count=5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_hostile_values_are_accepted_or_refused_in_words():
     try_lines(seed=1, count=int(os.environ.get("FUZZ_LINES", "80")))
 

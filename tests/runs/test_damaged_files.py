@@ -198,7 +198,7 @@ def test_damaged_copies_are_used_or_refused_in_words(sound, tmp_path, name, caps
     try_copies(sound, tmp_path, name, seed=0, count=10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PATHS)
 def test_many_damaged_copies_are_used_or_refused_in_words(sound, tmp_path, name, capsys):
     try_copies(sound, tmp_path, name, seed=1, count=COPIES)

@@ -199,7 +199,7 @@ def test_no_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(i
     try_steps(inputs, steps)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(steps=st.lists(STEPS, min_size=3, max_size=9))
 def test_no_long_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(inputs, steps):

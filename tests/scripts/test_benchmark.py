@@ -13,24 +13,15 @@ from smoke_processes import run_forked
 RATIO = {"name", "ours", "reference", "unit", "ratio", "repeats"}
 LIMIT = {"name", "ours", "limit", "unit"}
 VALUE = {"name", "ours", "unit"}
-
-
-IN_ALL = ("ingest", "copies")  # one figure of each script is a test of `make test-all`
 NETWORKS = ("resemotenet", "se_resnet", "whitened_cnn", "emonext")
 STEP = ("feed", "forward", "backward_convolution", "backward_other", "optimizer", "ema", "metrics", "rest")
 PARTS = [f"step_whitened{width}_{part}" for width in (96, 48) for part in ("fit", *STEP, "of_peak")]
 
 
-def figures(*rows):
-    """The rows as slow tests; `make test-benchmarks` runs all of them, `make test-all` those of IN_ALL."""
-    params = [row if hasattr(row, "marks") else pytest.param(*row) for row in rows]
-    marks = {True: [pytest.mark.slow], False: [pytest.mark.slow, pytest.mark.benchmark]}
-    return [pytest.param(*one.values, marks=(*one.marks, *marks[one.values[0][0] in IN_ALL])) for one in params]
-
-
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "names"),
-    figures(
+    [
         (
             ["feed", "--repeats", "1", "--images", "128", "--files", "70"],
             ["feed_64px", "feed_64px_kornia", "feed_224px", "feed_224px_kornia"],
@@ -53,7 +44,7 @@ def figures(*rows):
             ["scale", "--repeats", "1", "--rows", "400", "--times", "3", "--batches", "4"],
             ["scale_write_memory", "scale_feed_memory", "scale_feed", "scale_test_rows_memory"],
         ),
-    ),
+    ],
     ids=lambda value: "-".join(value[:2]) if value[0] == "step" else value[0],
 )
 def test_each_figure_of_training_is_one_json_line(arguments, names):
@@ -63,9 +54,10 @@ def test_each_figure_of_training_is_one_json_line(arguments, names):
 STEPS = ("search", "fetch", "detect", "dedupe", "merge", "tally", "export", "verify", "purge", "search_of_nothing_new")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "names"),
-    figures(
+    [
         (["faces", "--repeats", "1", "--images", "3", "--model", MODEL], ["faces_cut_out"]),
         (["copies", "--faces", "20"], ["copies_hashing_fer2013_once", "copies_new_face"]),
         pytest.param(
@@ -74,15 +66,14 @@ STEPS = ("search", "fetch", "detect", "dedupe", "merge", "tally", "export", "ver
             marks=needs_browser,
         ),
         (["steps", "--pictures", "20"], [f"{step}_{what}" for step in STEPS for what in ("time", "memory")]),
-    ),
+    ],
     ids=lambda value: value[0],
 )
 def test_each_figure_of_collecting_is_one_json_line(arguments, names):
     check("benchmark_collect.py", arguments, names)
 
 
-@pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

@@ -72,7 +72,7 @@ def test_the_packed_faces_are_the_stores(tmp_path):
     np.testing.assert_array_equal(packed.pixels, kept.pixels)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_packed_plan_runs_elsewhere_in_slices(tmp_path):
     """From a CSV to the time to an accuracy, with the libraries of this environment."""
     libraries = f"{EVERYTHING} {' '.join(missing(EVERYTHING.split()))}"

@@ -38,8 +38,10 @@ OVERRIDES = (
 WAYS = (
     ("first", signal.SIGKILL),
     ("other", signal.SIGKILL),
+    ("group", signal.SIGKILL),
     ("first", signal.SIGTERM),
     ("group", signal.SIGINT),
+    ("other", signal.SIGTERM),
 )
 
 
@@ -58,6 +60,7 @@ def test_each_test_row_is_seen_once(undisturbed):
     assert len(rows) == len(set(rows)) == summary["split"]["rows"]["test"]
 
 
+@pytest.mark.long
 def test_kills_of_one_or_all_processes_leave_no_trace(undisturbed, tmp_path):
     expected, seconds = undisturbed
     rng, kills, runs = random.Random(5), 0, 0
