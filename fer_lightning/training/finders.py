@@ -10,18 +10,22 @@ import math
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 from lightning.pytorch.tuner import Tuner
 from omegaconf import DictConfig
+from torch import Tensor
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_csv
 from fer_lightning.training import build
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.datamodule import FERDataModule
+from fer_lightning.training.loader import Batch
 
-RATES = (1e-6, 1.0)  # learning rates that are tried
+RATES = (1e-5, 1.0)  # learning rates that are tried
 STEPS = 100  # learning rates between them
 NEAR = 3  # factor within which a learning rate is as good as the suggested one
+WINDOW = 9  # losses in a mean
 LEAST_FALL = 0.02  # share by which the loss must fall, or else no learning rate is suggested
 STEPS_OF_SIZE = 3  # with each batch size
 SMALLEST_BATCH = 2  # rows, as BatchNorm needs
@@ -32,7 +36,8 @@ def find(cfg: DictConfig, folder: Path) -> None:
     """Run the finder that the config names, and print its verdict."""
     build.set_threads(cfg)
     cfg.callbacks = {}
-    cfg.trainer.max_epochs = STEPS * cfg.trainer.get("accumulate_grad_batches", 1)  # enough, as an epoch has a batch
+    cfg.trainer.max_epochs = STEPS  # enough, as an epoch has a batch
+    cfg.trainer.accumulate_grad_batches = 1  # one loss per learning rate
     data = build.build_data(cfg)
     data.val_dataloader = lambda: []  # a finder measures only training batches
     model = build.build_classifier(cfg, data)
@@ -55,25 +60,54 @@ def find_rate(trainer: pl.Trainer, model: FERClassifier, data: FERDataModule, fo
             "the finder tries one for all weights. Use optim=sgd or optim=adamw, without init_lr_factor."
         )
     model.sets_rate = False
-    low, high = RATES
+    losses, (low, high) = record_losses(model), RATES
     found = Tuner(trainer).lr_find(
         model, datamodule=data, min_lr=low, max_lr=high, num_training=STEPS, update_attr=False
     )
-    tried = list(zip(found.results["lr"], found.results["loss"], strict=True))
-    write_csv(folder / "lr_find.csv", ["lr", "smoothed_loss"], tried)
+    tried = list(zip(found.results["lr"], losses, strict=False))
+    write_csv(folder / "lr_find.csv", ["lr", "loss"], tried)
     print(f"{len(tried)} learning rates from {tried[0][0]:.1e} to {tried[-1][0]:.1e}: {folder / 'lr_find.csv'}")
-    return judge_rate(rates.pop(), found.suggestion(), [loss for _, loss in tried])
+    return judge_rate(rates.pop(), suggest_rate(*map(np.array, zip(*tried, strict=True))))
 
 
-def judge_rate(current: float, suggested: float | None, losses: list[float]) -> str:
+def record_losses(model: FERClassifier) -> list[float]:
+    """Return a list that gets the loss of each training step. Lightning keeps only a mean that lags by 50 steps."""
+    losses, step = [], model.training_step
+
+    def recorded(batch: Batch, batch_idx: int) -> Tensor:
+        loss = step(batch, batch_idx)
+        losses.append(float(loss.detach()))
+        return loss
+
+    model.training_step = recorded
+    return losses
+
+
+def suggest_rate(rates: np.ndarray, losses: np.ndarray) -> float | None:
+    """Return the learning rate at which the loss falls fastest per factor of the rate; None if it does not fall.
+
+    rates   learning rates (N,), each a constant factor above the one before
+    losses  loss (N,) at each of them, not smoothed
+
+    Lightning's own suggestion divides by the difference of two rates, so that noise at the lowest rates wins.
+    """
+    last = int(np.flatnonzero(np.isfinite(losses)).max(initial=-1)) + 1
+    if last < 2 * WINDOW:
+        return None
+    smooth = np.convolve(losses[:last], np.full(WINDOW, 1 / WINDOW), "valid")
+    lowest = int(smooth.argmin())
+    if lowest < 2 or smooth[lowest] > (1 - LEAST_FALL) * smooth[0]:
+        return None
+    return float(rates[int(np.gradient(smooth[: lowest + 1]).argmin()) + WINDOW // 2])
+
+
+def judge_rate(current: float, suggested: float | None) -> str:
     """Return the verdict: whether optim.lr fits, and what to do next.
 
     current    learning rate of the config
-    suggested  learning rate at which the loss falls fastest; None if there are too few
-    losses     smoothed loss at each learning rate, in ascending order of the rates
+    suggested  learning rate at which the loss falls fastest; None if it falls at none
     """
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    if suggested is None or not finite or min(finite) > (1 - LEAST_FALL) * finite[0]:
+    if suggested is None:
         return (
             f"Does optim.lr={current:g} fit? UNKNOWN: the loss falls at no learning rate.\n"
             "Next: python train.py debug=overfit with the same words. It shows whether the network can learn at all."
