@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_csv
-from fer_lightning.training import build
+from fer_lightning.training import build, initial_weights
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.datamodule import FERDataModule
 from fer_lightning.training.loader import Batch
@@ -41,6 +41,8 @@ def find(cfg: DictConfig, folder: Path) -> None:
     data = build.build_data(cfg)
     data.val_dataloader = lambda: []  # a finder measures only training batches
     model = build.build_classifier(cfg, data)
+    if cfg.model.get("init"):
+        initial_weights.begin(cfg, model, data)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = build.build_trainer(cfg, folder)
     if trainer.world_size > 1:

@@ -83,6 +83,11 @@ def test_without_a_fall_no_rate_is_suggested():
     assert finders.suggest_rate(RATES[:10], np.linspace(2, 1, 10)) is None
 
 
+def test_the_weights_of_another_run_are_the_start(tmp_path):
+    with pytest.raises(UserError, match=r"model\.init=nowhere: no such folder"):
+        finders.find(composed(*BASE, "model.init=nowhere", "debug=lr_find"), tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("current", "suggested", "verdict"),
     [
