@@ -12,7 +12,12 @@ from fer_lightning.files import os_message
 from fer_lightning.paths import PACKAGE
 from fer_lightning.wording import message
 
-OWN_EXTRAS = ("tensorboard", "wandb")  # packages with an extra of the same name; all others belong to `train`
+OWN_EXTRAS = (
+    "mlflow",
+    "optuna",
+    "tensorboard",
+    "wandb",
+)  # packages with an extra of the same name; all others belong to `train`
 REFUSED, PIPE_CLOSED, STOPPED = 2, 128 + 13, 128 + 2  # exit statuses; the last two are those of a shell
 # Packages whose errors are about content or services, never about a bug of this project, and what a user can do.
 OUTSIDE = {

@@ -24,6 +24,7 @@ MODULES = (
     "audit.audit",
     "evaluation.evaluate",
     "evaluation.compare",
+    "explain.__main__",
     "report.__main__",
     "teach.__main__",
     "export.__main__",

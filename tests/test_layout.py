@@ -31,6 +31,7 @@ ORDER = (
     "audit",
     "training",
     "evaluation",
+    "explain",
     "teach",
     "report",
     "launch",

@@ -16,6 +16,7 @@ import yaml
 from conftest import ROOT, composed, pretend_store
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from teacher_runs import teacher_for
 from test_layout import ORDER
 
@@ -96,12 +97,19 @@ def runs_of(command: str) -> list[list[str]]:
     is_sweep = arguments.multirun or any(override.key_or_group == "sweep" for override in overrides)
     assert is_sweep or not any(override.is_sweep_override() for override in overrides)
     axes = [
-        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        [f"{override.get_key_element()}={value}" for value in values_of(override)]
         if override.is_sweep_override()
         else [override.input_line]
         for override in overrides
     ]
     return [[axis[min(run, len(axis) - 1)] for axis in axes] for run in range(max(map(len, axes), default=1))]
+
+
+def values_of(override: Override) -> list[str]:
+    """Values of a sweep; of an interval its ends."""
+    space = override.value()
+    ends = [str(space.start), str(space.end)] if isinstance(space, IntervalSweep) else None
+    return ends or list(override.sweep_string_iterator())
 
 
 def from_example(folder: Path, *overrides: str):

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("fer_lightning.cli.train", "train one network, or a sweep"),
     "evaluate": ("fer_lightning.evaluation.evaluate", "metrics of a run with intervals"),
     "compare": ("fer_lightning.evaluation.compare", "paired test of two runs"),
+    "explain": ("fer_lightning.explain", "pixels that the predictions of a run depend on"),
     "report": ("fer_lightning.report", "report of a sweep"),
     "export": ("fer_lightning.export", "write a run as one ONNX file"),
     "teach": ("fer_lightning.teach", "write soft targets from finished runs"),

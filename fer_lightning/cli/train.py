@@ -61,6 +61,8 @@ def train(cfg: DictConfig) -> float | None:
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    if cfg.finder is not None:
+        return find(cfg, folder)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     if cfg.model.get("init") and not (folder.resumes or parent):
         origin_folder(cfg.model.init)
@@ -95,6 +97,16 @@ def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str])
 
     with folder.explain_failures():
         return ensemble.run(folder, cfg.ensemble, overrides, seed=cfg.seed)
+
+
+def find(cfg: DictConfig, folder: run_folder.RunFolder) -> None:
+    """Find a setting by a short run, without training."""
+    from fer_lightning.compat.lightning import hide_notes
+    from fer_lightning.training import finders
+
+    hide_notes()
+    with folder.explain_failures():
+        finders.find(cfg, folder.path)
 
 
 def fit_and_test(

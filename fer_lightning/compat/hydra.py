@@ -52,6 +52,11 @@ def read_fault(error: HydraException | OmegaConfBaseException) -> Fault | None:
     return None
 
 
+def wants_search(error: Exception) -> bool:
+    """Return True if an interval was given to Hydra's sweeper, which knows only lists of values."""
+    return "does not support sweep type : INTERVAL" in str(error)
+
+
 def first_lines(error: Exception) -> str:
     """Return an error's text without Hydra's list of folders."""
     return str(error).partition("\nConfig search path")[0].strip()

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.errors import OverrideParseException
 
-from fer_lightning.compat.hydra import Fault, first_lines, read_fault
+from fer_lightning.compat.hydra import Fault, first_lines, read_fault, wants_search
 from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.config.settings import Declared, declared
@@ -45,6 +45,8 @@ def explain(error: Exception, command: Command = TRAIN) -> str:
     syntax = "key=value, or group=option" if command is TRAIN else "key=value"
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}: expected {syntax}. {_help(command)}"
+    if wants_search(error):
+        return "interval(low,high) has no list of values: only a search can use it. Add sweep=search."
     fault = read_fault(error)
     if fault is None:
         return f"{first_lines(error)}\n{_help(command)}"

@@ -24,6 +24,13 @@ class Resume(Enum):
     never = "never"  # start over; the old folder is kept under another name
 
 
+class Finder(Enum):
+    """Setting that a short run finds, instead of training."""
+
+    lr = "lr"  # learning rate
+    batch_size = "batch_size"  # largest batch that fits into memory
+
+
 @dataclass
 class TrainConfig:
     """Root keys of a run."""
@@ -40,6 +47,7 @@ class TrainConfig:
     compile: bool = False  # fuse the training step with torch.compile
     track_test: bool = False  # also measure the test rows after each epoch; only for a curve
     scale: str | None = None  # option of conf/scale/ that sets the size of a run; part of the name of a sweep
+    finder: Finder | None = None  # find a setting by a short run instead of training; null: train
     # folder of a finished run that is trained for more epochs; null: a new run
     extend: str | None = field(default=None, metadata={PATH: True})
     # folders of finished runs to average instead of training

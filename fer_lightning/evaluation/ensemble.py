@@ -8,7 +8,6 @@ The accuracy on the validation rows, by which members may be chosen, needs an ev
 """
 
 import glob
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
+from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.statistics.metrics import FIGURES
 from fer_lightning.wording import typed
 
@@ -42,12 +42,11 @@ class Member:
     def facts(self) -> dict[str, Any]:
         """Return the member's entry in the summary of the ensemble."""
         keys = ("name", "job", "seed", "commit", "dirty")
-        file = self.path / "predictions.csv"
         return {
             "run": str(self.run),
             "tta": self.tta,
             **{key: self.summary.get(key) for key in keys},
-            "predictions": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "predictions": file_checksum(self.path / "predictions.csv"),
             "test/acc": _accuracy(self.test),
             "val/acc": None if self.val is None else _accuracy(self.val),
         }
@@ -147,11 +146,16 @@ def require_same_rows(members: Sequence[tuple[Path, Predictions]], rows: str, ke
             )
 
 
+def mean_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean float32 (N, K) of the members' probabilities, each (N, K)."""
+    return np.mean(members, axis=0, dtype=np.float64).astype(np.float32)
+
+
 def average(predictions: Sequence[Predictions]) -> Predictions:
     """Return the mean probabilities of the same rows. A row is unseen or clean if it is so for every member."""
     return replace(
         predictions[0],
-        probabilities=np.mean([p.probabilities for p in predictions], axis=0, dtype=np.float64).astype(np.float32),
+        probabilities=mean_probabilities([p.probabilities for p in predictions]),
         unseen=np.all([p.unseen for p in predictions], axis=0),
         clean=np.all([p.clean for p in predictions], axis=0),
     )

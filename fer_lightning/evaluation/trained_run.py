@@ -29,11 +29,16 @@ WAIT = "Wait until it has ended. Only then do best.ckpt and the reported metrics
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """Run with a best.ckpt, locked until this process ends."""
+    """Run with a best.ckpt, or ensemble of such runs, locked until this process ends.
+
+    config   config of the run; of the first member for an ensemble
+    members  runs whose probabilities are averaged; () if it is a single run
+    """
 
     folder: RunFolder
     config: DictConfig
     summary: dict[str, Any]
+    members: "tuple[TrainedRun, ...]" = ()
 
     @property
     def path(self) -> Path:

@@ -23,6 +23,7 @@ def card(metadata: Metadata, file: str) -> str:
         tested="test" in metadata.metrics,
         official=(metadata.data["name"], metadata.data["split"]) == ("fer2013", "official"),
         added=[name for name in metadata.classes if name not in TAXONOMIES["fer2013"].classes],
+        members=list(_members(metadata)),
         metrics=_metrics(metadata),
         by_class=list(_by_class(metadata)),
         confusion=[
@@ -31,6 +32,14 @@ def card(metadata: Metadata, file: str) -> str:
         comparison=describe_comparison(metadata),
         **_calibration(metadata),
     )
+
+
+def _members(metadata: Metadata) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each network of an ensemble; nothing for a single network."""
+    for member in metadata.network.get("members", ()):
+        side = f"{member['input_size']} x {member['input_size']}"
+        facts = (member["model"], member["stn"], side, f"{member['parameters']:,}", _percent(member["test/acc"]))
+        yield f"{member['name']}, commit {(member['commit'] or 'unknown')[:12]}", *facts
 
 
 def _metrics(metadata: Metadata) -> list[tuple[str, ...]]:

@@ -41,7 +41,7 @@ def describe(run: TrainedRun) -> Metadata:
         taxonomy=taxonomy.name,
         classes=taxonomy.classes,
         crop=CROP,
-        network=_network(run),
+        network=_ensemble(run) if run.members else _network(run),
         data={
             "name": summary["data"]["name"],
             "checksum": summary["data"]["checksum"],
@@ -87,6 +87,17 @@ def _network(run: TrainedRun) -> dict[str, Any]:
         "input_size": config.model.input_size,
         "parameters": run.summary["parameters"]["total"],
     }
+
+
+def _ensemble(run: TrainedRun) -> dict[str, Any]:
+    """Return the network entry of an ensemble, with what the summary says about each member."""
+    members = [
+        {"name": f"{member.summary['name']}/{member.summary['job']}"}
+        | _network(member)
+        | {key: entry[key] for key in ("seed", "commit", "test/acc")}
+        for member, entry in zip(run.members, run.summary["members"], strict=True)
+    ]
+    return {"model": "ensemble", "parameters": run.summary["parameters"]["total"], "members": members}
 
 
 def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:

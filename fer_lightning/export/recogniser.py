@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.augment.warp import identity, pixel_matrices
+from fer_lightning.evaluation.ensemble import mean_probabilities
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export import graph
 from fer_lightning.export.weights import fold_batch_norms, store_weights
@@ -31,9 +33,29 @@ class Checkpoint:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return self._predictor(torch.from_numpy(pixels)).numpy()
 
+    def recogniser(self, temperature: float = 1.0) -> "Recogniser":
+        return Recogniser(self.network, temperature=temperature, **self._how)
+
     def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
         """Return the graph that divides the logits by `temperature` and stores its weights in the format `weights`."""
-        return to_onnx(Recogniser(self.network, temperature=temperature, **self._how), weights)
+        return to_onnx(self.recogniser(temperature), weights)
+
+
+class CheckpointEnsemble:
+    """Mean of the probabilities of several checkpoints, with the two methods of `Checkpoint`.
+
+    The mean is that of `evaluation.ensemble`.
+    """
+
+    def __init__(self, members: Sequence[Checkpoint]) -> None:
+        self.members = members
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return mean_probabilities([member(pixels) for member in self.members])
+
+    def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
+        recogniser = MeanRecogniser([member.recogniser() for member in self.members], temperature)
+        return to_onnx(recogniser, weights)
 
 
 class Recogniser(nn.Module):
@@ -61,6 +83,21 @@ class Recogniser(nn.Module):
         return (self.network(image[:, None]) / self.temperature).softmax(dim=1)
 
 
+class MeanRecogniser(nn.Module):
+    """Mean of the probabilities of several recognisers of the same grey levels, each with its own size and channels.
+
+    temperature  number that divides the logarithms of the mean; 1: the mean itself
+    """
+
+    def __init__(self, members: Sequence[Recogniser], temperature: float) -> None:
+        super().__init__()
+        self.members, self.temperature = nn.ModuleList(members), temperature
+
+    def forward(self, grey: Tensor) -> Tensor:
+        mean = torch.stack([member(grey) for member in self.members]).mean(dim=0)
+        return (mean.log() / self.temperature).softmax(dim=1)
+
+
 def resize_matrices(size: int) -> tuple[Tensor, Tensor]:
     """Return the shares of a face's 48 rows, and of its columns, in each of `size`: float32 (size, 48) twice.
 
@@ -76,7 +113,7 @@ def resize_matrices(size: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(down.astype(np.float32)), torch.from_numpy(across.astype(np.float32))
 
 
-def to_onnx(recogniser: Recogniser, weights: str) -> onnx.ModelProto:
+def to_onnx(recogniser: Recogniser | MeanRecogniser, weights: str) -> onnx.ModelProto:
     """Return the graph from crops uint8 (N, H, W, C) to probabilities float32 (N, K); C = 1 (grey) or 3 (RGB).
 
     recogniser  module on the CPU, in evaluation mode

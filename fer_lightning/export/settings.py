@@ -10,7 +10,7 @@ from fer_lightning.config.settings import Settings, setting
 class ExportFileSettings(Settings):
     """Settings of an export."""
 
-    run: str = setting(comment="folder of the run whose best.ckpt is exported", path=True)
+    run: str = setting(comment="folder of the run whose best.ckpt is exported, or of an ensemble", path=True)
     out: str | None = setting(
         None,
         "file to write, ending in .onnx; its model card is written beside it; null: face.onnx in the run folder",

@@ -31,7 +31,8 @@ class Metadata:
     name          name of the run as a user knows it: "fer2013_cpu/seed-0"
     taxonomy      as in labels.py; `classes` in the order of the probabilities
     crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}
-    network       {"model", "stn", "input_size", "parameters"}
+    network       {"model", "stn", "input_size", "parameters"}; of an ensemble {"model", "parameters", "members"}, with
+                  the same entries and "name", "seed", "commit", "test/acc" for each member
     data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on
     metrics       {"test": {"acc", "f1_macro", "recall_mean"}, "val": {...}}, shares from 0 to 1; "test_clean"
                   of the rows without copies in training; what is unknown is absent

@@ -43,6 +43,8 @@ ANSWER_SECONDS = 120.0  # time that a busy SLURM controller may need to answer
 class DiscoveryLauncher(Launcher):
     """Launcher for a SLURM cluster; conf/hydra/launcher/discovery.yaml describes the arguments."""
 
+    is_part = False  # True: a sweeper launches some runs of a search
+
     def __init__(
         self,
         partition: str | None = None,
@@ -94,7 +96,7 @@ class DiscoveryLauncher(Launcher):
         if missing:
             waiting |= {task.folder: task for task in self._submit(missing, folders[0])}
         self._await(waiting, todo, titles(jobs))
-        return conclude(jobs, folders)
+        return conclude(jobs, folders, is_part=self.is_part)
 
     def script(self, jobs: Sequence[Job], batch: Path) -> str:
         """Return the batch script of a job array with one task per job."""

@@ -37,6 +37,8 @@ class LocalLauncher(Launcher):
     gpus     indices of the GPUs that the runs share, one GPU per run; None: each run sees all GPUs
     """
 
+    is_part = False  # True: a sweeper launches some runs of a search
+
     def __init__(self, jobs: int = 1, threads: int | None = None, gpus: list[int] | None = None) -> None:
         self.jobs, self.threads, self.gpus = jobs, threads or max(1, cpu_cores() // max(1, jobs)), gpus
 
@@ -44,6 +46,10 @@ class LocalLauncher(Launcher):
         if self.jobs < 1:
             raise UserError(f"hydra.launcher.jobs={self.jobs}: must be 1 or more.")
         self.loader, self.config = hydra_context.config_loader, config
+
+    @property
+    def at_once(self) -> int:
+        return self.jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         jobs = plan(self.loader, self.config, job_overrides)
@@ -53,7 +59,7 @@ class LocalLauncher(Launcher):
         with Pool(self, todo, titles(jobs)) as pool:
             again = pool.run(todo, at_once=self.jobs)
             pool.run(again, at_once=1)
-        return conclude(jobs, folders)
+        return conclude(jobs, folders, is_part=self.is_part)
 
     def environment(self, slot: int) -> dict[str, str]:
         """Return the environment of the run in one of the `jobs` slots."""

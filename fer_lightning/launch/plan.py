@@ -27,6 +27,8 @@ from fer_lightning.files import write_atomically
 from fer_lightning.runs.run_folder import RunFolder, arm_name, named_parts, run_path
 from fer_lightning.runs.sweep_file import NAME, read_plan
 
+SPLIT_WITHOUT_TEST = "training_fold"  # its test rows are rows of Training
+
 
 @dataclass(frozen=True)
 class Job:
@@ -53,7 +55,10 @@ class Job:
         return self.start_over or not self.is_done()
 
     def returned(self) -> JobReturn:
-        """Return Hydra's result object of a finished run."""
+        """Return Hydra's result object: of a finished run its best value, of another one the reason."""
+        if not self.is_done():
+            reason = UserError(describe_failures([self], 1))
+            return JobReturn(overrides=self.overrides, status=JobStatus.FAILED, _return_value=reason)
         value = self.summary()["best_value"]
         return JobReturn(overrides=self.overrides, status=JobStatus.COMPLETED, _return_value=value)
 
@@ -95,8 +100,13 @@ def titles(jobs: Sequence[Job]) -> dict[Path, str]:
     }
 
 
-def conclude(jobs: Sequence[Job], folders: Sequence[Path]) -> list[JobReturn]:
-    """Write the report of each folder and return Hydra's results; raise UserError that names incomplete runs."""
+def conclude(jobs: Sequence[Job], folders: Sequence[Path], *, is_part: bool) -> list[JobReturn]:
+    """Write the report of each folder and return Hydra's results; raise UserError that names incomplete runs.
+
+    is_part  True: the jobs are some runs of a search, so no report is written and an incomplete run is a result
+    """
+    if is_part:
+        return [job.returned() for job in jobs]
     from fer_lightning.report.sweep import write_report
 
     for folder in folders:

@@ -27,6 +27,11 @@ def require_run(path: Path, key: str = "run") -> None:
     if not path.is_dir():
         raise UserError(f"{key}={path}: no such folder.{_list_runs(path.parent)} Train a run: python train.py")
     missing = [name for name in NEEDED if not (path / name).is_file()]
+    if missing == ["checkpoints/best.ckpt"] and (members := members_of(folder)):
+        raise UserError(
+            f"{key}={path}: is an ensemble, which has no checkpoint of its own. Name one of its members: "
+            f"{', '.join(member['run'] for member in members)}"
+        )
     if missing == ["checkpoints/best.ckpt"]:
         raise UserError(
             f"{key}={path}: checkpoints/best.ckpt is missing, so its first epoch has not ended. {resume_hint(folder)}"
@@ -34,6 +39,11 @@ def require_run(path: Path, key: str = "run") -> None:
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise UserError(f"{key}={path}: not a run folder: {' and '.join(missing)} {verb} missing.{_list_runs(path)}")
+
+
+def members_of(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the entries of an ensemble's members in its summary; [] for another folder."""
+    return (folder.summary() or {}).get("members") or []
 
 
 def origin_folder(value: str, key: str = "model.init") -> Path:

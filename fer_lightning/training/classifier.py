@@ -70,6 +70,7 @@ class FERClassifier(pl.LightningModule):
         self.network, self.loss, self.schedule, self.seed = network, loss, schedule, seed
         self.make_optimizer, self.num_classes = optimizer, num_classes
         self.fine_tuning: FineTuning | None = None
+        self.sets_rate = True  # False: another part sets the learning rate at each step
         self.first_epoch = 0  # first epoch of the schedule; above 0 if the run continues another one
         self.ema = None if ema_decay is None else AveragedWeights(network, ema_decay)
         self.compiled = torch.compile(network.forward, dynamic=False) if compile else None
@@ -77,7 +78,7 @@ class FERClassifier(pl.LightningModule):
         self.train_metrics = _metrics(num_classes, "loss")
         self.eval_metrics = nn.ModuleDict({name: _metrics(num_classes, "loss", "ce") for name in EVAL_SETS})
         self.epoch_row: dict[str, float] = {}
-        self._earlier_seconds, self._images = 0.0, 0
+        self._clock_started, self._earlier_seconds, self._images = time.perf_counter(), 0.0, 0
         self._first_bad = torch.tensor(NEVER)
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
@@ -108,9 +109,10 @@ class FERClassifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
-        factor = self.schedule.factor(self.global_step - self.first_step)
-        for group in self.optimizers(use_pl_optimizer=False).param_groups:
-            group["lr"] = group["base_lr"] * factor
+        if self.sets_rate:
+            factor = self.schedule.factor(self.global_step - self.first_step)
+            for group in self.optimizers(use_pl_optimizer=False).param_groups:
+                group["lr"] = group["base_lr"] * factor
         if self.fine_tuning:
             self.fine_tuning.set_modes(self.current_epoch)
 

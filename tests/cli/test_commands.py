@@ -12,6 +12,8 @@ from conftest import ROOT
 from fer_lightning.cli import commands
 from fer_lightning.errors import UserError
 from fer_lightning.failures import error_message
+from fer_lightning.launch.space import read_space
+from fer_lightning.training.callbacks.mlflow_logger import build_mlflow
 from fer_lightning.training.callbacks.tensorboard_logger import build_tensorboard
 
 # Only [train] brings them. The process cannot import them, as if they were not installed.
@@ -90,17 +92,30 @@ def test_predict_live_and_game_start_without_the_training_packages():
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("torch.nn", "train"), ("wandb", "wandb"), ("tensorboard", "tensorboard")]
+    ("module", "extra"),
+    [
+        ("torch.nn", "train"),
+        ("captum", "train"),
+        *((name, name) for name in ("mlflow", "optuna", "tensorboard", "wandb")),
+    ],
 )
 def test_a_missing_package_is_reported_with_its_extra(module, extra):
     message = error_message(ModuleNotFoundError(name=module))
     assert f"pip install 'fer_lightning[{extra}]'" in message
 
 
-def test_a_logger_whose_package_is_missing_names_the_extra(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(UserError, match=r"tensorboard is not installed. .*fer_lightning\[tensorboard\]"):
-        build_tensorboard(str(tmp_path), {})
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("tensorboard", lambda folder: build_tensorboard(folder, {})),
+        ("mlflow", lambda folder: build_mlflow(folder, {"output_dir": folder}, "tests", None)),
+        ("optuna", lambda folder: read_space({}, ["optim.lr=interval(0.01,0.1)"])),
+    ],
+)
+def test_an_option_whose_package_is_missing_names_the_extra(monkeypatch, tmp_path, name, build):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=rf"{name} is not installed. .*fer_lightning\[{name}\]"):
+        build(str(tmp_path))
 
 
 def test_a_missing_module_of_this_package_is_a_fault_of_the_code():

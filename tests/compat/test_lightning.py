@@ -56,6 +56,7 @@ def test_a_trainer_takes_the_launcher_and_no_signal_handlers(tmp_path):
 SOURCES = {
     ".*does not have many workers.*": data_connector.__file__,
     "The `srun` command is available.*": Path(lightning.__file__).parent / "fabric/plugins/environments/slurm.py",
+    ".*Total length of .* across ranks is zero.*": Path(lightning.__file__).parent / "pytorch/utilities/data.py",
     ".*sync_dist=True.*": result.__file__,
     ".*LeafSpec.*": torch.utils._pytree.__file__,
 }

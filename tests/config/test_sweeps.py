@@ -15,7 +15,7 @@ from fer_lightning.config.groups import options
 from fer_lightning.launch.plan import Job, read_plan, write_plan
 from fer_lightning.runs.run_folder import arm_name, job_name
 
-SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml"))
+SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml") if path.stem != "search")
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,7 @@ def test_other_faces_than_the_runs_are_refused(run):
     [
         (
             [],
-            "export: run is not set. Set it to the folder of the run whose best.ckpt is exported. Example: python -m ",
+            "export: run is not set. Set it to the folder of the run whose best.ckpt is exported, or of an ensemble. ",
         ),
         (["run=nowhere"], "run=nowhere: no such folder"),
         (["run=x", "out=face.pt"], "out=face.pt: must be a file that ends in .onnx. E.g. out=face.onnx"),

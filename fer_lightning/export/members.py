@@ -1,0 +1,78 @@
+"""Run or ensemble that is exported. torch is imported only when its networks are built."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation.trained_run import WAIT, TrainedRun, open_run
+from fer_lightning.faces.face_model import LARGEST
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.runs.trained_folder import file_checksum, members_of, resume_hint
+from fer_lightning.wording import typed
+
+if TYPE_CHECKING:
+    from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble
+
+BYTES = {"float32": 4, "float16": 2, "int8": 1}  # per weight
+REPEAT = "Average its members again with resume=never, and export the ensemble then."
+
+
+def open_subject(path: Path, *, data_root: str | None = None) -> TrainedRun:
+    """Lock and read a run, or an ensemble with its members. Raise UserError if it cannot be exported."""
+    folder = RunFolder(path)
+    facts = members_of(folder) if path.is_dir() else []
+    if not facts:
+        return open_run(path, data_root=data_root, with_faces=False)
+    folder.lock(WAIT)
+    summary = folder.summary()
+    if summary["status"] != "done":
+        raise UserError(f"run={path}: the ensemble is not finished ({summary['status']}). {resume_hint(folder)}")
+    _refuse_views(path, facts)
+    members = tuple(_open_member(path, entry, summary, data_root) for entry in facts)
+    return TrainedRun(folder, members[0].config, summary, members)
+
+
+def load_checkpoint(run: TrainedRun, num_classes: int) -> "Checkpoint | CheckpointEnsemble":
+    """Return the network of a run, or the mean of the networks of an ensemble."""
+    from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble
+
+    if run.members:
+        return CheckpointEnsemble([load_checkpoint(member, num_classes) for member in run.members])
+    model = run.config.model
+    return Checkpoint(run.network(num_classes), input_size=model.input_size, mean=model.mean, std=model.std)
+
+
+def refuse_large_file(run: TrainedRun, form: str) -> None:
+    """Raise UserError if the weights in this format do not fit into one ONNX file."""
+    size = BYTES[form] * run.summary["parameters"]["total"]
+    if size > LARGEST:
+        raise UserError(
+            f"run={run.path}: its weights take {size / 1e9:.1f} GB as {form}, and an ONNX file holds at most "
+            f"{LARGEST / 1e9:.1f} GB. Average fewer members, or use weights=int8."
+        )
+
+
+def _refuse_views(path: Path, facts: list[dict[str, Any]]) -> None:
+    """Raise UserError if the ensemble averages evaluations: a file shows each network the face as it is."""
+    others = [entry for entry in facts if entry["tta"] != "none"]
+    if others:
+        runs = list(dict.fromkeys(entry["run"] for entry in facts))
+        raise UserError(
+            f"run={path}: its member {others[0]['run']} is the evaluation {others[0]['tta']}, and a file has only one "
+            f"view of a face. Average the runs themselves: python train.py experiment=ensemble name=one_view "
+            f"{typed('ensemble', runs)}"
+        )
+
+
+def _open_member(path: Path, entry: dict[str, Any], summary: dict[str, Any], data_root: str | None) -> TrainedRun:
+    """Return a member. Raise UserError if it is missing, or if it is not the run that was averaged."""
+    try:
+        run = open_run(Path(entry["run"]), data_root=data_root, with_faces=False)
+    except UserError as error:
+        raise UserError(f"run={path}: a member of the ensemble cannot be read. {error}") from None
+    predictions = run.path / "predictions.csv"
+    if not predictions.is_file() or file_checksum(predictions) != entry["predictions"]:
+        raise UserError(f"run={path}: {predictions} has changed since it was averaged. {REPEAT}")
+    if run.summary["split"]["checksum"] != summary["split"]["checksum"]:
+        raise UserError(f"run={path}: its member {run.path} was trained on another split. {REPEAT}")
+    return run

@@ -1,0 +1,132 @@
+"""An ensemble becomes one file whose probabilities are the mean that `train.py experiment=ensemble` has evaluated."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from export_runs import untrained_run
+
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation import ensemble
+from fer_lightning.evaluation.predictions import read_predictions
+from fer_lightning.export import __main__ as command
+from fer_lightning.export import members
+from fer_lightning.export.weights import store_weights, stored_bytes
+from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.statistics.calibration import at_temperature
+
+SECOND = ("model.input_size=64", "model.in_channels=3")
+
+
+@pytest.fixture(scope="module")
+def averaged(no_pictures, tmp_path_factory):
+    """Folder of an ensemble of two networks with other sizes and channels."""
+    root = tmp_path_factory.mktemp("runs")
+    runs = [
+        untrained_run(root / f"seed-{seed}", *words, quickest=True, own_predictions=True)
+        for seed, words in enumerate([(), SECOND])
+    ]
+    folder = RunFolder(root / "ensemble" / "seed-0")
+    ensemble.run(folder, [str(run) for run in runs], [])
+    folder.release()
+    return root / "ensemble" / "seed-0"
+
+
+@pytest.fixture
+def copied(averaged, tmp_path):
+    """A copy of all folders, whose ensemble names the copies."""
+    root = shutil.copytree(averaged.parents[1], tmp_path / "runs")
+    folder = root / "ensemble" / "seed-0"
+    text = (folder / "summary.json").read_text()
+    (folder / "summary.json").write_text(text.replace(str(averaged.parents[1]), str(root)))
+    return folder
+
+
+def with_summary(folder, change):
+    summary = json.loads((folder / "summary.json").read_text())
+    change(summary)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(averaged):
+    command.main([f"run={averaged}"])
+    return FaceModel(averaged / "face.onnx")
+
+
+def test_probabilities_are_the_evaluated_mean(averaged, exported):
+    predictions = read_predictions(averaged / "predictions.csv")
+    opened = members.open_subject(averaged)
+    pixels = opened.faces()[0].pixels[predictions.rows]
+    expected = at_temperature(predictions.probabilities, exported.metadata.temperature)
+    assert expected.std(axis=0).mean() > 0.002  # the comparison could fail
+    np.testing.assert_allclose(exported(pixels), expected, atol=1e-5, rtol=0)
+    mean = command.load_checkpoint(opened, 7)(pixels)
+    np.testing.assert_allclose(mean, predictions.probabilities, atol=1e-5, rtol=0)
+
+
+def test_the_card_and_the_metadata_name_each_member(averaged, exported):
+    first, second = exported.metadata.network["members"]
+    assert (first["name"], first["input_size"], second["input_size"]) == ("untrained/seed-0", 48, 64)
+    assert exported.metadata.network["parameters"] == first["parameters"] + second["parameters"]
+    text = (averaged / "face_card.md").read_text()
+    assert "of 2 networks" in text
+    assert f"| 64 x 64 | {second['parameters']:,} |" in text
+    assert exported.metadata.confusion == tuple(
+        tuple(row) for row in read_predictions(averaged / "predictions.csv").confusion().tolist()
+    )
+
+
+def test_the_weights_of_every_member_can_be_stored_as_int8(exported):
+    graph = onnx.load(exported.path)
+    store_weights(graph, "int8")
+    large = [array for array in graph.graph.initializer if ".int8" in array.name]
+    assert {array.name.partition("members.")[2][0] for array in large} == {"0", "1"}
+    assert stored_bytes(graph) < 0.4 * exported.metadata.weights["bytes"]
+
+
+def refusal(folder):
+    with pytest.raises(UserError) as error:
+        members.open_subject(folder)
+    return str(error.value)
+
+
+def test_a_member_that_has_changed_is_refused(copied):
+    (copied.parents[1] / "seed-1" / "predictions.csv").write_text("of another training")
+    assert "seed-1/predictions.csv has changed since it was averaged" in refusal(copied)
+
+
+def test_a_missing_member_is_named(copied):
+    shutil.rmtree(copied.parents[1] / "seed-1")
+    assert f"a member of the ensemble cannot be read. run={copied.parents[1] / 'seed-1'}: no such" in refusal(copied)
+
+
+def test_an_ensemble_of_views_is_refused_with_the_command_to_use(copied):
+    folder = with_summary(copied, lambda summary: summary["members"][0].update(tta="flip"))
+    message = refusal(folder)
+    assert "is the evaluation flip, and a file has only one view" in message
+    assert "python train.py experiment=ensemble name=one_view" in message
+
+
+def test_an_unfinished_ensemble_is_refused(copied):
+    folder = with_summary(copied, lambda summary: summary.update(status="failed", command="python train.py x"))
+    assert "the ensemble is not finished (failed). Resume it: python train.py x" in refusal(folder)
+
+
+def test_weights_that_no_file_can_hold_are_refused(copied):
+    opened = members.open_subject(copied)
+    opened.summary["parameters"]["total"] = 10**9
+    with pytest.raises(UserError, match=r"its weights take 4\.0 GB as float32, and an ONNX file holds at most 2\.1 GB"):
+        members.refuse_large_file(opened, "float32")
+    members.refuse_large_file(opened, "int8")
+
+
+def test_other_commands_name_the_members(averaged):
+    from fer_lightning.evaluation.trained_run import open_run
+
+    with pytest.raises(UserError, match=r"is an ensemble, which has no checkpoint of its own\. Name one .*seed-0, "):
+        open_run(averaged)
