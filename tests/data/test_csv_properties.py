@@ -61,14 +61,15 @@ class Plain:
 def plain_parse(data: bytes) -> Plain:
     """Slow and simple: lines by \\n, fields by the csv module, numbers by int(). Raises Fault."""
     lines = data.split(b"\n")
-    columns = plain_header(lines[0])
+    columns, mark = plain_header(lines[0])
+    ends = None if mark != "\t" else b" \r\n"  # an empty column at the end of a line is a column
     rows = Plain([], [], [], [])
     for number, line in enumerate(lines[1:], start=2):
         if len(line) + 1 > MAX_LINE and not (number == len(lines) and len(line) <= MAX_LINE):
             raise Fault(f"line {number}: the line is longer")
-        if line.strip().strip(b', "'):  # rows with only empty fields are skipped
+        if line.strip(ends).strip(b' "' + mark.encode()):  # rows with only empty fields are skipped
             try:
-                plain_row(line.strip(), columns, rows)
+                plain_row(line.strip(ends), columns, mark, rows)
             except (ValueError, csv.Error):
                 raise Fault(f"row {len(rows.pixels)} (line {number}): ") from None
     if not rows.pixels:
@@ -76,14 +77,15 @@ def plain_parse(data: bytes) -> Plain:
     return rows
 
 
-def plain_header(line: bytes) -> list[str]:
+def plain_header(line: bytes) -> tuple[list[str], str]:
     if len(line) + 1 > MAX_LINE:
         raise Fault("line 1: longer")
-    text = line.decode("utf-8-sig", "replace").strip()
+    text = line.decode("utf-8-sig", "replace").strip(" \r\n")
     if line.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)) or "\0" in text or "\r" in text:
         raise Fault("")
     try:
-        names = [name.strip().lower() for name in next(csv.reader([text], strict=True), [])]
+        mark = max(",;\t", key=lambda mark: len(next(csv.reader([text], delimiter=mark), [])))
+        names = [name.strip().lower() for name in next(csv.reader([text], delimiter=mark, strict=True), [])]
     except csv.Error:
         raise Fault("") from None
     if any(names.count(name) > 1 for name in ("emotion", "pixels", "usage", "source")):
@@ -91,13 +93,13 @@ def plain_header(line: bytes) -> list[str]:
     for name in ("pixels", "emotion"):
         if name not in names:
             raise Fault(f"no column `{name}`")
-    return names
+    return names, mark
 
 
-def plain_row(line: bytes, columns: list[str], rows: Plain) -> None:
+def plain_row(line: bytes, columns: list[str], mark: str, rows: Plain) -> None:
     if b"\r" in line:
         raise ValueError
-    fields = next(csv.reader([line.decode("utf-8", "surrogateescape")], strict=True))
+    fields = next(csv.reader([line.decode("utf-8", "surrogateescape")], delimiter=mark, strict=True))
     if len(fields) != len(columns):
         raise ValueError
     row = dict(zip(columns, fields, strict=True))
@@ -144,7 +146,8 @@ def tables(draw) -> bytes:
     source = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
     text = io.StringIO(newline="")
     quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-    writer = csv.writer(text, quoting=quoting, lineterminator=draw(st.sampled_from(["\n", "\r\n", "\n\n", " \n"])))
+    end, mark = draw(st.sampled_from(["\n", "\r\n", "\n\n", " \n"])), draw(st.sampled_from(",,;\t"))
+    writer = csv.writer(text, quoting=quoting, lineterminator=end, delimiter=mark)
     writer.writerow([draw(st.sampled_from([name, f" {name}", name.upper()])) for name in columns])
     for _ in range(draw(st.integers(1, 3))):
         pixels = " ".join(map(str, random.integers(0, draw(st.sampled_from([1, 256])), 48 * 48)))
@@ -157,7 +160,7 @@ def tables(draw) -> bytes:
 def places(draw, data: bytes) -> int:
     """Anywhere, or beside one of the bytes that make a CSV; of four places three stand behind the header."""
     first = draw(st.sampled_from([0, *[data.find(b"\n") + 1] * 3]))
-    marks = [match.start() for match in re.finditer(rb'[,\n"]', data) if match.start() >= first] or [first]
+    marks = [match.start() for match in re.finditer(rb'[,;\t\n"]', data) if match.start() >= first] or [first]
     beside = st.sampled_from(marks).flatmap(lambda mark: st.integers(mark, mark + 9))
     return min(len(data), draw(st.one_of(beside, st.integers(first, len(data)))))
 

@@ -274,8 +274,8 @@ def test_rows_of_spreadsheets_are_read(samples, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"emotion;pixels;Usage\n0;1;Training\n", "columns are separated by ';'"),
-        (b"emotion\tpixels\n0\t1\n", r"columns are separated by '\\t'"),
+        (b"emotion;pixels;Usage\n0;1;Training\n", "row 0 .line 2.: the row has 1 pixels"),
+        (b"emotion\tpixels\n0\t1\n", "row 0 .line 2.: the row has 1 pixels"),
         (b"\x93NUMPY\x01\0v\0" + b"x" * 99 + b"\n", r"a NumPy array \(\.npy\)"),
         (b"PAR1\x15\x04\n", "a Parquet file"),
         (b"abc\0defghijklmnop\n", "a binary file"),

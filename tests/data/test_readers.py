@@ -17,6 +17,8 @@ from fer_lightning.labels import TAXONOMIES, USAGES
 FER = TAXONOMIES["fer2013"]
 FORMS = (
     "csv",
+    "semicolons",
+    "tabs",
     "windows csv",
     "icml",
     "folders",
@@ -117,8 +119,8 @@ def test_bad_pixels_are_named(text, complaint):
         (f"emotion,pixels,Usage,Emotion\n0,{ZEROS},Training,0\n", "names `emotion` twice"),
         (f"emotion,pixels, pixels\n0,{ZEROS},{ZEROS}\n", "names `pixels` twice"),
         (
-            f"emotion;pixels\n0;{ZEROS}\n",
-            r"the first line has no column `pixels` \('emotion;pixels'\).*separated by commas",
+            f"emotion|pixels\n0|{ZEROS}\n",
+            r"the first line has no column `pixels` \('emotion\|pixels'\).*separated by commas, semicolons or tabs",
         ),
         (f'"emotion,pixels\n0,{ZEROS}\n', r"the first line is not a valid CSV row \(unexpected end"),
         (f"emotion,pixels\r0,{ZEROS}\r", "the lines end in CR only"),

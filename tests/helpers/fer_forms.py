@@ -27,13 +27,15 @@ class Samples:
         twins = [place for place, row in enumerate(self.rows) if row == ("Training", 3)]
         self.pixels[twins[1]] = self.pixels[twins[0]]
 
-    def csv(self, path: Path, columns=("emotion", "pixels", "Usage"), quote=False, end="\n", bom=False) -> Path:
+    def csv(
+        self, path: Path, columns=("emotion", "pixels", "Usage"), quote=False, end="\n", bom=False, mark=","
+    ) -> Path:
         """In the order of `columns`; a name may carry spaces, and one left out is left out."""
         path.parent.mkdir(parents=True, exist_ok=True)
         encoding = "utf-8-sig" if bom else "utf-8"
         with open(path, "w", newline="", encoding=encoding) as handle:
             quoting = csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL
-            writer = csv.writer(handle, lineterminator=end, quoting=quoting)
+            writer = csv.writer(handle, delimiter=mark, lineterminator=end, quoting=quoting)
             writer.writerow(columns)
             for (usage, code), image in zip(self.rows, self.pixels, strict=True):
                 row = {"emotion": code, "pixels": " ".join(map(str, image.ravel())), "Usage": usage}
@@ -68,6 +70,8 @@ def write_forms(samples: Samples, root: Path) -> dict[str, Path]:
     made = {
         "csv": samples.csv(root / "fer2013.csv"),
         "windows csv": samples.csv(root / "windows.csv", quote=True, end="\r\n", bom=True),
+        "semicolons": samples.csv(root / "semicolons.csv", quote=True, mark=";"),
+        "tabs": samples.csv(root / "tabs.tsv", ("pixels", "Usage", "emotion"), mark="\t"),
         "icml": samples.csv(root / "icml_face_data.csv", ("emotion", " Usage", " pixels")),
         "folders": samples.folders(root / "folders"),
         "odd names": samples.folders(

@@ -6,7 +6,8 @@
     source    optional: name of the image or the person that the face came from, free text of up to 200 characters.
               Splits keep all rows of one source together. A row with an empty source is a source of its own.
 
-The file is UTF-8 with or without BOM. Lines end in LF or CRLF, fields may be quoted, and other columns are ignored.
+The file is UTF-8 with or without BOM. Its columns are separated by commas, semicolons or tabs. Lines end in LF or CRLF,
+fields may be quoted, and other columns are ignored.
 A row's 2,304 numbers are parsed as bytes with numpy, about seven times faster than with string splitting. Besides the
 result, only one row at a time is in memory.
 """
@@ -41,13 +42,19 @@ _OTHER_FILES = {
     b"SQLite format 3": "an SQLite database",
     b"%PDF": "a PDF",
 }
-_WANTED = "the first line must name emotion, pixels and, for the official split, Usage, separated by commas"
+_BLANKS = b" \r\n"  # a tab at an end of a line may be a separator
+SEPARATORS = (",", ";", "\t")
+_WANTED = (
+    "the first line must name emotion, pixels and, for the official split, Usage, "
+    "separated by commas, semicolons or tabs"
+)
 
 
 @dataclass(frozen=True)
 class _Columns:
     """Indices of the columns in a row, None if the file has no such column; `count` is the number of all columns."""
 
+    separator: str
     count: int
     emotion: int
     pixels: int
@@ -65,16 +72,16 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, p
     with buffered(file) as handle:
         lines = _lines(handle, file.name, md5)
         columns = _columns(file.name, next(lines, (1, b""))[1])
-        codes = _Codes(taxonomy)
+        codes, nothing = _Codes(taxonomy), b' "' + columns.separator.encode()
         seen = empty = 0
         for number, line in lines:
             seen += len(line)
-            text = line.strip()
-            if not text.strip(b', "'):
+            text = line.strip(_BLANKS if columns.separator == "\t" else None)
+            if not text.strip(nothing):
                 empty += bool(text)
                 continue
             try:
-                fields = _fields(text, columns.count)
+                fields = _fields(text, columns)
                 labels.append(codes.label(fields[columns.emotion]))
                 if columns.usage is not None:
                     usage.append(codes.usage(fields[columns.usage]))
@@ -152,24 +159,24 @@ def _lines(handle: io.BufferedReader, name: str, md5) -> Iterator[tuple[int, byt
 
 
 def _columns(name: str, line: bytes) -> _Columns:
-    names = _header(name, line)
+    names, separator = _header(name, line)
     for column in ("emotion", "pixels", "usage", "source"):
         if names.count(column) > 1:
             raise UserError(f"{name}: the first line names `{column}` twice. Remove one of the two columns.")
     if "pixels" not in names:
         shown = ", ".join(repr(column[:20]) for column in names[:6]) or "nothing"
-        raise UserError(f"{name}: the first line has no column `pixels` ({shown}){_separator(names)}; {_WANTED}")
+        raise UserError(f"{name}: the first line has no column `pixels` ({shown}); {_WANTED}")
     if "emotion" not in names:
         raise UserError(
             f"{name}: the first line has no column `emotion`, so the file has no labels; {_WANTED}. The competition's "
             f"test.csv has no labels either: use the folder that holds train.csv: make data FROM=folder"
         )
     places = {column: names.index(column) if column in names else None for column in ("usage", "source")}
-    return _Columns(len(names), names.index("emotion"), names.index("pixels"), **places)
+    return _Columns(separator, len(names), names.index("emotion"), names.index("pixels"), **places)
 
 
-def _header(name: str, line: bytes) -> list[str]:
-    """Return the columns' names in lower case."""
+def _header(name: str, line: bytes) -> tuple[list[str], str]:
+    """Return the columns' names in lower case, and the separator of the columns."""
     kind = next((kind for magic, kind in _OTHER_FILES.items() if line.startswith(magic)), None)
     if kind is None and 0 < 4 * line.count(b"\0") < len(line):
         kind = "a binary file"
@@ -182,34 +189,36 @@ def _header(name: str, line: bytes) -> list[str]:
             f"{name}: the first line is not UTF-8 (is it UTF-16?). Save the file as UTF-8: "
             f"iconv -f UTF-16 -t UTF-8 {name} > utf8.csv"
         )
-    text = line.decode("utf-8-sig", "replace").strip()
+    text = line.decode("utf-8-sig", "replace").strip(_BLANKS.decode())
     if "\r" in text:
         raise UserError(f"{name}: the lines end in CR only. Save the file with lines that end in LF or CRLF.")
+    separator = separator_of(text)
     try:
-        return [column.strip().lower() for column in next(csv.reader([text], strict=True), [])]
+        names = next(csv.reader([text], delimiter=separator, strict=True), [])
     except csv.Error as error:
         raise UserError(f"{name}: the first line is not a valid CSV row ({error}); {_WANTED}") from None
+    return [column.strip().lower() for column in names], separator
 
 
-def _separator(names: list[str]) -> str:
-    """Return a hint if the only name of the first line holds another separator than a comma."""
-    found = next((mark for mark in (";", "\t", "|") if len(names) == 1 and mark in names[0]), None)
-    return f": its columns are separated by {found!r}. Save it with commas" if found else ""
+def separator_of(text: str) -> str:
+    """Return the separator that makes the most columns of a file's first line; the comma if several do."""
+    return max(SEPARATORS, key=lambda mark: len(next(csv.reader([text], delimiter=mark), [])))
 
 
-def _fields(text: bytes, columns: int) -> list[bytes]:
+def _fields(text: bytes, columns: _Columns) -> list[bytes]:
     if b"\r" in text:
         raise ValueError("the line has a carriage return (CR) before its end")
     if b'"' in text:
         try:
-            quoted = next(csv.reader([text.decode("utf-8", "surrogateescape")], strict=True))
+            line = text.decode("utf-8", "surrogateescape")
+            quoted = next(csv.reader([line], delimiter=columns.separator, strict=True))
         except csv.Error as error:
             raise ValueError(f"the quotes are not closed on this line ({error})") from None
         fields = [field.encode("utf-8", "surrogateescape") for field in quoted]
     else:
-        fields = text.split(b",")
-    if len(fields) != columns:
-        raise ValueError(f"the row has {len(fields)} fields, but the header has {columns}")
+        fields = text.split(columns.separator.encode())
+    if len(fields) != columns.count:
+        raise ValueError(f"the row has {len(fields)} fields, but the header has {columns.count}")
     return fields
 
 

@@ -27,6 +27,7 @@ from fer_lightning.terminal import Progress
 
 RULES = 2  # number of the rules of reading; a store of other rules is written again
 WHOLE = ("fer2013.csv", "icml_face_data.csv")  # they hold all labelled rows of the challenge
+TABLES = (".csv", ".tsv")
 PARTS_OF_WHOLE = (*WHOLE, "train.csv", "test.csv")
 
 
@@ -101,7 +102,7 @@ def _tables(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> list[_Ta
         if has_suffix(path.name, (*IMAGES, *OTHER_IMAGES)):
             raise UserError(f"{path}: this is a single image. Use the folder that holds the class folders.")
         return [_Table(files[0])]
-    found = sorted((file for file in files if has_suffix(file.name, [".csv"])), key=lambda file: file.name.count("/"))
+    found = sorted((file for file in files if has_suffix(file.name, TABLES)), key=lambda file: file.name.count("/"))
     for name in WHOLE:
         if whole := [file for file in found if _base(file) == name]:
             return [_Table(whole[0])]
@@ -185,7 +186,7 @@ def _leave_out_others(tables: list[_Table], listing: Listing) -> bool:
 def _why_not_read(file: File, whole: bool) -> str:
     if whole and _base(file) in PARTS_OF_WHOLE:
         return PART_OF_TABLE
-    columns = _columns(file) if has_suffix(file.name, [".csv"]) else set()
+    columns = _columns(file) if has_suffix(file.name, TABLES) else set()
     if "pixels" in columns and "emotion" not in columns:
         return UNLABELLED
     return BESIDE if columns >= {"emotion", "pixels"} or has_suffix(file.name, (*IMAGES, *OTHER_IMAGES)) else OTHER_KIND
