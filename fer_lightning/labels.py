@@ -1,8 +1,10 @@
 """Sets of classes and their order; all readers, losses, plots and reports use these.
 
-`conf/taxonomy/NAME.yaml` describes one set; a new file there is a new set.
+`conf/taxonomy/NAME.yaml` describes one set; a new file there is a new set. `conf/labels/NAME.yaml` names the class of
+each number that a data set uses as a label; a new file there is a new map.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,11 +21,13 @@ class Taxonomy:
     """An ordered set of classes; the index of a class is its index in `classes`.
 
     sources  for each class, the data that its faces come from: fer2013, ferplus (its labels), or own
+    codes    map of the numbers that a data set uses as labels; None: numbers are refused
     """
 
     name: str
     classes: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    codes: "LabelMap | None" = None
 
     def index(self, label: str) -> int:
         """Return the class index of a name, in any letter case, or of a common synonym.
@@ -34,6 +38,34 @@ class Taxonomy:
         if name not in self.classes:
             raise ValueError(f"unknown label {label!r}: the classes of {self.name} are {', '.join(self.classes)}")
         return self.classes.index(name)
+
+    def read(self, label: str) -> int:
+        """Return the class index of a label of a data set: a name, or a number of `codes`.
+
+        Return NO_CLASS for a number that `codes` gives to no class. Raise ValueError for other labels.
+        """
+        text = without_fraction(label.strip())
+        if not text.isdecimal():
+            return self.index(label)
+        if self.codes is None:
+            raise ValueError(_needs_map(int(text)))
+        name = self.codes.name_of(int(text))
+        if name is None:
+            return NO_CLASS
+        if name not in self.classes:
+            raise ValueError(
+                f"label {text} is {name} (labels={self.codes.name}), which is not a class of {self.name}. "
+                f"{self.codes.advice(name)}"
+            )
+        return self.classes.index(name)
+
+    def numbered(self, name: str | None) -> "Taxonomy":
+        """Return the same taxonomy with the map `name` of conf/labels; None: no map. Raise UserError for others."""
+        if name is None:
+            return self
+        if name not in label_maps():
+            raise UserError(f"labels={name}: must be one of {', '.join(label_maps())}.")
+        return replace(self, codes=label_maps()[name])
 
     def only(self, classes: Sequence[str] | None) -> "Taxonomy":
         """Return the same taxonomy with some of its classes, in its order; None: all. Raise UserError for others."""
@@ -57,7 +89,27 @@ class Taxonomy:
         return tuple(COLORS.get(name, OTHER_COLOR) for name in self.classes)
 
 
+@dataclass(frozen=True)
+class LabelMap:
+    """Map from the numbers that a data set uses as labels to names of classes, or to None for no class."""
+
+    name: str
+    names: tuple[tuple[int, str | None], ...]
+
+    def name_of(self, code: int) -> str | None:
+        names = dict(self.names)
+        if code not in names:
+            raise ValueError(f"label {code}: labels={self.name} has {', '.join(map(str, names))}")
+        return names[code]
+
+    def advice(self, name: str) -> str:
+        wanted = {other for _, other in self.names if other}
+        found = [other.name for other in TAXONOMIES.values() if wanted <= set(other.classes)]
+        return f"Use taxonomy={found[0]}, or remove these images." if found else f"Remove the images of {name}."
+
+
 SOURCES = ("fer2013", "ferplus", "own")
+NO_CLASS = -1  # index of an image whose label is not a class
 OTHER_COLOR = "#777777"  # of a class that no taxonomy gives a color
 NOT_SURE = "not sure"  # label of a face whose highest probability is below `min_confidence`
 NOT_SURE_COLOR = "#FFFFFF"
@@ -91,6 +143,38 @@ def canonical(label: str) -> str:
     """Return the standard spelling of a label: lower case, without synonyms (`Happiness` -> `happy`)."""
     name = label.strip().lower()
     return SYNONYMS.get(name, name)
+
+
+def without_fraction(text: str) -> str:
+    """Return a whole number without its fraction of zeros, which programs add to a column of numbers; else the text."""
+    return re.sub(r"\.0*$", "", text) if re.fullmatch(r"\d+\.0*", text) else text
+
+
+def _needs_map(code: int) -> str:
+    meanings = {one.name: dict(one.names).get(code) for one in label_maps().values()}
+    known = ", ".join(f"{meaning} in {name}" for name, meaning in meanings.items() if meaning) or "unknown in all maps"
+    return (
+        f"the label {code} is a number, and data sets number their classes differently: {code} is {known}. "
+        f"Name the map with make data LABELS=NAME (one of {', '.join(meanings)}), or use names instead of numbers"
+    )
+
+
+@cache
+def label_maps(folder: Path = CONF / "labels") -> dict[str, LabelMap]:
+    """Return all maps of a folder, by their names. Raise UserError with the file and the line that is wrong."""
+    return {path.stem: _label_map(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _label_map(path: Path) -> LabelMap:
+    content = _yaml(path)
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path}: must be lines such as: 3: happy.")
+    for code, name in content.items():
+        if type(code) is not int or code < 0:
+            raise UserError(f"{path}: {code!r}: the label must be a number, 0 or more.")
+        if name is not None and (not isinstance(name, str) or canonical(name) not in CLASSES):
+            raise UserError(f"{path}: {code}: {name!r}: must be null or a class of conf/taxonomy.")
+    return LabelMap(path.stem, tuple((code, name and canonical(name)) for code, name in content.items()))
 
 
 def taxonomy_of(data: Mapping[str, object], key: str = "data.taxonomy") -> Taxonomy:
@@ -131,11 +215,15 @@ def _add(known: dict[str, str], key: str, value: str | None, where: str) -> None
         raise UserError(f"{where}: another line says {known[key]}. Keep one of them.")
 
 
-def _content(path: Path) -> dict[str, dict]:
+def _yaml(path: Path) -> object:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}. Fix this file.") from None
+
+
+def _content(path: Path) -> dict[str, dict]:
+    content = _yaml(path)
     if not isinstance(content, dict) or len(content) < 2:
         raise UserError(f"{path}: must be two lines or more such as: happy: {{source: fer2013}}.")
     for name, facts in content.items():

@@ -6,6 +6,7 @@
 source   CSV, folder, zip or tar to read
 root     folder of the store (default: data/fer2013)
 ferplus  FER+'s fer2013new.csv: votes of ten people for each row (default: no votes)
+labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are refused)
 photos   yes: the images are whole photographs; find and crop the face in each (default: no)
 """
 
@@ -69,14 +70,17 @@ def ingest(
     progress: Progress | None = None,
     ferplus: str | None = None,
     photographs: Photographs | None = None,
+    labels: str | None = None,
 ) -> Ingested:
     """Read `source` into a store at `root`, unless the store was made from the same, unchanged source.
 
     deal_usage   True: rows without Usage are split 70/15/15 per class; False: all of them become Training rows
     ferplus      FER+'s fer2013new.csv, for a CSV with all rows; None: the file with which the store at `root` was made
+    labels       name of a file of conf/labels, for a source with numbers as labels; None: numbers are refused, except
+                 in the column emotion of a CSV with pixels, where they are the codes of the taxonomy
     photographs  finds the faces in class folders of whole photographs; None: the images are faces
     """
-    origin, folder = Path(source).absolute(), Path(root)
+    origin, folder, classes = Path(source).absolute(), Path(root), TAXONOMIES[taxonomy].numbered(labels)
     if ferplus and not Path(ferplus).is_file():
         raise UserError(f"FERPLUS={ferplus}: no such file. Give the path of FER+'s fer2013new.csv, or drop FERPLUS.")
     try:
@@ -87,6 +91,7 @@ def ingest(
             "fingerprint": source_fingerprint(origin, photographs is not None),
             "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
             "photographs": photographs.recipe if photographs else None,
+            "labels": labels,
             "rules": RULES,
         }
         if _made_from(former, key, taxonomy) and _is_intact(folder):
@@ -95,9 +100,9 @@ def ingest(
             former = read_manifest(folder)  # another process may have written it while this one waited
             if _made_from(former, key, taxonomy) and _is_intact(folder):
                 return Ingested(former, "reused: another process has just written it")
-            faces = read_faces(origin, TAXONOMIES[taxonomy], progress, photographs)
-            votes = _votes(Path(ferplus), faces, TAXONOMIES[taxonomy]) if ferplus else None
-            manifest = write_store(folder, faces, key, TAXONOMIES[taxonomy], votes, deal_usage)
+            faces = read_faces(origin, classes, progress, photographs)
+            votes = _votes(Path(ferplus), faces, classes) if ferplus else None
+            manifest = write_store(folder, faces, key, classes, votes, deal_usage)
     except OSError as error:
         raise UserError(
             f"FROM={source} cannot be read or ROOT={root} cannot be written: {os_message(error)}. "
@@ -126,8 +131,8 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
         return "written"
     if former["source"]["path"] != key["path"]:
         return f"written; it replaces the store of {former['source']['path']}"
-    if any(former["source"].get(name) != key[name] for name in ("photographs", "rules")):
-        return "written again: the rules for reading images or cropping faces have changed"
+    if any(former["source"].get(name) != key[name] for name in ("photographs", "labels", "rules")):
+        return "written again: the rules for reading images, labels or faces have changed"
     if all(former["source"].get(name) == value for name, value in key.items()):
         return "written again: the store was damaged"
     return "written again: the source has changed since it was last read"
@@ -244,6 +249,11 @@ class IngestSettings(Settings):
         None, "FER+'s fer2013new.csv with votes of ten people for each row; null: no votes", path=True
     )
     taxonomy: str = setting("fer2013", "classes of the source and the order of its codes: a file of conf/taxonomy")
+    labels: str | None = setting(
+        None,
+        "map of the numbers that the source uses as labels: a file of conf/labels; null: numbers are refused, except "
+        "in the column emotion of a CSV with pixels",
+    )
     photos: bool = setting(False, "true: the images are whole photographs; the face in each is found and cropped")
 
 
@@ -273,6 +283,7 @@ def _run(arguments: list[str] | None) -> int:
                 progress=progress,
                 ferplus=options.ferplus,
                 photographs=photographs,
+                labels=options.labels,
             )
     _report(result, options.root)
     return PARTLY if result.manifest.get("partly") else 0

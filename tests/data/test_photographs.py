@@ -125,7 +125,7 @@ ODD = {
 
 
 def test_odd_files_among_photographs_are_left_out_and_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_lightning.data.readers.folder_faces.MAX_FILE", 1 << 20)
+    monkeypatch.setattr("fer_lightning.data.readers.images.MAX_FILE", 1 << 20)
     files = {"happy/a.png": encoded(drawn_picture(1)), "happy/long.jpg": bytes((1 << 20) + 1)}
     faces = read_faces(write(tmp_path, ODD | files), FER, photographs=photographs())
     assert faces.source == ["happy/a.png"]

@@ -15,17 +15,16 @@ result, only one row at a time is in memory.
 import csv
 import hashlib
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, settle_plain_test, split_code
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, settle_plain_test, split_code, without_others
 from fer_lightning.data.readers.files import File, buffered
 from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
-from fer_lightning.labels import Taxonomy
+from fer_lightning.labels import Taxonomy, without_fraction
 from fer_lightning.terminal import Progress
 
 PIXELS = SIDE * SIDE
@@ -110,7 +109,7 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, p
         faces.notes.append(f"{empty:,} rows with only empty fields were skipped")
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
-    return faces
+    return without_others(faces)
 
 
 def parse_pixels(text: bytes) -> np.ndarray:
@@ -260,9 +259,9 @@ class _Codes:
 
     def _label(self, text: str) -> int:
         classes = self.taxonomy.classes
-        text = re.sub(r"\.0*$", "", text) if re.fullmatch(r"\d+\.0*", text) else text
-        if not text.lstrip("-").isdigit():
-            return self.taxonomy.index(text[:40])
+        text = without_fraction(text)
+        if self.taxonomy.codes is not None or not text.lstrip("-").isdigit():
+            return self.taxonomy.read(text[:40])
         if text not in map(str, range(len(classes))):
             allowed = ", ".join(f"{code} {name}" for code, name in enumerate(classes))
             raise ValueError(f"emotion is {text[:20]}; allowed: {allowed}")

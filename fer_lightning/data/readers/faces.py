@@ -1,10 +1,11 @@
 """Result type of all readers, and the names of splits that they share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fer_lightning.labels import USAGES
+from fer_lightning.labels import NO_CLASS, USAGES
+from fer_lightning.wording import terminal
 
 TRAINING, PUBLIC, PRIVATE = range(len(USAGES))
 PLAIN_TEST = 3  # a split called `test`, which is PrivateTest only if the source also has a PublicTest
@@ -48,6 +49,26 @@ class ReadFaces:
 def split_code(name: str) -> int | None:
     """Return the code of a split's name in any letter case (`Public_Test` -> PUBLIC); None for other names."""
     return SPLIT_CODES.get(name.strip().lower().replace("_", "").replace("-", "").replace(" ", ""))
+
+
+def without_others(faces: ReadFaces) -> ReadFaces:
+    """Return the rows that have a class; a note counts the other rows and names one."""
+    rows = np.flatnonzero(faces.labels != NO_CLASS)
+    if len(rows) == len(faces.labels):
+        return faces
+    first = faces.source[int(np.argmin(faces.labels != NO_CLASS))]
+    return replace(
+        faces,
+        pixels=faces.pixels[rows],
+        labels=faces.labels[rows],
+        usage=None if faces.usage is None else faces.usage[rows],
+        source=[faces.source[row] for row in rows],
+        notes=[*faces.notes, others_note(len(faces.labels) - len(rows), first)],
+    )
+
+
+def others_note(count: int, example: str) -> str:
+    return f"{count:,} images skipped: their label is not a class of emotion, e.g. {terminal(example)}"
 
 
 def settle_plain_test(usage: np.ndarray) -> list[str]:

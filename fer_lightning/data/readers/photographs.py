@@ -7,7 +7,8 @@ from PIL import Image
 
 from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.readers.files import Listing, OddFile
-from fer_lightning.data.readers.folder_faces import Reading, plain, read_folders
+from fer_lightning.data.readers.folder_faces import read_folders
+from fer_lightning.data.readers.images import Reading, plain
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
