@@ -99,15 +99,22 @@ def groups(table: FaceTable, copies: Duplicates) -> np.ndarray:
 
     Rows may be connected directly or through other rows.
     """
-    rows = np.arange(len(table))
-    source = np.unique(table.source, return_inverse=True)[1].reshape(-1)
-    images = copies.images
-    first_image, first_source = len(table), len(table) + images.max(initial=-1) + 1
-    starts = np.concatenate([rows, rows, copies.near.rows[:, 0]])
-    ends = np.concatenate([first_image + images, first_source + source, copies.near.rows[:, 1]])
-    size = first_source + source.max(initial=-1) + 1
+    return joined_rows(table.source, copies.images, copies.near.rows)
+
+
+def joined_rows(source: np.ndarray, images: np.ndarray, pairs: np.ndarray | None = None) -> np.ndarray:
+    """Return int64 (N,), the same number for rows that are connected by equal sources, equal images or `pairs`.
+
+    pairs  int64 (M, 2), row numbers; None: no pairs
+    """
+    rows, pairs = np.arange(len(source)), np.empty((0, 2), np.int64) if pairs is None else pairs
+    numbers = np.unique(source, return_inverse=True)[1].reshape(-1)
+    first_image, first_source = len(rows), len(rows) + images.max(initial=-1) + 1
+    starts = np.concatenate([rows, rows, pairs[:, 0]])
+    ends = np.concatenate([first_image + images, first_source + numbers, pairs[:, 1]])
+    size = first_source + numbers.max(initial=-1) + 1
     links = coo_array((np.ones(len(starts), np.uint8), (starts, ends)), shape=(size, size))
-    return connected_components(links, directed=False)[1][: len(table)].astype(np.int64)
+    return connected_components(links, directed=False)[1][: len(rows)].astype(np.int64)
 
 
 def blank(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:

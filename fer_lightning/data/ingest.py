@@ -26,13 +26,14 @@ from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
+from fer_lightning.data.duplicates import joined_rows
 from fer_lightning.data.ferplus import read_votes, votes_checksum
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces
 from fer_lightning.data.readers.files import file_fingerprint
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import RULES, read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
-from fer_lightning.data.splits import deal
+from fer_lightning.data.splits import SHARES, deal, deal_groups
 from fer_lightning.data.store import VERSION, open_store, read_manifest, write_columns, write_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
@@ -194,6 +195,7 @@ def write_store(
             "checksum": rows_checksum(taxonomy.classes, usage, labels, digests),
             "votes": None if votes is None else votes_checksum(votes[order]),
             "counts": _counts(taxonomy, usage, labels),
+            "sources": len(set(faces.source)),
             "source": {
                 **key,
                 "form": faces.form,
@@ -216,14 +218,24 @@ def write_store(
 def _usage(faces: ReadFaces, digests: np.ndarray, deal_usage: bool) -> tuple[np.ndarray, list[str]]:
     if faces.usage is not None:
         return faces.usage, []
+    images, shared = image_numbers(digests), len(set(faces.source)) < len(faces.source)
     if deal_usage:
-        note = f"rows without Usage are split 70/15/15 per class (seed {DEAL_SEED}); copies stay in the same part"
-        return deal(faces.labels, image_numbers(digests), DEAL_SEED), [note]
+        kept = "copies and rows of one source stay" if shared else "copies stay"
+        note = f"rows without Usage are split 70/15/15 per class (seed {DEAL_SEED}); {kept} in the same part"
+        if not shared:
+            return deal(faces.labels, images, DEAL_SEED), [note]
+        joined = joined_rows(np.array(faces.source), images)
+        return deal_groups(faces.labels, joined, SHARES, DEAL_SEED).astype(np.uint8), [note]
     note = (
         "the source has no Usage: all its rows are Training rows, so data.split=official is not possible; "
-        "data.split=stratified makes a split"
+        f"data.split={_split_of(shared)} makes a split"
     )
     return np.full(len(faces.labels), TRAINING, np.uint8), [note]
+
+
+def _split_of(shared: bool) -> str:
+    """Return the split to propose: `stratified` does not keep the rows of one source together."""
+    return "clean" if shared else "stratified"
 
 
 def _experiment() -> str:
@@ -323,7 +335,8 @@ def _report(result: Ingested, root: str) -> None:
     for note in manifest["notes"]:
         print(f"note      {message(note)}")
     at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
-    split = "" if all(sum(column.values()) for column in counts.values()) else " data.split=stratified"
+    shared = manifest.get("sources", manifest["rows"]) < manifest["rows"]
+    split = "" if all(sum(column.values()) for column in counts.values()) else f" data.split={_split_of(shared)}"
     taxonomy = "" if manifest["taxonomy"] == "fer2013" else f" data.taxonomy={manifest['taxonomy']}"
     print(f"next      python train.py{_experiment()}{at}{taxonomy}{split}")
 

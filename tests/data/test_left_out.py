@@ -248,7 +248,7 @@ def test_images_are_turned_upright_at_every_size(side, suffix, tmp_path):
         ("test/x.png", "test/ is a split without class folders"),
         ("FER2013Test/x.png", r"FER\+'s images\. Use FER2013's fer2013\.csv with FERPLUS"),
         ("1/x.png", "1 is happy in affectnet,.* disgust in fer2013,.* surprise in rafdb"),
-        ("angry/S01/x.png", r"S01/ is a folder inside the class folder angry/"),
+        ("train/happy/S01/deep/x.png", r"images must be in train\|val\|test/<class>/ or in <class>/, or in folders of"),
         ("angry/test/x.png", r"wrong order\. Move the images to test/angry/"),
         ("images/test/angry/x.png", r"images/ holds a second tree of splits"),
     ],

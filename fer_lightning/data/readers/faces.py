@@ -71,6 +71,22 @@ def others_note(count: int, example: str) -> str:
     return f"{count:,} images skipped: their label is not a class of emotion, e.g. {terminal(example)}"
 
 
+def crossing(faces: ReadFaces) -> list[str]:
+    """Return a note if rows of one source, such as the images of a person, are in several of the given splits."""
+    if faces.usage is None or len(set(faces.source)) == len(faces.source):
+        return []
+    usages: dict[str, set[int]] = {}
+    for source, usage in zip(faces.source, faces.usage.tolist(), strict=True):
+        usages.setdefault(source, set()).add(usage)
+    found = [source for source, codes in usages.items() if len(codes) > 1]
+    if not found:
+        return []
+    return [
+        f"{len(found):,} sources (persons or images) have rows in several splits, e.g. {terminal(found[0])}, so "
+        f"the score of data.split=official is too high; data.split=clean keeps them together"
+    ]
+
+
 def settle_plain_test(usage: np.ndarray) -> list[str]:
     """Turn `test` into PrivateTest, in place; return a note if this `test` split may hold both test sets."""
     plain = usage == PLAIN_TEST

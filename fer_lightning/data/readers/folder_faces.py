@@ -1,4 +1,6 @@
-"""Reader of faces from images in <split>/<class>/ or in <class>/."""
+"""Reader of faces from images in <split>/<class>/ or in <class>/; a folder inside a class is a person."""
+
+from typing import NamedTuple
 
 from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, split_code
 from fer_lightning.data.readers.files import File, Listing, OddFile
@@ -7,6 +9,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.inputs import IMAGES, OTHER_IMAGES, has_suffix, is_read
 from fer_lightning.labels import Taxonomy, canonical
 from fer_lightning.terminal import Progress
+from fer_lightning.wording import terminal
 
 
 def read_folders(
@@ -25,8 +28,22 @@ def read_folders(
     if files:
         filled = {*folders, *map(_folder, odd)}
         _refuse_empty(listing.folders, filled, folders[0][:wrapped], taxonomy, reading.words)
-    images = [LabelledImage(file, label, split) for file, (split, label) in zip(files, places, strict=True)]
-    return read_images(images, "class folders", reading, progress)
+    images = [LabelledImage(file, *place) for file, place in zip(files, places, strict=True)]
+    faces = read_images(images, "class folders", reading, progress)
+    if persons := sorted({place.person for place in places if place.person is not None}):
+        faces.notes.append(
+            f"{len(persons):,} folders inside the class folders are persons, e.g. {terminal(persons[0])}; "
+            f"data.split=clean and fold keep the images of a person together"
+        )
+    return faces
+
+
+class _Place(NamedTuple):
+    """Label, split code or None, and person or None, of the images of a folder."""
+
+    label: int
+    split: int | None
+    person: str | None
 
 
 def listed_images(listing: Listing, reading: Reading) -> tuple[list[File], list[File]]:
@@ -66,17 +83,15 @@ def _refuse_empty(
             )
 
 
-def _places(
-    images: list[File], folders: list[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy
-) -> list[tuple[int | None, int]]:
-    """Return (split code or None, label) of each image from its folders, without the first `wrapped` folders."""
+def _places(images: list[File], folders: list[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy) -> list[_Place]:
+    """Return the place of each image from its folders, without the first `wrapped` folders."""
     found, known = [], {}
     for file, folder in zip(images, folders, strict=True):
         if folder not in known:
             known[folder] = _place(file.name, folder[wrapped:], taxonomy)
         found.append(known[folder])
-    if len({split is None for split, _ in known.values()}) > 1:
-        without = next(folder for folder, (split, _) in known.items() if split is None)
+    if len({place.split is None for place in known.values()}) > 1:
+        without = next(folder for folder, place in known.items() if place.split is None)
         raise UserError(
             f"{'/'.join(without)}: this class folder is next to split folders. Put all images into "
             f"train|val|test/<class>/, or all into <class>/."
@@ -96,16 +111,20 @@ def _wrapper(folders: list[tuple[str, ...]], taxonomy: Taxonomy) -> int:
     return min(depth, min(map(len, folders)) - 1) if folders and min(map(len, folders)) else 0
 
 
-def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> tuple[int | None, int]:
+def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> _Place:
     if trouble := _misplaced(folder, taxonomy):
         raise UserError(f"{name}: {trouble}")
-    if len(folder) not in (1, 2):
-        raise UserError(f"{name}: images must be in train|val|test/<class>/ or in <class>/. Move this image.")
-    split = split_code(folder[0]) if len(folder) == 2 else None
-    if len(folder) == 2 and split is None:
-        raise UserError(f"{name}: {folder[0]!r} is not the name of a split; allowed: {ALLOWED_SPLITS}")
+    person = folder[-1] if len(folder) > 1 and _is_class(folder[-2], taxonomy) else None
+    *split, last = (folder if person is None else folder[:-1]) or [""]
+    if len(split) > 1 or not last:
+        raise UserError(
+            f"{name}: images must be in train|val|test/<class>/ or in <class>/, or in folders of persons inside a "
+            f"class. Move this image."
+        )
+    if split and split_code(split[0]) is None:
+        raise UserError(f"{name}: {split[0]!r} is not the name of a split; allowed: {ALLOWED_SPLITS}")
     try:
-        return split, taxonomy.read(folder[-1])
+        return _Place(taxonomy.read(last), split_code(split[0]) if split else None, person)
     except ValueError as error:
         raise UserError(f"{name}: {error}. Rename the folder, or remove it.") from None
 
@@ -124,10 +143,8 @@ def _misplaced(folder: tuple[str, ...], taxonomy: Taxonomy) -> str | None:
             f"{last}/ is a split without class folders. Sort its images into {last}/<class>/; a table of labels beside "
             f"the images is not read."
         )
-    if len(folder) == 2 and _is_class(folder[0], taxonomy):
-        if split_code(last) is not None:
-            return f"split and class are in the wrong order. Move the images to {last}/{folder[0]}/."
-        return f"{last}/ is a folder inside the class folder {folder[0]}/. Move its images into {folder[0]}/."
+    if len(folder) > 1 and _is_class(folder[0], taxonomy) and split_code(folder[1]) is not None:
+        return f"split and class are in the wrong order. Move the images to {folder[1]}/{folder[0]}/."
     if len(folder) == 3 and split_code(folder[1]) is not None:
         return f"{folder[0]}/ holds a second tree of splits. Use only {folder[0]}/, or remove it."
     return None

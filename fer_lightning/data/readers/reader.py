@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.data.readers.csv_faces import MAX_LINE, read_csv
-from fer_lightning.data.readers.faces import TRAINING, ReadFaces, settle_plain_test, split_code
+from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, Listing, buffered, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import read_folders
 from fer_lightning.data.readers.photographs import Photographs
@@ -67,7 +67,7 @@ def read_faces(
             faces = photographs.read(listing, taxonomy, progress)
         else:
             faces = read_folders(listing, taxonomy, progress)
-    faces.notes += listing.left_out.lines()
+    faces.notes += [*crossing(faces), *listing.left_out.lines()]
     faces.partly |= listing.left_out.partly
     if listing.kind in ("zip", "tar"):
         faces.form += f" in a {listing.kind}"
