@@ -18,6 +18,7 @@ FACES = (*JPEG, ".png")  # images of class folders
 PHOTOGRAPHS = (*FACES, ".webp")  # photographs of `make data PHOTOS=yes` and of the collector
 IMAGES = (*PHOTOGRAPHS, ".bmp", ".tif", ".tiff", ".gif")  # images that predict reads
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2", ".jxl", ".tga")
+TABLES = (".csv", ".tsv")
 VIDEOS = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mjpeg", ".y4m"),
     *(".3gp", ".3g2", ".mts", ".m2ts", ".ogv", ".flv"),
@@ -41,8 +42,11 @@ CLOSED = "folder that cannot be opened"
 TOO_DEEP = f"folder more than {MAX_DEPTH} levels deep (use a folder closer to it)"
 UNLABELLED = "table without labels, such as the competition's test.csv"
 PART_OF_TABLE = "table whose rows are also in the table that is read"
+MISSING = "image that a table names but that is not here"
+UNNAMED = "image that no row of the table names"
+NOT_NEEDED = "table of labels beside class folders, which give the labels"
 BESIDE = "image or table of faces beside the table that is read"
-HARMLESS = (SYSTEM, OTHER_KIND, OWN_FILES, REPLACED, UNLABELLED, PART_OF_TABLE)  # they hold no face
+HARMLESS = (SYSTEM, OTHER_KIND, OWN_FILES, REPLACED, UNLABELLED, PART_OF_TABLE, NOT_NEEDED)  # they hold no face
 
 
 @dataclass

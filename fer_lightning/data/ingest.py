@@ -102,7 +102,7 @@ def ingest(
             if _made_from(former, key, taxonomy) and _is_intact(folder):
                 return Ingested(former, "reused: another process has just written it")
             faces = read_faces(origin, classes, progress, photographs)
-            votes = _votes(Path(ferplus), faces, classes) if ferplus else None
+            votes = _votes(Path(ferplus), faces, classes) if ferplus else faces.votes
             manifest = write_store(folder, faces, key, classes, votes, deal_usage)
     except OSError as error:
         raise UserError(

@@ -69,7 +69,7 @@ def test_images_without_an_emotion_are_counted_and_named(tmp_path):
         Image.new("L", (48, 48)).save(tmp_path / code / "a.png")
     faces = read_faces(tmp_path, FER.numbered("affectnet"))
     assert faces.labels.tolist() == [FER.index("happy")]
-    assert any("2 images skipped: their label is not a class of emotion, e.g. 10/a.png" in note for note in faces.notes)
+    assert any("2 images skipped: their label is not one of the classes, e.g. 10/a.png" in note for note in faces.notes)
 
 
 def test_codes_of_a_csv_are_those_of_the_map(tmp_path):
@@ -82,7 +82,7 @@ def test_codes_of_a_csv_are_those_of_the_map(tmp_path):
     path.write_text("emotion,pixels\n" + "".join(f"{code},{ZEROS}\n" for code in ("9", "1", "10")))
     faces = read_faces(path, FER.numbered("affectnet"))
     assert (faces.labels.tolist(), len(faces.pixels), faces.source) == ([happy], 1, ["1"])
-    assert faces.notes == ["2 images skipped: their label is not a class of emotion, e.g. 0"]
+    assert faces.notes == ["2 images skipped: their label is not one of the classes, e.g. 0"]
 
 
 def test_each_map_names_classes_that_exist_and_fer2013_is_in_the_order_of_its_codes():

@@ -246,7 +246,7 @@ def test_images_are_turned_upright_at_every_size(side, suffix, tmp_path):
     ("name", "message"),
     [
         ("test/x.png", "test/ is a split without class folders"),
-        ("FER2013Test/x.png", r"FER\+'s images\. Use FER2013's fer2013\.csv with FERPLUS"),
+        ("FER2013Test/x.png", r"FER\+'s images without its label\.csv.* fer2013\.csv with FERPLUS"),
         ("1/x.png", "1 is happy in affectnet,.* disgust in fer2013,.* surprise in rafdb"),
         ("train/happy/S01/deep/x.png", r"images must be in train\|val\|test/<class>/ or in <class>/, or in folders of"),
         ("angry/test/x.png", r"wrong order\. Move the images to test/angry/"),

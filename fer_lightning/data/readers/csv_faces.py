@@ -15,6 +15,7 @@ result, only one row at a time is in memory.
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -197,6 +198,13 @@ def _header(name: str, line: bytes) -> tuple[list[str], str]:
     except csv.Error as error:
         raise UserError(f"{name}: the first line is not a valid CSV row ({error}); {_WANTED}") from None
     return [column.strip().lower() for column in names], separator
+
+
+def column_names(file: File) -> list[str]:
+    """Return the names in the first line in lower case, whatever the file is."""
+    with buffered(file) as handle:
+        line = handle.readline(MAX_LINE).replace(b"\0", b"").decode("utf-8-sig", "replace").lower()
+    return [column.strip("\"' \r\n") for column in re.split(r"[,;\t]", line)]
 
 
 def separator_of(text: str) -> str:

@@ -33,6 +33,7 @@ class ReadFaces:
             the image's path; splits keep rows of one source together
     form    description of what was read
     md5     of the CSV file as read; None for images and for several files
+    votes   uint8 (N, 10), votes of FER+; None if the source has no votes
     partly  True if a part of the input could not be read
     """
 
@@ -44,6 +45,7 @@ class ReadFaces:
     md5: str | None = None
     notes: list[str] = field(default_factory=list)
     partly: bool = False
+    votes: np.ndarray | None = None
 
 
 def split_code(name: str) -> int | None:
@@ -62,13 +64,14 @@ def without_others(faces: ReadFaces) -> ReadFaces:
         pixels=faces.pixels[rows],
         labels=faces.labels[rows],
         usage=None if faces.usage is None else faces.usage[rows],
+        votes=None if faces.votes is None else faces.votes[rows],
         source=[faces.source[row] for row in rows],
         notes=[*faces.notes, others_note(len(faces.labels) - len(rows), first)],
     )
 
 
 def others_note(count: int, example: str) -> str:
-    return f"{count:,} images skipped: their label is not a class of emotion, e.g. {terminal(example)}"
+    return f"{count:,} images skipped: their label is not one of the classes, e.g. {terminal(example)}"
 
 
 def crossing(faces: ReadFaces) -> list[str]:

@@ -369,7 +369,7 @@ def read_bounded(file: File, limit: int) -> bytes:
             data += piece
             if len(data) > limit:
                 reason = f"larger than {limit >> 20} MiB"
-                raise OddFile(file.name, f"the file is {reason}, too large for an image of one face", reason)
+                raise OddFile(file.name, f"the file is {reason}, too large to be read", reason)
     return bytes(data)
 
 

@@ -129,6 +129,11 @@ def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> _Place:
         raise UserError(f"{name}: {error}. Rename the folder, or remove it.") from None
 
 
+def in_class_folder(file: File, taxonomy: Taxonomy) -> bool:
+    """Return True if a folder above the file has the name of a class."""
+    return any(_is_class(folder, taxonomy) for folder in _folder(file))
+
+
 def _is_class(folder: str, taxonomy: Taxonomy) -> bool:
     return canonical(folder) in taxonomy.classes or (taxonomy.codes is not None and folder.isdecimal())
 
@@ -137,11 +142,14 @@ def _misplaced(folder: tuple[str, ...], taxonomy: Taxonomy) -> str | None:
     """Return what is wrong with a folder of a form that other data sets have; None for any other folder."""
     last = folder[-1] if folder else ""
     if last.lower().startswith("fer2013") and split_code(last[7:]) is not None:
-        return "this is a folder of FER+'s images. Use FER2013's fer2013.csv with FERPLUS=fer2013new.csv."
+        return (
+            "this is a folder of FER+'s images without its label.csv. Put that file into the folder, or use FER2013's "
+            "fer2013.csv with FERPLUS=fer2013new.csv."
+        )
     if len(folder) == 1 and split_code(last) is not None:
         return (
-            f"{last}/ is a split without class folders. Sort its images into {last}/<class>/; a table of labels beside "
-            f"the images is not read."
+            f"{last}/ is a split without class folders. Sort its images into {last}/<class>/, or put a CSV with the "
+            f"columns filename and label beside them."
         )
     if len(folder) > 1 and _is_class(folder[0], taxonomy) and split_code(folder[1]) is not None:
         return f"split and class are in the wrong order. Move the images to {folder[1]}/{folder[0]}/."

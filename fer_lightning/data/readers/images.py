@@ -74,12 +74,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """Image file with the index of its class, the code of its split, and its source; None: the file's name."""
+    """Image file with its label.
+
+    label   index of the class, or NO_CLASS
+    split   code of its split; None: unknown
+    source  name of the person or image; None: the file's name
+    votes   uint8 (10,), votes of FER+; None: unknown
+    """
 
     file: File
     label: int
     split: int | None = None
     source: str | None = None
+    votes: np.ndarray | None = None
 
 
 def read_images(
@@ -117,6 +124,7 @@ def read_images(
         usage=None if None in splits else np.array(splits, np.uint8),
         source=[_text(image.source or image.file.name) for image in kept],
         form=form,
+        votes=np.stack([image.votes for image in kept]) if kept and kept[0].votes is not None else None,
         notes=[f"{count:,} images {what}" for what, count in changed.items()],
     )
     if faces.usage is not None:

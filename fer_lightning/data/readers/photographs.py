@@ -1,14 +1,16 @@
 """Reader of class folders of whole photographs: it finds the face in each and crops it like FER2013's faces."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from fer_lightning.data.readers.faces import ReadFaces
-from fer_lightning.data.readers.files import Listing, OddFile
+from fer_lightning.data.readers.files import File, Listing, OddFile
 from fer_lightning.data.readers.folder_faces import read_folders
 from fer_lightning.data.readers.images import Reading, plain
+from fer_lightning.data.readers.label_tables import read_label_tables
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
@@ -30,8 +32,12 @@ class Photographs:
         self.recipe = recipe(detector, rules)
         self._detector, self._rules = detector, rules
 
-    def read(self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> ReadFaces:
-        """Read the photographs like `read_folders`, also WebP; skip photographs without a usable face.
+    def read(
+        self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, labels: Sequence[File] = ()
+    ) -> ReadFaces:
+        """Read the photographs like faces, also WebP; skip photographs without a usable face.
+
+        labels  tables that give the labels; none: the folders do
 
         The notes name the skipped files and the reason. Raise UserError if no photograph remains.
         """
@@ -52,7 +58,10 @@ class Photographs:
             unreadable[odd.reason].append(odd.name)
 
         reading = Reading(cut, PHOTOGRAPHS, ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
-        faces = read_folders(listing, taxonomy, progress, reading)
+        if labels:
+            faces = read_label_tables(labels, listing, taxonomy, progress, reading)
+        else:
+            faces = read_folders(listing, taxonomy, progress, reading)
         left_out = [f"{_counted(names)} skipped: {reason}" for reason, names in (refused | unreadable).items()]
         if not len(faces.labels):
             raise UserError(
@@ -62,7 +71,7 @@ class Photographs:
         if ambiguous:
             left_out.append(f"{_counted(ambiguous)} with a second face of nearly the same size; the larger one is used")
         faces.partly = bool(unreadable)
-        faces.form = "class folders of photographs"
+        faces.form = "photographs with tables of labels" if labels else "class folders of photographs"
         faces.notes += [f"the faces were found and cropped with {self._detector.name}", *left_out]
         return faces
 

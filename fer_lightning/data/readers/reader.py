@@ -1,24 +1,27 @@
 """Reader for every form of FER2013: it chooses what to read in a path, and reads it."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fer_lightning.data.readers.csv_faces import MAX_LINE, read_csv
+from fer_lightning.data.readers.csv_faces import column_names, read_csv
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, settle_plain_test, split_code
-from fer_lightning.data.readers.files import File, Listing, buffered, file_fingerprint, fingerprint, open_files
-from fer_lightning.data.readers.folder_faces import read_folders
+from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
+from fer_lightning.data.readers.folder_faces import in_class_folder, read_folders
+from fer_lightning.data.readers.label_tables import label_tables, read_label_tables
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
 from fer_lightning.inputs import (
     BESIDE,
     FACES,
     IMAGES,
+    NOT_NEEDED,
     OTHER_IMAGES,
     OTHER_KIND,
     PART_OF_TABLE,
+    TABLES,
     UNLABELLED,
     has_suffix,
 )
@@ -27,7 +30,6 @@ from fer_lightning.terminal import Progress
 
 RULES = 2  # number of the rules of reading; a store of other rules is written again
 WHOLE = ("fer2013.csv", "icml_face_data.csv")  # they hold all labelled rows of the challenge
-TABLES = (".csv", ".tsv")
 PARTS_OF_WHOLE = (*WHOLE, "train.csv", "test.csv")
 
 
@@ -48,7 +50,7 @@ def read_faces(
 
     1. fer2013.csv or icml_face_data.csv
     2. the labelled tables of train.csv, val.csv and test.csv
-    3. images
+    3. images, in class folders or with tables of labels
     4. the only other CSV
 
     With `photographs`, the images are whole photographs, and the faces in them are found. The notes name what is not
@@ -63,15 +65,33 @@ def read_faces(
             )
         if tables:
             faces = _read_tables(tables, listing, taxonomy, progress)
-        elif photographs:
-            faces = photographs.read(listing, taxonomy, progress)
         else:
-            faces = read_folders(listing, taxonomy, progress)
+            labels = _label_tables(listing, taxonomy, _suffixes(photographs is not None))
+            read = photographs.read if photographs else _read_images
+            faces = read(listing, taxonomy, progress, labels)
     faces.notes += [*crossing(faces), *listing.left_out.lines()]
     faces.partly |= listing.left_out.partly
     if listing.kind in ("zip", "tar"):
         faces.form += f" in a {listing.kind}"
     return faces
+
+
+def _read_images(listing: Listing, taxonomy: Taxonomy, progress: Progress | None, labels: Sequence[File]) -> ReadFaces:
+    if labels:
+        return read_label_tables(labels, listing, taxonomy, progress)
+    return read_folders(listing, taxonomy, progress)
+
+
+def _label_tables(listing: Listing, taxonomy: Taxonomy, suffixes: tuple[str, ...]) -> list[File]:
+    """Return the tables that give the labels of the images; none if the folders do, and the tables are left out."""
+    images = [file for file in listing.files if has_suffix(file.name, suffixes)]
+    tables = label_tables(listing.files)
+    if not all(in_class_folder(file, taxonomy) for file in images):
+        return tables
+    for table in tables:
+        listing.left_out.add(NOT_NEEDED, table.name)
+    listing.files = [file for file in listing.files if file not in tables]
+    return []
 
 
 def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
@@ -81,7 +101,7 @@ def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
     with open_files(path) as listing:
         suffixes = _suffixes(photographs)
         tables = [table.file for table in _tables(path, listing, suffixes)]
-        return fingerprint(tables or [file for file in listing.files if has_suffix(file.name, suffixes)])
+        return fingerprint(tables or [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES))])
 
 
 def _suffixes(photographs: bool) -> tuple[str, ...]:
@@ -101,6 +121,10 @@ def _tables(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> list[_Ta
     if listing.kind == "file":
         if has_suffix(path.name, (*IMAGES, *OTHER_IMAGES)):
             raise UserError(f"{path}: this is a single image. Use the folder that holds the class folders.")
+        if label_tables(files):
+            raise UserError(
+                f"{path}: this table names images. Use the folder that holds both, the table and the images."
+            )
         return [_Table(files[0])]
     found = sorted((file for file in files if has_suffix(file.name, TABLES)), key=lambda file: file.name.count("/"))
     for name in WHOLE:
@@ -124,6 +148,8 @@ def _describe_nothing(path: Path, listing: Listing) -> str:
     more = "".join(f"; {line}" for line in listing.left_out.lines())
     if files and all(has_suffix(file.name, [".npy"]) for file in files):
         more += ". Arrays of NumPy are not read: save them as a CSV"
+    if tables := label_tables(files):
+        more += f". {tables[0].name} names images, but no PNG or JPEG is here: put them beside it"
     if any(file.name.startswith("xl/") for file in files):
         more += ". An Excel workbook is not read: save its sheet as a CSV"
     return (
@@ -151,14 +177,8 @@ def _folder(file: File) -> str:
     return file.name.rpartition("/")[0]
 
 
-def _columns(file: File) -> set[str]:
-    with buffered(file) as handle:
-        line = handle.readline(MAX_LINE).replace(b"\0", b"").decode("utf-8", "replace").lower()
-    return {column.strip("\ufeff\"' \r\n") for column in re.split(r"[,;\t]", line)}
-
-
 def _has_labels(file: File) -> bool:
-    return {"emotion", "pixels"} <= _columns(file)
+    return {"emotion", "pixels"} <= {*column_names(file)}
 
 
 def _read_tables(tables: list[_Table], listing: Listing, taxonomy: Taxonomy, progress: Progress | None) -> ReadFaces:
@@ -186,7 +206,7 @@ def _leave_out_others(tables: list[_Table], listing: Listing) -> bool:
 def _why_not_read(file: File, whole: bool) -> str:
     if whole and _base(file) in PARTS_OF_WHOLE:
         return PART_OF_TABLE
-    columns = _columns(file) if has_suffix(file.name, TABLES) else set()
+    columns = {*column_names(file)} if has_suffix(file.name, TABLES) else set()
     if "pixels" in columns and "emotion" not in columns:
         return UNLABELLED
     return BESIDE if columns >= {"emotion", "pixels"} or has_suffix(file.name, (*IMAGES, *OTHER_IMAGES)) else OTHER_KIND

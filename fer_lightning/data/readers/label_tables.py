@@ -1,0 +1,223 @@
+"""Reader of images beside tables that name them: a CSV of file names and labels, or FER+'s label.csv of votes.
+
+    train/a.png, train_labels.csv       columns such as filename and label; also usage and person
+    FER2013Train/a.png, label.csv       FER+: no header; file, box, and the votes of ten people for ten labels
+
+A row's split is that of its column, of the name of its table (train_labels.csv), or of a folder (train/).
+"""
+
+import csv
+import io
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fer_lightning.data.ferplus import COLUMNS, plurality
+from fer_lightning.data.readers.csv_faces import column_names, separator_of
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, split_code
+from fer_lightning.data.readers.files import File, Listing, read_bounded
+from fer_lightning.data.readers.folder_faces import listed_images
+from fer_lightning.data.readers.images import LabelledImage, Reading, read_images
+from fer_lightning.errors import UserError
+from fer_lightning.inputs import MISSING, TABLES, UNNAMED, has_suffix
+from fer_lightning.labels import Taxonomy
+from fer_lightning.terminal import Progress
+
+MAX_TABLE = 256 << 20  # bytes; the largest table of AffectNet has 140 MB
+# Names of the columns in lower case, without spaces, signs and underscores.
+FILE = ("file", "filename", "filepath", "image", "imagename", "imagepath", "img", "path", "pth", "subdirectoryfilepath")
+LABEL = ("label", "labels", "emotion", "class", "classname", "expression", "category")
+USAGE = ("usage", "split", "set", "subset")
+SOURCE = ("source", "person", "personid", "subject", "subjectid", "participant")
+_VOTES = re.compile(r'[^",]+\.png,"\(\d+, \d+, \d+, \d+\)"(,\d+){10}\s*', flags=re.I)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a table: the image's file as written, and what is known about it."""
+
+    name: str
+    label: int
+    split: int | None
+    source: str | None = None
+    votes: np.ndarray | None = None
+
+
+def label_tables(files: Sequence[File]) -> list[File]:
+    """Return the tables that give labels to image files."""
+    return [file for file in files if has_suffix(file.name, TABLES) and _is_label_table(file)]
+
+
+def _is_label_table(file: File) -> bool:
+    names = _plain_names(column_names(file))
+    named = _place(names, FILE) is not None and _place(names, LABEL) is not None and "pixels" not in names
+    return named or _is_ferplus(file)
+
+
+def _is_ferplus(file: File) -> bool:
+    with file.open() as handle:
+        return _VOTES.fullmatch(handle.read(1000).decode("utf-8-sig", "replace").split("\n")[0]) is not None
+
+
+def read_label_tables(
+    tables: Sequence[File],
+    listing: Listing,
+    taxonomy: Taxonomy,
+    progress: Progress | None = None,
+    reading: Reading | None = None,
+) -> ReadFaces:
+    """Return the images that the tables name, with the labels of the tables.
+
+    Rows without an image and images without a row are left out of the listing. Raise UserError that names table and row
+    for a label that cannot be read, and for an image with two labels.
+    """
+    reading = reading or Reading()
+    others = replace(listing, files=[file for file in listing.files if file not in tables])
+    files, _ = listed_images(others, reading)
+    finder, found = _Finder(files), {}
+    for table in tables:
+        for line, row in _rows(table, taxonomy):
+            try:
+                file = finder.find(row.name, posixpath.dirname(table.name), _split_of_table(table))
+                if file is None:
+                    listing.left_out.add(MISSING, f"{table.name}: {row.name}")
+                elif found.setdefault(file.name, (file, row))[1].label != row.label:
+                    raise ValueError(f"the image {row.name} has another label in a row above")
+            except ValueError as error:
+                raise UserError(f"{table.name}, line {line}: {error}. Fix this row.") from None
+    for file in files:
+        if file.name not in found:
+            listing.left_out.add(UNNAMED, file.name)
+    if not found:
+        raise UserError(
+            f"{tables[0].name}: none of the images that this table names is here. Put the images beside it, and write "
+            f"their paths relative to the table."
+        )
+    images = [_labelled(file, row) for file, row in found.values()]
+    _refuse_half_split(images)
+    faces = read_images(images, f"images beside {', '.join(table.name for table in tables)}", reading, progress)
+    if faces.votes is not None:
+        faces.notes.append("the label of an image is the one with the most votes of FER+'s ten people")
+    return faces
+
+
+def _labelled(file: File, row: _Row) -> LabelledImage:
+    folders = file.name.split("/")[:-1]
+    split = row.split if row.split is not None else _split_of_folders(folders)
+    return LabelledImage(file, row.label, split, row.source, row.votes)
+
+
+def _refuse_half_split(images: Sequence[LabelledImage]) -> None:
+    without = [image.file.name for image in images if image.split is None]
+    if without and len(without) < len(images):
+        raise UserError(
+            f"{without[0]}: this image has no split, but others have one. Name the split of each row in a column "
+            f"`split`: {ALLOWED_SPLITS}."
+        )
+
+
+class _Finder:
+    """Images by the last part of their path, with and without suffix."""
+
+    def __init__(self, files: Sequence[File]) -> None:
+        self._by_end: dict[str, list[File]] = {}
+        for file in files:
+            base = posixpath.basename(file.name)
+            for name in {base, posixpath.splitext(base)[0]}:
+                self._by_end.setdefault(name, []).append(file)
+
+    def find(self, name: str, folder: str, split: int | None) -> File | None:
+        """Return the image of a row, relative to the table's folder or to any other; raise ValueError for several.
+
+        split  split in the table's name: images below folders of other splits are not meant
+        """
+        wanted = posixpath.normpath(name.replace("\\", "/"))
+        near = posixpath.join(folder, wanted)
+        found = [file for file in self._by_end.get(posixpath.basename(wanted), ()) if _ends_with(file.name, wanted)]
+        if len(found) > 1:
+            found = [file for file in found if _ends_with(f"/{file.name}", f"/{near}")] or found
+        if split is not None:
+            found = [file for file in found if _split_of_folders(file.name.split("/")[:-1]) in (None, split)]
+        if len(found) > 1:
+            raise ValueError(f"{name} may be {found[0].name} or {found[1].name}; write more of its path")
+        return found[0] if found else None
+
+
+def _ends_with(name: str, wanted: str) -> bool:
+    return any(f"/{one}".endswith(f"/{wanted}") for one in (name, posixpath.splitext(name)[0]))
+
+
+def _rows(table: File, taxonomy: Taxonomy) -> Iterator[tuple[int, _Row]]:
+    """Yield (line number, row) of all rows that are not empty."""
+    text = _text(table)
+    separator, split = separator_of(text.split("\n", 1)[0]), _split_of_table(table)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        read = _votes_row if _is_ferplus(table) else _Columns(next(lines)).row
+        for fields in lines:
+            if any(field.strip() for field in fields):
+                yield lines.line_num, read(fields, split, taxonomy)
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{table.name}, line {lines.line_num}: {error}. Fix this row.") from None
+
+
+def _text(table: File) -> str:
+    try:
+        return read_bounded(table, MAX_TABLE).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{table.name}: this table is not UTF-8. Save it as UTF-8.") from None
+
+
+def _votes_row(fields: list[str], split: int | None, taxonomy: Taxonomy) -> _Row:
+    if len(fields) != 2 + len(COLUMNS) or not all(
+        field.strip().isdecimal() and int(field) < 256 for field in fields[2:]
+    ):
+        raise ValueError(f"a row of FER+ has a file, a box and {len(COLUMNS)} numbers of votes")
+    votes = np.array([int(field) for field in fields[2:]], np.uint8)
+    return _Row(fields[0].strip(), int(plurality(votes[None], taxonomy.classes)[0]), split, votes=votes)
+
+
+class _Columns:
+    """Columns of a table of labels, by their names."""
+
+    def __init__(self, head: list[str]) -> None:
+        names = _plain_names(head)
+        self._count = len(names)
+        self._file, self._label, self._usage, self._source = (
+            _place(names, allowed) for allowed in (FILE, LABEL, USAGE, SOURCE)
+        )
+
+    def row(self, fields: list[str], split: int | None, taxonomy: Taxonomy) -> _Row:
+        if len(fields) != self._count:
+            raise ValueError(f"the row has {len(fields)} fields, but the first line has {self._count}")
+        if self._usage is not None:
+            split = split_code(fields[self._usage])
+            if split is None:
+                raise ValueError(f"the split is {fields[self._usage][:40]!r}; allowed: {ALLOWED_SPLITS}")
+        source = fields[self._source].strip() if self._source is not None else ""
+        return _Row(fields[self._file].strip(), taxonomy.read(fields[self._label]), split, source or None)
+
+
+def _plain_names(head: Sequence[str]) -> list[str]:
+    return [re.sub(r"[^a-z]", "", name.lower()) for name in head]
+
+
+def _place(names: Sequence[str], allowed: Sequence[str]) -> int | None:
+    return next((names.index(name) for name in allowed if name in names), None)
+
+
+def _split_of_table(table: File) -> int | None:
+    """Return the split in the name of a table (train_labels.csv), or of its folders."""
+    *folders, base = table.name.split("/")
+    words = map(split_code, re.split(r"[^a-z]+", base.rpartition(".")[0].lower()))
+    found = next((code for code in words if code is not None), None)
+    return found if found is not None else _split_of_folders(folders)
+
+
+def _split_of_folders(folders: Sequence[str]) -> int | None:
+    """Return the split that the innermost folder with the name of a split has; FER+ adds FER2013 to its names."""
+    codes = (split_code(re.sub("^fer2013", "", name, flags=re.I)) for name in reversed(folders))
+    return next((code for code in codes if code is not None), None)
