@@ -12,12 +12,8 @@ from fer_lightning.files import os_message
 from fer_lightning.paths import PACKAGE
 from fer_lightning.wording import message
 
-OWN_EXTRAS = (
-    "mlflow",
-    "optuna",
-    "tensorboard",
-    "wandb",
-)  # packages with an extra of the same name; all others belong to `train`
+OWN = ("mlflow", "optuna", "tensorboard", "wandb")  # packages with an extra of the same name
+EXTRAS = {name: name for name in OWN} | {"pyarrow": "parquet"}  # all others belong to `train`
 REFUSED, PIPE_CLOSED, STOPPED = 2, 128 + 13, 128 + 2  # exit statuses; the last two are those of a shell
 # Packages whose errors are about content or services, never about a bug of this project, and what a user can do.
 OUTSIDE = {
@@ -72,7 +68,7 @@ def _missing_package(module: str) -> str | None:
     name = module.partition(".")[0]
     if name in ("", PACKAGE.name):
         return None
-    extra = name if name in OWN_EXTRAS else "train"
+    extra = EXTRAS.get(name, "train")
     return f"the package {name} is not installed. Install it with: pip install 'fer_lightning[{extra}]'"
 
 

@@ -19,6 +19,7 @@ PHOTOGRAPHS = (*FACES, ".webp")  # photographs of `make data PHOTOS=yes` and of 
 IMAGES = (*PHOTOGRAPHS, ".bmp", ".tif", ".tiff", ".gif")  # images that predict reads
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2", ".jxl", ".tga")
 TABLES = (".csv", ".tsv")
+ARRAYS = (".npy", ".npz", ".parquet")
 VIDEOS = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mjpeg", ".y4m"),
     *(".3gp", ".3g2", ".mts", ".m2ts", ".ogv", ".flv"),
@@ -45,6 +46,7 @@ PART_OF_TABLE = "table whose rows are also in the table that is read"
 MISSING = "image that a table names but that is not here"
 UNNAMED = "image that no row of the table names"
 NOT_NEEDED = "table of labels beside class folders, which give the labels"
+ARRAY_BESIDE = "file that may hold faces, beside images that are read"
 BESIDE = "image or table of faces beside the table that is read"
 HARMLESS = (SYSTEM, OTHER_KIND, OWN_FILES, REPLACED, UNLABELLED, PART_OF_TABLE, NOT_NEEDED)  # they hold no face
 

@@ -182,7 +182,8 @@ def _header(name: str, line: bytes) -> tuple[list[str], str]:
         kind = "a binary file"
     if kind:
         raise UserError(
-            f"{name}: this is {kind} and not a CSV. Save it as a CSV with the columns emotion,pixels,Usage."
+            f"{name}: this is {kind} and not a CSV. Save it as a CSV with the columns emotion,pixels,Usage, or save "
+            f"arrays of images and labels in one file with numpy.savez."
         )
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
         raise UserError(

@@ -1,5 +1,7 @@
 """Result type of all readers, and the names of splits that they share."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -51,6 +53,20 @@ class ReadFaces:
 def split_code(name: str) -> int | None:
     """Return the code of a split's name in any letter case (`Public_Test` -> PUBLIC); None for other names."""
     return SPLIT_CODES.get(name.strip().lower().replace("_", "").replace("-", "").replace(" ", ""))
+
+
+def split_in_name(path: str) -> int | None:
+    """Return the split in the name of a file (train_labels.csv), or of a folder that holds it; None: no split."""
+    *folders, base = path.split("/")
+    words = map(split_code, re.split(r"[^a-z]+", base.rpartition(".")[0].lower()))
+    found = next((code for code in words if code is not None), None)
+    return found if found is not None else split_of_folders(folders)
+
+
+def split_of_folders(folders: Sequence[str]) -> int | None:
+    """Return the split that the innermost folder with the name of a split has; FER+ adds FER2013 to its names."""
+    codes = (split_code(re.sub("^fer2013", "", name, flags=re.I)) for name in reversed(folders))
+    return next((code for code in codes if code is not None), None)
 
 
 def without_others(faces: ReadFaces) -> ReadFaces:

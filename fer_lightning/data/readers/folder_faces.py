@@ -6,7 +6,7 @@ from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, split_co
 from fer_lightning.data.readers.files import File, Listing, OddFile
 from fer_lightning.data.readers.images import LabelledImage, Reading, read_images
 from fer_lightning.errors import UserError
-from fer_lightning.inputs import IMAGES, OTHER_IMAGES, has_suffix, is_read
+from fer_lightning.inputs import ARRAY_BESIDE, ARRAYS, IMAGES, OTHER_IMAGES, has_suffix, is_read
 from fer_lightning.labels import Taxonomy, canonical
 from fer_lightning.terminal import Progress
 from fer_lightning.wording import terminal
@@ -54,6 +54,8 @@ def listed_images(listing: Listing, reading: Reading) -> tuple[list[File], list[
             odd.append(file)
             trouble = "only PNG and JPEG images are read. Convert the file, or move it out of the folder."
             reading.refuse(OddFile(file.name, trouble, f"not {reading.words}"))
+        elif has_suffix(file.name, ARRAYS):
+            listing.left_out.add(ARRAY_BESIDE, file.name)
         elif is_read(file.name, reading.suffixes, listing.left_out):
             images.append(file)
     return images, odd

@@ -39,6 +39,11 @@ def whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
     """Return the whole image, which is a face that is already cut out."""
     if image.format != "PNG":
         changed["are JPEG: their pixels and checksum differ from the challenge's files"] += 1
+    return fitted(image, changed)
+
+
+def fitted(image: Image.Image, changed: Counter) -> np.ndarray:
+    """Return an image upright, grey and 48 x 48; count what is changed."""
     if image.mode not in _GREY_MODES:
         changed["were not grey and were converted to grey"] += 1
     grey = plain(image, changed).convert("L")

@@ -17,7 +17,7 @@ import numpy as np
 
 from fer_lightning.data.ferplus import COLUMNS, plurality
 from fer_lightning.data.readers.csv_faces import column_names, separator_of
-from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, split_code
+from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, split_code, split_in_name, split_of_folders
 from fer_lightning.data.readers.files import File, Listing, read_bounded
 from fer_lightning.data.readers.folder_faces import listed_images
 from fer_lightning.data.readers.images import LabelledImage, Reading, read_images
@@ -52,8 +52,8 @@ def label_tables(files: Sequence[File]) -> list[File]:
 
 
 def _is_label_table(file: File) -> bool:
-    names = _plain_names(column_names(file))
-    named = _place(names, FILE) is not None and _place(names, LABEL) is not None and "pixels" not in names
+    names = plain_names(column_names(file))
+    named = column(names, FILE) is not None and column(names, LABEL) is not None and "pixels" not in names
     return named or _is_ferplus(file)
 
 
@@ -81,7 +81,7 @@ def read_label_tables(
     for table in tables:
         for line, row in _rows(table, taxonomy):
             try:
-                file = finder.find(row.name, posixpath.dirname(table.name), _split_of_table(table))
+                file = finder.find(row.name, posixpath.dirname(table.name), split_in_name(table.name))
                 if file is None:
                     listing.left_out.add(MISSING, f"{table.name}: {row.name}")
                 elif found.setdefault(file.name, (file, row))[1].label != row.label:
@@ -106,7 +106,7 @@ def read_label_tables(
 
 def _labelled(file: File, row: _Row) -> LabelledImage:
     folders = file.name.split("/")[:-1]
-    split = row.split if row.split is not None else _split_of_folders(folders)
+    split = row.split if row.split is not None else split_of_folders(folders)
     return LabelledImage(file, row.label, split, row.source, row.votes)
 
 
@@ -140,7 +140,7 @@ class _Finder:
         if len(found) > 1:
             found = [file for file in found if _ends_with(f"/{file.name}", f"/{near}")] or found
         if split is not None:
-            found = [file for file in found if _split_of_folders(file.name.split("/")[:-1]) in (None, split)]
+            found = [file for file in found if split_of_folders(file.name.split("/")[:-1]) in (None, split)]
         if len(found) > 1:
             raise ValueError(f"{name} may be {found[0].name} or {found[1].name}; write more of its path")
         return found[0] if found else None
@@ -153,7 +153,7 @@ def _ends_with(name: str, wanted: str) -> bool:
 def _rows(table: File, taxonomy: Taxonomy) -> Iterator[tuple[int, _Row]]:
     """Yield (line number, row) of all rows that are not empty."""
     text = _text(table)
-    separator, split = separator_of(text.split("\n", 1)[0]), _split_of_table(table)
+    separator, split = separator_of(text.split("\n", 1)[0]), split_in_name(table.name)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         read = _votes_row if _is_ferplus(table) else _Columns(next(lines)).row
@@ -184,10 +184,10 @@ class _Columns:
     """Columns of a table of labels, by their names."""
 
     def __init__(self, head: list[str]) -> None:
-        names = _plain_names(head)
+        names = plain_names(head)
         self._count = len(names)
         self._file, self._label, self._usage, self._source = (
-            _place(names, allowed) for allowed in (FILE, LABEL, USAGE, SOURCE)
+            column(names, allowed) for allowed in (FILE, LABEL, USAGE, SOURCE)
         )
 
     def row(self, fields: list[str], split: int | None, taxonomy: Taxonomy) -> _Row:
@@ -201,23 +201,9 @@ class _Columns:
         return _Row(fields[self._file].strip(), taxonomy.read(fields[self._label]), split, source or None)
 
 
-def _plain_names(head: Sequence[str]) -> list[str]:
+def plain_names(head: Sequence[str]) -> list[str]:
     return [re.sub(r"[^a-z]", "", name.lower()) for name in head]
 
 
-def _place(names: Sequence[str], allowed: Sequence[str]) -> int | None:
+def column(names: Sequence[str], allowed: Sequence[str]) -> int | None:
     return next((names.index(name) for name in allowed if name in names), None)
-
-
-def _split_of_table(table: File) -> int | None:
-    """Return the split in the name of a table (train_labels.csv), or of its folders."""
-    *folders, base = table.name.split("/")
-    words = map(split_code, re.split(r"[^a-z]+", base.rpartition(".")[0].lower()))
-    found = next((code for code in words if code is not None), None)
-    return found if found is not None else _split_of_folders(folders)
-
-
-def _split_of_folders(folders: Sequence[str]) -> int | None:
-    """Return the split that the innermost folder with the name of a split has; FER+ adds FER2013 to its names."""
-    codes = (split_code(re.sub("^fer2013", "", name, flags=re.I)) for name in reversed(folders))
-    return next((code for code in codes if code is not None), None)

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_lightning.data.readers.arrays import array_files, read_arrays
 from fer_lightning.data.readers.csv_faces import column_names, read_csv
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import in_class_folder, read_folders
 from fer_lightning.data.readers.label_tables import label_tables, read_label_tables
+from fer_lightning.data.readers.parquet import parquet_files, read_parquet
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
 from fer_lightning.inputs import (
+    ARRAYS,
     BESIDE,
     FACES,
     IMAGES,
@@ -51,7 +54,8 @@ def read_faces(
     1. fer2013.csv or icml_face_data.csv
     2. the labelled tables of train.csv, val.csv and test.csv
     3. images, in class folders or with tables of labels
-    4. the only other CSV
+    4. arrays of NumPy (also an .npz file), or Parquet files
+    5. the only other CSV
 
     With `photographs`, the images are whole photographs, and the faces in them are found. The notes name what is not
     read.
@@ -65,6 +69,10 @@ def read_faces(
             )
         if tables:
             faces = _read_tables(tables, listing, taxonomy, progress)
+        elif not photographs and array_files(listing.files) and not _has_images(listing):
+            faces = read_arrays(listing, taxonomy)
+        elif not photographs and parquet_files(listing.files) and not _has_images(listing):
+            faces = read_parquet(listing, taxonomy, progress)
         else:
             labels = _label_tables(listing, taxonomy, _suffixes(photographs is not None))
             read = photographs.read if photographs else _read_images
@@ -101,12 +109,18 @@ def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
     with open_files(path) as listing:
         suffixes = _suffixes(photographs)
         tables = [table.file for table in _tables(path, listing, suffixes)]
-        return fingerprint(tables or [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES))])
+        return fingerprint(
+            tables or [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES, *ARRAYS))]
+        )
 
 
 def _suffixes(photographs: bool) -> tuple[str, ...]:
     """Return the suffixes of images; with photographs also those of formats that are skipped with a note."""
     return (*IMAGES, *OTHER_IMAGES) if photographs else FACES
+
+
+def _has_images(listing: Listing) -> bool:
+    return any(has_suffix(file.name, FACES) for file in listing.files)
 
 
 def _existing(path: Path) -> Path:
@@ -125,7 +139,7 @@ def _tables(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> list[_Ta
             raise UserError(
                 f"{path}: this table names images. Use the folder that holds both, the table and the images."
             )
-        return [_Table(files[0])]
+        return [] if parquet_files(files) else [_Table(files[0])]
     found = sorted((file for file in files if has_suffix(file.name, TABLES)), key=lambda file: file.name.count("/"))
     for name in WHOLE:
         if whole := [file for file in found if _base(file) == name]:
@@ -133,7 +147,7 @@ def _tables(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> list[_Ta
     images, parts = any(has_suffix(file.name, suffixes) for file in files), _parts(found)
     if parts and (parts[0].split == TRAINING or not images):
         return parts
-    if images:
+    if images or array_files(files) or parquet_files(files):
         return []
     if trains := [file for file in found if _base(file) == "train.csv"]:
         return [_Table(trains[0])]
@@ -146,15 +160,16 @@ def _describe_nothing(path: Path, listing: Listing) -> str:
     files = listing.files
     shown = ", ".join(file.name for file in files[:5]) or "nothing"
     more = "".join(f"; {line}" for line in listing.left_out.lines())
-    if files and all(has_suffix(file.name, [".npy"]) for file in files):
-        more += ". Arrays of NumPy are not read: save them as a CSV"
+    if packed := [file.name for file in files if has_suffix(file.name, [".npz"])]:
+        more += f". Name the file of arrays itself: {packed[0]}"
     if tables := label_tables(files):
         more += f". {tables[0].name} names images, but no PNG or JPEG is here: put them beside it"
     if any(file.name.startswith("xl/") for file in files):
         more += ". An Excel workbook is not read: save its sheet as a CSV"
     return (
         f"{path}: there must be {', '.join(WHOLE)}, train.csv (with val.csv and test.csv), exactly one other CSV, or "
-        f"class folders with png or jpg images; it holds {shown}{', ...' if len(files) > 5 else ''}{more}."
+        f"class folders with png or jpg images, arrays images.npy and labels.npy, or Parquet files; it holds "
+        f"{shown}{', ...' if len(files) > 5 else ''}{more}."
     )
 
 
@@ -209,7 +224,9 @@ def _why_not_read(file: File, whole: bool) -> str:
     columns = {*column_names(file)} if has_suffix(file.name, TABLES) else set()
     if "pixels" in columns and "emotion" not in columns:
         return UNLABELLED
-    return BESIDE if columns >= {"emotion", "pixels"} or has_suffix(file.name, (*IMAGES, *OTHER_IMAGES)) else OTHER_KIND
+    if columns >= {"emotion", "pixels"} or has_suffix(file.name, (*IMAGES, *OTHER_IMAGES, *ARRAYS)):
+        return BESIDE
+    return OTHER_KIND
 
 
 def _joined(tables: list[_Table], taxonomy: Taxonomy, progress: Progress | None) -> ReadFaces:
