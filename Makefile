@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # On a machine with other users, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The recipes read these variables from the environment, where a path may contain any letter.
-export FROM ROOT FERPLUS LABELS TAXONOMY EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
+export FROM ROOT FERPLUS LABELS TAXONOMY SIZE EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
 .PHONY: help install lock quickstart data models collect live game audit report test test-all test-slurm test-long lint security format benchmark docs docker apptainer clean
 
@@ -51,10 +51,10 @@ lock:  ## write the lock files from requirements.txt, for this Python version an
 quickstart: install  ## install, then train a small ResEmoteNet on drawn faces: make quickstart [CPU=yes] [TORCH_INDEX=URL]
 	$(BIN)/python train.py experiment=quickstart
 
-data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [LABELS=rafdb] [TAXONOMY=affectnet8] [ROOT=data/fer2013]
+data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [LABELS=rafdb] [TAXONOMY=affectnet8] [SIZE=112] [COLOR=yes] [ROOT=data/fer2013]
 	@test -n "$$FROM" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
 	$(BIN)/python -m fer_lightning.data.ingest source="$$FROM" root="$$ROOT" $(if $(FERPLUS),ferplus="$$FERPLUS") $(if $(filter-out no,$(PHOTOS)),photos=yes) \
-		$(if $(LABELS),labels="$$LABELS") $(if $(TAXONOMY),taxonomy="$$TAXONOMY")
+		$(if $(LABELS),labels="$$LABELS") $(if $(TAXONOMY),taxonomy="$$TAXONOMY") $(if $(SIZE),size="$$SIZE") $(if $(filter-out no,$(COLOR)),color=yes)
 
 models: install  ## check the file of the face detector, which is part of the package
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$$FROM")

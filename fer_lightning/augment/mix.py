@@ -24,7 +24,7 @@ class Mixing:
         raise NotImplementedError
 
     def __call__(self, x: Tensor, target: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return mixed x (B, 1, S, S) and float target (B, num_classes), each row of which sums to 1.
+        """Return mixed x (B, C, S, S) and float target (B, num_classes), each row of which sums to 1.
 
         target  int64 (B,) or float (B, num_classes)
         """

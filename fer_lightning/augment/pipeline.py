@@ -64,10 +64,11 @@ def kind_of(name: str, node: object) -> int:
 
 
 class BatchTransform:
-    """Transform of uint8 faces (B, H, H) to normalised float32 (B, 1, input_size, input_size) on the same device.
+    """Transform of uint8 faces to normalised float32 (B, C, input_size, input_size) on the same device.
 
-    All draws come from a CPU generator, so that a seed gives the same augmentation on every device.
-    mean, std  mean and standard deviation of grey levels in [0, 1]
+    Faces (B, H, H) are grey, C = 1; faces (B, H, H, 3) are RGB, C = 3. All draws come from a CPU generator, so that a
+    seed gives the same augmentation on every device.
+    mean, std  mean and standard deviation of levels in [0, 1], the same for all channels
     """
 
     def __init__(self, augmentation: Augmentation, input_size: int, mean: float, std: float, num_classes: int) -> None:

@@ -10,7 +10,7 @@ from fer_lightning.data.transfer import send
 
 
 class Pixel:
-    """Base of pixel augmentations: `(x, generator) -> x`, float (B, 1, S, S) in [0, 1], drawn separately per image.
+    """Base of pixel augmentations: `(x, generator) -> x`, float (B, C, S, S) in [0, 1], drawn separately per image.
 
     The generator is on the CPU, on whatever device x is. x may be changed in place.
     """
@@ -22,8 +22,9 @@ class Pixel:
 class Jitter(Pixel):
     """Random brightness and contrast.
 
-    Grey levels are multiplied by a factor uniform in [1 - brightness, 1 + brightness]. Then their distance to the
-    image's mean is multiplied by a factor uniform in [1 - contrast, 1 + contrast]. The result is clipped to [0, 1].
+    The levels of all channels are multiplied by a factor uniform in [1 - brightness, 1 + brightness]. Then their
+    distance to the image's mean is multiplied by a factor uniform in [1 - contrast, 1 + contrast]. The result is
+    clipped to [0, 1].
     """
 
     def __init__(self, brightness: float, contrast: float):
@@ -57,7 +58,7 @@ class Erase(Pixel):
         self.ratio = tuple(ratio)
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        mask = self._boxes(len(x), x.shape[-1], generator)
+        mask = self._boxes(len(x), x.shape[-1], generator).expand(x.shape)
         noise = torch.rand(int(mask.sum()), generator=generator)
         return x.masked_scatter_(send(mask, x.device), send(noise, x.device))
 

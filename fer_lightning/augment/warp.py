@@ -47,14 +47,15 @@ def warp(
     std: float = 1.0,
     backend: Literal["opencv", "grid_sample"] | None = None,
 ) -> Tensor:
-    """Warp uint8 images (B, H, H) to float32 (B, 1, size, size), bilinear, as (grey / 255 - mean) / std.
+    """Warp uint8 images to float32 (B, C, size, size), bilinear, as (level / 255 - mean) / std.
 
+    images     (B, H, H) grey, C = 1; or (B, H, H, 3) RGB, C = 3
     theta      (B, 2, 3), or None for a plain resize; with None and size = H nothing is interpolated
     padding    content outside the image: black (zeros), nearest edge pixel (border), mirrored image (reflect)
-    mean, std  mean and standard deviation of grey levels in [0, 1]; with the defaults the result is in [0, 1]
+    mean, std  mean and standard deviation of levels in [0, 1], of all channels; the defaults give a result in [0, 1]
     backend    None: chosen by the device of `images`
     """
-    if theta is None and size == images.shape[-1]:
+    if theta is None and size == images.shape[1]:
         return _normalise(images, mean, std)
     if theta is None:
         theta, padding = identity(len(images)), "border"
@@ -83,25 +84,27 @@ def grey_table(mean: float, std: float) -> np.ndarray:
 
 def _warp_opencv(images: Tensor, theta: Tensor, size: int, padding: Padding, table: np.ndarray) -> Tensor:
     sources = images.numpy()
-    matrices = pixel_matrices(theta, images.shape[-1], size)
+    matrices = pixel_matrices(theta, images.shape[1], size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     border = OPENCV_BORDERS[padding]
-    out = torch.empty(len(images), 1, size, size)
-    # A few images at a time, so that their grey levels are still in the cache when they become floats.
-    grey = np.empty((max(1, CACHE_BYTES // size**2), size, size), np.uint8)
-    for start in range(0, len(images), len(grey)):
-        part = slice(start, start + len(grey))
-        for image, matrix, warped in zip(sources[part], matrices[part], grey, strict=False):
+    channels = tuple(images.shape[3:])
+    out = torch.empty(len(images), *(channels or (1,)), size, size)
+    # A few images at a time, so that their levels are still in the cache when they become floats.
+    levels = np.empty((max(1, CACHE_BYTES // (size**2 * out.shape[1])), size, size, *channels), np.uint8)
+    for start in range(0, len(images), len(levels)):
+        part = slice(start, start + len(levels))
+        for image, matrix, warped in zip(sources[part], matrices[part], levels, strict=False):
             cv2.warpAffine(image, matrix, (size, size), warped, flags, border)
-        _look_up(grey[: len(out[part])], table, out[part])
+        _look_up(levels[: len(out[part])], table, out[part])
     return out
 
 
 def _warp_grid_sample(images: Tensor, theta: Tensor, size: int, padding: Padding) -> Tensor:
     theta = send(theta, images.device)
+    images = _channels_first(images)
     grid = F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
     return F.grid_sample(
-        images[:, None].float(),
+        images.float(),
         grid,
         mode="bilinear",
         padding_mode=GRID_SAMPLE_PADDINGS[padding],
@@ -111,14 +114,22 @@ def _warp_grid_sample(images: Tensor, theta: Tensor, size: int, padding: Padding
 
 def _normalise(images: Tensor, mean: float, std: float) -> Tensor:
     if images.device.type != "cpu":
-        return images[:, None].float().sub_(255 * mean).div_(255 * std)
-    out = torch.empty(len(images), 1, *images.shape[1:])
+        return _channels_first(images).float().sub_(255 * mean).div_(255 * std)
+    out = torch.empty(_channels_first(images).shape)
     if len(images):
         _look_up(images.numpy(), grey_table(mean, std), out)
     return out
 
 
-def _look_up(grey: np.ndarray, table: np.ndarray, out: Tensor) -> None:
-    """Write table[grey] for uint8 grey (B, S, S) to out (B, 1, S, S)."""
-    side = grey.shape[-1]
-    cv2.LUT(grey.reshape(-1, side), table, out.numpy().reshape(-1, side))
+def _channels_first(images: Tensor) -> Tensor:
+    """Return images (B, H, W) as (B, 1, H, W), or (B, H, W, 3) as (B, 3, H, W), without a copy."""
+    return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+
+
+def _look_up(levels: np.ndarray, table: np.ndarray, out: Tensor) -> None:
+    """Write table[levels] for uint8 levels (B, S, S) or (B, S, S, 3) to out (B, C, S, S)."""
+    if levels.ndim == 4:
+        out.copy_(torch.from_numpy(table[levels]).permute(0, 3, 1, 2))
+        return
+    side = levels.shape[-1]
+    cv2.LUT(levels.reshape(-1, side), table, out.numpy().reshape(-1, side))

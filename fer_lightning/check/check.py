@@ -504,7 +504,13 @@ def _check_data(config: dict[str, Any]) -> None:
         _check_teacher(data, None)
         _check_votes(config, votes=False)
         return
-    from fer_lightning.data.store import classes_problem, official_split_problem, read_manifest, store_problem
+    from fer_lightning.data.store import (
+        classes_problem,
+        color_problem,
+        official_split_problem,
+        read_manifest,
+        store_problem,
+    )
 
     problem = store_problem(data["root"])
     if problem:
@@ -516,6 +522,8 @@ def _check_data(config: dict[str, Any]) -> None:
     if data.get("extra") and not os.path.exists(data["extra"]):
         raise UserError(f"data.extra={data['extra']}: no such file or folder.")
     if problem := classes_problem(taxonomy_of(data), manifest, data.get("extra")):
+        raise UserError(problem)
+    if problem := color_problem(manifest, config["model"]["in_channels"]):
         raise UserError(problem)
     _check_teacher(data, None if data.get("extra") else manifest["checksum"])
 

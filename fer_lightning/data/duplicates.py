@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.table import FaceTable
+from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.files import write_atomically
 from fer_lightning.terminal import Progress
 
@@ -118,14 +119,15 @@ def joined_rows(source: np.ndarray, images: np.ndarray, pairs: np.ndarray | None
 
 
 def blank(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return bool (len(rows),), True if all pixels of the row's image are equal."""
+    """Return bool (len(rows),), True if all pixels of the row's image have one grey level or one color."""
+    channels = pixels.shape[3] if pixels.ndim == 4 else 1
     chunks = (pixels[rows[start : start + _CHUNK]] for start in range(0, len(rows), _CHUNK))
-    parts = [np.ptp(chunk.reshape(len(chunk), -1), axis=1) == 0 for chunk in chunks]
+    parts = [(np.ptp(chunk.reshape(len(chunk), -1, channels), axis=1) == 0).all(axis=1) for chunk in chunks]
     return np.concatenate([np.empty(0, bool), *parts])
 
 
 def near_pairs(pixels: np.ndarray, rows: np.ndarray, progress: Progress | None = None) -> NearPairs:
-    """Return the near copies among the distinct, ascending `rows` of `pixels` (N, 48, 48), without blank images."""
+    """Return the near copies among the distinct, ascending `rows` of `pixels` (N, ...), without blank images."""
     rows = rows[~blank(pixels, rows)]
     if not len(rows):
         return _joined([])
@@ -149,7 +151,7 @@ def _directions(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     images = _unit(pixels[rows[:: -(-len(rows) // _SAMPLE)]])
     among_images = np.linalg.eigh(images @ images.T)[1][:, : -_DIRECTIONS - 1 : -1]
     basis = np.linalg.qr(images.T @ among_images)[0].astype(np.float32)
-    side = pixels.shape[1]
+    side = FER2013_FORM.size
     mirrored = basis.reshape(side, side, -1)[:, ::-1].reshape(basis.shape)
     return basis, mirrored
 
@@ -170,7 +172,7 @@ def _confirmed(pixels: np.ndarray, pairs: np.ndarray, mirrored: bool) -> NearPai
     for start in range(0, len(pairs), _CHUNK):
         first, second = (_unit(pixels[column]) for column in pairs[start : start + _CHUNK].T)
         if mirrored:
-            side = pixels.shape[1]
+            side = FER2013_FORM.size
             second = second.reshape(-1, side, side)[:, :, ::-1].reshape(second.shape)
         correlation[start : start + _CHUNK] = np.einsum("nd,nd->n", first, second)
     near = correlation >= NEAR
@@ -191,8 +193,11 @@ def _joined(parts: list[NearPairs]) -> NearPairs:
 
 
 def _unit(images: np.ndarray) -> np.ndarray:
-    """Return images (n, 48, 48) as float32 (n, 2304), centred and of length 1; a product of two is a correlation."""
-    vectors = images.reshape(len(images), -1).astype(np.float32)
+    """Return images as float32 (n, 2304), centred and of length 1; a product of two is a correlation.
+
+    Larger and RGB images are compared in FER2013's form, 48 x 48 grey.
+    """
+    vectors = FER2013_FORM.fit_all(images).reshape(len(images), -1).astype(np.float32)
     vectors -= vectors.mean(axis=1, keepdims=True)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 

@@ -13,6 +13,7 @@ from fer_lightning.data.rows import rows_checksum, stored_order
 from fer_lightning.data.store import Store, classes_problem, notes_of, open_store, store_problem
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import Taxonomy, taxonomy_of
 
 EXTRA = "extra-"  # prefix of the stores of extra rows
@@ -47,7 +48,7 @@ def load(
     kept, dropped = _kept(base, chosen)
     parts, notes = [kept], notes + dropped
     if extra is not None:
-        added, extra_notes = _extra(root, extra, chosen, official=base.has_official_split)
+        added, extra_notes = _extra(root, extra, chosen, base)
         parts, notes = [kept, added], notes + extra_notes
     merged = _merge(parts)
     checksum = rows_checksum(chosen.classes, merged.usage, merged.labels, merged.digests)
@@ -78,18 +79,18 @@ def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
     return part, [f"{others:,} rows of other classes are left out"] if others else []
 
 
-def _extra(root: str, extra: str, taxonomy: Taxonomy, official: bool) -> tuple[_Part, list[str]]:
+def _extra(root: str, extra: str, taxonomy: Taxonomy, base: Store) -> tuple[_Part, list[str]]:
     key = hashlib.sha256(f"{taxonomy.name} {Path(extra).absolute()}".encode()).hexdigest()[:12]
-    folder = Path(root) / f"{EXTRA}{key}"
+    folder, form = Path(root) / f"{EXTRA}{key}", ImageForm.of_shape(base.pixels.shape[1:])
     try:
-        result = ingest(extra, str(folder), taxonomy.name, deal_usage=True)
+        result = ingest(extra, str(folder), taxonomy.name, deal_usage=True, form=form)
     except UserError as error:
         raise UserError(f"data.extra={extra}: {error}") from None
     store = open_store(folder)
     part, dropped = _kept(store, replace(taxonomy, sources=("own",) * len(taxonomy.classes)))
     part = replace(
         part,
-        usage=part.usage if official else np.full_like(part.usage, TRAINING),
+        usage=part.usage if base.has_official_split else np.full_like(part.usage, TRAINING),
         source=np.array([f"{extra}:{name}" for name in part.source]),
     )
     counted = {name: sum(counts.values()) for name, counts in result.manifest["counts"].items()}

@@ -7,6 +7,8 @@ source   CSV, folder, zip or tar to read
 root     folder of the store (default: data/fer2013)
 ferplus  FER+'s fer2013new.csv: votes of ten people for each row (default: no votes)
 labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are refused)
+size     side of the stored faces in pixels (default: 48, as in FER2013); only for images and arrays
+color    yes: the stored faces are RGB (default: no, grey)
 photos   yes: the images are whole photographs; find and crop the face in each (default: no)
 """
 
@@ -37,6 +39,8 @@ from fer_lightning.data.splits import SHARES, deal, deal_groups
 from fer_lightning.data.store import VERSION, open_store, read_manifest, write_columns, write_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.face import SIDE
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.failures import status_of
 from fer_lightning.files import os_message, take_lock
@@ -72,6 +76,7 @@ def ingest(
     ferplus: str | None = None,
     photographs: Photographs | None = None,
     labels: str | None = None,
+    form: ImageForm = FER2013_FORM,
 ) -> Ingested:
     """Read `source` into a store at `root`, unless the store was made from the same, unchanged source.
 
@@ -79,6 +84,7 @@ def ingest(
     ferplus      FER+'s fer2013new.csv, for a CSV with all rows; None: the file with which the store at `root` was made
     labels       name of a file of conf/labels, for a source with numbers as labels; None: numbers are refused, except
                  in the column emotion of a CSV with pixels, where they are the codes of the taxonomy
+    form         size and color of the stored faces
     photographs  finds the faces in class folders of whole photographs; None: the images are faces
     """
     origin, folder, classes = Path(source).absolute(), Path(root), TAXONOMIES[taxonomy].numbered(labels)
@@ -93,6 +99,7 @@ def ingest(
             "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
             "photographs": photographs.recipe if photographs else None,
             "labels": labels,
+            "image": None if form == FER2013_FORM else list(form.shape),
             "rules": RULES,
         }
         if _made_from(former, key, taxonomy) and _is_intact(folder):
@@ -101,7 +108,7 @@ def ingest(
             former = read_manifest(folder)  # another process may have written it while this one waited
             if _made_from(former, key, taxonomy) and _is_intact(folder):
                 return Ingested(former, "reused: another process has just written it")
-            faces = read_faces(origin, classes, progress, photographs)
+            faces = read_faces(origin, classes, progress, photographs, form)
             votes = _votes(Path(ferplus), faces, classes) if ferplus else faces.votes
             manifest = write_store(folder, faces, key, classes, votes, deal_usage)
     except OSError as error:
@@ -132,7 +139,7 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
         return "written"
     if former["source"]["path"] != key["path"]:
         return f"written; it replaces the store of {former['source']['path']}"
-    if any(former["source"].get(name) != key[name] for name in ("photographs", "labels", "rules")):
+    if any(former["source"].get(name) != key[name] for name in ("photographs", "labels", "image", "rules")):
         return "written again: the rules for reading images, labels or faces have changed"
     if all(former["source"].get(name) == value for name, value in key.items()):
         return "written again: the store was damaged"
@@ -190,6 +197,7 @@ def write_store(
             "version": VERSION,
             "folder": folder.name,
             "rows": len(labels),
+            "image": list(faces.pixels.shape[1:]),
             "taxonomy": taxonomy.name,
             "classes": list(taxonomy.classes),
             "checksum": rows_checksum(taxonomy.classes, usage, labels, digests),
@@ -266,6 +274,8 @@ class IngestSettings(Settings):
         "map of the numbers that the source uses as labels: a file of conf/labels; null: numbers are refused, except "
         "in the column emotion of a CSV with pixels",
     )
+    size: int = setting(SIDE, "side of the stored faces in pixels; only for images and arrays", minimum=32, maximum=512)
+    color: bool = setting(False, "true: the stored faces are RGB, for networks with model.in_channels=3; false: grey")
     photos: bool = setting(False, "true: the images are whole photographs; the face in each is found and cropped")
 
 
@@ -296,6 +306,7 @@ def _run(arguments: list[str] | None) -> int:
                 ferplus=options.ferplus,
                 photographs=photographs,
                 labels=options.labels,
+                form=ImageForm(options.size, options.color),
             )
     _report(result, options.root)
     return PARTLY if result.manifest.get("partly") else 0
@@ -325,6 +336,9 @@ def _report(result: Ingested, root: str) -> None:
     Console().print(table)
     print(message(f"store     {root} ({result.outcome})"))
     print(message(f"source    {source['path']} ({source['form']})"))
+    form = ImageForm.of_shape(manifest.get("image", FER2013_FORM.shape))
+    if form != FER2013_FORM:
+        print(f"faces     {form.words} pixels")
     print(f"checksum  {manifest['checksum']}")
     if source["challenge_file"]:
         print(f"original  yes: identical to the challenge's {source['challenge_file']}")
@@ -338,7 +352,8 @@ def _report(result: Ingested, root: str) -> None:
     shared = manifest.get("sources", manifest["rows"]) < manifest["rows"]
     split = "" if all(sum(column.values()) for column in counts.values()) else f" data.split={_split_of(shared)}"
     taxonomy = "" if manifest["taxonomy"] == "fer2013" else f" data.taxonomy={manifest['taxonomy']}"
-    print(f"next      python train.py{_experiment()}{at}{taxonomy}{split}")
+    channels = " model.in_channels=3" if form.color else ""
+    print(f"next      python train.py{_experiment()}{at}{taxonomy}{split}{channels}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def pixel_digests(pixels: np.ndarray) -> np.ndarray:
-    """Return the SHA-256 of each image: (N, 48, 48) uint8 -> (N, 32) uint8."""
+    """Return the SHA-256 of each image: (N, S, S) or (N, S, S, 3) uint8 -> (N, 32) uint8."""
     digests = np.empty((len(pixels), 32), np.uint8)
     for row, image in enumerate(pixels):
         digests[row] = np.frombuffer(hashlib.sha256(np.ascontiguousarray(image)).digest(), np.uint8)

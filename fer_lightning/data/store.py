@@ -1,7 +1,8 @@
 """Store: faces as memory-mapped arrays with an index, described by `store.json`, which is written last.
 
     <root>/store.json            content, source, and the name of the folder with the rows
-    <root>/rows-*/pixels.npy     uint8 (N, 48, 48), sorted by usage, label and SHA-256 of the pixels
+    <root>/rows-*/pixels.npy     uint8 (N, S, S) grey or (N, S, S, 3) RGB, S = 48 for FER2013; sorted by usage, label
+                                 and SHA-256 of the pixels
     <root>/rows-*/<name>.npy     labels, usage, source, digests and, with FER+, votes of the same rows
     <root>/extra-*/              a store of the same form for the rows of `data.extra`
 
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 VERSION = 2
 MANIFEST = "store.json"
 COLUMNS = ("labels", "usage", "source", "digests")
-# Type and shape of a row of each array.
+IMAGE = (48, 48)  # shape of a face in a store that does not state it
+# Type and shape of a row of each array; the shape of `pixels` is that of the store's faces.
 SHAPES = {
-    "pixels": ("|u1", 48, 48),
+    "pixels": ("|u1",),
     "labels": ("<i8",),
     "usage": ("|u1",),
     "source": ("<U",),
@@ -125,6 +127,16 @@ def classes_problem(chosen: Taxonomy, manifest: dict[str, Any], extra: str | Non
     )
 
 
+def color_problem(manifest: dict[str, Any], in_channels: int) -> str | None:
+    """Return why a network with so many input channels cannot take the faces of a store; None if it can."""
+    if len(manifest.get("image", IMAGE)) == 2 or in_channels == 3:
+        return None
+    return (
+        f"model.in_channels={in_channels}: the faces of the store are RGB, so it must be 3. Use model.in_channels=3, "
+        "or read the faces in grey into another store: make data COLOR=no ROOT=..."
+    )
+
+
 def read_manifest(root: Path) -> dict[str, Any] | None:
     """Return the content of store.json, or None without an intact store."""
     if store_problem(str(root)):
@@ -179,6 +191,7 @@ def _column(root: Path, manifest: dict[str, Any], name: str) -> "np.ndarray":
     except Exception as error:  # numpy raises errors of many classes for a damaged header
         raise UserError(_changed(root, f"{name}.npy cannot be read ({error})")) from None
     kind, *sides = SHAPES[name]
+    sides += manifest.get("image", IMAGE) if name == "pixels" else ()
     if not array.dtype.str.startswith(kind) or array.shape != (manifest["rows"], *sides):
         raise UserError(_changed(root, f"{name}.npy holds {array.dtype} {array.shape}"))
     return array

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.data.rows import pixel_digests
-
-SIDE = 48
+from fer_lightning.faces.face import SIDE as SIDE  # 48, the side of FER2013's faces
+from fer_lightning.faces.image_form import ImageForm
 
 
 @dataclass
 class FaceTable:
     """N labelled faces, in memory or memory-mapped.
 
-    pixels  uint8 (N, 48, 48)
+    pixels  uint8 (N, S, S) grey, or (N, S, S, 3) RGB; S = 48 for FER2013
     labels  int64 (N,), indices into `classes`
     usage   uint8 (N,), indices into `labels.USAGES`
     source  str (N,), the origin of a row: a file's path, a row number, or the name of an image or person.
@@ -42,6 +42,10 @@ class FaceTable:
     def __post_init__(self) -> None:
         if self.digests is None:
             self.digests = pixel_digests(self.pixels)
+
+    @property
+    def form(self) -> ImageForm:
+        return ImageForm.of_shape(self.pixels.shape[1:])
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -32,7 +32,7 @@ def select_device(name: str) -> torch.device:
 
 
 class Predictor:
-    """Network as a function from uint8 faces (B, 48, 48) to probabilities float32 (B, K) on the CPU.
+    """Network as a function from uint8 faces (B, S, S) or (B, S, S, 3) to probabilities float32 (B, K) on the CPU.
 
     views      list of theta (1, 2, 3), or None for the plain resize: see `evaluation.tta`. The result is their mean.
     mean, std  normalisation of the network's images
@@ -118,9 +118,9 @@ def latency(predictor: Predictor | FilePredictor, images: Tensor, batch_size: in
 
     Both are measured from the stored face to its probabilities.
 
-    images  faces uint8 (B, 48, 48) to measure with, repeated to `batch_size`
+    images  faces uint8 (B, S, S) or (B, S, S, 3) to measure with, repeated to `batch_size`
     """
-    batch = images.repeat(-(-batch_size // len(images)), 1, 1)[:batch_size]
+    batch = torch.cat([images] * -(-batch_size // len(images)))[:batch_size]
     return {
         "milliseconds_of_one_image": round(1000 * median_seconds(lambda: predictor(images[:1])), 3),
         "images_per_second": round(batch_size / median_seconds(lambda: predictor(batch)), 1),

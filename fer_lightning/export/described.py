@@ -8,6 +8,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import TrainedRun
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.metadata import CROP, Metadata
 from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.paths import ROOT
@@ -34,6 +35,7 @@ class ComparisonFaces:
 def describe(run: TrainedRun) -> Metadata:
     """Return the metadata from the run's summary and predictions.csv. Raise UserError if predictions.csv is damaged."""
     summary, taxonomy = run.summary, taxonomy_of(run.config.data)
+    _refuse_other_form(run)
     confusion = _confusion(run, taxonomy)
     recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
     return Metadata(
@@ -56,6 +58,15 @@ def describe(run: TrainedRun) -> Metadata:
         commit=git_state(ROOT)["commit"] or "unknown",
         exported=now(),
     )
+
+
+def _refuse_other_form(run: TrainedRun) -> None:
+    form = ImageForm.of_shape(run.summary["data"].get("image", FER2013_FORM.shape))
+    if form != FER2013_FORM:
+        raise UserError(
+            f"run={run.path}: its faces have {form.words} pixels, and an exported file takes crops of "
+            f"{FER2013_FORM.words}. Train on a store of such faces: make data without SIZE and COLOR."
+        )
 
 
 def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:

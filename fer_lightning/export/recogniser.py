@@ -15,7 +15,7 @@ from fer_lightning.evaluation.ensemble import mean_probabilities
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export import graph
 from fer_lightning.export.weights import fold_batch_norms, store_weights
-from fer_lightning.faces.crop import SIDE
+from fer_lightning.faces.face import SIDE
 from fer_lightning.faces.face_model import OUTPUT
 from fer_lightning.models.network import Network
 

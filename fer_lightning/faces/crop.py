@@ -5,10 +5,10 @@ FER2013's faces were cropped with OpenCV's Haar cascade (Goodfellow et al. 2013)
 square, so that a network receives faces of the same size as in its training data.
 """
 
-import cv2
 import numpy as np
 
-from fer_lightning.faces.face import SIDE, Face
+from fer_lightning.faces.face import Face
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 
 SIDE_OF_HEIGHT = 0.92
 FILTER = "area"
@@ -21,20 +21,20 @@ def crop_side(face: Face) -> float:
     return SIDE_OF_HEIGHT * face.box[3]
 
 
-def crop_face(picture: np.ndarray, face: Face, *, size: int = SIDE) -> tuple[np.ndarray, Square]:
-    """Return the face as uint8 (size, size), grey by ITU-R BT.601, and its square (x, y, side, side) in the image.
+def crop_face(picture: np.ndarray, face: Face, form: ImageForm = FER2013_FORM) -> tuple[np.ndarray, Square]:
+    """Return the face as uint8 in this form, and its square (x, y, side, side) in the image.
 
     The image is uint8 RGB (H, W, 3) or grey (H, W). Parts of the square outside it repeat the pixels of its edge.
     """
-    return grey_square(picture, face.centre, crop_side(face), size)
+    return cut_square(picture, face.centre, crop_side(face), form)
 
 
-def grey_square(picture: np.ndarray, centre: tuple[float, float], side: float, size: int) -> tuple[np.ndarray, Square]:
-    """Return a square of an image, on whole pixels, scaled to `size` by area."""
+def cut_square(
+    picture: np.ndarray, centre: tuple[float, float], side: float, form: ImageForm
+) -> tuple[np.ndarray, Square]:
+    """Return a square of an image, on whole pixels, in this form."""
     side = max(1, round(side))
     x, y = (round(middle - side / 2) for middle in centre)
     rows = np.clip(np.arange(y, y + side), 0, picture.shape[0] - 1)
     columns = np.clip(np.arange(x, x + side), 0, picture.shape[1] - 1)
-    cut = picture[rows[:, None], columns]
-    grey = cut if cut.ndim == 2 else cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), (x, y, side, side)
+    return form.fit(picture[rows[:, None], columns]), (x, y, side, side)

@@ -10,7 +10,8 @@ import numpy as np
 from fer_lightning.faces import crop, detector, roll
 from fer_lightning.faces.crop import Square, crop_face
 from fer_lightning.faces.detector import Detector
-from fer_lightning.faces.face import Face
+from fer_lightning.faces.face import SIDE, Face
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.quality import TILTED, ambiguous, choose, doubt, sufficient
 from fer_lightning.faces.settings import FaceRules
 
@@ -25,7 +26,7 @@ class Found:
     faces      number of faces in the image with a sufficient score
     roll_deg   roll of the head in degrees; None if it was not requested, if the detector cannot measure it, or if
                there is another reason
-    crop       uint8 (48, 48), grey; None if `find_face` finds no usable face
+    crop       uint8 (48, 48), grey, or the requested form; None if `find_face` finds no usable face
     square     x, y, side and side again of the crop, in pixels of the image
     """
 
@@ -38,7 +39,7 @@ class Found:
     square: Square | None = None
 
 
-def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules) -> Found:
+def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules, form: ImageForm = FER2013_FORM) -> Found:
     """Return the cropped face of an image, uint8 RGB (H, W, 3) or grey (H, W), or why it has no usable face."""
     choice = choose(detector(picture), rules)
     known = {"face": choice.face, "ambiguous": choice.ambiguous, "faces": choice.faces}
@@ -47,18 +48,21 @@ def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules) -> Foun
     known["roll_deg"] = detector.roll(picture, choice.face)
     if _tilted(known["roll_deg"], rules):
         return Found(reason=TILTED, **known)
-    cut, square = crop_face(picture, choice.face)
+    cut, square = crop_face(picture, choice.face, form)
     return Found(reason=None, crop=cut, square=square, **known)
 
 
-def find_faces(picture: np.ndarray, detector: Detector, rules: FaceRules, *, roll: bool) -> list[Found]:
+def find_faces(
+    picture: np.ndarray, detector: Detector, rules: FaceRules, *, roll: bool, form: ImageForm = FER2013_FORM
+) -> list[Found]:
     """Return every face of an image with a sufficient score; the first is the face that `find_face` would choose.
 
     All faces are cropped, also the doubtful ones, which have a `reason`.
 
     roll  True: the roll of each head is measured, which takes most of the time; False: no face is "tilted"
     """
-    return [_cropped(picture, found, detector if roll else None, rules) for found in judge(detector(picture), rules)]
+    judged = judge(detector(picture), rules)
+    return [_cropped(picture, found, detector if roll else None, rules, form) for found in judged]
 
 
 def judge(faces: Sequence[Face], rules: FaceRules) -> list[Found]:
@@ -67,11 +71,11 @@ def judge(faces: Sequence[Face], rules: FaceRules) -> list[Found]:
     return [Found(face, doubt(face, rules), ambiguous(face, sure, rules), len(sure)) for face in sure]
 
 
-def _cropped(picture: np.ndarray, found: Found, detector: Detector | None, rules: FaceRules) -> Found:
+def _cropped(picture: np.ndarray, found: Found, detector: Detector | None, rules: FaceRules, form: ImageForm) -> Found:
     """Return a face with its crop; with `detector` None, the roll of the head is not measured."""
     roll_deg = detector.roll(picture, found.face) if detector and not found.reason else None
     reason = TILTED if _tilted(roll_deg, rules) else found.reason
-    cut, square = crop_face(picture, found.face)
+    cut, square = crop_face(picture, found.face, form)
     return replace(found, reason=reason, roll_deg=roll_deg, crop=cut, square=square)
 
 
@@ -85,6 +89,6 @@ def recipe(finder: Detector, rules: FaceRules) -> str:
         "detector": [finder.name, finder.model_sha256, detector.LONG_SIDES, detector.SURE, detector.WEAKEST],
         "roll": [roll.STEP, roll.DISC_OF_HEIGHT, roll.SURE],
         "rules": asdict(rules),
-        "crop": [crop.SIDE_OF_HEIGHT, crop.SIDE, crop.FILTER],
+        "crop": [crop.SIDE_OF_HEIGHT, SIDE, crop.FILTER],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from fer_lightning.faces.crop import grey_square
+from fer_lightning.faces.crop import cut_square
 from fer_lightning.faces.face import Face
+from fer_lightning.faces.image_form import ImageForm
 
 STEP = 30  # degrees between two turns
 CUT = 128  # side of the image for the detector, in pixels
@@ -34,7 +35,7 @@ def measure_roll(score: Callable[[np.ndarray], float], picture: np.ndarray, face
 
     score  function that returns the score of the best face in an image, uint8 (CUT, CUT), 0 without a face
     """
-    square, _ = grey_square(picture, face.centre, DISC_OF_HEIGHT * face.box[3], DISC)
+    square, _ = cut_square(picture, face.centre, DISC_OF_HEIGHT * face.box[3], ImageForm(DISC))
     scores, wanted = {}, [-STEP, 0, STEP]
     while wanted:
         scores |= {degrees: score(_turned_back(square, degrees)) for degrees in wanted}

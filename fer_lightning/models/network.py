@@ -4,9 +4,9 @@ from torch import Tensor, nn
 
 
 class Network(nn.Module):
-    """Network from normalised images (B, 1, S, S) to logits (B, K).
+    """Network from normalised images (B, C, S, S) to logits (B, K).
 
-    If the backbone has more input channels, the grey channel is expanded as a view.
+    If the images are grey and the backbone has more input channels, the grey channel is expanded as a view.
     """
 
     def __init__(self, stn: nn.Module, backbone: nn.Module, in_channels: int) -> None:

@@ -15,14 +15,14 @@ STRONGEST = 0.7  # share of the colour where a map is strongest
 
 
 def address(pixels: np.ndarray) -> str:
-    """Return a face, uint8 (side, side), as a PNG in a data: URL."""
-    return _png(np.ascontiguousarray(pixels).tobytes(), len(pixels))
+    """Return a face, uint8 (side, side) grey or (side, side, 3) RGB, as a PNG in a data: URL."""
+    return _png(np.ascontiguousarray(pixels).tobytes(), pixels.shape)
 
 
 @lru_cache(maxsize=4096)
-def _png(pixels: bytes, side: int) -> str:
+def _png(pixels: bytes, shape: tuple[int, ...]) -> str:
     content = io.BytesIO()
-    Image.frombytes("L", (side, side), pixels).save(content, "PNG", optimize=True)
+    Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape)).save(content, "PNG", optimize=True)
     return _data_url(content)
 
 

@@ -66,6 +66,7 @@ def facts(data: FERDataModule, model: FERClassifier, trainer: pl.Trainer) -> dic
         "data": {
             "name": data.table.name,
             "checksum": data.table.checksum,
+            "image": list(data.table.form.shape),
             "ferplus": data.table.votes is not None,
             "teacher": data.teacher.facts() if data.teacher else None,
             "notes": data.table.notes,
@@ -130,7 +131,7 @@ def build_data(cfg: DictConfig) -> FERDataModule:
 def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tensor | None = None) -> Network:
     """Build the network; its weights depend only on the seed and on `training_faces`.
 
-    training_faces  normalised images (N, 1, S, S), for backbones that compute their initial weights from images; None
+    training_faces  normalised images (N, C, S, S), for backbones that compute their initial weights from images; None
                     if all weights will come from a checkpoint
     """
     torch.manual_seed(derive_seed(cfg.seed, "weights"))

@@ -100,7 +100,7 @@ class FERDataModule(pl.LightningDataModule):
         return counts.tolist()
 
     def sample_faces(self) -> torch.Tensor:
-        """Return the train_eval rows as the network receives them: normalised, not augmented, float (N, 1, S, S)."""
+        """Return the train_eval rows as the network receives them: normalised, not augmented, float (N, C, S, S)."""
         return self.transform.evaluate(self.pixels[_positions(self.train_eval_rows)])
 
     def test_rows(self) -> JudgedRows:
@@ -149,9 +149,9 @@ class FERDataModule(pl.LightningDataModule):
         return self._eval_loader(self.split.test)
 
     def blank_batch(self) -> torch.Tensor:
-        """Return zeros (batch_size, 1, S, S) with the shape, type and device of a training batch."""
-        size = self.transform.input_size
-        return torch.zeros(self.batch_size, 1, size, size, device=self.trainer.strategy.root_device)
+        """Return zeros (batch_size, C, S, S) with the shape, type and device of a training batch."""
+        size, channels = self.transform.input_size, 3 if self.table.form.color else 1
+        return torch.zeros(self.batch_size, channels, size, size, device=self.trainer.strategy.root_device)
 
     def training_size(self, progress: float) -> int:
         """Return the side in pixels of training images after this share of the epochs, 0 to 1."""
@@ -162,7 +162,7 @@ class FERDataModule(pl.LightningDataModule):
         return self.start_size + SIZE_STEP * int(levels * progress / GROWTH)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment (only in training), resize and normalise the images, to float (B, 1, S, S)."""
+        """Augment (only in training), resize and normalise the images, to float (B, C, S, S)."""
         if self.trainer.training:
             seed = derive_seed(self.seed, "augment", *batch["key"], self.trainer.global_rank)
             generator = torch.Generator().manual_seed(seed)

@@ -19,7 +19,7 @@ Batch = dict[str, Tensor | tuple[int, int]]
 
 
 class FaceDataset(Dataset):
-    """Batches of rows of a face array: image uint8 (B, 48, 48), target as in `targets`, row int64 (B,).
+    """Batches of rows of a face array: image uint8 (B, S, S[, 3]), target as in `targets`, row int64 (B,).
 
     targets     int64 (N,) class indices or float (N, K) probabilities, of the whole array
     rows        indices of this set's rows in the whole array

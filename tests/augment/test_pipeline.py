@@ -47,6 +47,18 @@ def test_every_recipe_gives_a_replayable_normalised_batch(name, size):
     assert torch.equal(x, other) == (name == "none")
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_equal_channels_stay_equal_but_for_erased_boxes(name):
+    """An RGB image is augmented as a whole: no operation draws each channel on its own, except the noise of boxes."""
+    augmentation = recipe(name)
+    augmentation.pixel = [node for node in augmentation.pixel if not isinstance(node, Erase)]
+    grey, target = transform(augmentation, 64).train(faces(), TARGET, generator())
+    rgb, same = transform(augmentation, 64).train(faces()[..., None].expand(-1, -1, -1, 3), TARGET, generator())
+    assert rgb.shape == (8, 3, 64, 64)
+    torch.testing.assert_close(rgb, grey.expand(-1, 3, -1, -1), atol=1e-4, rtol=0)
+    assert torch.equal(target, same)
+
+
 def test_recipes_are_what_their_names_say():
     assert recipe("none").theta(4, generator()) is None
     assert [type(node) for node in recipe("paper").geometric] == [Flip]

@@ -54,6 +54,15 @@ def test_erased_boxes_have_the_asked_area_and_share():
     assert (height / width).max() > 2
 
 
+def test_erased_boxes_are_the_same_in_all_channels_and_hold_noise_of_their_own():
+    x = torch.full((64, 3, 48, 48), 2.0)
+    erased = Erase(p=1, area=(0.1, 0.2), ratio=(0.5, 2))(x.clone(), generator())
+    boxes = erased != 2
+    assert torch.equal(boxes[:, 0], boxes[:, 1])
+    assert torch.equal(boxes[:, 0], boxes[:, 2])
+    assert (erased[:, 0] != erased[:, 1])[boxes[:, 0]].float().mean() > 0.99
+
+
 def test_erased_boxes_reach_every_edge():
     x = torch.full((2000, 1, 24, 24), 2.0)
     erased = (Erase(p=1, area=[0.05, 0.2], ratio=[1, 1])(x, generator()) != 2.0).float().mean(dim=(0, 1))

@@ -118,3 +118,18 @@ def test_gpu_agrees_with_cpu():
     images, theta = faces(), random_theta(8)
     difference = (warp(images.cuda(), theta, 64).cpu() - warp(images, theta, 64)).abs() * 255
     assert difference.mean() < 0.5
+
+
+@pytest.mark.parametrize("backend", ["opencv", "grid_sample"])
+@pytest.mark.parametrize(("theta", "size"), [(True, 64), (None, 64), (None, 48)])
+def test_each_channel_of_rgb_is_warped_like_grey(theta, size, backend):
+    channels, theta = [faces(seed=seed) for seed in range(3)], random_theta(8) if theta else None
+    rgb = warp(torch.stack(channels, dim=3), theta, size, "reflect", 0.4, 0.3, backend)
+    assert rgb.shape == (8, 3, size, size)
+    for channel, grey in enumerate(channels):
+        expected = warp(grey, theta, size, "reflect", 0.4, 0.3, backend)[:, 0]
+        torch.testing.assert_close(rgb[:, channel], expected, atol=1e-5, rtol=0)
+
+
+def test_no_rgb_image_gives_an_empty_batch():
+    assert warp(torch.zeros(0, 48, 48, 3, dtype=torch.uint8), None, 64).shape == (0, 3, 64, 64)

@@ -26,6 +26,7 @@ from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.duplicates import NEAR
 from fer_lightning.data.store import open_store
 from fer_lightning.data.table import SIDE
+from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import USAGES
 from fer_lightning.terminal import Progress
@@ -188,7 +189,7 @@ def _in_fer2013(crop: bytes, one: int, mirrored: int, fer2013: Fer2013) -> Itera
     """Yield the rows with a similar hash, with the correlation of their pixels."""
     face = np.frombuffer(crop, np.uint8).reshape(SIDE, SIDE)
     for distance, flipped, row in _near(fer2013.hashes, one, mirrored, LOOKED_AT):
-        alike = correlation(face[:, ::-1] if flipped else face, fer2013.pixels[row])
+        alike = correlation(face[:, ::-1] if flipped else face, FER2013_FORM.fit(fer2013.pixels[row]))
         yield _Like(distance, flipped, row=row, correlation=alike)
 
 
@@ -213,7 +214,7 @@ def fer2013_of(collection: Collection, root: Path, progress: Progress | None = N
     else:
         hashes = np.empty(len(store.pixels), np.uint64)
         for row, pixels in enumerate(store.pixels):
-            hashes[row] = phash(pixels)
+            hashes[row] = phash(FER2013_FORM.fit(pixels))
             if progress and row % 1000 == 0:
                 progress(row, len(hashes))
         _keep(cache, hashes)

@@ -24,8 +24,8 @@ from fer_lightning.data.readers.faces import (
 )
 from fer_lightning.data.readers.files import File, Listing, read_bounded
 from fer_lightning.data.readers.images import fitted
-from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.inputs import OTHER_KIND, has_suffix
 from fer_lightning.labels import Taxonomy
 
@@ -45,9 +45,9 @@ def array_files(files: Sequence[File]) -> list[File]:
     return [file for file in files if has_suffix(file.name, SUFFIX)]
 
 
-def read_arrays(listing: Listing, taxonomy: Taxonomy) -> ReadFaces:
+def read_arrays(listing: Listing, taxonomy: Taxonomy, form: ImageForm = FER2013_FORM) -> ReadFaces:
     """Return the faces of all arrays. Raise UserError for arrays that do not fit to each other."""
-    faces = [_part(split, arrays, taxonomy) for split, arrays in _arrays(listing).items()]
+    faces = [_part(split, arrays, taxonomy, form) for split, arrays in _arrays(listing).items()]
     without = [part for part in faces if part.usage is None]
     if without and len(without) < len(faces):
         raise UserError(f"{without[0].source[0]}: this array has no split, but others have one. {_WANTED}.")
@@ -64,12 +64,12 @@ def read_arrays(listing: Listing, taxonomy: Taxonomy) -> ReadFaces:
     return without_others(joined)
 
 
-def array_faces(images: np.ndarray, name: str, changed: Counter) -> np.ndarray:
-    """Return the images (N, ...) of an array as uint8 (N, 48, 48); raise UserError if they are not images."""
+def array_faces(images: np.ndarray, name: str, changed: Counter, form: ImageForm) -> np.ndarray:
+    """Return the images (N, ...) of an array as uint8 faces in this form; raise UserError if they are not images."""
     images = _levels(_upright(images, name), name, changed)
-    if images.shape[1:] == (SIDE, SIDE):
+    if images.shape[1:] == form.shape:
         return images
-    return np.stack([fitted(Image.fromarray(image), changed) for image in images])
+    return np.stack([fitted(Image.fromarray(image), changed, form) for image in images])
 
 
 def label_indices(name: str, labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
@@ -142,7 +142,9 @@ def _array(file: File) -> np.ndarray:
     return array
 
 
-def _part(split: int | None, arrays: dict[str, tuple[str, np.ndarray]], taxonomy: Taxonomy) -> ReadFaces:
+def _part(
+    split: int | None, arrays: dict[str, tuple[str, np.ndarray]], taxonomy: Taxonomy, form: ImageForm
+) -> ReadFaces:
     name, images = arrays["images"]
     columns = {kind: (other, values.reshape(len(values), -1)) for kind, (other, values) in arrays.items()}
     for other, values in (columns[kind] for kind in columns if kind != "images"):
@@ -152,7 +154,7 @@ def _part(split: int | None, arrays: dict[str, tuple[str, np.ndarray]], taxonomy
                 f"{len(images):,} images of {name}."
             )
     changed = Counter()
-    pixels = array_faces(images, name, changed)
+    pixels = array_faces(images, name, changed, form)
     source = (
         _texts(columns["source"][1]).tolist() if "source" in columns else [f"{name}:{n}" for n in range(len(images))]
     )

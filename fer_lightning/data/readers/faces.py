@@ -28,7 +28,7 @@ ALLOWED_SPLITS = "Training, PublicTest, PrivateTest (or train, val, test)"
 class ReadFaces:
     """Rows in the order of their source.
 
-    pixels  uint8 (N, 48, 48)
+    pixels  uint8 (N, S, S) grey, or (N, S, S, 3) RGB
     labels  int64 (N,), indices into the taxonomy's classes
     usage   uint8 (N,), indices into `labels.USAGES`; None if the source has no usages
     source  N strings: the row's number in the file, counted from 0 as in FER+, the value of its column `source`, or

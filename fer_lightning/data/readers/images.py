@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fer_lightning.data.readers.faces import ReadFaces, others_note, settle_plain_test
 from fer_lightning.data.readers.files import File, OddFile, read_bounded
-from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.pixels import eight_bits, opaque, upright
 from fer_lightning.inputs import FACES
 from fer_lightning.labels import NO_CLASS
@@ -31,44 +30,50 @@ _PHOTOGRAPHS = (
 _GREY_MODES = ("L", "1", "LA", "I;16", "I")
 _REPORT_EVERY = 64  # images
 
-# Function of an image, its file name and the counts for the notes; returns uint8 (48, 48), or None to skip the image.
+# Function of an image, its file name and the counts for the notes; returns a face, or None to skip the image.
 Cut = Callable[[Image.Image, str, Counter], np.ndarray | None]
 
 
-def whole(image: Image.Image, _: str, changed: Counter) -> np.ndarray:
-    """Return the whole image, which is a face that is already cut out."""
-    if image.format != "PNG":
-        changed["are JPEG: their pixels and checksum differ from the challenge's files"] += 1
-    return fitted(image, changed)
-
-
-def fitted(image: Image.Image, changed: Counter) -> np.ndarray:
-    """Return an image upright, grey and 48 x 48; count what is changed."""
-    if image.mode not in _GREY_MODES:
+def fitted(image: Image.Image, changed: Counter, form: ImageForm) -> np.ndarray:
+    """Return a whole image, which is a face that is already cut out, in this form; count what is changed."""
+    is_grey = image.mode in _GREY_MODES
+    if not is_grey and not form.color:
         changed["were not grey and were converted to grey"] += 1
-    grey = plain(image, changed).convert("L")
-    if image.size == (SIDE, SIDE):
-        return np.asarray(grey)
-    changed[f"were not {SIDE} x {SIDE} and were resized"] += 1
-    changed[_PHOTOGRAPHS] += min(image.size) > LOOKS_LIKE_A_PHOTOGRAPH
-    return cv2.resize(np.asarray(grey), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    if is_grey and form.color:
+        changed["were grey: their three channels are equal"] += 1
+    face = np.asarray(plain(image, changed).convert("RGB" if form.color else "L"))
+    if face.shape[:2] != form.shape[:2]:
+        changed[f"were not {form.size} x {form.size} and were resized"] += 1
+        changed[_PHOTOGRAPHS] += min(image.size) > max(LOOKS_LIKE_A_PHOTOGRAPH, 2 * form.size)
+    return form.fit(face)
 
 
 @dataclass(frozen=True)
 class Reading:
     """Choice of the images to read, and the function that makes a face of each.
 
+    form       size and color of the faces
+    cut        function that makes a face of an image; None: the whole image is the face
     suffixes   suffixes of the files to read, in lower case
     formats    allowed formats, by their names in Pillow
     words      the same formats as text for messages
     leave_out  called for a file that cannot be used, instead of raising its error; None: the error is raised
     """
 
-    cut: Cut = whole
+    form: ImageForm = FER2013_FORM
+    cut: Cut | None = None
     suffixes: tuple[str, ...] = FACES
     formats: tuple[str, ...] = ("PNG", "JPEG")
     words: str = "PNG or JPEG"
     leave_out: Callable[[OddFile], None] | None = None
+
+    def face(self, image: Image.Image, name: str, changed: Counter) -> np.ndarray | None:
+        """Return the face in an image; None to skip the image."""
+        if self.cut is not None:
+            return self.cut(image, name, changed)
+        if image.format != "PNG":
+            changed["are JPEG: their pixels and checksum differ from the challenge's files"] += 1
+        return fitted(image, changed, self.form)
 
     def refuse(self, odd: OddFile) -> None:
         """Raise the error of a file that cannot be used, or leave the file out."""
@@ -102,7 +107,7 @@ def read_images(
     These images are changed, and the notes count each kind:
 
     - Images of another size are resized by area.
-    - Colours become grey (ITU-R BT.601 luma, as in Pillow).
+    - Colours become grey (ITU-R BT.601 luma, as in Pillow), unless the faces are RGB.
     - Values of 16 bits lose their lower 8 bits.
     - Transparent parts become black.
 
@@ -110,7 +115,7 @@ def read_images(
     a `reading` that has `leave_out`, unusable files raise no error, and the result may be empty.
     """
     wanted = [image for image in images if image.label != NO_CLASS]
-    pixels, kept = np.empty((len(wanted), SIDE, SIDE), np.uint8), []
+    pixels, kept = np.empty((len(wanted), *reading.form.shape), np.uint8), []
     changed = Counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # about metadata, and sizes, which `_decode` limits itself
@@ -159,7 +164,7 @@ def _decode(file: File, reading: Reading, changed: Counter) -> np.ndarray | None
             _refuse_by_header(image, file.name)
             if image.format == "PNG" and data[24] == 16:  # bits per channel, in the PNG's header
                 changed["had 16 bits per channel and were reduced to 8"] += 1
-            return reading.cut(image, file.name, changed)
+            return reading.face(image, file.name, changed)
     except UserError:
         raise
     except Image.DecompressionBombError as error:

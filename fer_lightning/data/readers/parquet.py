@@ -29,6 +29,7 @@ from fer_lightning.data.readers.files import File, Listing, read_bounded
 from fer_lightning.data.readers.images import LabelledImage, Reading, read_images
 from fer_lightning.data.readers.label_tables import LABEL, SOURCE, USAGE, column, plain_names
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.failures import require_package
 from fer_lightning.inputs import OTHER_KIND, has_suffix
 from fer_lightning.labels import Taxonomy
@@ -44,7 +45,9 @@ def parquet_files(files: Sequence[File]) -> list[File]:
     return [file for file in files if has_suffix(file.name, SUFFIX)]
 
 
-def read_parquet(listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None) -> ReadFaces:
+def read_parquet(
+    listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, form: ImageForm = FER2013_FORM
+) -> ReadFaces:
     """Return the faces of all Parquet files of the listing. Raise UserError that names file and row."""
     require_package("pyarrow")
     files = parquet_files(listing.files)
@@ -56,11 +59,11 @@ def read_parquet(listing: Listing, taxonomy: Taxonomy, progress: Progress | None
     if not rows:
         raise UserError(f"{files[0].name}: the file has no rows. Use a file with at least one row.")
     if all(encoded):
-        return read_images([row.labelled() for row in rows], "Parquet files", Reading(), progress)
+        return read_images([row.labelled() for row in rows], "Parquet files", Reading(form), progress)
     if any(encoded):
         other = rows[encoded.index(not encoded[0])]
         raise UserError(f"{other.name}: this image is not stored like those of other rows. Use one form for all rows.")
-    return _of_arrays(rows)
+    return _of_arrays(rows, form)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class _Row:
         return LabelledImage(file, self.label, self.split, self.source)
 
 
-def _of_arrays(rows: Sequence[_Row]) -> ReadFaces:
+def _of_arrays(rows: Sequence[_Row], form: ImageForm) -> ReadFaces:
     changed = Counter()
     shapes = {row.image.shape: row.name for row in rows}
     if len(shapes) > 1:
@@ -86,7 +89,7 @@ def _of_arrays(rows: Sequence[_Row]) -> ReadFaces:
         raise UserError(f"{name}: the image has the shape {one}, but {other} has {two}. All must have one shape.")
     splits = [row.split for row in rows]
     faces = ReadFaces(
-        pixels=array_faces(np.stack([row.image for row in rows]), rows[0].name, changed),
+        pixels=array_faces(np.stack([row.image for row in rows]), rows[0].name, changed, form),
         labels=np.array([row.label for row in rows], np.int64),
         usage=None if None in splits else np.array(splits, np.uint8),
         source=[row.source or row.name for row in rows],

@@ -14,6 +14,7 @@ from fer_lightning.data.readers.label_tables import read_label_tables
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import find_face, recipe
+from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.inputs import PHOTOGRAPHS
 from fer_lightning.labels import Taxonomy
@@ -33,7 +34,7 @@ class Photographs:
         self._detector, self._rules = detector, rules
 
     def read(
-        self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None = None, labels: Sequence[File] = ()
+        self, listing: Listing, taxonomy: Taxonomy, progress: Progress | None, labels: Sequence[File], form: ImageForm
     ) -> ReadFaces:
         """Read the photographs like faces, also WebP; skip photographs without a usable face.
 
@@ -47,7 +48,7 @@ class Photographs:
 
         def cut(image: Image.Image, name: str, changed: Counter) -> np.ndarray | None:
             picture = plain(image, changed).convert("RGB")
-            found = find_face(np.asarray(picture), self._detector, self._rules)
+            found = find_face(np.asarray(picture), self._detector, self._rules, form)
             if found.reason:
                 refused[found.reason].append(name)
             elif found.ambiguous:
@@ -57,7 +58,7 @@ class Photographs:
         def leave_out(odd: OddFile) -> None:
             unreadable[odd.reason].append(odd.name)
 
-        reading = Reading(cut, PHOTOGRAPHS, ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
+        reading = Reading(form, cut, PHOTOGRAPHS, ("PNG", "JPEG", "WEBP"), "PNG, JPEG or WebP", leave_out)
         if labels:
             faces = read_label_tables(labels, listing, taxonomy, progress, reading)
         else:

@@ -11,10 +11,12 @@ from fer_lightning.data.readers.csv_faces import column_names, read_csv
 from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, settle_plain_test, split_code
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import in_class_folder, read_folders
+from fer_lightning.data.readers.images import Reading
 from fer_lightning.data.readers.label_tables import label_tables, read_label_tables
 from fer_lightning.data.readers.parquet import parquet_files, read_parquet
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.inputs import (
     ARRAYS,
     BESIDE,
@@ -45,7 +47,11 @@ class _Table:
 
 
 def read_faces(
-    path: Path, taxonomy: Taxonomy, progress: Progress | None = None, photographs: Photographs | None = None
+    path: Path,
+    taxonomy: Taxonomy,
+    progress: Progress | None = None,
+    photographs: Photographs | None = None,
+    form: ImageForm = FER2013_FORM,
 ) -> ReadFaces:
     """Read a CSV, a folder or an archive; raise UserError that names file and row.
 
@@ -57,8 +63,8 @@ def read_faces(
     4. arrays of NumPy (also an .npz file), or Parquet files
     5. the only other CSV
 
-    With `photographs`, the images are whole photographs, and the faces in them are found. The notes name what is not
-    read.
+    With `photographs`, the images are whole photographs, and the faces in them are found. The faces have this form; a
+    CSV has only faces of FER2013's form. The notes name what is not read.
     """
     with open_files(_existing(path)) as listing:
         tables = _tables(path, listing, _suffixes(photographs is not None))
@@ -67,16 +73,21 @@ def read_faces(
                 f"PHOTOS=yes: FROM={path} has its faces in {tables[0].file.name}, where they are already cut out. Omit "
                 f"PHOTOS, or use class folders of photographs without a CSV."
             )
+        if tables and form != FER2013_FORM:
+            raise UserError(
+                f"SIZE and COLOR: {tables[0].file.name} holds faces of {FER2013_FORM.words} pixels, and not of "
+                f"{form.words}. Omit SIZE and COLOR, or use images."
+            )
         if tables:
             faces = _read_tables(tables, listing, taxonomy, progress)
         elif not photographs and array_files(listing.files) and not _has_images(listing):
-            faces = read_arrays(listing, taxonomy)
+            faces = read_arrays(listing, taxonomy, form)
         elif not photographs and parquet_files(listing.files) and not _has_images(listing):
-            faces = read_parquet(listing, taxonomy, progress)
+            faces = read_parquet(listing, taxonomy, progress, form)
         else:
             labels = _label_tables(listing, taxonomy, _suffixes(photographs is not None))
             read = photographs.read if photographs else _read_images
-            faces = read(listing, taxonomy, progress, labels)
+            faces = read(listing, taxonomy, progress, labels, form)
     faces.notes += [*crossing(faces), *listing.left_out.lines()]
     faces.partly |= listing.left_out.partly
     if listing.kind in ("zip", "tar"):
@@ -84,10 +95,12 @@ def read_faces(
     return faces
 
 
-def _read_images(listing: Listing, taxonomy: Taxonomy, progress: Progress | None, labels: Sequence[File]) -> ReadFaces:
+def _read_images(
+    listing: Listing, taxonomy: Taxonomy, progress: Progress | None, labels: Sequence[File], form: ImageForm
+) -> ReadFaces:
     if labels:
-        return read_label_tables(labels, listing, taxonomy, progress)
-    return read_folders(listing, taxonomy, progress)
+        return read_label_tables(labels, listing, taxonomy, progress, Reading(form))
+    return read_folders(listing, taxonomy, progress, Reading(form))
 
 
 def _label_tables(listing: Listing, taxonomy: Taxonomy, suffixes: tuple[str, ...]) -> list[File]:

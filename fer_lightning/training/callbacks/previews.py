@@ -51,7 +51,7 @@ class Previews(Callback):
         was_training = network.training
         network.eval()
         with torch.no_grad():
-            warped = network.stn(faces.expand(-1, network.in_channels, -1, -1))[:, :1]
+            warped = network.stn(faces.expand(-1, network.in_channels, -1, -1))[:, : faces.shape[1]]
         network.train(was_training)
         images = self._to_images(data, [faces, warped])
         face_grid(images, names, ["input", "after STN"], self.folder / "stn.png", title="Output of the STN")
@@ -65,7 +65,7 @@ class Previews(Callback):
 
     @staticmethod
     def _to_images(data: pl.LightningDataModule, columns: list[Tensor]) -> list[list[np.ndarray]]:
-        """Undo the normalisation and return rows of images, float (S, S) in [0, 1]."""
+        """Undo the normalisation and return rows of images, float (C, S, S) in [0, 1]."""
         mean, std = data.transform.mean, data.transform.std
-        grid = [(column.float() * std + mean).clamp(0, 1)[:, 0].cpu().numpy() for column in columns]
+        grid = [(column.float() * std + mean).clamp(0, 1).cpu().numpy() for column in columns]
         return [list(row) for row in zip(*grid, strict=True)]
