@@ -4,6 +4,7 @@
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
     python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 data.root=data/rafdb
     python -m fer_lightning.evaluate predictions=other.npy order=csv 'against=[outputs/train/seed-0]'
 
 Each metric has a 95 % interval. predictions=FILE prints a leak test too: whether the network was trained on these rows.
@@ -12,10 +13,14 @@ The results are written to RUN/evaluation/TTA/, or to RUN/evaluation/val_TTA/ wi
 folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. Each folder contains metrics.json, predictions.csv,
 confusion.png and per_class.png. An evaluation of test rows also adds a line to test_reads.csv.
 
+With data.root=data/rafdb, another data set, the folder is RUN/evaluation/on_rafdb_TTA/. Classes are matched by name,
+and only the common ones are evaluated.
+
 The same command on the same machine writes the same bytes, except for `call` in metrics.json. It holds the time,
 command, commit, speed and number of reads of the test rows.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -25,16 +30,22 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation import judge_file
 from fer_lightning.evaluation.settings import TTA, EvaluateSettings
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
+from fer_lightning.labels import taxonomy_of
 from fer_lightning.paths import CONF, ROOT
 from fer_lightning.runs.run_folder import command_line, git_state, now
 from fer_lightning.terminal import progress_bar
-from fer_lightning.wording import typed
+from fer_lightning.wording import message, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
+    from fer_lightning.data.judged_rows import JudgedRows
     from fer_lightning.data.splits import Split
     from fer_lightning.data.table import FaceTable
+    from fer_lightning.evaluation.other_data import OtherRows
+    from fer_lightning.evaluation.predictions import Predictions
     from fer_lightning.evaluation.torch_predictor import FilePredictor, Predictor
     from fer_lightning.training.loader import Batch, EvalLoader
 
@@ -98,30 +109,27 @@ def evaluate(cfg: EvaluateSettings) -> None:
     if cfg.predictions is not None:
         judge_file.judge(cfg)
         return
-    run = open_run(Path(cfg.run), data_root=cfg.data_root)
-    table, split = run.faces()
+    run = open_run(Path(cfg.run), data_root=cfg.data_root, with_faces=cfg.data.root is None)
     of_test = cfg.rows == "test"
     name, title = name_evaluation(cfg)
     folder = run.path / "evaluation" / (name if of_test else f"val_{name}")
-    predict = build_predictor(cfg, run, table.classes)
+    chosen = own_rows(run, cfg.rows) if cfg.data.root is None else _other_rows(run, cfg)
+    predict = build_predictor(cfg, run, taxonomy_of(run.config.data).classes)
 
-    from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
     from fer_lightning.evaluation import evaluation, tables
-    from fer_lightning.evaluation.predictions import predictions_of
     from fer_lightning.evaluation.torch_predictor import batches_of, latency, predict_rows
-    from fer_lightning.runs import looks_at_test_rows
 
-    judged = judge_test_rows(table, split) if of_test else judge_rows(table, split.val, split.train)
     size = run.config.data.eval_batch_size
-    batches = batches_of(table, judged.rows, size)
+    batches = batches_of(chosen.table, chosen.judged.rows, size)
     predicted = predict_rows(predict, show_progress(batches, title))
-    reads = looks_at_test_rows.record(run.path, table, split, name) if of_test else None  # before any metric
-    predictions = predictions_of(judged, *predicted, table.classes)
+    reads = chosen.count_read(run.path, name) if of_test else None  # before any metric
+    predictions = chosen.predictions(*predicted)
     entry = {
         "tta": cfg.tta,
         "rows": cfg.rows,
         **source(run, predict),
-        **facts(table, split, predict),
+        **chosen.facts,
+        **predict.facts(),
         "bootstrap": evaluation.bootstrap_facts(),
         **evaluation.evaluate(predictions),
         "call": {
@@ -134,15 +142,65 @@ def evaluate(cfg: EvaluateSettings) -> None:
     }
     evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows]}, {title}")
     tables.print_evaluation(run.summary, entry, title)
+    for note in chosen.notes:
+        print(message(f"note: {note}"))
     print(f"evaluation: {folder}")
     print(f"next: compare it with another run: python -m fer_lightning.compare {typed('runs', [run.path, 'OTHER'])}")
 
 
+@dataclass(frozen=True)
+class OwnRows:
+    """Rows of the data set of a run, ready to be evaluated; `OtherRows` are those of another data set."""
+
+    table: "FaceTable"
+    split: "Split"
+    judged: "JudgedRows"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        table = self.table
+        return {
+            "split": {"name": self.split.name, "checksum": self.split.checksum},
+            "data": {"name": table.name, "checksum": table.checksum, "ferplus": table.votes is not None},
+        }
+
+    def predictions(self, rows: "np.ndarray", labels: "np.ndarray", probabilities: "np.ndarray") -> "Predictions":
+        from fer_lightning.evaluation.predictions import predictions_of
+
+        return predictions_of(self.judged, rows, labels, probabilities, self.table.classes)
+
+    def count_read(self, run: Path, name: str) -> dict[str, Any]:
+        """Count a read of test rows in the folders of the run and of its data."""
+        from fer_lightning.runs import looks_at_test_rows
+
+        return looks_at_test_rows.record(run, self.table, self.split, name)
+
+
+def own_rows(run: TrainedRun, rows: str) -> OwnRows:
+    from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
+
+    table, split = run.faces()
+    if rows == "test":
+        return OwnRows(table, split, judge_test_rows(table, split))
+    return OwnRows(table, split, judge_rows(table, split.val, split.train))
+
+
+def _other_rows(run: TrainedRun, cfg: EvaluateSettings) -> "OtherRows":
+    from fer_lightning.evaluation.other_data import other_rows
+
+    return other_rows(run, cfg.data.root, cfg.rows)
+
+
 def name_evaluation(cfg: EvaluateSettings) -> tuple[str, str]:
-    """Return the name of the evaluation's folder, and the option that gives this name."""
-    if cfg.model is None:
-        return cfg.tta, f"tta={cfg.tta}"
-    return Path(cfg.model).stem, f"model={Path(cfg.model).name}"
+    """Return the name of the evaluation's folder, and the options that give this name."""
+    name, title = (cfg.tta, f"tta={cfg.tta}")
+    if cfg.model is not None:
+        name, title = Path(cfg.model).stem, f"model={Path(cfg.model).name}"
+    if cfg.data.root is None:
+        return name, title
+    store = Path(cfg.data.root).resolve().name
+    return f"on_{store}_{name}", f"{title}, data.root={store}"
 
 
 def build_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
@@ -202,15 +260,6 @@ def source(run: TrainedRun, predict: "Predictor | FilePredictor") -> dict[str, A
     if isinstance(predict, FilePredictor):
         return {"model": predict.identity()}
     return {"epoch": run.summary.get("best", {}).get("epoch")}
-
-
-def facts(table: "FaceTable", split: "Split", predict: "Predictor | FilePredictor") -> dict[str, Any]:
-    """Return facts about the evaluated rows and the predictor."""
-    return {
-        "split": {"name": split.name, "checksum": split.checksum},
-        "data": {"name": table.name, "checksum": table.checksum, "ferplus": table.votes is not None},
-        **predict.facts(),
-    }
 
 
 def show_progress(batches: "EvalLoader", title: str) -> "Iterator[Batch]":

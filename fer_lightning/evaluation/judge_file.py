@@ -92,7 +92,7 @@ def show(file: Path, entry: dict[str, Any]) -> None:
 def refuse_unfit_options(cfg: EvaluateSettings) -> None:
     """Raise UserError for options of a run, which do not apply to a file of probabilities."""
     defaults = EvaluateSettings()
-    for key in ("run", "model", "tta", "device", "threads"):
+    for key in ("run", "model", "tta", "data", "device", "threads"):
         if getattr(cfg, key) != getattr(defaults, key):
             raise UserError(
                 f"predictions={cfg.predictions} with {key}={getattr(cfg, key)}: the probabilities are already in the "

@@ -3,9 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fer_lightning.config.settings import Settings, setting
+from fer_lightning.config.settings import Settings, nested, setting
 
 TTA = Literal["none", "flip", "ten_crop"]  # sets of views: see `evaluation.tta`
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherData(Settings):
+    """Another data set on which a run is evaluated."""
+
+    root: str | None = setting(
+        None,
+        "folder of the store of another data set, on which the run is evaluated, with classes matched by name; null: "
+        "the data set of the run",
+        path=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +42,7 @@ class EvaluateSettings(Settings):
         "or data/fer2013",
         path=True,
     )
+    data: OtherData = nested(OtherData)
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "device that runs the network; auto: the first GPU if there is one"
     )

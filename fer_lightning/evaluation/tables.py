@@ -67,7 +67,7 @@ def print_evaluation(summary: dict[str, Any], entry: dict[str, Any], title: str)
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     """Return notes about the limits of the metrics."""
     notes: list[str] = []
-    if "model" in entry:
+    if "model" in entry or "other" in entry:  # the run reported other metrics
         return notes
     if summary["status"] != "done":
         notes.append(f"this run is not finished ({summary['status']}); its best.ckpt is from the best epoch so far")

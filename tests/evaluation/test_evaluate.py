@@ -15,15 +15,19 @@ from conftest import ROOT, TINY, composed
 from disks import read_only
 from face_models import drawn_metadata, drawn_model
 from omegaconf import OmegaConf
+from PIL import Image
 
 import fer_lightning
 from fer_lightning.cli import train
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import evaluate
+from fer_lightning.evaluation.other_data import other_rows
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.labels import TAXONOMIES
 from fer_lightning.runs.run_folder import RunFolder
 
 RUN = (*TINY, "ema_decay=0.9", "stn=affine", "augment=mix", "model.input_size=56", "data.eval_batch_size=8")
@@ -374,6 +378,76 @@ def test_a_run_finds_its_faces_where_they_were_moved(store, tmp_path, capsys):
     ingest(str(write_csv(tmp_path / "other.csv", seed=1)), str(tmp_path / "other"))
     with pytest.raises(UserError, match=r"trained on split \w{12}, and data\.root=.*other now gives"):
         evaluated(folder.path, f"data_root={tmp_path / 'other'}")
+
+
+def other_store(tmp_path: Path, taxonomy: str = "affectnet8", usage: str = "", **form) -> Path:
+    """Ten RGB images of each class of another data set, below `usage`/ or without splits."""
+    random = np.random.default_rng(0)
+    for name in TAXONOMIES[taxonomy].classes:
+        folder = tmp_path / "faces" / usage / name
+        folder.mkdir(parents=True)
+        for number in range(10):
+            Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)).save(folder / f"{number}.png")
+    ingest(str(tmp_path / "faces"), str(tmp_path / "other"), taxonomy, **form)
+    return tmp_path / "other"
+
+
+def test_another_data_set_is_evaluated_on_the_common_classes(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fer_lightning.evaluation.evaluation.write_plots", lambda *_: None)
+    store, reads = other_store(tmp_path, form=ImageForm(64, color=True)), (run / "test_reads.csv").read_bytes()
+    evaluate.evaluate(evaluate.config([f"run={run}", f"data.root={store}"]))
+    folder = run / "evaluation" / "on_other_none"
+    entry, predictions = json.loads((folder / "metrics.json").read_text()), read_predictions(folder / "predictions.csv")
+    assert entry["other"]["common"] == list(TAXONOMIES["fer2013"].classes)
+    assert entry["other"]["left_out"] == {"contempt": 10}
+    assert entry["other"]["without_rows"] == []
+    assert (entry["all"]["rows"], entry["split"]["name"]) == (70, "all rows")
+    assert predictions.classes == TAXONOMIES["fer2013"].classes
+    assert sorted(predictions.labels.tolist()) == [code for code in range(7) for _ in range(10)]
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert predictions.clean.all()
+    assert (run / "test_reads.csv").read_bytes() == reads
+    assert entry["call"]["reads"] == {"run": None, "data": 1, "note": None}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "70 rows of the common classes angry, disgust, fear, happy, sad, surprise, neutral" in printed
+    assert "rows left out, because the run does not have their class: 10 of contempt" in printed
+    assert "the faces of 64 x 64 RGB pixels were converted to 48 x 48 grey, the run's form" in printed
+    assert "the run itself" not in printed
+
+
+def test_another_data_set_with_splits_and_fewer_classes_has_a_column_for_each_of_them(run, tmp_path):
+    store = other_store(tmp_path, "ckplus", usage="private")
+    other = other_rows(open_run(run), str(store), "test")
+    assert other.facts["split"]["name"] == "official"
+    assert other.facts["other"]["without_rows"] == ["neutral"]
+    probabilities = np.tile(np.float32([0.1, 0.1, 0, 0, 0, 0, 0.8]), (60, 1))
+    predictions = other.predictions(other.judged.rows, other.table.labels[other.judged.rows], probabilities)
+    assert predictions.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise")
+    np.testing.assert_allclose(predictions.probabilities[0], [0.5, 0.5, 0, 0, 0, 0], atol=1e-6)
+    with pytest.raises(UserError, match=r"data\.root=.*: the store has no PublicTest rows. Use rows=test"):
+        other_rows(open_run(run), str(store), "val")
+
+
+def test_copies_of_training_faces_in_another_data_set_are_not_unseen(run, tmp_path):
+    opened = open_run(run)
+    table, split = opened.faces()
+    rows = np.concatenate([split.train[:5], split.test[:5]])
+    lines = [f"{table.labels[row]},{' '.join(map(str, table.pixels[row].ravel()))}" for row in rows]
+    (tmp_path / "copies.csv").write_text("\n".join(["emotion,pixels", *lines]) + "\n")
+    ingest(str(tmp_path / "copies.csv"), str(tmp_path / "copies"))
+    judged = other_rows(opened, str(tmp_path / "copies"), "test").judged
+    seen = {digest.tobytes().hex() for digest in table.digests[np.concatenate([split.train, split.val])]}
+    assert judged.unseen.tolist() == [image not in seen for image in judged.images]
+    assert (~judged.unseen).sum() >= 5
+
+
+def test_a_data_set_without_common_classes_is_refused(run, tmp_path):
+    (tmp_path / "custom.csv").write_text(f"emotion,pixels\nboredom,{' '.join(['1'] * 2304)}\n")
+    ingest(str(tmp_path / "custom.csv"), str(tmp_path / "own"), "learning_game")
+    with pytest.raises(UserError, match="none of its rows has one of the common classes"):
+        other_rows(open_run(run), str(tmp_path / "own"), "test")
+    with pytest.raises(UserError, match="this folder does not hold a store of faces"):
+        other_rows(open_run(run), str(tmp_path), "test")
 
 
 def test_a_run_is_loaded_for_scripts(run):
