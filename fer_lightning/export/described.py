@@ -9,7 +9,7 @@ import numpy as np
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
-from fer_lightning.faces.metadata import CROP, Metadata
+from fer_lightning.faces.metadata import Metadata, crop_rule
 from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import git_state, now
@@ -22,7 +22,7 @@ FACES = 1000  # least number of faces to compare on, if the run has as many
 class ComparisonFaces:
     """Faces on which a file is compared with its checkpoint.
 
-    pixels  uint8 (N, 48, 48); the validation rows come first
+    pixels  uint8 (N, S, S) or (N, S, S, 3); the validation rows come first
     labels  class indices int64 (V,) of the validation rows; V = 0 if the run's own rows are missing
     words   description of the faces, e.g. "validation rows"
     """
@@ -35,14 +35,13 @@ class ComparisonFaces:
 def describe(run: TrainedRun) -> Metadata:
     """Return the metadata from the run's summary and predictions.csv. Raise UserError if predictions.csv is damaged."""
     summary, taxonomy = run.summary, taxonomy_of(run.config.data)
-    _refuse_other_form(run)
     confusion = _confusion(run, taxonomy)
     recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
     return Metadata(
         name=f"{summary['name']}/{summary['job']}",
         taxonomy=taxonomy.name,
         classes=taxonomy.classes,
-        crop=CROP,
+        crop=crop_rule(form_of(run)),
         network=_ensemble(run) if run.members else _network(run),
         data={
             "name": summary["data"]["name"],
@@ -60,13 +59,10 @@ def describe(run: TrainedRun) -> Metadata:
     )
 
 
-def _refuse_other_form(run: TrainedRun) -> None:
-    form = ImageForm.of_shape(run.summary["data"].get("image", FER2013_FORM.shape))
-    if form != FER2013_FORM:
-        raise UserError(
-            f"run={run.path}: its faces have {form.words} pixels, and an exported file takes crops of "
-            f"{FER2013_FORM.words}. Train on a store of such faces: make data without SIZE and COLOR."
-        )
+def form_of(run: TrainedRun) -> ImageForm:
+    """Return the size and color of the faces that the run, or the members of an ensemble, were trained on."""
+    trained = run.members[0] if run.members else run
+    return ImageForm.of_shape(trained.summary["data"].get("image", FER2013_FORM.shape))
 
 
 def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
@@ -83,7 +79,7 @@ def comparison_faces(run: TrainedRun, *, or_drawn: bool) -> ComparisonFaces:
         from fer_lightning.data import synthetic
 
         drawn = synthetic.load(rows=FACES)
-        return ComparisonFaces(drawn.pixels, np.zeros(0, np.int64), "drawn faces")
+        return ComparisonFaces(form_of(run).fit_all(drawn.pixels), np.zeros(0, np.int64), "drawn faces")
     more = max(0, FACES - len(split.val))
     rows = np.concatenate([split.val, split.train[:more]])
     words = "validation rows" if not more else "validation and training rows"

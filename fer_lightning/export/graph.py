@@ -1,6 +1,6 @@
-"""First part of an exported file: it turns crops of any size, grey or RGB, into 48 x 48 grey levels.
+"""First part of an exported file: it turns crops of any size, grey or RGB, into levels in the form of the faces.
 
-It computes the same grey levels as OpenCV (`crop_face`, `cv2.cvtColor`, `cv2.resize` with INTER_AREA), by two matrix
+It computes the same levels as OpenCV (`crop_face`, `cv2.cvtColor`, `cv2.resize` with INTER_AREA), by two matrix
 products whose weights depend on the crop's height and width. Imports no torch.
 """
 
@@ -9,8 +9,10 @@ from onnx import TensorProto, compose, inliner
 from onnxscript import BOOL, DOUBLE, FLOAT, INT64, UINT8, script
 from onnxscript.onnx_opset import opset20 as op
 
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
+
 OPSET, IR_VERSION = 20, 10
-N, H, W, C, L = "N", "H", "W", "C", "L"  # sizes of arrays that are known only at a call
+N, H, W, C, L, S = "N", "H", "W", "C", "L", "S"  # sizes of arrays that are known only at a call
 INTEGER, REAL, LONG = TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE
 
 
@@ -24,16 +26,30 @@ def _channel_weights(channels: INT64[1]) -> FLOAT[C]:
 
 
 @script(default_opset=op)
-def _shares(length: DOUBLE, shrinks: BOOL) -> FLOAT[48, L]:
-    """Return the share of each of `length` pixels in each of 48 pixels, by the overlap of their areas.
+def _grey(faces: UINT8[N, H, W, C]) -> FLOAT[N, H, W]:
+    """Return whole grey levels from 0 to 255."""
+    weights = _channel_weights(op.Shape(faces, start=3))
+    return op.Floor(op.MatMul(op.Cast(faces, to=REAL), weights) / 32768.0 + 0.5)
+
+
+@script(default_opset=op)
+def _rgb(faces: UINT8[N, H, W, C]) -> FLOAT[N, 3, H, W]:
+    """Return the levels of three channels; those of a grey face are equal."""
+    levels = op.Transpose(op.Cast(faces, to=REAL), perm=[0, 3, 1, 2])
+    return op.Expand(levels, op.Constant(value_ints=[1, 3, 1, 1]))
+
+
+@script(default_opset=op)
+def _shares(length: DOUBLE, shrinks: BOOL, side: DOUBLE) -> FLOAT[S, L]:
+    """Return the share of each of `length` pixels in each of `side` pixels, by the overlap of their areas.
 
     OpenCV uses the overlap only if both sides shrink. Otherwise a pixel is a mixture of only two neighbours. Along a
     side that grows, their shares are the same; along a side that shrinks, they are those of OpenCV's emulation.
     """
-    ratio = 48.0 / length
+    ratio = side / length
     scale = 1.0 / ratio
     none, one = op.CastLike(0.0, length), op.CastLike(1.0, length)
-    place = op.Unsqueeze(op.Range(none, op.CastLike(48.0, length), one), [1])
+    place = op.Unsqueeze(op.Range(none, side, one), [1])
     pixel = op.Unsqueeze(op.Range(none, length, one), [0])
     start = place * scale
     by_area = op.Max(op.Min(start + scale, pixel + 1.0) - op.Max(start, pixel), 0.0) / scale
@@ -45,34 +61,49 @@ def _shares(length: DOUBLE, shrinks: BOOL) -> FLOAT[48, L]:
 
 
 @script(default_opset=op)
-def _grey_faces(faces: UINT8[N, H, W, C]) -> FLOAT[N, 48, 48]:
-    """Return whole grey levels from 0 to 255."""
-    grey = op.Floor(op.MatMul(op.Cast(faces, to=REAL), _channel_weights(op.Shape(faces, start=3))) / 32768.0 + 0.5)
-    sides = op.Shape(faces, start=1, end=3)
+def _scaled(levels: FLOAT[...], sides: INT64[2], side: DOUBLE) -> FLOAT[...]:
+    """Return whole levels of `side` x `side` pixels."""
     height, width = op.Split(op.Cast(sides, to=LONG), num_outputs=2)
-    shrinks = op.ReduceMin(sides, keepdims=0) >= 48
-    down = _shares(op.Squeeze(height), shrinks)
-    across = _shares(op.Squeeze(width), shrinks)
-    scaled = op.MatMul(op.MatMul(down, grey), op.Transpose(across, perm=[1, 0]))
+    shrinks = op.Cast(op.ReduceMin(sides, keepdims=0), to=LONG) >= side
+    down = _shares(op.Squeeze(height), shrinks, side)
+    across = _shares(op.Squeeze(width), shrinks, side)
+    scaled = op.MatMul(op.MatMul(down, levels), op.Transpose(across, perm=[1, 0]))
     # OpenCV rounds halves to the even level, but upwards if 2 x 2 pixels become one.
-    halved = op.And(op.ReduceMin(sides, keepdims=0) == 96, op.ReduceMax(sides, keepdims=0) == 96)
+    halved = op.And(
+        op.Cast(op.ReduceMin(sides, keepdims=0), to=LONG) / 2.0 == side,
+        op.Cast(op.ReduceMax(sides, keepdims=0), to=LONG) / 2.0 == side,
+    )
     return op.Round(scaled + 0.125 * op.Cast(halved, to=REAL))
 
 
-def grey_faces() -> onnx.ModelProto:
-    """Return the graph from crops uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB), to grey levels float32 (N, 48, 48).
+def face_levels(form: ImageForm = FER2013_FORM) -> onnx.ModelProto:
+    """Return the graph from crops uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB), to levels float32 in this form.
 
-    The levels are whole numbers. If both sides are 48 or more, they equal OpenCV's, except for halves that OpenCV's
-    32-bit sums miss. If a side is smaller, they differ by at most one level, because OpenCV then computes in 2048ths.
+    Grey levels are (N, S, S), RGB levels (N, 3, S, S). The levels are whole numbers. If both sides are `size` or more,
+    they equal OpenCV's, except for halves that OpenCV's 32-bit sums miss. If a side is smaller, they differ by at most
+    one level, because OpenCV then computes in 2048ths.
     """
-    model = inliner.inline_local_functions(_grey_faces.to_model_proto(ir_version=IR_VERSION))
+    side = float(form.size)
+
+    @script(default_opset=op)
+    def _grey_faces(faces: UINT8[N, H, W, C]) -> FLOAT[N, S, S]:
+        return _scaled(_grey(faces), op.Shape(faces, start=1, end=3), op.Cast(op.Constant(value_float=side), to=LONG))
+
+    @script(default_opset=op)
+    def _rgb_faces(faces: UINT8[N, H, W, C]) -> FLOAT[N, 3, S, S]:
+        return _scaled(_rgb(faces), op.Shape(faces, start=1, end=3), op.Cast(op.Constant(value_float=side), to=LONG))
+
+    graph = _rgb_faces if form.color else _grey_faces
+    model = inliner.inline_local_functions(graph.to_model_proto(ir_version=IR_VERSION))
     del model.opset_import[1:]  # domain of the functions, which are all inlined
+    for dimension, length in zip(model.graph.output[0].type.tensor_type.shape.dim[-2:], form.shape, strict=False):
+        dimension.dim_value = length
     return model
 
 
-def join(network: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `grey_faces` followed by a network from grey levels float32 (N, 48, 48) to `probabilities` (N, K)."""
-    crop = grey_faces()
+def join(network: onnx.ModelProto, form: ImageForm = FER2013_FORM) -> onnx.ModelProto:
+    """Return `face_levels` followed by a network from levels float32 in this form to `probabilities` (N, K)."""
+    crop = face_levels(form)
     network = compose.add_prefix(network, "network/", rename_outputs=False)
     network.ir_version = IR_VERSION
     (grey,), (levels,) = crop.graph.output, network.graph.input

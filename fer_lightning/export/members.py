@@ -34,12 +34,14 @@ def open_subject(path: Path, *, data_root: str | None = None) -> TrainedRun:
 
 def load_checkpoint(run: TrainedRun, num_classes: int) -> "Checkpoint | CheckpointEnsemble":
     """Return the network of a run, or the mean of the networks of an ensemble."""
+    from fer_lightning.export.described import form_of
     from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble
 
     if run.members:
         return CheckpointEnsemble([load_checkpoint(member, num_classes) for member in run.members])
     model = run.config.model
-    return Checkpoint(run.network(num_classes), input_size=model.input_size, mean=model.mean, std=model.std)
+    how = {"input_size": model.input_size, "mean": model.mean, "std": model.std}
+    return Checkpoint(run.network(num_classes), form=form_of(run), **how)
 
 
 def refuse_large_file(run: TrainedRun, form: str) -> None:

@@ -17,24 +17,28 @@ from fer_lightning.export import graph
 from fer_lightning.export.weights import fold_batch_norms, store_weights
 from fer_lightning.faces.face import SIDE
 from fer_lightning.faces.face_model import OUTPUT
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.models.network import Network
 
 
 class Checkpoint:
-    """Run's network in float32 on the CPU, as a function from faces uint8 (N, 48, 48) to probabilities float32 (N, K).
+    """Run's network in float32 on the CPU, as a function from faces uint8 to probabilities float32 (N, K).
 
     input_size, mean, std  settings of the run's model
+    form                   size and color of the faces
     """
 
-    def __init__(self, network: Network, input_size: int, mean: float, std: float) -> None:
-        self.network, self._how = network, {"input_size": input_size, "mean": mean, "std": std}
+    def __init__(
+        self, network: Network, input_size: int, mean: float, std: float, form: ImageForm = FER2013_FORM
+    ) -> None:
+        self.network, self.form, self._how = network, form, {"input_size": input_size, "mean": mean, "std": std}
         self._predictor = Predictor(network, [None], device=torch.device("cpu"), **self._how)
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return self._predictor(torch.from_numpy(pixels)).numpy()
 
     def recogniser(self, temperature: float = 1.0) -> "Recogniser":
-        return Recogniser(self.network, temperature=temperature, **self._how)
+        return Recogniser(self.network, temperature=temperature, form=self.form, **self._how)
 
     def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
         """Return the graph that divides the logits by `temperature` and stores its weights in the format `weights`."""
@@ -59,57 +63,66 @@ class CheckpointEnsemble:
 
 
 class Recogniser(nn.Module):
-    """Module from whole grey levels float32 (N, 48, 48) to probabilities (N, K), with the same result as an evaluation.
+    """Module from whole levels float32, (N, S, S) grey or (N, 3, S, S) RGB, to probabilities (N, K), as an evaluation.
 
     It computes the same as `Predictor` with a single view, in operations that ONNX also has.
 
     input_size, mean, std  settings of the run's model
     temperature            number that divides the logits
+    form                   size and color of the faces
     """
 
-    def __init__(self, network: Network, input_size: int, mean: float, std: float, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        network: Network,
+        input_size: int,
+        mean: float,
+        std: float,
+        temperature: float = 1.0,
+        form: ImageForm = FER2013_FORM,
+    ) -> None:
         super().__init__()
-        self.network, self.mean, self.std, self.temperature = network, mean, std, temperature
-        self.resized = input_size != SIDE
+        self.network, self.mean, self.std, self.temperature, self.form = network, mean, std, temperature, form
+        self.resized = input_size != form.size
         if self.resized:
-            down, across = resize_matrices(input_size)
+            down, across = resize_matrices(input_size, form.size)
             self.register_buffer("down", down)
             self.register_buffer("across", across)
 
-    def forward(self, grey: Tensor) -> Tensor:
+    def forward(self, levels: Tensor) -> Tensor:
         if self.resized:
-            grey = torch.floor(self.down @ grey @ self.across.T + 0.5)
-        image = (grey / 255 - self.mean) / self.std
-        return (self.network(image[:, None]) / self.temperature).softmax(dim=1)
+            levels = torch.floor(self.down @ levels @ self.across.T + 0.5)
+        image = (levels / 255 - self.mean) / self.std
+        return (self.network(image if self.form.color else image[:, None]) / self.temperature).softmax(dim=1)
 
 
 class MeanRecogniser(nn.Module):
-    """Mean of the probabilities of several recognisers of the same grey levels, each with its own size and channels.
+    """Mean of the probabilities of several recognisers of the same levels, each with its own size and channels.
 
     temperature  number that divides the logarithms of the mean; 1: the mean itself
     """
 
     def __init__(self, members: Sequence[Recogniser], temperature: float) -> None:
         super().__init__()
-        self.members, self.temperature = nn.ModuleList(members), temperature
+        self.members, self.temperature, self.form = nn.ModuleList(members), temperature, members[0].form
 
-    def forward(self, grey: Tensor) -> Tensor:
-        mean = torch.stack([member(grey) for member in self.members]).mean(dim=0)
+    def forward(self, levels: Tensor) -> Tensor:
+        mean = torch.stack([member(levels) for member in self.members]).mean(dim=0)
         return (mean.log() / self.temperature).softmax(dim=1)
 
 
-def resize_matrices(size: int) -> tuple[Tensor, Tensor]:
-    """Return the shares of a face's 48 rows, and of its columns, in each of `size`: float32 (size, 48) twice.
+def resize_matrices(size: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
+    """Return the shares of a face's `side` rows, and of its columns, in each of `size`: float32 (size, side) twice.
 
     The shares are bilinear, as in `augment.warp`. OpenCV rounds the sampling points to 32nds of a pixel by its own
     rule. So OpenCV resizes an image whose levels are the indices of its columns; the result is the sampling points.
     """
-    matrix = pixel_matrices(identity(1), SIDE, size)[0]
-    numbers = np.tile(np.arange(SIDE, dtype=np.float32), (SIDE, 1))
+    matrix = pixel_matrices(identity(1), side, size)[0]
+    numbers = np.tile(np.arange(side, dtype=np.float32), (side, 1))
     flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
     columns = cv2.warpAffine(numbers, matrix, (size, size), flags=flags, borderMode=border)[0]
     rows = cv2.warpAffine(numbers.T.copy(), matrix, (size, size), flags=flags, borderMode=border)[:, 0]
-    down, across = (np.maximum(1 - np.abs(points[:, None] - np.arange(SIDE)), 0) for points in (rows, columns))
+    down, across = (np.maximum(1 - np.abs(points[:, None] - np.arange(side)), 0) for points in (rows, columns))
     return torch.from_numpy(down.astype(np.float32)), torch.from_numpy(across.astype(np.float32))
 
 
@@ -119,7 +132,8 @@ def to_onnx(recogniser: Recogniser | MeanRecogniser, weights: str) -> onnx.Model
     recogniser  module on the CPU, in evaluation mode
     weights     format of the stored weights: float32, float16 or int8
     """
-    faces = torch.zeros(2, SIDE, SIDE)
+    size, color = recogniser.form.size, recogniser.form.color
+    faces = torch.zeros(2, *((3,) if color else ()), size, size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values that a network keeps for previews and losses are not in the graph
@@ -128,7 +142,7 @@ def to_onnx(recogniser: Recogniser | MeanRecogniser, weights: str) -> onnx.Model
             (faces,),
             dynamo=True,
             opset_version=graph.OPSET,
-            input_names=["grey"],
+            input_names=["levels"],
             output_names=[OUTPUT],
             dynamic_shapes=({0: torch.export.Dim("N")},),
             external_data=False,
@@ -137,7 +151,7 @@ def to_onnx(recogniser: Recogniser | MeanRecogniser, weights: str) -> onnx.Model
     model = _drop_source_notes(program.model_proto)
     fold_batch_norms(model)
     store_weights(model, weights)
-    return graph.join(model)
+    return graph.join(model, recogniser.form)
 
 
 def _drop_source_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -4,13 +4,17 @@ import onnx
 
 from fer_lightning.faces.detector import Detector, YuNetDetector
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import FER2013_FORM
 
 DETECTOR, MODEL = "detector.onnx", "model.onnx"  # names in the addresses of pages
 
 
 def browser_files(model: FaceModel, detector: Detector) -> dict[str, bytes]:
-    """Return the content of each file by its name; an empty dict if the browser cannot run this detector."""
-    if not isinstance(detector, YuNetDetector):
+    """Return the content of each file by its name; an empty dict if the browser cannot run this detector or model.
+
+    The pages cut faces of FER2013's form only.
+    """
+    if not isinstance(detector, YuNetDetector) or model.metadata.form != FER2013_FORM:
         return {}
     return {DETECTOR: with_any_size(detector.content), MODEL: model.content}
 

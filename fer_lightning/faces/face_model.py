@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
 from fer_lightning.errors import UserError
-from fer_lightning.faces.metadata import CROP, KEY, Metadata, is_damaged
+from fer_lightning.faces.metadata import KEY, Metadata, crop_rule, is_damaged
 from fer_lightning.files import LONGEST_REASON, os_message
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 reports each process to its maker
@@ -145,11 +145,12 @@ def _checked_metadata(path: Path, content: bytes) -> Metadata:
         )
     try:
         metadata = Metadata.from_json(texts[0])
+        rule = crop_rule(metadata.form)
     except ValueError as error:
         raise UserError(f"model={path}: its metadata {error}. Export it again; {MAKE}.") from None
-    if metadata.crop != CROP:
+    if metadata.crop != rule:
         raise UserError(
-            f"model={path}: its faces were cut by {metadata.crop}, and this version cuts by {CROP}. Use the version "
+            f"model={path}: its faces were cut by {metadata.crop}, and this version cuts by {rule}. Use the version "
             f"that it was exported with (commit {metadata.commit[:10]}), or export it again; {MAKE}."
         )
     return metadata

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_lightning.faces.crop import FILTER, SIDE_OF_HEIGHT
 from fer_lightning.faces.face import SIDE
+from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.statistics.calibration import TEMPERATURES
 
@@ -21,6 +22,7 @@ UNSEALED = "the SHA-256 of this file, computed with these 64 characters here"  #
 MOST_ROWS = 10**9  # that a count can mean
 MOST_NATS = 1000  # that a cross-entropy can mean
 CROP = {"side_of_height": SIDE_OF_HEIGHT, "side": SIDE, "filter": FILTER, "grey": "BT.601"}
+SIDES = range(1, 2049)  # pixels that the side of a face can have
 DRAWN = "It learned from faces drawn by a program and is not valid for real faces."
 
 
@@ -30,7 +32,8 @@ class Metadata:
 
     name          name of the run as a user knows it: "fer2013_cpu/seed-0"
     taxonomy      as in labels.py; `classes` in the order of the probabilities
-    crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}
+    crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}; "grey" is
+                  null for a network on RGB faces
     network       {"model", "stn", "input_size", "parameters"}; of an ensemble {"model", "parameters", "members"}, with
                   the same entries and "name", "seed", "commit", "test/acc" for each member
     data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on
@@ -65,6 +68,13 @@ class Metadata:
     format: int = FORMAT
 
     @property
+    def form(self) -> ImageForm:
+        """Size and color of the faces of the training. Raise ValueError if `crop` does not state them."""
+        if self.crop.get("side") not in SIDES:
+            raise ValueError("has an odd value at 'crop'")
+        return ImageForm(self.crop["side"], self.crop.get("grey") is None)
+
+    @property
     def caution(self) -> str:
         """Sentence about a model that must not be used for real faces; '' for other models."""
         return DRAWN if self.data.get("name") == "synthetic" else ""
@@ -92,6 +102,11 @@ class Metadata:
         metadata = cls(**found | {"classes": tuple(found["classes"]), "confusion": _rows(found["confusion"])})
         _refuse_odd_classes(metadata)
         return metadata
+
+
+def crop_rule(form: ImageForm) -> dict[str, Any]:
+    """Return the crop rule for faces of this size and color."""
+    return CROP | {"side": form.size, "grey": None if form.color else CROP["grey"]}
 
 
 def embed(model: "onnx.ModelProto", metadata: Metadata) -> None:

@@ -178,7 +178,8 @@ class Engine:
             width, height = frame_size(look.data, **self._caps)
             image = decode_frame(look.data)
             decoded = time.perf_counter()
-            faces = find_faces(image, detector, self.rules, roll=False)[: self.most_faces]
+            form = self.model.metadata.form
+            faces = find_faces(image, detector, self.rules, roll=False, form=form)[: self.most_faces]
         except BadFrame as error:
             return replace(look, problem=str(error))
         except Exception as error:  # an image from outside may break a decoder; the next frame must still be processed

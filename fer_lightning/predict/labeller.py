@@ -34,7 +34,8 @@ class FaceLabeller:
     def __call__(self, looks: Iterable[Look]) -> Iterator[tuple[Look, list[Seen]]]:
         label = partial(label_of, classes=self.model.metadata.classes, min_confidence=self.min_confidence)
         numbering = _Numbering(label)
-        looked_at = ((look, find_faces(look.pixels, self.detector, self.rules, roll=True)) for look in looks)
+        find = partial(find_faces, detector=self.detector, rules=self.rules, roll=True, form=self.model.metadata.form)
+        looked_at = ((look, find(look.pixels)) for look in looks)
         for waiting in _batches(looked_at, self.batch_size):
             yield from numbering.seen(waiting, _recognised(self.model, waiting, self.batch_size))
 

@@ -11,6 +11,7 @@ from fer_lightning.export.card import card
 from fer_lightning.faces.browser_files import DETECTOR, MODEL, browser_files
 from fer_lightning.faces.detector import YuNetDetector
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.files import TEMPORARY
 from fer_lightning.live.hub import model_words
@@ -36,6 +37,11 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
 
     Raise UserError if `out` is a file, or a folder with other content than a site.
     """
+    if model.metadata.form != FER2013_FORM:
+        raise UserError(
+            f"model={model.path}: its network takes faces of {model.metadata.form.words} pixels, and the page cuts "
+            f"faces of {FER2013_FORM.words}. Use a model of such faces; predict and live run this one."
+        )
     _refuse_other_content(out)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}{TEMPORARY}") for kind in ("new", "old"))
     try:

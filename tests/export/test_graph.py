@@ -4,12 +4,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from fer_lightning.export.graph import OPSET, grey_faces, join
+from fer_lightning.export.graph import OPSET, face_levels, join
+from fer_lightning.faces.image_form import ImageForm
 
 
 @pytest.fixture(scope="module")
 def levels():
-    session = onnxruntime.InferenceSession(grey_faces().SerializeToString())
+    session = onnxruntime.InferenceSession(face_levels().SerializeToString())
     return lambda crops: session.run(None, {"faces": crops})[0]
 
 
@@ -42,6 +43,20 @@ def test_they_are_within_one_level_where_a_side_grows(levels, height, width):
 def test_grey_crops_stay_as_they_are(levels):
     grey = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), np.uint8)
     np.testing.assert_array_equal(levels(grey), grey[..., 0])
+
+
+@pytest.mark.parametrize("form", [ImageForm(64, color=True), ImageForm(112)], ids=lambda form: form.words)
+def test_faces_of_another_form_are_opencvs(form):
+    session = onnxruntime.InferenceSession(face_levels(form).SerializeToString())
+    assert session.get_outputs()[0].shape == ["N", *((3,) if form.color else ()), form.size, form.size]
+    for sides, most in (((form.size,) * 2, 0), ((2 * form.size,) * 2, 0), ((200, 150), 0), ((31, 77), 1)):
+        pictures = crops(*sides)
+        expected = form.fit_all(pictures).astype(int)
+        expected = expected.transpose(0, 3, 1, 2) if form.color else expected
+        assert np.abs(session.run(None, {"faces": pictures})[0] - expected).max() <= most
+    grey = np.random.default_rng(0).integers(0, 256, (3, *form.shape[:2], 1), np.uint8)
+    levels = session.run(None, {"faces": grey})[0]
+    assert (levels == (np.moveaxis(grey, 3, 1) if form.color else grey[..., 0])).all()
 
 
 def test_a_joined_graph_names_each_operator_set_once():

@@ -1,5 +1,7 @@
 """Every network and transformer becomes a file that says what it says; test_export.py looks at one in full."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -11,9 +13,10 @@ from face_models import drawn_metadata
 from fer_lightning.data import synthetic
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export.comparison import LARGEST_DIFFERENCE
-from fer_lightning.export.recogniser import Checkpoint, resize_matrices
+from fer_lightning.export.recogniser import Checkpoint, Recogniser, resize_matrices
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.metadata import embed
+from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.faces.metadata import crop_rule, embed
 from fer_lightning.training import build
 
 EMONEXT = ("model=emonext", "model.size=atto", "model.input_size=64")
@@ -72,6 +75,36 @@ def test_faces_are_resized_to_the_same_grey_levels(faces, size):
     resized = torch.floor(down @ torch.from_numpy(faces).float() @ across.T + 0.5)
     evaluated = Predictor(torch.nn.Identity(), [], input_size=size, mean=0.0, std=1 / 255, device=torch.device("cpu"))
     torch.testing.assert_close(resized, evaluated.transform.evaluate(torch.from_numpy(faces))[:, 0], atol=1e-3, rtol=0)
+
+
+def checkpoint_of_rgb(faces):
+    """An untrained network on RGB faces of 64 pixels, which it receives at 48, and such faces."""
+    form = ImageForm(64, color=True)
+    config = composed("data=synthetic", *NETWORKS["whitened_cnn"], "model.in_channels=3", "model.input_size=48")
+    how = {"input_size": 48, "mean": config.model.mean, "std": config.model.std}
+    rgb = form.fit_all(np.stack([faces, faces[::-1], 255 - faces], axis=3))
+    return Checkpoint(distinct(build.build_network(config, 7)).eval(), form=form, **how), rgb
+
+
+def test_rgb_faces_of_another_size_are_recognised_as_in_an_evaluation(faces):
+    checkpoint, rgb = checkpoint_of_rgb(faces)
+    module = Recogniser(checkpoint.network, form=checkpoint.form, **checkpoint._how)
+    with torch.no_grad():
+        found = module(torch.from_numpy(rgb).permute(0, 3, 1, 2).float()).numpy()
+    np.testing.assert_allclose(found, checkpoint(rgb), atol=LARGEST_DIFFERENCE / 2, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_file_of_a_network_on_rgb_faces_takes_crops_of_any_size(tmp_path, faces):
+    checkpoint, rgb = checkpoint_of_rgb(faces)
+    graph = checkpoint.to_onnx()
+    embed(graph, replace(drawn_metadata(), crop=crop_rule(checkpoint.form)))
+    onnx.save(graph, tmp_path / "face.onnx")
+    model = FaceModel(tmp_path / "face.onnx")
+    assert model.metadata.form == checkpoint.form
+    np.testing.assert_allclose(model(rgb), checkpoint(rgb), atol=LARGEST_DIFFERENCE / 2, rtol=0)
+    large = rgb.repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_allclose(model(large), checkpoint(rgb), atol=LARGEST_DIFFERENCE / 2, rtol=0)
 
 
 @pytest.mark.slow

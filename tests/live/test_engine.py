@@ -10,6 +10,7 @@ from live_frames import jpeg
 
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import WholePicture
+from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live.engine import Engine, Reduced, SeenFrame
 from fer_lightning.live.settings import FrameSettings
@@ -21,7 +22,7 @@ CLASSES = ("dark", "bright")
 class Model:
     """Model that separates dark from bright. It waits at the gate, and records the number of faces per call."""
 
-    metadata = SimpleNamespace(classes=CLASSES)
+    metadata = SimpleNamespace(classes=CLASSES, form=FER2013_FORM)
 
     def __init__(self) -> None:
         self.gate, self.entered = threading.Event(), threading.Semaphore(0)

@@ -3,6 +3,7 @@
 import csv
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from collect_portraits import FakeDetector, drawn_picture, encoded, portrait
 from disks import small_disk
-from face_models import crop_of, drawn_model
+from face_models import crop_of, drawn_metadata, drawn_model
 from face_video import write_video
 
 from fer_lightning.config.settings import declared
@@ -18,10 +19,13 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.detector import WholePicture
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.faces.metadata import crop_rule
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.predict import labeller
 from fer_lightning.predict.containers import is_cut
+from fer_lightning.predict.looks import Look
 from fer_lightning.predict.predict import predict
 from fer_lightning.predict.settings import Processing
 
@@ -449,3 +453,19 @@ def test_a_label_below_the_least_confidence_is_not_sure(model, folder):
     assert summary["settings"]["min_confidence"] == 0.9
     with pytest.raises(UserError, match=r"min_confidence=2"):
         Processing(min_confidence=2)
+
+
+def test_faces_are_cut_in_the_form_of_the_model():
+    """A network on RGB faces of 64 pixels receives such crops."""
+    shapes = []
+
+    class Model:
+        metadata = replace(drawn_metadata(), crop=crop_rule(ImageForm(64, color=True)))
+
+        def __call__(self, crops):
+            shapes.append(crops.shape)
+            return np.full((len(crops), 7), 1 / 7, np.float32)
+
+    label = labeller.FaceLabeller(Model(), FakeDetector(), FaceRules(), batch_size=8, min_confidence=0.0)
+    ((_, seen),) = label([Look("a.png", drawn_picture(0, faces=2))])
+    assert (len(seen), shapes) == (2, [(2, 64, 64, 3)])

@@ -14,6 +14,11 @@ from face_models import drawn_model
 from live_pages import NARROW, camera_on, chromium, needs_browser, visits
 
 from fer_lightning.errors import UserError
+from fer_lightning.faces.browser_files import browser_files
+from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.faces.metadata import crop_rule
 from fer_lightning.site.__main__ import run
 
 READY = 90_000  # milliseconds in which a busy machine loads the networks
@@ -67,6 +72,16 @@ def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model,
     run([f"model={model}", f"out={site}", f"detector={MODEL}"])
     assert not (site / "old.txt").exists()
     assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+def test_a_model_of_larger_or_coloured_faces_is_refused(tmp_path):
+    """The page cuts faces of 48 x 48 grey pixels."""
+    model = drawn_model(tmp_path / "face.onnx", crop=crop_rule(ImageForm(64, color=True)))
+    assert browser_files(FaceModel(model), open_detector(MODEL)) == {}
+    with pytest.raises(
+        UserError, match=r"face\.onnx: its network takes faces of 64 x 64 RGB pixels, and the page cuts"
+    ):
+        run([f"model={model}", f"out={tmp_path / 'site'}", f"detector={MODEL}"])
 
 
 @pytest.mark.parametrize("words", [[], ["model=face.onnx"]])
