@@ -271,8 +271,8 @@ class IngestSettings(Settings):
     taxonomy: str = setting("fer2013", "classes of the source and the order of its codes: a file of conf/taxonomy")
     labels: str | None = setting(
         None,
-        "map of the numbers that the source uses as labels: a file of conf/labels; null: numbers are refused, except "
-        "in the column emotion of a CSV with pixels",
+        "map of the numbers that the source uses as labels: a name in conf/labels; null: numbers are refused, except "
+        "in a column emotion beside a column pixels",
     )
     size: int = setting(SIDE, "side of the stored faces in pixels; only for images and arrays", minimum=32, maximum=512)
     color: bool = setting(False, "true: the stored faces are RGB, for networks with model.in_channels=3; false: grey")

@@ -26,7 +26,7 @@ from fer_lightning.inputs import MISSING, TABLES, UNNAMED, has_suffix
 from fer_lightning.labels import Taxonomy
 from fer_lightning.terminal import Progress
 
-MAX_TABLE = 256 << 20  # bytes; the largest table of AffectNet has 140 MB
+MAX_TABLE = 256 << 20  # bytes
 # Names of the columns in lower case, without spaces, signs and underscores.
 FILE = ("file", "filename", "filepath", "image", "imagename", "imagepath", "img", "path", "pth", "subdirectoryfilepath")
 LABEL = ("label", "labels", "emotion", "class", "classname", "expression", "category")
