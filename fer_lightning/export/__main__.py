@@ -79,14 +79,17 @@ def export(settings: ExportFileSettings) -> None:
         refuse_loss_of_accuracy,
     )
     from fer_lightning.export.described import comparison_faces, describe
+    from fer_lightning.export.recogniser import MirroredCheckpoint
     from fer_lightning.export.weights import stored_bytes
     from fer_lightning.statistics.calibration import at_temperature, fit_temperature
 
-    out, form, metadata = Path(settings.out), settings.weights, describe(run)
+    out, form, metadata = Path(settings.out), settings.weights, describe(run, settings.tta)
     faces = comparison_faces(run, or_drawn=settings.data_root is None)
     validation = slice(len(faces.labels))
     print(f"exporting {terminal(metadata.name)}: takes half a minute or more", flush=True)
     checkpoint = load_checkpoint(run, len(metadata.classes))
+    if settings.tta == "flip":
+        checkpoint = MirroredCheckpoint(checkpoint)
     before = predict_probabilities(checkpoint, faces.pixels)
     temperature = fit_temperature(before[validation], faces.labels)
     graph = checkpoint.to_onnx(temperature, form)

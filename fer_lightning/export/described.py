@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.metadata import Metadata, crop_rule
+from fer_lightning.files import read_json
 from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import git_state, now
 from fer_lightning.statistics.metrics import LABEL_FIGURES, per_class
+from fer_lightning.wording import typed
 
 FACES = 1000  # least number of faces to compare on, if the run has as many
 
@@ -32,24 +35,41 @@ class ComparisonFaces:
     words: str
 
 
-def describe(run: TrainedRun) -> Metadata:
-    """Return the metadata from the run's summary and predictions.csv. Raise UserError if predictions.csv is damaged."""
+@dataclass(frozen=True)
+class Tested:
+    """Test of the checkpoint with the views of a file.
+
+    folder   folder of its predictions.csv
+    figures  metrics of all test rows and of the clean ones: {"all": {"acc": {"value": 0.67}}, "clean": ...}; {} if the
+             run has not tested yet
+    """
+
+    folder: Path
+    figures: dict[str, Any]
+
+
+def describe(run: TrainedRun, tta: str = "none") -> Metadata:
+    """Return the metadata from the run's summary and its test with the views `tta`.
+
+    Raise UserError if predictions.csv is damaged, or if the run was not evaluated with these views.
+    """
     summary, taxonomy = run.summary, taxonomy_of(run.config.data)
-    confusion = _confusion(run, taxonomy)
+    tested = _tested(run, tta)
+    confusion = _confusion(tested.folder / "predictions.csv", taxonomy)
     recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
     return Metadata(
         name=f"{summary['name']}/{summary['job']}",
         taxonomy=taxonomy.name,
         classes=taxonomy.classes,
         crop=crop_rule(form_of(run)),
-        network=_ensemble(run) if run.members else _network(run),
+        network=(_ensemble(run) if run.members else _network(run)) | ({"tta": tta} if tta != "none" else {}),
         data={
             "name": summary["data"]["name"],
             "checksum": summary["data"]["checksum"],
             "split": summary["split"]["name"],
             "split_checksum": summary["split"]["checksum"],
         },
-        metrics=_metrics(summary),
+        metrics=_metrics(tested, summary.get("best") or {} if tta == "none" else {}),
         recall={
             name: None if math.isnan(share) else share for name, share in zip(taxonomy.classes, recall, strict=True)
         },
@@ -107,11 +127,25 @@ def _ensemble(run: TrainedRun) -> dict[str, Any]:
     return {"model": "ensemble", "parameters": run.summary["parameters"]["total"], "members": members}
 
 
-def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
-    """Return the confusion matrix int64 (K, K) of the run's own test; None if it has not tested yet."""
+def _tested(run: TrainedRun, tta: str) -> Tested:
+    if tta == "none":
+        test = run.summary.get("test") or {}
+        every = {name: {"value": test.get(f"test/{name}")} for name in LABEL_FIGURES}
+        return Tested(run.path, {"all": every, "clean": test.get("clean", {})})
+    folder = run.path / "evaluation" / tta
+    again = f"python -m fer_lightning.evaluate {typed('run', run.path)} tta={tta}"
+    if not (folder / "metrics.json").is_file():
+        raise UserError(
+            f"tta={tta}: the model card needs the test metrics of these views, and {folder} does not exist. "
+            f"Run {again}, and then the same command again."
+        )
+    return Tested(folder, read_json(folder / "metrics.json", f"Run {again} again."))
+
+
+def _confusion(path: Path, taxonomy: Taxonomy) -> np.ndarray | None:
+    """Return the confusion matrix int64 (K, K) of predictions.csv; None if there is no such file."""
     from fer_lightning.evaluation.predictions import read_predictions
 
-    path = run.path / "predictions.csv"
     if not path.is_file():
         return None
     predictions = read_predictions(path)
@@ -122,13 +156,10 @@ def _confusion(run: TrainedRun, taxonomy: Taxonomy) -> np.ndarray | None:
     return predictions.confusion()
 
 
-def _metrics(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
-    test, best = summary.get("test") or {}, summary.get("best") or {}
-    clean = {name: (test.get("clean", {}).get(name) or {}).get("value") for name in LABEL_FIGURES}
-    values = {
-        "test": {name: test.get(f"test/{name}") for name in LABEL_FIGURES},
-        "test_clean": clean,
-        "val": {name: best.get(f"val/{name}") for name in LABEL_FIGURES},
-    }
+def _metrics(tested: Tested, best: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the known metrics by rows; `best` is the entry of the summary for the best epoch."""
+    figures = {"test": tested.figures.get("all", {}), "test_clean": tested.figures.get("clean", {})}
+    values = {rows: {name: (of.get(name) or {}).get("value") for name in LABEL_FIGURES} for rows, of in figures.items()}
+    values["val"] = {name: best.get(f"val/{name}") for name in LABEL_FIGURES}
     by_rows = {rows: {name: value for name, value in of.items() if value is not None} for rows, of in values.items()}
     return {rows: metrics for rows, metrics in by_rows.items() if metrics}

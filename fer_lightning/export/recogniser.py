@@ -57,9 +57,28 @@ class CheckpointEnsemble:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return mean_probabilities([member(pixels) for member in self.members])
 
+    def recogniser(self, temperature: float = 1.0) -> "MeanRecogniser":
+        return MeanRecogniser([member.recogniser() for member in self.members], temperature)
+
     def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
-        recogniser = MeanRecogniser([member.recogniser() for member in self.members], temperature)
-        return to_onnx(recogniser, weights)
+        return to_onnx(self.recogniser(temperature), weights)
+
+
+class MirroredCheckpoint:
+    """Mean of the probabilities of a face and of its mirror image, with two methods of `Checkpoint`.
+
+    The mean is that of an evaluation with `tta=flip`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | CheckpointEnsemble) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+        return mean_probabilities([self.checkpoint(pixels), self.checkpoint(mirrored)])
+
+    def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
+        return to_onnx(MirroredRecogniser(self.checkpoint.recogniser(), temperature), weights)
 
 
 class Recogniser(nn.Module):
@@ -111,6 +130,22 @@ class MeanRecogniser(nn.Module):
         return (mean.log() / self.temperature).softmax(dim=1)
 
 
+class MirroredRecogniser(nn.Module):
+    """Mean of a recogniser's probabilities of a face and of its mirror image.
+
+    temperature  number that divides the logarithms of the mean; 1: the mean itself
+    """
+
+    def __init__(self, recogniser: Recogniser | MeanRecogniser, temperature: float) -> None:
+        super().__init__()
+        self.recogniser, self.temperature, self.form = recogniser, temperature, recogniser.form
+
+    def forward(self, levels: Tensor) -> Tensor:
+        both = self.recogniser(torch.cat([levels, levels.flip(-1)]))
+        mean = both.reshape(2, -1, both.shape[1]).mean(dim=0)
+        return (mean.log() / self.temperature).softmax(dim=1)
+
+
 def resize_matrices(size: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
     """Return the shares of a face's `side` rows, and of its columns, in each of `size`: float32 (size, side) twice.
 
@@ -126,7 +161,7 @@ def resize_matrices(size: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(down.astype(np.float32)), torch.from_numpy(across.astype(np.float32))
 
 
-def to_onnx(recogniser: Recogniser | MeanRecogniser, weights: str) -> onnx.ModelProto:
+def to_onnx(recogniser: Recogniser | MeanRecogniser | MirroredRecogniser, weights: str) -> onnx.ModelProto:
     """Return the graph from crops uint8 (N, H, W, C) to probabilities float32 (N, K); C = 1 (grey) or 3 (RGB).
 
     recogniser  module on the CPU, in evaluation mode

@@ -35,7 +35,8 @@ class Metadata:
     crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}; "grey" is
                   null for a network on RGB faces
     network       {"model", "stn", "input_size", "parameters"}; of an ensemble {"model", "parameters", "members"}, with
-                  the same entries and "name", "seed", "commit", "test/acc" for each member
+                  the same entries and "name", "seed", "commit", "test/acc" for each member; "tta": "flip" if the file
+                  averages a face and its mirror image
     data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on
     metrics       {"test": {"acc", "f1_macro", "recall_mean"}, "val": {...}}, shares from 0 to 1; "test_clean"
                   of the rows without copies in training; what is unknown is absent
