@@ -65,6 +65,7 @@ def explain(cfg: ExplainSettings) -> None:
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     require_package("captum")
     table, split = run.faces()
+    _refuse_color(run, table)
     predict = build_predictor(cfg, run, table.classes)
 
     from fer_lightning.evaluation.torch_predictor import batches_of, predict_rows
@@ -106,6 +107,14 @@ def page_path(cfg: ExplainSettings) -> Path:
     name = cfg.rows if cfg.model is None else f"{cfg.rows}_{Path(cfg.model).stem}"
     folder = Path(cfg.run, "explain", name) if cfg.out is None else Path(cfg.out)
     return folder / "index.html"
+
+
+def _refuse_color(run: TrainedRun, table: "FaceTable") -> None:
+    if table.form.color:
+        raise UserError(
+            f"run={run.path}: its faces are {table.form.words}, and maps are drawn over grey faces only. Name a run "
+            "on a store of grey faces: make data COLOR=no."
+        )
 
 
 def explained(
