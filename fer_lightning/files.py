@@ -74,6 +74,11 @@ def os_message(error: OSError) -> str:
     return f"{error.filename}: {message}" if error.filename else message
 
 
+def no_folder(path: Path) -> str:
+    """Return what is wrong with a path that is not a folder."""
+    return "must be a folder, not a file" if path.exists() else "no such folder"
+
+
 class Record(dict):
     """JSON object of a file; a missing key raises UserError with the path and the key."""
 

@@ -68,7 +68,8 @@ class LeftOut:
     def lines(self) -> list[str]:
         """Return one line per reason, with the number of files, their suffixes and an example."""
         return [
-            f"not read: {len(names):,} files ({_suffixes(names)}), {reason}, e.g. {terminal(names[0])}"
+            f"not read: {len(names):,} file{'s' if names[1:] else ''} ({_suffixes(names)}), {reason}, "
+            f"e.g. {terminal(names[0])}"
             for reason, names in self.names.items()
         ]
 

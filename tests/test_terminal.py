@@ -2,15 +2,25 @@
 
 import io
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from conftest import shown
 from rich.console import Console
 
+from fer_lightning.audit import audit
 from fer_lightning.collect.steps import tally
 from fer_lightning.collect.store.funnel import Funnel
+from fer_lightning.data import ingest
 from fer_lightning.evaluation.after_training import _main_table
-from fer_lightning.evaluation.tables import metric_table
+from fer_lightning.evaluation.paired import difference_table
+from fer_lightning.evaluation.tables import SETS, class_table, metric_table, set_table
+from fer_lightning.export.__main__ import content_table
+from fer_lightning.labels import USAGES
+from fer_lightning.predict.__main__ import label_table
+from fer_lightning.simulate.__main__ import policy_table
+from fer_lightning.simulate.study import COMPARED, Figure
+from fer_lightning.statistics.metrics import CLASS_FIGURES, NAMES
 from fer_lightning.terminal import progress_bar
 
 
@@ -41,6 +51,58 @@ def members():
     return table
 
 
+ROWS = 1_234_567
+CERTAIN = {"value": 1.0, "low": 1.0, "high": 1.0}
+LONG_CLASS = "frustration_with_a_machine"
+
+
+def findings():
+    copies = {"exact": ROWS, "exact_or_near_or_mirrored": ROWS}
+    return {
+        "exact_copies": {"redundant_rows": ROWS, "groups_blanks_apart": ROWS},
+        "label_conflicts": {"conflicting_groups": ROWS},
+        "copies_across_usages": {"PrivateTest": {"Training": copies, "PublicTest": copies}},
+        "near_copies": {"looked_for": True, "image_pairs": {"as_it_is": ROWS, "mirrored": ROWS}},
+        "blanks": {"PrivateTest": ROWS},
+        "light": {"outliers": {"PrivateTest": ROWS}},
+        "votes": {"by_usage": {"PrivateTest": {"not_a_face": ROWS, "agreement": 1.0}}},
+        "clean_rows": dict.fromkeys(audit.LISTS, ROWS),
+    }
+
+
+def audited():
+    return audit.counts_table({"rows": ROWS, "name": "fer2013", "findings": findings()})
+
+
+def audited_without_votes():
+    return audit.counts_table({"rows": ROWS, "name": "fer2013", "findings": findings() | {"votes": None}})
+
+
+def ingested():
+    counts = {usage: {LONG_CLASS: ROWS} for usage in USAGES}
+    return ingest.counts_table({"rows": 3 * ROWS, "classes": [LONG_CLASS], "counts": counts})
+
+
+def evaluated():
+    entry = {"rows": ROWS} | dict.fromkeys(NAMES, CERTAIN)
+    return set_table(dict.fromkeys(SETS, entry), "Test rows, split=official, in % with 95 % intervals")
+
+
+def evaluated_by_class():
+    entry = {"rows": ROWS} | dict.fromkeys(CLASS_FIGURES, CERTAIN)
+    return class_table({"classes": {LONG_CLASS: entry}}, "Test rows by class, in % with 95 % intervals")
+
+
+def compared():
+    widest = {"a": 1.0, "b": 1.0, "difference": -1.0, "low": -1.0, "high": -1.0, "b_is": "no difference shown"}
+    return difference_table(dict.fromkeys(NAMES, widest), "1,234,567 clean rows, tta=ten_crop, in %")
+
+
+def simulated():
+    arm = SimpleNamespace(name="performance, camera off")
+    return policy_table([SimpleNamespace(arm=arm, figures=dict.fromkeys(COMPARED, Figure(1.0, 1.0, 1.0)))])
+
+
 def of_a_run():
     row = {"epoch": 60, "val/acc": 0.7, "val/ce": 1.0}
     speed = {"seconds": 360_000.0, "images_per_second": 12_345.0}
@@ -52,10 +114,19 @@ def of_a_run():
     ("table", "kept"),
     [
         (members, ["ten_crop", "14.29", "seed-0"]),
+        (audited, ["1,234,567", "100.0 %", "clean test rows"]),
+        (audited_without_votes, ["clean test rows (without FER+ votes"]),
+        (ingested, [LONG_CLASS, "1,234,567", "PrivateTest"]),
+        (evaluated, ["100.00 [100.0, 100.0]", "1.000 [1.00, 1.00]", "1,234,567 rows"]),
+        (evaluated_by_class, ["100.00 [100.0, 100.0]", "1,234,567"]),
+        (compared, ["−100.00, −100.00]", "no difference shown"]),
+        (lambda: content_table({"file": f"{RUN}/face.onnx", "confidence": 40 * "temperature "}), ["face.onnx"]),
+        (lambda: label_table({LONG_CLASS: ROWS, "not sure": 1}), [LONG_CLASS, "1,234,567"]),
+        (simulated, ["100.0 [100.0, 100.0]", "camera off"]),
         (of_a_run, ["70.00 %", "80,000,000", "360000 s, 12345 images/s"]),
         (lambda: tally.funnel_table([REACHED, REACHED]), ["123,456", "246,912", "photograph"]),
         (lambda: tally.loss_table(REACHED), ["123,456", "photograph"]),
-        (lambda: tally.class_table({"frustration_with_a_machine": Counter(Training=123_456)}), ["123,456"]),
+        (lambda: tally.class_table({LONG_CLASS: Counter(Training=123_456)}), ["123,456"]),
     ],
 )
 def test_no_table_is_wider_than_80_characters_or_cuts_a_cell(table, kept):

@@ -44,6 +44,8 @@ from fer_lightning.terminal import progress_bar
 from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fer_lightning.audit.findings import Findings
     from fer_lightning.data.table import FaceTable
 
@@ -107,7 +109,7 @@ def table_of(root: str) -> "FaceTable":
     from fer_lightning.data.table import FaceTable
 
     if problem := store_problem(root):
-        raise UserError(problem)
+        raise UserError(problem.removeprefix("data."))
     store = open_store(Path(root))
     return FaceTable(
         name=store.manifest["taxonomy"],
@@ -258,15 +260,8 @@ def _run(arguments: list[str] | None) -> None:
 
 def _report(folder: Path, record: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=f"{record['rows']:,} faces of {record['name']}", title_justify="left", show_header=False)
-    table.add_column(justify="right")
-    table.add_column()
-    for count, what in summary_lines(record["findings"]):
-        table.add_row(count, Text(what))
-    Console().print(table)
+    Console().print(counts_table(record))
     root = record["root"]
     at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
     print(f"page      {folder / 'index.html'} (shows people: do not publish it)")
@@ -279,6 +274,19 @@ def _report(folder: Path, record: dict[str, Any]) -> None:
         print("next      python -m fer_lightning.evaluate run=PATH   # metrics on all and on clean test rows")
     elif record["name"] == "fer2013":
         print(f"next      python train.py{at} data.split=clean   # a split without copies across its parts")
+
+
+def counts_table(record: dict[str, Any]) -> "Table":
+    """Return the table of the counts, for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{record['rows']:,} faces of {record['name']}", title_justify="left", show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for count, what in summary_lines(record["findings"]):
+        table.add_row(count, Text(what))
+    return table
 
 
 def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -309,6 +317,8 @@ def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ]
     if clean := found["clean_rows"]:
         shown += [(f"{clean[name]:,}", f"{name} test rows") for name in LISTS]
+        if not votes:
+            shown[-1] = (shown[-1][0], f"{shown[-1][1]} (without FER+ votes, rows without a face are unknown)")
     return shown
 
 

@@ -21,6 +21,7 @@ from fer_lightning.augment.order import check_names
 from fer_lightning.check.allowed_targets import refuse_foreign_targets
 from fer_lightning.check.annotations import Parameter, TargetNotFound, class_constant, signature
 from fer_lightning.config.schema import TrainConfig
+from fer_lightning.config.settings import KINDS
 from fer_lightning.errors import UserError
 from fer_lightning.labels import taxonomy_of
 from fer_lightning.models.input_size import check_input_size, smallest_side
@@ -59,6 +60,7 @@ TRAINER_REFUSALS = {
     "enable_checkpointing": "Every run keeps best.ckpt and last.ckpt. Set them with callbacks.best and callbacks.last",
 }
 PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
+WORDS = {kind.__name__: text for kind, text in KINDS.items()} | {"Path": "a path", "list": "a list", "tuple": "a list"}
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
@@ -182,8 +184,9 @@ def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
 
 def check_type(key: str, value: Any, annotation: str) -> None:
     """Raise UserError if a value does not fit its parameter's annotation. An unknown annotation fits every value."""
-    if annotation and not _fits(value, ast.parse(annotation, mode="eval").body):
-        raise UserError(f"{key}={value!r} ({type(value).__name__}): expected {_describe_type(annotation)}.")
+    kind = ast.parse(annotation, mode="eval").body if annotation else None
+    if kind and not _fits(value, kind):
+        raise UserError(f"{key}={value!r} ({type(value).__name__}): must be {_describe_type(kind)}.")
 
 
 def _fits(value: Any, kind: ast.expr) -> bool:
@@ -238,9 +241,22 @@ def _fits_any(value: Any, members: list[ast.expr]) -> bool:
     return any(_fits(value, member) for member in known or members)
 
 
-def _describe_type(annotation: str) -> str:
-    text = annotation.replace("str | Path", "a path").replace("Literal[", "one of [").replace("Optional[", "optional [")
-    return text.replace(" | None", " or null")
+def _describe_type(kind: ast.expr) -> str:
+    """Return the values that fit an annotation, such as "a whole number or null"."""
+    match kind:
+        case ast.BinOp(op=ast.BitOr()):
+            return " or ".join(dict.fromkeys(map(_describe_type, _members(kind))))
+        case ast.Constant(value=None):
+            return "null"
+        case ast.Name():
+            return WORDS.get(kind.id, kind.id)
+        case ast.Subscript(value=ast.Name(id="Optional")):
+            return f"{_describe_type(kind.slice)} or null"
+        case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple()):
+            return " or ".join(map(_describe_type, kind.slice.elts))
+        case ast.Subscript(value=ast.Name(id="Literal")):
+            return f"one of {ast.unparse(kind.slice).strip('()')}"
+    return ast.unparse(kind)
 
 
 def extra_keys(slot: str) -> dict[str, Parameter]:
@@ -430,7 +446,7 @@ def _check_fine_tuning(config: dict[str, Any]) -> None:
         if value is not None and not init:
             raise UserError(
                 f"{key}={value} without model.init: no weight comes from another run. Name the run with "
-                f"model.init=outputs/NAME/JOB, or use {key}=null."
+                f"model.init=outputs/NAME/RUN, or use {key}=null."
             )
     if epochs is not None and not 0 <= epochs <= most:
         raise UserError(

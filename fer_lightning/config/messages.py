@@ -16,7 +16,7 @@ from fer_lightning.config.schema import TrainConfig
 from fer_lightning.config.settings import Declared, declared
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
-from fer_lightning.wording import did_you_mean
+from fer_lightning.wording import did_you_mean, typed
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def explain(error: Exception, command: Command = TRAIN) -> str:
     """Return the message for a user of the command, or Hydra's own first lines if no pattern matches."""
     syntax = "key=value, or group=option" if command is TRAIN else "key=value"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override!r}: expected {syntax}. {_help(command)}"
+        example = _as_value(command, error.override)
+        return f"cannot read the override {error.override!r}: expected {syntax}{example}. {_help(command)}"
     if wants_search(error):
         return "interval(low,high) has no list of values: only a search can use it. Add sweep=search."
     fault = read_fault(error)
@@ -56,7 +57,7 @@ def explain(error: Exception, command: Command = TRAIN) -> str:
         return _no_key(fault) if command is TRAIN else _no_key_of(command, fault)
     if fault.kind == "shape":
         return _wrong_shape(command, fault)
-    return _no_option(fault) if fault.kind == "option" else _wrong_value(fault)
+    return _no_option(fault) if fault.kind == "option" else _wrong_value(command, fault)
 
 
 def refuse_lists(overrides: list[str]) -> None:
@@ -110,9 +111,19 @@ def _declared_below(schema: Any, parent: str) -> dict[str, Declared]:
     return {name: one for name, one in declared(schema).items() if name not in without}
 
 
-def _wrong_value(fault: Fault) -> str:
+def _as_value(command: Command, word: str | None) -> str:
+    """Return `, such as input=photo.jpg` for a word without a key; "" if the command has no key for it."""
+    key = command.example.partition("=")[0]
+    is_value = word and "=" not in word and not word.startswith("-")
+    return f", such as {typed(key, word)}" if key.isidentifier() and is_value else ""
+
+
+def _wrong_value(command: Command, fault: Fault) -> str:
     one_of = "one of " if fault.kind == "choice" else ""
-    return f"{_file(fault)}{fault.key or 'a key'}={fault.subject!r}: expected {one_of}{fault.expected}."
+    parent, _, name = fault.key.rpartition(".")
+    one = None if command is TRAIN else _declared_below(command.schema, parent).get(name)
+    allowed = f"{one.values()} ({one.rule.comment})" if one else f"{one_of}{fault.expected}"
+    return f"{_file(fault)}{fault.key or 'a key'}={fault.subject!r}: must be {allowed}."
 
 
 def _no_value(command: Command, fault: Fault) -> str:

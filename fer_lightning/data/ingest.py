@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +49,9 @@ from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy, taxonomy_of
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
 from fer_lightning.wording import message, typed
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # The checksums are those in torchvision.datasets.FER2013.
 CHALLENGE_MD5 = {
@@ -320,12 +323,11 @@ def _plain_warnings() -> Iterator[None]:
         yield
 
 
-def _report(result: Ingested, root: str) -> None:
-    from rich.console import Console
+def counts_table(manifest: dict[str, Any]) -> "Table":
+    """Return the table of the rows by class and usage, for a terminal."""
     from rich.table import Table
 
-    manifest = result.manifest
-    source, counts = manifest["source"], manifest["counts"]
+    counts = manifest["counts"]
     table = Table("class", title=f"{manifest['rows']:,} faces", title_justify="left")
     for usage in counts:
         table.add_column(usage, justify="right")
@@ -333,7 +335,15 @@ def _report(result: Ingested, root: str) -> None:
         table.add_row(name, *(f"{column[name]:,}" for column in counts.values()))
     table.add_section()
     table.add_row("all", *(f"{sum(column.values()):,}" for column in counts.values()))
-    Console().print(table)
+    return table
+
+
+def _report(result: Ingested, root: str) -> None:
+    from rich.console import Console
+
+    manifest = result.manifest
+    source, counts = manifest["source"], manifest["counts"]
+    Console().print(counts_table(manifest))
     print(message(f"store     {root} ({result.outcome})"))
     print(message(f"source    {source['path']} ({source['form']})"))
     form = ImageForm.of_shape(manifest.get("image", FER2013_FORM.shape))

@@ -83,6 +83,8 @@ def store_problem(root: str) -> str | None:
         official_split_problem(manifest)
         manifest["classes"], manifest["taxonomy"], manifest["source"]["path"], manifest["votes"]
     except (FileNotFoundError, NotADirectoryError):
+        if Path(root).is_file():
+            return f"data.root={root}: must be the folder of a store, not a file.\n{_ways('data/fer2013')}"
         return f"data.root={root}: this folder does not hold a store of faces.\n{ways}"
     except UserError as error:
         return f"data.root={root}: {MANIFEST} cannot be read ({error})\n{ways}"

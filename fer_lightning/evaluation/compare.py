@@ -33,7 +33,7 @@ from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.settings import TTA
-from fer_lightning.files import write_atomically
+from fer_lightning.files import no_folder, write_atomically
 from fer_lightning.paths import CONF
 from fer_lightning.wording import typed
 
@@ -168,7 +168,7 @@ def read_run(name: str, run: Path, tta: str) -> "Predictions":
     from fer_lightning.evaluation.predictions import read_predictions
 
     if not run.is_dir():
-        raise UserError(f"RUN_{name}={run}: no such folder. Name two run folders, e.g. outputs/NAME/JOB.")
+        raise UserError(f"RUN_{name}={run}: {no_folder(run)}. Name two run folders, e.g. outputs/NAME/RUN.")
     candidates = [run / "evaluation" / tta / "predictions.csv"]
     if tta == "none":
         candidates.insert(0, run / "predictions.csv")

@@ -17,13 +17,14 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
+from fer_lightning.files import no_folder
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.statistics.metrics import FIGURES
 from fer_lightning.wording import typed
 
 EXPECTED = (
-    "Name folders of finished runs (outputs/NAME/JOB), or of evaluations in them (outputs/NAME/JOB/evaluation/TTA)."
+    "Name folders of finished runs (outputs/NAME/RUN), or of evaluations in them (outputs/NAME/RUN/evaluation/TTA)."
 )
 EVALUATE = "python -m fer_lightning.evaluate"
 
@@ -88,7 +89,7 @@ def expand(names: Sequence[str], key: str = "ensemble") -> list[Path]:
         named = [name] if Path(name).is_dir() else glob.glob(str(name))
         folders = sorted(Path(path) for path in named if Path(path).is_dir())
         if not folders:
-            raise UserError(f"{key}: {name}: no such folder. {EXPECTED}")
+            raise UserError(f"{key}: {name}: {no_folder(Path(name))}. {EXPECTED}")
         paths.extend(folders)
     twice = {path for path in paths if paths.count(path) > 1}
     if twice:

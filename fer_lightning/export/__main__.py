@@ -39,6 +39,7 @@ from fer_lightning.wording import terminal, typed
 
 if TYPE_CHECKING:
     import onnx
+    from rich.table import Table
 
     from fer_lightning.faces.face_model import FaceModel
 
@@ -124,26 +125,33 @@ def write_and_open(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata)
     return FaceModel(Path(file.name))
 
 
+def content_table(lines: dict[str, str]) -> "Table":
+    """Return the table of what a file contains, for a terminal. A long path is folded."""
+    from rich.table import Column, Table
+
+    table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
+    for name, text in lines.items():
+        table.add_row(name, text)
+    return table
+
+
 def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
     """Print what the file contains, how it compares with the checkpoint, and its speed on `faces`."""
     from rich.console import Console
-    from rich.table import Column, Table
 
     from fer_lightning.export.card import describe_calibration, describe_comparison
 
     crops = np.resize(faces, (BATCH, *faces.shape[1:]))
-    table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
-    for line in (
-        ("file", f"{out}, {out.stat().st_size / 1e6:.2f} MB, weights={model.metadata.weights['form']}"),
-        ("model card", str(card_path(out))),
-        ("classes", ", ".join(model.metadata.classes)),
-        ("checked", describe_comparison(model.metadata)),
-        ("confidence", describe_calibration(model.metadata)),
-        ("1 crop", f"{1000 * median_seconds(lambda: model(crops[:1])):.1f} ms"),
-        (f"{BATCH} crops", f"{1000 * median_seconds(lambda: model(crops)):.1f} ms"),
-    ):
-        table.add_row(*line)
-    Console().print(table, highlight=False)
+    lines = {
+        "file": f"{out}, {out.stat().st_size / 1e6:.2f} MB, weights={model.metadata.weights['form']}",
+        "model card": str(card_path(out)),
+        "classes": ", ".join(model.metadata.classes),
+        "checked": describe_comparison(model.metadata),
+        "confidence": describe_calibration(model.metadata),
+        "1 crop": f"{1000 * median_seconds(lambda: model(crops[:1])):.1f} ms",
+        f"{BATCH} crops": f"{1000 * median_seconds(lambda: model(crops)):.1f} ms",
+    }
+    Console().print(content_table(lines), highlight=False)
     print(f"try it: python -m fer_lightning.predict {typed('model', out)} input=photographs")
 
 

@@ -134,7 +134,7 @@ def _checked_metadata(path: Path, content: bytes) -> Metadata:
     if is_damaged(model, content):
         raise UserError(f"model={path}: the file is damaged: its SHA-256 is not the one that was written; {MAKE}.")
     if not model.graph.node:
-        raise UserError(f"model={path}: no ONNX file, or a damaged one ({len(content):,} bytes); {MAKE}.")
+        raise UserError(f"model={path}: not an ONNX file, or a damaged one ({len(content):,} bytes); {MAKE}.")
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
         raise UserError(f"model={path}: its weights lie in other files beside it, which are never opened; {MAKE}.")
     texts = [prop.value for prop in model.metadata_props if prop.key == KEY]

@@ -148,7 +148,7 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
         f"{_WHOSE[hub.camera]} camera{_place(hub)}. {model.caution}".rstrip()
         if model
         else "No model is set: the camera is not used, and the game adapts to texts and solved tasks. "
-        "To use a camera: make game MODEL=face.onnx, or add model=face.onnx to this command."
+        "To use a camera, drop model=null, or name an exported file: model=face.onnx (with make: MODEL=face.onnx)."
     )
     warning = "" if _is_loopback(host) else f"\n\n{_EXPOSED.format(host=host)}"
     return f"{camera}\nOpen this address in a browser ({page}):\n\n  {address}\n\nPress Ctrl-C to stop.{warning}"

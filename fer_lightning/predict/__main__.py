@@ -30,6 +30,8 @@ from fer_lightning.terminal import progress_bar
 from fer_lightning.wording import message
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fer_lightning.faces.metadata import Metadata
 
 SMALL = 128  # pixels; a detector seldom finds a face in such an image
@@ -91,16 +93,22 @@ def run(settings: PredictSettings) -> dict[str, Any]:
     return summary
 
 
-def _tell(summary: dict[str, Any], out: Path, metadata: "Metadata") -> None:
-    from rich.console import Console
+def label_table(labels: dict[str, int]) -> "Table":
+    """Return the table of the faces by label, for a terminal."""
     from rich.table import Table
 
-    counts = summary["counts"]
     table = Table("label", "faces", box=None, pad_edge=False)
     table.columns[1].justify = "right"
-    for label, count in sorted(counts["labels"].items(), key=lambda item: -item[1]):
+    for label, count in sorted(labels.items(), key=lambda item: -item[1]):
         table.add_row(label, f"{count:,}")
-    Console().print(table)
+    return table
+
+
+def _tell(summary: dict[str, Any], out: Path, metadata: "Metadata") -> None:
+    from rich.console import Console
+
+    counts = summary["counts"]
+    Console().print(label_table(counts["labels"]))
     doubted = ", ".join(f"{count:,} {reason}" for reason, count in counts["doubts"].items())
     print(
         f"\n{_counted(counts['faces'], 'face')} in {_counted(counts['pictures'], 'image')}, "

@@ -33,6 +33,7 @@ class Video:
 
     def __init__(self, path: Path, every: int = 1) -> None:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         with open(path, "rb"):  # raises an OSError with a better message than OpenCV's
             pass
         # The path is absolute, so that no name is read as a protocol. Only ffmpeg is used, because OpenCV's other

@@ -21,7 +21,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import DAMAGED, Predictions, read_predictions
-from fer_lightning.files import read_text
+from fer_lightning.files import no_folder, read_text
 from fer_lightning.runs.run_folder import RunFolder, named_parts
 from fer_lightning.runs.sweep_file import NAME as PLAN
 from fer_lightning.runs.sweep_file import read_plan
@@ -115,14 +115,16 @@ class Sweep:
 def read_sweep(folder: Path) -> Sweep:
     """Return all runs below `folder`. Raise UserError if it has neither a run nor a plan of runs."""
     if not folder.is_dir():
-        raise UserError(f"sweep={folder}: no such folder. Give a sweep's folder, for example outputs/overfitting-cpu.")
+        raise UserError(
+            f"sweep={folder}: {no_folder(folder)}. Give a sweep's folder, for example outputs/overfitting-cpu."
+        )
     plans = {path.parent: read_plan(path.parent) for path in _found(folder, (PLAN,))}
     folders = sorted({path.parent for path in _found(folder, MARKS)})
     shared: dict[str, SharedTestRows] = {}
     runs = [*_planned(folder, plans, shared), *_unplanned(folder, plans, folders, shared)]
     if not runs:
         raise UserError(
-            f"sweep={folder}: this folder has no run in it or below it. Runs are in outputs/NAME/JOB. "
+            f"sweep={folder}: this folder has no run in it or below it. Runs are in outputs/NAME/RUN. "
             "Start some: python train.py sweep=overfitting scale=cpu"
         )
     commands = [plan["command"] for plan in plans.values() if plan.get("command")]

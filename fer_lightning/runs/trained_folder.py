@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.check.check import FEED_KEYS, check
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
-from fer_lightning.files import report_bad_content
+from fer_lightning.files import no_folder, report_bad_content
 from fer_lightning.runs.run_folder import CONFIG_REMEDY, RunFolder
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def require_run(path: Path, key: str = "run") -> None:
     """Raise UserError if a file of a trained run is missing. `key` is the setting that names the folder."""
     folder = RunFolder(path)
     if not path.is_dir():
-        raise UserError(f"{key}={path}: no such folder.{_list_runs(path.parent)} Train a run: python train.py")
+        raise UserError(f"{key}={path}: {no_folder(path)}.{_list_runs(path.parent)} Train a run: python train.py")
     missing = [name for name in NEEDED if not (path / name).is_file()]
     if missing == ["checkpoints/best.ckpt"] and (members := members_of(folder)):
         raise UserError(
@@ -38,7 +38,8 @@ def require_run(path: Path, key: str = "run") -> None:
         )
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        raise UserError(f"{key}={path}: not a run folder: {' and '.join(missing)} {verb} missing.{_list_runs(path)}")
+        names = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        raise UserError(f"{key}={path}: not a run folder: {names} {verb} missing.{_list_runs(path)}")
 
 
 def members_of(folder: RunFolder) -> list[dict[str, Any]]:
@@ -167,5 +168,5 @@ def file_checksum(path: Path) -> str:
 
 def _list_runs(folder: Path) -> str:
     """Return ' Runs in FOLDER: ...' with up to five runs below a folder, or ''."""
-    runs = sorted({str(path.parent) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/summary.json")})
+    runs = sorted({str(path.parent) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/config.yaml")})
     return f" Runs in {folder}: {', '.join(runs[:5])}{' and more' if runs[5:] else ''}." if runs else ""

@@ -27,6 +27,8 @@ from fer_lightning.simulate.settings import Expressions, People, SimulateSetting
 from fer_lightning.terminal import progress_bar
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fer_lightning.faces.face_model import FaceModel
     from fer_lightning.simulate.study import Result
 
@@ -116,19 +118,27 @@ def _describe_model(model: "FaceModel | None") -> dict[str, Any] | None:
     return facts | {"acc": round(right, 4), "confusion": confusion}
 
 
-def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:
-    from rich.console import Console
+def policy_table(results: "list[Result]") -> "Table":
+    """Return the table of the metrics of each policy, for a terminal."""
     from rich.table import Table
 
     from fer_lightning.simulate import report
 
     table = Table("policy", "time in flow, %", "left, %", "turns per 10 min", box=None, pad_edge=False)
     for column in table.columns[1:]:
-        column.justify = "right"
-    for result in next(iter(results.values())):
+        column.justify, column.no_wrap = "right", True
+    for result in results:
         table.add_row(result.arm.name, *(report.shown(result.figures[name], name) for name in report.COMPARED))
+    return table
+
+
+def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+
+    from fer_lightning.simulate import report
+
     console = Console()
-    console.print(table, highlight=False)
+    console.print(policy_table(next(iter(results.values()))), highlight=False)
     console.print(
         "",
         report.face_words(about),

@@ -257,7 +257,8 @@ def _make_trainer(node: DictConfig, **supplied: Any) -> pl.Trainer:
     try:
         return make(node, **supplied)
     except MisconfigurationException as error:
-        raise UserError(f"trainer: {error} Without such a device, use trainer=cpu or trainer=auto.") from None
+        device = f"trainer.accelerator={node.get('accelerator')}"
+        raise UserError(f"{device}: {error} Without such a device, use trainer=cpu or trainer=auto.") from None
 
 
 def _drop_keys(node: DictConfig, keys: tuple[str, ...]) -> DictConfig:

@@ -12,7 +12,7 @@ REFUSED = {
     "serch": "serch: no such step. Did you mean search?",
     "emotion=boredm": "emotion=boredm: no such option. Did you mean emotion=boredom?",
     "provider=bing": "Allowed: commons, google, local, openverse.",
-    "target=ten": "target='ten': expected a whole number.",
+    "target=ten": "target='ten': must be a whole number, 1 or more (number of accepted faces wanted",
     "target=0": "target=0: must be 1 or more (number of accepted faces wanted for this emotion). The default is 200.",
     "oversample=0.5": "oversample=0.5: must be from 1 to 1000",
     "targt=3": "targt: no such key. Did you mean target?",

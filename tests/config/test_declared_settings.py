@@ -60,7 +60,8 @@ def test_a_planted_field_is_checked():
     range_ = "must be from 1 to 40 (minimum length of a nose, in pixels). The default is 9."
     assert refused("faces.nose_px=41") == f"faces.nose_px=41.0: {range_}"
     assert refused("faces.nose_px=nan") == f"faces.nose_px=nan: {range_}"
-    assert refused("faces.nose_px=long") == "faces.nose_px='long': expected a number."
+    wrong_type = "must be a number from 1 to 40 (minimum length of a nose, in pixels)."
+    assert refused("faces.nose_px=long") == f"faces.nose_px='long': {wrong_type}"
     assert refused("faces.nose_xp=3").startswith("faces.nose_xp: no such key. Did you mean faces.nose_px? Allowed: ")
     assert refused("color=red").startswith("color: no such key. Did you mean colour?")
 
@@ -104,7 +105,7 @@ def test_the_keys_of_an_option_are_declared_by_its_class(capsys):
     ("words", "said"),
     [
         ("policy.tasks=0", "policy.tasks=0: must be 1 or more (number of last tasks that count). The default is 10."),
-        ("policy.tasks=few", "policy.tasks='few': expected a whole number."),
+        ("policy.tasks=few", "policy.tasks='few': must be a whole number"),
         ("policy.taks=3", "policy.taks: no such key. Did you mean policy.tasks? Allowed: tasks, target, margin,"),
         ("policy=performance policy.hold=2", "policy.hold: no such key."),
         ("policy=fixed policy.tasks=3", "policy.tasks: no such key. Allowed: none."),

@@ -161,9 +161,9 @@ def test_links_that_cannot_be_followed_are_counted_and_named(tmp_path):
     assert faces.partly
     for reason in (
         "3 files (3 .png), link to something outside",
-        "1 files (1 .png), link to nothing",
+        "1 file (1 .png), link to nothing",
         "2 files (1 .png, 1 no suffix), link to a folder that contains it",
-        "1 files (1 .png), pipe, device or socket",
+        "1 file (1 .png), pipe, device or socket",
     ):
         assert reason in notes
     assert "e.g. happy/b.png" in notes
@@ -178,7 +178,7 @@ def test_links_in_a_zip_are_read(tmp_path):
             packed.writestr(link, target)
     faces = read_faces(tmp_path / "links.zip", FER)
     assert sorted(faces.source) == ["happy/a.png", "sad/b.png"]
-    assert "not read: 1 files (1 .png), link to something outside, e.g. sad/c.png" in faces.notes
+    assert "not read: 1 file (1 .png), link to something outside, e.g. sad/c.png" in faces.notes
 
 
 def test_links_of_an_archive_count_towards_its_limits(tmp_path, monkeypatch):
@@ -206,7 +206,7 @@ def test_a_folder_names_links_to_nothing_and_the_exit_status_is_partly(samples, 
     assert "63 faces" in out
     assert "not read: 32 files (32 .png), link to nothing" in out
     assert "link to a folder that contains it" in out
-    assert "1 files (1 .png), pipe, device or socket, e.g. train/angry/pipe.png" in out
+    assert "1 file (1 .png), pipe, device or socket, e.g. train/angry/pipe.png" in out
     assert ingest.main(command) == PARTLY  # from the store
 
 

@@ -232,7 +232,7 @@ def test_an_animation_is_refused(tmp_path):
 def test_images_of_other_formats_are_refused_and_other_files_counted(name, samples, tmp_path):
     samples.folders(tmp_path / "fer")
     (tmp_path / "fer" / "train" / "notes.txt").write_text("by hand")
-    note = "not read: 1 files (1 .txt), file of another kind, e.g. train/notes.txt"
+    note = "not read: 1 file (1 .txt), file of another kind, e.g. train/notes.txt"
     assert note in read_faces(tmp_path / "fer", FER).notes
     (tmp_path / "fer" / "train" / "happy" / name).write_bytes(b"GIF89a")
     with pytest.raises(UserError, match=f"train/happy/{name}: only PNG and JPEG images are read. Convert the"):

@@ -125,6 +125,14 @@ def test_killed_ingest_leaves_nothing_to_open_and_is_cleared_away(samples, tmp_p
     assert len(list(root.glob("rows-*"))) == 1
 
 
+def test_a_file_instead_of_a_store_is_named_as_a_file(tmp_path):
+    path = tmp_path / "fer2013.csv"
+    path.write_text("emotion,pixels\n")
+    problem = store_problem(str(path))
+    assert problem.startswith(f"data.root={path}: must be the folder of a store, not a file.")
+    assert "ROOT=" not in problem
+
+
 def test_challenge_file_is_named(samples, tmp_path, monkeypatch, capsys):
     path, root = samples.csv(tmp_path / "fer2013.csv"), str(tmp_path / "store")
     assert main([str(path), root]) == 0

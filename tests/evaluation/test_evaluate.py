@@ -295,6 +295,7 @@ COMMAND_LINES = [
     (["run=x", "threads=0"], ["threads=0", "1 or more"]),
     (["run=x", "threads=two"], ["threads='two'", "a whole number"]),
     (["run=x", "tta"], ["'tta'", "key=value", "fer_lightning.evaluate --help"]),
+    (["run=README.md"], ["run=README.md: must be a folder, not a file", "python train.py"]),
     (["run=nowhere/to/be/found"], ["run=nowhere/to/be/found: no such folder", "python train.py"]),
     (["run=tests"], ["run=tests: not a run folder", "config.yaml"]),
 ]

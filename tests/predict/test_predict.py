@@ -178,7 +178,7 @@ def test_what_is_not_read_is_counted_and_named(model, folder):
     summary, rows = predicted(model, folder)
     assert [row["file"] for row in rows] == ["a.png", "b.JFIF", "c.jpe"]
     assert sorted(unreadable(folder.parent / "out")) == ["deep/again", "gone.jpg"]
-    assert "not read: 1 files (1 no suffix), file of another kind, e.g. noext" in summary["not_read"]
+    assert "not read: 1 file (1 no suffix), file of another kind, e.g. noext" in summary["not_read"]
 
 
 def test_a_video_with_a_wrong_number_of_frames_is_not_called_incomplete(model, folder):

@@ -77,9 +77,9 @@ def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsy
         (["modle=face.onnx"], "modle: no such key. Did you mean model?"),
         (["faces.min_scor=0.5"], "faces.min_scor: no such key. Did you mean faces.min_score?"),
         (["faces.kind=mtcnn"], "faces.kind='mtcnn': must be one of auto, yunet, haar, whole (face detector"),
-        (["every=often"], "every='often': expected a whole number"),
+        (["every=often"], "every='often': must be a whole number, 1 or more"),
         (["model=nowhere.onnx", "input=."], "model=nowhere.onnx: no such file. Make one"),
-        (["face.onnx"], "'face.onnx': expected key=value"),
+        (["face.onnx"], "'face.onnx': expected key=value, such as input=face.onnx"),
         (["model=m", "input=https://x.org/a.jpg"], "input=https://x.org/a.jpg: addresses are not fetched"),
         (["model=m", "input=0"], "input=0: no such file. For a camera: make live"),
     ],
@@ -97,7 +97,7 @@ def test_wrong_values_are_told(model, photos, tmp_path, capsys):
         ("faces.min_score=80", "min_score=80.0: must be from 0 to 1"),
         ("faces.min_face_px=20", "min_face_px=20.0: must be from 48 to"),
         ("input=/nowhere", "input=/nowhere: no such file or folder"),
-        (f"model={photos / 'portrait.jpg'}", "no ONNX file, or a damaged one"),
+        (f"model={photos / 'portrait.jpg'}", "not an ONNX file, or a damaged one"),
         (f"out={photos}", "this folder holds files that are not results of this command"),
     ):
         assert said in refused(capsys, *known, "faces.kind=whole", word)

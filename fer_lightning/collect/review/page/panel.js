@@ -75,7 +75,7 @@ export function showImage(frame, image, details, title) {
 
 export function showFacts(list, details, blind) {
   const [source, ...others] = details.sources;
-  const queries = details.queries.map(({ query, language }) => (language ? `${query} (${language})` : query));
+  const queries = details.queries.map(({ query, language }) => (language && language !== "und" ? `${query} (${language})` : query));
   list.replaceChildren(
     ...fact("Title", source?.title),
     ...fact("Found by", [...new Set(queries)].join(", ")),
