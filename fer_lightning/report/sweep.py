@@ -21,13 +21,15 @@ from fer_lightning.report.sweep_figures import (
 )
 from fer_lightning.report.sweep_page import Figures, render
 from fer_lightning.report.sweep_runs import Sweep, read_sweep
-from fer_lightning.report.sweep_tables import as_markdown, csv_table
+from fer_lightning.report.sweep_tables import as_markdown, as_readme, csv_table
 
 NO_PICTURES = "This report was written without images of faces."
 
 
 def write_report(folder: Path, out: Path | None = None, baseline: str | None = None, pictures: bool = True) -> Path:
-    """Write index.html, table.md, table.csv and figures/*.png of the runs below `folder`; return the page's path.
+    """Write the page, README.md, table.md, table.csv and figures/*.png of a sweep; return the path of the page.
+
+    README.md shows table and figures on a code host.
 
     out       folder of the report; None: `folder`/report
     baseline  arm to compare the others with; None: the first arm of the sweep
@@ -40,7 +42,11 @@ def write_report(folder: Path, out: Path | None = None, baseline: str | None = N
     ablation = analyse(sweep, baseline_of(sweep, baseline))
     figures = _figures(ablation)
     _write_figures(out / "figures", figures, ablation)
-    write_atomically(out / "table.md", as_markdown(ablation))
+    table = as_markdown(ablation)
+    write_atomically(out / "table.md", table)
+    write_atomically(
+        out / "README.md", as_readme(sweep.name, table, sorted(path.name for path in (out / "figures").glob("*.png")))
+    )
     header, *rows = csv_table(ablation)
     write_csv(out / "table.csv", header, rows)
     page = out / "index.html"

@@ -6,7 +6,7 @@ from typing import Any
 from fer_lightning.report.arms import Ablation, Arm, Estimate
 from fer_lightning.report.verdicts import verdict
 from fer_lightning.statistics.metrics import LABEL_FIGURES, NAMES
-from fer_lightning.wording import markdown_table
+from fer_lightning.wording import markdown, markdown_table
 
 COLUMNS = (
     (NAMES["acc"], "all", "acc"),
@@ -32,6 +32,16 @@ def as_markdown(ablation: Ablation | None) -> str:
         words = [verdict_text(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
         lines.append([arm.name, str(len(arm.runs)), *figures, *words])
     return markdown_table(header, lines) + "\n"
+
+
+def as_readme(name: str, table: str, figures: list[str]) -> str:
+    """Return a page in Markdown with a table of `as_markdown` and with the figures of these names below it."""
+    shown = [f"![{figure.partition('.')[0]} of each arm](figures/{figure})" for figure in figures]
+    about = (
+        "Mean ± standard deviation over seeds, with 95 % intervals by bootstrap over test rows. Open `index.html` in a "
+        "browser for the whole report."
+    )
+    return "\n\n".join([f"# Report of the sweep {markdown(name)}", about, table.rstrip(), *shown]) + "\n"
 
 
 def csv_table(ablation: Ablation | None) -> list[list[Any]]:

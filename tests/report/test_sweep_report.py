@@ -125,6 +125,9 @@ def test_tables_and_figures_stand_beside_the_page(reported):
     assert lines[0].startswith("| arm | seeds | accuracy % | accuracy, clean rows % | macro-F1 % | mean recall % |")
     assert lines[2].startswith("| plain | 3 | ")
     assert "higher by" in lines[4]
+    readme = (report / "README.md").read_text()
+    assert "\n".join(lines) in readme
+    assert {f"(figures/{name})" for name in FIGURES} == set(re.findall(r"!\[.*\](\(.*\))", readme))
     with open(report / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["arm"] for row in rows] == ["plain", "stn", "better"]
