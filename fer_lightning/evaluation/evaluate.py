@@ -145,7 +145,18 @@ def evaluate(cfg: EvaluateSettings) -> None:
     for note in chosen.notes:
         print(message(f"note: {note}"))
     print(f"evaluation: {folder}")
-    print(f"next: compare it with another run: python -m fer_lightning.compare {typed('runs', [run.path, 'OTHER'])}")
+    print(f"next: {next_step(cfg, run.path, folder)}")
+
+
+def next_step(cfg: EvaluateSettings, run: Path, folder: Path) -> str:
+    """Return what to do after an evaluation whose results are in `folder`."""
+    if cfg.rows == "val":
+        return "choose by these rows, and then evaluate the choice on the test rows with rows=test"
+    if cfg.data.root is not None:
+        return f"open {folder / 'confusion.png'}"
+    views = f" tta={cfg.tta}" if cfg.tta != "none" else ""
+    judged = folder if cfg.model is not None else run
+    return f"compare it with another run: python -m fer_lightning.compare {typed('runs', [judged, 'OTHER'])}{views}"
 
 
 @dataclass(frozen=True)

@@ -467,3 +467,21 @@ def test_a_run_is_loaded_for_scripts(run):
     assert np.array_equal(labels, table.labels[split.val])
     with pytest.raises(UserError, match=r"rows=test: must be train or val\. .*fer_lightning.evaluate"):
         fer_lightning.load_run(run).faces("test")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "python -m fer_lightning.compare 'runs=[run,OTHER]'"),
+        (("tta=flip",), "python -m fer_lightning.compare 'runs=[run,OTHER]' tta=flip"),
+        (("model=face.onnx",), "python -m fer_lightning.compare 'runs=[run/evaluation/x,OTHER]'"),
+        (
+            ("rows=val", "tta=flip"),
+            "choose by these rows, and then evaluate the choice on the test rows with rows=test",
+        ),
+        (("data.root=other",), "open run/evaluation/x/confusion.png"),
+    ],
+)
+def test_the_next_step_fits_what_was_evaluated(words, expected):
+    cfg = evaluate.config(["run=run", *words])
+    assert evaluate.next_step(cfg, Path("run"), Path("run/evaluation/x")).endswith(expected)

@@ -49,6 +49,7 @@ def test_no_image_leaves_the_page_and_its_text_says_so(visit, server):
     expect(words).to_contain_text("on your own device")
     assert page.evaluate("window.asked") == 0
     agree(page)
+    page.keyboard.press("Enter")  # a second time: the camera stays on
     expect(page.locator(".care")).to_contain_text("do not leave this page")
     expect(page.locator("#faces .shares li")).to_have_count(7)
     box = page.evaluate("window.looks.find(({ faces }) => faces.length).faces[0].box")

@@ -143,7 +143,7 @@ async function agreed() {
   $("frame").hidden = false;
   resume();
   showLight();
-  $("stop").focus();
+  $("stage").focus(); // not a button: a second Enter would switch the camera off
 }
 
 // ---- running
