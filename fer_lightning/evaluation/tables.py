@@ -35,7 +35,7 @@ def class_table(entry: dict[str, Any], title: str) -> Table:
 
 def metric_table(title: str, *columns: str) -> Table:
     """Return an empty table with right-aligned columns, for metrics."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold")  # a long name wraps, so that no number is cut
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)

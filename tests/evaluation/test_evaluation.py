@@ -114,6 +114,13 @@ def test_tables_fit_into_80_characters(evaluated):
     assert f"{value:.2f} [{low:.1f}, {high:.1f}]" in shown(set_table(evaluated, "Test rows"))
 
 
+def test_a_class_name_is_on_one_line_beside_a_precision_of_100_percent(evaluated):
+    """A class of few rows has wide intervals, which leave little space for its name."""
+    interval = {"value": 0.5714, "low": 0.167, "high": 1.0}
+    figures = {"rows": 1024, "recall": interval, "precision": dict.fromkeys(interval, 1.0), "f1": interval}
+    assert "\nfrustration " in shown(class_table({"classes": {"frustration": figures}}, "by class"))
+
+
 def test_files_of_an_evaluation_agree_and_do_not_change(tmp_path):
     given = predictions(60)
     sets = evaluate(given, resamples=20)
