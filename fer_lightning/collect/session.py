@@ -33,6 +33,10 @@ from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
 from fer_lightning.wording import message, typed
 
+CROPPED = (
+    "If your images are faces that are already cropped, run the same command again with "
+    "faces.kind=whole faces.min_face_px=48; make collect takes both as STEPS='faces.kind=whole faces.min_face_px=48'"
+)
 KEYS = ("COLLECT_CONTACT", "GOOGLE_API_KEY", "GOOGLE_CX")
 
 
@@ -142,6 +146,9 @@ class CollectRun:
         self.say(
             "detect", f"{counted(result.faces, 'face')} in {counted(looked_at, 'new image')}, found by {detector.name}"
         )
+        if result.refused and not result.faces:
+            reasons = ", ".join(f"{reason} ({count:,})" for reason, count in result.refused.most_common())
+            self.say("", f"no image has a usable face: {reasons}. {CROPPED}")
 
     def dedupe(self) -> None:
         from fer_lightning.collect.steps.dedupe import dedupe, fer2013_of
@@ -157,7 +164,8 @@ class CollectRun:
             f"{result.flagged:,} marked as similar",
         )
         if problem:
-            self.say("", f"not compared with FER2013: {problem.splitlines()[0].rstrip(';')}")
+            reason = problem.splitlines()[0].rstrip(";").replace("data.root=", "fer2013=", 1)
+            self.say("", f"not compared with FER2013: {reason}")
 
     # -- deciding
 
@@ -172,7 +180,7 @@ class CollectRun:
             "seed": self.settings.seed,
         }
         if chained and not undecided(self.collection, **whose):
-            self.say("review", "every face is decided")
+            self.say("review", "no face is undecided")
             return
         definitions = _definitions() | {self.emotion: self.settings.emotion.definition}
         serve(self.collection, port=review.port, definitions=definitions, **whose)

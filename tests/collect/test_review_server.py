@@ -637,6 +637,7 @@ def test_the_end_tells_counts_and_agreement(collection, page):
         ({"annotator": "a" * 41}, "review.annotator"),
         ({"annotator": "a:b"}, "review.annotator"),
         ({"emotion": "hungry"}, "emotion=hungry: not a class of this review. Allowed: angry, frustration"),
+        ({"emotion": "hungry"}, "conf/taxonomy, and export.taxonomy=NAME to the command"),
         ({"share": 0.0}, "review.share=0.0"),
         ({"port": 70_000}, "review.port=70000"),
         ({"emotion": "sad"}, "no face of sad is left to review"),

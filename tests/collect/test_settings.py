@@ -1,6 +1,7 @@
 """Wrong commands are refused in words, before anything is asked or written."""
 
 import pytest
+from collect_runs import draw_pictures
 from conftest import ROOT
 
 from fer_lightning.collect.__main__ import ALONE, CHAIN, config, main
@@ -54,6 +55,20 @@ def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsy
 def test_names_and_paths_may_hold_any_letter(text):
     assert config([f"review.annotator={text}"]).review.annotator == text
     assert config(["provider=local", f"provider.path=../{text}"]).provider.path == f"../{text}"
+
+
+def test_cropped_faces_that_are_refused_name_the_keys_for_them(tmp_path, capsys):
+    photographs, store = draw_pictures(tmp_path / "photographs", range(2), side=48), tmp_path / "store"
+    words = ["emotion=boredom", "provider=local", f"provider.path={photographs}", f"root={tmp_path / 'collection'}"]
+    main(["search", "fetch", "detect", "dedupe", *words, "faces.kind=whole", f"fer2013={store}"])
+    said = capsys.readouterr().out
+    assert "no image has a usable face: too small (2)." in said
+    assert "run the same command again with faces.kind=whole faces.min_face_px=48" in said
+    assert f"not compared with FER2013: fer2013={store}: this folder does not hold a store" in said
+    main(["detect", *words, "faces.kind=whole", "faces.min_face_px=48"])
+    said = capsys.readouterr().out
+    assert "2 faces in 2 new images" in said
+    assert "no image has a usable face" not in said
 
 
 def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):

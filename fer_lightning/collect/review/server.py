@@ -84,7 +84,10 @@ class Review:
     def __post_init__(self) -> None:
         check_options(annotator=self.annotator, share=self.share)
         if self.emotion is not None and self.emotion not in self.classes:
-            raise UserError(f"emotion={self.emotion}: not a class of this review. Allowed: {', '.join(self.classes)}.")
+            raise UserError(
+                f"emotion={self.emotion}: not a class of this review. Allowed: {', '.join(self.classes)}. For another "
+                f"emotion, add a file with its classes to conf/taxonomy, and export.taxonomy=NAME to the command."
+            )
         if self.blind and decisions.valid_decisions(self.collection, pass_=1, annotator=self.annotator):
             raise UserError(
                 f"review.annotator={self.annotator}: has decided in the first pass. A second pass "
