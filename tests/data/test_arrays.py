@@ -108,7 +108,7 @@ def test_arrays_beside_images_are_counted_and_named(tmp_path):
     saved(tmp_path, images=PIXELS, labels=NAMES)
     faces = read_faces(tmp_path, FER)
     assert faces.partly
-    assert "1 files (1 .npz), file that may hold faces, beside images that are read, e.g. faces.npz" in " ".join(
+    assert "1 file (1 .npz), file that may hold faces, beside images that are read, e.g. faces.npz" in " ".join(
         faces.notes
     )
 

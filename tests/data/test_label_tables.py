@@ -88,8 +88,8 @@ def test_what_has_no_partner_is_counted_and_named(tmp_path):
     notes = " ".join(faces.notes)
     assert len(faces.labels) == 8
     assert faces.partly
-    assert "1 files (1 .png), image that a table names but that is not here, e.g. val_labels.csv: 1.png" in notes
-    assert "1 files (1 .png), image that no row of the table names, e.g. test/new.png" in notes
+    assert "1 file (1 .png), image that a table names but that is not here, e.g. val_labels.csv: 1.png" in notes
+    assert "1 file (1 .png), image that no row of the table names, e.g. test/new.png" in notes
 
 
 @pytest.mark.parametrize(
