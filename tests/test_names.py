@@ -1,7 +1,7 @@
-"""Names of the package: one class name for one thing."""
+"""Names: one class name of the package for one thing, one file name for one test file."""
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from conftest import ROOT
@@ -29,3 +29,9 @@ def test_a_second_class_of_one_name_is_found(tmp_path):
 
 def test_no_file_of_the_package_looks_like_a_test():
     assert [path.name for path in (ROOT / "fer_lightning").rglob("test_*.py")] == []
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports test files by their names alone."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []

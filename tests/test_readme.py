@@ -279,7 +279,7 @@ def test_a_backbone_without_one_of_these_keys_is_refused(key, example):
 
 
 def test_a_wrong_type_in_the_example_is_refused(example):
-    with pytest.raises(UserError, match=r"loss.epsilon='high'.*expected float"):
+    with pytest.raises(UserError, match=r"loss.epsilon='high'.*must be a number"):
         check(from_example(example, "loss=poly", "loss.epsilon=high"))
 
 
