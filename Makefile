@@ -89,7 +89,7 @@ test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and t
 test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; the GPU plan; all benchmarks, small
+test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; the quickstart; the GPU plan; all benchmarks, small
 	FUZZ_COPIES=1000 FUZZ_LINES=500 FUZZ_SEQUENCES=50 $(SINGLE) $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file

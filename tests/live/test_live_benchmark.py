@@ -9,7 +9,7 @@ from conftest import ROOT
 from face_models import drawn_model
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "name"), [(["--size", "320x240"], "320x240"), (["--looks"], "looks")])
 def test_players(words, name, tmp_path):
     command = [sys.executable, "scripts/benchmark_live.py", "players", "--model", drawn_model(tmp_path / "face.onnx")]

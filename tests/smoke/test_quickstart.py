@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import run_train
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.mark.timeout(1500)
