@@ -38,7 +38,7 @@ class MapLayer:
 
 @torch.no_grad()
 def find_layer(predictor: Predictor, images: Tensor) -> MapLayer | None:
-    """Return the last layer with a map of 6 x 6 positions or more, else with the finest; None if there is no map.
+    """Return the last layer whose map has 6 x 6 positions or more, or that of the finest map; None without maps.
 
     images  faces uint8 (B, 48, 48)
     """

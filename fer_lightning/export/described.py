@@ -143,7 +143,7 @@ def _tested(run: TrainedRun, tta: str) -> Tested:
 
 
 def _confusion(path: Path, taxonomy: Taxonomy) -> np.ndarray | None:
-    """Return the confusion matrix int64 (K, K) of predictions.csv; None if there is no such file."""
+    """Return the confusion matrix int64 (K, K) of predictions.csv; None if the file is missing."""
     from fer_lightning.evaluation.predictions import read_predictions
 
     if not path.is_file():

@@ -77,7 +77,7 @@ def test_usage_and_source_are_columns(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": PIXELS}, "there is no array of labels that belongs to it"),
+        ({"images": PIXELS}, "its array of labels is missing"),
         (
             {"images": PIXELS, "labels": NAMES[:4]},
             r"labels\.npy: the array has 4 x 1 values; it must have one for each of",

@@ -111,9 +111,7 @@ def _arrays(listing: Listing) -> dict[int | None, dict[str, tuple[str, np.ndarra
     for arrays in found.values():
         if missing := {"images", "labels"} - arrays.keys():
             name = next(iter(arrays.values()))[0]
-            raise UserError(
-                f"{name}: there is no array of {' and '.join(sorted(missing))} that belongs to it; {_WANTED}."
-            )
+            raise UserError(f"{name}: its array of {' and '.join(sorted(missing))} is missing; {_WANTED}.")
     if not found:
         names = ", ".join(file.name for file in listing.files[:5])
         raise UserError(f"{names}: these names of arrays are not known; {_WANTED}.")

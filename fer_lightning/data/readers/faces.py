@@ -59,8 +59,8 @@ def split_in_name(path: str) -> int | None:
     """Return the split in the name of a file (train_labels.csv), or of a folder that holds it; None: no split."""
     *folders, base = path.split("/")
     words = map(split_code, re.split(r"[^a-z]+", base.rpartition(".")[0].lower()))
-    found = next((code for code in words if code is not None), None)
-    return found if found is not None else split_of_folders(folders)
+    code = next((code for code in words if code is not None), None)
+    return code if code is not None else split_of_folders(folders)
 
 
 def split_of_folders(folders: Sequence[str]) -> int | None:
