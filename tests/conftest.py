@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from real_fer2013 import make_real_store
 from rich.console import Console, RenderableType
+from short_runs import draw_nothing, parse_configs_once
 
 from fer_lightning.config import schema
 from fer_lightning.labels import COLORS, USAGES
@@ -60,9 +61,16 @@ def real_store(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def no_pictures():
-    """They take half of a short run's time; for tests that do not look at them."""
+    """For tests that do not look at the pictures of runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fer_lightning.pages.plots._save", lambda figure, path: Path(path))
+        draw_nothing(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _configs_parsed_once():
+    with pytest.MonkeyPatch.context() as patch:
+        parse_configs_once(patch)
         yield
 
 

@@ -4,7 +4,6 @@ Apart from that they are what `python SCRIPT ARGUMENTS` starts: a process and gr
 leaves them.
 """
 
-import importlib
 import multiprocessing
 import os
 import runpy
@@ -12,6 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
+from short_runs import draw_nothing
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_PICTURES = "FER_TESTS_WITHOUT_PICTURES"  # variable of a script that draws no pictures: they take a third of its time
@@ -65,8 +67,7 @@ def _run(command: tuple[str, ...], stdout: Path, stderr: Path, environment: dict
     os.chdir(ROOT)
     os.environ.update(environment)
     if environment.get(NO_PICTURES):
-        plots = importlib.import_module("fer_lightning.pages.plots")
-        plots._save = lambda figure, path: Path(path)
+        draw_nothing(pytest.MonkeyPatch())
     sys.argv = list(command)
     sys.path.insert(0, str(Path(command[0]).resolve().parent))
     runpy.run_path(command[0], run_name="__main__")

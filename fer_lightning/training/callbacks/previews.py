@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from fer_lightning.pages.plots import face_grid
+from fer_lightning.pages import plots
 from fer_lightning.runs.processes import is_first_process
 from fer_lightning.seeding import derive_seed
 
@@ -38,7 +38,7 @@ class Previews(Callback):
             generator = torch.Generator().manual_seed(derive_seed(data.seed, "preview", view))
             columns.append(data.transform.train(faces, labels, generator)[0])
         header = ["original", *(f"view {view + 1}" for view in range(VIEWS))]
-        face_grid(self._to_images(data, columns), names, header, path, title="Training images of the network")
+        plots.face_grid(self._to_images(data, columns), names, header, path, title="Training images of the network")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write stn.png, also if a resumed run had no step left to train."""
@@ -54,7 +54,7 @@ class Previews(Callback):
             warped = network.stn(faces.expand(-1, network.in_channels, -1, -1))[:, : faces.shape[1]]
         network.train(was_training)
         images = self._to_images(data, [faces, warped])
-        face_grid(images, names, ["input", "after STN"], self.folder / "stn.png", title="Output of the STN")
+        plots.face_grid(images, names, ["input", "after STN"], self.folder / "stn.png", title="Output of the STN")
 
     @staticmethod
     def _one_of_each_class(data: pl.LightningDataModule, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
