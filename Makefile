@@ -8,7 +8,7 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The recipes read these variables from the environment, where a path may contain any letter.
 export FROM ROOT FERPLUS LABELS TAXONOMY SIZE EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
-.PHONY: help install lock quickstart data models collect live game audit report test test-all test-slurm test-long lint security format benchmark docs docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test test-all tests-but-long test-slurm test-long lint security format benchmark docs docker apptainer clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -80,12 +80,14 @@ report: install  ## write the report of a sweep: make report DIR=outputs/overfit
 test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
-# --no-loadscope-reorder keeps the order of tests/conftest.py: files with slow tests are first.
+# One process more than cores, because the tests of the SLURM cluster wait most of the time.
+# --no-loadscope-reorder keeps the order of tests/conftest.py: long files are first.
 test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
-	+@$(MAKE) -s -j2 --output-sync lint test-slurm
-	$(SINGLE) $(BIN)/python -m pytest -m "not slurm and not long" -n auto --dist loadfile --no-loadscope-reorder
+	+@$(MAKE) -s -j2 lint tests-but-long
 
-# Most of the time, these tests wait for the cluster, so test-all lints meanwhile.
+tests-but-long: $(VENV)/.installed-dev
+	$(SINGLE) $(BIN)/python -m pytest -m "not long" -rs -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+
 test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 

@@ -41,9 +41,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that no process waits for a long file at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Put files with SLURM tests and then those with slow tests first, so that no process waits for a long file."""
+    first = [{item.path for item in items if item.get_closest_marker(name)} for name in ("slurm", "slow")]
+    items.sort(key=lambda item: [item.path not in files for files in first])
 
 
 @pytest.fixture
