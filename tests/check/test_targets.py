@@ -149,6 +149,7 @@ def keys(tree: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
             yield from keys(value, (*above, name))
 
 
+@pytest.mark.slow
 def test_odd_values_anywhere_are_taken_or_refused_in_words():
     config = OmegaConf.to_container(composed(*TINY), enum_to_str=True)
     for *above, last in keys(config):

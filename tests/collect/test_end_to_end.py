@@ -85,6 +85,7 @@ def test_from_the_provider_through_the_review_to_training(tmp_path, image_host):
     assert (folder / "plots" / "confusion.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_folder_through_the_whole_chain_and_a_second_run_that_adds(tmp_path):
     folder = draw_pictures(tmp_path / "photographs", range(12))
     common = (*WHOLE, "provider=local", f"provider.path={folder}", f"root={tmp_path / 'c'}", f"fer2013={tmp_path}")

@@ -586,6 +586,7 @@ def kill_and_go_on(root: Path, kills: int, pictures: int, seed: int) -> None:
         assert collection.value("SELECT count(*) FROM picture") == pictures
 
 
+@pytest.mark.slow
 def test_kill_9_loses_nothing_and_doubles_nothing(tmp_path):
     kill_and_go_on(tmp_path, kills=3, pictures=150, seed=1)
 

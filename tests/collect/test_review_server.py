@@ -696,6 +696,7 @@ def credentials(address: str) -> tuple[str, dict[str, str]]:
     return origin, {"Cookie": f"fer_review_{port}={token}", "Origin": origin, "Content-Type": "application/json"}
 
 
+@pytest.mark.slow
 def test_a_killed_server_comes_back_with_the_same_address_and_finish_ends_it(server, collection):
     address = server.start()
     origin, headers = credentials(address)

@@ -450,6 +450,7 @@ def contents(collection):
     return [sorted(map(repr, map(tuple, rows))) for rows in (pages, findings, candidates)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2, 15, 22, 23, 40, 70])
 def test_killed_inside_a_transaction_a_search_goes_on_as_if_nothing_had_happened(server, tmp_path, at):
     def until_killed():
@@ -474,6 +475,7 @@ def test_killed_inside_a_transaction_a_search_goes_on_as_if_nothing_had_happened
         assert contents(collection) == undisturbed(server, tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_a_search_repeats_and_loses_nothing(server, tmp_path):
     server.works_per_query = 240
 

@@ -100,6 +100,7 @@ def test_the_launchers_option_for_the_image_exists():
     assert "image" in yaml.safe_load((ROOT / "conf" / "hydra" / "launcher" / "discovery.yaml").read_text())
 
 
+@pytest.mark.slow
 def test_the_locked_libraries_fit_together():
     """`make install` takes the same steps in a clean environment, so this looks at what they made."""
     locked = re.findall(r"^([\w.-]+)==(\S+)", "".join(lock.read_text() for lock in LOCKS), flags=re.M)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from conftest import TINY, composed
 from disks import enlarge, read_only, small_disk
 from fer_forms import Samples
@@ -48,6 +49,7 @@ def test_an_ingest_into_a_read_only_folder_is_refused(tmp_path, capsys):
         assert not list(root.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_reads_a_store_in_a_read_only_folder(tmp_path):
     root = tmp_path / "data"
     ingest(str(Samples(per_class=8).csv(tmp_path / "fer2013.csv")), str(root))

@@ -92,6 +92,7 @@ def test_raw_weights_would_have_scored_otherwise(run):
     assert np.abs(raw.probabilities - averaged.probabilities).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tta", ["none", "ten_crop"])
 def test_the_same_command_writes_the_same_bytes(tta, run):
     folder = run / "evaluation" / tta
@@ -104,6 +105,7 @@ def test_the_same_command_writes_the_same_bytes(tta, run):
     assert all(call.keys() == {"time", "command", "commit", "dirty", "reads", "latency"} for call in calls)
 
 
+@pytest.mark.slow
 def test_views_average_probabilities_over_the_same_rows(run, capsys):
     for tta, views in (("flip", 2), ("ten_crop", 10)):
         entry = evaluated(run, f"tta={tta}")

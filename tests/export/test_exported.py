@@ -96,6 +96,7 @@ def test_onnxruntime_quantizes_the_file(model, tmp_path):
     assert (tmp_path / "quantized.onnx").is_file()
 
 
+@pytest.mark.slow
 def test_small_weights_say_so(run, model, faces, tmp_path):
     command.main([f"run={shutil.copytree(run, tmp_path / 'run')}", f"out={tmp_path / 'small.onnx'}", "weights=float16"])
     small = FaceModel(tmp_path / "small.onnx")

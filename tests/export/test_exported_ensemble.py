@@ -58,6 +58,7 @@ def exported(averaged):
     return FaceModel(averaged / "face.onnx")
 
 
+@pytest.mark.slow
 def test_probabilities_are_the_evaluated_mean(averaged, exported):
     predictions = read_predictions(averaged / "predictions.csv")
     opened = members.open_subject(averaged)

@@ -28,6 +28,7 @@ def test_the_card_needs_the_test_of_the_same_views(run):
     assert not (run / "face.onnx").exists()
 
 
+@pytest.mark.slow
 def test_probabilities_and_card_are_those_of_the_evaluation(run, tmp_path):
     evaluated = shutil.copytree(run, tmp_path / "evaluated")  # a command holds its folder until the process ends
     evaluate.evaluate(evaluate.config([f"run={evaluated}", "tta=flip"]))

@@ -38,6 +38,7 @@ def wait(client: GameClient, kind: type, such=lambda message: True):
     raise AssertionError(f"no such {kind.__name__}")
 
 
+@pytest.mark.slow
 def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
     with (
         LiveServer(model, words=("faces.kind=whole",)) as server,
@@ -146,6 +147,7 @@ def test_the_schema_is_that_of_the_code(schema):
     assert schema == protocol.schema(), "run python -m fer_lightning.live.protocol to update it"
 
 
+@pytest.mark.slow
 def test_a_whole_session_is_as_the_schema_says(model, schema):
     said = [
         {"type": "hello", "protocol": 2, "client": "test"},

@@ -40,6 +40,7 @@ def write_video(path, label: str) -> None:
     writer.release()
 
 
+@pytest.mark.slow
 def test_the_server_s_own_camera_is_shown_to_who_agrees_lost_and_found_again(model, tmp_path):
     video, away = tmp_path / "camera.avi", tmp_path / "unplugged.avi"
     write_video(video, "happy")
@@ -87,6 +88,7 @@ def test_a_replaced_model_is_told_to_all_and_the_old_one_goes_on(model, tmp_path
     assert hub.metadata.classes == CLASSES
 
 
+@pytest.mark.slow
 def test_the_game_in_a_terminal_plays_itself():
     with LiveServer(words=("difficulty.cooldown_seconds=0.1", "difficulty.stand_seconds=0")) as server:
         command = [

@@ -74,6 +74,7 @@ def test_it_writes_what_it_says(with_model):
     assert "4 players are too few for a conclusion" in said
 
 
+@pytest.mark.slow
 def test_neither_the_number_of_processes_nor_another_run_changes_it(with_model):
     folder, _ = with_model
     again = simulated(*TINY, f"model={folder / 'face.onnx'}", f"out={folder / 'again'}", "workers=1")

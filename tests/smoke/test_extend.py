@@ -73,6 +73,7 @@ def test_an_extended_run_holds_the_epochs_and_the_facts_of_its_parent(parent, ex
     assert last["global_step"] == 2 * BATCHES
 
 
+@pytest.mark.slow
 def test_an_extended_run_resumes_bit_for_bit_with_a_schedule_of_its_own(parent, extended, tmp_path, monkeypatch):
     """It is cut before its first step and in the middle; its parent does not change."""
     before, factors = contents(parent), []

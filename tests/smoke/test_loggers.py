@@ -4,6 +4,7 @@ import pytest
 from conftest import TINY, run_train
 
 
+@pytest.mark.slow
 def test_wandb_without_a_key_is_kept_offline(tmp_path):
     result = run_train(
         *TINY, "logger=wandb", f"output_dir={tmp_path}", WANDB_API_KEY="", WANDB_MODE="", WANDB_SILENT="true"

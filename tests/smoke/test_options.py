@@ -79,6 +79,7 @@ def shallow_convnext(monkeypatch):
     monkeypatch.setattr(timm, "create_model", shallow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", COMBINATIONS, ids=" ".join)
 def test_combination_takes_real_steps(overrides, shallow_convnext, tmp_path):
     assert run(tmp_path, *overrides)["status"] == "done"

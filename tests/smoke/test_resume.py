@@ -107,6 +107,7 @@ def test_a_cut_run_resumes_bit_for_bit(batch, undisturbed, tmp_path, monkeypatch
     assert_same_outcome(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_cut_run_of_the_small_network_resumes_bit_for_bit(tmp_path, monkeypatch):
     undisturbed, cut_run = tmp_path / "undisturbed", tmp_path / "cut"
     run(undisturbed, recipe=GROWING)
@@ -116,6 +117,7 @@ def test_a_cut_run_of_the_small_network_resumes_bit_for_bit(tmp_path, monkeypatc
     assert_same_outcome(cut_run, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_cut_in_its_test_is_only_tested_again(undisturbed, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(FERClassifier, "test_step", cut)
@@ -127,6 +129,7 @@ def test_a_run_cut_in_its_test_is_only_tested_again(undisturbed, tmp_path, monke
     assert (tmp_path / "predictions.csv").read_text() == (undisturbed / "predictions.csv").read_text()
 
 
+@pytest.mark.slow
 def test_every_step_of_every_epoch_draws_anew(tmp_path, monkeypatch):
     training_step, keys = FERClassifier.training_step, []
 
@@ -166,6 +169,7 @@ IN_THE_FIRST_EPOCH = (
 LATER = (("before", "last.ckpt", 4), ("before", "predictions.csv", 1), ("before", "summary.json", 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moments", [pytest.param(IN_THE_FIRST_EPOCH, marks=SLOW), LATER], ids=["first epoch", "later"])
 def test_a_run_cut_while_it_writes_resumes_bit_for_bit(moments, undisturbed, tmp_path, monkeypatch):
     for moment in moments:
@@ -206,6 +210,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch, method: str, nth: int, *signums: 
 RARELY = "callbacks.last.every_n_steps=1000"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_is_answered_behind_the_step_under_way(signum, status, undisturbed, listening, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
@@ -229,6 +234,7 @@ def test_a_signal_in_validation_ends_the_run_at_once(listening, tmp_path, monkey
     assert not (tmp_path / "metrics.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_run_at_once_and_an_echo_does_not(listening, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         signalled(patch, "training_step", 1, signal.SIGINT, signal.SIGINT)
@@ -245,6 +251,7 @@ def test_a_second_signal_ends_the_run_at_once_and_an_echo_does_not(listening, tm
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("every", "overrides"),
     [
@@ -291,6 +298,7 @@ def nan_from(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setattr(Focal, "forward", broken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "place"),
     [(BATCHES + 2, "step 5 (epoch 2, batch 3 of 6)"), (2 * BATCHES - 1, "step 6 (epoch 2, batch 6 of 6)")],
@@ -360,6 +368,7 @@ def test_an_ended_run_says_what_the_same_command_does(resumes, words, capsys):
     assert re.search(f"ended by SIGINT. .*{words}", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_run_resumes_bit_for_bit_without_the_run_that_it_began_from(undisturbed, tmp_path, monkeypatch):
     """It is cut in the epoch whose old weights are frozen, and in the next one."""
     origin = tmp_path / "origin"

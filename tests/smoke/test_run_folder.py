@@ -119,6 +119,7 @@ def test_the_console_ends_with_the_table_and_the_folder(finished):
     assert output.rstrip().splitlines()[-1] == f"run folder: {folder_of(finished[0]).path}"
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_reported_and_left_alone(finished):
     outputs, overrides, _ = finished
     before = (folder_of(outputs).path / "summary.json").read_bytes()
@@ -191,6 +192,7 @@ def test_a_lock_that_was_set_aside_with_its_folder_is_not_held(tmp_path, monkeyp
     folder.release()
 
 
+@pytest.mark.slow
 def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(tmp_path):
     overrides = (*TINY, "trainer.max_epochs=500", f"output_dir={tmp_path}")
     first = subprocess.Popen(

@@ -22,6 +22,7 @@ def run(folder, *overrides: str) -> tuple[list[dict], bytes, list[dict]]:
     return rows, (folder / "predictions.csv").read_bytes(), reads
 
 
+@pytest.mark.slow
 def test_the_test_curve_is_logged_and_decides_nothing(tmp_path):
     plain, predictions, reads = run(tmp_path / "plain")
     tracked, same_predictions, more_reads = run(tmp_path / "tracked", "track_test=true")

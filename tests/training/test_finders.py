@@ -36,6 +36,7 @@ def test_the_rate_finder_tries_each_rate_and_ends_with_a_verdict(tmp_path, capsy
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["lr_find.csv"]
 
 
+@pytest.mark.slow
 def test_the_batch_finder_names_a_size_that_was_tried(tmp_path, capsys, monkeypatch):
     tried = set()
     step = FERClassifier.training_step

@@ -115,6 +115,7 @@ def test_a_run_does_not_go_on_with_another_teacher(faces, file, tmp_path):
         module(faces, labels="teacher", teacher=file).load_state_dict(before)
 
 
+@pytest.mark.slow
 def test_the_summary_names_the_teacher_and_an_evaluation_does_not_need_it(tmp_path):
     tiny = (*TINY, "trainer.max_epochs=1", "trainer.limit_train_batches=1", f"output_dir={tmp_path}")
     teacher = teacher_for(load(rows=300))
