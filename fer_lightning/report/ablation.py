@@ -33,7 +33,7 @@ from fer_lightning.statistics.significance import (
 )
 
 JUDGED = ("acc", "recall_mean")  # metrics that get a verdict
-FITTING = ("gap_best", "gap_last", "ce_rise")  # overfitting measures that are compared with the baseline
+OVERFITTING = ("gap_best", "gap_last", "ce_rise")  # overfitting measures that are compared with the baseline
 RESAMPLES = 10_000  # smallest p is then 0.0002, which Holm's correction can still reject among 250 comparisons
 
 
@@ -53,17 +53,17 @@ def analyse(sweep: Sweep, baseline: str) -> Ablation | None:
     runs = runs_by_arm(sweep, baseline)
     if not runs:
         return None
-    rows, known = runs[0][0].rows, runs[0][0].arm == baseline
+    rows, has_baseline = runs[0][0].rows, runs[0][0].arm == baseline
     sets = {"all": np.ones(len(rows.labels), bool), "clean": rows.clean}
     sets = {name: mask for name, mask in sets.items() if mask.any()}
     measured = {name: _Measured(rows, mask, runs) for name, mask in sets.items()}
-    cells = factors([members[0].overrides for members in runs]) if known else []
+    cells = factors([members[0].overrides for members in runs]) if has_baseline else []
     names = arm_names([members[0].arm for members in runs], cells)
     arms = [
         _describe(name, rows, measured, members, index)
         for index, (name, members) in enumerate(zip(names, runs, strict=True))
     ]
-    if not known:
+    if not has_baseline:
         return Ablation(rows, sets, arms, asked=baseline, baseline="", effects=[])
     arms = [arms[0], *_compare(rows, measured, arms)]
     return Ablation(rows, sets, arms, baseline, names[0], main_effects(cells, *measured["all"].judged()))
@@ -145,7 +145,7 @@ def _describe(name: str, rows: SharedTestRows, measured: dict[str, _Measured], r
         runs=runs,
         figures={of: {figure: one.estimate(figure, index) for figure in LABEL_FIGURES} for of, one in measured.items()},
         recall=everything.recall(index),
-        fitting=_estimates([overfitting(run) for run in runs]),
+        overfitting=_estimates([overfitting(run) for run in runs]),
         confusion=sum(metrics.confusion_matrix(rows.labels, one.predicted, len(rows.classes)) for one in answers),
         reliability=calibration.reliability(
             np.concatenate([one.confidence for one in answers]).astype(float),
@@ -176,7 +176,9 @@ def _compare(rows: SharedTestRows, measured: dict[str, _Measured], arms: list[Ar
     }
     differences["all"] = _correct(differences["all"], JUDGED)
     seeds = _correct([_over_seeds(everything, arm) for arm in others], JUDGED)
-    fitting = _correct([_fitting_differences(baseline.runs, arms[arm].runs) for arm in others], FITTING)
+    overfitting_differences = _correct(
+        [_overfitting_differences(baseline.runs, arms[arm].runs) for arm in others], OVERFITTING
+    )
     return [
         replace(
             arms[arm],
@@ -184,7 +186,7 @@ def _compare(rows: SharedTestRows, measured: dict[str, _Measured], arms: list[Ar
             recall_differences=everything.recall_differences(arm),
             discordance=_discordance(rows, baseline.runs, arms[arm].runs),
             by_seed={name: BySeed(_each_seed(everything, name, arm), one) for name, one in seeds[arm - 1].items()},
-            fitting_differences=fitting[arm - 1],
+            overfitting_differences=overfitting_differences[arm - 1],
         )
         for arm in others
     ]
@@ -211,14 +213,14 @@ def _each_seed(measured: _Measured, name: str, arm: int) -> dict[int | None, flo
     return {seed: after[seed] - before[seed] for seed in after if seed in before}
 
 
-def _fitting_differences(baseline: Sequence[Run], arm: Sequence[Run]) -> dict[str, Difference]:
+def _overfitting_differences(baseline: Sequence[Run], arm: Sequence[Run]) -> dict[str, Difference]:
     """Return the differences of the overfitting measures over seeds; {} if a run has no measures."""
     before, after = ({run.seed: overfitting(run) for run in runs} for runs in (baseline, arm))
     if not all((*before.values(), *after.values())):
         return {}
     return {
         name: difference_of_means(*({seed: one[name] for seed, one in side.items()} for side in (before, after)))
-        for name in FITTING
+        for name in OVERFITTING
     }
 
 

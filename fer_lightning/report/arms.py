@@ -56,7 +56,7 @@ class Arm:
     name          its name on the page: `key`, or for combinations the differences from the baseline
     figures       metrics by set of rows and name, as in `metrics.LABEL_FIGURES`
     recall        recall of each class, on all rows
-    fitting       overfitting measures: `gap_best`, `gap_last` (accuracy on training rows minus validation accuracy, at
+    overfitting   overfitting measures: `gap_best`, `gap_last` (accuracy on training rows minus validation accuracy, at
                   the selected and at the last epoch), `ce_rise` (rise of validation cross-entropy from its minimum to
                   the last epoch, in nats), `ce_epoch` (epoch of that minimum), `best_epoch`, `epochs`
     confusion     int64 (K, K), all seeds together, all rows
@@ -65,11 +65,11 @@ class Arm:
 
     Differences from the baseline are empty for the baseline itself, and without a baseline:
 
-    differences          of `figures`
-    recall_differences   of `recall`
-    discordance          rows on which only one of two networks with the same seed is right
-    by_seed              of the judged metrics, for single seeds
-    fitting_differences  of the first three overfitting measures, over seeds
+    differences              of `figures`
+    recall_differences       of `recall`
+    discordance              rows on which only one of two networks with the same seed is right
+    by_seed                  of the judged metrics, for single seeds
+    overfitting_differences  of the first three overfitting measures, over seeds
     """
 
     key: str
@@ -77,7 +77,7 @@ class Arm:
     runs: list[Run]
     figures: dict[str, dict[str, Estimate]]
     recall: list[Estimate]
-    fitting: dict[str, Estimate]
+    overfitting: dict[str, Estimate]
     confusion: np.ndarray
     reliability: np.ndarray
     calibration: dict[str, Estimate]
@@ -85,7 +85,7 @@ class Arm:
     recall_differences: list[Difference] = field(default_factory=list)
     discordance: list[Discordance] = field(default_factory=list)
     by_seed: dict[str, BySeed] = field(default_factory=dict)
-    fitting_differences: dict[str, Difference] = field(default_factory=dict)
+    overfitting_differences: dict[str, Difference] = field(default_factory=dict)
 
     @property
     def seeds(self) -> tuple[int | None, ...]:

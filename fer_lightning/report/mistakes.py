@@ -71,8 +71,8 @@ def with_pictures(mistakes: list[Mistake], config: Path) -> tuple[list[Mistake],
     if store_problem(root):
         return [], f"{root} does not hold a store of faces, so no images are shown."
     store = open_store(Path(root))
-    found = [_pictured(mistake, store) for mistake in mistakes]
-    shown = [mistake for mistake in found if mistake is not None]
+    pictured = [_pictured(mistake, store) for mistake in mistakes]
+    shown = [mistake for mistake in pictured if mistake is not None]
     if not shown:
         return [], f"The faces at {root} are not the faces of these runs, so no images are shown."
     return shown, "" if store.votes is not None else "The store has no FER+ votes."

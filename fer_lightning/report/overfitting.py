@@ -27,5 +27,5 @@ def overfitting(run: Run) -> dict[str, float]:
 
 def still_learning(run: Run) -> bool:
     """Return True if the selected epoch is in the last tenth of the epochs: the run may have ended too soon."""
-    fitting = overfitting(run)
-    return bool(fitting) and fitting["best_epoch"] > 0.9 * fitting["epochs"]
+    measures = overfitting(run)
+    return bool(measures) and measures["best_epoch"] > 0.9 * measures["epochs"]

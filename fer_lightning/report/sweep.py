@@ -10,11 +10,11 @@ from fer_lightning.report.ablation import analyse, baseline_of
 from fer_lightning.report.arms import Ablation
 from fer_lightning.report.mistakes import with_pictures, worst_mistakes
 from fer_lightning.report.sweep_figures import (
+    arm_panels,
     calibration_panels,
     curve_panels,
     difference_panels,
     effect_panels,
-    fitting_panels,
     gap_panels,
     png,
     styles,
@@ -61,7 +61,7 @@ def _figures(ablation: Ablation | None) -> Figures:
     return Figures(
         look,
         curves=curve_panels(ablation, look),
-        fitting=fitting_panels(ablation, look),
+        by_arm=arm_panels(ablation, look),
         overfitting=gap_panels(ablation, look),
         differences=difference_panels(ablation, look),
         effects=effect_panels(ablation.effects),
@@ -73,7 +73,7 @@ def _write_figures(folder: Path, figures: Figures, ablation: Ablation | None) ->
     """Write the figures as PNG files, and remove old ones that this report does not have."""
     plans = {
         "curves": (figures.curves, 2, True),
-        "fitting": (figures.fitting, 3, False),
+        "fitting": (figures.by_arm, 3, False),
         "overfitting": (figures.overfitting, 2, False),
         "differences": (figures.differences, 3, False),
         "effects": (figures.effects, 2, False),

@@ -66,11 +66,11 @@ class Style:
 def styles(ablation: Ablation) -> dict[str, Style]:
     """Return a style per arm: dark grey for the baseline, then a palette, which repeats with dashes."""
     others = [arm.name for arm in ablation.arms if arm.name != ablation.baseline]
-    found = {ablation.baseline: Style(BASELINE, "solid")} if ablation.baseline else {}
-    for place, name in enumerate(others):
-        turn, color = divmod(place, len(PALETTE))
-        found[name] = Style(PALETTE[color], DASHES[turn % len(DASHES)])
-    return found
+    by_arm = {ablation.baseline: Style(BASELINE, "solid")} if ablation.baseline else {}
+    for index, name in enumerate(others):
+        turn, color = divmod(index, len(PALETTE))
+        by_arm[name] = Style(PALETTE[color], DASHES[turn % len(DASHES)])
+    return by_arm
 
 
 def svg(panel: Panel) -> str:
@@ -133,9 +133,9 @@ def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: s
         return
     epoch = np.arange(1, values.shape[1] + 1)
     counts = (~np.isnan(values)).sum(axis=0)
-    known = counts > 0
-    mean = np.nanmean(values[:, known], axis=0)
-    epoch, counts = epoch[known], counts[known]
+    recorded = counts > 0
+    mean = np.nanmean(values[:, recorded], axis=0)
+    epoch, counts = epoch[recorded], counts[recorded]
     together = counts == counts.max()
     short = len(epoch) < FEWEST_POINTS
     dots = {"marker": "o", "markersize": 5, "markerfacecolor": color if dash == "solid" else "white"} if short else {}
@@ -146,7 +146,7 @@ def _draw_mean(axes: Axes, runs: Sequence[Run], column: str, color: str, dash: s
         ends = [int(np.flatnonzero(~np.isnan(line))[-1]) + 1 for line in values if not np.isnan(line).all()]
         axes.plot(ends, mean[np.searchsorted(epoch, ends)], "o", color=color, markersize=3.5)
     if band and len(values) > 1:
-        low, high = np.nanmin(values[:, known], axis=0), np.nanmax(values[:, known], axis=0)
+        low, high = np.nanmin(values[:, recorded], axis=0), np.nanmax(values[:, recorded], axis=0)
         edge = 0 if len(epoch) > 1 else 4  # a single epoch's band has no width
         axes.fill_between(epoch, low, high, color=color, alpha=0.14, linewidth=edge)
 
@@ -161,17 +161,17 @@ def by_epoch(runs: Sequence[Run], column: str) -> np.ndarray:
     return values
 
 
-def fitting_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
+def arm_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
     """Return one panel per arm: training and validation rows, accuracy above cross-entropy, the same axes for all."""
     arms = [arm for arm in ablation.arms if any("train_eval/acc" in run.history for run in arm.runs)]
     limits = {kind: _limits(arms, kind) for kind in ("acc", "ce")}
     longest = max((by_epoch(arm.runs, "val/acc").shape[1] for arm in arms), default=0)
     return [
-        Panel(arm.name, partial(_draw_fitting, arm=arm, look=look, limits=limits, longest=longest), 2.7) for arm in arms
+        Panel(arm.name, partial(_draw_arm, arm=arm, look=look, limits=limits, longest=longest), 2.7) for arm in arms
     ]
 
 
-def _draw_fitting(
+def _draw_arm(
     figure: FigureBase, arm: Arm, look: dict[str, Style], limits: dict[str, tuple[float, float]], longest: int
 ) -> None:
     both = figure.subplots(2, 1, sharex=True)
@@ -194,9 +194,9 @@ def _limits(arms: Sequence[Arm], kind: str) -> tuple[float, float]:
     scale = 100 if kind == "acc" else 1
     names = (f"train_eval/{kind}", f"val/{kind}")
     values = [by_epoch(arm.runs, name).ravel() for arm in arms for name in names]
-    found = np.concatenate(values) if values else np.zeros(1)
-    found = found[~np.isnan(found)] * scale
-    low, high = (found.min(), found.max()) if found.size else (0, 1)
+    numbers = np.concatenate(values) if values else np.zeros(1)
+    numbers = numbers[~np.isnan(numbers)] * scale
+    low, high = (numbers.min(), numbers.max()) if numbers.size else (0, 1)
     return _with_margin(low, high)
 
 
@@ -208,7 +208,7 @@ def _with_margin(low: float, high: float) -> tuple[float, float]:
 
 def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
     """Return panels of the overfitting gap (selected and last epoch) and of the rise of cross-entropy, by arm."""
-    arms = [arm for arm in ablation.arms if arm.fitting]
+    arms = [arm for arm in ablation.arms if arm.overfitting]
     if not arms:
         return []
     names, height = [arm.name for arm in arms], 0.95 + ROW * len(arms)
@@ -217,7 +217,7 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
         axes = _listing(figure, names, "training minus validation accuracy, points")
         for y, arm in enumerate(arms):
             color = look[arm.name].color
-            best, last = (100 * arm.fitting[name].mean for name in ("gap_best", "gap_last"))
+            best, last = (100 * arm.overfitting[name].mean for name in ("gap_best", "gap_last"))
             axes.plot([best, last], [y, y], color=color, linewidth=1.6)
             axes.plot(best, y, "o", color="white", markeredgecolor=color, markersize=7, markeredgewidth=1.6)
             axes.plot(last, y, "o", color=color, markersize=7)
@@ -226,7 +226,7 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
     def rise(figure: FigureBase) -> None:
         axes = _listing(figure, names, "rise of validation cross-entropy, nats")
         for y, arm in enumerate(arms):
-            axes.barh(y, arm.fitting["ce_rise"].mean, 0.5, color=look[arm.name].color, alpha=0.85)
+            axes.barh(y, arm.overfitting["ce_rise"].mean, 0.5, color=look[arm.name].color, alpha=0.85)
         axes.set_xlim(left=0)
 
     return [

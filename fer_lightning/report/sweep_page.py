@@ -40,7 +40,7 @@ class Figures:
 
     look: dict[str, Style]
     curves: list[Panel] = field(default_factory=list)
-    fitting: list[Panel] = field(default_factory=list)
+    by_arm: list[Panel] = field(default_factory=list)
     overfitting: list[Panel] = field(default_factory=list)
     differences: list[Panel] = field(default_factory=list)
     effects: list[Panel] = field(default_factory=list)
@@ -125,20 +125,22 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     return "There is one arm, so there is nothing to compare."
 
 
-def _about_figure(ablation: Ablation, name: str, what: str) -> str:
+def _about_figure(ablation: Ablation, name: str, title: str) -> str:
     """Return sentences about one metric: the arms by verdict, or the main effects if there are any."""
     base = ablation.arms[0]
-    found: dict[str, list[str]] = {"higher": [], "lower": [], "none": []}
+    by_verdict: dict[str, list[str]] = {"higher": [], "lower": [], "none": []}
     for changed, one in _judged(ablation, name):
         kind = "none" if not one.shown else "higher" if one.value > 0 else "lower"
         ends = sorted(100 * abs(end) for end in (one.low, one.high))
         amount = f"{100 * abs(one.value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
-        found[kind].append(changed if kind == "none" else f"{changed} by {amount}")
+        by_verdict[kind].append(changed if kind == "none" else f"{changed} by {amount}")
     mean = mean_and_deviation(base.figures["all"][name])
     parts = [f"{base.name} reaches {mean} % on all {len(ablation.rows.labels):,} test rows."]
-    parts += [f"{kind.capitalize()} with {_listed(found[kind])}." for kind in ("higher", "lower") if found[kind]]
-    if found["none"]:
-        parts.append(f"No difference in {what} was shown for {_listed(found['none'])}.")
+    parts += [
+        f"{kind.capitalize()} with {_listed(by_verdict[kind])}." for kind in ("higher", "lower") if by_verdict[kind]
+    ]
+    if by_verdict["none"]:
+        parts.append(f"No difference in {title} was shown for {_listed(by_verdict['none'])}.")
     return " ".join(parts)
 
 
@@ -150,23 +152,25 @@ def _judged(ablation: Ablation, name: str) -> list[tuple[str, Difference]]:
 
 def _about_overfitting(ablation: Ablation) -> str:
     base = ablation.arms[0]
-    if not base.fitting:
+    if not base.overfitting:
         return ""
-    rise, epoch, gap = (base.fitting[name].mean for name in ("ce_rise", "ce_epoch", "gap_last"))
+    rise, epoch, gap = (base.overfitting[name].mean for name in ("ce_rise", "ce_epoch", "gap_last"))
     text = (
         f"With {base.name}, validation cross-entropy is lowest at epoch {epoch:.0f} and then rises by {rise:.2f} nats. "
         f"At the end, accuracy on training rows is {100 * gap:.1f} points above accuracy on validation rows."
     )
-    known = {arm.name: arm.fitting_differences["gap_last"] for arm in ablation.compared if arm.fitting_differences}
+    gaps = {
+        arm.name: arm.overfitting_differences["gap_last"] for arm in ablation.compared if arm.overfitting_differences
+    }
     for word, sign in (("smaller", -1), ("larger", 1)):
         arms = [
             f"{name} by {100 * abs(one.value):.1f} points"
-            for name, one in known.items()
+            for name, one in gaps.items()
             if one.shown and sign * one.value > 0
         ]
         if arms:
             text += f" This gap is {word} with {_listed(arms)}."
-    none = [name for name, one in known.items() if not one.shown]
+    none = [name for name, one in gaps.items() if not one.shown]
     if none:
         text += f" No difference in the gap was shown for {_listed(none)}."
     return text
@@ -226,15 +230,15 @@ def run_rows(runs: Sequence[Run]) -> tuple[list[str], list[tuple[Run, list[str],
     """Return the names of the facts that vary between runs, and for each run these facts and its command."""
     varying = {name: values for name, values in _facts(runs).items() if len(set(values)) > 1}
     rows = [
-        (run, [values[place] for values in varying.values()], str(run.summary.get("command", "")))
-        for place, run in enumerate(runs)
+        (run, [values[index] for values in varying.values()], str(run.summary.get("command", "")))
+        for index, run in enumerate(runs)
     ]
     return list(varying), rows
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return the origin of each run (commit, data, hardware and more) as text, by name of the fact."""
-    known: dict[str, Callable[[dict[str, Any]], Any]] = {
+    readers: dict[str, Callable[[dict[str, Any]], Any]] = {
         "commit": _commit,
         "split": lambda s: f"{s['split']['name']} {s['split']['checksum'][:10]}",
         "rows": lambda s: " / ".join(f"{count:,}" for count in s["split"]["rows"].values()),
@@ -251,21 +255,21 @@ def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
         "seconds": lambda s: f"{s['wall_seconds']:,.0f}",
         "test reads": lambda s: s["test"]["reads"]["run"],
     }
-    facts = {name: [_told(read, run.summary) for run in runs] for name, read in known.items()}
+    facts = {name: [_read_fact(read, run.summary) for run in runs] for name, read in readers.items()}
     return {name: values for name, values in facts.items() if set(values) != {UNKNOWN}}
 
 
-def _told(read: Callable[[dict[str, Any]], Any], known: dict[str, Any]) -> str:
+def _read_fact(read: Callable[[dict[str, Any]], Any], summary: dict[str, Any]) -> str:
     """Return the fact as text; a dash if the summary does not have it."""
     try:
-        value = read(known)
+        value = read(summary)
     except (KeyError, TypeError, AttributeError, ValueError):
         return UNKNOWN
     return UNKNOWN if value is None else str(value)
 
 
-def _commit(known: dict[str, Any]) -> str:
-    return known["commit"][:10] + (" and uncommitted changes" if known.get("dirty") else "")
+def _commit(summary: dict[str, Any]) -> str:
+    return summary["commit"][:10] + (" and uncommitted changes" if summary.get("dirty") else "")
 
 
 def time_spent(runs: Sequence[Run]) -> str:
@@ -312,8 +316,8 @@ def _breakable(name: str) -> Markup:
     return Markup(str(escape(name)).replace("_", "_<wbr>"))  # nosec B704: the name is escaped
 
 
-def _count(number: int, what: str) -> str:
-    return f"{_spelt(number)} {what}" if number == 1 else f"{_spelt(number)} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{_spelt(number)} {noun}" if number == 1 else f"{_spelt(number)} {noun}s"
 
 
 def _spelt(number: int) -> str:

@@ -118,8 +118,8 @@ def read_sweep(folder: Path) -> Sweep:
         raise UserError(
             f"sweep={folder}: {no_folder(folder)}. Give a sweep's folder, for example outputs/overfitting-cpu."
         )
-    plans = {path.parent: read_plan(path.parent) for path in _found(folder, (PLAN,))}
-    folders = sorted({path.parent for path in _found(folder, MARKS)})
+    plans = {path.parent: read_plan(path.parent) for path in _find_files(folder, (PLAN,))}
+    folders = sorted({path.parent for path in _find_files(folder, MARKS)})
     shared: dict[str, SharedTestRows] = {}
     runs = [*_planned(folder, plans, shared), *_unplanned(folder, plans, folders, shared)]
     if not runs:
@@ -129,10 +129,10 @@ def read_sweep(folder: Path) -> Sweep:
         )
     commands = [plan["command"] for plan in plans.values() if plan.get("command")]
     name = folder.resolve().name
-    return Sweep(folder, name, commands[0] if len(commands) == 1 else "", _compared(_told_apart(folder, runs)))
+    return Sweep(folder, name, commands[0] if len(commands) == 1 else "", _compared(_shorten_arm_names(folder, runs)))
 
 
-def _found(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+def _find_files(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """Yield the files with these names, but not from renamed (`NAME~1`) or hidden folders, or from inside a run."""
     for where, inner, files in os.walk(folder):
         yield from (Path(where, name) for name in names if name in files)
@@ -152,12 +152,12 @@ def _unplanned(
     folder: Path, plans: dict[Path, dict[str, Any]], folders: Iterable[Path], shared: dict[str, SharedTestRows]
 ) -> list[Run]:
     """Return the runs that are not in any plan, the earliest first."""
-    known = {parent / job["job"] for parent, plan in plans.items() for job in plan.get("jobs", [])}
-    runs = [_read_run(folder, path, "", shared) for path in folders if path not in known]
+    planned = {parent / job["job"] for parent, plan in plans.items() for job in plan.get("jobs", [])}
+    runs = [_read_run(folder, path, "", shared) for path in folders if path not in planned]
     return sorted(runs, key=lambda run: (run.summary.get("started") or "~", run.job))
 
 
-def _told_apart(base: Path, runs: list[Run]) -> list[Run]:
+def _shorten_arm_names(base: Path, runs: list[Run]) -> list[Run]:
     """Return the same runs with shorter arm names: the overrides that all arms of a folder share are removed.
 
     An arm keeps its name if it is the only one or if its overrides are unknown. All arms keep their names if two
@@ -169,12 +169,12 @@ def _told_apart(base: Path, runs: list[Run]) -> list[Run]:
         arms[run.arm] = arms.get(run.arm) or named_parts(list(run.overrides))
     names: dict[tuple[Path, str], str] = {}
     for parent, arms in by_folder.items():
-        known = {arm: parts for arm, parts in arms.items() if parts or arm == _arm(base, parent, "")}
-        if len(known) < 2:
+        described = {arm: parts for arm, parts in arms.items() if parts or arm == _arm(base, parent, "")}
+        if len(described) < 2:
             continue
-        common = set.intersection(*map(set, known.values()))
+        common = set.intersection(*map(set, described.values()))
         shown = {arm: arm for arm in arms}
-        for arm, parts in known.items():
+        for arm, parts in described.items():
             shown[arm] = _arm(base, parent, " ".join(part for part in parts if part not in common))
         if len(set(shown.values())) == len(shown):
             names |= {(parent, arm): name for arm, name in shown.items()}
@@ -187,17 +187,17 @@ def _read_run(base: Path, folder: Path, sweep_command: str, shared: dict[str, Sh
     shared  test rows that were read so far, by key; runs with the same test rows share one object
     """
     summary = _summary(folder)
-    known = summary or {}
+    facts = summary or {}
     arm, seed = _arm_and_seed(folder.name)
     run = Run(
         job=str(folder.relative_to(base)) if folder != base else folder.resolve().name,
         folder=folder,
-        arm=_arm(base, folder.parent, known.get("arm", arm)),
-        seed=known.get("seed", seed),
-        status=known.get("status", "damaged"),
-        remedy=sweep_command or known.get("command", "") or _repeating(folder / "overrides.txt"),
-        overrides=tuple(map(str, known.get("overrides", []))),
-        summary=known,
+        arm=_arm(base, folder.parent, facts.get("arm", arm)),
+        seed=facts.get("seed", seed),
+        status=facts.get("status", "damaged"),
+        remedy=sweep_command or facts.get("command", "") or _repeating(folder / "overrides.txt"),
+        overrides=tuple(map(str, facts.get("overrides", []))),
+        summary=facts,
         history=_history(folder / "metrics.csv"),
     )
     if run.is_done:

@@ -15,10 +15,10 @@ def verdict(difference: Difference, seeds: int, comparisons: int, against: int =
         low, high = sorted(100 * abs(end) for end in (difference.low, difference.high))
         amount = f"{word} by {100 * abs(difference.value):.1f} points [{low:.1f}, {high:.1f}]"
         return f"{amount}{_which_seeds(seeds)}{f', though not {word} for {against} of them' if against else ''}"
-    found = f"{points(difference.value)} [{points(difference.low)}, {points(difference.high)}]"
+    interval = f"{points(difference.value)} [{points(difference.low)}, {points(difference.high)}]"
     if difference.low > 0 or difference.high < 0:
-        return f"no difference shown after correction for {comparisons} comparisons: {found}"
-    return f"no difference shown: {found}"
+        return f"no difference shown after correction for {comparisons} comparisons: {interval}"
+    return f"no difference shown: {interval}"
 
 
 def _which_seeds(seeds: int) -> str:

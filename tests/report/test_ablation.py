@@ -98,16 +98,16 @@ def test_overfitting_is_read_from_the_curves(tmp_path):
         "epoch,val/acc,val/ce,train_eval/acc\n1,0.5,1.2,0.5\n2,0.64,1.0,0.7\n3,0.64,1.1,0.8\n4,0.6,1.35,0.9\n"
     )
     (arm,) = analysed(tmp_path).arms
-    found = {name: estimate.mean for name, estimate in arm.fitting.items()}
+    found = {name: estimate.mean for name, estimate in arm.overfitting.items()}
     expected = {"gap_best": 0.06, "gap_last": 0.3, "ce_rise": 0.35, "ce_epoch": 2, "best_epoch": 2, "epochs": 4}
     assert found == pytest.approx(expected)
 
 
 def test_less_overfitting_is_shown_over_seeds(folder):
     base, _, better = analysed(folder).arms
-    gap = better.fitting_differences["gap_last"]
+    gap = better.overfitting_differences["gap_last"]
     assert gap.shown
-    assert gap.value == pytest.approx(better.fitting["gap_last"].mean - base.fitting["gap_last"].mean)
+    assert gap.value == pytest.approx(better.overfitting["gap_last"].mean - base.overfitting["gap_last"].mean)
     assert gap.low < gap.value < gap.high < 0
 
 
@@ -115,8 +115,8 @@ def test_runs_without_curves_are_compared_all_the_same(tmp_path):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0, "ensemble": 0.4}, seeds=(0, 1))
     (folder / "ensemble_seed-0" / "metrics.csv").unlink()
     ablation = analysed(folder)
-    assert ablation.arms[1].fitting == {}
-    assert ablation.compared[0].fitting_differences == {}
+    assert ablation.arms[1].overfitting == {}
+    assert ablation.compared[0].overfitting_differences == {}
 
 
 def test_another_baseline_may_be_chosen(folder):

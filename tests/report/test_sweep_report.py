@@ -28,7 +28,7 @@ from fer_lightning.report import ablation, sweep, sweep_page
 from fer_lightning.report.__main__ import main
 from fer_lightning.report.ablation import analyse
 from fer_lightning.report.sweep import write_report
-from fer_lightning.report.sweep_figures import curve_panels, fitting_panels, styles
+from fer_lightning.report.sweep_figures import arm_panels, curve_panels, styles
 from fer_lightning.report.sweep_runs import read_sweep
 
 HOSTILE = "<script>alert('x')</script>\"' onerror=alert(1) style=\"--c: red\"><b>"
@@ -239,7 +239,7 @@ def test_a_line_goes_on_dotted_where_the_first_seed_has_stopped(tmp_path):
 def test_short_curves_have_dots(epochs, marker, tmp_path):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0, 1), epochs=epochs)
     found = analyse(read_sweep(folder), "plain")
-    for panel in (*curve_panels(found, styles(found)), *fitting_panels(found, styles(found))):
+    for panel in (*curve_panels(found, styles(found)), *arm_panels(found, styles(found))):
         figure = Figure()
         panel.draw(figure)
         assert {line.get_marker() for axes in figure.axes for line in axes.lines} == {marker}
