@@ -71,11 +71,11 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
     table, folder = table_of(root), Path(root) / FOLDER
     refuse_unwritable(root, folder)
     findings = find(table, progress)
-    found = facts(findings)
+    counts = facts(findings)
     lists = row_lists(findings)
     files = {name: {"rows": len(rows), "holds": holds} for name, (holds, _, rows) in lists.items()}
     files |= {"audit.json": {"rows": None, "holds": "all counts, thresholds and row numbers of all cases"}}
-    about = {
+    description = {
         "version": VERSION,
         "root": root,
         "folder": str(folder),
@@ -89,9 +89,9 @@ def audit(root: str, progress: Any = None, command: str = "") -> tuple[Path, dic
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - began, 1),
     }
-    page = render(findings, found, about)
-    about["seconds"] = round(time.perf_counter() - began, 1)
-    record = {**about, "findings": found, "cases": cases(findings)}
+    page = render(findings, counts, description)
+    description["seconds"] = round(time.perf_counter() - began, 1)
+    record = {**description, "findings": counts, "cases": cases(findings)}
     try:
         for name, (_, header, rows) in lists.items():
             write_csv(folder / name, header, rows)
@@ -199,22 +199,22 @@ def _flags(findings: "Findings") -> dict[int, list[str]]:
     """Return the problems of each row as phrases, only for rows with a problem."""
     import numpy as np
 
-    labels, found = findings.table.labels, {}
+    labels, flags = findings.table.labels, {}
     for group in findings.groups():
-        what = ["identical image"] + (["identical image with another label"] if np.ptp(labels[group]) else [])
+        problems = ["identical image"] + (["identical image with another label"] if np.ptp(labels[group]) else [])
         for row in group.tolist():
-            found.setdefault(row, []).extend(what)
+            flags.setdefault(row, []).extend(problems)
     near: dict[int, set[str]] = {}
     for a, b in findings.near.tolist():
-        what = {"near copy"} | ({"near copy with another label"} if labels[a] != labels[b] else set())
-        near.setdefault(a, set()).update(what)
-        near.setdefault(b, set()).update(what)
-    for row, what in near.items():
-        found.setdefault(row, []).extend(sorted(what))
+        problems = {"near copy"} | ({"near copy with another label"} if labels[a] != labels[b] else set())
+        near.setdefault(a, set()).update(problems)
+        near.setdefault(b, set()).update(problems)
+    for row, problems in near.items():
+        flags.setdefault(row, []).extend(sorted(problems))
     for name, which in _kinds(findings).items():
         for row in np.flatnonzero(which).tolist():
-            found.setdefault(row, []).append(name.replace("_", " "))
-    return dict(sorted(found.items()))
+            flags.setdefault(row, []).append(name.replace("_", " "))
+    return dict(sorted(flags.items()))
 
 
 def _identity(findings: "Findings", row: int) -> tuple[str, str, str, str]:
@@ -233,7 +233,7 @@ def _json(record: dict[str, Any]) -> str:
     """Return indented JSON with each list of numbers on one line."""
     text = json.dumps(record, indent=1, ensure_ascii=False)
     numbers = r"\[\s+([^\[\]{}\"]*?)\s+\]"
-    return re.sub(numbers, lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
+    return re.sub(numbers, lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,15 +289,15 @@ def counts_table(record: dict[str, Any]) -> "Table":
     return table
 
 
-def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+def summary_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the counts that are printed on the terminal: number and description."""
-    exact, near, conflicts = found["exact_copies"], found["near_copies"], found["label_conflicts"]
+    exact, near, conflicts = facts["exact_copies"], facts["near_copies"], facts["label_conflicts"]
     lines = [
         (exact["redundant_rows"], "redundant rows"),
         (exact["groups_blanks_apart"], "images in several rows"),
         (conflicts["conflicting_groups"], "of these images with several labels"),
     ]
-    for usage, others in found["copies_across_usages"].items():
+    for usage, others in facts["copies_across_usages"].items():
         for other, counts in others.items():
             if other == "Training" or (usage, other) == ("PrivateTest", "PublicTest"):
                 either = f" (exact or near: {counts['exact_or_near_or_mirrored']:,})" if near["looked_for"] else ""
@@ -305,17 +305,17 @@ def summary_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if near["looked_for"]:
         lines.append((near["image_pairs"]["as_it_is"], "pairs of nearly identical images"))
         lines.append((near["image_pairs"]["mirrored"], "pairs of nearly identical images, one mirrored"))
-    lines.append((sum(found["blanks"].values()), "blank rows"))
-    lines.append((sum(found["light"]["outliers"].values()), "rows with unusual brightness or contrast"))
+    lines.append((sum(facts["blanks"].values()), "blank rows"))
+    lines.append((sum(facts["light"]["outliers"].values()), "rows with unusual brightness or contrast"))
     shown = [(f"{count:,}", what) for count, what in lines]
-    if votes := found["votes"]:
+    if votes := facts["votes"]:
         shown.append((f"{sum(u['not_a_face'] for u in votes['by_usage'].values()):,}", "rows without a face (FER+)"))
         shown += [
             (f"{100 * counts['agreement']:.1f} %", f"of {usage} labels have the most FER+ votes")
             for usage, counts in votes["by_usage"].items()
             if counts["agreement"] is not None
         ]
-    if clean := found["clean_rows"]:
+    if clean := facts["clean_rows"]:
         shown += [(f"{clean[name]:,}", f"{name} test rows") for name in LISTS]
         if not votes:
             shown[-1] = (shown[-1][0], f"{shown[-1][1]} (without FER+ votes, rows without a face are unknown)")

@@ -48,14 +48,14 @@ class Card:
     conflict: bool = False  # True: the card is marked; False if all cards of the section have different labels
 
 
-def render(findings: Findings, facts: dict[str, Any], about: dict[str, Any]) -> str:
-    """Return the page as HTML; `about` is the first part of audit.json: what was audited, and how."""
+def render(findings: Findings, facts: dict[str, Any], description: dict[str, Any]) -> str:
+    """Return the page as HTML; `description` is the first part of audit.json: what was audited, and how."""
     filters = {"n": _number, "pct": _percent, "color": lambda name: COLORS.get(name, OTHER)}
     return (
         environment(**filters)
         .get_template("audit.html")
         .render(
-            about=about,
+            about=description,
             facts=facts,
             classes=findings.table.classes,
             usages=[USAGES[code] for code in findings.usages],
@@ -79,7 +79,7 @@ def summary_paragraphs(facts: dict[str, Any], rows: int) -> list[tuple[str, str]
 
     The findings that affect a metric most come first.
     """
-    found = [
+    pairs = [
         ("Copies in the test set.", _about_test_copies(facts)),
         ("Clean rows.", _about_clean_rows(facts)),
         ("Selection.", _about_selection(facts)),
@@ -87,7 +87,7 @@ def summary_paragraphs(facts: dict[str, Any], rows: int) -> list[tuple[str, str]
         ("Contradictions.", _about_conflicts(facts)),
         ("Labels.", _about_votes(facts)),
     ]
-    paragraphs = [(lead, text) for lead, text in found if text]
+    paragraphs = [(lead, text) for lead, text in pairs if text]
     return paragraphs or [("No problem found.", "No copies and no conflicting labels distort a metric.")]
 
 
@@ -169,24 +169,26 @@ def _about_votes(facts: dict[str, Any]) -> str:
 def tiles(facts: dict[str, Any], rows: int) -> list[tuple[str, str]]:
     """Return the most important counts: number and description."""
     near, across = facts["near_copies"], facts["copies_across_usages"]
-    found = [
+    counts = [
         (rows, "rows"),
         (facts["exact_copies"]["redundant_rows"], "redundant rows"),
     ]
     for usage in ("PublicTest", "PrivateTest"):
         if "Training" in across.get(usage, {}):
-            found.append((across[usage]["Training"]["exact"], f"{usage} images with an exact copy in Training"))
+            counts.append((across[usage]["Training"]["exact"], f"{usage} images with an exact copy in Training"))
     if near["looked_for"]:
-        found.append((sum(near["image_pairs"].values()), "pairs of nearly identical images"))
-    found.append((facts["label_conflicts"]["conflicting_groups"], "groups of identical images with several labels"))
+        counts.append((sum(near["image_pairs"].values()), "pairs of nearly identical images"))
+    counts.append((facts["label_conflicts"]["conflicting_groups"], "groups of identical images with several labels"))
     blanks, votes = sum(facts["blanks"].values()), facts["votes"]
     if votes:
-        found.append((sum(usage["not_a_face"] for usage in votes["by_usage"].values()), "images without a face (FER+)"))
-    found.append((blanks, "blank images"))
-    found.append((sum(facts["light"]["outliers"].values()), "images with unusual brightness or contrast"))
+        counts.append(
+            (sum(usage["not_a_face"] for usage in votes["by_usage"].values()), "images without a face (FER+)")
+        )
+    counts.append((blanks, "blank images"))
+    counts.append((sum(facts["light"]["outliers"].values()), "images with unusual brightness or contrast"))
     if facts["clean_rows"]:
-        found.append((facts["clean_rows"]["clean"], "clean PrivateTest rows"))
-    return [(_number(count), text) for count, text in found]
+        counts.append((facts["clean_rows"]["clean"], "clean PrivateTest rows"))
+    return [(_number(count), text) for count, text in counts]
 
 
 def steps(facts: dict[str, Any]) -> list[tuple[str, int, float]]:
@@ -212,8 +214,8 @@ def near_chart(findings: Findings) -> list[dict[str, Any]]:
     edges = np.linspace(0.95, 1.0, 11)
     labels = findings.table.labels[findings.near]
     differ = labels[:, 0] != labels[:, 1] if len(labels) else np.zeros(0, bool)
-    place = np.clip(np.digitize(findings.correlation, edges) - 1, 0, len(edges) - 2)
-    same, other = (np.bincount(place[which], minlength=len(edges) - 1) for which in (~differ, differ))
+    bins = np.clip(np.digitize(findings.correlation, edges) - 1, 0, len(edges) - 2)
+    same, other = (np.bincount(bins[which], minlength=len(edges) - 1) for which in (~differ, differ))
     most = max(int((same + other).max()), 1)
     return [
         {
@@ -316,15 +318,15 @@ def near_cards(findings: Findings, among: np.ndarray, direction: int, mark: bool
     differ = _differ(findings) & mark
     seen: set[tuple[int, int]] = set()
     cards: list[Card] = []
-    places = np.flatnonzero(among)
-    for place in places[np.argsort(direction * findings.correlation[places].round(6), kind="stable")].tolist():
-        pair = findings.near[place]
+    indices = np.flatnonzero(among)
+    for index in indices[np.argsort(direction * findings.correlation[indices].round(6), kind="stable")].tolist():
+        pair = findings.near[index]
         key = tuple(sorted(findings.images[pair].tolist()))
         if key in seen:
             continue
         seen.add(key)
-        note = f"r = {findings.correlation[place]:.3f}" + (", mirrored" if findings.mirrored[place] else "")
-        cards.append(Card([_face(findings, row) for row in pair.tolist()], note, bool(differ[place])))
+        note = f"r = {findings.correlation[index]:.3f}" + (", mirrored" if findings.mirrored[index] else "")
+        cards.append(Card([_face(findings, row) for row in pair.tolist()], note, bool(differ[index])))
         if len(cards) == PAIRS:
             break
     return cards
@@ -338,12 +340,12 @@ def contradicted(findings: Findings) -> list[tuple[str, list[ShownFace]]]:
     most = table.votes.max(axis=1).astype(int)
     candidates = np.flatnonzero((findings.own_votes == 0) & ~findings.not_face)
     order = np.lexsort((candidates, -table.usage[candidates].astype(int), -most[candidates]))
-    found = []
+    by_class = []
     for label, name in enumerate(table.classes):
         rows = _once(findings, candidates[order][table.labels[candidates[order]] == label])[:PER_CLASS]
         if len(rows):
-            found.append((name, [_face(findings, row, votes=True) for row in rows]))
-    return found
+            by_class.append((name, [_face(findings, row, votes=True) for row in rows]))
+    return by_class
 
 
 def _differ(findings: Findings) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.data import duplicates as copies_module
-from fer_lightning.data.duplicates import Duplicates, blank, copies_of, near_are_known
+from fer_lightning.data.duplicates import Duplicates, blank, copies_of, near_were_searched
 from fer_lightning.data.ferplus import COLUMNS, NOT_A_FACE_VOTES, not_a_face, plurality
 from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
 from fer_lightning.data.splits import make_split
@@ -75,8 +75,8 @@ class Findings:
         rows = np.flatnonzero(~self.blank)
         order = rows[np.argsort(self.images[rows], kind="stable")]
         cuts = np.flatnonzero(np.diff(self.images[order])) + 1
-        found = [group for group in np.split(order, cuts) if len(group) > 1]
-        return sorted(found, key=lambda group: int(group[0]))
+        repeated = [group for group in np.split(order, cuts) if len(group) > 1]
+        return sorted(repeated, key=lambda group: int(group[0]))
 
     def listed(self, strictness: str) -> np.ndarray:
         """Return the `unseen` test rows; `distinct`: only those without a near copy; `clean`: also only faces."""
@@ -171,8 +171,8 @@ def thresholds() -> dict[str, Any]:
 def class_counts(table: FaceTable) -> dict[str, dict[str, int]]:
     counts = {}
     for code in np.unique(table.usage):
-        found = np.bincount(table.labels[table.usage == code], minlength=len(table.classes))
-        counts[USAGES[code]] = dict(zip(table.classes, found.tolist(), strict=True))
+        by_class = np.bincount(table.labels[table.usage == code], minlength=len(table.classes))
+        counts[USAGES[code]] = dict(zip(table.classes, by_class.tolist(), strict=True))
     return counts
 
 
@@ -207,7 +207,7 @@ def near_copies(findings: Findings) -> dict[str, Any]:
         by_usages[key, "mirrored" if flipped else "as_it_is"] += 1
     kinds = ("as_it_is", "mirrored")
     return {
-        "looked_for": bool(near_are_known(findings.table, findings.copies)),
+        "looked_for": bool(near_were_searched(findings.copies)),
         "image_pairs": {"as_it_is": int((~mirrored).sum()), "mirrored": int(mirrored.sum())},
         "row_pairs": {
             "as_it_is": int((~findings.mirrored).sum()),
@@ -251,8 +251,8 @@ def label_conflicts(findings: Findings) -> dict[str, Any]:
     labels, classes = findings.table.labels, findings.table.classes
     groups = findings.groups()
     counts = np.zeros((len(groups), len(classes)), np.int64)
-    for place, group in enumerate(groups):
-        counts[place] = np.bincount(labels[group], minlength=len(classes))
+    for index, group in enumerate(groups):
+        counts[index] = np.bincount(labels[group], minlength=len(classes))
     sizes = counts.sum(axis=1)
     near = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(near, tuple(labels[findings.near].T), 1)
@@ -349,7 +349,7 @@ def exclusion_reasons(findings: Findings) -> list[list[str]]:
         checks += [(f"exact copy in {USAGES[code]}", exact), (f"near copy in {USAGES[code]}", near)]
     if table.votes is not None:
         checks.append(("not a face", findings.not_face[test.rows]))
-    return [[reason for reason, holds in checks if holds[place]] for place in range(len(test.rows))]
+    return [[reason for reason, holds in checks if holds[index]] for index in range(len(test.rows))]
 
 
 def scores(findings: Findings) -> dict[str, Any] | None:
@@ -375,13 +375,13 @@ def _row_pairs(copies: Duplicates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the near pairs of images as pairs of their rows (M, 2), first < second, with correlation and mirrored."""
     order = np.argsort(copies.images, kind="stable")
     starts = np.searchsorted(copies.images[order], np.arange(len(copies.images) + 1))
-    pairs, places = [], []
-    for place, (first, second) in enumerate(copies.images[copies.near.rows].tolist()):
+    pairs, indices = [], []
+    for index, (first, second) in enumerate(copies.images[copies.near.rows].tolist()):
         for a in order[starts[first] : starts[first + 1]].tolist():
             for b in order[starts[second] : starts[second + 1]].tolist():
                 pairs.append((min(a, b), max(a, b)))
-                places.append(place)
-    rows, origin = np.array(pairs, np.int64).reshape(-1, 2), np.array(places, np.int64)
+                indices.append(index)
+    rows, origin = np.array(pairs, np.int64).reshape(-1, 2), np.array(indices, np.int64)
     sorting = np.lexsort((rows[:, 1], rows[:, 0]))
     origin = origin[sorting]
     return rows[sorting], copies.near.correlation[origin], copies.near.mirrored[origin]
@@ -399,9 +399,9 @@ def _light(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _own_votes(table: FaceTable) -> np.ndarray:
     options = [canonical(column) for column in COLUMNS]
-    place = np.array([options.index(name) if name in options else -1 for name in table.classes])[table.labels]
-    known = (place >= 0) & table.votes.any(axis=1)
-    return np.where(known, table.votes[np.arange(len(table)), np.maximum(place, 0)], np.nan)
+    position = np.array([options.index(name) if name in options else -1 for name in table.classes])[table.labels]
+    has_votes = (position >= 0) & table.votes.any(axis=1)
+    return np.where(has_votes, table.votes[np.arange(len(table)), np.maximum(position, 0)], np.nan)
 
 
 def _near_in(findings: Findings, others: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -418,21 +418,21 @@ def _combinations(findings: Findings, most: int = len(USAGES)) -> list[str]:
 
 def _disagreement(classes: tuple[str, ...], pairs: int, together: np.ndarray) -> dict[str, Any]:
     """Return how many of `pairs` have two labels; together[a, b], for a < b, counts those with labels a and b."""
-    found = [(classes[a], classes[b], int(together[a, b])) for a, b in combinations(range(len(classes)), 2)]
-    disagree = sum(count for _, _, count in found)
+    by_labels = [(classes[a], classes[b], int(together[a, b])) for a, b in combinations(range(len(classes)), 2)]
+    disagree = sum(count for _, _, count in by_labels)
     return {
         "pairs": pairs,
         "disagree": disagree,
         "share": round(disagree / pairs, 4) if pairs else None,
-        "by_labels": [[a, b, count] for a, b, count in sorted(found, key=lambda item: -item[2]) if count],
+        "by_labels": [[a, b, count] for a, b, count in sorted(by_labels, key=lambda item: -item[2]) if count],
     }
 
 
 def _agreement(findings: Findings, rows: np.ndarray, voted: np.ndarray) -> dict[str, Any]:
     rows = rows[voted[rows]]
     hit = findings.plurality[rows] == findings.table.labels[rows]
-    known = rows[~np.isnan(findings.own_votes[rows])]
-    own, total = findings.own_votes[known], findings.table.votes[known].sum(axis=1)
+    comparable = rows[~np.isnan(findings.own_votes[rows])]
+    own, total = findings.own_votes[comparable], findings.table.votes[comparable].sum(axis=1)
     return {
         "agreement": _share(hit),
         "agreement_where_votes_name_a_class": _share(hit[findings.plurality[rows] >= 0]),

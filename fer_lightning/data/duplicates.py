@@ -90,7 +90,7 @@ def copies_of(table: FaceTable, progress: Progress | None = None) -> Duplicates:
     return Duplicates(images, near)
 
 
-def near_are_known(table: FaceTable, copies: Duplicates) -> bool:
+def near_were_searched(copies: Duplicates) -> bool:
     """Return True if the table was small enough for a search for near copies."""
     return copies.images.max(initial=-1) < MAX_IMAGES
 
