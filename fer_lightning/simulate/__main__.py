@@ -78,7 +78,7 @@ def run(settings: SimulateSettings, typed: str) -> None:
             workers=settings.workers,
             progress=progress,
         )
-    about = {
+    setup = {
         "command": typed,
         "players": settings.players,
         "minutes": settings.minutes,
@@ -90,8 +90,8 @@ def run(settings: SimulateSettings, typed: str) -> None:
         "shows": report.SHOWS,
         "cannot": report.CANNOT,
     }
-    report.write(Path(settings.out), results, about)
-    _print_summary(results, about, Path(settings.out))
+    report.write(Path(settings.out), results, setup)
+    _print_summary(results, setup, Path(settings.out))
 
 
 def _model(path: str | None) -> "FaceModel | None":
@@ -132,7 +132,7 @@ def policy_table(results: "list[Result]") -> "Table":
     return table
 
 
-def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], out: Path) -> None:
+def _print_summary(results: "dict[str, list[Result]]", setup: dict[str, Any], out: Path) -> None:
     from rich.console import Console
 
     from fer_lightning.simulate import report
@@ -141,8 +141,8 @@ def _print_summary(results: "dict[str, list[Result]]", about: dict[str, Any], ou
     console.print(policy_table(next(iter(results.values()))), highlight=False)
     console.print(
         "",
-        report.face_words(about),
-        *report.verdicts(results, about["players"]),
+        report.face_words(setup),
+        *report.verdicts(results, setup["players"]),
         "",
         report.CANNOT,
         sep="\n",

@@ -43,16 +43,16 @@ WORDS = {
 }
 
 
-def write(folder: Path, results: dict[str, list[Result]], about: dict[str, Any]) -> None:
-    """Write all files into `folder`. `about` holds settings, model and command, the first keys of summary.json."""
+def write(folder: Path, results: dict[str, list[Result]], setup: dict[str, Any]) -> None:
+    """Write all files into `folder`. `setup` holds settings, model and command, the first keys of summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    title = f"{about['players']:,} simulated players, {about['minutes']} minutes each, mean and 95 % interval"
+    title = f"{setup['players']:,} simulated players, {setup['minutes']} minutes each, mean and 95 % interval"
     draw(results, folder / "simulation.png", title)
     write_csv(folder / "table.csv", ["world", "policy", "figure", "value", "low", "high"], _csv_rows(results))
-    write_atomically(folder / "table.md", markdown(results, about))
-    worlds = {world: [_plain(result) for result in found] for world, found in results.items()}
-    write_atomically(folder / "summary.json", json.dumps(about | {"results": worlds}, indent=2) + "\n")
-    write_atomically(folder / "index.html", _page(folder, results, about))
+    write_atomically(folder / "table.md", markdown(results, setup))
+    worlds = {world: [_plain(result) for result in of_world] for world, of_world in results.items()}
+    write_atomically(folder / "summary.json", json.dumps(setup | {"results": worlds}, indent=2) + "\n")
+    write_atomically(folder / "index.html", _page(folder, results, setup))
 
 
 def verdicts(results: dict[str, list[Result]], players: int) -> list[str]:
@@ -62,9 +62,9 @@ def verdicts(results: dict[str, list[Result]], players: int) -> list[str]:
             f"{players:,} players are too few for a conclusion. Use at least {LEAST_PLAYERS}, and 1,000 for small "
             "differences."
         ]
-    found = {result.arm.name: result for result in next(iter(results.values()))}
+    by_policy = {result.arm.name: result for result in next(iter(results.values()))}
     sentences = []
-    for name, result in found.items():
+    for name, result in by_policy.items():
         if name != BASELINE:
             sentences.append(_verdict(name, result.differences["flow"], BASELINE))
         if result.by_camera:
@@ -77,19 +77,19 @@ def _verdict(name: str, one: Figure, other: str) -> str:
     return f"{name}: {difference(one)} points of time in flow compared with {other}: {verdict}."
 
 
-def markdown(results: dict[str, list[Result]], about: dict[str, Any]) -> str:
+def markdown(results: dict[str, list[Result]], setup: dict[str, Any]) -> str:
     """Return table.md."""
-    return render_markdown("simulation.md", **_content(results, about))
+    return render_markdown("simulation.md", **_content(results, setup))
 
 
-def _content(results: dict[str, list[Result]], about: dict[str, Any]) -> dict[str, Any]:
+def _content(results: dict[str, list[Result]], setup: dict[str, Any]) -> dict[str, Any]:
     """Return what the page and table.md show; a table is a pair of header and rows."""
     first = next(iter(results.values()))
     return {
-        "about": about,
-        "faces": face_words(about),
+        "about": setup,
+        "faces": face_words(setup),
         "baseline": BASELINE,
-        "verdicts": verdicts(results, about["players"]),
+        "verdicts": verdicts(results, setup["players"]),
         "figures": (["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
         "differences": (["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
         "worlds": (["assumption", "performance, %", *_sensing(first)], _world_rows(results)),
@@ -98,12 +98,12 @@ def _content(results: dict[str, list[Result]], about: dict[str, Any]) -> dict[st
     }
 
 
-def face_words(about: dict[str, Any]) -> str:
-    if about["model"] is None:
+def face_words(setup: dict[str, Any]) -> str:
+    if setup["model"] is None:
         return "No model is set, so that no player has a camera."
     return (
-        f"Mistakes of the face labels are drawn from the confusion matrix of {about['model']['name']} on its test rows "
-        f"(accuracy {100 * about['model']['acc']:.1f} %). {about['model']['caution']}"
+        f"Mistakes of the face labels are drawn from the confusion matrix of {setup['model']['name']} on its test rows "
+        f"(accuracy {100 * setup['model']['acc']:.1f} %). {setup['model']['caution']}"
     ).rstrip()
 
 
@@ -152,17 +152,17 @@ def _sensing(results: Sequence[Result]) -> list[str]:
 
 def _world_rows(results: dict[str, list[Result]]) -> list[list[str]]:
     rows = []
-    for world, found in results.items():
-        by_name = {result.arm.name: result for result in found}
-        cells = [difference(by_name[name].differences["flow"]) for name in _sensing(found)]
+    for world, of_world in results.items():
+        by_name = {result.arm.name: result for result in of_world}
+        cells = [difference(by_name[name].differences["flow"]) for name in _sensing(of_world)]
         rows.append([world, f"{100 * by_name[BASELINE].figures['flow'].value:.1f}", *cells])
     return rows
 
 
 def _csv_rows(results: dict[str, list[Result]]) -> Iterator[list[str]]:
     """Yield one row per set of assumptions, policy and metric or difference."""
-    for world, found in results.items():
-        for result in found:
+    for world, of_world in results.items():
+        for result in of_world:
             named = {name: result.figures[name] for name in FIGURES}
             named |= {f"{name} against performance": figure for name, figure in result.differences.items()}
             named |= {f"{name} by the camera": figure for name, figure in result.by_camera.items()}
@@ -187,10 +187,10 @@ def _plain(result: Result) -> dict[str, Any]:
     }
 
 
-def _page(folder: Path, results: dict[str, list[Result]], about: dict[str, Any]) -> str:
+def _page(folder: Path, results: dict[str, list[Result]], setup: dict[str, Any]) -> str:
     first = next(iter(results.values()))
     figure = base64.b64encode((folder / "simulation.png").read_bytes()).decode()
     policies = [(result.arm.name, COLORS[result.arm.name], WORDS[result.arm.name]) for result in first]
     page = environment().get_template("simulation.html")
     picture = f"data:image/png;base64,{figure}"
-    return page.render(picture=picture, policies=policies, **_content(results, about))
+    return page.render(picture=picture, policies=policies, **_content(results, setup))

@@ -171,7 +171,7 @@ def summarised(
 
 def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Return each metric (R + 1,): for all players, then for each resample; NaN for 0 / 0."""
-    found = {}
+    ratios = {}
     for name, (part, whole) in FIGURES.items():
         over = weights @ np.array([getattr(one, part) for one in sessions], float)
         if whole is None or whole == 1:
@@ -179,8 +179,8 @@ def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -
         else:
             under = weights @ np.array([getattr(one, whole) for one in sessions], float)
         scale = REVERSALS if name in ("reversals", "changes") else 1
-        found[name] = scale * ratio(over, under)
-    return found
+        ratios[name] = scale * ratio(over, under)
+    return ratios
 
 
 def _differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, Figure]:
