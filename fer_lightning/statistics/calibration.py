@@ -34,8 +34,8 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
         return float(np.mean(logsumexp(inverse * logits, axis=1) - inverse * true))
 
     low, high = TEMPERATURES
-    found = minimize_scalar(cross_entropy, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-6})
-    return float(1 / found.x)
+    minimum = minimize_scalar(cross_entropy, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-6})
+    return float(1 / minimum.x)
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:

@@ -65,22 +65,22 @@ def share(right: np.ndarray) -> dict[str, Any]:
     return {"rows": rows, "value": hits / rows if rows else float("nan"), "low": low, "high": high}
 
 
-def sentences(found: dict[str, Any]) -> list[str]:
+def sentences(finding: dict[str, Any]) -> list[str]:
     """Return the verdict and its reasons, one sentence each."""
     verdicts = {
         True: "LEAKED: this network was trained on the labels of these rows. Its metrics compare with nothing.",
         False: "No sign of a leak.",
         None: "Whether this network was trained on these rows cannot be judged.",
     }
-    lines = [verdicts[found["leaked"]]]
-    if repeated := found["repeated"]:
+    lines = [verdicts[finding["leaked"]]]
+    if repeated := finding["repeated"]:
         confirmed, disputed = repeated["confirmed"], repeated["disputed"]
         lines.append(
             f"It repeats {_percent(disputed)} of {disputed['rows']:,} labels that FER+ annotators dispute, and "
             f"{_percent(confirmed)} of {confirmed['rows']:,} that they confirm. A leak is reported if the first share "
             f"is more than {100 * LEAKED_RATIO:.0f} % of the second."
         )
-    if drop := found["drop"]:
+    if drop := finding["drop"]:
         lines.append(
             f"Its accuracy is {_percent(drop['training'])} on Training rows, {100 * drop['value']:.1f} points "
             f"[{100 * drop['low']:.1f}, {100 * drop['high']:.1f}] above that on these rows."

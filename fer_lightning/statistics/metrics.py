@@ -176,9 +176,9 @@ class _Sums:
         """Share (R, M) of the rows with a FER+ plurality on which it is predicted."""
         if self.outcomes.plurality is None:
             return np.full((len(self.weights), len(self.outcomes.predicted)), np.nan)
-        known = np.asarray(self.outcomes.plurality) >= 0
-        agreed = (self.outcomes.predicted == self.outcomes.plurality) & known
-        return ratio(self.weights @ agreed.T, (self.weights @ known)[:, None])
+        has_plurality = np.asarray(self.outcomes.plurality) >= 0
+        agreed = (self.outcomes.predicted == self.outcomes.plurality) & has_plurality
+        return ratio(self.weights @ agreed.T, (self.weights @ has_plurality)[:, None])
 
 
 _FORMULAS: dict[str, Callable[[_Sums], np.ndarray]] = {
@@ -206,8 +206,8 @@ def _f1(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray
 
 def mean_over_classes(values: np.ndarray) -> float | np.ndarray:
     """Return the mean over the last axis without NaN; NaN if all are NaN."""
-    known = ~np.isnan(values)
-    return _plain(ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)))
+    is_defined = ~np.isnan(values)
+    return _plain(ratio(np.where(is_defined, values, 0).sum(axis=-1), is_defined.sum(axis=-1)))
 
 
 def _plain(values: np.ndarray) -> float | np.ndarray:
