@@ -78,26 +78,26 @@ def _help(command: Command) -> str:
 
 def _no_option(fault: Fault) -> str:
     group, _, option = fault.subject.rpartition("/")
-    known = options(group) or fault.options
-    hint = did_you_mean(option, known, prefix=f"{group}=")
-    return f"{group}={option}: no such option.{hint} Allowed: {', '.join(known)}."
+    allowed = options(group) or fault.options
+    hint = did_you_mean(option, allowed, prefix=f"{group}=")
+    return f"{group}={option}: no such option.{hint} Allowed: {', '.join(allowed)}."
 
 
 def _no_key(fault: Fault) -> str:
     path = fault.key or fault.subject
     parent, _, leaf = path.rpartition(".")
-    known = [known for known in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if known != leaf]
+    allowed = [key for key in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if key != leaf]
     prefix = f"{parent}." if parent else ""
-    hint = did_you_mean(leaf, known, prefix=prefix)
-    return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(known))) or 'none'}."
+    hint = did_you_mean(leaf, allowed, prefix=prefix)
+    return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(allowed))) or 'none'}."
 
 
 def _no_key_of(command: Command, fault: Fault) -> str:
     parent, _, key = (fault.key or fault.subject).rpartition(".")
-    known = list(_declared_below(command.schema, parent))
+    allowed = list(_declared_below(command.schema, parent))
     prefix = f"{parent}." if parent else ""
-    hint = did_you_mean(key, known, prefix=prefix)
-    return f"{prefix}{key}: no such key.{hint} Allowed: {', '.join(known) or 'none'}."
+    hint = did_you_mean(key, allowed, prefix=prefix)
+    return f"{prefix}{key}: no such key.{hint} Allowed: {', '.join(allowed) or 'none'}."
 
 
 def _declared_below(schema: Any, parent: str) -> dict[str, Declared]:

@@ -64,6 +64,6 @@ def _content(group: str, option: str) -> dict[str, Any]:
 @cache
 def _with_classes(schema: type[Settings], classes: tuple[tuple[str, type], ...]) -> type[Settings]:
     """Return a subclass of the settings in which each group has the class of its option."""
-    known = declared(schema)
-    fields = [(key, kind, field(metadata={KEY: known[key].rule})) for key, kind in classes]
+    declarations = declared(schema)
+    fields = [(key, kind, field(metadata={KEY: declarations[key].rule})) for key, kind in classes]
     return make_dataclass(schema.__name__, fields, bases=(schema,), frozen=True, kw_only=True)

@@ -29,9 +29,9 @@ def _in_quotes(value: str, is_list: bool = False, sweep: bool = False) -> str:
 
 
 def _split(values: str) -> list[str]:
-    found, position = [], 0
+    parts, position = [], 0
     while position < len(values):
         value = _VALUE.match(values, position)
-        found.append(value[0].strip())
+        parts.append(value[0].strip())
         position = value.end() + 1
-    return found
+    return parts

@@ -188,11 +188,11 @@ def check(settings: type[Settings], values: Mapping[str, Any], prefix: str = "")
             raise InvalidSetting(f"{prefix}{name}", value, "a finite number", one.rule.comment)
 
 
-def _refuse_unknown(known: Collection[str], names: Iterable[str], prefix: str) -> None:
+def _refuse_unknown(allowed: Collection[str], names: Iterable[str], prefix: str) -> None:
     for name in names:
-        if name not in known:
-            hint = did_you_mean(name, list(known), prefix=prefix)
-            raise UserError(f"{prefix}{name}: no such key.{hint} Allowed: {', '.join(known)}.")
+        if name not in allowed:
+            hint = did_you_mean(name, list(allowed), prefix=prefix)
+            raise UserError(f"{prefix}{name}: no such key.{hint} Allowed: {', '.join(allowed)}.")
 
 
 def _is_of(one: Declared, value: Any) -> bool:
@@ -209,9 +209,9 @@ def build(settings: type[Chosen], values: Mapping[str, Any], prefix: str = "", w
     if target := values.get(TARGET):
         settings = named_class(settings, target, f"{prefix}{TARGET}")
     values = {name: value for name, value in values.items() if name != TARGET}
-    known = {name: one for name, one in declared(settings).items() if name not in without}
-    _refuse_unknown(known, values, prefix)
-    built = {name: _built(known[name], value, f"{prefix}{name}.") for name, value in values.items()}
+    declarations = {name: one for name, one in declared(settings).items() if name not in without}
+    _refuse_unknown(declarations, values, prefix)
+    built = {name: _built(declarations[name], value, f"{prefix}{name}.") for name, value in values.items()}
     check(settings, built, prefix)
     return settings(**built)
 
@@ -229,11 +229,11 @@ def named_class(base: type[Chosen], target: Any, key: str) -> type[Chosen]:
     module, _, name = str(target).rpartition(".")
     if module.startswith(f"{PACKAGE}."):
         try:
-            found = getattr(import_module(module), name, None)
+            candidate = getattr(import_module(module), name, None)
         except ModuleNotFoundError:
-            found = None
-        if isinstance(found, type) and issubclass(found, base):
-            return found
+            candidate = None
+        if isinstance(candidate, type) and issubclass(candidate, base):
+            return candidate
     raise UserError(
         f"{key}={target}: not allowed here. Name a class of this package that is a subclass of "
         f"{base.__module__}.{base.__name__}."

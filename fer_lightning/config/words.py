@@ -37,9 +37,9 @@ def _without_null(words: Sequence[str]) -> list[str]:
         elif group in OPTIONAL:
             kept = [other for other in kept if other.partition("=")[0] != group]
         else:
-            known = options(group)
+            allowed = options(group)
             nothing = NOTHING.get(group, "none")
-            if nothing not in known:
-                raise UserError(f"{word}: must be one of {', '.join(known)}. A run needs one of them.")
+            if nothing not in allowed:
+                raise UserError(f"{word}: must be one of {', '.join(allowed)}. A run needs one of them.")
             kept.append(f"{group}={nothing}")
     return kept
