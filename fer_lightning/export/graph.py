@@ -49,12 +49,12 @@ def _shares(length: DOUBLE, shrinks: BOOL, side: DOUBLE) -> FLOAT[S, L]:
     ratio = side / length
     scale = 1.0 / ratio
     none, one = op.CastLike(0.0, length), op.CastLike(1.0, length)
-    place = op.Unsqueeze(op.Range(none, side, one), [1])
+    index = op.Unsqueeze(op.Range(none, side, one), [1])
     pixel = op.Unsqueeze(op.Range(none, length, one), [0])
-    start = place * scale
+    start = index * scale
     by_area = op.Max(op.Min(start + scale, pixel + 1.0) - op.Max(start, pixel), 0.0) / scale
     left = op.Floor(start)
-    beyond = (place + 1.0) - (left + 1.0) * ratio
+    beyond = (index + 1.0) - (left + 1.0) * ratio
     position = op.Min(left + op.Where(beyond > 0.0, beyond - op.Floor(beyond), 0.0), length - 1.0)
     between = op.Max(1.0 - op.Abs(position - pixel), 0.0)
     return op.Cast(op.Where(shrinks, by_area, between), to=REAL)
