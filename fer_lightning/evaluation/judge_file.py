@@ -41,8 +41,10 @@ def judge(cfg: EvaluateSettings) -> None:
     predictions = read_file(file, table, judged, cfg.order, root)
     training = None
     if cfg.training is not None:
-        known = read_file(Path(cfg.training), table, judge_rows(table, split.train, split.val), cfg.order, root)
-        training = (known.labels, known.predicted)
+        training_predictions = read_file(
+            Path(cfg.training), table, judge_rows(table, split.train, split.val), cfg.order, root
+        )
+        training = (training_predictions.labels, training_predictions.predicted)
     runs = {run: compare.read_run("A", Path(run), "none") for run in cfg.against}
     reads = looks_at_test_rows.count_file(file, table.cache, split.name, split.checksum) if of_test else None
     entry = {

@@ -111,12 +111,12 @@ def _joined(
 
     The run's rows are only compared with the others, to find copies.
     """
-    pixels, known = form.fit_all(store.pixels[rows]), True
+    pixels, has_own = form.fit_all(store.pixels[rows]), True
     try:
         table, split = run.faces()
         own = table.pixels[np.concatenate([split.train, split.val])]
     except UserError:
-        own, known = np.empty((0, *form.shape), np.uint8), False
+        own, has_own = np.empty((0, *form.shape), np.uint8), False
     first = len(own)
     votes = None
     if store.votes is not None:
@@ -131,7 +131,7 @@ def _joined(
         checksum=store.checksum,
         votes=votes,
     )
-    return joined, judge_rows(joined, np.arange(first, len(joined)), np.arange(first)), known
+    return joined, judge_rows(joined, np.arange(first, len(joined)), np.arange(first)), has_own
 
 
 def _notes(other: dict[str, Any], count: int) -> list[str]:
