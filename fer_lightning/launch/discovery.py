@@ -177,11 +177,11 @@ class DiscoveryLauncher(Launcher):
                     print(printed := counts, flush=True)
                 time.sleep(self.poll_seconds)
                 try:
-                    known = {task.name: task for task in queue()}
+                    queued = {task.name: task for task in queue()}
                 except UserError as error:  # the jobs keep running while the SLURM controller restarts
                     print(f"{error} Trying again.", file=sys.stderr)
                     continue
-                waiting |= {folder: known.get(task.name, task.forgotten()) for folder, task in waiting.items()}
+                waiting |= {folder: queued.get(task.name, task.forgotten()) for folder, task in waiting.items()}
                 ended = {jobs[folder]: waiting.pop(folder) for folder, task in [*waiting.items()] if task.has_ended}
                 _let_settle(ended)
                 for job, task in ended.items():

@@ -67,8 +67,8 @@ def plan(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Seque
     """Return the runs of a sweep; raise UserError if a config is invalid or two runs have the same folder."""
     jobs = [_job(loader.load_sweep_config(config, list(overrides)), overrides) for overrides in job_overrides]
     folders = [job.folder for job in jobs]
-    for place, folder in enumerate(folders):
-        if folder in folders[:place]:
+    for index, folder in enumerate(folders):
+        if folder in folders[:index]:
             raise UserError(f"{folder}: two runs of this sweep have this folder. Is a value given twice? Remove one.")
     return jobs
 
@@ -78,9 +78,9 @@ def write_plan(jobs: Sequence[Job], command: str) -> list[Path]:
     folders = list(dict.fromkeys(job.folder.parent for job in jobs))
     for folder in folders:
         here = [job for job in jobs if job.folder.parent == folder]
-        known = {entry["job"]: entry for entry in read_plan(folder)["jobs"]}
-        known |= {job.folder.name: _entry(job) for job in here}
-        content = {"command": command, "jobs": list(known.values())}
+        entries = {entry["job"]: entry for entry in read_plan(folder)["jobs"]}
+        entries |= {job.folder.name: _entry(job) for job in here}
+        content = {"command": command, "jobs": list(entries.values())}
         write_atomically(folder / NAME, json.dumps(content, indent=2) + "\n")
     return folders
 

@@ -33,8 +33,8 @@ class Space:
         values = dict(word.split("=", 1) for word in words if word not in self.fixed)
         if not set(self.fixed) <= set(words) or values.keys() != self.distributions.keys():
             return None
-        found = {key: _from_word(self.distributions[key], value) for key, value in values.items()}
-        return None if None in found.values() else found
+        parameters = {key: _from_word(self.distributions[key], value) for key, value in values.items()}
+        return None if None in parameters.values() else parameters
 
 
 def read_space(params: dict[str, Any], typed: Sequence[str]) -> Space:
