@@ -82,7 +82,7 @@ def sentence(reads: dict[str, Any], split: str) -> str:
         return "The test rows are a fold of Training; PrivateTest was not read."
     rows = "PrivateTest was" if split.startswith("official") else "The test rows were"
     counts = {"by this run": reads["run"], "on this data": reads["data"]}
-    counted = ", ".join(f"{_times(count)} {place}" for place, count in counts.items() if count is not None)
+    counted = ", ".join(f"{_times(count)} {scope}" for scope, count in counts.items() if count is not None)
     text = f"{rows} read {counted}".rstrip()
     return f"{text} ({reads['note']})." if reads["note"] else f"{text}."
 

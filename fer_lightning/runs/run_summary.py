@@ -69,21 +69,21 @@ def begin(folder: RunFolder, summary: dict[str, Any]) -> None:
     """
     if not is_first_process():
         return
-    known = (folder.summary() if folder.resumes else None) or {}
-    _refuse_other_facts(folder, known, summary)
-    if "split" in known:
-        if known.get("commit") != summary.get("commit"):
-            run_log.warning("warning: this run began with commit %s and resumes with another", known.get("commit"))
+    earlier = (folder.summary() if folder.resumes else None) or {}
+    _refuse_other_facts(folder, earlier, summary)
+    if "split" in earlier:
+        if earlier.get("commit") != summary.get("commit"):
+            run_log.warning("warning: this run began with commit %s and resumes with another", earlier.get("commit"))
             summary["resumed_with"] = {key: summary.get(key) for key in ("commit", "dirty")}
-        summary |= {key: known[key] for key in FACTS if key in known}
+        summary |= {key: earlier[key] for key in FACTS if key in earlier}
     folder.begin()
     slurm.tell_other_tasks(folder.path)  # again, because a run that starts over has a new folder
     folder.write_summary(summary)
 
 
-def _refuse_other_facts(folder: RunFolder, known: dict[str, Any], summary: dict[str, Any]) -> None:
+def _refuse_other_facts(folder: RunFolder, earlier: dict[str, Any], summary: dict[str, Any]) -> None:
     for name in ("data", "split"):
-        before, now_ = known.get(name), summary[name]
+        before, now_ = earlier.get(name), summary[name]
         if before and before["checksum"] != now_["checksum"]:
             raise UserError(
                 f"{folder.path}: this run began on {name} {before['checksum'][:12]}, but the data now has "
@@ -131,8 +131,8 @@ def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
 
 def _epochs(rows: list[dict[str, float]], monitor: str, mode: str) -> dict[str, Any]:
     pick = max if mode == "max" else min
-    known = [row for row in rows if not math.isnan(row[monitor])] or rows
-    best, last = pick(known, key=lambda row: row[monitor]), rows[-1]
+    finite = [row for row in rows if not math.isnan(row[monitor])] or rows
+    best, last = pick(finite, key=lambda row: row[monitor]), rows[-1]
     seconds = sum(row["seconds"] for row in rows)
     return {
         "epochs": len(rows),
