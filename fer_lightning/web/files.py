@@ -62,7 +62,7 @@ def _read(path: Path) -> bytes:
 def unchanged_or(request: Request, response: Response) -> Response:
     """Return a response that the browser keeps and asks for again by its checksum: 304 without content if it has it."""
     tag = f'"{hashlib.sha256(response.body).hexdigest()}"'
-    known = request.headers.get("if-none-match") == tag
-    answer = Response(status_code=304) if known else response
+    is_unchanged = request.headers.get("if-none-match") == tag
+    answer = Response(status_code=304) if is_unchanged else response
     answer.headers.update({"ETag": tag, "Cache-Control": "private, no-cache"})
     return answer
