@@ -98,8 +98,8 @@ class YuNetDetector:
         return measure_roll(self._score, picture, face)
 
     def _score(self, cut: np.ndarray) -> float:
-        _, found = self._for_roll.detect(_bgr(cut))
-        return 0.0 if found is None else float(found[:, 14].max())
+        _, rows = self._for_roll.detect(_bgr(cut))
+        return 0.0 if rows is None else float(rows[:, 14].max())
 
     def _detect(self, colours: np.ndarray, size: tuple[int, int]) -> list[Face]:
         """Detect faces in a BGR image scaled to `size` (width, height); return them in pixels of the original image."""
@@ -108,9 +108,9 @@ class YuNetDetector:
         below, beside = (max(0, LEAST_SIDE - side) for side in seen.shape[:2])
         seen = cv2.copyMakeBorder(seen, 0, below, 0, beside, cv2.BORDER_CONSTANT)
         self._network.setInputSize(seen.shape[1::-1])
-        _, found = self._network.detect(seen)
+        _, rows = self._network.detect(seen)
         scale = np.array((width / size[0], height / size[1]), np.float32)
-        faces = [_face(row, scale) for row in ([] if found is None else found)]
+        faces = [_face(row, scale) for row in ([] if rows is None else rows)]
         return [face for face in faces if _possible(face, width, height)]
 
 

@@ -60,16 +60,19 @@ class FaceModel:
             raise ValueError(f"crops are {crops.shape}: expected H and W of 1 or more, and C of 1 (grey) or 3 (RGB)")
         if not len(faces):
             return np.zeros((0, len(self.metadata.classes)), np.float32)
-        found = self._run(np.ascontiguousarray(faces))
+        probabilities = self._run(np.ascontiguousarray(faces))
         expected = (len(faces), len(self.metadata.classes))
-        if found.shape != expected:
-            raise UserError(f"model={self.path}: returned {found.shape}; must be {expected}; {MAKE}.")
-        if not (((found >= 0) & (found <= 1)).all() and (np.abs(found.sum(axis=1) - 1) < ROUNDING).all()):
+        if probabilities.shape != expected:
+            raise UserError(f"model={self.path}: returned {probabilities.shape}; must be {expected}; {MAKE}.")
+        if not (
+            ((probabilities >= 0) & (probabilities <= 1)).all()
+            and (np.abs(probabilities.sum(axis=1) - 1) < ROUNDING).all()
+        ):
             raise UserError(
                 f"model={self.path}: returned numbers that are not probabilities (0 to 1, with a sum of 1), so the "
                 f"file is damaged or of another program; {MAKE}."
             )
-        return found
+        return probabilities
 
     def _run(self, faces: np.ndarray) -> np.ndarray:
         """Return what the graph computes. Ctrl-C and SIGTERM end it, although no Python code runs in it."""
@@ -194,9 +197,9 @@ def _session(path: Path, content: bytes, threads: int | None) -> onnxruntime.Inf
 
 
 def _refuse_other_shapes(path: Path, session: onnxruntime.InferenceSession, num_classes: int) -> None:
-    found = [(port.name, port.type, len(port.shape)) for port in (*session.get_inputs(), *session.get_outputs())]
-    if found != [(INPUT, "tensor(uint8)", 4), (OUTPUT, "tensor(float)", 2)]:
-        said = ", ".join(f"{name} {kind} of {size} dimensions" for name, kind, size in found)
+    ports = [(port.name, port.type, len(port.shape)) for port in (*session.get_inputs(), *session.get_outputs())]
+    if ports != [(INPUT, "tensor(uint8)", 4), (OUTPUT, "tensor(float)", 2)]:
+        said = ", ".join(f"{name} {kind} of {size} dimensions" for name, kind, size in ports)
         raise UserError(
             f"model={path}: takes and gives {said}; expected faces uint8 (N, H, W, C) to probabilities; {MAKE}."
         )

@@ -42,14 +42,14 @@ class Found:
 def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules, form: ImageForm = FER2013_FORM) -> Found:
     """Return the cropped face of an image, uint8 RGB (H, W, 3) or grey (H, W), or why it has no usable face."""
     choice = choose(detector(picture), rules)
-    known = {"face": choice.face, "ambiguous": choice.ambiguous, "faces": choice.faces}
+    facts = {"face": choice.face, "ambiguous": choice.ambiguous, "faces": choice.faces}
     if choice.reason:
-        return Found(reason=choice.reason, **known)
-    known["roll_deg"] = detector.roll(picture, choice.face)
-    if _tilted(known["roll_deg"], rules):
-        return Found(reason=TILTED, **known)
+        return Found(reason=choice.reason, **facts)
+    facts["roll_deg"] = detector.roll(picture, choice.face)
+    if _tilted(facts["roll_deg"], rules):
+        return Found(reason=TILTED, **facts)
     cut, square = crop_face(picture, choice.face, form)
-    return Found(reason=None, crop=cut, square=square, **known)
+    return Found(reason=None, crop=cut, square=square, **facts)
 
 
 def find_faces(
@@ -62,7 +62,7 @@ def find_faces(
     roll  True: the roll of each head is measured, which takes most of the time; False: no face is "tilted"
     """
     judged = judge(detector(picture), rules)
-    return [_cropped(picture, found, detector if roll else None, rules, form) for found in judged]
+    return [_cropped(picture, face, detector if roll else None, rules, form) for face in judged]
 
 
 def judge(faces: Sequence[Face], rules: FaceRules) -> list[Found]:
@@ -71,12 +71,12 @@ def judge(faces: Sequence[Face], rules: FaceRules) -> list[Found]:
     return [Found(face, doubt(face, rules), ambiguous(face, sure, rules), len(sure)) for face in sure]
 
 
-def _cropped(picture: np.ndarray, found: Found, detector: Detector | None, rules: FaceRules, form: ImageForm) -> Found:
+def _cropped(picture: np.ndarray, face: Found, detector: Detector | None, rules: FaceRules, form: ImageForm) -> Found:
     """Return a face with its crop; with `detector` None, the roll of the head is not measured."""
-    roll_deg = detector.roll(picture, found.face) if detector and not found.reason else None
-    reason = TILTED if _tilted(roll_deg, rules) else found.reason
-    cut, square = crop_face(picture, found.face, form)
-    return replace(found, reason=reason, roll_deg=roll_deg, crop=cut, square=square)
+    roll_deg = detector.roll(picture, face.face) if detector and not face.reason else None
+    reason = TILTED if _tilted(roll_deg, rules) else face.reason
+    cut, square = crop_face(picture, face.face, form)
+    return replace(face, reason=reason, roll_deg=roll_deg, crop=cut, square=square)
 
 
 def _tilted(roll_deg: float | None, rules: FaceRules) -> bool:

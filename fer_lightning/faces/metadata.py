@@ -87,20 +87,20 @@ class Metadata:
     def from_json(cls, text: str) -> "Metadata":
         """Return the parsed metadata. Raise ValueError with the end of a sentence that begins 'its metadata ...'."""
         try:
-            found = json.loads(text)
+            values = json.loads(text)
         except (ValueError, RecursionError):
             raise ValueError("cannot be read as JSON") from None
-        if not isinstance(found, dict):
+        if not isinstance(values, dict):
             raise ValueError("is not a JSON object")
-        if found.get("format") != FORMAT:
-            raise ValueError(f"has format {found.get('format')!r}, and this version reads format {FORMAT}")
+        if values.get("format") != FORMAT:
+            raise ValueError(f"has format {values.get('format')!r}, and this version reads format {FORMAT}")
         names = {field.name for field in fields(cls)}
-        if found.keys() != names:
-            raise ValueError(f"lacks or adds keys: {', '.join(sorted(found.keys() ^ names))}")
+        if values.keys() != names:
+            raise ValueError(f"lacks or adds keys: {', '.join(sorted(values.keys() ^ names))}")
         for name, fits in _FITS.items():
-            if not fits(found[name]):
+            if not fits(values[name]):
                 raise ValueError(f"has an odd value at {name!r}")
-        metadata = cls(**found | {"classes": tuple(found["classes"]), "confusion": _rows(found["confusion"])})
+        metadata = cls(**values | {"classes": tuple(values["classes"]), "confusion": _rows(values["confusion"])})
         _refuse_odd_classes(metadata)
         return metadata
 

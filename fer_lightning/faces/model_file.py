@@ -67,8 +67,8 @@ def _problem(data: bytes) -> str | None:
         return f"this is a Git-LFS pointer of {len(data)} bytes, not the file itself"
     if len(data) > SIZE:
         return f"this is larger than the {SIZE:,} bytes of {NAME}"
-    if (found := sha256(data)) != SHA256:
-        return f"this is not {NAME}: its SHA-256 is {found} ({len(data):,} bytes); it must be {SHA256}"
+    if (checksum := sha256(data)) != SHA256:
+        return f"this is not {NAME}: its SHA-256 is {checksum} ({len(data):,} bytes); it must be {SHA256}"
     return None
 
 

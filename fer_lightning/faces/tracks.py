@@ -51,10 +51,10 @@ class Tracks:
         probabilities  (n, K), one row per box
         """
         self._seen = {id: kept for id, kept in self._seen.items() if abs(now - kept[1]) <= self._keep}
-        known = _matched([track for track, _ in self._seen.values()], boxes)
+        matches = _matched([track for track, _ in self._seen.values()], boxes)
         tracks = []
         for number, (box, fresh) in enumerate(zip(boxes, probabilities, strict=True)):
-            track = self._followed(now, known.get(number), box, np.array(fresh, np.float64))
+            track = self._followed(now, matches.get(number), box, np.array(fresh, np.float64))
             self._seen[track.id] = track, now
             tracks.append(track)
         return tracks
