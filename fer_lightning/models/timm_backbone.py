@@ -79,8 +79,8 @@ def _config(name: str):
     """Return timm's config of a network. Raise UserError with the most similar names if there is no such network."""
     names = timm.list_models()
     if hub := re.fullmatch(r"[\w-]+:(?:.*/)?([^/]+)", name):
-        known = hub[1].partition(".")[0] in names
-        advice = f"Use model.name={hub[1]}" if known else "Use a name of timm, such as model.name=resnet18"
+        is_listed = hub[1].partition(".")[0] in names
+        advice = f"Use model.name={hub[1]}" if is_listed else "Use a name of timm, such as model.name=resnet18"
         raise UserError(
             f"model.name={name}: hubs and folders are not read. {advice}; for its weights, model.pretrained=true."
         )
