@@ -133,17 +133,17 @@ def near_pairs(pixels: np.ndarray, rows: np.ndarray, progress: Progress | None =
         return _joined([])
     basis, mirrored_basis = _directions(pixels, rows)
     plain, flipped = _bounds(pixels, rows, basis), _bounds(pixels, rows, mirrored_basis)
-    found = []
+    confirmed = []
     for start in range(0, len(rows), _CHUNK):
         for mirrored, others in enumerate((plain, flipped)):
             limit = plain[start : start + _CHUNK] @ others[start:].T
             first, second = np.nonzero(limit >= NEAR - _ROUNDING)
             ahead = second > first
             pairs = np.stack([start + first[ahead], start + second[ahead]], axis=1)
-            found.append(_confirmed(pixels, rows[pairs], bool(mirrored)))
+            confirmed.append(_confirmed(pixels, rows[pairs], bool(mirrored)))
         if progress:
             progress(min(start + _CHUNK, len(rows)), len(rows))
-    return _joined(found)
+    return _joined(confirmed)
 
 
 def _directions(pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

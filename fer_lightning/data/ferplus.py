@@ -52,10 +52,10 @@ def soft_targets(votes: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
     A row without votes for any of the classes gets 1 for its label.
     """
     counts = np.zeros((len(votes), len(classes)), np.float32)
-    for place, column in enumerate(COLUMNS):
+    for index, column in enumerate(COLUMNS):
         code = _class_of(column, classes)
         if code >= 0:
-            counts[:, code] = votes[:, place]
+            counts[:, code] = votes[:, index]
     without = counts.sum(axis=1) == 0
     counts[without, labels[without]] = 1
     return counts / counts.sum(axis=1, keepdims=True)
@@ -72,13 +72,13 @@ def read_votes(path: Path, labels: np.ndarray, usage: np.ndarray, classes: tuple
     Columns are found by name, with or without the prefix `ferplus_`. Raise UserError if the file does not match
     these rows: another number of rows, another usage, or votes that agree with too few labels.
     """
-    votes, found = _read(path)
+    votes, usages = _read(path)
     if len(votes) != len(labels):
         raise UserError(
             f"FERPLUS={path}: the file has {len(votes):,} rows of votes for {len(labels):,} faces. FER+ uses the row "
             "numbers of the complete fer2013.csv. Read that file with FROM, or omit FERPLUS."
         )
-    other = np.flatnonzero(found != usage)
+    other = np.flatnonzero(usages != usage)
     if len(other):
         raise UserError(f"FERPLUS={path}, row {other[0]}: its Usage differs from the Usage of this face. {WHERE}.")
     chosen = plurality(votes, classes)
@@ -97,10 +97,10 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            places, usage = _header(path, next(reader, []))
+            indices, usage = _header(path, next(reader, []))
             for row, fields in enumerate(reader):
                 try:
-                    votes.append([_vote(fields[place]) for place in places])
+                    votes.append([_vote(fields[index]) for index in indices])
                     usages.append(_usage(fields[usage]))
                 except (ValueError, IndexError) as error:
                     raise UserError(f"FERPLUS={path}, row {row}: {error}") from None
@@ -110,13 +110,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _header(path: Path, names: list[str]) -> tuple[list[int], int]:
-    known = {name.strip().lower().removeprefix("ferplus_"): place for place, name in enumerate(names)}
+    indices = {name.strip().lower().removeprefix("ferplus_"): index for index, name in enumerate(names)}
     wanted = [column.lower() for column in (*COLUMNS, "Usage")]
-    missing = [name for name in wanted if name not in known]
+    missing = [name for name in wanted if name not in indices]
     if missing:
         raise UserError(f"FERPLUS={path}: the first line has no column {', '.join(missing)}. {WHERE}.")
-    places = [known[name] for name in wanted]
-    return places[:-1], places[-1]
+    columns = [indices[name] for name in wanted]
+    return columns[:-1], columns[-1]
 
 
 def _vote(text: str) -> int:

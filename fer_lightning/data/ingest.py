@@ -257,8 +257,8 @@ def _experiment() -> str:
 def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, int]]:
     counts = {}
     for code, name in enumerate(USAGES):
-        found = np.bincount(labels[usage == code], minlength=len(taxonomy.classes))
-        counts[name] = dict(zip(taxonomy.classes, found.tolist(), strict=True))
+        by_class = np.bincount(labels[usage == code], minlength=len(taxonomy.classes))
+        counts[name] = dict(zip(taxonomy.classes, by_class.tolist(), strict=True))
     return counts
 
 

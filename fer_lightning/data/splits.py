@@ -190,9 +190,9 @@ def _crossing(table: FaceTable, parts: Parts, seed: int) -> str:
     shares = [f"{count:,} of {len(rows):,}" for count, rows in zip(crossing, parts[1:], strict=True)]
     persons = [set(table.source[rows].tolist()) for rows in parts]
     both = len(persons[0] & (persons[1] | persons[2]))
-    known = f"{both:,} sources (persons or images) have rows on both sides. " if both else ""
+    overlap = f"{both:,} sources (persons or images) have rows on both sides. " if both else ""
     return (
         f"split=stratified (split_seed={seed}) lets duplicates cross it: {shares[0]} validation and "
-        f"{shares[1]} test images are byte-identical to a training image. {known}"
+        f"{shares[1]} test images are byte-identical to a training image. {overlap}"
         f"Do not compare its scores with official ones"
     )

@@ -267,7 +267,7 @@ def _outlines(units: dict, who: dict, pose: dict) -> dict[str, np.ndarray]:
         parts = _eye(side, units, who) | _brow(side, units, who) | _cheek(side, units, who)
         surface |= {f"{name}{side:+d}": points for name, points in parts.items()}
     surface = {name: _turn(*np.broadcast_arrays(x, y), name, pose) for name, (x, y) in surface.items()}
-    outlines = {name: _place(x, y, pose) for name, (x, y) in (flat | surface).items()}
+    outlines = {name: _move(x, y, pose) for name, (x, y) in (flat | surface).items()}
     outlines["fringe"] = np.concatenate([outlines["crown"], outlines["hairline"]], axis=1)
     outlines["sheen"] = ((2 * outlines["crown"] + outlines["hairline"][:, ::-1]) // 3)[:, 3:-3]
     outlines["beard"] = np.concatenate([outlines["jaw"], outlines["beard_edge"]], axis=1)
@@ -281,7 +281,7 @@ def _turn(x: np.ndarray, y: np.ndarray, name: str, pose: dict) -> tuple[np.ndarr
     return x * np.cos(yaw) + depth * np.sin(yaw), y * np.cos(pitch) + depth * np.sin(pitch)
 
 
-def _place(x: np.ndarray, y: np.ndarray, pose: dict) -> np.ndarray:
+def _move(x: np.ndarray, y: np.ndarray, pose: dict) -> np.ndarray:
     """Roll, scale and shift the points, and convert half sides of the image to fixed-point pixels of the canvas."""
     cos, sin = pose["scale"] * np.cos(pose["roll"]), pose["scale"] * np.sin(pose["roll"])
     points = np.stack([cos * x - sin * y + pose["x"], sin * x + cos * y + pose["y"]], axis=-1)

@@ -115,12 +115,12 @@ def teacher_targets(
     return targets
 
 
-def _index(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return int64 (N,): the index in `known` (M, 32) of each digest of `wanted` (N, 32); -1 if it is not there."""
-    numbers = image_numbers(np.concatenate([known, wanted]))
+def _index(stored: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return int64 (N,): the index in `stored` (M, 32) of each digest of `wanted` (N, 32); -1 if it is not there."""
+    numbers = image_numbers(np.concatenate([stored, wanted]))
     index = np.full(numbers.max(initial=-1) + 1, -1)
-    index[numbers[: len(known)]] = np.arange(len(known))
-    return index[numbers[len(known) :]]
+    index[numbers[: len(stored)]] = np.arange(len(stored))
+    return index[numbers[len(stored) :]]
 
 
 def _parsed(content: bytes) -> Teacher:
