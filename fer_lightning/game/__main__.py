@@ -10,4 +10,4 @@ The command starts the live server and opens the game.
 from fer_lightning.live.__main__ import main
 
 if __name__ == "__main__":
-    main(program="game", page="game", about=__doc__)
+    main(program="game", page="game", help_text=__doc__)

@@ -30,11 +30,13 @@ COMMAND = Command(
 )
 
 
-def main(words: list[str] | None = None, *, program: str = "live", page: str | None = None, about: str = "") -> None:
+def main(
+    words: list[str] | None = None, *, program: str = "live", page: str | None = None, help_text: str = ""
+) -> None:
     """Run the command line.
 
-    page   page that the printed address opens unless the command line sets it
-    about  help text, if another program calls this
+    page       page that the printed address opens unless the command line sets it
+    help_text  help text, if another program calls this
     """
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     signal.signal(signal.SIGINT, _end)
@@ -43,7 +45,7 @@ def main(words: list[str] | None = None, *, program: str = "live", page: str | N
     try:
         with command.report_errors(program, "No data of a game is stored"):
             shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
-            given = command.read_words(shown, about or __doc__, words)
+            given = command.read_words(shown, help_text or __doc__, words)
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)

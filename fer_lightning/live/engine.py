@@ -190,13 +190,13 @@ class Engine:
 
     def _recognise(self, batch: list[Job]) -> None:
         begun = time.perf_counter()
-        found = self._probabilities([look for _, _, look in batch])
+        probabilities = self._probabilities([look for _, _, look in batch])
         taken = time.perf_counter() - begun
         with self._change:
             self._recognising = False
             self.looks, self.calls = self.looks + len(batch), self.calls + any(look.faces for _, _, look in batch)
             self._change.notify_all()
-        for (seat, era, look), rows in zip(batch, found, strict=True):
+        for (seat, era, look), rows in zip(batch, probabilities, strict=True):
             seconds = look.seconds | {"recognise": taken}
             if rows is None:
                 self._finish(seat, era, replace(look, problem="the model failed", ours=True, seconds=seconds))
@@ -210,13 +210,13 @@ class Engine:
         """
         crops = [face.crop for look in looks for face in look.faces]
         try:
-            found = self.model(np.stack(crops)) if crops else np.zeros((0, len(self.model.metadata.classes)))
+            probabilities = self.model(np.stack(crops)) if crops else np.zeros((0, len(self.model.metadata.classes)))
         except Exception as error:
             if len(looks) > 1:
                 return [rows for look in looks for rows in self._probabilities([look])]
             LOG.warning("the model failed: %s", type(error).__name__)
             return [None]
-        return np.split(found, np.cumsum([len(look.faces) for look in looks])[:-1])
+        return np.split(probabilities, np.cumsum([len(look.faces) for look in looks])[:-1])
 
     def _finish(self, seat: Seat, era: int, look: SeenFrame) -> None:
         with self._change:

@@ -18,7 +18,7 @@ def seen_frame(look: protocol.ClientLook, number: int, now: float, engine: Engin
     now     arrival time, in seconds of time.perf_counter()
     """
     classes = len(engine.model.metadata.classes)
-    faces = {_face(found, look): _row(found, classes) for found in look.faces}
+    faces = {_face(face, look): _row(face, classes) for face in look.faces}
     judged = judge(list(faces), engine.rules)[: engine.most_faces]
     seconds = {"waiting": 0.0, "decode": 0.0, "detect": look.detect / 1000, "recognise": look.recognise / 1000}
     return SeenFrame(
@@ -28,20 +28,20 @@ def seen_frame(look: protocol.ClientLook, number: int, now: float, engine: Engin
         width=look.width,
         height=look.height,
         faces=tuple(judged),
-        probabilities=np.array([faces[found.face] for found in judged]).reshape(-1, classes),
+        probabilities=np.array([faces[face.face] for face in judged]).reshape(-1, classes),
         seconds=seconds,
     )
 
 
-def _face(found: protocol.FaceFound, look: protocol.ClientLook) -> Face:
-    x, y, width, height = found.box
-    return Face((look.width * x, look.height * y, look.width * width, look.height * height), found.score)
+def _face(face: protocol.FaceFound, look: protocol.ClientLook) -> Face:
+    x, y, width, height = face.box
+    return Face((look.width * x, look.height * y, look.width * width, look.height * height), face.score)
 
 
-def _row(found: protocol.FaceFound, classes: int) -> list[float]:
+def _row(face: protocol.FaceFound, classes: int) -> list[float]:
     """Return the probabilities of a face."""
-    if len(found.probabilities) != classes:
-        raise BadFrame(f"a face has {len(found.probabilities)} probabilities; the model has {classes} classes")
-    if abs(sum(found.probabilities) - 1) > TOLERANCE:
+    if len(face.probabilities) != classes:
+        raise BadFrame(f"a face has {len(face.probabilities)} probabilities; the model has {classes} classes")
+    if abs(sum(face.probabilities) - 1) > TOLERANCE:
         raise BadFrame("the probabilities of a face must have the sum 1")
-    return found.probabilities
+    return face.probabilities

@@ -293,8 +293,8 @@ from_server: TypeAdapter[FromServer] = TypeAdapter(FromServer)
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of all messages. `$defs` has FromClient, FromServer and each message by its name."""
     parts = {"FromClient": from_client, "FromServer": from_server}
-    _, found = TypeAdapter.json_schemas([(name, "validation", part) for name, part in parts.items()])
-    definitions = found["$defs"]
+    _, schemas = TypeAdapter.json_schemas([(name, "validation", part) for name, part in parts.items()])
+    definitions = schemas["$defs"]
     for definition in definitions.values():
         kind = definition["properties"].get("type", {})
         if kind.pop("default", None):  # a default only in Python; a sent message always has a type

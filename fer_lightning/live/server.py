@@ -145,7 +145,7 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
     model = hub.metadata
     camera = (
         f"After a player agrees, {model.name} ({len(model.classes)} classes) classifies faces of the "
-        f"{_WHOSE[hub.camera]} camera{_place(hub)}. {model.caution}".rstrip()
+        f"{_WHOSE[hub.camera]} camera{_location(hub)}. {model.caution}".rstrip()
         if model
         else "No model is set: the camera is not used, and the game adapts to texts and solved tasks. "
         "To use a camera, drop model=null, or name an exported file: model=face.onnx (with make: MODEL=face.onnx)."
@@ -154,7 +154,7 @@ def introduction(hub: Hub, host: str, address: str, page: str) -> str:
     return f"{camera}\nOpen this address in a browser ({page}):\n\n  {address}\n\nPress Ctrl-C to stop.{warning}"
 
 
-def _place(hub: Hub) -> str:
+def _location(hub: Hub) -> str:
     """Return where the faces of the browser's camera are found; an empty text for another camera."""
     if hub.camera != "client":
         return ""

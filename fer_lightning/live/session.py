@@ -63,7 +63,7 @@ class PlayerSession:
         """Return the faces of one frame. `dropped` counts the frames that were never processed so far."""
         rows = np.clip(look.probabilities, 0.0, 1.0)
         doubts = _doubts(look.faces)
-        tracks = self._tracks.update(now, [found.face.box for found in look.faces], rows)
+        tracks = self._tracks.update(now, [face.face.box for face in look.faces], rows)
         clear = bool(doubts) and doubts[0] is None
         self._estimator.see(now, rows[0] if clear else None)
         self._due = True
@@ -74,8 +74,8 @@ class PlayerSession:
             width=look.width,
             height=look.height,
             faces=[
-                self._face(look, found, doubt, track, row)
-                for found, doubt, track, row in zip(look.faces, doubts, tracks, rows, strict=True)
+                self._face(look, face, doubt, track, row)
+                for face, doubt, track, row in zip(look.faces, doubts, tracks, rows, strict=True)
             ],
             dropped=dropped,
             milliseconds=protocol.Milliseconds(**{part: round(value, 2) for part, value in milliseconds.items()}),
@@ -123,14 +123,14 @@ class PlayerSession:
         )
 
     def _face(
-        self, look: SeenFrame, found: Found, doubt: str | None, track: Track, row: np.ndarray
+        self, look: SeenFrame, face: Found, doubt: str | None, track: Track, row: np.ndarray
     ) -> protocol.FaceSeen:
-        x, y, width, height = found.face.box
+        x, y, width, height = face.face.box
         box = x / look.width, y / look.height, width / look.width, height / look.height
         return protocol.FaceSeen(
             id=track.id,
             box=tuple(round(share, 5) for share in box),
-            score=round(min(max(found.face.score, 0.0), 1.0), 4),
+            score=round(min(max(face.face.score, 0.0), 1.0), 4),
             doubt=doubt,
             probabilities=_rounded(self._classes, row),
             smoothed=_rounded(self._classes, track.smoothed),
@@ -140,7 +140,7 @@ class PlayerSession:
 def _doubts(faces: Sequence[Found]) -> list[str | None]:
     """Return the doubt about each face, or None. The first face is the player's, unless another one is as large."""
     whose = faces[0].ambiguous if faces else False
-    return [found.reason or (WHOSE if whose and found.ambiguous else None) for found in faces]
+    return [face.reason or (WHOSE if whose and face.ambiguous else None) for face in faces]
 
 
 def _rounded(names: Sequence[str], shares: Sequence[float] | np.ndarray) -> dict[str, float]:
