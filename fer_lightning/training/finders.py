@@ -63,10 +63,10 @@ def find_rate(trainer: pl.Trainer, model: FERClassifier, data: FERDataModule, fo
         )
     model.sets_rate = False
     losses, (low, high) = record_losses(model), RATES
-    found = Tuner(trainer).lr_find(
+    finder = Tuner(trainer).lr_find(
         model, datamodule=data, min_lr=low, max_lr=high, num_training=STEPS, update_attr=False
     )
-    tried = list(zip(found.results["lr"], losses, strict=False))
+    tried = list(zip(finder.results["lr"], losses, strict=False))
     write_csv(folder / "lr_find.csv", ["lr", "loss"], tried)
     print(f"{len(tried)} learning rates from {tried[0][0]:.1e} to {tried[-1][0]:.1e}: {folder / 'lr_find.csv'}")
     return judge_rate(rates.pop(), suggest_rate(*map(np.array, zip(*tried, strict=True))))
@@ -129,26 +129,26 @@ def find_batch_size(trainer: pl.Trainer, model: FERClassifier, data: FERDataModu
     current, kind = data.batch_size, trainer.strategy.root_device.type
     limit = 2 ** int(math.log2(min(len(data.train_rows), LARGEST_BATCH.get(kind, LARGEST_BATCH["cpu"]))))
     data.batch_size = SMALLEST_BATCH  # Lightning's first trial has the loader of this size
-    found = Tuner(trainer).scale_batch_size(
+    largest = Tuner(trainer).scale_batch_size(
         model, datamodule=data, steps_per_trial=STEPS_OF_SIZE, init_val=SMALLEST_BATCH, max_val=2 * limit
     )
-    found = min(found, limit)  # Lightning returns its maximum without a trial
+    largest = min(largest, limit)  # Lightning returns its maximum without a trial
     rates = {group["base_lr"] for group in model.configure_optimizers().param_groups}
-    return judge_batch_size(current, found, limit, max(rates))
+    return judge_batch_size(current, largest, limit, max(rates))
 
 
-def judge_batch_size(current: int, found: int, limit: int, rate: float) -> str:
+def judge_batch_size(current: int, largest: int, limit: int, rate: float) -> str:
     """Return the verdict: the largest batch that fits, and what to do next.
 
     limit  largest batch that was tried
     rate   learning rate of the config
     """
-    reached = f"all sizes up to {limit:,} were tried" if found >= limit else f"{2 * found:,} rows do not fit"
-    result = f"Which batch fits into memory? {found:,} rows: {reached}. data.batch_size is {current:,}."
-    if current > found:
-        return f"{result}\nNext: data.batch_size={found} or less."
+    reached = f"all sizes up to {limit:,} were tried" if largest >= limit else f"{2 * largest:,} rows do not fit"
+    result = f"Which batch fits into memory? {largest:,} rows: {reached}. data.batch_size is {current:,}."
+    if current > largest:
+        return f"{result}\nNext: data.batch_size={largest} or less."
     return (
         f"{result}\nNext: keep data.batch_size={current} unless a run is too slow. A larger batch needs a higher "
-        f"learning rate, in proportion: data.batch_size={found} with optim.lr={rate * found / current:.2g} "
+        f"learning rate, in proportion: data.batch_size={largest} with optim.lr={rate * largest / current:.2g} "
         "(Goyal et al. 2017, arXiv:1706.02677). Check it with debug=lr_find."
     )

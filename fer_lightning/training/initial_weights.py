@@ -36,13 +36,13 @@ NAMED = 4  # new weights that a message names
 
 
 def begin(
-    cfg: DictConfig, model: FERClassifier, data: FERDataModule, known: dict[str, Any] | None = None
+    cfg: DictConfig, model: FERClassifier, data: FERDataModule, earlier: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Let the model start from the run `model.init`; return the summary's entry about it.
 
-    known  that entry if the run resumes: its weights come from last.ckpt, so the other run is not read again
+    earlier  that entry if the run resumes: its weights come from last.ckpt, so the other run is not read again
     """
-    record = known or fill(cfg, model.network, data)
+    record = earlier or fill(cfg, model.network, data)
     parameters = [key for key, value in model.network.named_parameters() if value.requires_grad]
     if cfg.freeze_epochs and not set(parameters) & set(record["new"]):
         raise UserError(

@@ -103,6 +103,6 @@ def test_a_rate_is_judged(current, suggested, verdict):
 
 
 def test_a_batch_size_is_judged():
-    assert "512 rows do not fit" in finders.judge_batch_size(64, found=256, limit=1024, rate=0.05)
-    assert "data.batch_size=256 with optim.lr=0.2 " in finders.judge_batch_size(64, found=256, limit=256, rate=0.05)
-    assert "Next: data.batch_size=16 or less." in finders.judge_batch_size(64, found=16, limit=1024, rate=0.05)
+    assert "512 rows do not fit" in finders.judge_batch_size(64, largest=256, limit=1024, rate=0.05)
+    assert "data.batch_size=256 with optim.lr=0.2 " in finders.judge_batch_size(64, largest=256, limit=256, rate=0.05)
+    assert "Next: data.batch_size=16 or less." in finders.judge_batch_size(64, largest=16, limit=1024, rate=0.05)

@@ -33,16 +33,16 @@ def build_mlflow(folder: str, run_config: dict[str, Any], experiment: str, uri: 
     require_package("mlflow")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at the import; no usage data leaves this machine
     database = Path(run_config["output_dir"], DATABASE).resolve()
-    known = Path(folder, ".mlflow_id")
+    id_file = Path(folder, ".mlflow_id")
     logger = MlflowRun(
         experiment_name=experiment,
         run_name="/".join(Path(folder).parts[-2:]),
-        run_id=known.read_text() if known.exists() else None,
+        run_id=id_file.read_text() if id_file.exists() else None,
         tracking_uri=uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}",
         log_model=False,
     )
-    if is_first_process() and not known.exists():
+    if is_first_process() and not id_file.exists():
         database.parent.mkdir(parents=True, exist_ok=True)
         logger.log_hyperparams(run_config)
-        write_atomically(known, logger.run_id)
+        write_atomically(id_file, logger.run_id)
     return logger
