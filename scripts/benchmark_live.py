@@ -118,15 +118,15 @@ def benchmark_browser(arguments: argparse.Namespace) -> None:
                 page.evaluate(OPEN, texts)
                 page.evaluate(READ, [0, WARM_FRAMES])
                 before = cpu_of_workers()
-                found = page.evaluate(READ, [arguments.seconds, 1])
+                result = page.evaluate(READ, [arguments.seconds, 1])
                 cpu = cpu_of_workers() - before
-            measured(f"browser_frames_{name}", "frames/s", found["frames"] / found["seconds"])
-            measured(f"browser_cpu_{name}", "ms of CPU of the worker per frame", 1000 * cpu / found["frames"])
+            measured(f"browser_frames_{name}", "frames/s", result["frames"] / result["seconds"])
+            measured(f"browser_cpu_{name}", "ms of CPU of the worker per frame", 1000 * cpu / result["frames"])
             for part in ("detect", "recognise"):
-                measured(f"browser_{part}_{name}", "ms, median", statistics.median(found[part]))
-                fastest = float(np.percentile(found[part], 10))  # hardly disturbed by other processes
+                measured(f"browser_{part}_{name}", "ms, median", statistics.median(result[part]))
+                fastest = float(np.percentile(result[part], 10))  # hardly disturbed by other processes
                 measured(f"browser_{part}_fastest_{name}", "ms, fastest tenth of the frames", fastest)
-            measured(f"browser_faces_{name}", "faces per frame", found["faces"] / found["frames"])
+            measured(f"browser_faces_{name}", "faces per frame", result["faces"] / result["frames"])
 
 
 def cpu_of_workers() -> float:
@@ -228,9 +228,9 @@ def write_looks(path: Path, size: tuple[int, int]) -> Path:
     random, looks = np.random.default_rng(0), []
     for share in np.arange(50) / 50:
         box = face_video.face_box(share, size)
-        place = [round(one / side, 5) for one, side in zip(box or (), (width, height) * 2, strict=False)]
+        shares = [round(one / side, 5) for one, side in zip(box or (), (width, height) * 2, strict=False)]
         row = random.dirichlet(np.ones(7)).round(5).tolist()
-        faces = [{"box": place, "score": 0.9, "probabilities": row}] if box else []
+        faces = [{"box": shares, "score": 0.9, "probabilities": row}] if box else []
         look = {"type": "look", "width": width, "height": height, "faces": faces, "detect": 9.0, "recognise": 3.0}
         looks.append(np.frombuffer(json.dumps(look).encode(), np.uint8))
     np.savez(path, **{f"{number:04}": look for number, look in enumerate(looks)})

@@ -49,7 +49,7 @@ def site_name(name: str) -> str:
 def undocumented(path: str) -> list[str]:
     """Return the names of public classes and functions at or below `path` that have no docstring."""
     try:
-        found, stack = [], [package()[path.partition(".")[2]]]
+        paths, stack = [], [package()[path.partition(".")[2]]]
     except KeyError as error:
         raise PluginError(f"docs/api.md names {path}, but the package has no {error}. Correct the name.") from None
     while stack:
@@ -57,8 +57,8 @@ def undocumented(path: str) -> list[str]:
         if item.is_class or item.is_module:
             stack += [member for name, member in item.members.items() if name[0] != "_" and not member.is_alias]
         if not item.is_attribute and not item.docstring:
-            found.append(item.path)
-    return sorted(found)
+            paths.append(item.path)
+    return sorted(paths)
 
 
 @cache

@@ -63,10 +63,10 @@ def _section(command: Command) -> str:
     return "\n".join([head, *tables])
 
 
-def _tables(command: Command, group: str, known: list[str]) -> Iterator[str]:
+def _tables(command: Command, group: str, options: list[str]) -> Iterator[str]:
     """Yield the keys of the options of a group. Options with the same keys share a table."""
     by_keys: dict[tuple[tuple[str, str], ...], dict[str, list[reference.Entry]]] = {}
-    for option in known:
+    for option in options:
         entries = [entry for entry in _entries(command, f"{group}={option}") if _group(command, entry.key) == group]
         by_keys.setdefault(tuple((entry.key, entry.comment) for entry in entries), {})[option] = entries
     for keys, tables in by_keys.items():
