@@ -140,11 +140,11 @@ def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -
 
 def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
     """Reject unknown and missing root keys. Hydra checks a composed config, but not a run folder's config.yaml."""
-    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    root_keys = [field.name for field in dataclasses.fields(TrainConfig)]
     for key in config:
-        if key not in known:
-            raise UserError(f"{key}: no such key.{did_you_mean(str(key), known)} Allowed: {', '.join(known)}.")
-    for key in known:
+        if key not in root_keys:
+            raise UserError(f"{key}: no such key.{did_you_mean(str(key), root_keys)} Allowed: {', '.join(root_keys)}.")
+    for key in root_keys:
         if key not in config:
             raise UserError(f"{key}: the config does not set it. Set it as conf/train.yaml does.")
 
@@ -237,8 +237,8 @@ def _fits_any(value: Any, members: list[ast.expr]) -> bool:
 
     Members that no YAML can hold, such as the Tensor of `float | Tensor`, are ignored if there are others.
     """
-    known = [member for member in members if not (isinstance(member, ast.Name) and member.id not in PLAIN)]
-    return any(_fits(value, member) for member in known or members)
+    plain = [member for member in members if not (isinstance(member, ast.Name) and member.id not in PLAIN)]
+    return any(_fits(value, member) for member in plain or members)
 
 
 def _describe_type(kind: ast.expr) -> str:
