@@ -125,11 +125,11 @@ def fit_and_test(
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)
         source = folder if folder.resumes else parent.folder if parent else None
-        known = (source and source.summary()) or {}
+        earlier = (source and source.summary()) or {}
         if cfg.model.get("init"):
-            summary["init"] = initial_weights.begin(cfg, model, data, known.get("init"))
+            summary["init"] = initial_weights.begin(cfg, model, data, earlier.get("init"))
         if parent:
-            summary["parent"] = (folder.resumes and known.get("parent")) or parent.record(cfg)
+            summary["parent"] = (folder.resumes and earlier.get("parent")) or parent.record(cfg)
             model.first_epoch = summary["parent"]["epochs"]
         trainer = build.build_trainer(cfg, folder.path)
         resumed = None
