@@ -44,11 +44,11 @@ def read_fault(error: HydraException | OmegaConfBaseException) -> Fault | None:
     """Return the reason that an error's text gives, or None if no pattern matches."""
     text = "\n".join(str(part) for part in (error, error.__cause__) if part)
     for kind, pattern in FAULTS:
-        if found := re.search(pattern, text):
-            expected = omegaconf.TYPES.get(found[2], found[2]) if found.lastindex == 2 else ""
+        if match := re.search(pattern, text):
+            expected = omegaconf.TYPES.get(match[2], match[2]) if match.lastindex == 2 else ""
             file = re.search(r"In '([\w-]+/[^']+)'", text)
             options = re.findall(r"^\t(\S+)$", text, flags=re.M)
-            return Fault(kind, found[1], expected, omegaconf.full_key(text), file[1] if file else "", options)
+            return Fault(kind, match[1], expected, omegaconf.full_key(text), file[1] if file else "", options)
     return None
 
 

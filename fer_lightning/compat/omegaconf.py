@@ -23,5 +23,5 @@ TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or f
 
 def full_key(text: str) -> str:
     """Return the full key that a message names, or ''."""
-    found = re.search(r"full_key: (\S+)", text)
-    return found[1] if found else ""
+    match = re.search(r"full_key: (\S+)", text)
+    return match[1] if match else ""

@@ -13,8 +13,8 @@ def move_towards(averages: list[Tensor], values: list[Tensor], share: float) -> 
 
 def forbidden_class(error: Exception) -> str | None:
     """Return the class that torch.load refuses to unpickle, or None if the error has another reason."""
-    found = re.search(r"GLOBAL (\S+)", str(error))
-    return found and found[1]
+    match = re.search(r"GLOBAL (\S+)", str(error))
+    return match and match[1]
 
 
 def is_torchscript(error: Exception) -> bool:
