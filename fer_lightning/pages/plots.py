@@ -131,15 +131,15 @@ def per_class(
     figures = [("recall", "recall", COLORS["sad"]), ("precision", "precision", COLORS["surprise"]), ("f1", "F1", GREY)]
     figure = Figure(figsize=(2.5 + 1.35 * len(classes), 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3.6, 1])
-    place = np.arange(len(classes))
+    positions = np.arange(len(classes))
     for shift, (key, name, color) in zip((-0.27, 0, 0.27), figures, strict=True):
         values, ends = scores[key], np.nan_to_num(scores[key])
-        top.bar(place + shift, ends, 0.25, color=color, label=name)
+        top.bar(positions + shift, ends, 0.25, color=color, label=name)
         if intervals is not None:
             low, high = np.nan_to_num(intervals[key].T)
-            top.vlines(place + shift, low, high, color=INK, linewidth=1.2)
+            top.vlines(positions + shift, low, high, color=INK, linewidth=1.2)
             ends = np.maximum(ends, high)
-        for x, value, end in zip(place + shift, values, ends, strict=True):
+        for x, value, end in zip(positions + shift, values, ends, strict=True):
             text = "–" if np.isnan(value) else f"{100 * value:.0f}"
             top.text(x, end + 0.012, text, ha="center", va="bottom", size=9, color=INK)
     top.set_ylim(0, 1.08)
@@ -155,13 +155,13 @@ def per_class(
         handlelength=1,
         fontsize=11,
     )
-    bottom.bar(place, support, 0.6, color=COLORS["distracted"])
-    for x, count in zip(place, support, strict=True):
+    bottom.bar(positions, support, 0.6, color=COLORS["distracted"])
+    for x, count in zip(positions, support, strict=True):
         bottom.text(x, count, f"{count:,}", ha="center", va="bottom", size=9, color=INK)
     bottom.set_ylim(0, 1.3 * max(support.max(), 1))
     bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     style(bottom, "rows")
-    bottom.set_xticks(place, classes, size=11, color=INK)
+    bottom.set_xticks(positions, classes, size=11, color=INK)
     _headline(figure, title)
     return _save(figure, path)
 
@@ -241,12 +241,12 @@ def _lines(axes: Axes, epoch: np.ndarray, series: Sequence[Series], title: str, 
         axes.set_xlim(epoch.min() - margin, epoch.max() + margin)
     ends = []
     for name, values, color in series:
-        known = ~np.isnan(values)
-        if not known.any():
+        recorded = ~np.isnan(values)
+        if not recorded.any():
             continue
-        marker = "o" if known.sum() < 4 else None
-        axes.plot(epoch[known], values[known], color=color, linewidth=2, marker=marker, markersize=5)
-        ends.append((epoch[known][-1], values[known][-1], name, color))
+        marker = "o" if recorded.sum() < 4 else None
+        axes.plot(epoch[recorded], values[recorded], color=color, linewidth=2, marker=marker, markersize=5)
+        ends.append((epoch[recorded][-1], values[recorded][-1], name, color))
     if not ends:
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color=MUTED)
         axes.set_yticks([])
