@@ -121,10 +121,10 @@ class StateEstimator:
         """Add a text of the player, of any length and language. A text without known phrases changes nothing."""
         if not math.isfinite(now):
             return
-        found = reader().read(text)
-        if any(found.log_likelihood):
-            self._text.add(now, found.log_likelihood)
-            self._words.append((now, found.words))
+        reading = reader().read(text)
+        if any(reading.log_likelihood):
+            self._text.add(now, reading.log_likelihood)
+            self._words.append((now, reading.words))
 
     def estimate(self, now: float) -> PlayerState:
         """Return the state at `now`, which may be later than the last look. This changes nothing."""
@@ -135,13 +135,13 @@ class StateEstimator:
         most = max(probabilities)
         confidence = min(max((3 * most - 1) / 2, 0.0), 1.0)
         index = probabilities.index(most)
-        known = confidence >= self._unknown_below
+        is_sure = confidence >= self._unknown_below
         return PlayerState(
-            name=STATES[index] if known else "unknown",
+            name=STATES[index] if is_sure else "unknown",
             confidence=confidence,
             probabilities=probabilities,
             channels={"face": self._face.coverage * face_kept, "text": self._text.coverage * text_kept},
-            reasons=self._reasons(now, index if known else None, face, text),
+            reasons=self._reasons(now, index if is_sure else None, face, text),
         )
 
     def _normalised(self, probabilities: Sequence[float] | np.ndarray | None) -> list[float] | None:
@@ -217,10 +217,10 @@ def expression_shares(
     even = 1 / max(len(classes), 1)
     rows = {}
     for state in STATES:
-        known = sum(expressions[state].get(name, 0.0) for name in classes)
+        total = sum(expressions[state].get(name, 0.0) for name in classes)
         left = even * sum(name in expressions[state] for name in classes)
         rows[state] = tuple(
-            expressions[state][name] / known * left if name in expressions[state] else even for name in classes
+            expressions[state][name] / total * left if name in expressions[state] else even for name in classes
         )
     return rows
 
