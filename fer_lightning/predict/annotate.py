@@ -117,7 +117,7 @@ def _draw_text(
     font = _font(letter)
     width = round(draw.textlength(mark.text, font)) + 2 * pad
     height = sum(font.getmetrics()) + pad
-    x, y = _place(box, (width, height), size, taken)
+    x, y = _plate_position(box, (width, height), size, taken)
     draw.rounded_rectangle(
         (x, y, x + width - 1, y + height - 1), radius=pad, fill=mark.color, outline="black", width=max(1, letter // 16)
     )
@@ -125,12 +125,14 @@ def _draw_text(
     return x, y, width, height
 
 
-def _place(box: Box, plate: tuple[int, int], size: tuple[int, int], taken: Sequence[Box]) -> tuple[float, float]:
+def _plate_position(
+    box: Box, plate: tuple[int, int], size: tuple[int, int], taken: Sequence[Box]
+) -> tuple[float, float]:
     """Return the best position of a plate: above, below, beside or inside the box; the first that hides least."""
     x, y, width, height = box
     across, down = plate
     gap = 4
-    places = [
+    positions = [
         (x, y - down - gap),
         (x, y + height + gap),
         (x + width + gap, y),
@@ -140,8 +142,8 @@ def _place(box: Box, plate: tuple[int, int], size: tuple[int, int], taken: Seque
         (x, y + height - down),
         (x, y),
     ]
-    inside = [(min(max(0, x), max(0, size[0] - across)), min(max(0, y), max(0, size[1] - down))) for x, y in places]
-    return min(inside, key=lambda place: _hidden((*place, across, down), [box, *taken]))
+    inside = [(min(max(0, x), max(0, size[0] - across)), min(max(0, y), max(0, size[1] - down))) for x, y in positions]
+    return min(inside, key=lambda position: _hidden((*position, across, down), [box, *taken]))
 
 
 def _hidden(plate: Box, boxes: Sequence[Box]) -> float:

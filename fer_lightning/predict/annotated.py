@@ -42,12 +42,12 @@ class AnnotatedCopies:
             self._file = look.file
         copy = annotated(look.pixels, self._marks(look, seen))
         if look.frame is None:
-            _write_photo(_place(self._folder, look.file), copy)
+            _write_photo(_copy_path(self._folder, look.file), copy)
             return
         if self._video is None:
-            path = _place(self._folder, look.file)
-            place = path.with_suffix("") if path.suffix.lower() == ".mp4" else path
-            self._video = VideoCopy(place, look.fps, copy.shape[1::-1])
+            path = _copy_path(self._folder, look.file)
+            base = path.with_suffix("") if path.suffix.lower() == ".mp4" else path
+            self._video = VideoCopy(base, look.fps, copy.shape[1::-1])
         self._video.add(copy)
 
     def _marks(self, look: Look, seen: Sequence[Seen]) -> list[Mark]:
@@ -65,7 +65,7 @@ class AnnotatedCopies:
         self._video = None
 
 
-def _place(folder: Path, file: str) -> Path:
+def _copy_path(folder: Path, file: str) -> Path:
     """Return the path of a copy, with the folders of the input; the end of a too long name becomes a checksum."""
     return folder.joinpath(*(_shortened(part) for part in Path(file).parts))
 

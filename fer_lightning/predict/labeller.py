@@ -44,9 +44,9 @@ def _batches(looks: Iterable[Waiting], batch_size: int) -> Iterator[list[Waiting
     """Yield groups of images, in order, whose faces fill a batch or whose pixels reach the memory limit."""
     waiting: list[Waiting] = []
     faces = held = 0
-    for look, found in looks:
-        waiting.append((look, found))
-        faces, held = faces + len(found), held + look.pixels.nbytes
+    for look, detected in looks:
+        waiting.append((look, detected))
+        faces, held = faces + len(detected), held + look.pixels.nbytes
         if faces >= batch_size or held >= HELD:
             yield waiting
             waiting, faces, held = [], 0, 0
@@ -56,7 +56,7 @@ def _batches(looks: Iterable[Waiting], batch_size: int) -> Iterator[list[Waiting
 
 def _recognised(model: FaceModel, waiting: list[Waiting], batch_size: int) -> np.ndarray:
     """Return the probabilities (n, K) of all faces, in their order."""
-    crops = [face.crop for _, found in waiting for face in found]
+    crops = [face.crop for _, detected in waiting for face in detected]
     parts = [np.stack(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
     classes = len(model.metadata.classes)
     return np.concatenate([model(part) for part in parts]) if parts else np.empty((0, classes), np.float32)
@@ -73,21 +73,21 @@ class _Numbering:
 
     def seen(self, waiting: list[Waiting], probabilities: np.ndarray) -> Iterator[tuple[Look, list[Seen]]]:
         start = 0
-        for look, found in waiting:
-            rows = probabilities[start : start + len(found)]
-            start += len(found)
-            numbers = self._numbers(look, found, rows)
+        for look, detected in waiting:
+            rows = probabilities[start : start + len(detected)]
+            start += len(detected)
+            numbers = self._numbers(look, detected, rows)
             yield (
                 look,
                 [
                     Seen(number, face.face, face.reason, self._label(row), row)
-                    for number, face, row in zip(numbers, found, rows, strict=True)
+                    for number, face, row in zip(numbers, detected, rows, strict=True)
                 ],
             )
 
-    def _numbers(self, look: Look, found: list[Found], rows: np.ndarray) -> list[int]:
+    def _numbers(self, look: Look, detected: list[Found], rows: np.ndarray) -> list[int]:
         if look.frame is None:
-            return list(range(1, len(found) + 1))
+            return list(range(1, len(detected) + 1))
         if look.file != self._file:
             self._file, self._tracks = look.file, Tracks(keep_seconds=max(1.0, 2 / look.fps))
-        return [track.id for track in self._tracks.update(look.seconds, [face.face.box for face in found], rows)]
+        return [track.id for track in self._tracks.update(look.seconds, [face.face.box for face in detected], rows)]

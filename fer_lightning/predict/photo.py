@@ -52,6 +52,6 @@ def is_photo(path: Path) -> bool:
         return True
 
 
-def _too_many(found: str) -> str:
-    size = f"{found} pixels: " if found else ""
+def _too_many(dimensions: str) -> str:
+    size = f"{dimensions} pixels: " if dimensions else ""
     return f"{size}the limit is {MAX_PIXELS // 1_000_000} million pixels; scale the image down"

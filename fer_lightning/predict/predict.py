@@ -41,7 +41,7 @@ def predict(
     """
     settings = settings or Processing()
     pictures = Source(source, out=out, every=settings.every)
-    summary = _about(model, source, detector, rules, settings)
+    summary = _describe(model, source, detector, rules, settings)
     claim(out, summary)
     classes, begun = model.metadata.classes, time.monotonic()
     label = FaceLabeller(model, detector, rules, batch_size=settings.batch_size, min_confidence=settings.min_confidence)
@@ -69,7 +69,7 @@ def predict(
     return summary
 
 
-def _about(
+def _describe(
     model: FaceModel, source: Path, detector: Detector, rules: FaceRules, settings: Processing
 ) -> dict[str, Any]:
     """Return the part of the summary that describes model, input, detector, settings and call."""

@@ -59,23 +59,23 @@ class Seen:
     probabilities: np.ndarray
 
 
-def claim(folder: Path, about: dict[str, Any]) -> None:
-    """Prepare the folder for the results of `about` ({"model": {"sha256"}, "input", ...}), and remove older results.
+def claim(folder: Path, summary: dict[str, Any]) -> None:
+    """Prepare the folder for the results that `summary` ({"model": {"sha256"}, "input", ...}) describes; remove others.
 
     Raise UserError if the folder holds other files, or results of another model or input.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"out={folder}: this is a file. Give a folder; it is created if it is missing.")
     if folder.is_dir() and any(folder.iterdir()):
-        _refuse_others(folder, about)
+        _refuse_others(folder, summary)
         for name in (CSV, JSONL, UNREADABLE):
             (folder / name).unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             shutil.rmtree(folder / ANNOTATED)
-    write_summary(folder, about | {"status": "running"})
+    write_summary(folder, summary | {"status": "running"})
 
 
-def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
+def _refuse_others(folder: Path, summary: dict[str, Any]) -> None:
     elsewhere = "Choose another folder with out=..."
     own = f"{elsewhere}, or delete this one"
     try:
@@ -85,10 +85,10 @@ def _refuse_others(folder: Path, about: dict[str, Any]) -> None:
         program = None
     if program != PROGRAM:
         raise UserError(f"out={folder}: this folder holds files that are not results of this command. {elsewhere}.")
-    if model != about["model"]["sha256"]:
+    if model != summary["model"]["sha256"]:
         file = old["model"].get("file")
         raise UserError(f"out={folder}: this folder holds the results of another model, {file}. {own}.")
-    if source != about["input"] and old.get("status") != NOTHING_READ:
+    if source != summary["input"] and old.get("status") != NOTHING_READ:
         raise UserError(f"out={folder}: this folder holds the results of another input, {source}. {own}.")
 
 
@@ -148,8 +148,8 @@ class Tables:
 
     def _of_face(self, seen: Seen) -> dict[str, Any]:
         box = (round(number, 1) for number in seen.face.box)
-        found = (*box, round(seen.face.score, 3), seen.doubt, seen.label)
-        return {"face": seen.id, **dict(zip(FACE, found, strict=True))}
+        values = (*box, round(seen.face.score, 3), seen.doubt, seen.label)
+        return {"face": seen.id, **dict(zip(FACE, values, strict=True))}
 
     def _add_row(self, row: dict[str, Any], probabilities: np.ndarray | None) -> None:
         shares = [None] * len(self._classes) if probabilities is None else [round(float(p), 6) for p in probabilities]
