@@ -74,14 +74,14 @@ def _fill(folder: Path, model: FaceModel, detector: YuNetDetector, min_confidenc
     (folder / "files").mkdir()
     for name, content in browser_files(model, detector).items():
         (folder / "files" / name).write_bytes(content)
-    (folder / "files" / ABOUT).write_text(json.dumps(_about(model) | {"min_confidence": min_confidence}))
+    (folder / "files" / ABOUT).write_text(json.dumps(_page_facts(model) | {"min_confidence": min_confidence}))
     (folder / "files" / CARD).write_text(card(model.metadata, MODEL))
     policy = content_security_policy(images="'self' blob:", reader=True, framed="")
     page = read_page(PACKAGE / "site" / "page" / "index.html")
     (folder / "index.html").write_bytes(page.replace(b"@policy@", policy.encode()))
 
 
-def _about(model: FaceModel) -> dict:
+def _page_facts(model: FaceModel) -> dict:
     """Return what the page says about the model, and the rules for photographs and for the camera."""
     rules = {"photo": FaceRules(), "camera": CAMERA}
     return {
