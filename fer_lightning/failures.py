@@ -53,8 +53,8 @@ def error_message(error: BaseException) -> str | None:
     if isinstance(error, ValueError) and "embedded null" in reason:
         return "a path has a null character. Remove it."
     packages = [kind.__module__.partition(".")[0] for kind in type(error).__mro__]
-    known = next((OUTSIDE[name] for name in packages if name in OUTSIDE), None)
-    return f"{type(error).__name__}: {reason}. {known}." if known else None
+    remedy = next((OUTSIDE[name] for name in packages if name in OUTSIDE), None)
+    return f"{type(error).__name__}: {reason}. {remedy}." if remedy else None
 
 
 def require_package(name: str) -> None:

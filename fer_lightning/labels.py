@@ -76,7 +76,7 @@ class Taxonomy:
             raise UserError(f"data.classes: {', '.join(unknown)}: must be classes of {self.name}: {_listed(self)}.")
         if len(set(wanted)) < 2:
             raise UserError(f"data.classes=[{','.join(wanted)}]: must be two classes or more of {_listed(self)}.")
-        kept = [place for place, name in enumerate(self.classes) if name in wanted]
+        kept = [index for index, name in enumerate(self.classes) if name in wanted]
         return replace(self, classes=tuple(self.classes[i] for i in kept), sources=tuple(self.sources[i] for i in kept))
 
     def extended(self) -> "Taxonomy":
@@ -104,8 +104,8 @@ class LabelMap:
 
     def advice(self, name: str) -> str:
         wanted = {other for _, other in self.names if other}
-        found = [other.name for other in TAXONOMIES.values() if wanted <= set(other.classes)]
-        return f"Use taxonomy={found[0]}, or remove these images." if found else f"Remove the images of {name}."
+        matches = [other.name for other in TAXONOMIES.values() if wanted <= set(other.classes)]
+        return f"Use taxonomy={matches[0]}, or remove these images." if matches else f"Remove the images of {name}."
 
 
 SOURCES = ("fer2013", "ferplus", "own")
@@ -152,9 +152,11 @@ def without_fraction(text: str) -> str:
 
 def _needs_map(code: int) -> str:
     meanings = {one.name: dict(one.names).get(code) for one in label_maps().values()}
-    known = ", ".join(f"{meaning} in {name}" for name, meaning in meanings.items() if meaning) or "unknown in all maps"
+    readings = (
+        ", ".join(f"{meaning} in {name}" for name, meaning in meanings.items() if meaning) or "unknown in all maps"
+    )
     return (
-        f"the label {code} is a number, and data sets number their classes differently: {code} is {known}. "
+        f"the label {code} is a number, and data sets number their classes differently: {code} is {readings}. "
         f"Name the map with make data LABELS=NAME (one of {', '.join(meanings)}), or use names instead of numbers"
     )
 
@@ -196,23 +198,23 @@ class _All:
 @cache
 def _read_all(folder: Path = CONF / "taxonomy") -> _All:
     """Read all files of a folder, FER2013's first. Raise UserError with the file and the class."""
-    found = _All({}, {}, {}, {})
+    collected = _All({}, {}, {}, {})
     for path in sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "fer2013", path.stem)):
         content = _content(path)
-        found.taxonomies[path.stem] = Taxonomy(
+        collected.taxonomies[path.stem] = Taxonomy(
             path.stem, tuple(content), tuple(facts["source"] for facts in content.values())
         )
         for name, facts in content.items():
-            found.classes.setdefault(name, path.stem)
-            _add(found.colors, name, facts.get("color"), f"{path}: {name}: color")
+            collected.classes.setdefault(name, path.stem)
+            _add(collected.colors, name, facts.get("color"), f"{path}: {name}: color")
             for other in facts.get("synonyms", ()):
-                _add(found.synonyms, str(other).lower(), name, f"{path}: {name}: synonym {other}")
-    return found
+                _add(collected.synonyms, str(other).lower(), name, f"{path}: {name}: synonym {other}")
+    return collected
 
 
-def _add(known: dict[str, str], key: str, value: str | None, where: str) -> None:
-    if value is not None and known.setdefault(key, value) != value:
-        raise UserError(f"{where}: another line says {known[key]}. Keep one of them.")
+def _add(table: dict[str, str], key: str, value: str | None, where: str) -> None:
+    if value is not None and table.setdefault(key, value) != value:
+        raise UserError(f"{where}: another line says {table[key]}. Keep one of them.")
 
 
 def _yaml(path: Path) -> object:

@@ -94,20 +94,20 @@ def typed_for_make(variable: str, value: str | Path) -> str:
     return shlex.quote(f"{variable}={str(value).replace('$', '$$')}")
 
 
-def most_similar(word: str, known: Iterable[str], count: int) -> list[str]:
+def most_similar(word: str, candidates: Iterable[str], count: int) -> list[str]:
     """Return up to `count` known words that are similar to a word, the most similar first."""
-    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.5)
+    return difflib.get_close_matches(word, list(candidates), n=count, cutoff=0.5)
 
 
-def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+def did_you_mean(word: str, candidates: Iterable[str], prefix: str = "") -> str:
     """Return ' Did you mean x?' with the most similar known word, or ''."""
-    similar = most_similar(word, known, count=1)
+    similar = most_similar(word, candidates, count=1)
     return f" Did you mean {prefix}{similar[0]}?" if similar else ""
 
 
 def _without_interpolation(text: str) -> str:
     """Return the text with a backslash before each ${, which Hydra would replace by another value."""
-    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
 
 
 def _controls(letter: str) -> bool:
