@@ -98,24 +98,24 @@ def _texts(values: np.ndarray) -> np.ndarray:
 
 def _arrays(listing: Listing) -> dict[int | None, dict[str, tuple[str, np.ndarray]]]:
     """Return {split: {kind: (file name, array)}}; other files are left out of the listing."""
-    found: dict[int | None, dict[str, tuple[str, np.ndarray]]] = {}
+    by_split: dict[int | None, dict[str, tuple[str, np.ndarray]]] = {}
     for file in listing.files:
         split, kind = _meaning(file)
         if kind is None:
             listing.left_out.add(UNKNOWN_ARRAY if has_suffix(file.name, SUFFIX) else OTHER_KIND, file.name)
             continue
-        arrays = found.setdefault(split, {})
+        arrays = by_split.setdefault(split, {})
         if kind in arrays:
             raise UserError(f"{arrays[kind][0]} and {file.name}: both are {kind} of one split. Keep one of them.")
         arrays[kind] = (file.name, _array(file))
-    for arrays in found.values():
+    for arrays in by_split.values():
         if missing := {"images", "labels"} - arrays.keys():
             name = next(iter(arrays.values()))[0]
             raise UserError(f"{name}: its array of {' and '.join(sorted(missing))} is missing; {_WANTED}.")
-    if not found:
+    if not by_split:
         names = ", ".join(file.name for file in listing.files[:5])
         raise UserError(f"{names}: these names of arrays are not known; {_WANTED}.")
-    return found
+    return by_split
 
 
 def _meaning(file: File) -> tuple[int | None, str | None]:

@@ -135,9 +135,9 @@ def parse_pixels(text: bytes) -> np.ndarray:
 def _complaint(text: bytes) -> str:
     tokens = text.decode("utf-8", "replace").split(" ")
     tokens = [token for token in tokens if token]
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if not (token.isascii() and token.isdigit() and len(token) <= 3 and int(token) <= 255):
-            return f"pixel {place} is {token[:20]!r}; allowed are integers from 0 to 255, separated by spaces"
+            return f"pixel {index} is {token[:20]!r}; allowed are integers from 0 to 255, separated by spaces"
     return f"the row has {len(tokens):,} pixels; a face of {SIDE} x {SIDE} has {PIXELS:,}"
 
 

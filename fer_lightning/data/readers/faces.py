@@ -97,11 +97,11 @@ def crossing(faces: ReadFaces) -> list[str]:
     usages: dict[str, set[int]] = {}
     for source, usage in zip(faces.source, faces.usage.tolist(), strict=True):
         usages.setdefault(source, set()).add(usage)
-    found = [source for source, codes in usages.items() if len(codes) > 1]
-    if not found:
+    shared = [source for source, codes in usages.items() if len(codes) > 1]
+    if not shared:
         return []
     return [
-        f"{len(found):,} sources (persons or images) have rows in several splits, e.g. {terminal(found[0])}, so "
+        f"{len(shared):,} sources (persons or images) have rows in several splits, e.g. {terminal(shared[0])}, so "
         f"the score of data.split=official is too high; data.split=clean keeps them together"
     ]
 

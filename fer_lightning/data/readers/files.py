@@ -253,8 +253,8 @@ def _checked(path: Path, kind: str, members: Iterator[_Member]) -> Listing:
     links: dict[str, str] = {}
     for member in members:
         bounds.count(member.size)
-        place = _member_path(path, member)
-        name = place.as_posix()
+        relative = _member_path(path, member)
+        name = relative.as_posix()
         if member.open:
             if name in files:
                 listing.left_out.add(REPLACED, name)
@@ -265,7 +265,7 @@ def _checked(path: Path, kind: str, members: Iterator[_Member]) -> Listing:
             links[name] = member.link
         elif not member.folder:
             listing.left_out.add(SPECIAL, name)
-        elif place.parts:
+        elif relative.parts:
             listing.folders.append(name)
     reached = _followed(files, {name: link for name, link in links.items() if name not in files}, listing, bounds)
     for name, member in files.items():
@@ -318,22 +318,22 @@ def _followed(
     A linked folder also holds the files that links inside it lead to, but not the folders.
     """
     targets = {name: _resolved(name, links) for name in links}
-    known = {name: name for name in files if not _is_system_path(name)}
-    known |= {name: target for name, target in targets.items() if target in files}
-    ordered = sorted(known)
+    reachable = {name: name for name in files if not _is_system_path(name)}
+    reachable |= {name: target for name, target in targets.items() if target in files}
+    ordered = sorted(reachable)
     reached: dict[str, list[str]] = {}
     for name, target in targets.items():
         below = _below(target, ordered) if _inside(target) else []
         if target in files:
-            found = {name: target}
+            linked = {name: target}
         elif below and not f"{name}/".startswith(f"{target}/"):
             listing.folders.append(name)
-            found = {name + file[len(target) :]: known[file] for file in below}
+            linked = {name + file[len(target) :]: reachable[file] for file in below}
         else:
             reason = LOOP if below or target is None else DANGLING if _inside(target) else OUTSIDE
             listing.left_out.add(reason, name)
             continue
-        for other, file in found.items():
+        for other, file in linked.items():
             bounds.count(files[file].size)
             reached.setdefault(file, []).append(other)
     return reached

@@ -24,13 +24,13 @@ def read_folders(
     files, odd = listed_images(listing, reading)
     folders = [_folder(file) for file in files]
     wrapped = _wrapper(folders, taxonomy)
-    places = _places(files, folders, wrapped, taxonomy)
+    meanings = _folder_meanings(files, folders, wrapped, taxonomy)
     if files:
         filled = {*folders, *map(_folder, odd)}
         _refuse_empty(listing.folders, filled, folders[0][:wrapped], taxonomy, reading.words)
-    images = [LabelledImage(file, *place) for file, place in zip(files, places, strict=True)]
+    images = [LabelledImage(file, *meaning) for file, meaning in zip(files, meanings, strict=True)]
     faces = read_images(images, "class folders", reading, progress)
-    if persons := sorted({place.person for place in places if place.person is not None}):
+    if persons := sorted({meaning.person for meaning in meanings if meaning.person is not None}):
         faces.notes.append(
             f"{len(persons):,} folders inside the class folders are persons, e.g. {terminal(persons[0])}; "
             f"data.split=clean and fold keep the images of a person together"
@@ -38,8 +38,8 @@ def read_folders(
     return faces
 
 
-class _Place(NamedTuple):
-    """Label, split code or None, and person or None, of the images of a folder."""
+class _FolderMeaning(NamedTuple):
+    """Label, split code or None, and person or None of the images in a folder."""
 
     label: int
     split: int | None
@@ -73,10 +73,10 @@ def _refuse_empty(
     holding = {folder[:depth] for folder in filled for depth in range(1, len(folder) + 1)}
     for name in names:
         folder = tuple(name.split("/"))
-        place = folder[wrapped:]
-        if folder in holding or folder[:wrapped] != wrapper or len(place) not in (1, 2):
+        inner = folder[wrapped:]
+        if folder in holding or folder[:wrapped] != wrapper or len(inner) not in (1, 2):
             continue
-        *above, last = place
+        *above, last = inner
         if all(split_code(split) is not None for split in above) and (
             _is_class(last, taxonomy) or (not above and split_code(last) is not None)
         ):
@@ -85,20 +85,22 @@ def _refuse_empty(
             )
 
 
-def _places(images: list[File], folders: list[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy) -> list[_Place]:
-    """Return the place of each image from its folders, without the first `wrapped` folders."""
-    found, known = [], {}
+def _folder_meanings(
+    images: list[File], folders: list[tuple[str, ...]], wrapped: int, taxonomy: Taxonomy
+) -> list[_FolderMeaning]:
+    """Return what the folders of each image mean, without the first `wrapped` folders."""
+    meanings, by_folder = [], {}
     for file, folder in zip(images, folders, strict=True):
-        if folder not in known:
-            known[folder] = _place(file.name, folder[wrapped:], taxonomy)
-        found.append(known[folder])
-    if len({place.split is None for place in known.values()}) > 1:
-        without = next(folder for folder, place in known.items() if place.split is None)
+        if folder not in by_folder:
+            by_folder[folder] = _folder_meaning(file.name, folder[wrapped:], taxonomy)
+        meanings.append(by_folder[folder])
+    if len({meaning.split is None for meaning in by_folder.values()}) > 1:
+        without = next(folder for folder, meaning in by_folder.items() if meaning.split is None)
         raise UserError(
             f"{'/'.join(without)}: this class folder is next to split folders. Put all images into "
             f"train|val|test/<class>/, or all into <class>/."
         )
-    return found
+    return meanings
 
 
 def _wrapper(folders: list[tuple[str, ...]], taxonomy: Taxonomy) -> int:
@@ -113,7 +115,7 @@ def _wrapper(folders: list[tuple[str, ...]], taxonomy: Taxonomy) -> int:
     return min(depth, min(map(len, folders)) - 1) if folders and min(map(len, folders)) else 0
 
 
-def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> _Place:
+def _folder_meaning(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> _FolderMeaning:
     if trouble := _misplaced(folder, taxonomy):
         raise UserError(f"{name}: {trouble}")
     person = folder[-1] if len(folder) > 1 and _is_class(folder[-2], taxonomy) else None
@@ -126,7 +128,7 @@ def _place(name: str, folder: tuple[str, ...], taxonomy: Taxonomy) -> _Place:
     if split and split_code(split[0]) is None:
         raise UserError(f"{name}: {split[0]!r} is not the name of a split; allowed: {ALLOWED_SPLITS}")
     try:
-        return _Place(taxonomy.read(last), split_code(split[0]) if split else None, person)
+        return _FolderMeaning(taxonomy.read(last), split_code(split[0]) if split else None, person)
     except ValueError as error:
         raise UserError(f"{name}: {error}. Rename the folder, or remove it.") from None
 

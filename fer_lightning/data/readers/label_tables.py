@@ -77,26 +77,26 @@ def read_label_tables(
     reading = reading or Reading()
     others = replace(listing, files=[file for file in listing.files if file not in tables])
     files, _ = listed_images(others, reading)
-    finder, found = _Finder(files), {}
+    finder, matches = _Finder(files), {}
     for table in tables:
         for line, row in _rows(table, taxonomy):
             try:
                 file = finder.find(row.name, posixpath.dirname(table.name), split_in_name(table.name))
                 if file is None:
                     listing.left_out.add(MISSING, f"{table.name}: {row.name}")
-                elif found.setdefault(file.name, (file, row))[1].label != row.label:
+                elif matches.setdefault(file.name, (file, row))[1].label != row.label:
                     raise ValueError(f"the image {row.name} has another label in a row above")
             except ValueError as error:
                 raise UserError(f"{table.name}, line {line}: {error}. Fix this row.") from None
     for file in files:
-        if file.name not in found:
+        if file.name not in matches:
             listing.left_out.add(UNNAMED, file.name)
-    if not found:
+    if not matches:
         raise UserError(
             f"{tables[0].name}: none of the images that this table names is here. Put the images beside it, and write "
             f"their paths relative to the table."
         )
-    images = [_labelled(file, row) for file, row in found.values()]
+    images = [_labelled(file, row) for file, row in matches.values()]
     _refuse_half_split(images)
     faces = read_images(images, f"images beside {', '.join(table.name for table in tables)}", reading, progress)
     if faces.votes is not None:
@@ -136,14 +136,14 @@ class _Finder:
         """
         wanted = posixpath.normpath(name.replace("\\", "/"))
         near = posixpath.join(folder, wanted)
-        found = [file for file in self._by_end.get(posixpath.basename(wanted), ()) if _ends_with(file.name, wanted)]
-        if len(found) > 1:
-            found = [file for file in found if _ends_with(f"/{file.name}", f"/{near}")] or found
+        matches = [file for file in self._by_end.get(posixpath.basename(wanted), ()) if _ends_with(file.name, wanted)]
+        if len(matches) > 1:
+            matches = [file for file in matches if _ends_with(f"/{file.name}", f"/{near}")] or matches
         if split is not None:
-            found = [file for file in found if split_of_folders(file.name.split("/")[:-1]) in (None, split)]
-        if len(found) > 1:
-            raise ValueError(f"{name} may be {found[0].name} or {found[1].name}; write more of its path")
-        return found[0] if found else None
+            matches = [file for file in matches if split_of_folders(file.name.split("/")[:-1]) in (None, split)]
+        if len(matches) > 1:
+            raise ValueError(f"{name} may be {matches[0].name} or {matches[1].name}; write more of its path")
+        return matches[0] if matches else None
 
 
 def _ends_with(name: str, wanted: str) -> bool:

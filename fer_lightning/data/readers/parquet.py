@@ -139,14 +139,15 @@ def _values(file: File) -> Iterator[dict[str, Any]]:
 def _columns(file: str, names: Sequence[str]) -> dict[str, str]:
     """Return the name of the column of each kind. Raise UserError if the file has no images or no labels."""
     plain = plain_names(names)
-    found = {"image": IMAGE, "label": LABEL, "usage": USAGE, "source": SOURCE}
-    places = {kind: column(plain, allowed) for kind, allowed in found.items()}
+    aliases = {"image": IMAGE, "label": LABEL, "usage": USAGE, "source": SOURCE}
+    indices = {kind: column(plain, allowed) for kind, allowed in aliases.items()}
     for kind in ("image", "label"):
-        if places[kind] is None:
+        if indices[kind] is None:
             raise UserError(
-                f"{file}: no column {' or '.join(found[kind])}; the file has {', '.join(names[:8])}. Rename the column."
+                f"{file}: no column {' or '.join(aliases[kind])}; the file has {', '.join(names[:8])}. "
+                f"Rename the column."
             )
-    return {kind: names[place] for kind, place in places.items() if place is not None}
+    return {kind: names[index] for kind, index in indices.items() if index is not None}
 
 
 def _class_names(metadata: Mapping[bytes, bytes], label: str) -> list[str]:
@@ -158,9 +159,9 @@ def _class_names(metadata: Mapping[bytes, bytes], label: str) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _given(value: Any, what: str) -> Any:
+def _given(value: Any, kind: str) -> Any:
     if value is None:
-        raise ValueError(f"the {what} is empty")
+        raise ValueError(f"the {kind} is empty")
     return value
 
 

@@ -48,12 +48,12 @@ class Photographs:
 
         def cut(image: Image.Image, name: str, changed: Counter) -> np.ndarray | None:
             picture = plain(image, changed).convert("RGB")
-            found = find_face(np.asarray(picture), self._detector, self._rules, form)
-            if found.reason:
-                refused[found.reason].append(name)
-            elif found.ambiguous:
+            face = find_face(np.asarray(picture), self._detector, self._rules, form)
+            if face.reason:
+                refused[face.reason].append(name)
+            elif face.ambiguous:
                 ambiguous.append(name)
-            return found.crop
+            return face.crop
 
         def leave_out(odd: OddFile) -> None:
             unreadable[odd.reason].append(odd.name)

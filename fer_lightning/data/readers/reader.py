@@ -153,19 +153,19 @@ def _tables(path: Path, listing: Listing, suffixes: tuple[str, ...]) -> list[_Ta
                 f"{path}: this table names images. Use the folder that holds both, the table and the images."
             )
         return [] if parquet_files(files) else [_Table(files[0])]
-    found = sorted((file for file in files if has_suffix(file.name, TABLES)), key=lambda file: file.name.count("/"))
+    tables = sorted((file for file in files if has_suffix(file.name, TABLES)), key=lambda file: file.name.count("/"))
     for name in WHOLE:
-        if whole := [file for file in found if _base(file) == name]:
+        if whole := [file for file in tables if _base(file) == name]:
             return [_Table(whole[0])]
-    images, parts = any(has_suffix(file.name, suffixes) for file in files), _parts(found)
+    images, parts = any(has_suffix(file.name, suffixes) for file in files), _parts(tables)
     if parts and (parts[0].split == TRAINING or not images):
         return parts
     if images or array_files(files) or parquet_files(files):
         return []
-    if trains := [file for file in found if _base(file) == "train.csv"]:
+    if trains := [file for file in tables if _base(file) == "train.csv"]:
         return [_Table(trains[0])]
-    if len(found) == 1:
-        return [_Table(found[0])]
+    if len(tables) == 1:
+        return [_Table(tables[0])]
     raise UserError(_describe_nothing(path, listing))
 
 
