@@ -99,10 +99,10 @@ def _mean(choice: ChosenRows, maps: FaceMaps, classes: Sequence[str]) -> list[Ex
 
 
 def _maps(background: np.ndarray, maps: FaceMaps) -> list[tuple[str, str]]:
-    found = [("class activation", maps.activation), ("occlusion", maps.occlusion)]
+    named = [("class activation", maps.activation), ("occlusion", maps.occlusion)]
     return [
         (shaded(background, _relative(values.mean(axis=0)), FOR, AGAINST), name)
-        for name, values in found
+        for name, values in named
         if values is not None
     ]
 

@@ -42,14 +42,14 @@ def find_layer(predictor: Predictor, images: Tensor) -> MapLayer | None:
 
     images  faces uint8 (B, 48, 48)
     """
-    backbone, found, convolutions = predictor.network.backbone, [], 0
+    backbone, layers, convolutions = predictor.network.backbone, [], 0
 
     def keep(name: str, module: nn.Module, output: object) -> None:
         nonlocal convolutions
         convolutions += isinstance(module, nn.Conv2d)
         is_map = isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1
         if is_map and convolutions >= LEAST_CONVOLUTIONS:
-            found.append(MapLayer(name, module, min(output.shape[-2:])))
+            layers.append(MapLayer(name, module, min(output.shape[-2:])))
 
     hooks = [
         module.register_forward_hook(lambda module, _, output, name=name: keep(name, module, output))
@@ -61,7 +61,7 @@ def find_layer(predictor: Predictor, images: Tensor) -> MapLayer | None:
     finally:
         for hook in hooks:
             hook.remove()
-    return max(reversed(found), key=lambda layer: min(layer.side, LEAST_SIDE), default=None)
+    return max(reversed(layers), key=lambda layer: min(layer.side, LEAST_SIDE), default=None)
 
 
 def class_activation(predictor: Predictor, name: str, images: Tensor, classes: Tensor) -> np.ndarray:
