@@ -119,11 +119,11 @@ def _parser(arguments: list[str] | None) -> argparse.ArgumentParser:
 
 def _refuse_steps(steps: list[str], options: argparse.Namespace) -> None:
     """Raise UserError for an unknown step, and for a purge that does not name exactly one thing."""
-    known = (*CHAIN, *ALONE)
+    allowed = (*CHAIN, *ALONE)
     for step in steps:
-        if step not in known:
+        if step not in allowed:
             raise UserError(
-                f"{step}: no such step.{did_you_mean(step, known)} Allowed steps: {', '.join(known)}. "
+                f"{step}: no such step.{did_you_mean(step, allowed)} Allowed steps: {', '.join(allowed)}. "
                 f"Write a setting as key=value."
             )
     named = [name for name in ("id", "creator", "url") if getattr(options, name) is not None]

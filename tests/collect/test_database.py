@@ -50,8 +50,8 @@ def test_a_second_run_adds_and_offers_of_the_same_are_one(tmp_path):
     with Collection(tmp_path) as first, first.writing():
         assert first.add("candidate", row) == 1
     with Collection(tmp_path) as second, second.writing():
-        assert second.add("candidate", row, known="IGNORE") is None
-        assert second.add("candidate", row | {"provider_id": "2"}, known="IGNORE") == 2
+        assert second.add("candidate", row, on_conflict="IGNORE") is None
+        assert second.add("candidate", row | {"provider_id": "2"}, on_conflict="IGNORE") == 2
 
 
 def test_two_at_once_are_refused_with_the_process_to_wait_for(tmp_path):

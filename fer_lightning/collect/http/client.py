@@ -475,8 +475,8 @@ def _refusal(error: Exception, host: str, response: requests.Response | None, de
         reason, words = HttpReason.TOO_SLOW, "not complete before the deadline"
     else:
         reason, words = _of_error(error, response), getattr(cause, "strerror", None) or type(cause).__name__
-    known = {} if response is None else {"http_status": response.status_code, "headers": response.headers}
-    return Refused(reason, f"{host}: {words}", host, **known)
+    facts = {} if response is None else {"http_status": response.status_code, "headers": response.headers}
+    return Refused(reason, f"{host}: {words}", host, **facts)
 
 
 def _of_error(error: Exception, response: requests.Response | None) -> HttpReason:

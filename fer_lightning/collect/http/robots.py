@@ -40,10 +40,10 @@ def _groups(text: str) -> dict[str, list[tuple[str, bool]]]:
     agents: list[str] = []
     closed = True  # the group has rules, so the next user-agent line starts a new group
     for line in text.splitlines():
-        found = _LINE.match(line)
-        if not found:
+        match = _LINE.match(line)
+        if not match:
             continue
-        key, value = found[1].lower(), found[2].strip()
+        key, value = match[1].lower(), match[2].strip()
         if key == "user-agent":
             agents = [] if closed else agents
             closed = False
@@ -103,9 +103,9 @@ class Robots:
 
     def _of(self, origin: str) -> "Future[RobotsRules]":
         with self._lock:
-            known = self._rules.get(origin)
-            if known:
-                return known
+            existing = self._rules.get(origin)
+            if existing:
+                return existing
             future = self._rules[origin] = Future()
         try:
             future.set_result(RobotsRules(self._get(f"{origin}/robots.txt"), self._agent))

@@ -145,8 +145,8 @@ def _next_cursor(data: dict[str, Any]) -> str | None:
 
 def _files(data: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the files with a description, the best match first; an answer without results has no `query`."""
-    found = data.get("query", {})
-    pages = found.get("pages", []) if isinstance(found, dict) else None
+    query = data.get("query", {})
+    pages = query.get("pages", []) if isinstance(query, dict) else None
     if not isinstance(pages, list):
         raise SearchFailed("Wikimedia Commons sent no list of pages")
     described = [page for page in pages if isinstance(page, dict) and _has_info(page)]
@@ -171,7 +171,7 @@ def _licence(said: Mapping[str, str]) -> tuple[str, str | None]:
     codes = (
         licence_code(plain(said.get(name))) for name in ("LicenseShortName", "License", "UsageTerms", "LicenseUrl")
     )
-    return next((found for found in codes if found[0] != "unknown"), ("unknown", None))
+    return next((licence for licence in codes if licence[0] != "unknown"), ("unknown", None))
 
 
 def _failure(answer: Answer) -> SearchFailed:

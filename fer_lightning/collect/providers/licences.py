@@ -71,8 +71,8 @@ def _checked(code: str, version: str | None) -> tuple[str, str | None]:
     else:
         parts = code.split("-")
         code = "-".join(part for part in ("by", "nc", "sa", "nd") if part in parts) if parts[0] == "by" else code
-    known = code in CODES and code not in ("own", "unknown")
-    return (code, version) if known else ("unknown", None)
+    is_licence = code in CODES and code not in ("own", "unknown")
+    return (code, version) if is_licence else ("unknown", None)
 
 
 def unusable(code: str) -> str | None:

@@ -122,19 +122,19 @@ class Local(Provider):
     def _of_manifest(self, manifest: Path) -> Iterator[Candidate]:
         seen = set()
         for where, row in _rows(manifest):
-            found = _of_row(manifest, where, row)
-            if found.provider_id not in seen:
-                seen.add(found.provider_id)
-                yield self._from_row(found, where, row)
+            candidate = _of_row(manifest, where, row)
+            if candidate.provider_id not in seen:
+                seen.add(candidate.provider_id)
+                yield self._from_row(candidate, where, row)
 
-    def _from_row(self, found: Candidate, where: str, row: Mapping[str, str]) -> Candidate:
+    def _from_row(self, candidate: Candidate, where: str, row: Mapping[str, str]) -> Candidate:
         licence, _ = licence_code(row["licence"])
         if licence == "unknown" and row["licence"].lower() not in ("", "unknown"):
             raise UserError(
                 f"{where}, licence={row['licence']!r}: unknown licence. "
                 f"Allowed: {', '.join(CODES)}, or a name such as CC BY 4.0."
             )
-        described = self._described(found, licence=row["licence"], creator=row["creator"], title=row["title"])
+        described = self._described(candidate, licence=row["licence"], creator=row["creator"], title=row["title"])
         if described.licence not in NEED_NO_CREATOR and not described.creator:
             raise UserError(
                 f"{where}, licence={described.licence}: this licence requires a credit. Fill the column creator."
@@ -148,10 +148,10 @@ class Local(Provider):
             raw_sha256=digest(row),
         )
 
-    def _described(self, found: Candidate, *, licence: str = "", creator: str = "", title: str = "") -> Candidate:
+    def _described(self, candidate: Candidate, *, licence: str = "", creator: str = "", title: str = "") -> Candidate:
         code, version = licence_code(licence or self.licence)
         return replace(
-            found,
+            candidate,
             title=text(title),
             creator=text(creator) or text(self.creator),
             licence=code,

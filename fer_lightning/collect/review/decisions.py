@@ -147,8 +147,8 @@ def record(
                 receipt.acknowledged.append(_store(collection, event, pass_, annotator, classes))
             except _Refused as refusal:
                 name = event.get("event") if isinstance(event, dict) else None
-                known = isinstance(name, str) and _ID.fullmatch(name)
-                receipt.refused.append({"event": name if known else None, "reason": str(refusal)})
+                is_id = isinstance(name, str) and _ID.fullmatch(name)
+                receipt.refused.append({"event": name if is_id else None, "reason": str(refusal)})
     return receipt
 
 
@@ -204,11 +204,13 @@ def _check_references(collection: Collection, event: Mapping[str, Any], pass_: i
     _demand(still, "this face was replaced: its image was processed again under other rules. Reload the page.")
     if event["action"] == UNDO:
         values = event["undoes"], event["face"], pass_, annotator
-        known = collection.value(
+        own_decision = collection.value(
             "SELECT 1 FROM decision WHERE event = ? AND face = ? AND pass = ? AND annotator = ? AND action <> 'undo'",
             *values,
         )
-        _demand(known is not None, f"undoes {event['undoes']}: not a decision of yours about this face in this pass")
+        _demand(
+            own_decision is not None, f"undoes {event['undoes']}: not a decision of yours about this face in this pass"
+        )
 
 
 def _demand(true: object, words: str) -> None:

@@ -20,20 +20,20 @@ def details(collection: Collection, faces: Sequence[int], *, blind: bool) -> dic
 
     blind  omit what may reveal the emotion that was searched for: queries, titles and URLs
     """
-    found = {row["id"]: _face(row) for row in _of(collection, _FACES, faces)}
+    by_face = {row["id"]: _face(row) for row in _of(collection, _FACES, faces)}
     for row in _of(collection, _SOURCES, faces):
-        found[row["face"]]["sources"].append(_source(row, blind))
+        by_face[row["face"]]["sources"].append(_source(row, blind))
     for row in _of(collection, _ALIKE, faces):
-        found[row["face"]]["alike"].append({**row, "mirrored": bool(row["mirrored"])})
+        by_face[row["face"]]["alike"].append({**row, "mirrored": bool(row["mirrored"])})
     for row in _of(collection, _FER2013, faces):
-        found[row["face"]]["fer2013"].append({**row, "mirrored": bool(row["mirrored"])})
+        by_face[row["face"]]["fer2013"].append({**row, "mirrored": bool(row["mirrored"])})
     if not blind:
         queries = defaultdict(list)
         for row in _of(collection, _QUERIES, faces):
             queries[row.pop("face")].append(row)
-        for face, details_ in found.items():
+        for face, details_ in by_face.items():
             details_["queries"] = queries[face]
-    return found
+    return by_face
 
 
 def _of(collection: Collection, query: str, faces: Sequence[int]) -> list[Details]:
@@ -67,10 +67,10 @@ def _source(row: Details, blind: bool) -> Details:
 def _web(address: str | None) -> str | None:
     """Return an http(s) URL, which is safe to link to; None for other values, such as a script."""
     try:
-        known = address and urlsplit(address).scheme in ("http", "https")
+        is_web = address and urlsplit(address).scheme in ("http", "https")
     except ValueError:
-        known = False
-    return address if known else None
+        is_web = False
+    return address if is_web else None
 
 
 _FACES = """

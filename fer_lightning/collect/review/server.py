@@ -123,9 +123,9 @@ class Review:
         """Return the number of faces by label or by the action that rejected them, and of undecided faces."""
         faces = {one.face for one in self.faces()}
         latest = {decision.face: decision for decision in self.valid_decisions() if decision.face in faces}
-        found = decisions.tally(latest.values())
+        tally = decisions.tally(latest.values())
         order = (*self.classes, *decisions.ACTIONS)
-        return {name: found[name] for name in order if found[name]} | {"undecided": len(faces) - len(latest)}
+        return {name: tally[name] for name in order if tally[name]} | {"undecided": len(faces) - len(latest)}
 
     def agreement(self) -> Agreement | None:
         """Return the agreement of the second pass with the first; None in a first pass."""
@@ -133,8 +133,8 @@ class Review:
             return None
         faces = {one.face for one in self.faces()}
         first, second = (
-            {face: decision for face, decision in found.items() if face in faces}
-            for found in (
+            {face: decision for face, decision in by_face.items() if face in faces}
+            for by_face in (
                 decisions.current(self.collection, pass_=1),
                 decisions.current(self.collection, pass_=2, annotator=self.annotator),
             )
@@ -324,7 +324,7 @@ class _Site:
         """Return all that the page needs to start: session, classes, faces in order, and events that are not undone."""
         review = self.review
         faces = review.faces()
-        known = {one.face for one in faces}
+        ids = {one.face for one in faces}
         return JSONResponse(
             {
                 "session": self.session,
@@ -338,7 +338,7 @@ class _Site:
                 "events": [
                     [one.event, one.time, one.face, one.action, one.label, one.annotator]
                     for one in review.valid_decisions()
-                    if one.face in known
+                    if one.face in ids
                 ],
             }
         )

@@ -69,7 +69,7 @@ class _Like:
 
 
 @dataclass
-class _Known:
+class _KeptFaces:
     """Growing list of the kept faces: ids, hashes of their images and of their crops."""
 
     faces: np.ndarray
@@ -79,12 +79,12 @@ class _Known:
     count: int = 0
 
     @classmethod
-    def of(cls, rows: list[Row], extra: int) -> "_Known":
+    def of(cls, rows: list[Row], extra: int) -> "_KeptFaces":
         size = len(rows) + extra
-        known = cls(np.zeros(size, np.int64), np.zeros(size, np.uint64), np.zeros(size, np.uint64))
+        kept = cls(np.zeros(size, np.int64), np.zeros(size, np.uint64), np.zeros(size, np.uint64))
         for row in rows:
-            known.add(row)
-        return known
+            kept.add(row)
+        return kept
 
     def add(self, row: Row) -> None:
         self.images[row["id"]] = row["image"]
@@ -111,12 +111,12 @@ def dedupe(collection: Collection, *, fer2013: Fer2013 | None, progress: Progres
     new = collection.rows(_NEW, fer2013.checksum if fer2013 else None)
     new.sort(key=lambda row: (row["was"] is None, _licence_rank(row["licence"]), -row["size"], row["id"]))
     looked_at = {row["id"] for row in new}
-    known = _Known.of([row for row in collection.rows(_KEPT) if row["id"] not in looked_at], len(new))
+    kept = _KeptFaces.of([row for row in collection.rows(_KEPT) if row["id"] not in looked_at], len(new))
     counts = {"unique": 0, "copies": 0, "flagged": 0}
     for start in range(0, len(new), _AT_ONCE):
         with collection.writing():
             for row in new[start : start + _AT_ONCE]:
-                _decide(collection, row, known, fer2013, counts)
+                _decide(collection, row, kept, fer2013, counts)
         if progress:
             progress(min(start + _AT_ONCE, len(new)), len(new))
     return DedupeResult(**counts)
@@ -136,8 +136,10 @@ _NEW = (
 _KEPT = _COLUMNS + "AND deduped.status = 'unique' ORDER BY face.id"
 
 
-def _decide(collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | None, counts: dict[str, int]) -> None:
-    verdict, likes = _verdict(collection, row, known, fer2013)
+def _decide(
+    collection: Collection, row: Row, kept: _KeptFaces, fer2013: Fer2013 | None, counts: dict[str, int]
+) -> None:
+    verdict, likes = _verdict(collection, row, kept, fer2013)
     for kind, like in likes:
         collection.add(
             "likeness",
@@ -154,26 +156,26 @@ def _decide(collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | 
         )
     collection.add("deduped", {"face": row["id"], "fer2013": fer2013 and fer2013.checksum, **verdict})
     if verdict["status"] == "unique":
-        known.add(row)
+        kept.add(row)
     counts["unique" if verdict["status"] == "unique" else "copies"] += 1
     counts["flagged"] += verdict["status"] == "unique" and bool(likes)
 
 
 def _verdict(
-    collection: Collection, row: Row, known: _Known, fer2013: Fer2013 | None
+    collection: Collection, row: Row, kept: _KeptFaces, fer2013: Fer2013 | None
 ) -> tuple[dict[str, object], list[tuple[str, _Like]]]:
     """Return the `deduped` row and the similar faces: the original of a copy, or all similar faces of a kept face."""
     crop = (as_hash(row["phash"]), as_hash(row["phash_mirrored"]))
     likes: list[tuple[str, _Like]] = []
     if row["was"] is None:
         picture = (as_hash(row["picture_phash"]), as_hash(row["picture_phash_mirrored"]))
-        alike = known.near(known.pictures, *picture, SAME_IMAGE)
+        alike = kept.near(kept.pictures, *picture, SAME_IMAGE)
         for like in alike:
-            if shows_the_same(collection, row["image"], known.image(like), mirrored=like.mirrored):
+            if shows_the_same(collection, row["image"], kept.image(like), mirrored=like.mirrored):
                 reason = "same image mirrored" if like.mirrored else "same image"
                 return {"status": "copy", "reason": reason, "kept_face": like.other_face}, [("picture", like)]
         likes += [("picture", like) for like in alike]
-        likes += [("crop", like) for like in known.near(known.crops, *crop, ALIKE_CROP)]
+        likes += [("crop", like) for like in kept.near(kept.crops, *crop, ALIKE_CROP)]
     if fer2013:
         rows = list(_in_fer2013(row["crop"], *crop, fer2013))
         copies = [like for like in rows if like.correlation >= NEAR]

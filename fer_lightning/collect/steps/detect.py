@@ -90,20 +90,20 @@ def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResu
 
 def _face_row(pixels: np.ndarray, detector: Detector, rules: FaceRules) -> dict[str, Any]:
     """Return an image's row of the table `face`."""
-    found = find_face(pixels, detector, rules)
+    detection = find_face(pixels, detector, rules)
     row = {
-        "status": "refused" if found.reason else "face",
-        "reason": found.reason,
+        "status": "refused" if detection.reason else "face",
+        "reason": detection.reason,
         "detector": detector.name,
         "model_sha256": detector.model_sha256,
         "opencv_version": cv2.__version__,
-        "n_faces": found.faces,
+        "n_faces": detection.faces,
     }
-    return row | _of_face(found) | _of_crop(found)
+    return row | _of_face(detection) | _of_crop(detection)
 
 
-def _of_face(found: Found) -> dict[str, Any]:
-    face = found.face
+def _of_face(detection: Found) -> dict[str, Any]:
+    face = detection.face
     if face is None:
         return {}
     landmarks = face.landmarks and json.dumps([_rounded(point) for point in face.landmarks])
@@ -111,19 +111,19 @@ def _of_face(found: Found) -> dict[str, Any]:
         "score": face.score,
         "box": json.dumps(_rounded(face.box)),
         "landmarks": landmarks,
-        "roll_deg": found.roll_deg,
+        "roll_deg": detection.roll_deg,
         "face_px": crop_side(face),
-        "ambiguous": int(found.ambiguous),
+        "ambiguous": int(detection.ambiguous),
     }
 
 
-def _of_crop(found: Found) -> dict[str, Any]:
-    if found.crop is None:
+def _of_crop(detection: Found) -> dict[str, Any]:
+    if detection.crop is None:
         return {}
-    plain, mirrored = map(as_signed, both_hashes(found.crop))
-    pixels = found.crop.tobytes()
+    plain, mirrored = map(as_signed, both_hashes(detection.crop))
+    pixels = detection.crop.tobytes()
     return {
-        "crop_box": json.dumps(found.square),
+        "crop_box": json.dumps(detection.square),
         "resize_filter": FILTER,
         "crop": pixels,
         "crop_id": hashlib.sha256(pixels).hexdigest(),

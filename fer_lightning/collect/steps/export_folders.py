@@ -51,17 +51,17 @@ def sign(collection: Collection, folder: Path) -> None:
 def export_folders(collection: Collection, configured: Path | None = None) -> ExportFolders:
     """Return the folders that are recorded, configured or inside the collection."""
     recorded = {Path(row["folder"]) for row in collection.rows("SELECT DISTINCT folder FROM export")}
-    places = recorded | {path.parent.absolute() for path in collection.files_below() if path.name in FILES}
-    places |= {configured.absolute()} if configured else set()
-    identity, found = _identity(collection), ExportFolders()
-    for folder in sorted(places):
+    candidates = recorded | {path.parent.absolute() for path in collection.files_below() if path.name in FILES}
+    candidates |= {configured.absolute()} if configured else set()
+    identity, folders = _identity(collection), ExportFolders()
+    for folder in sorted(candidates):
         if not folder.is_dir():
-            found.missing += [folder] if folder in recorded else []
+            folders.missing += [folder] if folder in recorded else []
         elif _is_own(collection, folder, identity, recorded=folder in recorded):
-            found.own.append(folder)
+            folders.own.append(folder)
         elif any((folder / name).exists() for name in FILES):
-            found.foreign.append(folder)
-    return found
+            folders.foreign.append(folder)
+    return folders
 
 
 def _is_own(collection: Collection, folder: Path, identity: dict, *, recorded: bool) -> bool:
@@ -78,12 +78,12 @@ def _is_own(collection: Collection, folder: Path, identity: dict, *, recorded: b
 def _identity(collection: Collection) -> dict:
     """Return {"id", "root"} of the collection. If its original still exists elsewhere, the copy gets a new id."""
     here, path = str(collection.root.resolve()), collection.root / IDENTITY
-    known = _read(path)
-    identity = known or {"id": secrets.token_hex(16), "root": here}
+    stored = _read(path)
+    identity = stored or {"id": secrets.token_hex(16), "root": here}
     if identity["root"] != here and (_read(Path(identity["root"], IDENTITY)) or {}).get("id") == identity["id"]:
         identity = {"id": secrets.token_hex(16)}
     identity = {"id": identity["id"], "root": here}
-    if identity != known:
+    if identity != stored:
         write_atomically(path, json.dumps(identity) + "\n")
     return identity
 

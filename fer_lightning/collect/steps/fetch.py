@@ -80,14 +80,14 @@ class _Outcome:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _StoredImages:
     """File name of each image that has a row in `picture`, and the images whose file exists."""
 
     files: dict[str, str]
     whole: set[str]
 
     @classmethod
-    def of(cls, collection: Collection) -> "_Known":
+    def of(cls, collection: Collection) -> "_StoredImages":
         files = dict(collection.rows("SELECT image, file FROM picture"))
         return cls(files, {image for image, file in files.items() if collection.file(file).is_file()})
 
@@ -113,10 +113,10 @@ def fetch(
     collection.remove_strays()
     candidates = [dict(row) for row in collection.rows(_PENDING, provider)]
     counts: Counter[str] = Counter()
-    recorder = _Recorder(collection, _Known.of(collection))
+    recorder = _Recorder(collection, _StoredImages.of(collection))
     pool = ThreadPoolExecutor(at_once)
     with Decoder() as decoder:
-        work = _Work(client, decoder, Denied.of(collection), hosts, recorder.known)
+        work = _Work(client, decoder, Denied.of(collection), hosts, recorder.stored)
         try:
             for outcome in _outcomes(pool, work, candidates, 2 * at_once):
                 recorder.record(outcome)
@@ -154,7 +154,7 @@ class _Work:
     decoder: Decoder
     denied: Denied
     hosts: tuple[str, ...] | None
-    known: _Known
+    stored: _StoredImages
 
     def __call__(self, candidate: Mapping[str, Any]) -> _Outcome:
         row: dict[str, Any] = {"candidate": candidate["id"], "status": "stored", "stage": "fetch", "reason": None}
@@ -164,7 +164,7 @@ class _Work:
             row |= {"bytes": len(data), "image": hashlib.sha256(data).hexdigest(), "stage": "decode"}
             if self.denied.image(row["image"]):
                 raise _Unwanted(FetchReason.DENIED)
-            if row["image"] not in self.known.whole:
+            if row["image"] not in self.stored.whole:
                 outcome.picture, outcome.file = _picture(row["image"], self.decoder.decode(data))
                 self._check(outcome.picture, own=candidate["image_url"].startswith("file:"))
         except (Refused, NotAnImage, _Unwanted) as lost:
@@ -183,7 +183,7 @@ class _Work:
         """
         if not own and self.denied.picture(as_hash(picture["phash"]), as_hash(picture["phash_mirrored"])):
             raise _Unwanted(FetchReason.DENIED)
-        lost = self.known.files.get(picture["image"], picture["file"])
+        lost = self.stored.files.get(picture["image"], picture["file"])
         if lost != picture["file"]:
             raise _Unwanted(FetchReason.OTHER_BYTES, f"{lost} was lost, and the new file differs from it", final=False)
 
@@ -200,16 +200,16 @@ class _Work:
         try:
             fetched = self.client.get_bytes(url, hosts=self.hosts)
         except Refused as refused:
-            row |= _about(refused.http_status, refused.headers)
+            row |= _response_columns(refused.http_status, refused.headers)
             raise
-        row |= _about(fetched.status, fetched.headers) | {"final_url": fetched.final_url}
+        row |= _response_columns(fetched.status, fetched.headers) | {"final_url": fetched.final_url}
         return fetched.data
 
 
-def _about(status: int | None, headers: Mapping[str, str]) -> dict[str, Any]:
-    named = {name.lower().replace("-", "_"): value[:MAX_TEXT] for name, value in headers.items()}
+def _response_columns(status: int | None, headers: Mapping[str, str]) -> dict[str, Any]:
+    by_name = {name.lower().replace("-", "_"): value[:MAX_TEXT] for name, value in headers.items()}
     kept = ("content_type", "etag", "last_modified", "x_robots_tag")
-    return {"http_status": status, **{name: named.get(name) for name in kept}}
+    return {"http_status": status, **{name: by_name.get(name) for name in kept}}
 
 
 def _file(url: str) -> bytes:
@@ -259,8 +259,8 @@ class _Recorder:
     recorded, so that no candidate loses an attempt.
     """
 
-    def __init__(self, collection: Collection, known: _Known) -> None:
-        self.collection, self.known = collection, known
+    def __init__(self, collection: Collection, stored: _StoredImages) -> None:
+        self.collection, self.stored = collection, stored
         self.unanswered: list[_Outcome] = []
         self.answered = False
 
@@ -281,12 +281,12 @@ class _Recorder:
 
     def _write(self, outcome: _Outcome) -> None:
         """Write one outcome. If two candidates have the same bytes, only the first stores the image."""
-        picture = outcome.picture if outcome.fetch.get("image") not in self.known.whole else None
+        picture = outcome.picture if outcome.fetch.get("image") not in self.stored.whole else None
         try:
             if picture:
                 write_atomically(self.collection.file(picture["file"]), outcome.file)
             with self.collection.writing():
-                if picture and picture["image"] not in self.known.files:
+                if picture and picture["image"] not in self.stored.files:
                     self.collection.add("picture", picture)
                 self.collection.add("fetch", outcome.fetch)
         except (OSError, sqlite3.OperationalError) as error:
@@ -296,8 +296,8 @@ class _Recorder:
                 f"Fix this and run the same command again."
             ) from error
         if picture:
-            self.known.files[picture["image"]] = picture["file"]
-            self.known.whole.add(picture["image"])
+            self.stored.files[picture["image"]] = picture["file"]
+            self.stored.whole.add(picture["image"])
 
 
 def _offline(detail: str) -> UserError:

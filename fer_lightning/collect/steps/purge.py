@@ -118,18 +118,18 @@ def _named(collection: Collection, image: str) -> set[str]:
             f"--id {image!r}: must be 8 to 64 hexadecimal digits, the beginning of an image_id. "
             f"The review page shows it."
         )
-    found = [row["image"] for row in collection.rows("SELECT image FROM picture WHERE image GLOB ?", f"{image}*")]
-    if len(found) > 1 or not (found or any(known.startswith(image) for known in _denied_images(collection))):
+    matches = [row["image"] for row in collection.rows("SELECT image FROM picture WHERE image GLOB ?", f"{image}*")]
+    if len(matches) > 1 or not (matches or any(denied.startswith(image) for denied in _denied_images(collection))):
         raise UserError(
-            f"--id {image}: {len(found) or 'no'} images in {collection.root} begin with these digits. "
+            f"--id {image}: {len(matches) or 'no'} images in {collection.root} begin with these digits. "
             f"Use the whole image_id from the review page or from provenance.csv."
         )
-    return set(found)
+    return set(matches)
 
 
 def _pictures(collection: Collection, candidates: set[int]) -> set[str]:
-    found = _among(collection, "SELECT DISTINCT image FROM fetch WHERE image IS NOT NULL AND candidate IN", candidates)
-    return set(found)
+    images = _among(collection, "SELECT DISTINCT image FROM fetch WHERE image IS NOT NULL AND candidate IN", candidates)
+    return set(images)
 
 
 def _candidates_of(collection: Collection, pictures: set[str]) -> set[int]:
@@ -141,10 +141,10 @@ def _with_copies(collection: Collection, candidates: set[int]) -> tuple[set[int]
 
     The search is repeated until it finds nothing new.
     """
-    known = collection.rows("SELECT image, phash, phash_mirrored FROM picture")
-    names = np.array([row["image"] for row in known])
-    hashes = np.array([as_hash(row["phash"]) for row in known], np.uint64)
-    mirrored = dict(zip(names.tolist(), (as_hash(row["phash_mirrored"]) for row in known), strict=True))
+    rows = collection.rows("SELECT image, phash, phash_mirrored FROM picture")
+    names = np.array([row["image"] for row in rows])
+    hashes = np.array([as_hash(row["phash"]) for row in rows], np.uint64)
+    mirrored = dict(zip(names.tolist(), (as_hash(row["phash_mirrored"]) for row in rows), strict=True))
     plain = dict(zip(names.tolist(), hashes.tolist(), strict=True))
     pictures = _pictures(collection, candidates)
     pictures.update(_among(collection, "SELECT image FROM picture WHERE image IN", _denied_images(collection)))
@@ -220,7 +220,7 @@ def _deny(
         values.add(("url", url_value(url)))
     with collection.writing():
         for kind, value in sorted(values):
-            collection.add("denied", {"kind": kind, "value": value, "reason": reason}, known="IGNORE")
+            collection.add("denied", {"kind": kind, "value": value, "reason": reason}, on_conflict="IGNORE")
 
 
 def _remove(collection: Collection, candidates: set[int], pictures: set[str]) -> None:

@@ -270,12 +270,12 @@ class _Search:
         """Store a candidate; return True if it is new. Its finding is stored once for each query."""
         row = {name: value for name, value in vars(candidate).items() if name != "tags"}
         row |= {"tags": json.dumps(candidate.tags, ensure_ascii=False), "licence_checked_at": now()}
-        number = self.collection.add("candidate", row, known="IGNORE")
+        number = self.collection.add("candidate", row, on_conflict="IGNORE")
         new = number is not None
         number = number or self.collection.value(_KNOWN, candidate.provider, candidate.provider_id)
         self.result.relicensed += self._add_licence(number, candidate) and not new
         if new or not self.collection.value(_FOUND_BEFORE, page, number):
-            self.collection.add("finding", {"page": page, "candidate": number, "rank": rank}, known="IGNORE")
+            self.collection.add("finding", {"page": page, "candidate": number, "rank": rank}, on_conflict="IGNORE")
         return new
 
     def _add_licence(self, number: int, candidate: Candidate) -> bool:

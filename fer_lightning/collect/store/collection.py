@@ -247,15 +247,15 @@ class Collection:
                 self.database.execute("ROLLBACK")
             raise
 
-    def add(self, table: str, row: Mapping[str, Any], *, known: str = "ABORT") -> int | None:
+    def add(self, table: str, row: Mapping[str, Any], *, on_conflict: str = "ABORT") -> int | None:
         """Add a row and return its id. The current time is added if the row has no time.
 
-        known  behaviour if the row violates UNIQUE: ABORT raises sqlite3.IntegrityError, IGNORE returns None
+        on_conflict  behaviour if the row violates UNIQUE: ABORT raises sqlite3.IntegrityError, IGNORE returns None
         """
         row = {"time": now(), **row} if table != "finding" else dict(row)
         columns, places = ", ".join(row), ", ".join("?" * len(row))
         done = self.database.execute(
-            f'INSERT OR {known} INTO "{table}" ({columns}) VALUES ({places})', tuple(row.values())
+            f'INSERT OR {on_conflict} INTO "{table}" ({columns}) VALUES ({places})', tuple(row.values())
         )
         return done.lastrowid if done.rowcount else None
 
@@ -282,25 +282,27 @@ class Collection:
 
         Call it only inside `locked("steps")`: a running step has files whose rows are not written yet.
         """
-        known = {row["file"] for row in self.rows("SELECT file FROM picture")}
+        recorded = {row["file"] for row in self.rows("SELECT file FROM picture")}
         strays = [path for path in self.files_below() if _UNFINISHED.fullmatch(path.name)]
-        strays += [path for path in (self.root / "files").glob("*/*") if path.name not in known and path not in strays]
+        strays += [
+            path for path in (self.root / "files").glob("*/*") if path.name not in recorded and path not in strays
+        ]
         for path in strays:
             path.unlink(missing_ok=True)
         return len(strays)
 
     @contextmanager
-    def locked(self, what: str) -> Iterator[None]:
-        """Hold the lock `what` (`steps` or `review`); raise UserError if another process holds it.
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the lock `name` (`steps` or `review`); raise UserError if another process holds it.
 
         The operating system releases the lock when the process ends, even if it is killed.
         """
-        with open(self.root / f"{what}.lock", "a+") as handle:
+        with open(self.root / f"{name}.lock", "a+") as handle:
             if not take_lock(handle):
                 handle.seek(0)
                 raise UserError(
                     f"{self.root}: process {handle.read().strip() or 'unknown'} is using this collection "
-                    f"({what}). Wait for it, stop it, or choose another folder with root=."
+                    f"({name}). Wait for it, stop it, or choose another folder with root=."
                 )
             handle.truncate(0)
             handle.write(str(os.getpid()))
