@@ -226,7 +226,7 @@ class CollectRun:
                 taxonomy=options.taxonomy,
                 release=options.release,
                 non_commercial=options.non_commercial,
-                licence_known=_providers_that_know_licences(),
+                licensed_providers=_licensed_providers(),
             )
         path = result.folder / CSV
         self.say("export", f"{counted(result.rows, 'face')} in {path}; {result.releasable:,} may be published")
@@ -355,6 +355,6 @@ def _definitions() -> dict[str, str]:
     return {node["name"]: node["definition"] for node in nodes}
 
 
-def _providers_that_know_licences() -> list[str]:
+def _licensed_providers() -> list[str]:
     classes = [option_class(Provider, "collect/provider", option) for option in options("collect/provider")]
-    return [provider.name for provider in classes if provider.licence_known]
+    return [provider.name for provider in classes if provider.states_licences]

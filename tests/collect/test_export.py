@@ -40,7 +40,7 @@ def rows_of(path) -> list[dict]:
 
 def test_csv_has_the_crops_as_they_were_cut(tmp_path):
     with filled(tmp_path / "c", {str(number): {} for number in range(12)}) as collection:
-        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        result = export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     rows = rows_of(tmp_path / "out" / "custom.csv")
     assert result.rows == len(rows) == 12
     assert list(rows[0]) == ["emotion", "pixels", "Usage", "source"]
@@ -64,7 +64,7 @@ def test_export_is_read_as_extra_faces_and_keeps_its_splits(tmp_path):
             dedupe(collection, fer2013=None)
             decide(collection, face, label="boredom")
         merge(collection)
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
         wanted = collection.rows("SELECT label, usage, count(*) AS n FROM current_settled GROUP BY 1, 2")
     table = load(str(tmp_path / "store"), "learning_game", str(tmp_path / "out" / "custom.csv"))
     for row in wanted:
@@ -90,18 +90,20 @@ GATE = {
 
 def test_the_gate_says_of_each_face_whether_it_may_be_published(tmp_path):
     with filled(tmp_path / "c", {name: columns for name, (columns, _) in GATE.items()}) as collection:
-        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        result = export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
         told = {row["title"]: row for row in rows_of(tmp_path / "out" / "provenance.csv")}
         assert result.rows == len(GATE)
         assert result.releasable == 2
         for name, (_, because) in GATE.items():
             assert told[name]["not_released_because"] == (because or "")
             assert told[name]["released"] == ("no" if because else "yes")
-        released = export(collection, folder=tmp_path / "release", licence_known=KNOWN, release=True)
+        released = export(collection, folder=tmp_path / "release", licensed_providers=KNOWN, release=True)
         assert {row["title"] for row in rows_of(tmp_path / "release" / "provenance.csv")} == {"free", "credited"}
         assert (released.rows, released.releasable) == (2, 2)
         assert sum(released.left_out.values()) == len(GATE) - 2
-        private = export(collection, folder=tmp_path / "nc", licence_known=KNOWN, release=True, non_commercial=True)
+        private = export(
+            collection, folder=tmp_path / "nc", licensed_providers=KNOWN, release=True, non_commercial=True
+        )
         assert private.rows == 3
 
 
@@ -125,28 +127,28 @@ def sourced(root, **second) -> Collection:
 )
 def test_what_one_source_forbids_is_forbidden(tmp_path, second, releasable):
     with sourced(tmp_path / "c", **second) as collection:
-        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        result = export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     assert (result.rows, result.releasable) == (1, releasable)
 
 
 def test_a_corrected_licence_counts(tmp_path):
     with filled(tmp_path / "c", {"x": {"licence": "own"}}) as collection:
-        assert export(collection, folder=tmp_path / "out", licence_known=KNOWN).releasable == 1
+        assert export(collection, folder=tmp_path / "out", licensed_providers=KNOWN).releasable == 1
         with collection.writing():
             collection.add("licence", {"candidate": 1, "licence": "unknown"})
-        assert export(collection, folder=tmp_path / "out", licence_known=KNOWN).releasable == 0
+        assert export(collection, folder=tmp_path / "out", licensed_providers=KNOWN).releasable == 0
 
 
 def test_a_face_whose_file_is_lost_is_still_exported(tmp_path):
     with filled(tmp_path / "c", {"x": {}}) as collection:
         collection.file(collection.value("SELECT file FROM picture")).unlink()
         verify(collection)
-        assert export(collection, folder=tmp_path / "out", licence_known=KNOWN).rows == 1
+        assert export(collection, folder=tmp_path / "out", licensed_providers=KNOWN).rows == 1
 
 
 def test_what_is_left_of_nothing_is_removed(tmp_path):
     with filled(tmp_path / "c", {"x": {"creator": "Bob"}}) as collection:
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
         with pytest.raises(NothingToExport, match=r"export\.release=false"):
             export(collection, folder=tmp_path / "out", release=True)
     assert list((tmp_path / "out").iterdir()) == []
@@ -154,7 +156,7 @@ def test_what_is_left_of_nothing_is_removed(tmp_path):
 
 def test_provenance_names_all_that_a_row_came_from(tmp_path):
     with filled(tmp_path / "c", {"one": {}}) as collection:
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
         (row,) = rows_of(tmp_path / "out" / "provenance.csv")
         assert list(row) == [name for group in PROVENANCE_COLUMNS.values() for name in group]
         face = collection.rows("SELECT * FROM face")[0]
@@ -173,7 +175,7 @@ def test_texts_of_strangers_do_no_harm(tmp_path):
         "creator_url": "https://a.b/(c)",
     }
     with filled(tmp_path / "c", {"x": columns}) as collection:
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     (row,) = rows_of(tmp_path / "out" / "provenance.csv")
     assert row["title"].startswith("'=")
     credit = (tmp_path / "out" / "ATTRIBUTION.md").read_text()
@@ -188,7 +190,7 @@ def test_paths_of_this_machine_are_not_exported(tmp_path):
     with filled(
         tmp_path / "c", {"x": {"image_url": "file:///home/me/secret/1.jpg", "landing_url": None}}
     ) as collection:
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     for path in (tmp_path / "out").iterdir():
         assert "secret" not in path.read_text()
 
@@ -197,7 +199,7 @@ def test_licences_are_credited_as_one_writes_them(tmp_path):
     with filled(
         tmp_path / "c", {"x": {"licence": "by-sa", "licence_version": "4.0"}, "y": {"licence": "cc0"}}
     ) as collection:
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     credit = (tmp_path / "out" / "ATTRIBUTION.md").read_text()
     assert "[CC BY-SA 4.0](https://creativecommons.org/licenses/by/4.0/)" in credit
     assert "CC0" in credit
@@ -209,7 +211,7 @@ def test_markdown_of_strangers_is_plain_text():
 
 def test_card_says_what_it_is_and_what_is_not_known(tmp_path):
     with filled(tmp_path / "c", {str(number): {} for number in range(8)}) as collection:
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
         card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
         assert "Do not publish it" in card
         assert "the reliability of the labels is unknown" in card
@@ -218,7 +220,7 @@ def test_card_says_what_it_is_and_what_is_not_known(tmp_path):
         for face in collection.rows("SELECT face FROM current_settled"):
             decide(collection, face["face"], annotator="second", **{"pass": 2})
         merge(collection)
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN, release=True)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN, release=True)
     card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
     assert "decided twice" in card
     assert "release gate" in card
@@ -232,7 +234,7 @@ def test_text_of_strangers_is_plain_in_the_card(tmp_path):
         dedupe(collection, fer2013=None)
         decide(collection, face, label="boredom", annotator="a_b")
         merge(collection)
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     card = (tmp_path / "out" / "DATASET_CARD.md").read_text()
     assert r"| boredom | \[a\](https://evil.example)\|\*b\* &lt;i&gt; | en | 1 |" in card
     assert r"| pass 1 | a\_b | 1 |" in card
@@ -245,9 +247,11 @@ def test_only_the_classes_of_the_taxonomy_are_exported(tmp_path):
         dedupe(collection, fer2013=None)
         decide(collection, face, label="distracted")
         merge(collection)
-        result = export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        result = export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
         assert result.left_out == {"distracted is not a class of learning_game": 1}
-        wider = export(collection, folder=tmp_path / "out", taxonomy="learning_game_distracted", licence_known=KNOWN)
+        wider = export(
+            collection, folder=tmp_path / "out", taxonomy="learning_game_distracted", licensed_providers=KNOWN
+        )
         assert wider.rows == 2
 
 
@@ -261,19 +265,19 @@ def test_nothing_accepted_is_said_with_the_way_on(tmp_path):
         filled(tmp_path / "d", {"x": {"licence": "by-nd"}}) as collection,
         pytest.raises(UserError, match="licence by-nd"),
     ):
-        export(collection, folder=tmp_path / "out", release=True, licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", release=True, licensed_providers=KNOWN)
 
 
 def test_what_was_purged_is_in_no_later_export(tmp_path):
     with filled(tmp_path / "c", {"keep": {"creator": "Ann"}, "go": {"creator": "Bob"}}) as collection:
         purge(collection, creator="Bob")
-        export(collection, folder=tmp_path / "out", licence_known=KNOWN)
+        export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
     for path in (tmp_path / "out").iterdir():
         assert "Bob" not in path.read_text()
 
 
 def test_the_same_collection_gives_the_same_bytes(tmp_path):
     with filled(tmp_path / "c", {str(number): {} for number in range(12)}) as collection:
-        first = export(collection, folder=tmp_path / "a", licence_known=KNOWN).sha256
-        assert export(collection, folder=tmp_path / "b", licence_known=KNOWN).sha256 == first
+        first = export(collection, folder=tmp_path / "a", licensed_providers=KNOWN).sha256
+        assert export(collection, folder=tmp_path / "b", licensed_providers=KNOWN).sha256 == first
         assert collection.value("SELECT count(*) FROM export WHERE sha256 = ?", first) == 2

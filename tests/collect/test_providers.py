@@ -426,7 +426,7 @@ def test_google_is_never_asked_beyond_its_hundred(server):
 
 def test_google_finds_have_no_licence(server):
     (found, *_) = google(server).search(BORED, None).candidates
-    assert (found.licence, found.licence_source, Google.licence_known, Google.hosts) == ("unknown", None, False, None)
+    assert (found.licence, found.licence_source, Google.states_licences, Google.hosts) == ("unknown", None, False, None)
     assert found.landing_url.startswith("https://photos.example/")
     assert {name: server.requests[0].params[name] for name in ("searchType", "imgType", "safe")} == {
         "searchType": "image",
@@ -736,7 +736,7 @@ def test_every_yaml_makes_a_provider(option):
     provider = option_class(Provider, "collect/provider", option)(client(), CONTACT | KEYS)
     assert provider.name == option
     assert all(hasattr(provider, name) for name in Provider.__annotations__)
-    assert isinstance(type(provider).licence_known, bool)
+    assert isinstance(type(provider).states_licences, bool)
     assert isinstance(provider, Local) or provider.terms_url.startswith("https://")
     assert isinstance(provider, Local) or date.fromisoformat(provider.terms_checked_on)
     assert provider.hosts is None or all("." in host and "/" not in host for host in provider.hosts)

@@ -141,8 +141,8 @@ def test_pictures_that_are_alike_in_steps_go_together(tmp_path):
 
 
 def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
-    export(collection, folder=tmp_path / "out", licence_known=("local",))
-    export(collection, folder=tmp_path / "other", licence_known=("local",))
+    export(collection, folder=tmp_path / "out", licensed_providers=("local",))
+    export(collection, folder=tmp_path / "other", licensed_providers=("local",))
     (tmp_path / "other" / "provenance.csv").write_text("image_id\nnone of them\n")
     (tmp_path / "other" / "ATTRIBUTION.md").write_text("none of them\n")
     pixels = " ".join(map(str, drawn(99).ravel()))

@@ -102,7 +102,7 @@ def collect(collection: Collection, folder: Path) -> None:
         decide(collection, row["id"])
     merge(collection)
     (collection.root / "lost.csv").write_text(f"{NAME}\n")
-    export(collection, folder=folder, licence_known=("local",))
+    export(collection, folder=folder, licensed_providers=("local",))
 
 
 def offered(root: Path, seeds=((1, "Bob"), (2, NAME), (3, NAME))) -> Collection:

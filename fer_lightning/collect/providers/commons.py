@@ -41,7 +41,7 @@ class Commons(Provider):
     """Provider for Wikimedia Commons. It needs COLLECT_CONTACT in .env."""
 
     name = "commons"
-    licence_known = True
+    states_licences = True
     terms_url = "https://www.mediawiki.org/wiki/Wikimedia_APIs/Rate_limits"
     terms_checked_on = "2026-11-22"
 

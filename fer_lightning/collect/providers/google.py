@@ -47,7 +47,7 @@ class Google(Provider):
     """
 
     name = "google"
-    licence_known = False
+    states_licences = False
     terms_url = "https://developers.google.com/custom-search/v1/overview"
     terms_checked_on = "2026-11-22"
 

@@ -39,7 +39,7 @@ class Local(Provider):
     """Provider for the user's own images. It offers all of them, whatever the query."""
 
     name = "local"
-    licence_known = True
+    states_licences = True
     terms_url = ""
     terms_checked_on = ""
     requests_per_minute = float("inf")

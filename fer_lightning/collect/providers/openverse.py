@@ -43,7 +43,7 @@ class Openverse(Provider):
     """Provider for Openverse."""
 
     name = "openverse"
-    licence_known = True
+    states_licences = True
     terms_url = "https://docs.openverse.org/terms_of_service.html"
     terms_checked_on = "2026-11-22"
 

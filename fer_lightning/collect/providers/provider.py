@@ -107,7 +107,7 @@ class Provider(Settings, ABC):
     keys                 API keys and contact address, from .env
     name                 name in the database
     hosts                hosts of its images; None: any public host
-    licence_known        True if it states licences; images without a licence are never released
+    states_licences      True if it states licences; images without a licence are never released
     terms_url            URL of the terms of use
     terms_checked_on     date when the terms were last read
     requests_per_minute  maximum requests per minute
@@ -120,7 +120,7 @@ class Provider(Settings, ABC):
 
     name: ClassVar[str]
     hosts: ClassVar[Sequence[str] | None] = None
-    licence_known: ClassVar[bool]
+    states_licences: ClassVar[bool]
     terms_url: ClassVar[str]
     terms_checked_on: ClassVar[str]
     requests_per_minute: ClassVar[float]

@@ -116,20 +116,20 @@ def export(
     taxonomy: str = "learning_game",
     release: bool = False,
     non_commercial: bool = False,
-    licence_known: Sequence[str] = (),
+    licensed_providers: Sequence[str] = (),
 ) -> ExportResult:
     """Write the four files into `folder` and replace those of an earlier export.
 
-    release         export only faces that may be published
-    non_commercial  the release forbids commercial use, so that it may include NC licences
-    licence_known   providers that state a licence for each image
+    release             export only faces that may be published
+    non_commercial      the release forbids commercial use, so that it may include NC licences
+    licensed_providers  providers that state a licence for each image
 
     Raise NothingToExport if no face matches; the files of an earlier export are then removed.
     """
     left_out: Counter[str] = Counter()
     rows = []
     for sources in _sources_by_face(collection):
-        row, because = _judged(sources, non_commercial=non_commercial, licence_known=licence_known)
+        row, because = _judged(sources, non_commercial=non_commercial, licensed_providers=licensed_providers)
         if row["label"] not in TAXONOMIES[taxonomy].classes:
             left_out[f"{row['label']} is not a class of {taxonomy}"] += 1
         elif release and because:
@@ -178,14 +178,18 @@ def _sources_by_face(collection: Collection) -> Iterator[list[Row]]:
     return (list(rows) for _, rows in groupby(collection.rows(_ACCEPTED), key=lambda row: row["face"]))
 
 
-def _judged(sources: list[Row], *, non_commercial: bool, licence_known: Sequence[str]) -> tuple[Row, str | None]:
+def _judged(sources: list[Row], *, non_commercial: bool, licensed_providers: Sequence[str]) -> tuple[Row, str | None]:
     """Return the source to credit, and the reason why the face may not be published (None if it may).
 
     One source that forbids publication is enough. A source without a licence is ignored if another one states it.
     """
-    stated = [row for row in sources if row["provider"] in licence_known and row["licence"] not in (None, "unknown")]
+    stated = [
+        row for row in sources if row["provider"] in licensed_providers and row["licence"] not in (None, "unknown")
+    ]
     reasons = {
-        row["candidate"]: not_released_because(row, non_commercial=non_commercial, licence_known=licence_known)
+        row["candidate"]: not_released_because(
+            row, non_commercial=non_commercial, licensed_providers=licensed_providers
+        )
         for row in stated or sources
     }
     restricted = (f"restricted: {row['restrictions']}" for row in sources if row["restrictions"])
@@ -193,13 +197,13 @@ def _judged(sources: list[Row], *, non_commercial: bool, licence_known: Sequence
     return (stated or sources)[0], because
 
 
-def not_released_because(row: Row, *, non_commercial: bool, licence_known: Sequence[str]) -> str | None:
+def not_released_because(row: Row, *, non_commercial: bool, licensed_providers: Sequence[str]) -> str | None:
     """Return the reason why an image from this source may not be published; None if it may.
 
     Apparent minors are never accepted (merge.py). Images that opt out are not fetched (fetch.py), and images whose
     removal was requested are deleted (purge.py). Licences that forbid changes are rejected, because a crop is a change.
     """
-    if row["provider"] not in licence_known:
+    if row["provider"] not in licensed_providers:
         return f"{row['provider']} does not state the licence"
     if row["licence"] not in FREE and not (non_commercial and row["licence"] in NON_COMMERCIAL):
         return f"licence {row['licence'] or 'unknown'}"
