@@ -157,7 +157,7 @@ def row_lists(findings: "Findings") -> dict[str, tuple[str, list[str], list[tupl
             [*keys, "reasons"],
             excluded,
         )
-    flagged = [(row, *_identity(findings, row), "; ".join(what)) for row, what in _flags(findings).items()]
+    flagged = [(row, *_identity(findings, row), "; ".join(problems)) for row, problems in _flags(findings).items()]
     holds = "all rows with a problem; the column row has the row number of audit.json and predictions.csv"
     lists["flagged_rows.csv"] = (holds, ["row", *keys, "findings"], flagged)
     return lists
@@ -284,8 +284,8 @@ def counts_table(record: dict[str, Any]) -> "Table":
     table = Table(title=f"{record['rows']:,} faces of {record['name']}", title_justify="left", show_header=False)
     table.add_column(justify="right")
     table.add_column()
-    for count, what in summary_lines(record["findings"]):
-        table.add_row(count, Text(what))
+    for count, description in summary_lines(record["findings"]):
+        table.add_row(count, Text(description))
     return table
 
 
@@ -307,7 +307,7 @@ def summary_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append((near["image_pairs"]["mirrored"], "pairs of nearly identical images, one mirrored"))
     lines.append((sum(facts["blanks"].values()), "blank rows"))
     lines.append((sum(facts["light"]["outliers"].values()), "rows with unusual brightness or contrast"))
-    shown = [(f"{count:,}", what) for count, what in lines]
+    shown = [(f"{count:,}", description) for count, description in lines]
     if votes := facts["votes"]:
         shown.append((f"{sum(u['not_a_face'] for u in votes['by_usage'].values()):,}", "rows without a face (FER+)"))
         shown += [

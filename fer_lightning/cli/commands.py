@@ -45,5 +45,5 @@ def main() -> None:
 
 
 def help_text() -> str:
-    lines = [f"  {name:<9}  {about}" for name, (_, about) in COMMANDS.items()]
+    lines = [f"  {name:<9}  {description}" for name, (_, description) in COMMANDS.items()]
     return "\n".join((f"usage: {PROGRAM} COMMAND ...", "", *lines, "", f"More about one: {PROGRAM} COMMAND --help"))

@@ -17,7 +17,7 @@ from fer_lightning.faces.settings import FaceRules
 
 
 @dataclass(frozen=True)
-class Found:
+class FaceResult:
     """Result for an image (`find_face`), or for one of its faces (`find_faces`).
 
     face       the chosen face, usable or not; None if the image has no face
@@ -39,22 +39,22 @@ class Found:
     square: Square | None = None
 
 
-def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules, form: ImageForm = FER2013_FORM) -> Found:
+def find_face(picture: np.ndarray, detector: Detector, rules: FaceRules, form: ImageForm = FER2013_FORM) -> FaceResult:
     """Return the cropped face of an image, uint8 RGB (H, W, 3) or grey (H, W), or why it has no usable face."""
     choice = choose(detector(picture), rules)
     facts = {"face": choice.face, "ambiguous": choice.ambiguous, "faces": choice.faces}
     if choice.reason:
-        return Found(reason=choice.reason, **facts)
+        return FaceResult(reason=choice.reason, **facts)
     facts["roll_deg"] = detector.roll(picture, choice.face)
     if _tilted(facts["roll_deg"], rules):
-        return Found(reason=TILTED, **facts)
+        return FaceResult(reason=TILTED, **facts)
     cut, square = crop_face(picture, choice.face, form)
-    return Found(reason=None, crop=cut, square=square, **facts)
+    return FaceResult(reason=None, crop=cut, square=square, **facts)
 
 
 def find_faces(
     picture: np.ndarray, detector: Detector, rules: FaceRules, *, roll: bool, form: ImageForm = FER2013_FORM
-) -> list[Found]:
+) -> list[FaceResult]:
     """Return every face of an image with a sufficient score; the first is the face that `find_face` would choose.
 
     All faces are cropped, also the doubtful ones, which have a `reason`.
@@ -65,13 +65,15 @@ def find_faces(
     return [_cropped(picture, face, detector if roll else None, rules, form) for face in judged]
 
 
-def judge(faces: Sequence[Face], rules: FaceRules) -> list[Found]:
+def judge(faces: Sequence[Face], rules: FaceRules) -> list[FaceResult]:
     """Return every face with a sufficient score, the first as in `find_faces`; without crops and rolls."""
     sure = sufficient(faces, rules)
-    return [Found(face, doubt(face, rules), ambiguous(face, sure, rules), len(sure)) for face in sure]
+    return [FaceResult(face, doubt(face, rules), ambiguous(face, sure, rules), len(sure)) for face in sure]
 
 
-def _cropped(picture: np.ndarray, face: Found, detector: Detector | None, rules: FaceRules, form: ImageForm) -> Found:
+def _cropped(
+    picture: np.ndarray, face: FaceResult, detector: Detector | None, rules: FaceRules, form: ImageForm
+) -> FaceResult:
     """Return a face with its crop; with `detector` None, the roll of the head is not measured."""
     roll_deg = detector.roll(picture, face.face) if detector and not face.reason else None
     reason = TILTED if _tilted(roll_deg, rules) else face.reason

@@ -125,8 +125,8 @@ def describe_failures(failed: Sequence[Job], total: int) -> str:
         killed = "killed before it could record an error" if summary.get("status") == "running" else None
         why = killed or summary.get("error") or summary.get("status") or "ended before it wrote a summary"
         lines.append(f"  {job.folder}: {why}\n    {run_command(job)}")
-    what = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
-    return "\n".join([f"{what} not done, of {total}:", *lines, "Run the same command again to run what is missing."])
+    runs = "1 run is" if len(failed) == 1 else f"{len(failed)} runs are"
+    return "\n".join([f"{runs} not done, of {total}:", *lines, "Run the same command again to run what is missing."])
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> Job:

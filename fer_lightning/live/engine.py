@@ -18,7 +18,7 @@ import numpy as np
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.find import Found, find_faces
+from fer_lightning.faces.find import FaceResult, find_faces
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.live.frames import BadFrame, decode_frame, frame_size
 from fer_lightning.live.limits import Caps
@@ -49,7 +49,7 @@ class SeenFrame:
     arrived: float
     width: int = 0
     height: int = 0
-    faces: tuple[Found, ...] = ()
+    faces: tuple[FaceResult, ...] = ()
     probabilities: np.ndarray | None = None
     problem: str | None = None
     seconds: dict[str, float] | None = None

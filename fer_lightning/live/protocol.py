@@ -39,7 +39,7 @@ TEXT = 500  # maximum number of characters of one text of the player
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=1, le=100)]
 Version = Literal[1, 2]
-Place = Annotated[float, Field(ge=-16, le=16)]  # share of the frame's side; a face may extend beyond the frame
+Coordinate = Annotated[float, Field(ge=-16, le=16)]  # share of the frame's side; a face may extend beyond the frame
 Side = Annotated[float, Field(gt=0, le=16)]
 Duration = Annotated[float, Field(ge=0, le=60_000)]
 
@@ -71,7 +71,7 @@ class Consent(Message):
 class FaceFound(Message):
     """One face that the client found: box as in `FaceSeen`; probabilities in the order of the model's classes."""
 
-    box: tuple[Place, Place, Side, Side]
+    box: tuple[Coordinate, Coordinate, Side, Side]
     score: Share
     probabilities: list[Share]
 

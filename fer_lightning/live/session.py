@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_lightning.difficulty.controller import Controller, LevelChange
 from fer_lightning.difficulty.policy import TaskResult
-from fer_lightning.faces.find import Found
+from fer_lightning.faces.find import FaceResult
 from fer_lightning.faces.tracks import Track, Tracks
 from fer_lightning.live import protocol
 from fer_lightning.live.engine import SeenFrame
@@ -123,7 +123,7 @@ class PlayerSession:
         )
 
     def _face(
-        self, look: SeenFrame, face: Found, doubt: str | None, track: Track, row: np.ndarray
+        self, look: SeenFrame, face: FaceResult, doubt: str | None, track: Track, row: np.ndarray
     ) -> protocol.FaceSeen:
         x, y, width, height = face.face.box
         box = x / look.width, y / look.height, width / look.width, height / look.height
@@ -137,7 +137,7 @@ class PlayerSession:
         )
 
 
-def _doubts(faces: Sequence[Found]) -> list[str | None]:
+def _doubts(faces: Sequence[FaceResult]) -> list[str | None]:
     """Return the doubt about each face, or None. The first face is the player's, unless another one is as large."""
     whose = faces[0].ambiguous if faces else False
     return [face.reason or (WHOSE if whose and face.ambiguous else None) for face in faces]

@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.face_model import FaceModel
-from fer_lightning.faces.find import Found, find_faces
+from fer_lightning.faces.find import FaceResult, find_faces
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.faces.tracks import Tracks
 from fer_lightning.predict.looks import Look
@@ -15,7 +15,7 @@ from fer_lightning.predict.results import Seen, label_of
 
 HELD = 100_000_000  # maximum size of the images whose faces wait for a full batch, in bytes
 
-Waiting = tuple[Look, list[Found]]
+Waiting = tuple[Look, list[FaceResult]]
 
 
 class FaceLabeller:
@@ -85,7 +85,7 @@ class _Numbering:
                 ],
             )
 
-    def _numbers(self, look: Look, detected: list[Found], rows: np.ndarray) -> list[int]:
+    def _numbers(self, look: Look, detected: list[FaceResult], rows: np.ndarray) -> list[int]:
         if look.frame is None:
             return list(range(1, len(detected) + 1))
         if look.file != self._file:

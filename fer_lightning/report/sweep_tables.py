@@ -37,11 +37,11 @@ def as_markdown(ablation: Ablation | None) -> str:
 def as_readme(name: str, table: str, figures: list[str]) -> str:
     """Return a page in Markdown with a table of `as_markdown` and with the figures of these names below it."""
     shown = [f"![{figure.partition('.')[0]} of each arm](figures/{figure})" for figure in figures]
-    about = (
+    note = (
         "Mean ± standard deviation over seeds, with 95 % intervals by bootstrap over test rows. Open `index.html` in a "
         "browser for the whole report."
     )
-    return "\n\n".join([f"# Report of the sweep {markdown(name)}", about, table.rstrip(), *shown]) + "\n"
+    return "\n\n".join([f"# Report of the sweep {markdown(name)}", note, table.rstrip(), *shown]) + "\n"
 
 
 def csv_table(ablation: Ablation | None) -> list[list[Any]]:

@@ -13,7 +13,7 @@ from fer_lightning.simulate.settings import People
 
 ENGAGED = STATES.index("engaged")
 UNASKED = PlayerState("unknown", 0.0, (1 / 3, 1 / 3, 1 / 3), {"face": 0.0, "text": 0.0}, ())
-KNOWN = tuple(
+TRUE_STATES = tuple(
     PlayerState(name, 1.0, tuple(float(other == name) for other in STATES), {"face": 1.0, "text": 1.0}, ())
     for name in STATES
 )
@@ -102,7 +102,7 @@ def _sensing(
 ) -> Callable[[int, int], PlayerState]:
     """Return a function from (second, true state) to the state that the policy receives."""
     if arm.oracle:
-        return lambda second, state: KNOWN[state]
+        return lambda second, state: TRUE_STATES[state]
     if not (arm.faces or arm.texts):
         return lambda second, state: UNASKED
     seen = model if arm.faces else None

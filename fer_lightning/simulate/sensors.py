@@ -73,11 +73,11 @@ def written(people: People, person: Person, second: int, state: int) -> str | No
     draws = person.draws
     if draws["write"][second] >= person.texts_per_minute / 60:
         return None
-    about = draws["about"][second]
+    topic = draws["about"][second]
     pools = texts()
-    if about < people.texts_about_state:
+    if topic < people.texts_about_state:
         pool = pools[STATES[state]]
-    elif about < people.texts_about_state + people.texts_misleading:
+    elif topic < people.texts_about_state + people.texts_misleading:
         others = [name for name in STATES if name != STATES[state]]
         pool = pools[others[int(draws["other"][second] * len(others))]]
     else:

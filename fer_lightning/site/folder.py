@@ -26,7 +26,7 @@ PARTS = {
     "shared": ("web/page", ("base.css", "icon.svg", "elements.js", "camera.js", "consent.js", "label.js")),
     "faces": ("faces/page", ("pixels.js", "quality.js", "reader.js", "tracks.js", "worker.js", "yunet.js")),
 }
-ABOUT, CARD = "model.json", "model-card.md"  # in the folder of the networks
+FACTS, CARD = "model.json", "model-card.md"  # in the folder of the networks
 CAMERA = FaceRules(min_score=0.7, min_face_px=48)  # the camera's images are smaller than photographs
 
 
@@ -58,7 +58,7 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
 def _refuse_other_content(out: Path) -> None:
     if out.is_file():
         raise UserError(f"out={out}: is a file. Name a folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "files" / ABOUT).is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / "files" / FACTS).is_file():
         raise UserError(f"out={out}: the folder has other content than a site of this command. Name another folder.")
 
 
@@ -74,7 +74,7 @@ def _fill(folder: Path, model: FaceModel, detector: YuNetDetector, min_confidenc
     (folder / "files").mkdir()
     for name, content in browser_files(model, detector).items():
         (folder / "files" / name).write_bytes(content)
-    (folder / "files" / ABOUT).write_text(json.dumps(_page_facts(model) | {"min_confidence": min_confidence}))
+    (folder / "files" / FACTS).write_text(json.dumps(_page_facts(model) | {"min_confidence": min_confidence}))
     (folder / "files" / CARD).write_text(card(model.metadata, MODEL))
     policy = content_security_policy(images="'self' blob:", reader=True, framed="")
     page = read_page(PACKAGE / "site" / "page" / "index.html")

@@ -10,7 +10,7 @@ from fer_lightning.difficulty.affect import Affect
 from fer_lightning.difficulty.controller import Controller
 from fer_lightning.difficulty.fixed import Fixed
 from fer_lightning.faces.face import Face
-from fer_lightning.faces.find import Found
+from fer_lightning.faces.find import FaceResult
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import protocol
 from fer_lightning.live.connection import Outbox
@@ -36,7 +36,7 @@ def look(now: float, *labels: str, sides=None, reasons=None, ambiguous=False) ->
         side = (sides or [100] * len(labels))[place]
         face = Face((200.0 * place, 50.0, 0.7 * side, side), 1.0000001)
         reason = (reasons or [None] * len(labels))[place]
-        found.append(Found(face, reason, ambiguous, len(labels)))
+        found.append(FaceResult(face, reason, ambiguous, len(labels)))
         rows.append(np.eye(len(CLASSES), dtype=np.float32)[CLASSES.index(label)] * 1.0000001)
     probabilities = np.array(rows, np.float32).reshape(len(rows), len(CLASSES))
     return SeenFrame(1, b"", now - 0.02, 640, 480, tuple(found), probabilities, None, SECONDS)

@@ -406,8 +406,8 @@ def _prepared(url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -
     try:
         return requests.Request("GET", url, params=params, headers={**headers, "Connection": "close"}).prepare()
     except (requests.RequestException, ValueError) as error:
-        what = type(error).__name__
-    raise Refused(HttpReason.BAD_ADDRESS, f"not a valid URL ({what})")
+        kind = type(error).__name__
+    raise Refused(HttpReason.BAD_ADDRESS, f"not a valid URL ({kind})")
 
 
 def _host(url: str) -> str:

@@ -146,14 +146,14 @@ def _ask(process: "subprocess.Popen[bytes]", data: bytes) -> Decoded:
     (length,) = LENGTH.unpack(_read(process, LENGTH.size))
     if length > MAX_HEAD:
         raise ValueError(f"a header of {length:,} bytes")
-    about = json.loads(_read(process, length))
-    if "reason" in about:
-        raise NotAnImage(DecodeReason(about["reason"]), str(about["detail"]))
-    shape, sizes = tuple(about["shape"]), (about["width"], about["height"])
-    if about["format"] not in FORMS or not _plausible(shape, sizes):
-        raise ValueError(f"{about}")
+    answer = json.loads(_read(process, length))
+    if "reason" in answer:
+        raise NotAnImage(DecodeReason(answer["reason"]), str(answer["detail"]))
+    shape, sizes = tuple(answer["shape"]), (answer["width"], answer["height"])
+    if answer["format"] not in FORMS or not _plausible(shape, sizes):
+        raise ValueError(f"{answer}")
     pixels = np.frombuffer(_read(process, math.prod(shape)), np.uint8).reshape(shape)
-    return Decoded(pixels, about["format"], *sizes)
+    return Decoded(pixels, answer["format"], *sizes)
 
 
 def _plausible(shape: tuple[Any, ...], sizes: tuple[Any, Any]) -> bool:

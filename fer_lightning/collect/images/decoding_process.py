@@ -158,8 +158,8 @@ def _answer(data: bytes) -> tuple[dict[str, Any], bytes]:
 def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
     while head := questions.read(LENGTH.size):
         _limit_time()
-        about, pixels = _answer(questions.read(*LENGTH.unpack(head)))
-        packed = json.dumps(about).encode()
+        answer, pixels = _answer(questions.read(*LENGTH.unpack(head)))
+        packed = json.dumps(answer).encode()
         answers.write(LENGTH.pack(len(packed)) + packed)
         answers.write(pixels)
         answers.flush()

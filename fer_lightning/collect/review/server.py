@@ -243,13 +243,13 @@ def _introduction(review: Review, address: str) -> str:
     of, second = f" of {review.sought}" if review.sought else "", ", blind second pass" if review.blind else ""
     faces = len(review.faces())
     number = f"{faces:,} face{'' if faces == 1 else 's'}"
-    what = f"Review{of}{second}, as {review.annotator}: {number}, {counts['undecided']:,} undecided."
+    summary = f"Review{of}{second}, as {review.annotator}: {number}, {counts['undecided']:,} undecided."
     end = (
         "Click Finish on the page to end the review and continue with the next step. Ctrl-C stops without the next "
         "steps. Every decision is kept, and the next review continues from here."
     )
     return (
-        f"{textwrap.fill(what, COLUMNS)}\nOpen this URL in a browser on this machine:\n\n  {address}\n\n"
+        f"{textwrap.fill(summary, COLUMNS)}\nOpen this URL in a browser on this machine:\n\n  {address}\n\n"
         f"{textwrap.fill(end, COLUMNS)}"
     )
 

@@ -17,7 +17,7 @@ from fer_lightning.collect.store.collection import Collection
 from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import FILTER, crop_side
 from fer_lightning.faces.detector import Detector
-from fer_lightning.faces.find import Found, find_face, recipe
+from fer_lightning.faces.find import FaceResult, find_face, recipe
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.terminal import Progress
 
@@ -102,7 +102,7 @@ def _face_row(pixels: np.ndarray, detector: Detector, rules: FaceRules) -> dict[
     return row | _of_face(detection) | _of_crop(detection)
 
 
-def _of_face(detection: Found) -> dict[str, Any]:
+def _of_face(detection: FaceResult) -> dict[str, Any]:
     face = detection.face
     if face is None:
         return {}
@@ -117,7 +117,7 @@ def _of_face(detection: Found) -> dict[str, Any]:
     }
 
 
-def _of_crop(detection: Found) -> dict[str, Any]:
+def _of_crop(detection: FaceResult) -> dict[str, Any]:
     if detection.crop is None:
         return {}
     plain, mirrored = map(as_signed, both_hashes(detection.crop))

@@ -290,9 +290,9 @@ class _Recorder:
                     self.collection.add("picture", picture)
                 self.collection.add("fetch", outcome.fetch)
         except (OSError, sqlite3.OperationalError) as error:
-            what = os_message(error) if isinstance(error, OSError) else str(error)
+            cause = os_message(error) if isinstance(error, OSError) else str(error)
             raise UserError(
-                f"{self.collection.root}: images cannot be stored ({what}). Images fetched before are kept. "
+                f"{self.collection.root}: images cannot be stored ({cause}). Images fetched before are kept. "
                 f"Fix this and run the same command again."
             ) from error
         if picture:

@@ -15,7 +15,7 @@ from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
 from fer_lightning.labels import CLASSES
 
-PLACE = "{subject}"
+PLACEHOLDER = "{subject}"
 LONGEST = 200  # characters; Openverse truncates longer queries
 
 
@@ -67,7 +67,7 @@ def queries(emotion: Emotion, *, seed: int) -> list[Query]:
 def _of_language(templates: Sequence[str], subjects: Sequence[str], order: random.Random) -> Iterator[str]:
     for template in templates:
         for subject in order.sample(list(subjects), len(subjects)):
-            yield " ".join(template.replace(PLACE, subject).split())
+            yield " ".join(template.replace(PLACEHOLDER, subject).split())
 
 
 def _check(emotion: Emotion) -> None:
@@ -99,9 +99,11 @@ def _check_texts(key: str, texts: Any) -> None:
 
 
 def _check_templates(key: str, templates: Sequence[str], subjects: Sequence[str]) -> None:
-    longest = LONGEST + len(PLACE) - max(map(len, subjects))
+    longest = LONGEST + len(PLACEHOLDER) - max(map(len, subjects))
     for template in templates:
-        if template.count(PLACE) != 1:
-            raise UserError(f"{key}: {template!r} must contain {PLACE} exactly once; each subject is inserted there.")
+        if template.count(PLACEHOLDER) != 1:
+            raise UserError(
+                f"{key}: {template!r} must contain {PLACEHOLDER} exactly once; each subject is inserted there."
+            )
         if len(template) > longest:
             raise UserError(f"{key}: {template!r} makes queries of more than {LONGEST} characters. Use a shorter text.")

@@ -272,7 +272,7 @@ class _Search:
         row |= {"tags": json.dumps(candidate.tags, ensure_ascii=False), "licence_checked_at": now()}
         number = self.collection.add("candidate", row, on_conflict="IGNORE")
         new = number is not None
-        number = number or self.collection.value(_KNOWN, candidate.provider, candidate.provider_id)
+        number = number or self.collection.value(_CANDIDATE_ID, candidate.provider, candidate.provider_id)
         self.result.relicensed += self._add_licence(number, candidate) and not new
         if new or not self.collection.value(_FOUND_BEFORE, page, number):
             self.collection.add("finding", {"page": page, "candidate": number, "rank": rank}, on_conflict="IGNORE")
@@ -301,7 +301,7 @@ ORDER BY id
 """
 _LAST_QUOTA = "SELECT remaining, resets_at FROM quota WHERE provider = ? ORDER BY id DESC LIMIT 1"
 _NTH_LAST_PAGE = "SELECT time FROM page WHERE provider = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
-_KNOWN = "SELECT id FROM candidate WHERE provider = ? AND provider_id = ?"
+_CANDIDATE_ID = "SELECT id FROM candidate WHERE provider = ? AND provider_id = ?"
 _LICENCE = f"SELECT {', '.join(LICENCE)} FROM current_licence WHERE candidate = ?"
 _FOUND_BEFORE = """
 SELECT 1 FROM page AS this JOIN page AS earlier USING (provider, query, language, emotion)

@@ -163,7 +163,7 @@ def _part(
         usage=split_codes(*columns["usage"]) if "usage" in columns else usage,
         source=list(map(str, source)),
         form="",
-        notes=[f"{count:,} images of {name} {what}" for what, count in changed.items()],
+        notes=[f"{count:,} images of {name} {change}" for change, count in changed.items()],
     )
 
 

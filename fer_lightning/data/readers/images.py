@@ -135,7 +135,7 @@ def read_images(
         source=[_text(image.source or image.file.name) for image in kept],
         form=form,
         votes=np.stack([image.votes for image in kept]) if kept and kept[0].votes is not None else None,
-        notes=[f"{count:,} images {what}" for what, count in changed.items()],
+        notes=[f"{count:,} images {change}" for change, count in changed.items()],
     )
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)

@@ -94,7 +94,7 @@ def _of_arrays(rows: Sequence[_Row], form: ImageForm) -> ReadFaces:
         usage=None if None in splits else np.array(splits, np.uint8),
         source=[row.source or row.name for row in rows],
         form="Parquet files",
-        notes=[f"{count:,} images {what}" for what, count in changed.items()],
+        notes=[f"{count:,} images {change}" for change, count in changed.items()],
     )
     if faces.usage is not None:
         faces.notes += settle_plain_test(faces.usage)
