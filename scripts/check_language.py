@@ -8,9 +8,10 @@ Print one line per fault, with the file, the line and the fix. Exit with status 
 - A docstring begins with a verb or a noun phrase, not with "Of", "What", "Whether" or the like.
 - A YAML comment is a noun phrase, not the end of a sentence whose subject is the key.
 - No sentence has a word or a predicate of `BANNED`.
+- No name that Python code declares matches `VAGUE_NAME`.
 
-Only prose is checked: names of code, options, paths, addresses and strings of a single word are ignored. `EXCEPTIONS`
-lists the lines that may break a rule, each with a reason.
+In prose, names of code, options, paths, addresses and strings of a single word are ignored. `EXCEPTIONS` lists the
+lines that may break a rule, each with a reason.
 """
 
 import ast
@@ -58,12 +59,15 @@ BANNED = {
     r"\bbethink|\bwhither|\bthence\b|\bhence\b|\bthereof\b": "a plain word",
     r"\b[Pp]ictures?\b": "'image' (pixels) or 'figure' (a plot)",
 }
+# A name is a noun for a thing, and a verb with its object for an action.
+VAGUE_NAME = re.compile(r"(?:\w*_)?(?:about|what|found|known|place|told)_*|_*fitting_*", re.IGNORECASE)
 # (path, text of the line): reason why the line may break a rule.
 EXCEPTIONS: dict[tuple[str, str], str] = {
     (
         "fer_lightning/faces/detector.py",
         'name = "whole picture"  # an output name: recipes of crops depend on it',
     ): "a key",
+    ("fer_lightning/collect/http/client.py", 'NOT_FOUND = "not found"'): "a status of HTTP",
     (
         "fer_lightning/collect/store/collection.py",
         "picture    one row per distinct image, by the SHA-256 of the downloaded bytes",
@@ -108,7 +112,8 @@ def check(path: Path) -> list[str]:
     name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
     faults = [*banned(prose(path.suffix, text))]
     if path.suffix == ".py":
-        faults += docstring_heads(text)
+        tree = ast.parse(text)
+        faults += [*docstring_heads(tree), *vague_names(tree)]
     if path.suffix in (".yaml", ".yml"):
         faults += comment_heads(text)
     lines = text.splitlines()
@@ -159,13 +164,32 @@ def strings_of(field: re.Match) -> str:
     return " ".join(string for string in re.findall(STRING, field[0]) if " " in string)
 
 
-def docstring_heads(text: str) -> Iterator[tuple[int, str]]:
+def docstring_heads(tree: ast.Module) -> Iterator[tuple[int, str]]:
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         docstring = ast.get_docstring(node) if isinstance(node, nodes) else None
         head = re.match(r"[A-Za-z]+", docstring or "")
         if head and head[0] in NO_HEAD:
             yield node.body[0].lineno, f"docstring begins with {head[0]!r}: begin with a verb or a noun phrase"
+
+
+def vague_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        name = declared_name(node)
+        if VAGUE_NAME.fullmatch(name):
+            yield node.lineno, f"name {name!r}: use a noun for a thing, a verb and its object for an action"
+
+
+def declared_name(node: ast.AST) -> str:
+    """Return the name of the variable, argument, attribute, function, class or alias that a node declares, or ''."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):
+            return name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+        case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            return name
+    return ""
 
 
 def comment_heads(text: str) -> Iterator[tuple[int, str]]:
