@@ -351,9 +351,9 @@ def _report(result: Ingested, root: str) -> None:
         print(f"faces     {form.words} pixels")
     print(f"checksum  {manifest['checksum']}")
     if source["challenge_file"]:
-        print(f"original  yes: identical to the challenge's {source['challenge_file']}")
+        print(f"file      identical to the challenge's {source['challenge_file']}")
     elif source["md5"]:
-        print(f"original  no: MD5 {source['md5']} is not the MD5 of a file of the challenge")
+        print(f"file      not byte for byte a file of the challenge (MD5 {source['md5']}); its faces are used as read")
     if source["ferplus"]:
         print(message(f"votes     {source['ferplus']['path']} (FER+)"))
     for note in manifest["notes"]:
