@@ -24,7 +24,7 @@ from fer_lightning.check.check import FEED_KEYS, MODEL_KEYS, SLOTS
 from fer_lightning.errors import UserError
 from fer_lightning.losses.soft import EmptyClass
 from fer_lightning.models.network import Network
-from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.runs.run_folder import RunFolder, arm_of
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training import distributed, duration
 from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
@@ -49,7 +49,7 @@ def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dic
         "status": "running",
         "name": cfg.name,
         "job": folder.path.name,
-        "arm": folder.path.name.removesuffix(f"seed-{cfg.seed}").removesuffix("_"),
+        "arm": arm_of(folder.path, cfg.seed),
         "seed": cfg.seed,
         "choices": {group: choices.get(group) for group in (*SLOTS, "callbacks", "logger", "experiment")},
         "monitor": cfg.callbacks.best.monitor,
