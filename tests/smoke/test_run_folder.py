@@ -103,7 +103,7 @@ def test_the_look_at_the_test_rows_is_counted(finished):
     assert line["tta"] == "none"
     assert line["split"] == folder.summary()["split"]["checksum"]
     assert folder.summary()["test"]["reads"] == {"run": 1, "data": None, "note": None}
-    assert "PrivateTest was read once by this run." in finished[2].stdout
+    assert "The test rows were read once by this run." in finished[2].stdout
 
 
 def test_the_best_epoch_is_the_earliest_maximum(finished):
