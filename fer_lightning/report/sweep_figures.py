@@ -226,13 +226,13 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
             dot = {"marker": "o", "markeredgecolor": color, "markersize": 7, "markeredgewidth": 1.6, "clip_on": False}
             axes.plot(best, y, color="white", zorder=3, **dot)
             axes.plot(last, y, color=color, zorder=3, **dot)
-        _from_zero(axes)
+        _show_zero(axes, left=0.04)
 
     def rise(figure: FigureBase) -> None:
         axes = _listing(figure, names, "rise of validation cross-entropy, nats")
         for y, arm in enumerate(arms):
             axes.barh(y, arm.fitting["ce_rise"].mean, 0.5, color=look[arm.name].color, alpha=0.85)
-        _from_zero(axes)
+        _show_zero(axes)
 
     return [
         Panel("overfitting gap", gap, height=height),
@@ -240,12 +240,15 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
     ]
 
 
-def _from_zero(axes: Axes) -> None:
-    """Make the horizontal axis contain 0, and no narrower than its labels need."""
+def _show_zero(axes: Axes, left: float = 0.0) -> None:
+    """Make the horizontal axis contain 0, and no narrower than its labels need.
+
+    left  margin at the left of 0, as a share of the axis
+    """
     low, high = axes.dataLim.intervalx
     low, high = min(0, low), max(0, high)
-    margin = 0.04 * max(high - low, SMALLEST_SPAN)
-    axes.set_xlim(low - margin if low else 0, max(high + margin, low + SMALLEST_SPAN))
+    span = max(high - low, SMALLEST_SPAN)
+    axes.set_xlim(low - (0.04 if low else left) * span, low + 1.04 * span)
 
 
 def difference_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
