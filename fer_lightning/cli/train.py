@@ -61,6 +61,8 @@ def train(cfg: DictConfig) -> float | None:
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    if needs_device(cfg.trainer) and not folder.is_done():
+        refuse_missing_device(cfg.trainer)
     if cfg.finder is not None:
         return find(cfg, folder)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
@@ -89,6 +91,23 @@ def train(cfg: DictConfig) -> float | None:
             if error.signum == signal.SIGUSR1 and is_first_process():
                 slurm.requeue()
             raise
+
+
+def needs_device(trainer: DictConfig) -> bool:
+    """Return True if a trainer names devices or a precision that not every machine has."""
+    if trainer.get("accelerator") == "cpu":
+        return False
+    named = trainer.get("accelerator", "auto"), trainer.get("devices", 1)
+    return named != ("auto", 1) or str(trainer.get("precision")).startswith("16")
+
+
+def refuse_missing_device(trainer: DictConfig) -> None:
+    """Raise UserError if this machine lacks what the trainer names, before the run has a folder."""
+    from fer_lightning.compat.lightning import hide_notes
+    from fer_lightning.training import build
+
+    hide_notes()
+    build.check_device(trainer)
 
 
 def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str]) -> float | None:

@@ -29,6 +29,7 @@ from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
+from fer_lightning.machine import fitting_experiment
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import progress_bar
 from fer_lightning.wording import message, typed
@@ -246,7 +247,8 @@ class CollectRun:
                 f"{taxonomy} also needs {', '.join(missing)}. Run the same make collect with EMOTION={missing[0]}",
             )
         else:
-            self.say("next", f"python train.py data.taxonomy={taxonomy} {typed('data.extra', path)}")
+            words = f"data.taxonomy={taxonomy} {typed('data.extra', path)}"
+            self.say("next", f"python train.py{fitting_experiment()} {words}")
 
     # -- keeping
 

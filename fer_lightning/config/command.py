@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import field, make_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import reference
+from fer_lightning.config.flags import is_option, no_such_option
 from fer_lightning.config.messages import Command, explain
 from fer_lightning.config.option_settings import options_in, with_chosen_options
 from fer_lightning.config.quoting import in_quotes
@@ -88,6 +89,16 @@ class Parser(argparse.ArgumentParser):
             usage=" ".join(part for part in (command.program, words, *required, "[key=value ...]") if part),
         )
         self.command, self.options = command, options_in(command, arguments)
+        self.arguments = arguments
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with status 2. For an unknown option, name the key that is meant."""
+        unknown = message.partition("unrecognized arguments: ")[2].split()
+        option = next((word for word in self.arguments if is_option(word) and word.split()[0] in unknown), None)
+        if option is None:
+            super().error(message)
+        keys = [key for key, _ in reference.leaves(self.command.schema)]
+        refuse(self.prog, no_such_option(self.arguments, option, keys, self.prog))
 
     def format_help(self) -> str:
         command = with_chosen_options(self.command, self.options)

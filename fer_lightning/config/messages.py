@@ -153,6 +153,11 @@ def _root_keys() -> list[str]:
     return [field.name for field in dataclasses.fields(TrainConfig)]
 
 
+def keys_of_runs() -> list[str]:
+    """Return the root keys of a run's config, the groups, and the keys of their chosen options."""
+    return [*_root_keys(), *groups(), *(f"{group}.{key}" for group in groups() for key in _keys_below(group))]
+
+
 def _chosen_option(group: str) -> str:
     """Return the option that the command line or the root config chooses; * if another file may choose it."""
     options = [argument.partition("=")[2] for argument in sys.argv if argument.startswith(f"{group}=")]

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from fer_lightning.config.flags import is_option, no_such_option
 from fer_lightning.config.groups import groups, options
-from fer_lightning.config.messages import refuse_lists
+from fer_lightning.config.messages import TRAIN, keys_of_runs, refuse_lists
 from fer_lightning.errors import UserError
 
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+WITHOUT_VALUE = ("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m")
+WITHOUT_VALUE += ("--shell-completion", "-sc", "--experimental-rerun", "--info", "-i")
 OPTIONAL = ("experiment", "scale", "sweep", "debug", "local")  # groups of which no option need be chosen
 NOTHING = {"logger": "csv"}  # option for null; in other groups: none
 
@@ -20,11 +23,26 @@ def prepare_words(words: Sequence[str]) -> list[str]:
     given, overrides = [], []
     takes_value = False
     for word in words:
-        is_option = word.startswith("-") or takes_value
-        takes_value = is_option and not takes_value and word in WITH_VALUE
-        (given if is_option else overrides).append(word)
+        starts_or_ends_option = word.startswith("-") or takes_value
+        takes_value = starts_or_ends_option and not takes_value and word in WITH_VALUE
+        (given if starts_or_ends_option else overrides).append(word)
+    _refuse_other_options(words)
     refuse_lists(overrides)
     return given + _without_null(overrides)
+
+
+def _refuse_other_options(words: Sequence[str]) -> None:
+    """Raise UserError for an option that Hydra does not have."""
+    for word in words:
+        if is_option(word) and not _is_hydras(word.partition("=")[0]):
+            raise UserError(no_such_option(words, word, keys_of_runs(), TRAIN.program))
+
+
+def _is_hydras(name: str) -> bool:
+    """Return True for an option of Hydra, also shortened, as --multi, or with its value, as -cjob."""
+    if name.startswith("--"):
+        return name[2:] not in groups() and any(option.startswith(name) for option in (*WITH_VALUE, *WITHOUT_VALUE))
+    return name in WITHOUT_VALUE or name.startswith(WITH_VALUE)
 
 
 def _without_null(words: Sequence[str]) -> list[str]:

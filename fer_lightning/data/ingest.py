@@ -46,6 +46,7 @@ from fer_lightning.failures import status_of
 from fer_lightning.files import os_message, take_lock
 from fer_lightning.inputs import PARTLY
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy, taxonomy_of
+from fer_lightning.machine import fitting_experiment
 from fer_lightning.paths import CONF
 from fer_lightning.terminal import Progress, progress_bar
 from fer_lightning.wording import message, typed
@@ -249,11 +250,6 @@ def _split_of(shared: bool) -> str:
     return "clean" if shared else "stratified"
 
 
-def _experiment() -> str:
-    """Return the experiment that suits this machine: on a CPU, the default network of train.py would train for days."""
-    return "" if Path("/proc/driver/nvidia").exists() else " experiment=fer2013_cpu"
-
-
 def _counts(taxonomy: Taxonomy, usage: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, int]]:
     counts = {}
     for code, name in enumerate(USAGES):
@@ -351,9 +347,9 @@ def _report(result: Ingested, root: str) -> None:
         print(f"faces     {form.words} pixels")
     print(f"checksum  {manifest['checksum']}")
     if source["challenge_file"]:
-        print(f"original  yes: identical to the challenge's {source['challenge_file']}")
+        print(f"file      identical to the challenge's {source['challenge_file']}")
     elif source["md5"]:
-        print(f"original  no: MD5 {source['md5']} is not the MD5 of a file of the challenge")
+        print(f"file      not byte for byte a file of the challenge (MD5 {source['md5']}); its faces are used as read")
     if source["ferplus"]:
         print(message(f"votes     {source['ferplus']['path']} (FER+)"))
     for note in manifest["notes"]:
@@ -363,7 +359,7 @@ def _report(result: Ingested, root: str) -> None:
     split = "" if all(sum(column.values()) for column in counts.values()) else f" data.split={_split_of(shared)}"
     taxonomy = "" if manifest["taxonomy"] == "fer2013" else f" data.taxonomy={manifest['taxonomy']}"
     channels = " model.in_channels=3" if form.color else ""
-    print(f"next      python train.py{_experiment()}{at}{taxonomy}{split}{channels}")
+    print(f"next      python train.py{fitting_experiment()}{at}{taxonomy}{split}{channels}")
 
 
 if __name__ == "__main__":

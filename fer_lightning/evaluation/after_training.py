@@ -47,7 +47,7 @@ def closing_table(summary: dict[str, Any]) -> None:
             low, high = span
             word = "as expected" if low <= test[metric] <= high else "NOT as expected"
             console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {test[metric]:.3f}: {word}")
-    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
+    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
 
 
 def learned_by_heart(summary: dict[str, Any], least: float) -> str:

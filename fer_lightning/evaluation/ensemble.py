@@ -242,7 +242,7 @@ def show(summary: dict[str, Any]) -> None:
         print("To get it, run these commands, and then the ensemble again with resume=never:")
     for member in missing:
         print(f"  {EVALUATE} {typed('run', member['run'])} tta={member['tta']} rows=val")
-    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"]))
+    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
 
 
 def percent(share: float | None) -> str:

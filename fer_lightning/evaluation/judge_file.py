@@ -88,7 +88,8 @@ def show(file: Path, entry: dict[str, Any]) -> None:
             title = f"{compared['rows']:,} {paired.set_label(name)} rows: A is {run}, B is {file.name}, in %"
             console.print("", paired.difference_table(compared, title), compared["verdict"], sep="\n", highlight=False)
     if entry["call"]["reads"]:
-        console.print(looks_at_test_rows.sentence(entry["call"]["reads"], entry["split"]["name"]))
+        reads, split, data = entry["call"]["reads"], entry["split"]["name"], entry["data"]["name"]
+        console.print(looks_at_test_rows.sentence(reads, split, data))
 
 
 def refuse_unfit_options(cfg: EvaluateSettings) -> None:

@@ -61,7 +61,7 @@ def print_evaluation(summary: dict[str, Any], entry: dict[str, Any], title: str)
     for note in _notes(summary, entry):
         console.print(f"note: {note}")
     if call["reads"]:
-        console.print(looks_at_test_rows.sentence(call["reads"], entry["split"]["name"]))
+        console.print(looks_at_test_rows.sentence(call["reads"], entry["split"]["name"], entry["data"]["name"]))
 
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:

@@ -152,7 +152,7 @@ def _count_reads(cfg: ExplainSettings, run: TrainedRun, table: "FaceTable", spli
     from fer_lightning.runs import looks_at_test_rows
 
     reads = looks_at_test_rows.record(run.path, table, split)
-    sentence = looks_at_test_rows.sentence(reads, split.name)
+    sentence = looks_at_test_rows.sentence(reads, split.name, table.name)
     print(sentence)
     return sentence
 

@@ -1,10 +1,9 @@
 """Files of the detector and the model for pages that run them in the browser."""
 
-import onnx
-
 from fer_lightning.faces.detector import Detector, YuNetDetector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import FER2013_FORM
+from fer_lightning.faces.onnx_parts import parse_model
 
 DETECTOR, MODEL = "detector.onnx", "model.onnx"  # names in the addresses of pages
 
@@ -21,10 +20,12 @@ def browser_files(model: FaceModel, detector: Detector) -> dict[str, bytes]:
 
 def with_any_size(content: bytes) -> bytes:
     """Return YuNet's file for input of any size that is a multiple of 32; the original accepts only 640 x 640."""
-    model = onnx.load_model_from_string(content)
+    model = parse_model(content)
     _, _, rows, columns = model.graph.input[0].type.tensor_type.shape.dim
-    rows.dim_param, columns.dim_param = "rows", "columns"
-    for port in model.graph.output:
-        port.type.tensor_type.shape.dim[1].dim_param = f"cells of {port.name}"
+    names = [(rows, "rows"), (columns, "columns")]
+    names += [(port.type.tensor_type.shape.dim[1], f"cells of {port.name}") for port in model.graph.output]
+    for side, name in names:
+        side.Clear()
+        side.dim_param = name
     del model.graph.value_info[:]
     return model.SerializeToString()

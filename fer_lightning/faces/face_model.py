@@ -7,14 +7,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto
 
 from fer_lightning.errors import UserError
 from fer_lightning.faces.metadata import KEY, Metadata, crop_rule, is_damaged
+from fer_lightning.faces.onnx_parts import EXTERNAL, parse_model
 from fer_lightning.files import LONGEST_REASON, os_message
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; without it 1.32 reports each process to its maker
@@ -131,14 +131,14 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def _checked_metadata(path: Path, content: bytes) -> Metadata:
     try:
-        model = onnx.load_model_from_string(content)
+        model = parse_model(content)
     except DecodeError:
-        model = onnx.ModelProto()
+        model = parse_model(b"")
     if is_damaged(model, content):
         raise UserError(f"model={path}: the file is damaged: its SHA-256 is not the one that was written; {MAKE}.")
     if not model.graph.node:
         raise UserError(f"model={path}: not an ONNX file, or a damaged one ({len(content):,} bytes); {MAKE}.")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
+    if any(tensor.data_location == EXTERNAL for tensor in _tensors(model)):
         raise UserError(f"model={path}: its weights lie in other files beside it, which are never opened; {MAKE}.")
     texts = [prop.value for prop in model.metadata_props if prop.key == KEY]
     if not texts:
@@ -159,7 +159,7 @@ def _checked_metadata(path: Path, content: bytes) -> Metadata:
     return metadata
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+def _tensors(model: Any) -> Iterator[Any]:
     """Every stored array of a model, in subgraphs and functions too."""
     yield from _tensors_of_graph(model.graph)
     for function in model.functions:
@@ -167,14 +167,14 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
         yield from _tensors_of_attributes(function.attribute_proto)
 
 
-def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+def _tensors_of_graph(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
     yield from _tensors_of_attributes(part for node in graph.node for part in node.attribute)
 
 
-def _tensors_of_attributes(attributes: Iterable[AttributeProto]) -> Iterator[TensorProto]:
+def _tensors_of_attributes(attributes: Iterable[Any]) -> Iterator[Any]:
     for attribute in attributes:
         yield from (attribute.t, *attribute.tensors)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):

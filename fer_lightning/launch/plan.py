@@ -24,7 +24,7 @@ from fer_lightning.check.path_keys import expand_paths
 from fer_lightning.config.schema import Resume
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
-from fer_lightning.runs.run_folder import RunFolder, arm_name, named_parts, run_path
+from fer_lightning.runs.run_folder import RunFolder, arm_of, named_parts, run_path
 from fer_lightning.runs.sweep_file import NAME, read_plan
 
 SPLIT_WITHOUT_TEST = "training_fold"  # its test rows are rows of Training
@@ -137,8 +137,8 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
     except UserError as error:
         raise UserError(f"{error}\nNo run was started. The rejected run is: {shlex.join(overrides)}") from None
     folder = run_path(config.output_dir, config.name, typed, config.seed)
-    start_over = config.resume == Resume.never
-    return Job(tuple(overrides), folder, arm_name(typed), config.seed, config.trainer.max_epochs, start_over)
+    seed, start_over = config.seed, config.resume == Resume.never
+    return Job(tuple(overrides), folder, arm_of(folder, seed), seed, config.trainer.max_epochs, start_over)
 
 
 def _entry(job: Job) -> dict[str, Any]:

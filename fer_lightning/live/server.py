@@ -5,6 +5,7 @@ Frames are processed in memory and then deleted. Nothing about a player is writt
 
 import asyncio
 import sys
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext, suppress
 from functools import partial
@@ -33,7 +34,7 @@ from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket
 from fer_lightning.live.settings import LiveSettings
-from fer_lightning.live.source import CameraSource, check_source
+from fer_lightning.live.source import CameraSource, check_source, missing_camera, next_step
 from fer_lightning.machine import cpu_cores
 from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import SHARED, Files, unchanged_or
@@ -118,6 +119,8 @@ def _check(settings: LiveSettings) -> None:
             f"source={settings.source}: a source needs a model, and model is not set. Set model=face.onnx. "
             "python -m fer_lightning.export run=PATH writes this file."
         )
+    if settings.source is not None and (warning := missing_camera(settings.source)):
+        warnings.warn(warning, stacklevel=2)
 
 
 def _check_session(hub: Hub) -> None:
@@ -287,6 +290,7 @@ def _source(name: str, hub: Hub, loop: asyncio.AbstractEventLoop) -> CameraSourc
 
     def lost() -> None:
         words = f"The server's camera or video {name!r} gives no images. The server tries again every 2 s."
+        words = f"{words} {next_step(name)}"
         print(words, file=sys.stderr, flush=True)
         hub.notify(protocol.Notice(level="warning", code="camera_lost", message=words), lasting=True)
 

@@ -1,6 +1,7 @@
 """Camera or video of the server, for players who have agreed. It is open only while at least one player agrees."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ QUALITY = 80  # quality of the JPEGs
 RETRY_SECONDS = 2.0
 ENDING_SECONDS = 2.0
 USUAL_FPS, MOST_FPS = 30.0, 1000.0  # frame rate of a source with no valid rate; largest valid rate
+DEVICE = "/dev/video"  # path of a camera on Linux, without its number
 IDLE_SECONDS = 0.1  # seconds between two checks for players who have agreed
 
 
@@ -110,6 +112,27 @@ def check_source(name: str) -> None:
             f"ffmpeg -i {Path(name).name} -c:v libx264 video.mp4, or use the number of a camera: source=0 "
             "(with make: SOURCE=0)."
         )
+
+
+def missing_camera(name: str) -> str | None:
+    """Return a warning if this machine has no camera of this number now, without opening one; None if it may have it.
+
+    Only Linux lists its cameras.
+    """
+    if not name.isdecimal() or not sys.platform.startswith("linux") or Path(f"{DEVICE}{int(name)}").exists():
+        return None
+    return f"source={name}: this machine has no camera {int(name)} now. {next_step(name)}"
+
+
+def next_step(name: str) -> str:
+    """Return what to do about a source that gives no images."""
+    if not name.isdecimal():
+        return f"Put the file {name!r} back, or restart with another source=FILE."
+    device = Path(DEVICE)
+    numbers = (path.name.removeprefix(device.name) for path in device.parent.glob(f"{device.name}*"))
+    others = [str(number) for number in sorted(int(text) for text in numbers if text.isdecimal())]
+    cameras = f"Cameras of this machine: {', '.join(others)}. " if others else ""
+    return f"{cameras}Connect the camera, close other programs that use it, or restart with another source=NUMBER."
 
 
 def _capture(source: int | str) -> cv2.VideoCapture:

@@ -39,6 +39,7 @@ CURVES = (
 )
 FEWEST_POINTS = 4  # minimum number of points of a curve without markers
 LONGEST_NAME = 32  # characters
+SMALLEST_SPAN = 0.01  # of an axis, in its unit: labels of smaller steps would overlap and show only rounding errors
 ROW = 0.34  # height of one arm's line in a panel that lists arms, in inches
 
 
@@ -119,6 +120,9 @@ def _draw_curves(figure: FigureBase, arms: Sequence[Arm], look: dict[str, Style]
     for arm in reversed(arms):  # the baseline on top
         kind = look[arm.name]
         _draw_mean(axes, arm.runs, column, kind.color, kind.dash, bands)
+    low, high = axes.dataLim.intervaly
+    if high - low < SMALLEST_SPAN:
+        axes.set_ylim(_with_margin(low, high))
     _epochs(axes)
 
 
@@ -201,8 +205,8 @@ def _limits(arms: Sequence[Arm], kind: str) -> tuple[float, float]:
 
 
 def _with_margin(low: float, high: float) -> tuple[float, float]:
-    """Return limits of an axis with a margin on both sides, also if all values are equal."""
-    margin = 0.04 * (high - low) or 0.5
+    """Return limits of an axis with a margin on both sides, also if all values are equal or nearly so."""
+    margin = 0.04 * (high - low) if high - low >= SMALLEST_SPAN else 0.5
     return low - margin, high + margin
 
 
@@ -219,20 +223,32 @@ def gap_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
             color = look[arm.name].color
             best, last = (100 * arm.overfitting[name].mean for name in ("gap_best", "gap_last"))
             axes.plot([best, last], [y, y], color=color, linewidth=1.6)
-            axes.plot(best, y, "o", color="white", markeredgecolor=color, markersize=7, markeredgewidth=1.6)
-            axes.plot(last, y, "o", color=color, markersize=7)
-        axes.set_xlim(left=min(0, axes.get_xlim()[0]))
+            dot = {"marker": "o", "markeredgecolor": color, "markersize": 7, "markeredgewidth": 1.6, "clip_on": False}
+            axes.plot(best, y, color="white", zorder=3, **dot)
+            axes.plot(last, y, color=color, zorder=3, **dot)
+        _show_zero(axes, left=0.04)
 
     def rise(figure: FigureBase) -> None:
         axes = _listing(figure, names, "rise of validation cross-entropy, nats")
         for y, arm in enumerate(arms):
             axes.barh(y, arm.overfitting["ce_rise"].mean, 0.5, color=look[arm.name].color, alpha=0.85)
-        axes.set_xlim(left=0)
+        _show_zero(axes)
 
     return [
         Panel("overfitting gap", gap, height=height),
         Panel("rise of validation cross-entropy", rise, height=height),
     ]
+
+
+def _show_zero(axes: Axes, left: float = 0.0) -> None:
+    """Make the horizontal axis contain 0, and no narrower than its labels need.
+
+    left  margin at the left of 0, as a share of the axis
+    """
+    low, high = axes.dataLim.intervalx
+    low, high = min(0, low), max(0, high)
+    span = max(high - low, SMALLEST_SPAN)
+    axes.set_xlim(low - (0.04 if low else left) * span, low + 1.04 * span)
 
 
 def difference_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel]:
@@ -294,6 +310,7 @@ def calibration_panels(ablation: Ablation, look: dict[str, Style]) -> list[Panel
                 linewidth=1.8,
                 marker="o",
                 markersize=3,
+                clip_on=False,
             )
         axes.set(xlim=(0, 102), ylim=(0, 102))
         axes.set_xlabel("confidence, %", color=MUTED, size=10)
@@ -322,6 +339,7 @@ def _listing(figure: FigureBase, names: Sequence[str], title: str) -> Axes:
     axes.grid(axis="x", color="#E6E6E6", linewidth=0.8)
     axes.set_yticks(range(len(names)), shown, color=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
     return axes
 

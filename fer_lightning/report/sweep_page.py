@@ -31,6 +31,7 @@ from fer_lightning.wording import typed
 
 UNKNOWN = "–"
 MOST_LISTED = 6  # maximum number of names in a sentence
+SMALLEST_RISE = 0.005  # nats of cross-entropy; a smaller rise would be shown as 0.00
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -155,9 +156,11 @@ def _about_overfitting(ablation: Ablation) -> str:
     if not base.overfitting:
         return ""
     rise, epoch, gap = (base.overfitting[name].mean for name in ("ce_rise", "ce_epoch", "gap_last"))
+    rises = f"and then rises by {rise:.2f} nats" if rise >= SMALLEST_RISE else "and does not rise after it"
+    side = "above" if gap >= 0 else "below"
     text = (
-        f"With {base.name}, validation cross-entropy is lowest at epoch {epoch:.0f} and then rises by {rise:.2f} nats. "
-        f"At the end, accuracy on training rows is {100 * gap:.1f} points above accuracy on validation rows."
+        f"With {base.name}, validation cross-entropy is lowest at epoch {epoch:.0f} {rises}. At the end, accuracy on "
+        f"training rows is {abs(100 * gap):.1f} points {side} accuracy on validation rows."
     )
     gaps = {
         arm.name: arm.overfitting_differences["gap_last"] for arm in ablation.compared if arm.overfitting_differences

@@ -76,11 +76,14 @@ def append(path: Path, line: tuple[str, ...]) -> int:
     return sum(1 for line in (before + text).splitlines() if line) - 1
 
 
-def sentence(reads: dict[str, Any], split: str) -> str:
-    """Return, for example, `PrivateTest was read 2 times by this run, 31 times on this data.`"""
+def sentence(reads: dict[str, Any], split: str, data: str) -> str:
+    """Return, for example, `PrivateTest was read 2 times by this run, 31 times on this data.`
+
+    data  name of the data; faces that a program draws have no PrivateTest
+    """
     if _of_training(split):
         return "The test rows are a fold of Training; PrivateTest was not read."
-    rows = "PrivateTest was" if split.startswith("official") else "The test rows were"
+    rows = "PrivateTest was" if split.startswith("official") and data != "synthetic" else "The test rows were"
     counts = {"by this run": reads["run"], "on this data": reads["data"]}
     counted = ", ".join(f"{_times(count)} {scope}" for scope, count in counts.items() if count is not None)
     text = f"{rows} read {counted}".rstrip()

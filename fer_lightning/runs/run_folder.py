@@ -3,6 +3,7 @@
 This module does not import torch, so a finished or rejected run is reported within a second.
 """
 
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -55,6 +56,7 @@ INCIDENTAL = (
     "expected",
 )
 LONGEST_NAME = 120
+_ORIGIN = re.compile(r"^model\.init=(?:\./)?outputs/(?=[^/])")
 LONGEST_PART = 200  # bytes of a part of a run's name; files and folders have at most 255, and ~1 may be added
 CONFIG_REMEDY = "Restore config.yaml from a copy, or train again with resume=never (the old folder is kept)."
 
@@ -66,7 +68,10 @@ def run_of(path: Path) -> Path:
 
 
 def run_path(output_dir: str, name: str, overrides: list[str], seed: int) -> Path:
-    """Return the path of a run's folder. Raise UserError if `name` is not a name of folders inside output_dir."""
+    """Return the path of a run's folder. Raise UserError if `name` is not a name of folders inside output_dir.
+
+    An arm that has folders of an earlier version keeps its former name.
+    """
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or not name.isprintable():
         raise UserError(f"name={name!r}: must be the name of a folder in output_dir. Use letters, digits, - and _.")
@@ -74,6 +79,9 @@ def run_path(output_dir: str, name: str, overrides: list[str], seed: int) -> Pat
         raise UserError(
             f"name={name[:40]}...: a name of {len(name):,} letters is too long. Use at most {LONGEST_PART} bytes."
         )
+    former = _joined(_named(overrides))
+    if former != arm_name(overrides) and any(Path(output_dir, name).glob(f"{glob.escape(former)}_seed-*")):
+        return Path(output_dir, name, f"{former}_seed-{seed}")
     return Path(output_dir, name, job_name(overrides, seed))
 
 
@@ -82,12 +90,21 @@ def job_name(overrides: list[str], seed: int) -> str:
     return "_".join(part for part in (arm_name(overrides), f"seed-{seed}") if part)
 
 
+def arm_of(path: Path, seed: int) -> str:
+    """Return the name that the run folders of all seeds share; "" without overrides."""
+    return path.name.removesuffix(f"seed-{seed}").removesuffix("_")
+
+
 def arm_name(overrides: list[str]) -> str:
     """Return the name that the runs of all seeds share, made from the typed overrides; "" without overrides.
 
     The order of the overrides does not matter. Characters with a meaning for a shell or for Hydra become dashes.
     """
-    name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in named_parts(overrides))
+    return _joined(named_parts(overrides))
+
+
+def _joined(parts: list[str]) -> str:
+    name = "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in parts)
     if len(name) <= LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:10]
@@ -95,11 +112,17 @@ def arm_name(overrides: list[str]) -> str:
 
 
 def named_parts(overrides: list[str]) -> list[str]:
-    """Return the parts of the typed overrides that make up an arm's name.
+    """Return the parts of the typed overrides that make up an arm's name, and that tables show.
 
+    model.init=outputs/NAME/RUN becomes init=NAME/RUN.
     In a named sweep, each experiment is an arm, and the scale is part of the parent folder's name.
     Outside a named sweep, the experiment names the parent folder.
     """
+    return [_ORIGIN.sub("init=", part) for part in _named(overrides)]
+
+
+def _named(overrides: list[str]) -> list[str]:
+    """Return the parts that make up the name of a folder of an earlier version, in which paths are complete."""
     typed = [override.lstrip("+~") for override in overrides]
     in_sweep = any(_key(override) == "sweep" for override in typed)
     experiments = [o.partition("=")[2].replace("/", "-") for o in typed if in_sweep and _key(o) == "experiment"]

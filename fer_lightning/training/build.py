@@ -24,7 +24,7 @@ from fer_lightning.check.check import FEED_KEYS, MODEL_KEYS, SLOTS
 from fer_lightning.errors import UserError
 from fer_lightning.losses.soft import EmptyClass
 from fer_lightning.models.network import Network
-from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.runs.run_folder import RunFolder, arm_of
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training import distributed, duration
 from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
@@ -49,7 +49,7 @@ def identity(cfg: DictConfig, folder: RunFolder, choices: dict[str, Any]) -> dic
         "status": "running",
         "name": cfg.name,
         "job": folder.path.name,
-        "arm": folder.path.name.removesuffix(f"seed-{cfg.seed}").removesuffix("_"),
+        "arm": arm_of(folder.path, cfg.seed),
         "seed": cfg.seed,
         "choices": {group: choices.get(group) for group in (*SLOTS, "callbacks", "logger", "experiment")},
         "monitor": cfg.callbacks.best.monitor,
@@ -227,13 +227,22 @@ def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
         log_every_n_steps=1,
     )
     distributed.take_over(trainer)
+    return trainer
+
+
+def check_device(node: DictConfig) -> None:
+    """Raise UserError if this machine lacks the devices that a trainer names, or cannot compute in its precision.
+
+    Nothing is written, so that a rejected run leaves no folder.
+    """
+    silent = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = _make_trainer(node, **_precision(node), **silent)
     on_cpu = trainer.strategy.root_device.type == "cpu"
-    if on_cpu and str(cfg.trainer.get("precision")).startswith("16"):
+    if on_cpu and str(node.get("precision")).startswith("16"):
         raise UserError(
-            f"trainer.precision={cfg.trainer.precision} needs a GPU, but this machine has no GPU. "
+            f"trainer.precision={node.precision} needs a GPU, but this machine has no GPU. "
             "Use trainer.precision=bf16-mixed or trainer.precision=32-true."
         )
-    return trainer
 
 
 def _precision(node: DictConfig) -> dict[str, str]:

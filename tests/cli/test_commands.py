@@ -7,6 +7,7 @@ import sys
 import zipfile
 
 import pytest
+from collect_portraits import encoded, portrait
 from conftest import ROOT
 
 from fer_lightning.cli import commands
@@ -21,13 +22,18 @@ WITHOUT_TRAIN = """
 import sys
 for name in ("torch", "torchvision", "lightning", "timm", "torchmetrics", "scipy", "matplotlib", "jinja2", "requests"):
     sys.modules[name] = None
-sys.modules["dotenv"] = None
+for name in ("dotenv", "onnx", "pandas"):
+    sys.modules[name] = None
 from fer_lightning.cli import commands
 """
 STARTS = """
 from fer_lightning.live import server
 from fer_lightning.predict import predict
 from fer_lightning import FaceReader, load_run
+from fer_lightning.faces.browser_files import browser_files
+reader = FaceReader(threads=1)
+assert len(reader(sys.argv[1])) == 1
+assert browser_files(reader.model, server.open_detector(None))
 try:
     load_run("outputs/train/seed-0")
 except ValueError as error:
@@ -82,11 +88,13 @@ def test_an_unknown_subcommand_is_refused_with_the_nearest(monkeypatch, capsys):
     assert "predikt: no such command. Did you mean predict?" in capsys.readouterr().err
 
 
-def test_predict_live_and_game_start_without_the_training_packages():
+def test_predict_live_and_game_start_without_the_training_packages(tmp_path):
+    faces = tmp_path / "faces.png"
+    faces.write_bytes(encoded(portrait()))
     script = WITHOUT_TRAIN + STARTS + REFUSES
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, str(faces)], env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

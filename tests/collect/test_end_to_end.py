@@ -13,6 +13,7 @@ from conftest import run_train
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.ingest import ingest
 from fer_lightning.labels import TAXONOMIES, USAGES
+from fer_lightning.machine import fitting_experiment
 
 GAME = TAXONOMIES["learning_game"].classes
 
@@ -53,7 +54,8 @@ def test_from_the_provider_through_the_review_to_training(tmp_path, image_host):
     said = run("merge", "tally", "export", *common)
     assert "36 faces accepted" in said
     assert "36 faces in" in said
-    assert f"python train.py data.taxonomy=learning_game data.extra={out}/custom.csv" in said.replace("\n", "")
+    following = f"python train.py{fitting_experiment()} data.taxonomy=learning_game data.extra={out}/custom.csv"
+    assert following in said.replace("\n", "")
     with open(out / "provenance.csv", newline="") as handle:
         assert {row["label"] for row in csv.DictReader(handle)} == {"frustration", "boredom"}
 

@@ -4,9 +4,12 @@ import os
 from types import ModuleType
 
 import pytest
+from hydra._internal.utils import get_args_parser
 
 from fer_lightning.audit import audit
+from fer_lightning.config.words import WITH_VALUE, WITHOUT_VALUE, prepare_words
 from fer_lightning.data import ingest
+from fer_lightning.errors import UserError
 from fer_lightning.evaluation import compare
 from fer_lightning.report import __main__ as report
 
@@ -37,6 +40,50 @@ def test_an_unknown_key_is_refused_with_the_similar_one(command, capsys):
 def test_a_word_without_a_key_is_refused_with_the_form(command, capsys):
     assert status(command, [*COMMANDS[command][1], "one", "two", "three", "four"]) == 2
     assert "key=value" in capsys.readouterr().err or command is compare
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "meant"),
+    [
+        (ingest, ["source=faces.csv", "--root", "data"], "Did you mean root=data?"),
+        (ingest, ["--taxonomi=fer2013"], "Did you mean taxonomy=fer2013?"),
+        (compare, ["A", "B", "--json"], "Did you mean json=...?"),
+        (report, ["sweep=DIR", "--xyz"], "--xyz: no such option. Settings are written key=value. See: "),
+    ],
+)
+def test_an_option_of_another_dialect_is_refused_with_the_key(command, words, meant, capsys):
+    assert status(command, words) == 2
+    printed = capsys.readouterr().err
+    assert "no such option. Settings are written key=value." in printed
+    assert meant in printed
+    assert "usage:" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--epochs", "10"], "--epochs 10: no such option. Settings are written key=value. Did you mean trainer"),
+        (["--epochs=10"], "Did you mean trainer.max_epochs=10?"),
+        (["model=emonext", "-lr", "0.1"], "Did you mean optim.lr=0.1?"),
+        (["--batch-size", "32"], "Did you mean data.batch_size=32?"),
+        (["--model", "emonext"], "Did you mean model=emonext?"),
+        (["--experiment", "quickstart"], "Did you mean experiment=quickstart?"),
+        (["--data-root", "faces"], "Did you mean data.root=faces?"),
+        (["--weights", "my net.pt"], "Did you mean 'model.weights="),
+        (["--qqqq"], "written key=value. See: python train.py --help"),
+    ],
+)
+def test_an_option_of_another_dialect_is_refused_with_the_key_of_a_run(words, meant):
+    with pytest.raises(UserError) as refused:
+        prepare_words(words)
+    assert meant in str(refused.value)
+
+
+def test_every_option_of_hydra_is_known():
+    options = {option for action in get_args_parser()._actions for option in action.option_strings}
+    assert options == {*WITH_VALUE, *WITHOUT_VALUE}
+    words = ["--multi", "-cjob", "--config-dir=conf", "data.root=-x"]
+    assert prepare_words(words) == words
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)

@@ -13,7 +13,7 @@ from fer_lightning.check.check import check
 from fer_lightning.config import schema
 from fer_lightning.config.groups import options
 from fer_lightning.launch.plan import Job, read_plan, write_plan
-from fer_lightning.runs.run_folder import arm_name, job_name
+from fer_lightning.runs.run_folder import arm_name, job_name, run_path
 
 SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml") if path.stem != "search")
 
@@ -137,6 +137,18 @@ def test_the_arm_of_a_run():
     assert arm_name(["sweep=models", "experiment=models/convnext"]) == "models-convnext"
     assert job_name(["experiment=seed_stn", "scale=cpu"], 0) == "scale-cpu_seed-0"
     assert job_name(["sweep=overfitting", "experiment=seed_stn", "scale=cpu"], 1) == "seed_stn_seed-1"
+
+
+def test_a_run_from_another_run_has_its_name_but_folders_of_an_earlier_version_keep_theirs(tmp_path):
+    typed = ["stn=affine", "model.init=outputs/fer2013_cpu/seed-0"]
+    named = run_path(str(tmp_path), "tuned", typed, 1)
+    assert named == tmp_path / "tuned" / "init-fer2013_cpu-seed-0_stn-affine_seed-1"
+    assert job_name(["model.init=elsewhere/seed-0"], 1) == "model.init-elsewhere-seed-0_seed-1"
+    former = named.with_name("model.init-outputs-fer2013_cpu-seed-0_stn-affine_seed-0")
+    former.mkdir(parents=True)
+    assert run_path(str(tmp_path), "tuned", typed, 0) == former
+    other_seed = run_path(str(tmp_path), "tuned", typed, 1)
+    assert other_seed.name == "model.init-outputs-fer2013_cpu-seed-0_stn-affine_seed-1"
 
 
 def test_long_names_are_cut_and_stay_apart():

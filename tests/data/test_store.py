@@ -138,11 +138,11 @@ def test_challenge_file_is_named(samples, tmp_path, monkeypatch, capsys):
     assert main([str(path), root]) == 0
     printed = capsys.readouterr().out
     md5 = read_manifest(Path(root))["source"]["md5"]
-    assert f"original  no: MD5 {md5}" in printed
+    assert f"file      not byte for byte a file of the challenge (MD5 {md5}); its faces" in printed
     monkeypatch.setitem(ingest_module.CHALLENGE_MD5, md5, "fer2013.csv")
     os.utime(path, ns=(0, 0))
     assert main([str(path), root]) == 0
-    assert "original  yes: identical to the challenge's fer2013.csv" in capsys.readouterr().out
+    assert "file      identical to the challenge's fer2013.csv" in capsys.readouterr().out
 
 
 def test_command_prints_counts_checksum_and_next_command(samples, tmp_path, capsys):

@@ -122,7 +122,7 @@ def test_views_average_probabilities_over_the_same_rows(run, capsys):
         assert latency["images_per_second"] > 0
         assert (latency["device"], latency["threads"], latency["batch_size"]) == ("cpu", 1, 8)
         printed = capsys.readouterr().out
-        for words in ("all", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "PrivateTest was read"):
+        for words in ("all", "unseen", "clean", "surprise", "images/s", f"tta={tta}", "The test rows were read"):
             assert words in printed
         *_, folder, following = printed.rstrip().splitlines()
         assert folder.endswith(str(run / "evaluation" / tta))

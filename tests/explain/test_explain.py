@@ -168,7 +168,7 @@ def people(faces):
 
 
 def test_test_rows_are_counted(run, capsys):
-    assert "PrivateTest was read once by this run" in page_of(run, "test", "rows=test")
+    assert "read once by this run" in page_of(run, "test", "rows=test")
     assert len((run / "test_reads.csv").read_text().splitlines()) == 2
 
 

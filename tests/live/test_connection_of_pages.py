@@ -47,3 +47,18 @@ def test_a_label_has_the_words_of_predict(tmp_path):
     sure, not_sure = run(tmp_path, script, room="web")
     assert sure == {"name": "happy", "sure": True, "text": "happy 60\u202f%"}
     assert (not_sure["sure"], not_sure["text"]) == (False, NOT_SURE)
+
+
+def test_the_consent_form_says_whose_faces_the_model_learned_from(tmp_path):
+    """Own classes are in no faces of FER2013, so nothing is claimed about theirs."""
+    script = """
+    globalThis.document = { createElement: () => ({ append() {} }) };
+    const { learnedFrom } = await import("./consent.js");
+    const text = (data, ...names) =>
+      learnedFrom({ data, classes: names.map((name) => ({ name })) }).map((part) => part.textContent ?? part).join("");
+    export default [text("fer2013", "happy"), text("learning_game", "happy", "boredom"), text("mine", "happy")];
+    """
+    of_fer2013, of_a_game, of_others = run(tmp_path, script, room="web")
+    assert of_fer2013.startswith("The model learned from faces that were found by web searches. Most of them")
+    assert of_a_game.startswith("The model learned boredom from other images than those of FER2013, and this page does")
+    assert "web searches" not in of_others

@@ -21,9 +21,11 @@ from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.tracks import overlap
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import server as live_server_module
+from fer_lightning.live import source
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Caps
+from fer_lightning.live.settings import LiveSettings
 
 CLASSES = TAXONOMIES["fer2013"].classes
 
@@ -67,6 +69,16 @@ def test_the_server_s_own_camera_is_shown_to_who_agrees_lost_and_found_again(mod
         told = server.log.read_text()
         assert (told.count("gives no images"), told.count("is back"), told.count("Traceback")) == (1, 1, 0)
         assert "[" not in told.partition("Press Ctrl-C to stop.")[2], "OpenCV and FFmpeg print no messages"
+
+
+def test_a_camera_that_is_not_there_is_named_at_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "DEVICE", f"{tmp_path}/video")
+    for name in ("video0", "video10", "video2", "videos"):
+        (tmp_path / name).touch()
+    assert source.missing_camera("2") is None
+    assert source.missing_camera("film.mp4") is None
+    with pytest.warns(UserWarning, match="source=3: this machine has no camera 3 now. Cameras .*: 0, 2, 10. Connect"):
+        live_server_module._check(LiveSettings(source="3", model="face.onnx", policy=Fixed()))
 
 
 def test_a_replaced_model_is_told_to_all_and_the_old_one_goes_on(model, tmp_path, monkeypatch):

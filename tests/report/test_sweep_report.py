@@ -1,12 +1,15 @@
 """The sweep's report: complete, self-contained, deaf to hostile names, and written whatever the runs' state."""
 
 import csv
+import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,8 +30,9 @@ from fer_lightning.labels import TAXONOMIES
 from fer_lightning.report import ablation, sweep, sweep_page
 from fer_lightning.report.__main__ import main
 from fer_lightning.report.ablation import analyse
+from fer_lightning.report.arms import Estimate
 from fer_lightning.report.sweep import write_report
-from fer_lightning.report.sweep_figures import arm_panels, curve_panels, styles
+from fer_lightning.report.sweep_figures import arm_panels, curve_panels, gap_panels, styles
 from fer_lightning.report.sweep_runs import read_sweep
 
 HOSTILE = "<script>alert('x')</script>\"' onerror=alert(1) style=\"--c: red\"><b>"
@@ -187,6 +191,26 @@ def test_equal_values_draw_figures_without_a_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_report(folder)
+
+
+def test_values_near_zero_have_readable_labels_whole_dots_and_no_rise(tmp_path):
+    found = analyse(read_sweep(write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0,), epochs=2, rows=30)), "plain")
+    values = {"gap_best": 0.0, "gap_last": 2e-5, "ce_rise": 2e-5, "ce_epoch": 2.0}
+    (arm,) = found.arms
+    overfitting = arm.overfitting | {name: Estimate(value, math.nan) for name, value in values.items()}
+    flat = replace(found, arms=[replace(arm, overfitting=overfitting)])
+    for panel in gap_panels(flat, styles(flat)):
+        figure = Figure(figsize=(panel.width, panel.height))
+        panel.draw(figure)
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+        labels = [tick.label1.get_window_extent() for tick in ticks]
+        assert len(labels) > 1
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(labels))
+        assert not any(line.get_clip_on() for line in axes.lines if line.get_marker() == "o")
+    assert "is lowest at epoch 2 and does not rise after it" in sweep_page._about_overfitting(flat)
 
 
 def test_a_baseline_without_a_result_is_told(tmp_path, undrawn):

@@ -39,7 +39,7 @@ def test_a_look_is_counted_in_the_run_and_in_the_data(tmp_path):
 def test_faces_without_a_folder_are_counted_in_the_run_alone(tmp_path):
     found = looks_at_test_rows.record(tmp_path, *data(None))
     assert found == {"run": 1, "data": None, "note": None}
-    assert looks_at_test_rows.sentence(found, "official") == "PrivateTest was read once by this run."
+    assert looks_at_test_rows.sentence(found, "official", "fer2013") == "PrivateTest was read once by this run."
 
 
 def test_a_data_folder_that_cannot_be_written_to_is_noted(tmp_path):
@@ -47,7 +47,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_noted(tmp_path):
         found = looks_at_test_rows.record(tmp_path / "run", *data(store))
     assert (found["run"], found["data"]) == (1, None)
     assert f"read once by this run (not recorded in {store / 'test_reads.csv'}: " in looks_at_test_rows.sentence(
-        found, "official"
+        found, "official", "fer2013"
     )
 
 
@@ -64,10 +64,11 @@ def test_a_full_disk_takes_no_half_line(tmp_path):
 
 def test_the_sentence_says_which_rows_and_how_often():
     found = {"run": 2, "data": 1300, "note": None}
-    assert looks_at_test_rows.sentence(found, "official_dedup") == (
+    assert looks_at_test_rows.sentence(found, "official_dedup", "fer2013") == (
         "PrivateTest was read 2 times by this run, 1,300 times on this data."
     )
-    assert looks_at_test_rows.sentence(found, "stratified").startswith("The test rows were read 2 times")
+    assert looks_at_test_rows.sentence(found, "stratified", "fer2013").startswith("The test rows were read 2")
+    assert looks_at_test_rows.sentence(found, "official", "synthetic").startswith("The test rows were read 2 times")
 
 
 def test_a_fold_of_training_is_no_look_at_the_test_rows(tmp_path):
@@ -76,7 +77,7 @@ def test_a_fold_of_training_is_no_look_at_the_test_rows(tmp_path):
     assert found == {"run": 0, "data": None, "note": None}
     assert not list(tmp_path.iterdir())
     assert (
-        looks_at_test_rows.sentence(found, split.name)
+        looks_at_test_rows.sentence(found, split.name, "fer2013")
         == "The test rows are a fold of Training; PrivateTest was not read."
     )
 

@@ -103,7 +103,7 @@ def test_the_look_at_the_test_rows_is_counted(finished):
     assert line["tta"] == "none"
     assert line["split"] == folder.summary()["split"]["checksum"]
     assert folder.summary()["test"]["reads"] == {"run": 1, "data": None, "note": None}
-    assert "PrivateTest was read once by this run." in finished[2].stdout
+    assert "The test rows were read once by this run." in finished[2].stdout
 
 
 def test_the_best_epoch_is_the_earliest_maximum(finished):
@@ -241,13 +241,19 @@ def test_a_failed_run_says_so_in_its_summary(tmp_path):
     assert "data.batch_size=500" in summary["error"]
 
 
-def test_a_device_that_is_not_there_is_told_in_words(tmp_path):
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [(["trainer=gpu"], "trainer=cpu"), (["trainer=auto", "trainer.precision=16-mixed"], "trainer.precision=32-true")],
+    ids=["device", "precision"],
+)
+def test_a_missing_device_is_refused_before_there_is_a_folder(tmp_path, words, fix):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    result = run_forked(*TINY, "trainer=gpu", f"output_dir={tmp_path}")
+    result = run_forked(*TINY, *words, f"output_dir={tmp_path}")
     assert result.returncode == 2
-    assert "trainer=cpu" in result.stderr
+    assert fix in result.stderr
     assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_job_names_depend_on_what_was_typed_and_the_seed_alone():

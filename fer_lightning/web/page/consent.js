@@ -5,6 +5,7 @@ import { bar, element, percent } from "./elements.js";
 const LAW = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj#art_5";
 const FERPLUS = "https://github.com/microsoft/FERPlus";
 const WITH_FER2013 = new Set(["fer2013", "learning_game", "learning_game_distracted"]); // names of training data
+const OF_FER2013 = new Set(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]);
 const GREY = "#777777";
 
 // Returns a form with the facts and two buttons of the same size. Put it into a page or a dialog.
@@ -101,7 +102,7 @@ export function limits(model) {
     element(
       "p",
       {},
-      ...learntFrom(model.data),
+      ...learnedFrom(model),
       " It may be wrong much more often on your face, in your light, or with glasses, a beard or a hand over your mouth. Its ",
       "errors also differ between people, ages and cultures.",
     ),
@@ -109,11 +110,16 @@ export function limits(model) {
   );
 }
 
-function learntFrom(data) {
+// Returns whose faces the model learned from, as words and elements.
+export function learnedFrom({ data, classes }) {
   if (data === "synthetic") return ["It learned from faces drawn by a program and is not valid for real faces."];
   if (!WITH_FER2013.has(data)) return ["This page does not know whose faces the model learned from, or who labelled them."];
+  const own = classes.map(({ name }) => name).filter((name) => !OF_FER2013.has(name));
   return [
-    "The model learned from faces that were found by web searches. Most of them were posed, and other people labelled them. When ten people ",
+    own.length
+      ? `The model learned ${new Intl.ListFormat("en").format(own)} from other images than those of FER2013, and this page does not know whose faces they show. Most faces of its other classes come from FER2013 and were found by web searches.`
+      : "The model learned from faces that were found by web searches.",
+    " Most of them were posed, and other people labelled them. When ten people ",
     link(FERPLUS, "labelled them again"),
     ", they agreed with 62\u202f% of FER2013’s test labels.",
   ];
