@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import cv2
 import lightning.pytorch as pl
@@ -59,6 +60,7 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.evaluation.predictions import Predictions, write_predictions
 from fer_lightning.labels import TAXONOMIES, USAGES
 from fer_lightning.losses.cross_entropy import CrossEntropy
+from fer_lightning.models import small_maps
 from fer_lightning.models.emonext import EmoNeXt
 from fer_lightning.models.network import Network
 from fer_lightning.models.resemotenet import ResEmoteNet
@@ -231,7 +233,9 @@ def add_step(commands) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
     parser.add_argument("--width", type=float, default=1.0, help="width of the ResEmoteNets; 1 is the published one")
-    parser.add_argument("--batch-size", type=int, help="images per step of `parts` (default: 256) and `formats` (32)")
+    parser.add_argument(
+        "--batch-size", type=int, help="images per step of `parts`, `small_maps` (default: 256) and `formats` (32)"
+    )
     parser.set_defaults(run=step)
 
 
@@ -321,7 +325,34 @@ def step_formats(arguments: argparse.Namespace) -> None:
         compare(f"step_channels_last_{name}", "images/s", ours, reference, arguments.repeats)
 
 
-STEP_FIGURES = {"fit": step_fit, "lean": step_lean, "parts": step_parts, "muon": step_muon, "formats": step_formats}
+def step_small_maps(arguments: argparse.Namespace) -> None:
+    """Print training the network of `experiment=fer2013_cpu`, against torch's weight gradient on small maps."""
+    batch_size = arguments.batch_size or 256
+    for size in (48, 32):
+        network = WhitenedCNN(channels=[64, 128, 256]).to(memory_format=torch.channels_last)
+        train = step_rate(network, torch.rand(batch_size, 1, size, size), None, Muon)
+        ours, reference = (with_small_maps_up_to(side, train) for side in (small_maps.LARGEST_SIDE, 0))
+        compare(f"step_small_maps_{size}px", "images/s", ours, reference, arguments.repeats)
+
+
+def with_small_maps_up_to(side: int, work: Callable[[], float]) -> Callable[[], float]:
+    """Return `work` with the package's own weight gradient on maps of up to `side` pixels."""
+
+    def call() -> float:
+        with mock.patch.object(small_maps, "LARGEST_SIDE", side):
+            return work()
+
+    return call
+
+
+STEP_FIGURES = {
+    "fit": step_fit,
+    "lean": step_lean,
+    "parts": step_parts,
+    "muon": step_muon,
+    "formats": step_formats,
+    "small_maps": step_small_maps,
+}
 
 
 def small_network(size: int) -> Network:

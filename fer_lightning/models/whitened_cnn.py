@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_lightning.errors import UserError
+from fer_lightning.models.small_maps import SmallMapConv2d
 
 PATCH = 4  # pixels
 FILTERS = 16  # whitened patches of one grey channel
@@ -78,9 +79,9 @@ def whitening_filters(images: Tensor) -> Tensor:
     return (filters * signs).view(FILTERS, images.shape[1], PATCH, PATCH)
 
 
-def _conv3(in_channels: int, out_channels: int) -> nn.Conv2d:
+def _conv3(in_channels: int, out_channels: int) -> SmallMapConv2d:
     """Return a 3x3 convolution that starts by copying its input channels (dirac), as in airbench."""
-    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    conv = SmallMapConv2d(in_channels, out_channels)
     nn.init.dirac_(conv.weight.data[:in_channels])
     return conv
 

@@ -38,6 +38,10 @@ PARTS = [f"step_whitened{width}_{part}" for width in (96, 48) for part in ("fit"
             ["step", "formats", "--repeats", "1", "--batch-size", "4"],
             [f"step_channels_last_{network}" for network in NETWORKS],
         ),
+        (
+            ["step", "small_maps", "--repeats", "1", "--batch-size", "4"],
+            ["step_small_maps_48px", "step_small_maps_32px"],
+        ),
         (["ingest", "--repeats", "1", "--rows", "90"], ["ingest_csv", "ingest_memory", "store_open"]),
         (["report", "--arms", "2", "--seeds", "2", "--rows", "90"], ["report_time", "report_memory"]),
         (
