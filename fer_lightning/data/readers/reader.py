@@ -12,7 +12,7 @@ from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, sett
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import in_class_folder, read_folders
 from fer_lightning.data.readers.images import Reading
-from fer_lightning.data.readers.label_tables import label_tables, read_label_tables
+from fer_lightning.data.readers.label_tables import label_lists, label_tables, read_label_tables
 from fer_lightning.data.readers.parquet import parquet_files, read_parquet
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
@@ -122,9 +122,8 @@ def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
     with open_files(path) as listing:
         suffixes = _suffixes(photographs)
         tables = [table.file for table in _tables(path, listing, suffixes)]
-        return fingerprint(
-            tables or [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES, *ARRAYS))]
-        )
+        read = [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES, *ARRAYS))]
+        return fingerprint(tables or read + label_lists(listing.files))
 
 
 def _suffixes(photographs: bool) -> tuple[str, ...]:
