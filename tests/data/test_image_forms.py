@@ -1,7 +1,6 @@
 """Stores of larger and coloured faces; FER2013's stay 48 x 48 grey."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,7 +16,6 @@ from fer_lightning.data.readers.reader import read_faces
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.store import color_problem, open_store, read_manifest
 from fer_lightning.errors import UserError
-from fer_lightning.explain.__main__ import _refuse_color
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.image_form import ImageForm
@@ -149,10 +147,3 @@ def test_faces_of_photographs_are_cut_in_the_form_that_is_asked_for():
 
 def test_pages_show_rgb_faces():
     assert address(np.zeros((48, 48), np.uint8)) != address(np.zeros((48, 48, 3), np.uint8))
-
-
-def test_explain_refuses_runs_on_rgb_faces(store):
-    with pytest.raises(
-        UserError, match=r"run=outputs/a: its faces are 64 x 64 RGB, and maps are drawn over grey faces"
-    ):
-        _refuse_color(SimpleNamespace(path="outputs/a"), table_of(store))
