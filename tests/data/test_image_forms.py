@@ -113,7 +113,29 @@ def test_extra_faces_have_the_form_of_the_store(store, tmp_path):
         load(store, extra=tmp_path / "custom.csv")
 
 
-def test_a_csv_has_only_faces_of_fer2013s_form(tmp_path, capsys):
+def test_no_two_forms_have_the_same_number_of_values():
+    forms = [ImageForm(size, color) for size in range(32, 513) for color in (False, True)]
+    assert [ImageForm.of_values(form.values) for form in forms] == forms
+    assert [ImageForm.of_values(count) for count in (0, 1, 961, 2303, 513 * 513, 3 * 2305)] == [None] * 6
+
+
+def csv_of(path: Path, pixels: np.ndarray, quote: str = "") -> Path:
+    lines = [f"happy,{quote}{' '.join(map(str, face.ravel()))}{quote}" for face in pixels]
+    path.write_text("\n".join(["emotion,pixels", *lines]))
+    return path
+
+
+@pytest.mark.parametrize(("form", "quote"), [(LARGE, ""), (ImageForm(128, color=True), '"'), (ImageForm(32), "")])
+def test_a_csv_may_have_faces_of_the_form_that_is_asked_for(form, quote, tmp_path):
+    pixels = np.random.default_rng(0).integers(100, 256, (3, *form.shape), np.uint8)
+    path = csv_of(tmp_path / "own.csv", pixels, quote)
+    assert np.array_equal(read_faces(path, FER, form=form).pixels, pixels)
+    used = f"SIZE={form.size} COLOR={'yes' if form.color else 'no'}"
+    with pytest.raises(UserError, match=rf"own\.csv holds faces of {form.words} pixels, and not of 48.*Use {used}"):
+        read_faces(path, FER)
+
+
+def test_a_csv_of_another_form_is_refused(tmp_path, capsys):
     path = Samples().csv(tmp_path / "fer2013.csv")
     assert main([f"source={path}", f"root={tmp_path / 'store'}", "size=112"]) == 2
     assert "holds faces of 48 x 48 grey pixels, and not of 112 x 112 grey. Omit SIZE" in capsys.readouterr().err
