@@ -6,7 +6,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # On a machine with other users, several threads wait for each other and take longer than one.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The recipes read these variables from the environment, where a path may contain any letter.
-export FROM ROOT FERPLUS LABELS TAXONOMY SIZE EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
+export FROM ROOT FERPLUS LABELS TAXONOMY SIZE COLOR EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
 .PHONY: help install lock quickstart data models collect live game audit report test test-all tests-but-long test-slurm test-long lint security format benchmark docs docker apptainer clean
 
@@ -59,9 +59,10 @@ data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS
 models: install  ## check the file of the face detector, which is part of the package
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$$FROM")
 
-collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder]
+collect: install  ## collect faces for new emotions: make collect [EMOTION=frustration] [PROVIDER=openverse] [TARGET=200] [FROM=folder] [SIZE=112] [COLOR=yes]
 	@$(BIN)/python -m fer_lightning.collect $(if $(EMOTION),emotion="$$EMOTION") $(if $(PROVIDER),provider="$$PROVIDER",$(if $(FROM),provider=local)) \
-		$(if $(TARGET),target="$$TARGET") $(if $(FROM),provider.path="$$FROM") $(STEPS)
+		$(if $(TARGET),target="$$TARGET") $(if $(FROM),provider.path="$$FROM") \
+		$(if $(SIZE),faces.size="$$SIZE") $(if $(COLOR),faces.color="$$COLOR") $(STEPS)
 
 live: install  ## recognise emotions of faces in front of a camera, on a page of this machine: make live [MODEL=face.onnx] [SOURCE=0 or video.mp4] [PORT=8767]
 	@test -n "$$MODEL" -o -f fer_lightning/weights/face.onnx || { echo "make live: MODEL is missing. Use make live MODEL=face.onnx with a file from python -m fer_lightning.export run=PATH."; exit 2; }

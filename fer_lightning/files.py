@@ -19,7 +19,7 @@ from fer_lightning.wording import harmless
 TEMPORARY = ".tmp"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
-LARGEST_JSON, LARGEST_YAML = 2**26, 2**20  # bytes
+LARGEST_JSON, LARGEST_YAML, LARGEST_FIELD = 2**26, 2**20, 2**22  # bytes
 DEEPEST = 50  # levels of objects and lists
 LONGEST_REASON = 200  # characters of another program's error in a message
 RESTORE = "Restore the file from a copy, or remove it."
@@ -34,6 +34,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_csv(path: Path, header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> None:
     """Replace the file `path` by a CSV table, completely or not at all."""
     write_atomically(path, csv_text([header, *rows]))
+
+
+@contextmanager
+def large_csv_fields() -> Iterator[None]:
+    """Allow fields of CSV files up to LARGEST_FIELD meanwhile, instead of Python's 128 KiB."""
+    former = csv.field_size_limit(LARGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(former)
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

@@ -19,6 +19,7 @@ PHOTOGRAPHS = (*FACES, ".webp")  # photographs of `make data PHOTOS=yes` and of 
 IMAGES = (*PHOTOGRAPHS, ".bmp", ".tif", ".tiff", ".gif")  # images that predict reads
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2", ".jxl", ".tga")
 TABLES = (".csv", ".tsv")
+LISTS = (".txt",)  # of these, only lists of images and labels are read
 ARRAYS = (".npy", ".npz", ".parquet")
 VIDEOS = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mjpeg", ".y4m"),
@@ -45,10 +46,20 @@ UNLABELLED = "table without labels, such as the competition's test.csv"
 PART_OF_TABLE = "table whose rows are also in the table that is read"
 MISSING = "image that a table names but that is not here"
 UNNAMED = "image that no row of the table names"
+OTHER_VERSION = "other version of an image that is read: RAF-DB's photographs beside the faces aligned/"
 NOT_NEEDED = "table of labels beside class folders, which give the labels"
 ARRAY_BESIDE = "file that may hold faces, beside images that are read"
 BESIDE = "image or table of faces beside the table that is read"
-HARMLESS = (SYSTEM, OTHER_KIND, OWN_FILES, REPLACED, UNLABELLED, PART_OF_TABLE, NOT_NEEDED)  # they hold no face
+HARMLESS = (
+    SYSTEM,
+    OTHER_KIND,
+    OWN_FILES,
+    REPLACED,
+    OTHER_VERSION,
+    UNLABELLED,
+    PART_OF_TABLE,
+    NOT_NEEDED,
+)  # they hold no face
 
 
 @dataclass

@@ -11,6 +11,7 @@ from sqlite3 import Row
 from fer_lightning.collect.review.agreement import agreement
 from fer_lightning.collect.review.decisions import current
 from fer_lightning.collect.store.collection import Collection, now
+from fer_lightning.collect.store.form import form_of
 from fer_lightning.collect.store.funnel import STAGES, funnels, total
 from fer_lightning.labels import USAGES
 from fer_lightning.pages.templates import render_markdown
@@ -24,6 +25,7 @@ def card(collection: Collection, rows: Sequence[Row], *, release: bool, non_comm
     return render_markdown(
         "dataset_card.md",
         faces=len(rows),
+        form=form_of(rows[0]["crop"]).words,
         date=now()[:10],
         release=release,
         terms="non-commercial use" if non_commercial else "any use that the licences allow",

@@ -21,12 +21,14 @@ from fer_lightning.collect.steps import tally
 from fer_lightning.collect.steps.export import NothingToExport, export
 from fer_lightning.collect.steps.export_folders import CSV
 from fer_lightning.collect.store.collection import FILE, FUNNEL, LOST, Collection
+from fer_lightning.collect.store.form import chosen_form
 from fer_lightning.collect.store.funnel import funnels, lost, total
 from fer_lightning.config.groups import options
 from fer_lightning.config.option_settings import option_class
 from fer_lightning.config.settings import part, values_of
 from fer_lightning.data.store import store_problem
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.machine import fitting_experiment
@@ -54,6 +56,7 @@ class CollectRun:
                 f"root={settings.root}: this folder holds no collection. Start one with `search`: make collect"
             )
         self.collection = Collection(settings.root)
+        self.form = chosen_form(self.collection, size=settings.faces.size, color=settings.faces.color)
         self.console = Console()
         self.partly = False  # True if a part of the user's own images could not be read
 
@@ -142,7 +145,9 @@ class CollectRun:
         faces = self.settings.faces
         detector = open_detector(faces.model, kind=faces.kind)
         with progress_bar("finding faces", self.console) as progress:
-            result = detect(self.collection, detector=detector, rules=part(FaceRules, faces), progress=progress)
+            result = detect(
+                self.collection, detector=detector, rules=part(FaceRules, faces), form=self.form, progress=progress
+            )
         looked_at = result.faces + result.refused.total()
         self.say(
             "detect", f"{counted(result.faces, 'face')} in {counted(looked_at, 'new image')}, found by {detector.name}"
@@ -247,8 +252,16 @@ class CollectRun:
                 f"{taxonomy} also needs {', '.join(missing)}. Run the same make collect with EMOTION={missing[0]}",
             )
         else:
-            words = f"data.taxonomy={taxonomy} {typed('data.extra', path)}"
+            words = f"data.taxonomy={taxonomy} {typed('data.extra', path)}{self._store_words()}"
             self.say("next", f"python train.py{fitting_experiment()} {words}")
+
+    def _store_words(self) -> str:
+        """Return what a training must also name if the faces do not have the form of FER2013."""
+        if self.form == FER2013_FORM:
+            return ""
+        channels = " model.in_channels=3" if self.form.color else ""
+        store = f"make data {self.form.make_words} ROOT=STORE FROM=..."
+        return f"{channels} data.root=STORE, where STORE holds faces of {self.form.words} pixels: {store}"
 
     # -- keeping
 

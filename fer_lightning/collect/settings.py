@@ -6,6 +6,7 @@ from fer_lightning.collect.http.settings import ClientSettings
 from fer_lightning.collect.providers.provider import Provider
 from fer_lightning.collect.steps.queries import Emotion
 from fer_lightning.config.settings import Settings, nested, setting
+from fer_lightning.faces.image_form import LARGEST, SMALLEST
 from fer_lightning.faces.settings import DetectorSettings, FaceRules
 from fer_lightning.labels import TAXONOMIES
 
@@ -19,7 +20,17 @@ class FetchSettings(ClientSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class CollectFaces(FaceRules, DetectorSettings):
-    """Detection and usable faces."""
+    """Detection, usable faces and the form of the crops."""
+
+    size: int | None = setting(
+        None,
+        "side of the cropped faces in pixels; null: that of the collection, 48 for a new one",
+        minimum=SMALLEST,
+        maximum=LARGEST,
+    )
+    color: bool | None = setting(
+        None, "true: the cropped faces are RGB; false: grey; null: as in the collection, grey in a new one"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fer_lightning.data.ferplus import COLUMNS, plurality
 from fer_lightning.data.ingest import ingest
+from fer_lightning.data.readers.csv_faces import OtherForm
 from fer_lightning.data.readers.faces import TRAINING
 from fer_lightning.data.rows import rows_checksum, stored_order
 from fer_lightning.data.store import Store, classes_problem, notes_of, open_store, store_problem
@@ -15,6 +16,7 @@ from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import Taxonomy, taxonomy_of
+from fer_lightning.wording import typed_for_make
 
 EXTRA = "extra-"  # prefix of the stores of extra rows
 
@@ -79,11 +81,24 @@ def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
     return part, [f"{others:,} rows of other classes are left out"] if others else []
 
 
+def _of_other_form(root: str, extra: str, error: OtherForm) -> str:
+    """Return the message for extra faces that do not have the form of the store."""
+    collection, store = f"root=data/collect-{error.wanted.size}", f"{root}-{error.own.size}"
+    return (
+        f"data.extra={extra}: {error.name} holds faces of {error.own.words} pixels, and not of "
+        f"{error.wanted.words}, the form of data.root={root}. Collect faces in the form of the store, in a new folder: "
+        f"make collect {error.wanted.make_words} {typed_for_make('STEPS', collection)}. "
+        f"Or read a store in their form: make data {error.own.make_words} {typed_for_make('ROOT', store)} FROM=..."
+    )
+
+
 def _extra(root: str, extra: str, taxonomy: Taxonomy, base: Store) -> tuple[_Part, list[str]]:
     key = hashlib.sha256(f"{taxonomy.name} {Path(extra).absolute()}".encode()).hexdigest()[:12]
     folder, form = Path(root) / f"{EXTRA}{key}", ImageForm.of_shape(base.pixels.shape[1:])
     try:
         result = ingest(extra, str(folder), taxonomy.name, deal_usage=True, form=form)
+    except OtherForm as error:
+        raise UserError(_of_other_form(root, extra, error)) from None
     except UserError as error:
         raise UserError(f"data.extra={extra}: {error}") from None
     store = open_store(folder)

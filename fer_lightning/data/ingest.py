@@ -7,7 +7,7 @@ source   CSV, folder, zip or tar to read
 root     folder of the store (default: data/fer2013)
 ferplus  FER+'s fer2013new.csv: votes of ten people for each row (default: no votes)
 labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are refused)
-size     side of the stored faces in pixels (default: 48, as in FER2013); only for images and arrays
+size     side of the stored faces in pixels (default: 48, as in FER2013); a CSV of pixels must have this size
 color    yes: the stored faces are RGB (default: no, grey)
 photos   yes: the images are whole photographs; find and crop the face in each (default: no)
 """
@@ -40,7 +40,7 @@ from fer_lightning.data.store import VERSION, open_store, read_manifest, write_c
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face import SIDE
-from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
+from fer_lightning.faces.image_form import FER2013_FORM, LARGEST, SMALLEST, ImageForm
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.failures import status_of
 from fer_lightning.files import os_message, take_lock
@@ -273,7 +273,12 @@ class IngestSettings(Settings):
         "map of the numbers that the source uses as labels: a name in conf/labels; null: numbers are refused, except "
         "in a column emotion beside a column pixels",
     )
-    size: int = setting(SIDE, "side of the stored faces in pixels; only for images and arrays", minimum=32, maximum=512)
+    size: int = setting(
+        SIDE,
+        "side of the stored faces in pixels; a CSV of pixels must have this size",
+        minimum=SMALLEST,
+        maximum=LARGEST,
+    )
     color: bool = setting(False, "true: the stored faces are RGB, for networks with model.in_channels=3; false: grey")
     photos: bool = setting(False, "true: the images are whole photographs; the face in each is found and cropped")
 

@@ -28,7 +28,9 @@ from fer_lightning.explain.settings import ExplainSettings
 from fer_lightning.failures import require_package
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import CONF
-from fer_lightning.runs.run_folder import command_line
+from fer_lightning.runs.run_folder import RunFolder, command_line
+from fer_lightning.runs.trained_folder import members_of
+from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
     from fer_lightning.data.splits import Split
@@ -43,6 +45,7 @@ COMMAND = Command(
     example="run=outputs/train/seed-0",
 )
 ROWS = {"val": "validation", "train": "training", "test": "test"}
+SIDE_IN_SQUARES = 6  # number of hidden squares along a side of a face, by default
 NO_MAP = "The network has no layer with a map after two convolutions or more. Vision transformers have none."
 NO_LAYERS = "An exported file has no layers that can be read. Explain its run for class activation maps."
 
@@ -62,10 +65,11 @@ def config(overrides: list[str]) -> ExplainSettings:
 
 def explain(cfg: ExplainSettings) -> None:
     """Write the page of a run and print its path."""
+    _refuse_ensemble(Path(cfg.run))
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     require_package("captum")
     table, split = run.faces()
-    _refuse_color(run, table)
+    square = square_side(cfg.square, table.form.size)
     predict = build_predictor(cfg, run, table.classes)
 
     from fer_lightning.evaluation.torch_predictor import batches_of, predict_rows
@@ -77,7 +81,7 @@ def explain(cfg: ExplainSettings) -> None:
     choices = surest(probabilities, labels, cfg.per_class)
     chosen = np.concatenate([choice.rows for choice in choices])
     print(f"computing maps of {len(chosen)} faces: takes half a minute or more", flush=True)
-    maps, facts = explained(predict, table.pixels[rows[chosen]], probabilities[chosen], cfg.square)
+    maps, facts = explained(predict, table.pixels[rows[chosen]], probabilities[chosen], square)
     facts |= {
         "name": f"{run.summary['name']}/{run.summary['job']}",
         "command": command_line(),
@@ -87,7 +91,8 @@ def explain(cfg: ExplainSettings) -> None:
         "rows": f"{len(rows):,}",
         "rows_name": ROWS[cfg.rows],
         "per_class": cfg.per_class,
-        "square": cfg.square,
+        "square": square,
+        "form": table.form,
         "split": split,
         "stn": not run.config.stn._target_.endswith(".Identity"),
         "reads": reads,
@@ -109,18 +114,32 @@ def page_path(cfg: ExplainSettings) -> Path:
     return folder / "index.html"
 
 
-def _refuse_color(run: TrainedRun, table: "FaceTable") -> None:
-    if table.form.color:
+def _refuse_ensemble(path: Path) -> None:
+    """Raise UserError if the folder is that of an ensemble, whose maps can be drawn only for its exported file."""
+    members = members_of(RunFolder(path)) if path.is_dir() else []
+    if members:
+        member = members[0]["run"]
         raise UserError(
-            f"run={run.path}: its faces are {table.form.words}, and maps are drawn over grey faces only. Name a run "
-            "on a store of grey faces: make data COLOR=no."
+            f"run={path}: is an ensemble, and class activation maps belong to the layers of one network. Explain a "
+            f"member: {typed('run', member)}. Or explain the mean of all members, by occlusion, in its exported "
+            f"file: python -m fer_lightning.export {typed('run', path)}, and then {COMMAND.program} "
+            f"{typed('run', member)} {typed('model', path / 'face.onnx')}"
         )
+
+
+def square_side(square: int | None, side: int) -> int:
+    """Return the side of the hidden square for faces of `side` pixels. Raise UserError if it is too large for them."""
+    if square is not None and 2 * square > side:
+        raise UserError(
+            f"square={square}: must be at most {side // 2} pixels, half the side of the run's faces. Use a smaller one."
+        )
+    return side // SIDE_IN_SQUARES if square is None else square
 
 
 def explained(
     predict: "Predictor | FilePredictor", pixels: np.ndarray, probabilities: np.ndarray, square: int
 ) -> tuple["FaceMaps", dict[str, Any]]:
-    """Return the maps of faces uint8 (F, 48, 48), and the facts about their layer and their check.
+    """Return the maps of faces uint8 (F, S, S) or (F, S, S, 3), and the facts about their layer and their check.
 
     probabilities  float32 (F, K); the class with the highest one is explained
     """

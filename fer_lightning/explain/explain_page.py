@@ -20,10 +20,10 @@ WHITE = 255
 class FaceMaps:
     """Maps of the explained faces, in the order of `rows` of their choices.
 
-    pixels         uint8 (F, 48, 48)
+    pixels         uint8 (F, S, S) or (F, S, S, 3)
     probabilities  float32 (F, K)
-    occlusion      float32 (F, 48, 48): fall of the predicted class's probability if a square is hidden
-    activation     float32 (F, 48, 48), 0 or more; None if there are no class activation maps
+    occlusion      float32 (F, S, S): fall of the predicted class's probability if a square is hidden
+    activation     float32 (F, S, S), 0 or more; None if there are no class activation maps
     """
 
     pixels: np.ndarray

@@ -40,7 +40,7 @@ class MapLayer:
 def find_layer(predictor: Predictor, images: Tensor) -> MapLayer | None:
     """Return the last layer whose map has 6 x 6 positions or more, or that of the finest map; None without maps.
 
-    images  faces uint8 (B, 48, 48)
+    images  faces uint8 (B, S, S) or (B, S, S, 3)
     """
     backbone, layers, convolutions = predictor.network.backbone, [], 0
 
@@ -65,9 +65,9 @@ def find_layer(predictor: Predictor, images: Tensor) -> MapLayer | None:
 
 
 def class_activation(predictor: Predictor, name: str, images: Tensor, classes: Tensor) -> np.ndarray:
-    """Return maps float32 (B, 48, 48), 0 or more: evidence in the output of layer `name` for the given classes.
+    """Return maps float32 (B, S, S), 0 or more: evidence in the output of layer `name` for the given classes.
 
-    images   faces uint8 (B, 48, 48)
+    images   faces uint8 (B, S, S) or (B, S, S, 3)
     classes  class indices int64 (B,)
     """
     network = predictor.network
@@ -75,30 +75,32 @@ def class_activation(predictor: Predictor, name: str, images: Tensor, classes: T
     maps = method.attribute(
         _inputs(predictor, images), target=classes.to(predictor.device), relu_attributions=True
     ).detach()
-    return _on_faces(maps, network.stn.theta, images.shape[-1])[:, 0].float().cpu().numpy()
+    return _on_faces(maps, network.stn.theta, images.shape[1])[:, 0].float().cpu().numpy()
 
 
 def occlusion(predict: Callable[[Tensor], Tensor], images: Tensor, classes: Tensor, square: int) -> np.ndarray:
-    """Return maps float32 (B, 48, 48): fall of the probability of a class if a square around the pixel is hidden.
+    """Return maps float32 (B, S, S): fall of the probability of a class if a square around the pixel is hidden.
 
-    A square is filled with the mean grey level of its face. A pixel gets the mean over all squares that cover it.
+    A square is filled with the mean grey level of its face, or with its mean color. A pixel gets the mean over all
+    squares that cover it.
 
-    predict  function from faces uint8 (B, 48, 48) to probabilities (B, K)
+    predict  function from faces uint8 (B, S, S) or (B, S, S, 3) to probabilities (B, K)
     """
 
     def probabilities(levels: Tensor) -> Tensor:
         return predict(levels.round().to(torch.uint8)).clone()
 
-    levels = images.float()
+    levels, channels = images.float(), tuple(images.shape[3:])  # all channels of a pixel are hidden together
     maps = Occlusion(probabilities).attribute(
         levels,
-        sliding_window_shapes=(square, square),
-        strides=(max(1, square // 2),) * 2,
+        sliding_window_shapes=(square, square, *channels),
+        strides=(max(1, square // 2),) * 2 + channels,
         baselines=levels.mean(dim=(1, 2), keepdim=True).expand_as(levels),
         target=classes,
         perturbations_per_eval=AT_ONCE,
     )
-    return maps.detach().float().numpy()
+    maps = maps.detach().float().numpy()
+    return maps[..., 0] if channels else maps
 
 
 def shuffled(predictor: Predictor) -> Predictor:

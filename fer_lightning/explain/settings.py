@@ -20,7 +20,12 @@ class ExplainSettings(Settings):
         "val", "rows to choose faces from; test: each explanation is counted as a read of the test rows"
     )
     per_class: int = setting(2, "surest right rows, and surest wrong rows, of each class", minimum=1, maximum=20)
-    square: int = setting(8, "side in pixels of the square that occlusion hides", minimum=2, maximum=24)
+    square: int | None = setting(
+        None,
+        "side in pixels of the square that occlusion hides, at most half the side of the faces; null: a sixth of it",
+        minimum=2,
+        maximum=256,
+    )
     out: str | None = setting(None, "folder of the page; null: RUN/explain/ROWS, or RUN/explain/ROWS_MODEL", path=True)
     pictures: bool = setting(
         True, "false: no faces, only maps averaged over the chosen faces of a class, so that you may publish the page"

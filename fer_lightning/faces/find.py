@@ -10,7 +10,7 @@ import numpy as np
 from fer_lightning.faces import crop, detector, roll
 from fer_lightning.faces.crop import Square, crop_face
 from fer_lightning.faces.detector import Detector
-from fer_lightning.faces.face import SIDE, Face
+from fer_lightning.faces.face import Face
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.quality import TILTED, ambiguous, choose, doubt, sufficient
 from fer_lightning.faces.settings import FaceRules
@@ -85,12 +85,12 @@ def _tilted(roll_deg: float | None, rules: FaceRules) -> bool:
     return abs(roll_deg or 0.0) > rules.max_roll_deg
 
 
-def recipe(finder: Detector, rules: FaceRules) -> str:
+def recipe(finder: Detector, rules: FaceRules, form: ImageForm = FER2013_FORM) -> str:
     """Return 16 hex digits that change whenever the same image could give another crop."""
     parts: Mapping = {
         "detector": [finder.name, finder.model_sha256, detector.LONG_SIDES, detector.SURE, detector.WEAKEST],
         "roll": [roll.STEP, roll.DISC_OF_HEIGHT, roll.SURE],
         "rules": asdict(rules),
-        "crop": [crop.SIDE_OF_HEIGHT, SIDE, crop.FILTER],
+        "crop": [crop.SIDE_OF_HEIGHT, form.size, crop.FILTER, *(["RGB"] if form.color else [])],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,11 +1,14 @@
 """Size and color of stored faces. FER2013's are 48 x 48 grey."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from fer_lightning.faces.face import SIDE
+
+SMALLEST, LARGEST = 32, 512  # pixels per side
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,21 @@ class ImageForm:
     def of_shape(cls, shape: tuple[int, ...] | list[int]) -> "ImageForm":
         """Return the form of one face with the shape (S, S) or (S, S, 3)."""
         return cls(shape[0], len(shape) == 3)
+
+    @classmethod
+    def of_values(cls, count: int) -> "ImageForm | None":
+        """Return the form of a face of so many values; no two forms have the same number. None: no face has so many."""
+        forms = (cls(math.isqrt(count)), cls(math.isqrt(count // 3), color=True))
+        return next((form for form in forms if form.values == count and SMALLEST <= form.size <= LARGEST), None)
+
+    @property
+    def values(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def make_words(self) -> str:
+        """Return the variables of `make data` and `make collect` for this form."""
+        return f"SIZE={self.size} COLOR={'yes' if self.color else 'no'}"
 
     @property
     def shape(self) -> tuple[int, ...]:

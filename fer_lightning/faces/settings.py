@@ -39,7 +39,7 @@ class FaceRules(Settings):
 
     min_score: float = setting(0.8, "minimum confidence of the detector", minimum=0, maximum=1)
     min_face_px: float = setting(
-        64, f"minimum side of the face crop before it is resized to {SIDE}, in pixels", minimum=SIDE, maximum=10_000
+        64, "minimum side of the face crop before it is resized, in pixels", minimum=SIDE, maximum=10_000
     )
     max_roll_deg: float = setting(
         45,

@@ -50,16 +50,16 @@ def own_column(label: str) -> str | None:
 def shaded(pixels: np.ndarray, weights: np.ndarray, positive: str, negative: str) -> str:
     """Return a face with a coloured map over it, as a PNG in a data: URL.
 
-    pixels              uint8 (side, side)
+    pixels              uint8 (side, side) grey or (side, side, 3) RGB
     weights             float (side, side), from -1 to 1; the larger the absolute value, the stronger the colour
     positive, negative  colours "#rrggbb" of the sign
     """
     size = (ENLARGED * pixels.shape[1], ENLARGED * pixels.shape[0])
-    grey = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC), np.float32)[..., None]
+    face = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert("RGB"), np.float32)
     scaled = Image.fromarray(np.asarray(weights, np.float32)).resize(size, Image.Resampling.BILINEAR)
     strength = np.asarray(scaled)[..., None]
     colours = np.where(strength >= 0, ImageColor.getrgb(positive), ImageColor.getrgb(negative))
     share = STRONGEST * np.abs(strength).clip(0, 1)
     content = io.BytesIO()
-    Image.fromarray((grey * (1 - share) + colours * share).round().astype(np.uint8)).save(content, "PNG", optimize=True)
+    Image.fromarray((face * (1 - share) + colours * share).round().astype(np.uint8)).save(content, "PNG", optimize=True)
     return _data_url(content)

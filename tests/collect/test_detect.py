@@ -10,14 +10,14 @@ from collect_portraits import (
     MODEL,
     FakeDetector,
     drawn_picture,
-    encoded,
     mirrored,
     portrait,
     rotated,
     shrunk,
     two_faces,
 )
-from collect_rows import add_candidate, add_fetch, add_page, decide
+from collect_portraits import store_picture as store
+from collect_rows import decide
 from PIL import Image
 
 from fer_lightning.collect.images.hashes import as_signed, both_hashes
@@ -31,7 +31,6 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.find import find_face, recipe
 from fer_lightning.faces.settings import FaceRules
-from fer_lightning.files import write_atomically
 
 RULES = FaceRules()
 
@@ -40,20 +39,6 @@ RULES = FaceRules()
 def collection(tmp_path):
     with Collection(tmp_path / "collection") as opened:
         yield opened
-
-
-def store(collection, picture):
-    """Put a picture into the collection as `fetch` does; returns its key."""
-    data = encoded(picture, "JPEG")
-    name = f"{hashlib.sha256(data).hexdigest()}.jpg"
-    write_atomically(collection.file(name), data)
-    height, width = picture.shape[:2]
-    row = {"image": hashlib.sha256(picture.tobytes()).hexdigest(), "file": name, "format": "PNG", "phash": 0}
-    row |= {"width": width, "height": height, "stored_width": width, "stored_height": height, "phash_mirrored": 0}
-    with collection.writing():
-        collection.add("picture", row)
-    add_fetch(collection, add_candidate(collection, add_page(collection)), row["image"])
-    return row["image"]
 
 
 def face_of(collection, image):

@@ -1,6 +1,11 @@
 """Wrong commands are refused in words, before anything is asked or written."""
 
+import os
+import shutil
+import subprocess
+
 import pytest
+from collect_rows import decide
 from collect_runs import draw_pictures
 from conftest import ROOT
 
@@ -27,6 +32,8 @@ REFUSED = {
     "fetch.at_once=0": "fetch.at_once=0: must be 1 or more (simultaneous downloads;",
     "fetch.requests_per_second=0": "fetch.requests_per_second=0.0: must be greater than 0 (maximum requests per se",
     "oversample=nan": "oversample=nan",
+    "faces.size=20": "faces.size=20: must be from 32 to 512 (side of the cropped faces in pixels; null: that of the",
+    "faces.color=blue": "faces.color=blue: must be true or false or null",
     "faces.min_score=2": "faces.min_score=2.0: must be from 0 to 1",
     "export.taxonomy=fer": "export.taxonomy='fer': must be one of fer2013, affectnet8",
     "provider._target_=os.system": "provider._target_=os.system: not allowed here",
@@ -71,6 +78,28 @@ def test_cropped_faces_that_are_refused_name_the_keys_for_them(tmp_path, capsys)
     assert "no image has a usable face" not in said
 
 
+def test_a_collection_follows_the_form_that_it_began_with(tmp_path, capsys):
+    photographs, root = draw_pictures(tmp_path / "photographs", range(2)), tmp_path / "collection"
+    words = ["emotion=boredom", "provider=local", f"provider.path={photographs}", f"root={root}", "faces.kind=whole"]
+    words.append(f"fer2013={tmp_path}")
+    main(["search", "fetch", "detect", "dedupe", *words, "faces.size=64", "faces.color=yes"])
+    with Collection(root) as collection:
+        faces = collection.rows("SELECT id, crop FROM face ORDER BY id")
+        assert [len(face["crop"]) for face in faces] == [64 * 64 * 3] * 2
+        for face, label in zip(faces, ("boredom", "frustration"), strict=True):
+            decide(collection, face["id"], label=label)
+    capsys.readouterr()
+    main(["detect", "merge", "export", *words])
+    said = capsys.readouterr().out
+    assert "0 faces in 0 new images" in said
+    assert (
+        "model.in_channels=3 data.root=STORE, where STORE holds faces of 64 x 64 RGB pixels: make data SIZE=64" in said
+    )
+    with pytest.raises(SystemExit):
+        main(["detect", *words, "faces.size=48"])
+    assert f"faces.size=48 faces.color=yes: the collection {root} holds faces of 64 x 64 RGB" in capsys.readouterr().err
+
+
 def test_an_export_of_nothing_names_the_way_on(tmp_path, monkeypatch, capsys):
     Collection(tmp_path).close()
     with pytest.raises(SystemExit):
@@ -99,3 +128,15 @@ def test_keys_of_the_environment_example_are_those_that_are_read():
 
     example = (ROOT / ".env.example").read_text()
     assert all(f"\n{name}=" in example for name in KEYS)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_collect_takes_size_and_color():
+    without = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    for words, passed in (((), ""), (("SIZE=112", "COLOR=yes"), 'faces.size="$SIZE" faces.color="$COLOR"')):
+        command = ["make", "-n", "collect", *words]
+        said = subprocess.run(command, cwd=ROOT, env=without, capture_output=True, text=True, check=True).stdout
+        assert passed in said
+        assert ("faces." in said) == bool(passed)
+    faces = config(["faces.size=112", "faces.color=yes"]).faces
+    assert (faces.size, faces.color) == (112, True)

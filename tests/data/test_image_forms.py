@@ -1,7 +1,6 @@
 """Stores of larger and coloured faces; FER2013's stay 48 x 48 grey."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,7 +16,6 @@ from fer_lightning.data.readers.reader import read_faces
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.store import color_problem, open_store, read_manifest
 from fer_lightning.errors import UserError
-from fer_lightning.explain.__main__ import _refuse_color
 from fer_lightning.faces.crop import crop_face
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.image_form import ImageForm
@@ -115,7 +113,29 @@ def test_extra_faces_have_the_form_of_the_store(store, tmp_path):
         load(store, extra=tmp_path / "custom.csv")
 
 
-def test_a_csv_has_only_faces_of_fer2013s_form(tmp_path, capsys):
+def test_no_two_forms_have_the_same_number_of_values():
+    forms = [ImageForm(size, color) for size in range(32, 513) for color in (False, True)]
+    assert [ImageForm.of_values(form.values) for form in forms] == forms
+    assert [ImageForm.of_values(count) for count in (0, 1, 961, 2303, 513 * 513, 3 * 2305)] == [None] * 6
+
+
+def csv_of(path: Path, pixels: np.ndarray, quote: str = "") -> Path:
+    lines = [f"happy,{quote}{' '.join(map(str, face.ravel()))}{quote}" for face in pixels]
+    path.write_text("\n".join(["emotion,pixels", *lines]))
+    return path
+
+
+@pytest.mark.parametrize(("form", "quote"), [(LARGE, ""), (ImageForm(128, color=True), '"'), (ImageForm(32), "")])
+def test_a_csv_may_have_faces_of_the_form_that_is_asked_for(form, quote, tmp_path):
+    pixels = np.random.default_rng(0).integers(100, 256, (3, *form.shape), np.uint8)
+    path = csv_of(tmp_path / "own.csv", pixels, quote)
+    assert np.array_equal(read_faces(path, FER, form=form).pixels, pixels)
+    used = f"SIZE={form.size} COLOR={'yes' if form.color else 'no'}"
+    with pytest.raises(UserError, match=rf"own\.csv holds faces of {form.words} pixels, and not of 48.*Use {used}"):
+        read_faces(path, FER)
+
+
+def test_a_csv_of_another_form_is_refused(tmp_path, capsys):
     path = Samples().csv(tmp_path / "fer2013.csv")
     assert main([f"source={path}", f"root={tmp_path / 'store'}", "size=112"]) == 2
     assert "holds faces of 48 x 48 grey pixels, and not of 112 x 112 grey. Omit SIZE" in capsys.readouterr().err
@@ -149,10 +169,3 @@ def test_faces_of_photographs_are_cut_in_the_form_that_is_asked_for():
 
 def test_pages_show_rgb_faces():
     assert address(np.zeros((48, 48), np.uint8)) != address(np.zeros((48, 48, 3), np.uint8))
-
-
-def test_explain_refuses_runs_on_rgb_faces(store):
-    with pytest.raises(
-        UserError, match=r"run=outputs/a: its faces are 64 x 64 RGB, and maps are drawn over grey faces"
-    ):
-        _refuse_color(SimpleNamespace(path="outputs/a"), table_of(store))

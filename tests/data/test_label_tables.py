@@ -11,6 +11,9 @@ from PIL import Image
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.ingest import ingest
+from fer_lightning.data.readers.files import open_files
+from fer_lightning.data.readers.images import Reading
+from fer_lightning.data.readers.label_tables import label_tables, read_label_tables
 from fer_lightning.data.readers.reader import read_faces
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
@@ -180,3 +183,63 @@ def test_a_damaged_row_of_ferplus_is_named(tmp_path):
     (folder / "label.csv").write_text(text + "fer0000001.png,box,1,2\n")
     with pytest.raises(UserError, match=r"FER2013Valid/label\.csv, line 4: a row of FER\+ has a file, a box"):
         read_faces(tmp_path, FER)
+
+
+def rafdb_folders(root: Path) -> Path:
+    """RAF-DB as its authors pack it: a list of numbers, faces that are cut out, photographs, and other text files."""
+    names = ("train_0001", "train_0002", "test_0001")
+    for shade, name in enumerate(names):
+        image(root / "Image" / "aligned" / f"{name}_aligned.jpg", 80 * shade)
+        image(root / "Image" / "original" / f"{name}.jpg", 255)
+        (root / "Annotation").mkdir(exist_ok=True)
+        (root / "Annotation" / f"{name}_boundingbox.txt").write_text("10.5 20.5 90 100\n")
+    (root / "EmoLabel").mkdir()
+    (root / "EmoLabel" / "list_patition_label.txt").write_text(
+        "train_0001.jpg 4\r\ntrain_0002.jpg 1 \ntest_0001.jpg 7\n"
+    )
+    return root
+
+
+@pytest.mark.parametrize("pack", [lambda folder, _: folder, zipped])
+def test_the_list_of_rafdb_labels_the_faces_that_are_cut_out(pack, tmp_path):
+    faces = read_faces(pack(rafdb_folders(tmp_path / "basic"), tmp_path / "packed"), FER.numbered("rafdb"))
+    read = sorted(zip(faces.pixels[:, 0, 0].tolist(), faces.labels.tolist(), faces.usage.tolist(), strict=True))
+    labels = [FER.index(name) for name in ("happy", "surprise", "neutral")]
+    assert read == list(zip((0, 80, 160), labels, (0, 0, 2), strict=True))
+    notes = " ".join(faces.notes)
+    assert "3 files (3 .jpg), other version of an image that is read" in notes
+    assert "3 files (3 .txt), file of another kind, e.g." in notes
+    assert not faces.partly
+
+
+def test_with_photos_the_list_of_rafdb_labels_the_photographs(tmp_path):
+    read = []
+
+    def cut(image, name, changed):
+        read.append(name)
+        return np.zeros((48, 48), np.uint8)
+
+    with open_files(rafdb_folders(tmp_path)) as listing:
+        tables = label_tables(listing.files)
+        faces = read_label_tables(tables, listing, FER.numbered("rafdb"), reading=Reading(cut=cut))
+    assert read == [f"Image/original/{name}.jpg" for name in ("train_0001", "train_0002", "test_0001")]
+    assert faces.usage.tolist() == [0, 0, 2]
+
+
+def test_a_list_of_images_in_one_folder_is_read_again_if_it_changes(tmp_path):
+    image(tmp_path / "raf" / "train_0001.jpg", 1)
+    listed = tmp_path / "raf" / "list.txt"
+    listed.write_text("train_0001.jpg 5\n")
+    arguments = str(tmp_path / "raf"), str(tmp_path / "store")
+    assert ingest(*arguments, labels="rafdb").manifest["counts"]["Training"]["sad"] == 1
+    listed.write_text("train_0001.jpg 6\ntrain_0002.jpg 6\n")
+    again = ingest(*arguments, labels="rafdb")
+    assert again.manifest["counts"]["Training"]["angry"] == 1
+    assert "image that a table names but that is not here, e.g. list.txt: train_0002.jpg" in " ".join(
+        again.manifest["notes"]
+    )
+    with pytest.raises(UserError, match=r"list\.txt, line 1: the label 6 is a number.*LABELS=NAME"):
+        read_faces(tmp_path / "raf", FER)
+    listed.write_text("train_0001.jpg 5\ntrain_0002.jpg\n")
+    with pytest.raises(UserError, match=r"list\.txt, line 2: the row has 1 fields; a list has an image and its label"):
+        read_faces(tmp_path / "raf", FER.numbered("rafdb"))

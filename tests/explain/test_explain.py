@@ -1,5 +1,6 @@
 """Maps of faces: what is chosen, what the maps show, and what the page says about its own limits."""
 
+import json
 import re
 import shutil
 
@@ -8,12 +9,16 @@ import pytest
 import torch
 from export_runs import untrained_run
 from face_models import drawn_model
+from fer_forms import drawn_store
 from torch import nn
 
-from fer_lightning.evaluation.torch_predictor import Predictor
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation.torch_predictor import FilePredictor, Predictor
 from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.explain import __main__ as command
 from fer_lightning.explain.rows import surest
+from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.models.network import Network
 from fer_lightning.stn.none import Identity
 
@@ -79,6 +84,24 @@ def test_occlusion_finds_the_pixels_that_count(faces):
     away = found[0].copy()
     away[4:20, 28:44] = 0
     np.testing.assert_allclose(away, 0, atol=1e-6)
+
+
+def test_all_channels_of_a_square_are_hidden_together():
+    pixels = np.full((2, 48, 48, 3), (10, 100, 200), np.uint8)
+    pixels[:, *CORNER] = (0, 255, 0)
+    filled = []
+
+    def bright_corner(images):
+        filled.append(images[:, *CORNER][:, 4, 4].tolist())
+        seen = images[:, *CORNER].float().mean(dim=(1, 2, 3)) / 255
+        return torch.stack([1 - seen, seen], dim=1)
+
+    found = maps.occlusion(bright_corner, torch.from_numpy(pixels), ONES, square=8)
+    assert found.shape == (2, 48, 48)
+    mean = np.floor(pixels[0].mean(axis=(0, 1)) + 0.5).astype(int).tolist()
+    assert {tuple(color) for colors in filled for color in colors} == {(0, 255, 0), tuple(mean)}
+    assert abs(found[0][CORNER]).min() > 0.02
+    np.testing.assert_allclose(found[0, 28:], 0, atol=1e-6)
 
 
 def test_class_activation_finds_them_too(faces):
@@ -180,6 +203,39 @@ def test_an_exported_file_is_explained_by_occlusion(run, tmp_path):
     assert "An exported file has no layers" in text
     assert 'alt="class activation' not in text
     assert 'alt="occlusion, label' in text
+
+
+def test_a_run_on_larger_rgb_faces_becomes_a_page(tmp_path):
+    store = drawn_store(tmp_path / "faces", ImageForm(64, color=True))
+    words = ("data=fer2013", f"data.root={store}", "model.in_channels=3")
+    run = untrained_run(tmp_path / "run", *words, quickest=True)
+    text = page_of(run, "val", "square=32")
+    assert text.count('alt="face, label') == text.count('alt="class activation, label') > 0
+    assert "filled with the mean color of the face" in text
+    assert "enlarged to 64 x 64 pixels" in text
+    assert "Keep this page private" in text
+
+
+def test_an_exported_file_of_rgb_faces_is_explained_by_occlusion(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    file = FilePredictor(FaceModel(drawn_model(tmp_path / "face.onnx")), threads=1)
+    probabilities = file(torch.from_numpy(pixels)).numpy()
+    found, _ = command.explained(file, pixels, probabilities, square=32)
+    assert (found.occlusion.shape, found.activation) == ((2, 64, 64), None)
+    assert np.ptp(found.occlusion) > 0
+
+
+def test_the_square_fits_the_faces():
+    assert (command.square_side(None, 48), command.square_side(None, 112), command.square_side(24, 48)) == (8, 18, 24)
+    with pytest.raises(UserError, match="square=25: must be at most 24 pixels, half the side"):
+        command.square_side(25, 48)
+
+
+def test_an_ensemble_is_sent_to_its_exported_file(run):
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"members": [{"run": "outputs/a/seed-0"}]}))
+    with pytest.raises(UserError, match=r"is an ensemble.*fer_lightning.export run=.*run=outputs/a/seed-0 model="):
+        command.explain(command.config([f"run={run}"]))
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,32 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from export_runs import untrained_run
+from face_models import drawn_metadata
+from fer_forms import drawn_store
+from torch import nn
 
+from fer_lightning.data.store import open_store
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import ensemble
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.export import __main__ as command
 from fer_lightning.export import members
+from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble
 from fer_lightning.export.weights import store_weights, stored_bytes
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.faces.metadata import crop_rule, embed
+from fer_lightning.models.network import Network
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.statistics.calibration import at_temperature
+from fer_lightning.stn.none import Identity
 
 SECOND = ("model.input_size=64", "model.in_channels=3")
 
@@ -88,6 +99,56 @@ def test_the_weights_of_every_member_can_be_stored_as_int8(exported):
     large = [array for array in graph.graph.initializer if ".int8" in array.name]
     assert {array.name.partition("members.")[2][0] for array in large} == {"0", "1"}
     assert stored_bytes(graph) < 0.4 * exported.metadata.weights["bytes"]
+
+
+class Tiny(nn.Module):
+    """A backbone with one convolution, whose export takes no time."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 8, 8, stride=8), nn.Linear(8, 7)
+
+    def forward(self, x):
+        return 20 * self.head(self.convolution(x).relu().mean(dim=(2, 3)))
+
+
+def test_one_file_holds_the_mean_of_networks_on_rgb_faces(tmp_path):
+    torch.manual_seed(0)
+    form, networks = ImageForm(64, color=True), [Network(Identity(), Tiny(), in_channels=3).eval() for _ in range(2)]
+    sizes = zip(networks, (48, 64), strict=True)
+    mean = CheckpointEnsemble([Checkpoint(one, input_size=size, mean=0.5, std=0.2, form=form) for one, size in sizes])
+    graph = mean.to_onnx(temperature=1.5)
+    embed(graph, replace(drawn_metadata(), crop=crop_rule(form)))
+    onnx.save(graph, tmp_path / "face.onnx")
+    faces = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8) // np.arange(1, 4, dtype=np.uint8)
+    faces[1:3, 16:] = (255, 0, 60)
+    expected = at_temperature(mean(faces), 1.5)
+    assert expected.std(axis=0).mean() > 0.002  # the comparison could fail
+    model = FaceModel(tmp_path / "face.onnx")
+    np.testing.assert_allclose(model(faces), expected, atol=1e-5, rtol=0)
+    larger = faces.repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_allclose(model(larger), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_runs_on_rgb_faces_is_exported(no_pictures, tmp_path):
+    form = ImageForm(64, color=True)
+    rgb = ("data=fer2013", f"data.root={drawn_store(tmp_path / 'faces', form)}", "model.in_channels=3")
+    runs = [
+        untrained_run(tmp_path / f"seed-{size}", *rgb, f"model.input_size={size}", quickest=True, own_predictions=True)
+        for size in (48, 64)
+    ]
+    folder = RunFolder(tmp_path / "ensemble" / "seed-0")
+    ensemble.run(folder, [str(run) for run in runs], [])
+    folder.release()
+    command.main([f"run={folder.path}"])
+    model = FaceModel(folder.path / "face.onnx")
+    assert model.metadata.form == form
+    predictions = read_predictions(folder.path / "predictions.csv")
+    faces = open_store(tmp_path / "faces" / "store").pixels[predictions.rows]
+    expected = at_temperature(predictions.probabilities, model.metadata.temperature)
+    assert expected.std(axis=0).mean() > 0.002  # the comparison could fail
+    np.testing.assert_allclose(model(faces), expected, atol=1e-5, rtol=0)
 
 
 def refusal(folder):

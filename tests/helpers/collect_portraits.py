@@ -3,22 +3,40 @@
 The portrait is NASA's of the astronaut Eileen Collins, in the public domain, which scikit-image ships.
 """
 
+import hashlib
 import io
 from functools import cache
 
 import cv2
 import numpy as np
 import skimage.data
+from collect_rows import add_candidate, add_fetch, add_page
 from PIL import Image
 
+from fer_lightning.collect.store.collection import Collection
 from fer_lightning.faces.face import Face
 from fer_lightning.faces.model_file import find_model
+from fer_lightning.files import write_atomically
 
 # YuNet's file in the package.
 MODEL = str(find_model())
 
 # Where the portrait's face is: x, y, width, height in pixels of the 512 x 512 picture.
 PORTRAIT_BOX = (178, 63, 90, 113)
+
+
+def store_picture(collection: Collection, picture: np.ndarray) -> str:
+    """Put a picture into the collection as `fetch` does; returns its key."""
+    data = encoded(picture, "JPEG")
+    name = f"{hashlib.sha256(data).hexdigest()}.jpg"
+    write_atomically(collection.file(name), data)
+    height, width = picture.shape[:2]
+    row = {"image": hashlib.sha256(picture.tobytes()).hexdigest(), "file": name, "format": "PNG", "phash": 0}
+    row |= {"width": width, "height": height, "stored_width": width, "stored_height": height, "phash_mirrored": 0}
+    with collection.writing():
+        collection.add("picture", row)
+    add_fetch(collection, add_candidate(collection, add_page(collection)), row["image"])
+    return row["image"]
 
 
 @cache

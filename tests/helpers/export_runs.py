@@ -9,12 +9,11 @@ import torch
 from conftest import TINY, composed
 from omegaconf import DictConfig, OmegaConf
 
-from fer_lightning.data import synthetic
-from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.evaluation.predictions import Predictions, write_predictions
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.models.network import Network
+from fer_lightning.runs.trained_folder import faces_of
 from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.training import build
 
@@ -27,13 +26,13 @@ def untrained_run(
 ) -> Path:
     """A folder with config.yaml, summary.json, best.ckpt and, where `tested`, predictions.csv; -> `path`.
 
-    The faces are the 300 drawn ones of `TINY`; what predictions.csv says was thrown by dice, right in about half, or
-    with `own_predictions` by the network.
+    The faces are the 300 drawn ones of `TINY`, or those of `data=fer2013 data.root=STORE`; what predictions.csv says
+    was thrown by dice, right in about half, or with `own_predictions` by the network.
     """
-    without_model = [word for word in TINY if not word.startswith("model")]
-    config = composed(*((*without_model, *QUICKEST) if quickest else (*TINY, *QUICK)), *overrides)
-    table = synthetic.load(rows=config.data.rows)
-    split = make_split(table, "official")
+    dropped = (*(["model"] if quickest else []), *(["data"] if "data=fer2013" in overrides else []))
+    tiny = [word for word in TINY if not word.startswith(tuple(dropped))]
+    config = composed(*tiny, *(QUICKEST if quickest else QUICK), *overrides)
+    table, split = faces_of(config.data)
     network = distinct(build.build_network(config, len(table.classes)))
     (path / "checkpoints").mkdir(parents=True)
     torch.save(
@@ -49,7 +48,7 @@ def untrained_run(
             "model": "whitened_cnn" if quickest else "resemotenet",
             "stn": "none" if quickest else "affine",
         },
-        "data": {"name": table.name, "checksum": table.checksum},
+        "data": {"name": table.name, "checksum": table.checksum, "image": list(table.form.shape)},
         "split": {"name": split.name, "checksum": split.checksum},
         "parameters": {"total": sum(value.numel() for value in network.parameters())},
         "best": {"epoch": 1, "val/acc": 0.5, "val/f1_macro": 0.4, "val/recall_mean": 0.45},

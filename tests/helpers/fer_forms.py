@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fer_lightning.data import synthetic
+from fer_lightning.data.ingest import ingest
+from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import TAXONOMIES, USAGES
 
 CLASSES = TAXONOMIES["fer2013"].classes
@@ -89,3 +92,17 @@ def write_forms(samples: Samples, root: Path) -> dict[str, Path]:
     made["tar of folders"] = tarred(made["odd names"], root / "folders.tar")
     made["tar.gz of csv"] = tarred(made["csv"], root / "fer2013.tar.gz")
     return made
+
+
+def drawn_store(root: Path, form: ImageForm, rows: int = 100) -> str:
+    """A store of drawn faces in this form, whose channels differ if it is RGB; -> its folder."""
+    drawn = synthetic.load(rows=rows)
+    arrays = {
+        "images": form.fit_all(np.stack([drawn.pixels, 255 - drawn.pixels, drawn.pixels // 2], axis=3)),
+        "labels": np.array(drawn.classes)[drawn.labels],
+        "usage": np.array(USAGES)[drawn.usage],
+    }
+    root.mkdir()
+    np.savez(root / "faces.npz", **arrays)
+    ingest(str(root / "faces.npz"), str(root / "store"), form=form)
+    return str(root / "store")

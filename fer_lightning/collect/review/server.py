@@ -34,6 +34,7 @@ from fer_lightning.collect.review.decisions import ReviewDecision, Waiting
 from fer_lightning.collect.review.details import details
 from fer_lightning.collect.settings import ReviewSettings
 from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.form import pixels_of
 from fer_lightning.compat.uvicorn import GreetingServer, Http, quiet
 from fer_lightning.config.settings import check
 from fer_lightning.errors import UserError
@@ -43,7 +44,6 @@ from fer_lightning.web.guard import Guard, content_security_policy, equal, refus
 from fer_lightning.web.serving import LOOPBACK, kept_secret, listen
 
 SHEET = 40  # faces per sheet
-SIDE = 48
 MOST_EVENTS = 500  # maximum events per request
 MOST_BYTES = 1 << 20  # maximum size of a request's body in bytes
 MOST_FACES = 100  # maximum faces per request for details
@@ -391,7 +391,7 @@ class _Site:
         if not rows or rows[0]["crop_id"] != crop_id:
             raise HTTPException(404)
         png = io.BytesIO()
-        Image.frombytes("L", (SIDE, SIDE), rows[0]["crop"]).save(png, "PNG")
+        Image.fromarray(pixels_of(rows[0]["crop"])).save(png, "PNG")
         return Response(png.getvalue(), media_type="image/png", headers={"Cache-Control": KEPT})
 
     async def source(self, request: Request) -> Response:

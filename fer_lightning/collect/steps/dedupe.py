@@ -8,6 +8,8 @@ Hashes select pairs, and pixels decide about them. Each face is compared as it i
   similar, for the reviewer.
 - FER2013: a crop whose pixels correlate with those of a row is a copy of that row.
 
+Larger and RGB crops are hashed and compared in FER2013's form, 48 x 48 grey.
+
 Similar faces are always in the same split.
 """
 
@@ -23,9 +25,9 @@ from fer_lightning.collect.images.hashes import SAME_IMAGE, as_hash, distances, 
 from fer_lightning.collect.images.same_image import correlation, shows_the_same
 from fer_lightning.collect.providers.licences import BY_FREEDOM
 from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.form import pixels_of
 from fer_lightning.data.duplicates import NEAR
 from fer_lightning.data.store import open_store
-from fer_lightning.data.table import SIDE
 from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import USAGES
@@ -48,7 +50,7 @@ class DedupeResult:
 
 @dataclass(frozen=True)
 class Fer2013:
-    """Rows of a store: hashes uint64 (N,), pixels uint8 (N, 48, 48), digests uint8 (N, 32), usage uint8 (N,)."""
+    """Rows of a store: hashes uint64 (N,), pixels as in `FaceTable`, digests uint8 (N, 32), usage uint8 (N,)."""
 
     checksum: str
     hashes: np.ndarray
@@ -189,7 +191,7 @@ def _verdict(
 
 def _in_fer2013(crop: bytes, one: int, mirrored: int, fer2013: Fer2013) -> Iterator[_Like]:
     """Yield the rows with a similar hash, with the correlation of their pixels."""
-    face = np.frombuffer(crop, np.uint8).reshape(SIDE, SIDE)
+    face = FER2013_FORM.fit(pixels_of(crop))
     for distance, flipped, row in _near(fer2013.hashes, one, mirrored, LOOKED_AT):
         alike = correlation(face[:, ::-1] if flipped else face, FER2013_FORM.fit(fer2013.pixels[row]))
         yield _Like(distance, flipped, row=row, correlation=alike)

@@ -18,6 +18,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.faces.crop import FILTER, crop_side
 from fer_lightning.faces.detector import Detector
 from fer_lightning.faces.find import FaceResult, find_face, recipe
+from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.terminal import Progress
 
@@ -33,14 +34,21 @@ class DetectResult:
 
 
 def detect(
-    collection: Collection, *, detector: Detector, rules: FaceRules, progress: Progress | None = None
+    collection: Collection,
+    *,
+    detector: Detector,
+    rules: FaceRules,
+    form: ImageForm = FER2013_FORM,
+    progress: Progress | None = None,
 ) -> DetectResult:
     """Detect the face of each image that this detector has not processed under these rules; add its row `face`.
+
+    form  size and color of the crops, the same in all of a collection
 
     An image whose face was already decided about keeps the face that the reviewer saw.
     Raise UserError at the end if stored images are missing or damaged; the faces of the others are kept.
     """
-    wanted, result, lost = recipe(detector, rules), DetectResult(), []
+    wanted, result, lost = recipe(detector, rules, form), DetectResult(), []
     images = collection.rows(_IMAGES, wanted)
     for start in range(0, len(images), AT_ONCE):
         rows = []
@@ -51,7 +59,8 @@ def detect(
                 if pixels is None:
                     lost.append(path)
                 else:
-                    rows.append({"image": picture["image"], "rules": wanted} | _face_row(pixels, detector, rules))
+                    row = _face_row(pixels, detector, rules, form)
+                    rows.append({"image": picture["image"], "rules": wanted} | row)
                 if progress:
                     progress(number, len(images))
         finally:
@@ -88,9 +97,9 @@ def _keep(collection: Collection, rows: list[dict[str, Any]], result: DetectResu
     result.refused.update(row["reason"] for row in rows if row["status"] == "refused")
 
 
-def _face_row(pixels: np.ndarray, detector: Detector, rules: FaceRules) -> dict[str, Any]:
+def _face_row(pixels: np.ndarray, detector: Detector, rules: FaceRules, form: ImageForm) -> dict[str, Any]:
     """Return an image's row of the table `face`."""
-    detection = find_face(pixels, detector, rules)
+    detection = find_face(pixels, detector, rules, form)
     row = {
         "status": "refused" if detection.reason else "face",
         "reason": detection.reason,
@@ -120,7 +129,7 @@ def _of_face(detection: FaceResult) -> dict[str, Any]:
 def _of_crop(detection: FaceResult) -> dict[str, Any]:
     if detection.crop is None:
         return {}
-    plain, mirrored = map(as_signed, both_hashes(detection.crop))
+    plain, mirrored = map(as_signed, both_hashes(FER2013_FORM.fit(detection.crop)))
     pixels = detection.crop.tobytes()
     return {
         "crop_box": json.dumps(detection.square),

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import groupby
 from pathlib import Path
 from sqlite3 import Row
@@ -21,6 +21,7 @@ from fer_lightning.collect.card import card
 from fer_lightning.collect.providers.licences import FREE, NEED_CREDIT, NON_COMMERCIAL, licence_name
 from fer_lightning.collect.steps.export_folders import ATTRIBUTION, CARD, CSV, PROVENANCE, remove_export, sign
 from fer_lightning.collect.store.collection import Collection
+from fer_lightning.collect.store.form import form_of
 from fer_lightning.errors import UserError
 from fer_lightning.files import csv_text, write_atomically
 from fer_lightning.labels import TAXONOMIES
@@ -274,10 +275,12 @@ def _public(value: Any) -> Any:
 
 def attribution(rows: Sequence[Row]) -> str:
     """Return ATTRIBUTION.md: the creator of each image and the changes made to it, as the licences require."""
+    size, color = astuple(form_of(rows[0]["crop"]))
+    changes = f"cropped{'' if color else ', converted to grey'} and resized to {size} x {size} pixels"
     lines = [
         "# Attribution",
         "",
-        f"{len(rows):,} images. One face of each image was cropped, converted to grey and reduced to 48 x 48 pixels.",
+        f"{len(rows):,} images. One face of each image was {changes}.",
         "",
     ]
     for row in rows:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_lightning.collect.store.collection import FILE, Collection
-from fer_lightning.files import write_atomically
+from fer_lightning.files import large_csv_fields, write_atomically
 
 FILES = CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
 SIGNATURE = ".collection"  # file of an export with the id of its collection
@@ -122,7 +122,7 @@ def holds(folder: Path, traces: Traces) -> bool:
 
 def _rows(path: Path) -> Iterator[dict]:
     if path.is_file():
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file, large_csv_fields():
             yield from csv.DictReader(file)
 
 

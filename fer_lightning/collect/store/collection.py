@@ -11,7 +11,7 @@ and every lost image keeps the reason of its loss. Only `purge.py` deletes rows.
     finding    the page that offered a candidate, and the candidate's rank on it
     fetch      one attempt to download and decode a candidate
     picture    one row per distinct image, by the SHA-256 of the downloaded bytes
-    face       the result of face detection on an image under one set of rules, with the 48 x 48 crop
+    face       the result of face detection on an image under one set of rules, with the crop: see `form.py`
     likeness   two faces, or a face and a row of FER2013, whose images or crops are similar
     deduped    whether a face is kept or is a copy of another face
     decision   one decision of a reviewer, by the id that the browser gave it

@@ -1,14 +1,14 @@
 """Reader of faces from a CSV with the columns emotion, pixels and usually Usage, in any order and letter case.
 
     emotion   code or name of the class
-    pixels    48 x 48 numbers from 0 to 255, separated by spaces, row by row
+    pixels    48 x 48 numbers from 0 to 255, separated by spaces, row by row; in other forms S x S, or S x S x 3 for RGB
     Usage     optional: Training, PublicTest or PrivateTest
     source    optional: name of the image or the person that the face came from, free text of up to 200 characters.
               Splits keep all rows of one source together. A row with an empty source is a source of its own.
 
 The file is UTF-8 with or without BOM. Its columns are separated by commas, semicolons or tabs. Lines end in LF or CRLF,
 fields may be quoted, and other columns are ignored.
-A row's 2,304 numbers are parsed as bytes with numpy, about seven times faster than with string splitting. Besides the
+The numbers of a row are parsed as bytes with numpy, about seven times faster than with string splitting. Besides the
 result, only one row at a time is in memory.
 """
 
@@ -23,12 +23,12 @@ import numpy as np
 
 from fer_lightning.data.readers.faces import ALLOWED_SPLITS, ReadFaces, settle_plain_test, split_code, without_others
 from fer_lightning.data.readers.files import File, buffered
-from fer_lightning.data.table import SIDE
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import FER2013_FORM, LARGEST, ImageForm
+from fer_lightning.files import large_csv_fields
 from fer_lightning.labels import Taxonomy, without_fraction
 from fer_lightning.terminal import Progress
 
-PIXELS = SIDE * SIDE
 MAX_LINE = 64 << 10  # bytes; a row of FER2013 has at most 9,236
 MAX_TOTAL = 2 << 30  # bytes; the challenge's file has 301 MB
 MAX_SOURCE = 200  # characters
@@ -62,15 +62,30 @@ class _Columns:
     source: int | None
 
 
-def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, prefix: str = "") -> ReadFaces:
-    """Return every row of `file`; raise UserError that names file, row and line.
+class OtherForm(UserError):
+    """Faces of a file that have another form than the wanted one."""
+
+    def __init__(self, name: str, own: ImageForm, wanted: ImageForm) -> None:
+        remedy = "Omit SIZE and COLOR, or use images." if own == FER2013_FORM else f"Use {own.make_words}."
+        super().__init__(f"{name} holds faces of {own.words} pixels, and not of {wanted.words}. {remedy}")
+        self.name, self.own, self.wanted = name, own, wanted
+
+
+def read_csv(
+    file: File,
+    taxonomy: Taxonomy,
+    progress: Progress | None = None,
+    prefix: str = "",
+    form: ImageForm = FER2013_FORM,
+) -> ReadFaces:
+    """Return every row of `file`; raise UserError that names file, row and line, and OtherForm for another form.
 
     prefix  text before the row number in the source of a row
     """
     md5 = hashlib.md5(usedforsecurity=False)
     pixels, labels, usage, source = bytearray(), [], [], []
     with buffered(file) as handle:
-        lines = _lines(handle, file.name, md5)
+        lines = _lines(handle, file.name, md5, form)
         columns = _columns(file.name, next(lines, (1, b""))[1])
         codes, nothing = _Codes(taxonomy), b' "' + columns.separator.encode()
         seen = empty = 0
@@ -87,9 +102,11 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, p
                     usage.append(codes.usage(fields[columns.usage]))
                 if columns.source is not None:
                     source.append(_source(fields[columns.source], f"{prefix}row {len(source)}"))
-                pixels += parse_pixels(fields[columns.pixels]).data
+                pixels += parse_pixels(fields[columns.pixels], form).data
             except ValueError as error:
-                row = len(pixels) // PIXELS
+                row = len(pixels) // form.values
+                if row == 0:
+                    _refuse_other_form(file.name, text, form)
                 end = "" if line.endswith(b"\n") else "; the file ends within this line, so it may be incomplete"
                 raise UserError(f"{file.name}, row {row} (line {number}): {error}{end}") from None
             if progress and len(labels) % _REPORT_EVERY == 0:
@@ -97,7 +114,7 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, p
     if not labels:
         raise UserError(f"{file.name}: the file has a header but no rows. Use a file with at least one row.")
     faces = ReadFaces(
-        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
+        pixels=np.frombuffer(pixels, np.uint8).reshape(-1, *form.shape),
         labels=np.array(labels, np.int64),
         usage=np.array(usage, np.uint8) if usage else None,
         source=source or [f"{prefix}{row}" for row in range(len(labels))],
@@ -113,8 +130,18 @@ def read_csv(file: File, taxonomy: Taxonomy, progress: Progress | None = None, p
     return without_others(faces)
 
 
-def parse_pixels(text: bytes) -> np.ndarray:
-    """Return uint8 (2304,) from numbers of one to three digits separated by spaces; raise ValueError for others."""
+def _refuse_other_form(name: str, row: bytes, wanted: ImageForm) -> None:
+    """Raise OtherForm if a row holds as many numbers as a face of another form has values."""
+    own = ImageForm.of_values(max(len(field.split()) for field in re.split(rb'[,;\t"]', row)))
+    if own is not None and own != wanted:
+        raise OtherForm(name, own, wanted) from None
+
+
+def parse_pixels(text: bytes, form: ImageForm = FER2013_FORM) -> np.ndarray:
+    """Return the uint8 values of a face from numbers of one to three digits, separated by spaces.
+
+    Raise ValueError for others.
+    """
     padded = np.frombuffer(b"  " + text + b" ", np.uint8)
     digit = padded - np.uint8(ord("0"))
     is_digit = digit < 10
@@ -127,29 +154,36 @@ def parse_pixels(text: bytes) -> np.ndarray:
     # Four digits in a row would be read as their last three. Any character but digits and spaces is read as a gap.
     has_four = (is_digit[:-3] & is_digit[1:-2] & is_digit[2:-1] & is_digit[3:]).any()
     clean = np.count_nonzero(is_digit) + np.count_nonzero(padded == ord(" ")) == len(padded)
-    if len(values) != PIXELS or has_four or not clean or values.max() > 255:
-        raise ValueError(_complaint(text))
+    if len(values) != form.values or has_four or not clean or values.max() > 255:
+        raise ValueError(_complaint(text, form))
     return values.astype(np.uint8)
 
 
-def _complaint(text: bytes) -> str:
+def _complaint(text: bytes, form: ImageForm) -> str:
     tokens = text.decode("utf-8", "replace").split(" ")
     tokens = [token for token in tokens if token]
     for index, token in enumerate(tokens):
         if not (token.isascii() and token.isdigit() and len(token) <= 3 and int(token) <= 255):
             return f"pixel {index} is {token[:20]!r}; allowed are integers from 0 to 255, separated by spaces"
-    return f"the row has {len(tokens):,} pixels; a face of {SIDE} x {SIDE} has {PIXELS:,}"
+    unit, color = ("numbers", " RGB") if form.color else ("pixels", "")
+    return f"the row has {len(tokens):,} {unit}; a face of {form.size} x {form.size}{color} has {form.values:,}"
 
 
-def _lines(handle: io.BufferedReader, name: str, md5) -> Iterator[tuple[int, bytes]]:
-    number, total = 0, 0
-    while line := handle.readline(MAX_LINE + 1):
+def _longest(form: ImageForm) -> int:
+    """Return the allowed bytes of a row with a face of this form: a number has up to three digits and a space."""
+    return MAX_LINE + 4 * max(0, form.values - FER2013_FORM.values)
+
+
+def _lines(handle: io.BufferedReader, name: str, md5, form: ImageForm) -> Iterator[tuple[int, bytes]]:
+    number, total, longest = 0, 0, _longest(form)
+    while line := handle.readline(_longest(ImageForm(LARGEST, color=True)) + 1):
         number += 1
         total += len(line)
         md5.update(line)
-        if len(line) > MAX_LINE:
+        if len(line) > longest:
+            _refuse_other_form(name, line, form)
             raise UserError(
-                f"{name}, line {number}: the line is longer than {MAX_LINE >> 10} KiB, so it is not a row of faces. "
+                f"{name}, line {number}: the line is longer than {longest >> 10} KiB, so it is not a row of faces. "
                 f"FROM must be a CSV with emotion,pixels,Usage and lines that end in LF or CRLF, a zip or tar of it, "
                 f"or class folders."
             )
@@ -219,7 +253,8 @@ def _fields(text: bytes, columns: _Columns) -> list[bytes]:
     if b'"' in text:
         try:
             line = text.decode("utf-8", "surrogateescape")
-            quoted = next(csv.reader([line], delimiter=columns.separator, strict=True))
+            with large_csv_fields():
+                quoted = next(csv.reader([line], delimiter=columns.separator, strict=True))
         except csv.Error as error:
             raise ValueError(f"the quotes are not closed on this line ({error})") from None
         fields = [field.encode("utf-8", "surrogateescape") for field in quoted]

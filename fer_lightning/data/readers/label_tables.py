@@ -1,9 +1,12 @@
-"""Reader of images beside tables that name them: a CSV of file names and labels, or FER+'s label.csv of votes.
+"""Reader of images beside tables that name them: a CSV of file names and labels, FER+'s label.csv, or RAF-DB's list.
 
     train/a.png, train_labels.csv       columns such as filename and label; also usage and person
     FER2013Train/a.png, label.csv       FER+: no header; file, box, and the votes of ten people for ten labels
+    aligned/train_0001_aligned.jpg, list_patition_label.txt
+                                        RAF-DB: no header; file without `_aligned`, and label, separated by a space
 
-A row's split is that of its column, of the name of its table (train_labels.csv), or of a folder (train/).
+A row's split is that of its column, of the name of its table (train_labels.csv), or of a folder (train/). In a list it
+may also be the beginning of the file's name (train_0001.jpg).
 """
 
 import csv
@@ -22,7 +25,7 @@ from fer_lightning.data.readers.files import File, Listing, read_bounded
 from fer_lightning.data.readers.folder_faces import listed_images
 from fer_lightning.data.readers.images import LabelledImage, Reading, read_images
 from fer_lightning.errors import UserError
-from fer_lightning.inputs import MISSING, TABLES, UNNAMED, has_suffix
+from fer_lightning.inputs import LISTS, MISSING, OTHER_VERSION, PHOTOGRAPHS, TABLES, UNNAMED, has_suffix
 from fer_lightning.labels import Taxonomy
 from fer_lightning.terminal import Progress
 
@@ -33,6 +36,8 @@ LABEL = ("label", "labels", "emotion", "class", "classname", "expression", "cate
 USAGE = ("usage", "split", "set", "subset")
 SOURCE = ("source", "person", "personid", "subject", "subjectid", "participant")
 _VOTES = re.compile(r'[^",]+\.png,"\(\d+, \d+, \d+, \d+\)"(,\d+){10}\s*', flags=re.I)
+_LISTED = re.compile(rf"\S[^,;]*({'|'.join(map(re.escape, PHOTOGRAPHS))})[ \t]+[^\s,;]+\s*", flags=re.I)
+ALIGNED = "_aligned"  # end of the names of RAF-DB's cropped faces; its photographs have the same names without it
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,17 @@ class _Row:
 
 def label_tables(files: Sequence[File]) -> list[File]:
     """Return the tables that give labels to image files."""
-    return [file for file in files if has_suffix(file.name, TABLES) and _is_label_table(file)]
+    tables = [file for file in files if has_suffix(file.name, TABLES) and _is_label_table(file)]
+    return tables or label_lists(files)
+
+
+def label_lists(files: Sequence[File]) -> list[File]:
+    """Return the text files whose first line is an image file and its label."""
+    return [file for file in files if _is_list(file)]
+
+
+def _is_list(file: File) -> bool:
+    return has_suffix(file.name, LISTS) and _LISTED.fullmatch(_first_line(file)) is not None
 
 
 def _is_label_table(file: File) -> bool:
@@ -58,8 +73,12 @@ def _is_label_table(file: File) -> bool:
 
 
 def _is_ferplus(file: File) -> bool:
+    return _VOTES.fullmatch(_first_line(file)) is not None
+
+
+def _first_line(file: File) -> str:
     with file.open() as handle:
-        return _VOTES.fullmatch(handle.read(1000).decode("utf-8-sig", "replace").split("\n")[0]) is not None
+        return handle.read(1000).decode("utf-8-sig", "replace").split("\n")[0]
 
 
 def read_label_tables(
@@ -75,22 +94,7 @@ def read_label_tables(
     for a label that cannot be read, and for an image with two labels.
     """
     reading = reading or Reading()
-    others = replace(listing, files=[file for file in listing.files if file not in tables])
-    files, _ = listed_images(others, reading)
-    finder, matches = _Finder(files), {}
-    for table in tables:
-        for line, row in _rows(table, taxonomy):
-            try:
-                file = finder.find(row.name, posixpath.dirname(table.name), split_in_name(table.name))
-                if file is None:
-                    listing.left_out.add(MISSING, f"{table.name}: {row.name}")
-                elif matches.setdefault(file.name, (file, row))[1].label != row.label:
-                    raise ValueError(f"the image {row.name} has another label in a row above")
-            except ValueError as error:
-                raise UserError(f"{table.name}, line {line}: {error}. Fix this row.") from None
-    for file in files:
-        if file.name not in matches:
-            listing.left_out.add(UNNAMED, file.name)
+    matches = _images_of_rows(tables, listing, taxonomy, reading)
     if not matches:
         raise UserError(
             f"{tables[0].name}: none of the images that this table names is here. Put the images beside it, and write "
@@ -102,6 +106,41 @@ def read_label_tables(
     if faces.votes is not None:
         faces.notes.append("the label of an image is the one with the most votes of FER+'s ten people")
     return faces
+
+
+def _images_of_rows(
+    tables: Sequence[File], listing: Listing, taxonomy: Taxonomy, reading: Reading
+) -> dict[str, tuple[File, _Row]]:
+    """Return the images with their rows, by the names of the images; leave out what has no partner."""
+    others = replace(listing, files=[file for file in listing.files if file not in tables])
+    files, _ = listed_images(others, reading)
+    finder, matches, unnamed = _Finder(files), {}, {file.name for file in files}
+    for table in tables:
+        for line, row in _rows(table, taxonomy):
+            try:
+                versions = _versions(row.name, table, finder, reading)
+                unnamed -= {file.name for file in versions}
+                if not versions:
+                    listing.left_out.add(MISSING, f"{table.name}: {row.name}")
+                elif matches.setdefault(versions[0].name, (versions[0], row))[1].label != row.label:
+                    raise ValueError(f"the image {row.name} has another label in a row above")
+                for other in versions[1:]:
+                    listing.left_out.add(OTHER_VERSION, other.name)
+            except ValueError as error:
+                raise UserError(f"{table.name}, line {line}: {error}. Fix this row.") from None
+    for name in sorted(unnamed):
+        listing.left_out.add(UNNAMED, name)
+    return matches
+
+
+def _versions(name: str, table: File, finder: "_Finder", reading: Reading) -> list[File]:
+    """Return the images that a row names, first the one to read: RAF-DB's face, or the photograph with PHOTOS=yes."""
+    names = [name]
+    if has_suffix(table.name, LISTS):
+        stem, suffix = posixpath.splitext(name)
+        names.insert(0 if reading.cut is None else 1, f"{stem}{ALIGNED}{suffix}")
+    files = (finder.find(one, posixpath.dirname(table.name), split_in_name(table.name)) for one in names)
+    return [file for file in files if file is not None]
 
 
 def _labelled(file: File, row: _Row) -> LabelledImage:
@@ -152,11 +191,12 @@ def _ends_with(name: str, wanted: str) -> bool:
 
 def _rows(table: File, taxonomy: Taxonomy) -> Iterator[tuple[int, _Row]]:
     """Yield (line number, row) of all rows that are not empty."""
-    text = _text(table)
-    separator, split = separator_of(text.split("\n", 1)[0]), split_in_name(table.name)
+    text, split = _text(table), split_in_name(table.name)
+    is_list = has_suffix(table.name, LISTS)
+    separator = " " if is_list else separator_of(text.split("\n", 1)[0])
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        read = _votes_row if _is_ferplus(table) else _Columns(next(lines)).row
+        read = _list_row if is_list else _votes_row if _is_ferplus(table) else _Columns(next(lines)).row
         for fields in lines:
             if any(field.strip() for field in fields):
                 yield lines.line_num, read(fields, split, taxonomy)
@@ -178,6 +218,14 @@ def _votes_row(fields: list[str], split: int | None, taxonomy: Taxonomy) -> _Row
         raise ValueError(f"a row of FER+ has a file, a box and {len(COLUMNS)} numbers of votes")
     votes = np.array([int(field) for field in fields[2:]], np.uint8)
     return _Row(fields[0].strip(), int(plurality(votes[None], taxonomy.classes)[0]), split, votes=votes)
+
+
+def _list_row(fields: list[str], split: int | None, taxonomy: Taxonomy) -> _Row:
+    fields = " ".join(fields).split()
+    if len(fields) != 2:
+        raise ValueError(f"the row has {len(fields)} fields; a list has an image and its label, separated by a space")
+    of_name = split_code(posixpath.basename(fields[0]).partition("_")[0])
+    return _Row(fields[0], taxonomy.read(fields[1]), of_name if split is None else split)
 
 
 class _Columns:

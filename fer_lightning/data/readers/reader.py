@@ -12,7 +12,7 @@ from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, sett
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import in_class_folder, read_folders
 from fer_lightning.data.readers.images import Reading
-from fer_lightning.data.readers.label_tables import label_tables, read_label_tables
+from fer_lightning.data.readers.label_tables import label_lists, label_tables, read_label_tables
 from fer_lightning.data.readers.parquet import parquet_files, read_parquet
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
@@ -63,8 +63,8 @@ def read_faces(
     4. arrays of NumPy (also an .npz file), or Parquet files
     5. the only other CSV
 
-    With `photographs`, the images are whole photographs, and the faces in them are found. The faces have this form; a
-    CSV has only faces of FER2013's form. The notes name what is not read.
+    With `photographs`, the images are whole photographs, and the faces in them are found. The faces have this form;
+    those of a CSV must have it. The notes name what is not read.
     """
     with open_files(_existing(path)) as listing:
         tables = _tables(path, listing, _suffixes(photographs is not None))
@@ -73,13 +73,8 @@ def read_faces(
                 f"PHOTOS=yes: FROM={path} has its faces in {tables[0].file.name}, where they are already cut out. Omit "
                 f"PHOTOS, or use class folders of photographs without a CSV."
             )
-        if tables and form != FER2013_FORM:
-            raise UserError(
-                f"SIZE and COLOR: {tables[0].file.name} holds faces of {FER2013_FORM.words} pixels, and not of "
-                f"{form.words}. Omit SIZE and COLOR, or use images."
-            )
         if tables:
-            faces = _read_tables(tables, listing, taxonomy, progress)
+            faces = _read_tables(tables, listing, taxonomy, progress, form)
         elif not photographs and array_files(listing.files) and not _has_images(listing):
             faces = read_arrays(listing, taxonomy, form)
         elif not photographs and parquet_files(listing.files) and not _has_images(listing):
@@ -122,9 +117,8 @@ def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
     with open_files(path) as listing:
         suffixes = _suffixes(photographs)
         tables = [table.file for table in _tables(path, listing, suffixes)]
-        return fingerprint(
-            tables or [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES, *ARRAYS))]
-        )
+        read = [file for file in listing.files if has_suffix(file.name, (*suffixes, *TABLES, *ARRAYS))]
+        return fingerprint(tables or read + label_lists(listing.files))
 
 
 def _suffixes(photographs: bool) -> tuple[str, ...]:
@@ -209,10 +203,15 @@ def _has_labels(file: File) -> bool:
     return {"emotion", "pixels"} <= {*column_names(file)}
 
 
-def _read_tables(tables: list[_Table], listing: Listing, taxonomy: Taxonomy, progress: Progress | None) -> ReadFaces:
+def _read_tables(
+    tables: list[_Table], listing: Listing, taxonomy: Taxonomy, progress: Progress | None, form: ImageForm
+) -> ReadFaces:
     unlabelled = listing.kind != "file" and _leave_out_others(tables, listing)
     single = len(tables) == 1
-    faces = read_csv(tables[0].file, taxonomy, progress) if single else _joined(tables, taxonomy, progress)
+    if single:
+        faces = read_csv(tables[0].file, taxonomy, progress, form=form)
+    else:
+        faces = _joined(tables, taxonomy, progress, form)
     if unlabelled and single and tables[0].split == TRAINING:
         faces.form = "competition folder (train.csv)"
         faces.notes.append(
@@ -242,9 +241,9 @@ def _why_not_read(file: File, whole: bool) -> str:
     return OTHER_KIND
 
 
-def _joined(tables: list[_Table], taxonomy: Taxonomy, progress: Progress | None) -> ReadFaces:
+def _joined(tables: list[_Table], taxonomy: Taxonomy, progress: Progress | None, form: ImageForm) -> ReadFaces:
     """Return the rows of several tables; a table without Usage holds the split in its name."""
-    parts = [read_csv(table.file, taxonomy, progress, prefix=f"{table.file.name}:") for table in tables]
+    parts = [read_csv(table.file, taxonomy, progress, f"{table.file.name}:", form) for table in tables]
     usage = [
         np.full(len(part.labels), table.split, np.uint8) if part.usage is None else part.usage
         for table, part in zip(tables, parts, strict=True)
