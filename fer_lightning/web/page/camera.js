@@ -84,7 +84,7 @@ export class Camera {
     const scale = Math.min(1, side / Math.max(width, height));
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
-    const context = this.#canvas.getContext("2d", { willReadFrequently: true });
+    const context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     context.drawImage(this.#video, 0, 0, this.#canvas.width, this.#canvas.height);
     return context;
   }
