@@ -81,13 +81,13 @@ report: install  ## write the report of a sweep: make report DIR=outputs/overfit
 test: lint  ## run lint and the default tests
 	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
 
-# One process more than cores, because the tests of the SLURM cluster wait most of the time.
+# Two processes more than cores, because the tests of clusters, servers and pages wait a third of their time.
 # --no-loadscope-reorder keeps the order of tests/conftest.py: long files are first.
 test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
 	+@$(MAKE) -s -j2 lint tests-but-long
 
 tests-but-long: $(VENV)/.installed-dev
-	$(SINGLE) $(BIN)/python -m pytest -m "not long" -rs -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+	$(SINGLE) $(BIN)/python -m pytest -m "not long" -rs -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder
 
 test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
