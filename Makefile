@@ -92,7 +92,7 @@ tests-but-long: $(VENV)/.installed-dev
 test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
-test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; the quickstart; the GPU plan; all benchmarks, small
+test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; rare cases of the review page; the quickstart; the GPU plan; all benchmarks, small
 	FUZZ_COPIES=1000 FUZZ_LINES=500 FUZZ_SEQUENCES=50 $(SINGLE) $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file

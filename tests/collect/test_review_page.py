@@ -243,6 +243,7 @@ def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, vis
     expect(page.locator("#refusals")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_a_face_that_was_cut_out_anew_is_decided_about_again(server, root, visit):
     page = visit(server.start())
     ready(page)
@@ -260,6 +261,7 @@ def test_a_face_that_was_cut_out_anew_is_decided_about_again(server, root, visit
     assert outcomes(root) == {1: "frustration", 3: "frustration", newer: "unsure"}
 
 
+@pytest.mark.long
 def test_a_late_delivery_does_not_override_what_was_decided_after_it(server, root, visit):
     address = server.start()
     late, other = visit(address), visit(address)  # two browsers
@@ -280,6 +282,7 @@ def test_a_late_delivery_does_not_override_what_was_decided_after_it(server, roo
     expect(late.get_by_role("option", name="Face 1 of")).to_have_accessible_name("Face 1 of 120: rejected")
 
 
+@pytest.mark.long
 def test_what_is_unsent_and_older_is_shown_beneath_what_is_newer(server, root, visit):
     page = visit(server.start())
     ready(page)
@@ -312,6 +315,7 @@ def test_a_clock_that_was_set_back_does_not_bury_what_is_decided_now(server, roo
     assert outcomes(root) == {1: "reject"}
 
 
+@pytest.mark.long
 def test_decisions_of_one_pass_are_not_sent_to_another(server, root, visit):
     with Collection(root) as collection:
         waiting = decisions.worklist(collection, emotion=None)[100:]
@@ -339,6 +343,7 @@ def test_decisions_of_one_pass_are_not_sent_to_another(server, root, visit):
     assert rows(root, "pass") == [1] * 22
 
 
+@pytest.mark.long
 def test_another_collection_at_the_same_port_gets_nothing(server, root, visit):
     page = visit(server.start())
     ready(page)
@@ -355,6 +360,7 @@ def test_another_collection_at_the_same_port_gets_nothing(server, root, visit):
     assert rows(root) == [0]
 
 
+@pytest.mark.long
 def test_a_new_token_lets_the_open_page_go_on(server, root, visit):
     page = visit(server.start())
     ready(page)

@@ -107,8 +107,13 @@ def test_a_file_of_a_network_on_rgb_faces_takes_crops_of_any_size(tmp_path, face
     np.testing.assert_allclose(model(large), checkpoint(rgb), atol=LARGEST_DIFFERENCE / 2, rtol=0)
 
 
+VARIANTS = ("emonext with tokens", "emonext without attention")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in VARIANTS else ()) for name in NETWORKS]
+)
 def test_every_network_and_transformer(tmp_path, faces, name):
     checkpoint = checkpoint_of(NETWORKS[name], faces)
     graph = checkpoint.to_onnx()

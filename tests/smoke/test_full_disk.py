@@ -108,7 +108,9 @@ def test_a_full_disk_is_told_with_the_folder_and_what_stands(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["100k", "3m", "6m"])
+@pytest.mark.parametrize(
+    "size", [pytest.param("100k", marks=pytest.mark.long), "3m", pytest.param("6m", marks=pytest.mark.long)]
+)
 def test_a_run_on_a_full_disk_stops_in_words_and_goes_on_when_there_is_room(size, tmp_path):
     with small_disk(tmp_path / "disk", size) as disk:
         overrides = (*TINY, "callbacks.last.every_n_steps=2", f"output_dir={disk}")
