@@ -142,8 +142,8 @@ def test_module_understands_its_command(command, tmp_path, monkeypatch, capsys):
     module, *overrides = shlex.split(command, comments=True)[2:]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [module, *overrides])
-    for name in (module, f"{module}.__main__"):
-        monkeypatch.delitem(sys.modules, name, raising=False)  # otherwise runpy warns
+    script = f"{module}.__main__" if find_spec(module).submodule_search_locations else module
+    monkeypatch.delitem(sys.modules, script, raising=False)  # otherwise runpy warns
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(module, run_name="__main__")
     errors = capsys.readouterr().err
