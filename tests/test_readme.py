@@ -138,7 +138,7 @@ def test_command_composes_and_passes_the_check(command, example):
 
 @pytest.mark.parametrize("command", [case for case in MODULES if " " in case.values[0].removeprefix("python -m ")])
 def test_module_understands_its_command(command, tmp_path, monkeypatch, capsys):
-    """In an empty folder, the run or the file is missing, which is reported after the rest has been understood."""
+    """Run the command in an empty folder: it reads all settings, and then reports that the run or file is missing."""
     module, *overrides = shlex.split(command, comments=True)[2:]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [module, *overrides])

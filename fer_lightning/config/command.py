@@ -94,7 +94,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process with status 2. For an unknown option, name the key that is meant."""
         unknown = message.partition("unrecognized arguments: ")[2].split()
-        option = next((word for word in self.arguments if is_option(word) and word.split()[0] in unknown), None)
+        option = next(
+            (argument for argument in self.arguments if is_option(argument) and argument.split()[0] in unknown), None
+        )
         if option is None:
             super().error(message)
         keys = [key for key, _ in reference.leaves(self.command.schema)]

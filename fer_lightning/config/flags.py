@@ -24,19 +24,19 @@ SYNONYMS = {
 _PLAIN = re.compile(r"[\w./+-]+")
 
 
-def is_option(word: str) -> bool:
-    return word.startswith("-") and word.strip("-")[:1].isalpha()
+def is_option(argument: str) -> bool:
+    return argument.startswith("-") and argument.strip("-")[:1].isalpha()
 
 
-def no_such_option(words: Sequence[str], option: str, keys: Collection[str], program: str) -> str:
+def no_such_option(arguments: Sequence[str], option: str, keys: Collection[str], program: str) -> str:
     """Return the message for an option of another command line.
 
-    words    all words of the command line, among them `option`, perhaps with its value behind = or in the next word
-    keys     keys of the command
-    program  words that start the command
+    arguments  all of the command line, among them `option`, whose value may follow after = or as the next argument
+    keys       keys of the command
+    program    command as it is typed
     """
     name, _, value = option.partition("=")
-    following = words[words.index(option) + 1 :][:1]
+    following = arguments[arguments.index(option) + 1 :][:1]
     if not value and following and "=" not in following[0] and not following[0].startswith("-"):
         option, value = f"{option} {following[0]}", following[0]
     key = similar_key(name.strip("-").replace("-", "_"), keys)
@@ -48,11 +48,11 @@ def similar_key(name: str, keys: Collection[str]) -> str | None:
     """Return the key that a name means: the same key or last part, a synonym, or the most similar one."""
     lasts = {key.rpartition(".")[2]: key for key in reversed(list(keys))}
     lasts |= {key.replace(".", "_"): key for key in keys}
-    for word in (name, SYNONYMS.get(name)):
-        if word in keys:
-            return word
-        if word in lasts:
-            return lasts[word]
+    for meant in (name, SYNONYMS.get(name)):
+        if meant in keys:
+            return meant
+        if meant in lasts:
+            return lasts[meant]
     return next((lasts[last] for last in most_similar(name, lasts, count=1)), None)
 
 

@@ -1,4 +1,4 @@
-"""Words of a train.py command line, in the order and form that Hydra reads."""
+"""Arguments of a train.py command line, in the order and form that Hydra reads."""
 
 from collections.abc import Sequence
 
@@ -14,28 +14,28 @@ OPTIONAL = ("experiment", "scale", "sweep", "debug", "local")  # groups of which
 NOTHING = {"logger": "csv"}  # option for null; in other groups: none
 
 
-def prepare_words(words: Sequence[str]) -> list[str]:
-    """Return the words with all options such as -m in front, and without GROUP=null.
+def prepare_words(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with all options such as -m in front, and without GROUP=null.
 
     GROUP=null chooses no option of an optional group. Raise UserError if the group must have an option, and for a list
     of options.
     """
     given, overrides = [], []
     takes_value = False
-    for word in words:
-        starts_or_ends_option = word.startswith("-") or takes_value
-        takes_value = starts_or_ends_option and not takes_value and word in WITH_VALUE
-        (given if starts_or_ends_option else overrides).append(word)
-    _refuse_other_options(words)
+    for argument in arguments:
+        starts_or_ends_option = argument.startswith("-") or takes_value
+        takes_value = starts_or_ends_option and not takes_value and argument in WITH_VALUE
+        (given if starts_or_ends_option else overrides).append(argument)
+    _refuse_other_options(arguments)
     refuse_lists(overrides)
     return given + _without_null(overrides)
 
 
-def _refuse_other_options(words: Sequence[str]) -> None:
+def _refuse_other_options(arguments: Sequence[str]) -> None:
     """Raise UserError for an option that Hydra does not have."""
-    for word in words:
-        if is_option(word) and not _is_hydras(word.partition("=")[0]):
-            raise UserError(no_such_option(words, word, keys_of_runs(), TRAIN.program))
+    for argument in arguments:
+        if is_option(argument) and not _is_hydras(argument.partition("=")[0]):
+            raise UserError(no_such_option(arguments, argument, keys_of_runs(), TRAIN.program))
 
 
 def _is_hydras(name: str) -> bool:
@@ -45,19 +45,19 @@ def _is_hydras(name: str) -> bool:
     return name in WITHOUT_VALUE or name.startswith(WITH_VALUE)
 
 
-def _without_null(words: Sequence[str]) -> list[str]:
+def _without_null(arguments: Sequence[str]) -> list[str]:
     kept: list[str] = []
-    for word in words:
-        key, _, value = word.partition("=")
+    for argument in arguments:
+        key, _, value = argument.partition("=")
         group = key.lstrip("+").partition("@")[0]
         if value != "null" or not (group in groups() or group.startswith("hydra/")):
-            kept.append(word)
+            kept.append(argument)
         elif group in OPTIONAL:
             kept = [other for other in kept if other.partition("=")[0] != group]
         else:
             allowed = options(group)
             nothing = NOTHING.get(group, "none")
             if nothing not in allowed:
-                raise UserError(f"{word}: must be one of {', '.join(allowed)}. A run needs one of them.")
+                raise UserError(f"{argument}: must be one of {', '.join(allowed)}. A run needs one of them.")
             kept.append(f"{group}={nothing}")
     return kept

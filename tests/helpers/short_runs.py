@@ -1,4 +1,4 @@
-"""What makes the runs of tests shorter, and changes nothing that they test."""
+"""Patches that make the runs of tests shorter without a change in the tested behaviour."""
 
 import copy
 import os

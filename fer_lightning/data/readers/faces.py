@@ -58,8 +58,8 @@ def split_code(name: str) -> int | None:
 def split_in_name(path: str) -> int | None:
     """Return the split in the name of a file (train_labels.csv), or of a folder that holds it; None: no split."""
     *folders, base = path.split("/")
-    words = map(split_code, re.split(r"[^a-z]+", base.rpartition(".")[0].lower()))
-    code = next((code for code in words if code is not None), None)
+    codes = map(split_code, re.split(r"[^a-z]+", base.rpartition(".")[0].lower()))
+    code = next((code for code in codes if code is not None), None)
     return code if code is not None else split_of_folders(folders)
 
 
