@@ -251,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> None:
-    words = command.read_words(COMMAND, __doc__, arguments, OldForm(keys=("root",)))
+    words = command.read_arguments(COMMAND, __doc__, arguments, OldForm(keys=("root",)))
     options = command.settings(COMMAND, words)
     with progress_bar("comparing images") as progress:
         folder, record = audit(options.root, progress)

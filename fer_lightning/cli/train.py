@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning import failures
 from fer_lightning.check.check import check
 from fer_lightning.check.path_keys import expand_paths, quote_paths
-from fer_lightning.config import schema, words
+from fer_lightning.config import arguments, schema
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
@@ -203,7 +203,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors to the lines below instead of printing them itself
     failures.replace_unknown_letters()
     try:
-        sys.argv[1:] = quote_paths(words.prepare_words(sys.argv[1:]))
+        sys.argv[1:] = quote_paths(arguments.prepare_arguments(sys.argv[1:]))
         try:
             run()
         finally:

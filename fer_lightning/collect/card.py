@@ -25,7 +25,7 @@ def card(collection: Collection, rows: Sequence[Row], *, release: bool, non_comm
     return render_markdown(
         "dataset_card.md",
         faces=len(rows),
-        form=form_of(rows[0]["crop"]).words,
+        form=form_of(rows[0]["crop"]).description,
         date=now()[:10],
         release=release,
         terms="non-commercial use" if non_commercial else "any use that the licences allow",

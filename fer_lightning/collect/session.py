@@ -260,8 +260,8 @@ class CollectRun:
         if self.form == FER2013_FORM:
             return ""
         channels = " model.in_channels=3" if self.form.color else ""
-        store = f"make data {self.form.make_words} ROOT=STORE FROM=..."
-        return f"{channels} data.root=STORE, where STORE holds faces of {self.form.words} pixels: {store}"
+        store = f"make data {self.form.make_variables} ROOT=STORE FROM=..."
+        return f"{channels} data.root=STORE, where STORE holds faces of {self.form.description} pixels: {store}"
 
     # -- keeping
 

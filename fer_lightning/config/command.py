@@ -22,7 +22,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.failures import refuse, report_errors
 from fer_lightning.wording import hydra_text
 
-__all__ = ["read_words", "refuse", "report_errors", "settings"]
+__all__ = ["read_arguments", "refuse", "report_errors", "settings"]
 
 
 def settings(command: Command, words: list[str]) -> Any:
@@ -58,7 +58,7 @@ def composed(command: Command, words: Sequence[str]) -> DictConfig:
         raise UserError(explain(error, command)) from None
 
 
-def read_words(
+def read_arguments(
     command: Command, description: str, arguments: Sequence[str] | None = None, old: OldForm | None = None
 ) -> list[str]:
     """Return the key=value words of a command line, in today's form; print the help and exit if it is asked for.

@@ -297,7 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    words = command.read_words(COMMAND, __doc__, arguments, OLD)
+    words = command.read_arguments(COMMAND, __doc__, arguments, OLD)
     options = command.settings(COMMAND, words)
     with _plain_warnings():
         photographs = Photographs(open_detector(), FaceRules()) if options.photos else None
@@ -349,7 +349,7 @@ def _report(result: Ingested, root: str) -> None:
     print(message(f"source    {source['path']} ({source['form']})"))
     form = ImageForm.of_shape(manifest.get("image", FER2013_FORM.shape))
     if form != FER2013_FORM:
-        print(f"faces     {form.words} pixels")
+        print(f"faces     {form.description} pixels")
     print(f"checksum  {manifest['checksum']}")
     if source["challenge_file"]:
         print(f"file      identical to the challenge's {source['challenge_file']}")

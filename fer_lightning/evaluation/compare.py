@@ -77,7 +77,7 @@ OLD = OldForm(gathered="runs", options={"--tta": "tta", "--csv-order": "csv_orde
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("compare", "Nothing is half written"):
-        cfg = config(command.read_words(COMMAND, __doc__, arguments, OLD))
+        cfg = config(command.read_arguments(COMMAND, __doc__, arguments, OLD))
         paths = [None if value is None else Path(value) for value in (cfg.json, cfg.csv_order)]
         show(*map(Path, cfg.runs), cfg.tta, *paths)
 

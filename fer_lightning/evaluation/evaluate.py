@@ -59,7 +59,7 @@ COMMAND = Command(
 
 def main() -> None:
     with command.report_errors("evaluate", "Nothing is half written", again="starts over"):
-        overrides = command.read_words(COMMAND, __doc__)
+        overrides = command.read_arguments(COMMAND, __doc__)
         evaluate(config(overrides))
 
 

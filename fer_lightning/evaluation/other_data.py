@@ -84,8 +84,8 @@ def other_rows(run: TrainedRun, root: str, rows: str) -> OtherRows:
             "common": list(common),
             "left_out": left_out,
             "without_rows": [name for name in of_run if name not in store.classes],
-            "form": form.words,
-            "stored_form": store.form.words,
+            "form": form.description,
+            "stored_form": store.form.description,
             "copies_known": seen,
         },
     }

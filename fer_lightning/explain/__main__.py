@@ -52,7 +52,7 @@ NO_LAYERS = "An exported file has no layers that can be read. Explain its run fo
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("explain", "Nothing is half written", again="starts over"):
-        explain(config(command.read_words(COMMAND, __doc__, arguments)))
+        explain(config(command.read_arguments(COMMAND, __doc__, arguments)))
 
 
 def config(overrides: list[str]) -> ExplainSettings:

@@ -34,7 +34,7 @@ class ImageForm:
         return math.prod(self.shape)
 
     @property
-    def make_words(self) -> str:
+    def make_variables(self) -> str:
         """Return the variables of `make data` and `make collect` for this form."""
         return f"SIZE={self.size} COLOR={'yes' if self.color else 'no'}"
 
@@ -43,7 +43,7 @@ class ImageForm:
         return (self.size, self.size, 3) if self.color else (self.size, self.size)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         return f"{self.size} x {self.size} {'RGB' if self.color else 'grey'}"
 
     def fit(self, image: np.ndarray) -> np.ndarray:

@@ -86,10 +86,10 @@ class SearchSweeper(Sweeper):
         from optuna.trial import TrialState
 
         trials = [study.ask(space.distributions) for _ in range(size)]
-        words = [space.words(trial.params) for trial in trials]
-        unique = list(dict.fromkeys(words))
+        overrides = [space.overrides(trial.params) for trial in trials]
+        unique = list(dict.fromkeys(overrides))
         results = dict(zip(unique, self.launcher.launch(unique, len(study.trials)), strict=True))
-        for trial, own in zip(trials, words, strict=True):
+        for trial, own in zip(trials, overrides, strict=True):
             if results[own].status == JobStatus.COMPLETED:
                 study.tell(trial, results[own].return_value)
             else:
@@ -147,16 +147,20 @@ def show(study: "Study", space: Space) -> None:
 
 
 def final_command(space: Space, params: dict[str, Any]) -> str:
-    kept = [word for word in space.words(params) if _key(word) not in OF_SEARCH and not _key(word).startswith("hydra")]
+    kept = [override for override in space.overrides(params) if not _is_of_search(_key(override))]
     return shlex.join(["python", "train.py", "-m", f"name={FINAL_NAME}", *kept, *_seeds(kept)])
 
 
-def _seeds(words: Sequence[str]) -> list[str]:
-    return [] if any(_key(word) == "seed" for word in words) else ["seed=0,1,2"]
+def _is_of_search(key: str) -> bool:
+    return key in OF_SEARCH or key.startswith("hydra")
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")
+def _seeds(overrides: Sequence[str]) -> list[str]:
+    return [] if any(_key(override) == "seed" for override in overrides) else ["seed=0,1,2"]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 def _ended(study: "Study") -> "list[FrozenTrial]":

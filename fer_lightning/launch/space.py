@@ -19,21 +19,21 @@ DIGITS = 4  # of a number that is tried, so that names of folders stay short
 
 @dataclass(frozen=True)
 class Space:
-    """Keys that a search changes, and the words that all its runs have."""
+    """Keys that a search changes, and the overrides that all its runs have."""
 
     distributions: "dict[str, BaseDistribution]"
     fixed: tuple[str, ...]
 
-    def words(self, params: dict[str, Any]) -> tuple[str, ...]:
+    def overrides(self, params: dict[str, Any]) -> tuple[str, ...]:
         """Return the overrides of a run with these values."""
-        return (*self.fixed, *(f"{key}={_as_word(params[key])}" for key in self.distributions))
+        return (*self.fixed, *(f"{key}={_as_text(params[key])}" for key in self.distributions))
 
-    def params(self, words: Sequence[str]) -> dict[str, Any] | None:
+    def params(self, overrides: Sequence[str]) -> dict[str, Any] | None:
         """Return the values of a run with these overrides; None if it is not a run of this space."""
-        values = dict(word.split("=", 1) for word in words if word not in self.fixed)
-        if not set(self.fixed) <= set(words) or values.keys() != self.distributions.keys():
+        values = dict(override.split("=", 1) for override in overrides if override not in self.fixed)
+        if not set(self.fixed) <= set(overrides) or values.keys() != self.distributions.keys():
             return None
-        parameters = {key: _from_word(self.distributions[key], value) for key, value in values.items()}
+        parameters = {key: _from_text(self.distributions[key], value) for key, value in values.items()}
         return None if None in parameters.values() else parameters
 
 
@@ -69,11 +69,11 @@ def _distribution(override: Override) -> "BaseDistribution":
     raise UserError(f"{override.input_line}: must be {FORMS}.")
 
 
-def _as_word(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
 
 
-def _from_word(distribution: "BaseDistribution", word: str) -> Any:
+def _from_text(distribution: "BaseDistribution", word: str) -> Any:
     """Return the value of a word; None if it is outside the distribution."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 

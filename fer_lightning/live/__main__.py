@@ -45,7 +45,7 @@ def main(
     try:
         with command.report_errors(program, "No data of a game is stored"):
             shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
-            given = command.read_words(shown, help_text or __doc__, words)
+            given = command.read_arguments(shown, help_text or __doc__, words)
             run([f"page={page}", *given] if page else given)
     except KeyboardInterrupt:
         print("Ended.", file=sys.stderr)

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
     with command.report_errors("predict", "No table is half written", again="starts from the beginning"):
-        counts = run(config(command.read_words(COMMAND, __doc__, arguments)))["counts"]
+        counts = run(config(command.read_arguments(COMMAND, __doc__, arguments)))["counts"]
     if counts["unreadable"]:
         sys.exit(PARTLY)
 

@@ -41,7 +41,7 @@ OLD = OldForm(
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("report", "Nothing is half written"):
-        words = command.read_words(COMMAND, __doc__, arguments, OLD)
+        words = command.read_arguments(COMMAND, __doc__, arguments, OLD)
         cfg = command.settings(COMMAND, words)
         from fer_lightning.report.sweep import write_report
 

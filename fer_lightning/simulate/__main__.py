@@ -40,7 +40,7 @@ COMMAND = Command(
 def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     with command.report_errors("simulate", "No file is incomplete", again="starts from the beginning"):
-        overrides = command.read_words(COMMAND, __doc__, arguments)
+        overrides = command.read_arguments(COMMAND, __doc__, arguments)
         run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
 
 

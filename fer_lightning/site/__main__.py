@@ -26,7 +26,7 @@ COMMAND = Command(
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("site", "No site is half written", again="starts over"):
-        run(command.read_words(COMMAND, __doc__, arguments))
+        run(command.read_arguments(COMMAND, __doc__, arguments))
 
 
 def run(words: list[str]) -> None:

@@ -29,7 +29,7 @@ SUFFIX = ".npz"
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("teach", "Nothing is half written", again="starts over"):
-        overrides = command.read_words(COMMAND, __doc__, arguments)
+        overrides = command.read_arguments(COMMAND, __doc__, arguments)
         teach(config(overrides))
 
 

@@ -49,7 +49,7 @@ def test_a_planted_field_is_a_key_and_an_attribute():
 def test_a_planted_field_is_in_the_help(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit):
-        command.read_words(PLANTED, "Predict.", ["--help"])
+        command.read_arguments(PLANTED, "Predict.", ["--help"])
     shown = capsys.readouterr().out
     assert "  faces.nose_px=9                 minimum length of a nose, in pixels (a number from 1 to 40)\n" in shown
     assert "  colour=blue                     colour of the boxes (a text)\n" in shown
@@ -95,7 +95,7 @@ def test_the_keys_of_an_option_are_declared_by_its_class(capsys):
     assert made.policy == Performance(tasks=3)
     assert command.settings(LIVE, []).policy == Affect()
     with pytest.raises(SystemExit):
-        command.read_words(LIVE, "Serve.", ["policy=performance", "--help"])
+        command.read_arguments(LIVE, "Serve.", ["policy=performance", "--help"])
     shown = capsys.readouterr().out
     assert "policy.tasks=10" in shown
     assert "policy.hold" not in shown

@@ -7,7 +7,7 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from fer_lightning.audit import audit
-from fer_lightning.config.words import WITH_VALUE, WITHOUT_VALUE, prepare_words
+from fer_lightning.config.arguments import WITH_VALUE, WITHOUT_VALUE, prepare_arguments
 from fer_lightning.data import ingest
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import compare
@@ -75,7 +75,7 @@ def test_an_option_of_another_dialect_is_refused_with_the_key(command, words, me
 )
 def test_an_option_of_another_dialect_is_refused_with_the_key_of_a_run(words, meant):
     with pytest.raises(UserError) as refused:
-        prepare_words(words)
+        prepare_arguments(words)
     assert meant in str(refused.value)
 
 
@@ -83,7 +83,7 @@ def test_every_option_of_hydra_is_known():
     options = {option for action in get_args_parser()._actions for option in action.option_strings}
     assert options == {*WITH_VALUE, *WITHOUT_VALUE}
     words = ["--multi", "-cjob", "--config-dir=conf", "data.root=-x"]
-    assert prepare_words(words) == words
+    assert prepare_arguments(words) == words
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from fer_lightning.check.check import check
 from fer_lightning.check.path_keys import expand_paths, quote_paths
 from fer_lightning.cli import train
-from fer_lightning.config import words
+from fer_lightning.config import arguments
 from fer_lightning.config.groups import groups, options
 from fer_lightning.errors import UserError
 from fer_lightning.runs.run_folder import run_path
@@ -115,7 +115,7 @@ def refusal(typed: list[str]) -> str | None:
     """Return the message of train.py for these words; None if they are accepted."""
     train.composed.clear()
     try:
-        config = composed(*quote_paths(words.prepare_words(typed)))
+        config = composed(*quote_paths(arguments.prepare_arguments(typed)))
         train.composed.set()
         expand_paths(config)
         run_path(config.output_dir, config.name, typed, config.seed)
@@ -177,8 +177,8 @@ def test_absurd_values_are_refused(word, message):
 
 
 def test_options_stand_anywhere_in_a_command_line():
-    assert words.prepare_words(["a=b", "-m", "c=d"]) == ["-m", "a=b", "c=d"]
-    assert words.prepare_words(["~stn", "--cfg", "job", "c=d"]) == ["--cfg", "job", "~stn", "c=d"]
+    assert arguments.prepare_arguments(["a=b", "-m", "c=d"]) == ["-m", "a=b", "c=d"]
+    assert arguments.prepare_arguments(["~stn", "--cfg", "job", "c=d"]) == ["--cfg", "job", "~stn", "c=d"]
 
 
 def test_a_bug_is_not_hidden():

@@ -131,7 +131,9 @@ def test_a_csv_may_have_faces_of_the_form_that_is_asked_for(form, quote, tmp_pat
     path = csv_of(tmp_path / "own.csv", pixels, quote)
     assert np.array_equal(read_faces(path, FER, form=form).pixels, pixels)
     used = f"SIZE={form.size} COLOR={'yes' if form.color else 'no'}"
-    with pytest.raises(UserError, match=rf"own\.csv holds faces of {form.words} pixels, and not of 48.*Use {used}"):
+    with pytest.raises(
+        UserError, match=rf"own\.csv holds faces of {form.description} pixels, and not of 48.*Use {used}"
+    ):
         read_faces(path, FER)
 
 

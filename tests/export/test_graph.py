@@ -45,7 +45,7 @@ def test_grey_crops_stay_as_they_are(levels):
     np.testing.assert_array_equal(levels(grey), grey[..., 0])
 
 
-@pytest.mark.parametrize("form", [ImageForm(64, color=True), ImageForm(112)], ids=lambda form: form.words)
+@pytest.mark.parametrize("form", [ImageForm(64, color=True), ImageForm(112)], ids=lambda form: form.description)
 def test_faces_of_another_form_are_opencvs(form):
     session = onnxruntime.InferenceSession(face_levels(form).SerializeToString())
     assert session.get_outputs()[0].shape == ["N", *((3,) if form.color else ()), form.size, form.size]

@@ -116,7 +116,7 @@ def test_typed_words_replace_the_space_of_the_option():
     space = read_space(params, ["sweep=search", "augment=strong", "optim.lr=interval(1,3)"])
     assert space.fixed == ("sweep=search", "augment=strong")
     assert sorted(space.distributions) == ["optim.lr", "seed"]
-    words = space.words({"optim.lr": 2, "seed": "1"})
+    words = space.overrides({"optim.lr": 2, "seed": "1"})
     assert words[-2:] == ("seed=1", "optim.lr=2")
     assert space.params(words) == {"optim.lr": 2, "seed": "1"}
     assert space.params([*words, "threads=1"]) is None
@@ -131,6 +131,6 @@ def test_the_option_composes_and_its_runs_read_no_test_row(monkeypatch):
     assert str(chosen.hydra.mode) == "RunMode.MULTIRUN"
     space = read_space(dict(chosen.hydra.sweeper.params), ["sweep=search"])
     search.refuse_test_rows(chosen, space)
-    run = composed(*space.words({"optim.lr": 0.1, "optim.weight_decay": 1e-5, "augment": "strong"}))
+    run = composed(*space.overrides({"optim.lr": 0.1, "optim.weight_decay": 1e-5, "augment": "strong"}))
     assert run.data.split == "training_fold"
     assert check(run) == []

@@ -66,8 +66,8 @@ class OtherForm(UserError):
     """Faces of a file that have another form than the wanted one."""
 
     def __init__(self, name: str, own: ImageForm, wanted: ImageForm) -> None:
-        remedy = "Omit SIZE and COLOR, or use images." if own == FER2013_FORM else f"Use {own.make_words}."
-        super().__init__(f"{name} holds faces of {own.words} pixels, and not of {wanted.words}. {remedy}")
+        remedy = "Omit SIZE and COLOR, or use images." if own == FER2013_FORM else f"Use {own.make_variables}."
+        super().__init__(f"{name} holds faces of {own.description} pixels, and not of {wanted.description}. {remedy}")
         self.name, self.own, self.wanted = name, own, wanted
 
 

@@ -14,7 +14,7 @@ OPTIONAL = ("experiment", "scale", "sweep", "debug", "local")  # groups of which
 NOTHING = {"logger": "csv"}  # option for null; in other groups: none
 
 
-def prepare_words(arguments: Sequence[str]) -> list[str]:
+def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with all options such as -m in front, and without GROUP=null.
 
     GROUP=null chooses no option of an optional group. Raise UserError if the group must have an option, and for a list
