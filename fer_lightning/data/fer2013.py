@@ -86,7 +86,8 @@ def _of_other_form(root: str, extra: str, error: OtherForm) -> str:
     collection, store = f"root=data/collect-{error.wanted.size}", f"{root}-{error.own.size}"
     return (
         f"data.extra={extra}: {error.name} holds faces of {error.own.description} pixels, and not of "
-        f"{error.wanted.description}, the form of data.root={root}. Collect faces in the form of the store, in a new folder: "
+        f"{error.wanted.description}, the form of data.root={root}. Collect faces in the form of the "
+        f"store, in a new folder: "
         f"make collect {error.wanted.make_variables} {typed_for_make('STEPS', collection)}. "
         f"Or read a store in their form: make data {error.own.make_variables} {typed_for_make('ROOT', store)} FROM=..."
     )

@@ -39,7 +39,8 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
     """
     if model.metadata.form != FER2013_FORM:
         raise UserError(
-            f"model={model.path}: its network takes faces of {model.metadata.form.description} pixels, and the page cuts "
+            f"model={model.path}: its network takes faces of {model.metadata.form.description} pixels, "
+            f"and the page cuts "
             f"faces of {FER2013_FORM.description}. Use a model of such faces; predict and live run this one."
         )
     _refuse_other_content(out)

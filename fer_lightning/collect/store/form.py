@@ -39,7 +39,8 @@ def chosen_form(collection: Collection, *, size: int | None, color: bool | None)
         raise UserError(
             f"faces.size={form.size} faces.color={'yes' if form.color else 'no'}: the collection {collection.root} "
             f"holds faces of {stored.description} pixels, and all its faces have one form. Omit both keys to add faces "
-            f"of this form. Or collect faces of {form.description} pixels in another folder: make collect {form.make_variables} "
+            f"of this form. Or collect faces of {form.description} pixels in another folder: make "
+            f"collect {form.make_variables} "
             f"{typed_for_make('STEPS', other)}"
         )
     return form
