@@ -107,7 +107,7 @@ def report_errors(program: str, kept: str = "", *, again: str | None = None) -> 
         message = error_message(error)
         if message is None:
             raise
-        note = f" {kept}." if kept and not isinstance(error, UserError) else ""
+        note = f" {kept}." if kept and not isinstance(error, UserError | ImportError) else ""
         refuse(program, message + note)
 
 
