@@ -27,8 +27,8 @@ OUTSIDE = {
     "onnxruntime": "Export the model again: python -m fer_lightning.export run=PATH",
     "google": "Export the model again: python -m fer_lightning.export run=PATH",
     "wandb": "Fix WANDB_API_KEY and the other WANDB_ variables in .env, or use WANDB_MODE=offline or logger=csv",
-    "hydra": "Fix the typed words; --help lists them",
-    "omegaconf": "Fix the typed words; --help lists them",
+    "hydra": "Fix the arguments; --help lists them",
+    "omegaconf": "Fix the arguments; --help lists them",
 }
 NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "bad allocation", "bad_alloc")
 NO_MEMORY += ("Storage size calculation overflowed", "array is too big", "Maximum allowed dimension exceeded")

@@ -1,10 +1,12 @@
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from collect_server import ImageHost
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -72,6 +74,13 @@ def _configs_parsed_once():
     with pytest.MonkeyPatch.context() as patch:
         parse_configs_once(patch)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers():
+    """Start each test with the same random numbers, whichever tests its process ran before."""
+    random.seed(0)
+    torch.manual_seed(0)
 
 
 def pretend_store(monkeypatch: pytest.MonkeyPatch) -> None:

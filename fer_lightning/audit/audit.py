@@ -251,8 +251,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> None:
-    words = command.read_arguments(COMMAND, __doc__, arguments, OldForm(keys=("root",)))
-    options = command.settings(COMMAND, words)
+    overrides = command.read_arguments(COMMAND, __doc__, arguments, OldForm(keys=("root",)))
+    options = command.settings(COMMAND, overrides)
     with progress_bar("comparing images") as progress:
         folder, record = audit(options.root, progress)
     _report(folder, record)

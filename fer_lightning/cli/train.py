@@ -222,7 +222,7 @@ def main() -> None:
 def message_of(error: Exception) -> str | None:
     """Return the message for a user; None for an error of the code.
 
-    Before `train` is called, only Hydra and the config have run, so every error is caused by the typed words.
+    Before `train` is called, only Hydra and the config have run, so every error is caused by the arguments.
     """
     if isinstance(error, HydraException | OmegaConfBaseException):
         return explain(error)

@@ -102,7 +102,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def config(overrides: list[str]) -> CollectSettings:
-    """Return the settings for the key=value words; raise UserError if a key or a value is not allowed."""
+    """Return the settings for the key=value arguments; raise UserError if a key or a value is not allowed."""
     return command.settings(COMMAND, overrides)
 
 

@@ -1,4 +1,4 @@
-"""Shared parts of the command lines: key=value words composed by Hydra, and errors without a traceback."""
+"""Shared parts of the command lines: key=value arguments composed by Hydra, and errors without a traceback."""
 
 import argparse
 import sys
@@ -25,16 +25,16 @@ from fer_lightning.wording import hydra_text
 __all__ = ["read_arguments", "refuse", "report_errors", "settings"]
 
 
-def settings(command: Command, words: list[str]) -> Any:
+def settings(command: Command, overrides: list[str]) -> Any:
     """Return the settings of a command line, an object of `command.schema`. Raise UserError if they are invalid."""
-    shown = with_chosen_options(command, words)
-    cfg = composed(command, words)
+    shown = with_chosen_options(command, overrides)
+    cfg = composed(command, overrides)
     try:
         made = build(command.schema, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         raise UserError(explain(error, shown)) from None
     except InvalidSetting as error:
-        default = reference.written(OmegaConf.select(composed(command, options_in(command, words)), error.key))
+        default = reference.written(OmegaConf.select(composed(command, options_in(command, overrides)), error.key))
         raise UserError(f"{error} The default is {default}.") from None
     for name, one in declared(command.schema).items():
         if one.required and (OmegaConf.is_missing(cfg, name) or cfg[name] == ""):
@@ -43,50 +43,50 @@ def settings(command: Command, words: list[str]) -> Any:
     return made
 
 
-def composed(command: Command, words: Sequence[str]) -> DictConfig:
-    """Return the command's defaults with the typed words applied. Raise UserError for words that it does not accept.
+def composed(command: Command, overrides: Sequence[str]) -> DictConfig:
+    """Return the command's defaults with the overrides applied. Raise UserError if it does not accept one.
 
     The defaults list of its YAML begins with `<name>_schema`, the name under which Hydra finds the declared settings.
     """
     name = command.file.stem
-    command = with_chosen_options(command, words)
+    command = with_chosen_options(command, overrides)
     ConfigStore.instance().store(name=f"{name}_schema", node=_node(command.schema))
     try:
         with initialize_config_dir(str(command.file.parent), version_base="1.3"):
-            return compose(name, [_quoted(word, command) for word in words])
-    except Exception as error:  # the grammar and the merging of typed words raise errors of many classes
+            return compose(name, [_quoted(override, command) for override in overrides])
+    except Exception as error:  # the grammar and the merging of overrides raise errors of many classes
         raise UserError(explain(error, command)) from None
 
 
 def read_arguments(
     command: Command, description: str, arguments: Sequence[str] | None = None, old: OldForm | None = None
 ) -> list[str]:
-    """Return the key=value words of a command line, in today's form; print the help and exit if it is asked for.
+    """Return the key=value arguments of a command line, in today's form; print the help and exit if it is asked for.
 
     description  text in front of the list of settings
-    arguments    words to parse; None: the words of this process
-    old          former words of the command, which are translated
+    arguments    arguments to parse; None: this process's own
+    old          former arguments of the command, which are translated
     """
-    words = sys.argv[1:] if arguments is None else arguments
-    parser = Parser(command, description, arguments=words)
-    parser.add_argument("words", nargs="*", metavar="key=value", help="see below")
-    return parser.parse_args(old.translate(words) if old else words).words
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = Parser(command, description, arguments=arguments)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="see below")
+    return parser.parse_args(old.translate(arguments) if old else arguments).overrides
 
 
 class Parser(argparse.ArgumentParser):
     """Parser whose --help ends with the settings of the command.
 
-    words      usage in front of the settings
-    arguments  words of the command line, of which those that choose options of groups decide which keys are listed
+    usage      usage in front of the settings
+    arguments  arguments of the command line; those that choose options of groups decide which keys are listed
     """
 
-    def __init__(self, command: Command, description: str, words: str = "", arguments: Sequence[str] = ()) -> None:
+    def __init__(self, command: Command, description: str, usage: str = "", arguments: Sequence[str] = ()) -> None:
         required = [f"{name}=..." for name, one in declared(command.schema).items() if one.required]
         super().__init__(
             command.program,
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            usage=" ".join(part for part in (command.program, words, *required, "[key=value ...]") if part),
+            usage=" ".join(part for part in (command.program, usage, *required, "[key=value ...]") if part),
         )
         self.command, self.options = command, options_in(command, arguments)
         self.arguments = arguments
@@ -120,12 +120,12 @@ def _node(schema: type[Settings], without: Collection[str] = (), more: Sequence[
     return make_dataclass(schema.__name__, parts)
 
 
-def _quoted(word: str, command: Command) -> str:
-    """Return the word with a text, an option of a group or the texts of a list in quotes."""
-    key, _, value = word.partition("=")
+def _quoted(override: str, command: Command) -> str:
+    """Return the override with a text, an option of a group or the texts of a list in quotes."""
+    key, _, value = override.partition("=")
     one = dict(reference.leaves(command.schema)).get(key)
     if one is None:
-        return word
+        return override
     if one.rule.group:
-        return word if value[:1] in ("'", '"') else f"{key}={hydra_text(value)}"
-    return in_quotes(word, is_list=one.is_list) if one.is_text or one.is_list else word
+        return override if value[:1] in ("'", '"') else f"{key}={hydra_text(value)}"
+    return in_quotes(override, is_list=one.is_list) if one.is_text or one.is_list else override

@@ -23,10 +23,10 @@ from fer_lightning.wording import did_you_mean, typed
 class Command:
     """One command line of this project.
 
-    program  words that start it, e.g. "python -m fer_lightning.predict"
+    program  command line without arguments, e.g. "python -m fer_lightning.predict"
     schema   dataclass of its keys
     file     YAML file with the values that differ from the defaults of the dataclass
-    example  key=value words of a typical call
+    example  key=value arguments of a typical call
     """
 
     program: str
@@ -111,11 +111,11 @@ def _declared_below(schema: Any, parent: str) -> dict[str, Declared]:
     return {name: one for name, one in declared(schema).items() if name not in without}
 
 
-def _as_value(command: Command, word: str | None) -> str:
-    """Return `, such as input=photo.jpg` for a word without a key; "" if the command has no key for it."""
+def _as_value(command: Command, argument: str | None) -> str:
+    """Return `, such as input=photo.jpg` for an argument without a key; "" if the command has no key for it."""
     key = command.example.partition("=")[0]
-    is_value = word and "=" not in word and not word.startswith("-")
-    return f", such as {typed(key, word)}" if key.isidentifier() and is_value else ""
+    is_value = argument and "=" not in argument and not argument.startswith("-")
+    return f", such as {typed(key, argument)}" if key.isidentifier() and is_value else ""
 
 
 def _wrong_value(command: Command, fault: Fault) -> str:

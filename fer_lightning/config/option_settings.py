@@ -19,10 +19,10 @@ from fer_lightning.config.settings import KEY, TARGET, Chosen, Declared, Setting
 from fer_lightning.paths import CONF
 
 
-def with_chosen_options(command: Command, words: Sequence[str] = ()) -> Command:
-    """Return the command with the keys of the options that the words, or else its YAML, choose."""
+def with_chosen_options(command: Command, overrides: Sequence[str] = ()) -> Command:
+    """Return the command with the keys of the options that the overrides, or else its YAML, choose."""
     classes = tuple(
-        (key, option_class(one.kind, one.rule.group, chosen_option(command, key, words)))
+        (key, option_class(one.kind, one.rule.group, chosen_option(command, key, overrides)))
         for key, one in declared_groups(command)
     )
     return replace(command, schema=_with_classes(command.schema, classes)) if classes else command
@@ -33,15 +33,15 @@ def declared_groups(command: Command) -> Iterator[tuple[str, Declared]]:
     return ((key, one) for key, one in declared(command.schema).items() if one.rule.group)
 
 
-def chosen_option(command: Command, key: str, words: Sequence[str] = ()) -> str:
-    """Return the option of a group that the words choose, or else the command's YAML."""
-    typed = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
+def chosen_option(command: Command, key: str, overrides: Sequence[str] = ()) -> str:
+    """Return the option of a group that the overrides choose, or else the command's YAML."""
+    typed = [override.partition("=")[2] for override in overrides if override.startswith(f"{key}=")]
     return typed[-1].strip("'\"") if typed else re.search(rf"^  - {key}: (\w+)$", command.file.read_text(), re.M)[1]
 
 
-def options_in(command: Command, words: Sequence[str]) -> list[str]:
-    """Return the words that choose an option of a group."""
-    return [word for word in words if word.partition("=")[0] in dict(declared_groups(command))]
+def options_in(command: Command, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that choose an option of a group."""
+    return [override for override in overrides if override.partition("=")[0] in dict(declared_groups(command))]
 
 
 def option_class(base: type[Chosen], group: str, option: str) -> type[Chosen]:

@@ -1,4 +1,4 @@
-"""Typed key=value words with their texts in quotes, inside which Hydra's grammar accepts any letter."""
+"""Overrides key=value with their texts in quotes, inside which Hydra's grammar accepts any letter."""
 
 import re
 
@@ -10,13 +10,13 @@ _CALL = r"(?:choice|glob|range|interval|shuffle|sort|tag|extend_list)\([^)]*\)"
 _VALUE = re.compile(rf"\s*(?:(?:{_QUOTED})\s*(?=,|$)|(?:\[(?:{_QUOTED}|[^\]])*\]|{_CALL}|[^,])*)")
 
 
-def in_quotes(word: str, *, is_list: bool = False, sweep: bool = False) -> str:
-    """Return the word with its value in quotes unless it is plain, null or in quotes already.
+def in_quotes(override: str, *, is_list: bool = False, sweep: bool = False) -> str:
+    """Return the override with its value in quotes unless it is plain, null or in quotes already.
 
     is_list  the value is a list, whose items are put in quotes
     sweep    commas separate the values of a sweep, and a call such as glob(*) stays
     """
-    key, _, value = word.partition("=")
+    key, _, value = override.partition("=")
     values = _split(value) if sweep else [value]
     return f"{key}={','.join(_in_quotes(one, is_list, sweep) for one in values)}"
 

@@ -40,7 +40,7 @@ def leaves(schema: type[Settings], without: Collection[str] = (), prefix: str = 
 
 
 def entries(command: Command, defaults: DictConfig) -> list[Entry]:
-    """Return the settings of a command, required ones first. `defaults` is its config without other words of a user."""
+    """Return the settings of a command, required ones first. `defaults`: its config without other overrides."""
     listed = [_entry(command, defaults, key, one) for key, one in leaves(command.schema)]
     return sorted(listed, key=lambda entry: entry.default is not None)
 

@@ -82,9 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
         show(*map(Path, cfg.runs), cfg.tta, *paths)
 
 
-def config(words: list[str]) -> CompareSettings:
+def config(overrides: list[str]) -> CompareSettings:
     """Return the settings of the command line. Raise UserError if they cannot be used."""
-    cfg = command.settings(COMMAND, words)
+    cfg = command.settings(COMMAND, overrides)
     if len(cfg.runs) != 2:
         raise UserError(
             f"runs=[{','.join(cfg.runs)}]: must name RUN_A and RUN_B, two folders of finished runs or of evaluations, "

@@ -38,7 +38,7 @@ class Space:
 
 
 def read_space(params: dict[str, Any], typed: Sequence[str]) -> Space:
-    """Return the space of the sweeper's params and the typed words, which replace params of the same key.
+    """Return the space of the sweeper's params and the overrides, which replace params of the same key.
 
     Raise UserError for a form that is not known, or if nothing is searched.
     """

@@ -41,8 +41,8 @@ OLD = OldForm(
 
 def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("report", "Nothing is half written"):
-        words = command.read_arguments(COMMAND, __doc__, arguments, OLD)
-        cfg = command.settings(COMMAND, words)
+        overrides = command.read_arguments(COMMAND, __doc__, arguments, OLD)
+        cfg = command.settings(COMMAND, overrides)
         from fer_lightning.report.sweep import write_report
 
         page = write_report(Path(cfg.sweep), None if cfg.out is None else Path(cfg.out), cfg.baseline, cfg.pictures)

@@ -71,7 +71,7 @@ def read_parent(value: str) -> Parent:
 def extended_config(cfg: DictConfig, parent: Parent, overrides: list[str]) -> DictConfig:
     """Return the config of the parent with the number of epochs and the other own keys of `cfg`.
 
-    overrides  typed words. Raise UserError for a key that only the parent decides.
+    overrides  arguments of the command. Raise UserError for a key that only the parent decides.
     """
     given = {override.lstrip("+~").partition("=")[0] for override in overrides} - {"extend"}
     foreign = sorted(key for key in given if key not in OWN and not key.startswith(OWN_GROUPS))

@@ -142,7 +142,7 @@ def _is_unnamed(override: str) -> bool:
 
 @dataclass(frozen=True)
 class _Claim:
-    """Config and typed words of a command that runs in a folder."""
+    """Config and overrides of a command that runs in a folder."""
 
     config: dict[str, Any]
     overrides: tuple[str, ...]
@@ -270,7 +270,7 @@ class RunFolder:
     def claim(self, config: dict[str, Any], overrides: Sequence[str] = ()) -> None:
         """Lock the folder. Raise UserError if it holds a run with another config. `begin` then writes the files.
 
-        overrides  typed words, for overrides.txt
+        overrides  arguments of the command, for overrides.txt
         """
         self.lock()
         self._claim = _Claim(config, tuple(overrides))

@@ -112,7 +112,7 @@ def judge_rate(current: float, suggested: float | None) -> str:
     if suggested is None:
         return (
             f"Does optim.lr={current:g} fit? UNKNOWN: the loss falls at no learning rate.\n"
-            "Next: python train.py debug=overfit with the same words. It shows whether the network can learn at all."
+            "Next: python train.py debug=overfit with the same arguments. This shows if the network can learn at all."
         )
     question = f"Does optim.lr={current:g} fit? The loss falls fastest at {suggested:.2g}."
     if 1 / NEAR <= current / suggested <= NEAR:
