@@ -1,5 +1,6 @@
 """The live page and the game in headless Chromium: the browser, its camera, and what no page may do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -53,6 +54,14 @@ def chromium(camera: Path | None = None) -> Iterator[Any]:
         browser = started.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
         yield browser
         browser.close()
+
+
+def bounds(locator: Any) -> dict[str, float]:
+    """Bounds of an element, which the page may just be replacing: on a slow machine each frame has a new box."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while (box := locator.bounding_box()) is None:
+        assert time.monotonic() < deadline, f"{locator} has no bounds"
+    return box
 
 
 class Visits:

@@ -8,7 +8,7 @@ import face_video
 import numpy as np
 import pytest
 from face_models import drawn_metadata, drawn_model
-from live_pages import NARROW, again, camera_on, chromium, needs_browser, pictures, visits
+from live_pages import NARROW, again, bounds, camera_on, chromium, needs_browser, pictures, visits
 from live_server import LiveServer
 
 from fer_lightning.data.synthetic import load
@@ -97,7 +97,7 @@ def test_boxes_lie_on_the_face_pause_sends_nothing_and_stop_releases_the_camera(
     expect(page.locator("#faces .shares li")).to_have_count(7)
     expect(page.locator("#latency")).to_have_text(re.compile(r"\d+ ms"))
     page.wait_for_timeout(500)  # until the box has come to rest
-    box, frame = page.locator(".box").bounding_box(), page.locator("#frame").bounding_box()
+    box, frame = bounds(page.locator(".box")), bounds(page.locator("#frame"))
     x, y, width, height = face_video.face_box(ASIDE)
     mirrored = 1 - (x + width / 2) / 640
     assert (box["x"] + box["width"] / 2 - frame["x"]) / frame["width"] == pytest.approx(mirrored, abs=0.04)
@@ -156,8 +156,8 @@ def test_drawn_faces_get_a_label_each_in_their_own_place(visit, server, camera):
     player, other = (page.locator(".box").filter(has_text=label) for label in ("sad", "disgust"))
     expect(player).to_be_visible()
     expect(other).to_be_visible()
-    assert player.bounding_box()["width"] > other.bounding_box()["width"]
-    assert player.bounding_box()["x"] > other.bounding_box()["x"]  # as in a mirror
+    assert bounds(player)["width"] > bounds(other)["width"]
+    assert bounds(player)["x"] > bounds(other)["x"]  # as in a mirror
     expect(page.locator("#reasons")).to_contain_text("sad")
 
 
