@@ -35,6 +35,8 @@ import numpy as np
 import websockets
 from timing import bounded, measured, megabytes
 
+from fer_lightning.live.settings import FrameSettings
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "helpers")]
 
@@ -58,6 +60,8 @@ def main() -> None:
     browser.add_argument("--model", type=Path, required=True, help="file of python -m fer_lightning.export")
     browser.add_argument("--seconds", type=float, default=10.0, help="time per size, after 100 frames of warm-up")
     browser.add_argument("--size", choices=SIZES, action="append", help="size of the frames; default: both")
+    whole = "frames between two searches of the whole image, as faces.whole_every; 1: no face is followed"
+    browser.add_argument("--whole-every", type=int, help=whole, default=FrameSettings().whole_every)
     browser.add_argument("--core", type=int, help="core of the browser; default: any one core")
     browser.set_defaults(run=benchmark_browser)
     play = commands.add_parser("play", help="run the players; `players` starts this process")
@@ -109,13 +113,11 @@ def benchmark_browser(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder, Server(arguments.model, Path(folder)) as server:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0)) if arguments.core is None else arguments.core})
         for name in arguments.size or SIZES:
-            frames = np.load(write_frames(Path(folder, "frames.npz"), SIZES[name])).values()
-            texts = [base64.b64encode(frame.tobytes()).decode() for frame in frames]
             with chromium() as browser:
                 page = browser.new_page()
                 page.goto(server.address)
                 page.set_default_timeout(0)
-                page.evaluate(OPEN, texts)
+                page.evaluate(OPEN, [moving_frames(SIZES[name]), arguments.whole_every])
                 page.evaluate(READ, [0, WARM_FRAMES])
                 before = cpu_of_workers()
                 result = page.evaluate(READ, [arguments.seconds, 1])
@@ -127,6 +129,15 @@ def benchmark_browser(arguments: argparse.Namespace) -> None:
                 fastest = float(np.percentile(result[part], 10))  # hardly disturbed by other processes
                 measured(f"browser_{part}_fastest_{name}", "ms, fastest tenth of the frames", fastest)
             measured(f"browser_faces_{name}", "faces per frame", result["faces"] / result["frames"])
+            measured(f"browser_whole_{name}", "share of whole searches", result["whole"] / result["frames"])
+
+
+def moving_frames(size: tuple[int, int]) -> list[str]:
+    """Return three seconds of tests/helpers/face_video.py as JPEGs in base64. A face moves by up to 6 of 640 pixels."""
+    import face_video
+
+    jpegs = [face_video.jpeg(face_video.frame(number / 300, size)) for number in range(90)]
+    return [base64.b64encode(jpeg).decode() for jpeg in jpegs]
 
 
 def cpu_of_workers() -> float:
@@ -142,10 +153,10 @@ def cpu_of_workers() -> float:
 
 WARM_FRAMES = 100  # the browser meanwhile compiles the functions that are used often
 OPEN = """
-async (texts) => {
+async ([texts, whole_every]) => {
   const { Reader } = await import("/faces/reader.js");
   const files = { detector: "/files/detector.onnx", model: "/files/model.onnx" };
-  window.reader = await Reader.open({ ...files, min_score: 0.7, long_side: 320, most: 8 });
+  window.reader = await Reader.open({ ...files, min_score: 0.7, long_side: 320, whole_every, most: 8 });
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   window.images = await Promise.all(texts.map((text) => createImageBitmap(new Blob([bytes(text)]))));
 }
@@ -155,13 +166,16 @@ async ([seconds, least]) => {
   const [{ width, height }] = window.images;
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-  const found = { frames: 0, faces: 0, detect: [], recognise: [] };
+  const found = { frames: 0, faces: 0, whole: 0, detect: [], recognise: [] };
+  const last = window.images.length - 1;
+  const forthAndBack = (number) => Math.abs(((number + last) % (2 * last)) - last);
   const begun = performance.now();
   while (found.frames < least || performance.now() - begun < 1000 * seconds) {
-    context.drawImage(window.images[found.frames % window.images.length], 0, 0);
-    const { faces, milliseconds } = await window.reader.read(context.getImageData(0, 0, width, height));
+    context.drawImage(window.images[forthAndBack(found.frames)], 0, 0);
+    const { faces, whole, milliseconds } = await window.reader.read(context.getImageData(0, 0, width, height));
     found.frames += 1;
     found.faces += faces.length;
+    found.whole += whole;
     found.detect.push(milliseconds.detect);
     if (faces.length) found.recognise.push(milliseconds.recognise);
   }

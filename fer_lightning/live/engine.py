@@ -98,7 +98,7 @@ class Engine:
     ) -> None:
         self.model, self.detectors = model, detectors
         frames, caps = frames or FrameSettings(), caps or Caps()
-        self.rules, self.long_side, self.most_faces = rules, frames.long_side, frames.most
+        self.rules, self.frames = rules, frames
         self._caps = {"most_bytes": caps.frame_bytes, "most_side": caps.frame_side}
         self._threads = [
             threading.Thread(target=self._work, args=(Reduced(detector, frames.long_side),), daemon=True)
@@ -179,7 +179,7 @@ class Engine:
             image = decode_frame(look.data)
             decoded = time.perf_counter()
             form = self.model.metadata.form
-            faces = find_faces(image, detector, self.rules, roll=False, form=form)[: self.most_faces]
+            faces = find_faces(image, detector, self.rules, roll=False, form=form)[: self.frames.most]
         except BadFrame as error:
             return replace(look, problem=str(error))
         except Exception as error:  # an image from outside may break a decoder; the next frame must still be processed

@@ -85,9 +85,10 @@ class Hub:
     @property
     def message_bytes(self) -> int:
         """Maximum size of a JSON message: caps.message_bytes, or more if that is too little for a look."""
-        engine = self.engine
-        look = LOOK_BYTES + engine.most_faces * (FACE_BYTES + CLASS_BYTES * len(self.metadata.classes)) if engine else 0
-        return max(self.caps.message_bytes, look)
+        if self.engine is None:
+            return self.caps.message_bytes
+        face = FACE_BYTES + CLASS_BYTES * len(self.metadata.classes)
+        return max(self.caps.message_bytes, LOOK_BYTES + self.engine.frames.most * face)
 
     def welcome(self, controller: Controller, version: protocol.Version = protocol.VERSION) -> protocol.Welcome:
         caps = self.caps
@@ -114,7 +115,7 @@ class Hub:
     def _detection(self) -> protocol.Detection | None:
         if (engine := self.engine) is None:
             return None
-        return protocol.Detection(min_score=engine.rules.min_score, long_side=engine.long_side, most=engine.most_faces)
+        return protocol.Detection(min_score=engine.rules.min_score, **asdict(engine.frames))
 
     def notify(self, notice: protocol.Notice, *, lasting: bool = False) -> None:
         """Send a notice to all connections; with `lasting`, also to later ones until it is removed from `standing`."""

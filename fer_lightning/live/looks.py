@@ -19,7 +19,7 @@ def seen_frame(look: protocol.ClientLook, number: int, now: float, engine: Engin
     """
     classes = len(engine.model.metadata.classes)
     faces = {_face(face, look): _row(face, classes) for face in look.faces}
-    judged = judge(list(faces), engine.rules)[: engine.most_faces]
+    judged = judge(list(faces), engine.rules)[: engine.frames.most]
     seconds = {"waiting": 0.0, "decode": 0.0, "detect": look.detect / 1000, "recognise": look.recognise / 1000}
     return SeenFrame(
         number,

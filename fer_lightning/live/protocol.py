@@ -163,13 +163,15 @@ class Limits(Message):
 class Detection(Message):
     """Settings with which a client that processes frames itself finds the same faces as the server.
 
-    min_score  lowest score of a face
-    long_side  pixels of the frame's longer side for detection; faces are cropped from the full frame
-    most       maximum number of faces in a look
+    min_score    lowest score of a face
+    long_side    pixels of the frame's longer side for detection; faces are cropped from the full frame
+    whole_every  frames from one search of the whole frame to the next while one face is followed; 1: each is whole
+    most         maximum number of faces in a look
     """
 
     min_score: Share
     long_side: int
+    whole_every: int
     most: int
 
 

@@ -33,7 +33,7 @@ from fer_lightning.live.connection import Connection
 from fer_lightning.live.engine import Engine
 from fer_lightning.live.hub import Hub
 from fer_lightning.live.limits import Bucket
-from fer_lightning.live.settings import LiveSettings
+from fer_lightning.live.settings import FrameSettings, LiveSettings
 from fer_lightning.live.source import CameraSource, check_source, missing_camera, next_step
 from fer_lightning.machine import cpu_cores
 from fer_lightning.paths import PACKAGE
@@ -140,7 +140,7 @@ def _engine(settings: LiveSettings) -> Engine:
     cv2.setNumThreads(1)  # the threads of the engine share the cores
     recogniser, faces = FaceModel(Path(settings.model), threads=1), settings.faces
     detectors = [open_detector(faces.model, kind=faces.kind) for _ in range(settings.threads or cpu_cores())]
-    return Engine(recogniser, detectors, part(FaceRules, faces), frames=faces, caps=settings.caps)
+    return Engine(recogniser, detectors, part(FaceRules, faces), frames=part(FrameSettings, faces), caps=settings.caps)
 
 
 def introduction(hub: Hub, host: str, address: str, page: str) -> str:

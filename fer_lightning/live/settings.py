@@ -22,6 +22,12 @@ class FrameSettings(Settings):
         "320 takes a sixth of the time of 640",
         minimum=64,
     )
+    whole_every: int = setting(
+        10,
+        "frames from one search of the whole frame to the next while a browser follows the only face; "
+        "1: the whole frame is always searched",
+        minimum=1,
+    )
     most: int = setting(8, "maximum number of faces per frame; the largest are kept", minimum=1)
 
 

@@ -15,6 +15,7 @@ from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.files import TEMPORARY
 from fer_lightning.live.hub import model_words
+from fer_lightning.live.settings import FrameSettings
 from fer_lightning.paths import PACKAGE
 from fer_lightning.web.files import COMPRESSED, read_page
 from fer_lightning.web.guard import content_security_policy
@@ -24,7 +25,10 @@ PARTS = {
     "site": ("site/page", ("site.js", "site.css")),
     "live": ("live/page", ("boxes.js", "faces.js", "looks.js", "live.css")),
     "shared": ("web/page", ("base.css", "icon.svg", "elements.js", "camera.js", "consent.js", "label.js")),
-    "faces": ("faces/page", ("pixels.js", "quality.js", "reader.js", "tracks.js", "worker.js", "yunet.js")),
+    "faces": (
+        "faces/page",
+        ("following.js", "pixels.js", "quality.js", "reader.js", "tracks.js", "worker.js", "yunet.js"),
+    ),
 }
 FACTS, CARD = "model.json", "model-card.md"  # in the folder of the networks
 CAMERA = FaceRules(min_score=0.7, min_face_px=48)  # the camera's images are smaller than photographs
@@ -84,12 +88,18 @@ def _fill(folder: Path, model: FaceModel, detector: YuNetDetector, min_confidenc
 
 def _page_facts(model: FaceModel) -> dict:
     """Return what the page says about the model, and the rules for photographs and for the camera."""
-    rules = {"photo": FaceRules(), "camera": CAMERA}
+    # rules, and the number of images from one whole search to the next
+    rules = {"photo": (FaceRules(), 1), "camera": (CAMERA, FrameSettings().whole_every)}
     return {
         "model": model_words(model.metadata).model_dump(),
         "files": {"detector": f"files/{DETECTOR}", "model": f"files/{MODEL}", "card": f"files/{CARD}"},
         "rules": {
-            name: {"min_score": of.min_score, "min_face_px": of.min_face_px, "ambiguous_area": of.ambiguous_area}
-            for name, of in rules.items()
+            name: {
+                "min_score": of.min_score,
+                "min_face_px": of.min_face_px,
+                "ambiguous_area": of.ambiguous_area,
+                "whole_every": whole_every,
+            }
+            for name, (of, whole_every) in rules.items()
         },
     }

@@ -3,14 +3,17 @@
 SciPy has no correction by Holm (only false discovery rates), so `holm` states it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from fer_lightning.statistics.resampling import LEVEL, interval
 
 ALPHA = 0.05  # a difference is shown if its p is below this
+QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half the width of an interval, in standard errors
 ROUNDING = 1e-6  # differences of metrics below this count as 0
 
 
@@ -45,19 +48,18 @@ def smallest_shown(discordant: int, rows: int) -> float | None:
 
 def wilson(hits: int, rows: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); (0, 1) without rows."""
-    if not rows:
-        return 0.0, 1.0
-    from scipy.stats import binomtest
+    return (_wilson_low(hits, rows), 1 - _wilson_low(rows - hits, rows)) if rows else (0.0, 1.0)
 
-    low, high = binomtest(hits, rows).proportion_ci(LEVEL, method="wilson")
-    return float(low), float(high)
+
+def _wilson_low(hits: int, rows: int) -> float:
+    """Return the lower end of the interval, which is exactly 0 without hits."""
+    scatter = math.sqrt(hits * (rows - hits) / rows + QUANTILE**2 / 4)
+    return (hits + QUANTILE**2 / 2 - QUANTILE * scatter) / (rows + QUANTILE**2)
 
 
 def margin(share: float, rows: int) -> float:
     """Return half the width of the 95 % normal interval of a share of that many rows."""
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + LEVEL) / 2) * np.sqrt(share * (1 - share) / rows))
+    return QUANTILE * math.sqrt(share * (1 - share) / rows)
 
 
 @dataclass(frozen=True)

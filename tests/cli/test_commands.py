@@ -20,7 +20,7 @@ from fer_lightning.training.callbacks.tensorboard_logger import build_tensorboar
 # Only [train] brings them. The process cannot import them, as if they were not installed.
 WITHOUT_TRAIN = """
 import sys
-for name in ("torch", "torchvision", "lightning", "timm", "torchmetrics", "scipy", "matplotlib", "jinja2", "requests"):
+for name in ("torch", "torchvision", "lightning", "timm", "torchmetrics", "scipy", "matplotlib", "requests"):
     sys.modules[name] = None
 for name in ("dotenv", "onnx", "pandas"):
     sys.modules[name] = None
@@ -38,12 +38,12 @@ try:
     load_run("outputs/train/seed-0")
 except ValueError as error:
     assert "fer_lightning[train]" in str(error)
-for name in ("live", "game", "predict"):
-    sys.argv = ["fer-lightning", name, "--help"]
+for words in (["live", "--help"], ["game", "--help"], ["predict", "--help"], ["site", f"out={sys.argv[2]}"]):
+    sys.argv = ["fer-lightning", *words]
     try:
         commands.main()
     except SystemExit as end:
-        assert end.code in (None, 0)
+        assert end.code in (None, 0), words
 """
 REFUSES = """
 import io, contextlib
@@ -88,15 +88,21 @@ def test_an_unknown_subcommand_is_refused_with_the_nearest(monkeypatch, capsys):
     assert "predikt: no such command. Did you mean predict?" in capsys.readouterr().err
 
 
-def test_predict_live_and_game_start_without_the_training_packages(tmp_path):
+def test_predict_live_game_and_site_start_without_the_training_packages(tmp_path):
     faces = tmp_path / "faces.png"
     faces.write_bytes(encoded(portrait()))
+    site = tmp_path / "site"
     script = WITHOUT_TRAIN + STARTS + REFUSES
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        [sys.executable, "-c", script, str(faces)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, str(faces), str(site)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+    assert (site / "files" / "model-card.md").is_file()
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,6 @@ def test_a_wrong_key_of_wandb_is_refused_before_the_run(monkeypatch):
 
 def test_a_missing_package_is_named_with_the_extra_and_nothing_else(capsys):
     with pytest.raises(SystemExit), report_errors("program", "Nothing is half written"):
-        raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
+        raise ModuleNotFoundError("No module named 'timm'", name="timm")
     install = "pip install 'fer_lightning[train]'"
-    assert capsys.readouterr().err == f"program: the package jinja2 is not installed. Install it with: {install}\n"
+    assert capsys.readouterr().err == f"program: the package timm is not installed. Install it with: {install}\n"

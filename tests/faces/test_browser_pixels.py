@@ -67,13 +67,13 @@ def test_the_outputs_of_yunet_become_the_same_boxes(tmp_path):
     session = onnxruntime.InferenceSession(with_any_size(Path(MODEL).read_bytes()))
     picture = shrunk(np.hstack([portrait(), portrait()[:, ::-1]]), 320)
     script = """
-    import { detect } from "./yunet.js";
+    import { search } from "./yunet.js";
     READ
     const run = async ({ data, dims }) => (inputs.push([dims, [...data.subarray(0, 400)]]), outputs);
     const inputs = [];
     const outputs = {};
     for (const [name, text] of Object.entries(given.outputs)) outputs[name] = new Float32Array(bytes(text).buffer);
-    const faces = await detect(run, image(given.picture));
+    const faces = await search(run, image(given.picture));
     export default { faces, inputs };"""
     blob = cv2.dnn.blobFromImage(picture[..., ::-1].copy())
     names = [port.name for port in session.get_outputs()]

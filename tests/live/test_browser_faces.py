@@ -1,12 +1,11 @@
 """Detector and model in the browser give the same boxes and probabilities as in Python: real and drawn faces."""
 
-import base64
-
 import cv2
 import face_video
 import numpy as np
 import pytest
-from collect_portraits import MODEL, encoded, mirrored, mouth_covered, portrait, rotated, shrunk, two_faces
+from browser_reader import read_stream
+from collect_portraits import MODEL, mirrored, mouth_covered, portrait, rotated, shrunk, two_faces
 from export_runs import untrained_run
 from live_pages import chromium, needs_browser, visits
 from live_server import LiveServer
@@ -23,23 +22,6 @@ pytestmark = [pytest.mark.slow, needs_browser]
 
 RULES = {"min_score": 0.7, "min_face_px": 48}
 PIXEL, SHARE = 1.0, 0.002  # largest differences of a box and of a probability
-READ = """
-async (images) => {
-  const { Reader } = await import("/faces/reader.js");
-  const files = { detector: "/files/detector.onnx", model: "/files/model.onnx" };
-  const reader = await Reader.open({ ...files, min_score: 0.7, long_side: 320, most: 8 });
-  const found = [];
-  for (const text of images) {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const image = await createImageBitmap(new Blob([bytes]));
-    const context = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
-    context.drawImage(image, 0, 0);
-    found.push((await reader.read(context.getImageData(0, 0, image.width, image.height))).faces);
-  }
-  reader.close();
-  return found;
-}
-"""
 
 
 def drawn_faces(seed: int) -> np.ndarray:
@@ -75,12 +57,12 @@ def model(tmp_path_factory):
 @pytest.mark.timeout(900)  # on a busy machine
 def test_boxes_differ_by_at_most_a_pixel_and_probabilities_by_two_thousandths(model):
     pictures = images()
-    texts = [base64.b64encode(encoded(picture)).decode() for picture in pictures]
     with LiveServer(model) as server, chromium() as browser, visits(browser) as visit:
-        found = visit(server.address).evaluate(READ, texts)
+        looks = read_stream(visit(server.address), pictures, whole_every=1)
     detector, network, faces = Reduced(open_detector(MODEL), 320), FaceModel(model, threads=1), 0
     labels = set()
-    for number, (picture, others) in enumerate(zip(pictures, found, strict=True)):
+    for number, (picture, look) in enumerate(zip(pictures, looks, strict=True)):
+        others = look["faces"]
         expected = find_faces(picture, detector, FaceRules(**RULES), roll=False)[:8]
         assert len(others) == len(expected), number
         rows = network(np.stack([face.crop for face in expected])) if expected else []

@@ -244,7 +244,7 @@ def test_a_client_of_version_2_sends_looks_instead_of_frames(server, neighbour):
         player.say(HELLO | {"protocol": 2})
         welcome = player.wait("welcome")
         assert (welcome["protocol"], welcome["inference"]) == (2, "server")
-        assert welcome["detection"] == {"min_score": 0.7, "long_side": 320, "most": 8}
+        assert welcome["detection"] == {"min_score": 0.7, "long_side": 320, "whole_every": 10, "most": 8}
         assert welcome["min_confidence"] == 0
         player.say(LOOK | {"faces": []})
         assert player.wait("notice")["code"] == "no_consent"

@@ -61,6 +61,8 @@ def test_the_model_and_its_card_are_beside_the_page(site, model):
     assert (site / about["files"]["model"]).read_bytes() == model.read_bytes()
     assert "# " in (site / about["files"]["card"]).read_text()
     assert about["min_confidence"] == 0.5
+    assert about["rules"]["photo"]["whole_every"] == 1
+    assert about["rules"]["camera"]["whole_every"] > 1
 
 
 def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model, tmp_path):

@@ -43,6 +43,16 @@ export function greySquare(image, [x, y, width, height], side, size) {
   return resized(cut, size, size, 1).data;
 }
 
+// Returns a part of an RGBA image.
+export function part(image, { left, top, width, height }) {
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let row = 0; row < height; row++) {
+    const start = 4 * ((top + row) * image.width + left);
+    data.set(image.data.subarray(start, start + 4 * width), 4 * width * row);
+  }
+  return { width, height, data };
+}
+
 function clamped(index, length) {
   return Math.min(Math.max(index, 0), length - 1);
 }

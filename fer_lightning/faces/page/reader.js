@@ -1,6 +1,6 @@
 // Reads faces in the browser, in a worker: no image leaves the page.
 //
-//   const reader = await Reader.open({ detector: "/files/detector.onnx", model: "/files/model.onnx", min_score: 0.7, long_side: 320, most: 8 });
+//   const reader = await Reader.open({ detector: "/files/detector.onnx", model: "/files/model.onnx", min_score: 0.7, long_side: 320, whole_every: 10, most: 8 });
 //   const { faces, milliseconds } = await reader.read(context.getImageData(0, 0, width, height));
 //   reader.close();
 //
@@ -17,7 +17,8 @@ export class Reader {
   #last = 0;
   #problem = null;
 
-  // detector, model: addresses of the files; min_score, long_side, most: see conf/live/live.yaml. long_side null: full size.
+  // detector, model: addresses of the files; min_score, long_side, whole_every, most: see docs/settings.md.
+  // long_side null: full size.
   static async open({ detector, model, ...settings }) {
     if (typeof WebAssembly !== "object" || typeof Worker !== "function") throw new Error("this browser has no WebAssembly or no workers");
     const reader = new Reader();

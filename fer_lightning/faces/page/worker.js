@@ -1,13 +1,14 @@
 // Worker that finds and labels faces, so that the page stays responsive and no image leaves it. See reader.js.
 
 import * as ort from "../runtime/ort.wasm.bundle.min.js";
+import { Following } from "./following.js";
 import { SIDE, cropFace } from "./pixels.js";
 import { sufficient } from "./quality.js";
-import { detect } from "./yunet.js";
 
 const RUNTIME = new URL("../runtime/ort-wasm-simd-threaded.wasm", import.meta.url);
 let sessions = null; // {detector, model}
 let settings = null;
+const following = new Following();
 
 const TASKS = { open, read };
 
@@ -34,16 +35,18 @@ async function load(address) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-// Returns the faces of an RGBA image, the largest first: {faces: [{box, score, probabilities}], milliseconds}.
+// Returns the faces of an RGBA image, the largest first: {faces: [{box, score, probabilities}], whole, milliseconds}.
+// whole: whether the whole image was searched.
 async function read({ width, height, pixels, ...others }) {
   const image = { width, height, data: new Uint8ClampedArray(pixels) };
   const begun = performance.now();
-  const { long_side, most, ...rules } = { ...settings, ...others };
-  const faces = sufficient(await detect(runDetector, image, long_side), rules).slice(0, most);
+  const { long_side, whole_every, most, ...rules } = { ...settings, ...others };
+  const { faces: found, whole } = await following.search(runDetector, image, long_side, whole_every);
+  const faces = sufficient(found, rules).slice(0, most);
   const detected = performance.now();
   const rows = await recognise(faces.map(({ box }) => cropFace(image, box)));
   const milliseconds = { detect: detected - begun, recognise: performance.now() - detected };
-  return { width, height, faces: faces.map((face, index) => ({ ...face, probabilities: rows[index] })), milliseconds };
+  return { width, height, faces: faces.map((face, index) => ({ ...face, probabilities: rows[index] })), whole, milliseconds };
 }
 
 async function runDetector({ data, dims }) {

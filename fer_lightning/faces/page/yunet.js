@@ -7,34 +7,33 @@
 import { resized, roundEven } from "./pixels.js";
 import { overlap } from "./tracks.js";
 
-const LONG_SIDES = [640, 320, 1280]; // sizes at which an image is searched; the next one only if no face is sure
+export const LONG_SIDES = [640, 320, 1280]; // sizes at which an image is searched; the next one only if no face is sure
 const LEAST_SIDE = 64;
-const SURE = 0.8;
+export const SURE = 0.8; // lowest score of a face after which no other size is searched
 const WEAKEST = 0.5; // lowest score of a detection that counts as a face
 const OVERLAP = 0.3; // lowest intersection over union at which two detections are one face
 const STRIDES = [8, 16, 32];
-const MULTIPLE = 32; // the network's input has sides that are multiples of this
+export const MULTIPLE = 32; // the network's input has sides that are multiples of this
 
-// Returns all faces of an RGBA image as [{box: [x, y, width, height], score}], in pixels of the image.
-// run(input): Promise of YuNet's outputs by name, for input {data: Float32Array, dims}; longSide: pixels of the longer
-// side to which the image is reduced first; null: not reduced.
-export async function detect(run, image, longSide = null) {
-  const seen = longSide ? reduced(image, longSide) : image;
-  const [across, down] = [image.width / seen.width, image.height / seen.height];
-  const faces = await search(run, seen);
-  return faces.map(({ box: [x, y, width, height], score }) => ({ box: [across * x, down * y, across * width, down * height], score }));
+// longSide: pixels of the longer side to which an image is reduced before the search; null: it is not reduced.
+export function reduced(image, longSide) {
+  const scale = longSide ? longSide / Math.max(image.width, image.height) : 1;
+  return scale >= 1 ? image : scaled(image, scale);
 }
 
-function reduced(image, longSide) {
-  const scale = longSide / Math.max(image.width, image.height);
-  return scale >= 1 ? image : scaled(image, scale);
+// Returns the faces of the reduced image `seen` with boxes in pixels of the image.
+export function enlarged(faces, image, seen) {
+  const [across, down] = [image.width / seen.width, image.height / seen.height];
+  return faces.map(({ box: [x, y, width, height], score }) => ({ box: [across * x, down * y, across * width, down * height], score }));
 }
 
 function scaled(image, scale) {
   return resized(image, ...[image.width, image.height].map((side) => Math.max(1, roundEven(side * scale))));
 }
 
-async function search(run, image) {
+// Returns all faces of an RGBA image as [{box: [x, y, width, height], score}], in pixels of the image.
+// run(input): Promise of YuNet's outputs by name, for input {data: Float32Array, dims}.
+export async function search(run, image) {
   let best = [];
   const scales = new Set(LONG_SIDES.map((side) => Math.min(1, side / Math.max(image.width, image.height))));
   for (const scale of scales) {
@@ -49,7 +48,8 @@ function topScore(faces) {
   return Math.max(0, ...faces.map(({ score }) => score));
 }
 
-async function searchAt(run, image, scale) {
+// The same at one size of the image.
+export async function searchAt(run, image, scale) {
   const seen = scaled(image, scale);
   const input = blob(seen);
   const found = decode(await run(input), input.dims[3], input.dims[2]);
