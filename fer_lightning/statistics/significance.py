@@ -47,7 +47,10 @@ def smallest_shown(discordant: int, rows: int) -> float | None:
 
 
 def wilson(hits: int, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); (0, 1) without rows."""
+    """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); (0, 1) without rows.
+
+    It is that of scipy.stats.binomtest. Model cards state it, also where SciPy is not installed.
+    """
     return (_wilson_low(hits, rows), 1 - _wilson_low(rows - hits, rows)) if rows else (0.0, 1.0)
 
 

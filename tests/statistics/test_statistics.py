@@ -124,12 +124,14 @@ def test_means_of_seeds_are_compared_by_students_t():
     assert welch.p == pytest.approx(stats.ttest_ind([0.21, 0.27], [0.30, 0.34, 0.32], equal_var=False).pvalue)
 
 
-def test_wilsons_interval_by_hand():
+def test_wilsons_interval_by_hand_and_against_scipy():
     """Wilson 1927: the shares whose distance from the observed one is 1.96 standard errors of the share itself."""
     for hits, rows in ((0, 3), (1, 1), (70, 100), (879, 879)):
         for end in wilson(hits, rows):
             error = math.sqrt(end * (1 - end) / rows)
             assert abs(hits / rows - end) == pytest.approx(stats.norm.ppf(0.975) * error, abs=1e-12)
+        interval = stats.binomtest(hits, rows).proportion_ci(0.95, method="wilson")
+        assert wilson(hits, rows) == pytest.approx((interval.low, interval.high), abs=1e-12)
     assert wilson(0, 0) == (0, 1)
     assert margin(0.73, 3140) == pytest.approx(1.959964 * math.sqrt(0.73 * 0.27 / 3140))
 
