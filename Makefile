@@ -9,7 +9,7 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 # The recipes read these variables from the environment, where a path may contain any letter.
 export FROM ROOT FERPLUS LABELS TAXONOMY SIZE COLOR EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
-.PHONY: help install lock quickstart data models collect live game audit report test test-all tests-but-long test-slurm test-long lint security format benchmark docs docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test default-tests test-all all-but-long-tests test-slurm test-long lint security format benchmark docs docker apptainer clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -79,16 +79,21 @@ report: install  ## write the report of a sweep: make report DIR=outputs/overfit
 	@test -n "$$DIR" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-cpu."; exit 2; }
 	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$$DIR" $(if $(OUT),out="$$OUT") $(if $(filter no,$(PICTURES)),pictures=no)
 
-test: lint  ## run lint and the default tests
-	$(SINGLE) $(BIN)/python -m pytest -n auto --dist loadfile
-
 # Two processes more than cores, because the tests of clusters, servers and pages wait a third of their time.
 # --no-loadscope-reorder keeps the order of tests/conftest.py: long files are first.
-test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
-	+@$(MAKE) -s -j2 lint tests-but-long
+PARALLEL_TESTS := $(SINGLE) $(BIN)/python -m pytest -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder
 
-tests-but-long: $(VENV)/.installed-dev
-	$(SINGLE) $(BIN)/python -m pytest -m "not long" -rs -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder
+test: $(VENV)/.installed-dev  ## run lint and the default tests
+	+@$(MAKE) -s -j2 lint default-tests
+
+default-tests: $(VENV)/.installed-dev
+	$(PARALLEL_TESTS)
+
+test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
+	+@$(MAKE) -s -j2 lint all-but-long-tests
+
+all-but-long-tests: $(VENV)/.installed-dev
+	$(PARALLEL_TESTS) -m "not long" -rs
 
 test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
