@@ -11,7 +11,7 @@ from live_server import LiveServer
 
 from fer_lightning.faces.shipped import MODEL
 
-pytestmark = [pytest.mark.slow, needs_browser]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_browser]
 
 EVERY = 10
 # Largest differences that docs/live.md states: of a box, in longer sides of the face, and of a probability.
