@@ -49,7 +49,7 @@ class FaceModel:
         self.content = content = _read(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.metadata = _checked_metadata(self.path, content)
-        self._session = _session(self.path, content, threads)
+        self._session = open_session(self.path, content, threads)
         _refuse_other_shapes(self.path, self._session, len(self.metadata.classes))
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
@@ -183,7 +183,8 @@ def _tensors_of_attributes(attributes: Iterable[Any]) -> Iterator[Any]:
             yield from _tensors_of_graph(graph)
 
 
-def _session(path: Path, content: bytes, threads: int | None) -> onnxruntime.InferenceSession:
+def open_session(path: Path, content: bytes, threads: int | None) -> onnxruntime.InferenceSession:
+    """Return the network of a file as onnxruntime computes it. Raise UserError with the path if it cannot."""
     onnxruntime.set_default_logger_severity(FATAL)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL

@@ -22,12 +22,21 @@ MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
         "sparse_initializer": (15, ["SparseTensorProto"]),
     },
     "FunctionProto": {"node": (7, ["NodeProto"]), "attribute_proto": (11, ["AttributeProto"])},
-    "NodeProto": {"attribute": (5, ["AttributeProto"])},
+    "NodeProto": {
+        "input": (1, [str]),
+        "output": (2, [str]),
+        "op_type": (4, str),
+        "attribute": (5, ["AttributeProto"]),
+    },
     "AttributeProto": {
+        "name": (1, str),
+        "i": (3, int),
         "t": (5, "TensorProto"),
         "g": (6, "GraphProto"),
+        "ints": (8, [int]),
         "tensors": (10, ["TensorProto"]),
         "graphs": (11, ["GraphProto"]),
+        "type": (20, int),
         "sparse_tensor": (22, "SparseTensorProto"),
         "sparse_tensors": (23, ["SparseTensorProto"]),
     },
@@ -42,7 +51,7 @@ MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
 EXTERNAL = 1  # data_location of an array whose numbers lie in another file
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
-_KINDS = {str: _FIELD.TYPE_STRING, int: _FIELD.TYPE_INT32}
+_KINDS = {str: _FIELD.TYPE_STRING, int: _FIELD.TYPE_INT64}
 
 
 def parse_model(content: bytes) -> Any:
