@@ -1,3 +1,4 @@
+import gc
 import os
 import random
 import subprocess
@@ -37,9 +38,12 @@ TINY = (
 
 
 def pytest_configure() -> None:
-    """Forget the `make` that started the tests: it would change the output of each `make` that a test starts."""
+    """Forget the `make` that started the tests, which would change the output of each `make` that a test starts."""
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
         os.environ.pop(name, None)
+    # A forked process must not collect what its parent left: a session of onnxruntime would wait for threads forever
+    # that only the parent has.
+    os.register_at_fork(after_in_child=gc.freeze)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
