@@ -45,33 +45,35 @@ def test_each_arm_composes_and_passes_the_check(sweep):
     assert len(names) * len({o for overrides in jobs for o in overrides if o.startswith("seed=")}) == len(jobs)
 
 
-def test_overfitting_has_the_plain_recipe_first_and_three_seeds_of_six_arms():
-    jobs = jobs_of("sweep=overfitting", "scale=cpu")
-    assert [job_name(overrides, 0) for overrides in jobs[:6]] == [
-        "seed_plain_seed-0",
-        "seed_stn_seed-0",
-        "seed_augment_seed-0",
-        "seed_weighted_loss_seed-0",
-        "seed_weighted_sampler_seed-0",
-        "seed_combined_seed-0",
-    ]
+@pytest.mark.parametrize(
+    ("scale", "prefix", "name"), [("cpu", "overfitting-", "overfitting-small"), ("gpu", "seed_", "overfitting-gpu")]
+)
+def test_overfitting_has_the_plain_recipe_first_and_three_seeds_of_six_arms(scale, prefix, name):
+    jobs = jobs_of("sweep=overfitting", f"scale={scale}")
+    arms = ["plain", "stn", "augment", "weighted_loss", "weighted_sampler", "combined"]
+    assert [job_name(overrides, 0) for overrides in jobs[:6]] == [f"{prefix}{arm}_seed-0" for arm in arms]
     assert len(jobs) == 18
-    assert composed(*jobs[0]).name == "overfitting-cpu"
+    assert composed(*jobs[0]).name == name
 
 
-def test_each_arm_differs_from_the_plain_recipe_in_its_remedy_alone():
+@pytest.mark.parametrize(("scale", "prefix"), [("cpu", "overfitting/"), ("cpu", "seed_"), ("gpu", "seed_")])
+def test_each_arm_differs_from_the_plain_recipe_in_its_remedy_alone(scale, prefix):
     expected = {
-        "seed_stn": {"stn"},
-        "seed_augment": {"augment"},
-        "seed_weighted_loss": {"loss"},
-        "seed_weighted_sampler": {"sampler"},
-        "seed_combined": {"stn", "augment", "loss"},
+        "stn": {"stn"},
+        "augment": {"augment"},
+        "weighted_loss": {"loss"},
+        "weighted_sampler": {"sampler"},
+        "combined": {"stn", "augment", "loss"},
     }
-    for scale in ("cpu", "gpu"):
-        plain = OmegaConf.to_container(composed("experiment=seed_plain", f"scale={scale}"))
-        for arm, keys in expected.items():
-            config = OmegaConf.to_container(composed(f"experiment={arm}", f"scale={scale}"))
-            assert {key for key in config if config[key] != plain[key]} == keys | {"name"}
+    plain = OmegaConf.to_container(composed(f"experiment={prefix}plain", f"scale={scale}"))
+    for arm, keys in expected.items():
+        config = OmegaConf.to_container(composed(f"experiment={prefix}{arm}", f"scale={scale}"))
+        assert {key for key in config if config[key] != plain[key]} == keys | {"name"}
+
+
+def test_overfitting_on_a_cpu_trains_on_all_rows_and_reads_the_test_rows_once():
+    config = composed(*jobs_of("sweep=overfitting", "scale=cpu")[0])
+    assert (config.data.train_rows, config.augment.order, config.track_test) == (None, [], False)
 
 
 def test_the_plain_recipe_is_the_seed_projects():
