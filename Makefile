@@ -75,8 +75,8 @@ game: install  ## start a game that adapts to its player: make game [MODEL=face.
 audit: install  ## find copies, label noise, non-faces and outliers in a store, on a page with the faces: make audit [ROOT=data/fer2013]
 	$(SINGLE) $(BIN)/python -m fer_lightning.audit root="$$ROOT"
 
-report: install  ## write the report of a sweep: make report DIR=outputs/overfitting-cpu [OUT=...] [PICTURES=no]
-	@test -n "$$DIR" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-cpu."; exit 2; }
+report: install  ## write the report of a sweep: make report DIR=outputs/overfitting-small [OUT=...] [PICTURES=no]
+	@test -n "$$DIR" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-small."; exit 2; }
 	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$$DIR" $(if $(OUT),out="$$OUT") $(if $(filter no,$(PICTURES)),pictures=no)
 
 # Two processes more than cores, because the tests of clusters, servers and pages wait a third of their time.

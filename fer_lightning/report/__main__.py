@@ -1,7 +1,7 @@
 """Report of a sweep: a comparison of its arms and the state of each run. A sweep need not be finished for a report.
 
-    python -m fer_lightning.report sweep=outputs/overfitting-cpu
-    python -m fer_lightning.report sweep=outputs/overfitting-cpu out=results/overfitting-cpu pictures=no
+    python -m fer_lightning.report sweep=outputs/overfitting-small
+    python -m fer_lightning.report sweep=outputs/overfitting-small out=results/overfitting-cpu pictures=no
 
 The page is SWEEP/report/index.html, or OUT/index.html.
 """
@@ -30,7 +30,7 @@ COMMAND = Command(
     "python -m fer_lightning.report",
     ReportSettings,
     CONF / "report" / "report.yaml",
-    example="sweep=outputs/overfitting-cpu",
+    example="sweep=outputs/overfitting-small",
 )
 OLD = OldForm(
     keys=("sweep",),

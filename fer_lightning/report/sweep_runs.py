@@ -116,7 +116,7 @@ def read_sweep(folder: Path) -> Sweep:
     """Return all runs below `folder`. Raise UserError if it has neither a run nor a plan of runs."""
     if not folder.is_dir():
         raise UserError(
-            f"sweep={folder}: {no_folder(folder)}. Give a sweep's folder, for example outputs/overfitting-cpu."
+            f"sweep={folder}: {no_folder(folder)}. Give a sweep's folder, for example outputs/overfitting-small."
         )
     plans = {path.parent: read_plan(path.parent) for path in _find_files(folder, (PLAN,))}
     folders = sorted({path.parent for path in _find_files(folder, MARKS)})
