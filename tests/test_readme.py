@@ -51,17 +51,23 @@ def prose(page: str) -> str:
     return FENCE.sub("", page)
 
 
-def commands(start: str) -> list:
-    """Commands of all pages that begin so, in blocks and in running text; each once, by the first page that has it."""
+def commands(start: str, *marks: pytest.MarkDecorator) -> list:
+    """Commands of all pages that begin so, in blocks and in running text; each once, by the first page that has it.
+
+    marks  of the commands that README.md does not have
+    """
     found = {}
     for path, page in PAGES.items():
         for line in [*shell(page).splitlines(), *re.findall(r"`([^`\n]+)`", prose(page))]:
             if line.startswith(start):
                 found.setdefault(line, path.name)
-    return [pytest.param(command, id=f"{page}-{command}") for command, page in found.items()]
+    return [
+        pytest.param(command, id=f"{page}-{command}", marks=() if page == README.name else marks)
+        for command, page in found.items()
+    ]
 
 
-COMMANDS, TARGETS = commands("python train.py"), commands("make ")
+COMMANDS, TARGETS = commands("python train.py", pytest.mark.slow), commands("make ")
 MODULES = commands("python -m fer_lightning.")
 SUBCOMMANDS = commands("fer-lightning ")
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

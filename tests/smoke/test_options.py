@@ -18,8 +18,9 @@ GROUPS = ("model", "stn", "augment", "loss", "sampler", "optim", "schedule")
 ENTRIES = yaml.safe_load((ROOT / "conf" / "train.yaml").read_text())["defaults"]
 DEFAULTS = {item for entry in ENTRIES if isinstance(entry, dict) for item in entry.items()}
 # All defaults are one run, which model's stands for.
+LARGE = ("emonext", "timm")  # networks that take longer than all others together
 OPTIONS = [
-    (group, path.stem)
+    pytest.param(group, path.stem, marks=pytest.mark.slow if path.stem in LARGE and group == "model" else ())
     for group in GROUPS
     for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
     if group == "model" or (group, path.stem) not in DEFAULTS

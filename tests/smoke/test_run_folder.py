@@ -43,7 +43,7 @@ def finished(tmp_path_factory):
     """A finished run through the command line, with its output folder and its typed overrides."""
     outputs = tmp_path_factory.mktemp("outputs")
     overrides = (*TINY, "stn=affine", f"output_dir={outputs}", "seed=3")
-    result = run_train(*overrides)
+    result = run_forked(*overrides)
     assert result.returncode == 0, result.stdout + result.stderr
     return outputs, overrides, result
 
