@@ -87,9 +87,14 @@ def _face(label: int, maps: FaceMaps, classes: Sequence[str]) -> ExplainedFace:
     predicted = int(probabilities.argmax())
     title = f"{classes[predicted]} {100 * probabilities[predicted]:.0f} %"
     own = "" if predicted == label else f", {classes[label]} {100 * probabilities[label]:.0f} %"
-    fall = 100 * float(maps.occlusion[0].max())
-    note = f"hiding the strongest pixels costs {fall:.0f} points" if fall >= 0.5 else "hiding any pixels costs nothing"
-    return ExplainedFace(title + own, note, ((address(pixels), "face"), *_maps(pixels, maps)))
+    fall = round(100 * float(maps.occlusion[0].max()))
+    return ExplainedFace(title + own, _fall(fall), ((address(pixels), "face"), *_maps(pixels, maps)))
+
+
+def _fall(points: int) -> str:
+    if points < 1:
+        return "hiding any pixels costs nothing"
+    return f"hiding the strongest pixels costs {points} point{'s' if points > 1 else ''}"
 
 
 def _mean(choice: ChosenRows, maps: FaceMaps, classes: Sequence[str]) -> list[ExplainedFace]:
