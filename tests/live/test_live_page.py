@@ -260,13 +260,18 @@ def test_the_servers_own_camera_is_shown_after_consent_alone(visit, model, tmp_p
         assert consents(visit) == [True, False, True, False]
 
 
-def test_a_phone_and_a_keyboard_suffice(visit, server):
+def test_a_phone_and_a_keyboard_suffice(visit, server, camera):
+    """The face is at the right of the mirrored image, and its label does not stick out."""
+    face_video.write_mjpeg(camera, [face_video.frame(3 * ASIDE)], fps=1)
     page = visit(server.address, viewport=NARROW)
     expect(page.locator(".consent h1")).to_be_focused()
     page.get_by_role("checkbox").focus()
     for key in ("Space", "Tab", "Tab", "Enter"):
         page.keyboard.press(key)
     running(page)
+    page.wait_for_timeout(500)  # until the box has come to rest
+    label, frame = bounds(page.locator(".box p").first), bounds(page.locator("#frame"))
+    assert label["x"] + label["width"] <= frame["x"] + frame["width"]
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     expect(page.locator("#stage")).to_be_focused()
     page.get_by_role("button", name="Stop").focus()

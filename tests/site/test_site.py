@@ -11,7 +11,7 @@ import face_video
 import pytest
 from collect_portraits import MODEL, encoded, two_faces
 from face_models import drawn_model
-from live_pages import NARROW, camera_on, chromium, needs_browser, visits
+from live_pages import NARROW, bounds, camera_on, chromium, needs_browser, visits
 
 from fer_lightning.errors import UserError
 from fer_lightning.faces.browser_files import browser_files
@@ -136,6 +136,8 @@ def test_a_visitor_reads_a_photograph_and_the_camera_by_keyboard(browser, addres
         page.get_by_role("button", name="Use the camera").press("Enter")
         expect(page.locator("#consent")).to_contain_text("It has no server")
         assert page.evaluate("window.asked") == 0
+        dialog, button = bounds(page.locator("#consent")), bounds(page.get_by_role("button", name="Keep it off"))
+        assert button["y"] + button["height"] < dialog["y"] + dialog["height"] < NARROW["height"]
         page.get_by_role("checkbox").press("Space")
         page.get_by_role("button", name="Switch the camera on").press("Enter")
         expect(page.locator(".box").first).to_be_visible(timeout=READY)

@@ -4,6 +4,8 @@ import { element } from "../shared/elements.js";
 import { labelOf } from "../shared/label.js";
 import { inkOn } from "./looks.js";
 
+const RIGHT = 0.55; // left side of a box, in widths of the image, from which its label extends to the left
+
 export class Boxes {
   #place;
   #shown = new Map();
@@ -45,6 +47,7 @@ export class Boxes {
     box.style.setProperty("--on-c", inkOn(color));
     box.classList.toggle("doubtful", Boolean(doubt));
     box.classList.toggle("high", y < 0.08);
+    box.classList.toggle("right", place.left > RIGHT);
     words.textContent = doubt ? doubt : text;
   }
 }
