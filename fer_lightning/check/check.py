@@ -12,6 +12,7 @@ import dataclasses
 import math
 import os
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def check_type(key: str, value: Any, annotation: str) -> None:
     """Raise UserError if a value does not fit its parameter's annotation. An unknown annotation fits every value."""
     kind = ast.parse(annotation, mode="eval").body if annotation else None
     if kind and not _fits(value, kind):
-        raise UserError(f"{key}={value!r} ({type(value).__name__}): must be {_describe_type(kind)}.")
+        raise UserError(f"{key}={value!r}: must be {_describe_type(kind)}.")
 
 
 def _fits(value: Any, kind: ast.expr) -> bool:
@@ -232,20 +233,20 @@ def _members(union: ast.expr) -> list[ast.expr]:
     return [union]
 
 
-def _fits_any(value: Any, members: list[ast.expr]) -> bool:
-    """Return True if a value fits a member of a union.
+def _without_unknown(members: list[ast.expr], names: Container[str]) -> list[ast.expr]:
+    """Return the members of a union without other names than `names`, such as the Tensor of `float | Tensor`."""
+    return [member for member in members if not isinstance(member, ast.Name) or member.id in names] or members
 
-    Members that no YAML can hold, such as the Tensor of `float | Tensor`, are ignored if there are others.
-    """
-    plain = [member for member in members if not (isinstance(member, ast.Name) and member.id not in PLAIN)]
-    return any(_fits(value, member) for member in plain or members)
+
+def _fits_any(value: Any, members: list[ast.expr]) -> bool:
+    return any(_fits(value, member) for member in _without_unknown(members, PLAIN))
 
 
 def _describe_type(kind: ast.expr) -> str:
     """Return the values that fit an annotation, such as "a whole number or null"."""
     match kind:
         case ast.BinOp(op=ast.BitOr()):
-            return " or ".join(dict.fromkeys(map(_describe_type, _members(kind))))
+            return " or ".join(dict.fromkeys(map(_describe_type, _without_unknown(_members(kind), WORDS))))
         case ast.Constant(value=None):
             return "null"
         case ast.Name():
@@ -253,7 +254,7 @@ def _describe_type(kind: ast.expr) -> str:
         case ast.Subscript(value=ast.Name(id="Optional")):
             return f"{_describe_type(kind.slice)} or null"
         case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple()):
-            return " or ".join(map(_describe_type, kind.slice.elts))
+            return " or ".join(map(_describe_type, _without_unknown(kind.slice.elts, WORDS)))
         case ast.Subscript(value=ast.Name(id="Literal")):
             return f"one of {ast.unparse(kind.slice).strip('()')}"
     return ast.unparse(kind)

@@ -77,10 +77,17 @@ def _help(command: Command) -> str:
 
 
 def _no_option(fault: Fault) -> str:
-    group, _, option = fault.subject.rpartition("/")
+    group, option = _group_and_option(fault.subject)
     allowed = options(group) or fault.options
     hint = did_you_mean(option, allowed, prefix=f"{group}=")
     return f"{group}={option}: no such option.{hint} Allowed: {', '.join(allowed)}."
+
+
+def _group_and_option(subject: str) -> tuple[str, str]:
+    """Return the parts of a path such as `experiment/overfitting/plan`: an option of train.py may be in a folder."""
+    first, _, rest = subject.partition("/")
+    group, _, option = subject.rpartition("/")
+    return (first, rest) if first in groups() else (group, option)
 
 
 def _no_key(fault: Fault) -> str:
