@@ -51,8 +51,10 @@ export class Eyes {
       return this.#said("This server runs without a model, so I cannot use the camera. I use your answers and your words, and that works well.");
     if (this.#asking) return;
     this.#asking = true;
+    this.#show();
     await this.#sight.prepare();
     this.#asking = false;
+    this.#show();
     if (this.#mode !== "off" || about(welcome) !== this.#about) return;
     const form = consentForm({
       model: welcome.model,
@@ -169,7 +171,7 @@ export class Eyes {
     const blind = sends && this.#blind;
     $("light").dataset.camera = !this.on ? "off" : sends && !blind ? "on" : "paused";
     $("light").textContent = !this.on ? "Camera off" : blind ? "Server’s camera: no image" : sends ? "Camera on" : "Camera on, nothing is sent";
-    $("watch").textContent = this.on ? "Stop watching" : "Let Bit watch …";
+    $("watch").textContent = this.on ? "Stop watching" : this.#asking ? "Loading …" : "Let Bit watch …";
     document.title = `${this.on ? (sends ? "● " : "◐ ") : ""}Bit by Bit`;
     $("view").hidden = !this.on;
     $("video").hidden = server;
