@@ -27,6 +27,6 @@ async ([images, settings]) => {
 
 
 def read_stream(page: Any, pictures: Iterable[np.ndarray], whole_every: int) -> list[dict]:
-    """What the page's worker answers to each image, {faces, whole, ...}; the images are one stream."""
+    """Return the answer of the page's worker to each image of one stream: {faces, whole, ...}."""
     texts = [base64.b64encode(encoded(picture)).decode() for picture in pictures]
     return page.evaluate(READ, [texts, {"whole_every": whole_every}])

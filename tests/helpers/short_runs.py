@@ -17,7 +17,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
 
 def parse_configs_once(patch: pytest.MonkeyPatch) -> None:
     """Let Hydra parse a YAML file again only if it changed, because that takes a fifth of the time to compose a run."""
-    Plugins.instance()  # imports Hydra's sources anew: a class that was imported before is not the one that Hydra uses
+    Plugins.instance()  # import Hydra's plugins first: Hydra replaces their classes when it imports them
     files = SourcesRegistry.instance().resolve("file")
     parse, parsed = files.load_config, {}
 
