@@ -10,8 +10,8 @@ Print one line per fault, with the file, the line and the fix. Exit with status 
 - No sentence has a word or a predicate of `BANNED`.
 - No name that Python code declares matches `VAGUE_NAME`.
 
-In prose, names of code, options, paths, addresses and strings of a single word are ignored. `EXCEPTIONS` lists the
-lines that may break a rule, each with a reason.
+In tests/, only docstrings and comments of Python are checked. In prose, names of code, options, paths, addresses and
+strings of a single word are ignored. `EXCEPTIONS` lists the lines that may break a rule, each with a reason.
 """
 
 import ast
@@ -76,7 +76,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 SKIPPED = (
     "docs/pictures/",
     "results/",
-    "tests/",
     "CHANGELOG.md",
     "scripts/check_language.py",
     "requirements.lock",
@@ -103,17 +102,25 @@ def tracked(paths: list[Path]) -> list[Path]:
     command = ["git", "ls-files", "--", *map(str, paths)]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     files = [ROOT / name for name in names if not name.startswith(SKIPPED)]
+    files = [path for path in files if path.suffix == ".py" or not is_test(path)]
     return [path for path in files if path.suffix in TEXTS and path.is_file()]
+
+
+def is_test(path: Path) -> bool:
+    return path.is_relative_to(ROOT / "tests")
 
 
 def check(path: Path) -> list[str]:
     """Return one message per fault of a file."""
     text = path.read_text(encoding="utf-8", errors="ignore")
     name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-    faults = [*banned(prose(path.suffix, text))]
-    if path.suffix == ".py":
-        tree = ast.parse(text)
-        faults += [*docstring_heads(tree), *vague_names(tree)]
+    tree = ast.parse(text) if path.suffix == ".py" else None
+    if tree and is_test(path):  # strings of tests quote messages and are typed by pretended users
+        faults = [*banned(notes(text, tree)), *docstring_heads(tree)]
+    elif tree:
+        faults = [*banned(python_prose(text)), *docstring_heads(tree), *vague_names(tree)]
+    else:
+        faults = [*banned(prose(path.suffix, text))]
     if path.suffix in (".yaml", ".yml"):
         faults += comment_heads(text)
     lines = text.splitlines()
@@ -123,8 +130,6 @@ def check(path: Path) -> list[str]:
 
 def prose(suffix: str, text: str) -> Iterable[tuple[int, str]]:
     """Return line number and text of each line of prose in a file."""
-    if suffix == ".py":
-        return python_prose(text)
     if suffix in (".js", ".css"):
         return script_prose(text)
     if suffix in (".yaml", ".yml"):
@@ -141,6 +146,16 @@ def python_prose(text: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in kinds and " " in token.string.strip() and not SQL.search(token.string):
             yield from enumerate(token.string.splitlines(), start=token.start[0])
+
+
+def notes(text: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the lines of comments and docstrings."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in documented(tree):
+        literal = node.body[0]
+        yield from enumerate(text.splitlines()[literal.lineno - 1 : literal.end_lineno], start=literal.lineno)
 
 
 def script_prose(text: str) -> Iterator[tuple[int, str]]:
@@ -164,11 +179,15 @@ def strings_of(field: re.Match) -> str:
     return " ".join(string for string in re.findall(STRING, field[0]) if " " in string)
 
 
-def docstring_heads(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def documented(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield the module and all classes and functions that have a docstring."""
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
-        docstring = ast.get_docstring(node) if isinstance(node, nodes) else None
-        head = re.match(r"[A-Za-z]+", docstring or "")
+    return (node for node in ast.walk(tree) if isinstance(node, nodes) and ast.get_docstring(node))
+
+
+def docstring_heads(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in documented(tree):
+        head = re.match(r"[A-Za-z]+", ast.get_docstring(node))
         if head and head[0] in NO_HEAD:
             yield node.body[0].lineno, f"docstring begins with {head[0]!r}: begin with a verb or a noun phrase"
 

@@ -41,8 +41,8 @@ def pytest_configure() -> None:
     """Forget the `make` that started the tests, which would change the output of each `make` that a test starts."""
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
         os.environ.pop(name, None)
-    # A forked process must not collect what its parent left: a session of onnxruntime would wait for threads forever
-    # that only the parent has.
+    # A forked process must not destroy objects of its parent. A session of onnxruntime would wait forever for threads
+    # that exist only in the parent.
     os.register_at_fork(after_in_child=gc.freeze)
 
 
@@ -67,7 +67,7 @@ def real_store(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def no_pictures():
-    """For tests that do not look at the pictures of runs."""
+    """Leave out the figures of runs, for tests that do not look at them."""
     with pytest.MonkeyPatch.context() as patch:
         draw_nothing(patch)
         yield

@@ -32,6 +32,6 @@ def test_no_file_of_the_package_looks_like_a_test():
 
 
 def test_no_two_test_files_have_one_name():
-    """pytest imports test files by their names alone."""
+    """pytest imports test files only by their names."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "__init__.py")
     assert [name for name, count in names.items() if count > 1] == []

@@ -1,4 +1,4 @@
-"""What an audit counts, on a table whose every fault is known, and on tables that lack something."""
+"""Counts of an audit, on a table whose faults are all defined, and on tables that lack something."""
 
 import json
 

@@ -59,7 +59,7 @@ def test_rotation_stays_within_its_range():
 
 
 def content(theta, x, y):
-    """Where a point of the input comes to lie in the output."""
+    """Return the position in the output of a point of the input."""
     linear, shift = theta[:, :, :2], theta[:, :, 2]
     return torch.linalg.solve(linear, torch.tensor([x, y]) - shift)
 

@@ -69,7 +69,7 @@ def test_recipes_are_what_their_names_say():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_recipe_waits_for_the_device(name):
-    """On the meta device no value can be read."""
+    """The meta device fails if a value is read."""
     x, target = transform(recipe(name)).train(faces().to("meta"), TARGET.to("meta"), generator())
     assert x.is_meta
     assert target.is_meta

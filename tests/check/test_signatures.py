@@ -1,4 +1,4 @@
-"""What the checker reads from sources equals what Python knows of the same classes."""
+"""The checker reads from sources the same signatures that Python reports for the classes."""
 
 import inspect
 

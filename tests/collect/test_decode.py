@@ -42,7 +42,7 @@ def process_of(decoder) -> Path:
     return Path(f"/proc/{decoder._process.pid}")
 
 
-# -- pictures
+# -- images
 
 
 @pytest.mark.parametrize("path", GOOD)
@@ -126,7 +126,7 @@ def test_the_first_of_several_pictures_in_a_jpeg_is_taken(decoder):
     assert difference(decoder.decode(several).pixels, drawn(61)) < 6
 
 
-# -- what is none
+# -- files that are not images
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_head_alone_is_no_picture(data, decoder):
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_the_cap_on_pixels_is_met_to_the_row(more, decoder):
-    """A picture of 40 million pixels is decoded, one row more is not: Pillow itself would only warn."""
+    """An image of 40 million pixels is decoded, one row more is not: Pillow itself would only warn."""
     width, height = 8000, MAX_PIXELS // 8000 + more
     data = png_header(width, height, data=zlib.compress(bytes((width // 8 + 1) * height)))
     if more:

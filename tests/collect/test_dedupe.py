@@ -108,7 +108,7 @@ def test_alike_crops_of_different_pictures_are_flagged_not_dropped(collection):
 
 
 def before_one_background(seed: int) -> np.ndarray:
-    """uint8 (384, 384): a camera's picture, of which a face takes the middle."""
+    """uint8 (384, 384): a camera's image, of which a face takes the middle."""
     picture = cv2.resize(drawn(999), (384, 384), interpolation=cv2.INTER_CUBIC)
     picture[144:240, 144:240] = cv2.resize(drawn(seed), (96, 96), interpolation=cv2.INTER_CUBIC) // 8 + 100
     return picture

@@ -1,4 +1,4 @@
-"""The step `detect`: a row for each stored picture, the same crop as everywhere else, and nothing done twice."""
+"""The step `detect`: a row for each stored image, the same crop as everywhere else, and nothing done twice."""
 
 import hashlib
 import json
@@ -123,7 +123,7 @@ def test_rules_that_come_back_count_again_and_decided_faces_stay(collection):
 
 
 def test_what_was_found_before_it_was_stopped_is_kept(collection, monkeypatch):
-    """By Ctrl-C all of it; by a kill all but the last few, which are found again."""
+    """Ctrl-C keeps all faces; a kill keeps all but the last few, which are detected again."""
     for seed in range(10):
         store(collection, drawn_picture(seed))
     monkeypatch.setattr(detect_module, "AT_ONCE", 4)

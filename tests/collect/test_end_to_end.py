@@ -1,4 +1,4 @@
-"""From a provider's first answer to a network that knows the new classes, by the commands that a user types."""
+"""Commands of a user, from a provider's first answer to a network with the new classes."""
 
 import csv
 import json

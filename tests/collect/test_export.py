@@ -108,7 +108,7 @@ def test_the_gate_says_of_each_face_whether_it_may_be_published(tmp_path):
 
 
 def sourced(root, **second) -> Collection:
-    """A face whose picture two candidates offer: freely, and as `second` says."""
+    """A face whose image two candidates offer: freely, and as `second` says."""
     collection = filled(root, {"x": {"licence": "by"}})
     offered = add_candidate(collection, 1, **second)
     add_fetch(collection, offered, collection.value("SELECT image FROM picture"))

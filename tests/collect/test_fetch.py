@@ -126,7 +126,7 @@ def stored_file(collection, url) -> Path:
 
 
 def assert_whole(collection) -> None:
-    """Each picture has its file, each stored row its picture, each candidate at most one stored row."""
+    """Each image has its file, each stored row its image, each candidate at most one stored row."""
     for row in collection.rows("SELECT * FROM picture"):
         assert hashlib.sha256(collection.file(row["file"]).read_bytes()).hexdigest() + ".jpg" == row["file"]
     rows = collection.rows("SELECT * FROM fetch WHERE status = 'stored'")
@@ -140,7 +140,7 @@ def collection(tmp_path):
         yield collection
 
 
-# -- every attack, with a good picture between each two
+# -- every attack, with a good image between each two
 
 
 def test_every_attack_of_the_server_is_expected():
@@ -149,7 +149,7 @@ def test_every_attack_of_the_server_is_expected():
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory):
-    """(host, collection, counts, seconds) after one call; the picture beside the n-th attack is /good/n.jpg."""
+    """(host, collection, counts, seconds) after one call; the image beside the n-th attack is /good/n.jpg."""
     for path in (*GOOD, *BAD_PICTURES):
         picture(path)  # some take a while to make
     gzip_bomb()
@@ -558,7 +558,7 @@ def test_ctrl_c_stops_at_once_and_the_next_call_goes_on(collection, image_host):
 
 
 def kill_and_go_on(root: Path, kills: int, pictures: int, seed: int) -> None:
-    """kill -9 at random moments of the step, then let it finish. The host gives 80 pictures a second at most."""
+    """kill -9 at random moments of the step, then let it finish. The host gives 80 images a second at most."""
     moments = random.Random(seed)
 
     def slowly(body):

@@ -31,7 +31,7 @@ PICTURES = 6
 
 
 def collected(root, form=LARGE) -> Collection:
-    """A collection with the faces of drawn pictures, detected in this form."""
+    """A collection with the faces of drawn images, detected in this form."""
     collection = Collection(root)
     for seed in range(PICTURES):
         store_picture(collection, drawn_picture(seed))

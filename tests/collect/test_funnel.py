@@ -13,7 +13,7 @@ from fer_lightning.collect.store.funnel import STAGES, funnels, lost, total
 
 @pytest.fixture
 def collection(tmp_path):
-    """A picture for every end that one can come to."""
+    """An image for every end that one can come to."""
     with Collection(tmp_path) as opened:
         page, other = add_page(opened), add_page(opened, query="wütend", language="de")
         add_candidate(opened, page)

@@ -1,4 +1,4 @@
-"""A run of all steps that is killed at any moment goes on where it stopped: nothing lost, nothing twice."""
+"""A run of all steps that is killed at any moment resumes where it stopped: nothing lost, nothing twice."""
 
 import random
 import signal
@@ -33,7 +33,7 @@ def facts(collection: Collection, table: str) -> list[tuple]:
 
 
 def acknowledged(root) -> dict[str, int]:
-    """How many rows of each kind are committed: what another process reads."""
+    """Return the number of committed rows of each kind, as another process reads them."""
     if not (root / FILE).exists():
         return {}
     with sqlite3.connect(f"file:{root / FILE}?mode=ro", uri=True, timeout=10) as database:

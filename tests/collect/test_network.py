@@ -216,7 +216,7 @@ def test_the_body_of_a_redirect_is_not_read(image_host):
 
 
 def test_a_name_that_changes_its_address_is_resolved_once(image_host, monkeypatch):
-    """The first answer passes the check; whoever resolved again to connect would reach the second."""
+    """The first answer passes the check; anyone who resolved again to connect would reach the second."""
     original, answers = socket.getaddrinfo, iter(["127.0.0.1", "10.0.0.1", "10.0.0.1"])
 
     def resolve(host, *args, **kwargs):
@@ -391,7 +391,7 @@ def test_an_overloaded_host_is_asked_again_more_and_more_slowly(code, image_host
     assert len(image_host.requests) == 3
     first, second = sleeps
     assert 0.4 < first <= 1.5
-    assert 0.9 < second <= 3 + 1.5  # clocks go on while nobody sleeps
+    assert 0.9 < second <= 3 + 1.5  # the clock continues during a sleep
 
 
 def test_it_is_given_up_after_four_requests(image_host):

@@ -1,4 +1,4 @@
-"""What each provider asks, what it makes of the answers, and what it says when it may not be used."""
+"""Requests of each provider, its use of the answers, and its message if it may not be used."""
 
 import copy
 import csv
@@ -573,7 +573,7 @@ def test_strange_answers_are_pages_or_failures_and_nothing_else(server, make):
     assert outcomes == {"page", "failed"}
 
 
-# -- pictures on this machine
+# -- images on this machine
 
 
 def pictures(folder: Path, *names: str) -> Path:

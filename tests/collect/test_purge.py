@@ -122,7 +122,7 @@ def test_a_picture_that_was_purged_before_is_no_mistake(collection):
 
 
 def test_pictures_that_are_alike_in_steps_go_together(tmp_path):
-    """Nobody has looked for copies yet: each is within reach of the next one alone."""
+    """Faces before the search for copies: each is a copy of the next one only."""
     with Collection(tmp_path / "steps") as steps:
         page = add_page(steps)
         base = as_hash(0x0F0F_0F0F_0F0F_0F0F)

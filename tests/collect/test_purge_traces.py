@@ -1,4 +1,4 @@
-"""After a purge no byte of a person is left below the collection, whatever was killed, moved or copied before."""
+"""A purge leaves no byte of a person below the collection, whatever was killed, moved or copied before."""
 
 import builtins
 import os

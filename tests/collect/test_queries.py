@@ -1,4 +1,4 @@
-"""Which queries an emotion makes, and in which order."""
+"""Queries of an emotion, and their order."""
 
 import subprocess
 import sys

@@ -77,7 +77,7 @@ def visit(browser, server):
     assert {url.partition("/?token=")[0] for url in requests} <= {
         url for url in requests if url.startswith(f"http://127.0.0.1:{server.port}/")
     } | {f"http://127.0.0.1:{server.port}"}
-    # What the browser itself says of a server that is away, or that refuses, is no error of the page.
+    # Messages of the browser about a server that is away, or that refuses, are not errors of the page.
     assert not [error for error in errors if not error.startswith("Failed to load resource")]
 
 
@@ -142,7 +142,7 @@ def test_120_faces_by_keyboard_through_a_killed_server(server, root, visit):
     assert f"Reviewed: {told}" in server.log.read_text()
     assert outcomes(root) == {face + 1: MEANING[key] for face, key in enumerate(keys)}
     assert Counter(rows(root, "action"))["undo"] == 2
-    assert rows(root) == [FACES + 2 + 2]  # two were taken back and decided anew
+    assert rows(root) == [FACES + 2 + 2]  # two were taken back and decided again
     counts = Counter(MEANING[key] for key in keys)
     assert f"Reviewed: {counts['angry']} angry, {counts['frustration']} frustration" in server.log.read_text()
 

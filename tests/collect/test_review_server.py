@@ -82,7 +82,7 @@ def file_of(collection: Collection, face: int) -> str:
 
 def send(client: TestClient, *events: object) -> dict:
     session = client.get("/api/state").json()["session"]
-    body = json.dumps({"session": session, "events": events})  # which may hold what is no text
+    body = json.dumps({"session": session, "events": events})  # which may hold bytes that are not text
     answer = client.post("/api/decisions", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200, answer.text
     return answer.json()

@@ -1,4 +1,4 @@
-"""What a search asks, writes down and goes on from, whatever happens in between."""
+"""Requests, records and resumption of a search, whatever happens in between."""
 
 import json
 import multiprocessing
@@ -440,7 +440,7 @@ def undisturbed(server, root):
 
 
 def contents(collection):
-    """What a search leaves: answered pages with their cursors, candidates, findings."""
+    """Return the records of a search: answered pages with their cursors, candidates, findings."""
     pages = collection.rows("SELECT query, cursor, next_cursor, found FROM page WHERE status = 'answered'")
     findings = collection.rows(
         "SELECT page.query, page.cursor, finding.rank, candidate.provider_id FROM finding "
@@ -499,7 +499,7 @@ def test_killed_at_any_moment_a_search_repeats_and_loses_nothing(server, tmp_pat
         assert contents(collection) == undisturbed(server, tmp_path / "undisturbed")
 
 
-# -- pictures on this machine
+# -- images on this machine
 
 
 def test_a_folder_is_read_to_its_end_whatever_the_target(tmp_path, collection):

@@ -1,4 +1,4 @@
-"""Wrong commands are refused in words, before anything is asked or written."""
+"""Wrong commands are rejected with a message, before any request and before any file is written."""
 
 import os
 import shutil

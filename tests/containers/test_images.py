@@ -19,7 +19,7 @@ SECTIONS = {"arguments", "environment", "files", "help", "labels", "post", "runs
 
 
 def instructions(name: str) -> list[str]:
-    """What follows one of the Dockerfile's keywords, continued lines joined."""
+    """Return the text after one of the Dockerfile's keywords, with continued lines joined."""
     lines = DOCKERFILE.replace("\\\n", " ").splitlines()
     return [line.removeprefix(name).strip() for line in lines if line.startswith(name + " ")]
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a CSV, the reader gives what a plain csv-module parse gives, or names the row: nothing else."""
+"""The reader gives the rows of a plain parse by the module csv, or names the row with the fault, for any CSV."""
 
 import codecs
 import csv
@@ -45,12 +45,12 @@ PIECES = [
 
 
 class Fault(Exception):
-    """What the plain parse finds wrong: with the header, or with a row and the line it stands on."""
+    """Error of the plain parse: in the header, or in a row, with its line."""
 
 
 @dataclass
 class Plain:
-    """What a plain parse gives."""
+    """Result of a plain parse."""
 
     pixels: list[list[int]]
     labels: list[int]
@@ -158,7 +158,7 @@ def tables(draw) -> bytes:
 
 @st.composite
 def places(draw, data: bytes) -> int:
-    """Anywhere, or beside one of the bytes that make a CSV; of four places three stand behind the header."""
+    """Anywhere, or beside one of the bytes that make a CSV; of four positions, three are behind the header."""
     first = draw(st.sampled_from([0, *[data.find(b"\n") + 1] * 3]))
     marks = [match.start() for match in re.finditer(rb'[,;\t\n"]', data) if match.start() >= first] or [first]
     beside = st.sampled_from(marks).flatmap(lambda mark: st.integers(mark, mark + 9))

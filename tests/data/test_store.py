@@ -206,7 +206,7 @@ def checked_and_opened(root: Path) -> None:
 @pytest.mark.parametrize("digests", [True, False], ids=["store of today", "store of an earlier version"])
 @pytest.mark.parametrize("name", ["pixels", "labels", "usage", "digests", "votes", "source", "store.json"])
 def test_a_changed_byte_of_a_store_is_refused(store, tmp_path, name, digests):
-    """Before: a store with other pixels, labels or usage was trained on under the checksum of the sound one."""
+    """A store with other pixels, labels or usage is not trained on under the checksum of the sound one."""
     root = Path(shutil.copytree(store, tmp_path / "store"))
     folder = root / read_manifest(root)["folder"]
     np.save(folder / "votes.npy", np.ones((63, 10), np.uint8))

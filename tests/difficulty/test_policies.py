@@ -48,7 +48,7 @@ def test_every_policy_proposes_one_step_and_a_sentence(name, results, state):
 @settings(deadline=None, max_examples=40)
 @given(results=st.sampled_from(["+", "-", "+++-", "+-", "+--"]), state=probabilities)
 def test_under_constant_input_no_policy_swings(name, results, state):
-    """With a constant state and pattern of solved tasks, the level changes in only one direction or not at all."""
+    """The level changes in only one direction or not at all if the state and the tasks solved are constant."""
     controller = Controller(POLICIES[name], start=5)
     changes = []
     for second in range(600):

@@ -18,7 +18,7 @@ FAST = {"resamples": 400}
 
 
 def run(right: np.ndarray, labels: np.ndarray | None = None, clean: np.ndarray | None = None) -> Predictions:
-    """Predictions that are right where they are told to be, and otherwise the next class."""
+    """Predictions that are right on the given rows, and otherwise the next class."""
     labels = np.arange(len(right)) % 3 if labels is None else labels
     predicted = np.where(right, labels, (labels + 1) % 3)
     everywhere = np.ones(len(right), bool)
@@ -35,7 +35,7 @@ def run(right: np.ndarray, labels: np.ndarray | None = None, clean: np.ndarray |
 
 
 def pair(rows: int, only_a: int, only_b: int, share: float = 0.6) -> tuple[Predictions, Predictions]:
-    """Two runs of which A alone is right on the first rows, B alone on the next, and both on a share of the others."""
+    """Two runs: only A is right on the first rows, only B on the next, and both on a share of the others."""
     place = np.arange(rows)
     both = place >= rows - share * (rows - only_a - only_b)
     return run(both | (place < only_a)), run(both | ((place >= only_a) & (place < only_a + only_b)))
@@ -115,7 +115,7 @@ def test_each_figure_has_its_own_verdict():
 
 
 def test_accuracy_is_undecided_if_either_test_is():
-    """An interval that just excludes 0 is no verdict without the exact test."""
+    """An interval that just excludes 0 does not decide without the exact test."""
     entry = compare(*pair(60, 0, 5), **FAST)["all"]
     assert entry["acc"]["low"] > 0
     assert entry["mcnemar_p"] > 0.05

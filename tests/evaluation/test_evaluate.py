@@ -1,4 +1,4 @@
-"""Evaluating a finished run: it reproduces what the run reported, repeats itself, and refuses in words."""
+"""Evaluating a finished run: same metrics as the run, same result again, and messages for wrong commands."""
 
 import csv
 import json

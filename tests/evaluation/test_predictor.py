@@ -1,4 +1,4 @@
-"""From stored faces to probabilities: what is averaged, on which device, in which precision."""
+"""Probabilities of stored faces: averaged views, device and precision."""
 
 import numpy as np
 import pytest

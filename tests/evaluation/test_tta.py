@@ -14,7 +14,7 @@ TWO_LEVELS = 2.01 / 255  # of grey: what the rounding of OpenCV's warp can amoun
 
 
 def faces(n: int = 6, side: int = 48) -> torch.Tensor:
-    """Smooth pictures, so that a shift by a fraction of a pixel is a small change."""
+    """Smooth images, so that a shift by a fraction of a pixel is a small change."""
     coarse = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
     return torch.nn.functional.interpolate(coarse, size=side, mode="bicubic").clamp(0, 255)[:, 0].to(torch.uint8)
 

@@ -1,4 +1,4 @@
-"""What an exported file may differ by, and its calibration figures."""
+"""Limits for the difference of an exported file, and its calibration metrics."""
 
 import numpy as np
 import pytest

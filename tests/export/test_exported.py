@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(run, tmp_path_factory):
-    """Where the file and its card lie."""
+    """Return the paths of the file and its card."""
     out = tmp_path_factory.mktemp("out") / "new" / "mine.onnx"
     command.main([f"run={run}", f"out={out}"])
     return out.parent

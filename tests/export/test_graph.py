@@ -21,7 +21,7 @@ def crops(height: int, width: int) -> np.ndarray:
 
 
 def as_opencv(crop: np.ndarray) -> np.ndarray:
-    """As `faces.crop` does it."""
+    """Reduce by area as `faces.crop` does."""
     return cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (48, 48), interpolation=cv2.INTER_AREA)
 
 

@@ -236,7 +236,7 @@ def test_another_number_of_rows_is_refused(tmp_path):
 
 @pytest.mark.parametrize("by_rows", [False, True], ids=["at load", "at a face"])
 def test_a_graph_that_asks_for_more_memory_than_there_is_is_refused(tmp_path, by_rows):
-    """As ConstantOfShape of 2**48 numbers, which no machine has room for."""
+    """Return a graph like ConstantOfShape of 2**48 numbers, which fit into no memory."""
     nodes = [
         helper.make_node("Shape", ["sound"], ["rows"], start=0, end=1),
         helper.make_node("Div", ["rows", "rows"], ["one"]),

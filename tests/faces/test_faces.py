@@ -48,7 +48,7 @@ def grey(picture):
 
 
 def turned_place(degrees):
-    """Where the middle of the portrait's face is in `rotated(portrait(), degrees)`."""
+    """Return the middle of the portrait's face in `rotated(portrait(), degrees)`."""
     x, y, width, height = PORTRAIT_BOX
     angle = math.radians(degrees)
     across, down = x + width / 2 - 256, y + height / 2 - 256
@@ -177,7 +177,7 @@ def test_the_larger_of_two_faces_is_chosen_and_a_close_second_is_flagged(yunet):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (31, 17), (20, 2000)])
 def test_odd_pictures_have_no_face(size, yunet):
-    """Where a side is short OpenCV's network reads memory that nobody wrote, unless it is shown something larger."""
+    """OpenCV's network reads uninitialised memory if a side is short, unless it gets a larger image."""
     random = np.random.default_rng(0)
     for _ in range(20):
         noise = random.integers(0, 256, (*size, 3), np.uint8)

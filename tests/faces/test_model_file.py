@@ -1,4 +1,4 @@
-"""YuNet's file: found and checked, and each mistake told in words."""
+"""YuNet's file: search, check, and a message for each fault."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Faces keep their identity by position alone, whatever comes and goes; smoothed probabilities stay probabilities."""
+"""Faces keep their identity only by position; smoothed probabilities stay probabilities."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How Bit understands typed words, and when Bit offers something."""
+"""Bit's understanding of typed text, and its offers."""
 
 import itertools
 import json

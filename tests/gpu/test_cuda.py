@@ -1,4 +1,4 @@
-"""What only a GPU can show: precision, a feed that waits for nothing, compilation, resuming, several devices."""
+"""Behaviour that needs a GPU: precision, a feed without waiting, compilation, resuming, several devices."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Pictures for tests of the collector: one real portrait in many states, and drawn faces that need no detector.
+"""Images for tests of the collector: one real portrait in many states, and drawn faces that need no detector.
 
 The portrait is NASA's of the astronaut Eileen Collins, in the public domain, which scikit-image ships.
 """
@@ -21,12 +21,12 @@ from fer_lightning.files import write_atomically
 # YuNet's file in the package.
 MODEL = str(find_model())
 
-# Where the portrait's face is: x, y, width, height in pixels of the 512 x 512 picture.
+# Box of the portrait's face: x, y, width, height in pixels of the 512 x 512 image.
 PORTRAIT_BOX = (178, 63, 90, 113)
 
 
 def store_picture(collection: Collection, picture: np.ndarray) -> str:
-    """Put a picture into the collection as `fetch` does; returns its key."""
+    """Put an image into the collection as `fetch` does; returns its key."""
     data = encoded(picture, "JPEG")
     name = f"{hashlib.sha256(data).hexdigest()}.jpg"
     write_atomically(collection.file(name), data)
@@ -89,7 +89,7 @@ def two_faces(ratio: float) -> np.ndarray:
 
 
 def encoded(picture: np.ndarray, form: str = "PNG", orientation: int = 1, **options) -> bytes:
-    """The bytes of a file of the picture as it stands, with EXIF's orientation in it where that is not 1."""
+    """The bytes of an image file, with EXIF's orientation if it is not 1."""
     image, file = Image.fromarray(picture), io.BytesIO()
     if orientation != 1:
         exif = Image.Exif()
@@ -111,7 +111,7 @@ def drawn_picture(
 ) -> np.ndarray:
     """uint8 RGB (height, width, 3) of soft noise with reddish rectangles in it, which FakeDetector takes for faces.
 
-    Each seed gives another picture and other faces, whose perceptual hashes are as far apart as chance has it.
+    Each seed gives another image and other faces, whose perceptual hashes are as far apart as chance has it.
 
     faces  0, 1 or 2; the second is nearly as large as the first
     size   width, height; without room for the faces ValueError
@@ -135,7 +135,7 @@ class FakeDetector:
     """Takes each reddish rectangle of `drawn_picture` for a face, in its JPEG too; needs no model.
 
     score, roll_deg  what it says of every face
-    seen             how many pictures it was shown
+    seen             number of images that it was given
     """
 
     name = "drawn"

@@ -1,6 +1,6 @@
 """Openverse, Wikimedia Commons and Google on loopback: the shapes of their answers, with invented values.
 
-    with ProviderServer("http://127.0.0.1:8000") as server:     where the addresses of pictures lead
+    with ProviderServer("http://127.0.0.1:8000") as server:     where the addresses of images lead
         server.catalogue["bored man"] = [Work(1), Work(2)]      what a query finds; others find `works_per_query`
         server.openverse, server.commons, server.google         the endpoints
         server.faults += [Fault(500), None, Fault(body=b"{")]   what happens to the next requests; None: nothing
@@ -30,10 +30,10 @@ LICENCE_NAMES = {"cc0": "CC0", "pdm": "Public domain", "unknown": "Copyrighted f
 
 @dataclass(frozen=True)
 class Work:
-    """A picture that a provider knows. `over` stands in the place of what its answer would say of it."""
+    """An image that a provider knows. `over` replaces values of its answer."""
 
     number: int
-    path: str | None = None  # below the address of the pictures; None: /good/NUMBER.jpg
+    path: str | None = None  # below the address of the images; None: /good/NUMBER.jpg
     licence: str = "by"
     version: str | None = "2.0"
     over: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class ProviderServer:
         return f"{self.url}/customsearch/v1"
 
     def works(self, words: str) -> list[Work]:
-        """What a query finds: the same ones each time."""
+        """Return the results of a query, the same ones each time."""
         first = zlib.crc32(words.encode()) % 100_000 * 1000
         return self.catalogue.get(words, [Work(first + n) for n in range(self.works_per_query)])
 

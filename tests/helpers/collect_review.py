@@ -1,4 +1,4 @@
-"""Collections that are ready for a review, of drawn faces: nobody's picture, and each another one."""
+"""Collections that are ready for a review, of drawn faces: nobody's image, and each another one."""
 
 import hashlib
 import io
@@ -41,7 +41,7 @@ LICENCES = (("by", "2.0"), ("cc0", "1.0"), ("by-sa", "4.0"), ("by-nc", "2.0"), (
 def collection_for_review(
     root: Path, faces: int = 120, *, emotions: tuple[str, ...] = ("frustration",), size: tuple[int, int] = (640, 480)
 ) -> Collection:
-    """Distinct faces, all kept, found for the emotions in turn; pictures of size (width, height).
+    """Distinct faces, all kept, found for the emotions in turn; images of size (width, height).
 
     Every tenth is flagged as like the one before it, every ninth is ambiguous, the fourth is like one of FER2013.
     """
@@ -150,7 +150,7 @@ def _flags(collection: Collection, number: int, face: int) -> None:
 
 
 def look_again(collection: Collection, face: int, status: str = "face") -> int:
-    """The face that a detector under other rules takes from the same picture."""
+    """The face that a detector under other rules takes from the same image."""
     with collection.writing():
         row = dict(collection.rows("SELECT * FROM face WHERE id = ?", face)[0]) | {"rules": "other", "status": status}
         crop = bytes(255 - value for value in row["crop"])
@@ -208,7 +208,7 @@ class Server:
         raise AssertionError(self.log.read_text())
 
     def kill(self) -> None:
-        """As kill -9 does."""
+        """End the process as kill -9 does."""
         if self.process and self.process.poll() is None:
             self.process.kill()
         if self.process:

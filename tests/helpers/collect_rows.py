@@ -56,7 +56,7 @@ def add_fetch(collection: Collection, candidate: int, image: str | None, status:
 
 
 def add_picture(collection: Collection, pixels: np.ndarray, image: str | None = None) -> str:
-    """A picture that shows `pixels`, 8 times as large; returns the SHA-256 that stands for the bytes that came."""
+    """An image that shows `pixels`, 8 times as large; returns the SHA-256 of the downloaded bytes."""
     stored = io.BytesIO()
     Image.fromarray(np.kron(pixels, np.ones((8, 8), np.uint8))).save(stored, "JPEG", quality=95)
     name = hashlib.sha256(stored.getvalue()).hexdigest() + ".jpg"
@@ -94,7 +94,7 @@ def add_face(
     face: dict | None = None,
     **candidate,
 ) -> int:
-    """A face behind `detect`, whose picture shows the crop or another drawing."""
+    """A face behind `detect`, whose image shows the crop or another drawing."""
     offered = add_candidate(collection, page, **candidate)
     image = add_picture(collection, crop if picture is None else picture)
     add_fetch(collection, offered, image)

@@ -1,4 +1,4 @@
-"""`python -m fer_lightning.collect` as a user types it, over pictures that are drawn."""
+"""`python -m fer_lightning.collect` as a user types it, over images that are drawn."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from PIL import Image
 from fer_lightning.collect.store.collection import now
 
 COMMAND = [sys.executable, "-m", "fer_lightning.collect"]
-# Pictures that are faces already, so that no detector is needed.
+# Images that are faces already, so that no detector is needed.
 WHOLE = ("faces.kind=whole", "faces.min_face_px=48")
 
 
@@ -39,7 +39,7 @@ def start(*words: str, **environment: str) -> subprocess.Popen:
 
 
 def run(*words: str, status: int = 0, timeout: int = 120, **environment: str) -> str:
-    """What the command prints, once it has ended with this status."""
+    """Return the output of the command, which must end with this status."""
     process = start(*words, **environment)
     output, _ = process.communicate(timeout=timeout)
     assert process.returncode == status, output

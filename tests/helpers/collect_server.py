@@ -1,12 +1,12 @@
-"""Hosts of pictures on loopback: good pictures in many forms, and each attack of a hostile or broken host.
+"""Hosts of images on loopback: good images in many forms, and each attack of a hostile or broken host.
 
     with ImageHost() as host:
-        host.url("/good/1.jpg")          a drawn picture, another one for each number
-        host.add("/mine.jpg", body)      a picture of the test's own
+        host.url("/good/1.jpg")          a drawn image, another one for each number
+        host.add("/mine.jpg", body)      an image of the test's own
         host.add("/mine.jpg", answer)    or a function that answers: answer(handler)
         host.requests                    what was asked for, in order
 
-`GOOD` and `BAD_PICTURES` name the pictures, `ATTACKS` what a host can do with the connection.
+`GOOD` and `BAD_PICTURES` name the images, `ATTACKS` what a host can do with the connection.
 """
 
 import gzip
@@ -31,7 +31,7 @@ JPEG_QUALITY = 90
 
 
 def drawn(number: int, width: int = 640, height: int = 480) -> Image.Image:
-    """A smooth picture in colours, another one for each number: their perceptual hashes lie far apart."""
+    """A smooth image in colours, another one for each number: their perceptual hashes lie far apart."""
     blobs = np.random.default_rng(number).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     return Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -117,7 +117,7 @@ BAD_PICTURES = {
 
 @cache
 def picture(path: str) -> bytes:
-    """What the server sends for a path of GOOD or BAD_PICTURES."""
+    """Return the body that the server sends for a path of GOOD or BAD_PICTURES."""
     return (GOOD | BAD_PICTURES)[path]()
 
 
@@ -177,12 +177,12 @@ class ImageHost:
     def add(self, path: str, what: bytes | Answer, **headers: str) -> None:
         """Answer `path`, whatever its query, with this body, or as this function does.
 
-        headers  of the body, beside those of a picture; `X_Robots_Tag="noai"` is the header X-Robots-Tag
+        headers  of the body, beside those of an image; `X_Robots_Tag="noai"` is the header X-Robots-Tag
         """
         self._answers[path] = what if callable(what) else lambda handler: send(handler, what, **headers)
 
     def paths(self) -> list[str]:
-        """What was asked for, without queries."""
+        """Requested paths, without queries."""
         return [request.path.partition("?")[0] for request in self.requests]
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -247,7 +247,7 @@ def _drip(handler: BaseHTTPRequestHandler, data: bytes) -> None:
 
 
 def _start(handler: BaseHTTPRequestHandler, **headers: str) -> None:
-    """An answer's head alone."""
+    """The head of an answer, without its body."""
     handler.send_response(200)
     for name, value in ({"Content-Type": "image/jpeg"} | headers).items():
         handler.send_header(name.replace("_", "-"), value)

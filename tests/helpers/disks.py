@@ -52,7 +52,7 @@ def read_only(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def immutable(folder: Path) -> Iterator[None]:
-    """In `folder`, no file can be created, renamed or removed, although its mode allows it."""
+    """Make `folder` refuse new, renamed and removed files, although its mode allows them."""
     try:
         subprocess.run(["chattr", "+i", str(folder)], capture_output=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):

@@ -65,7 +65,7 @@ def untrained_run(
 
 
 def distinct(network: Network) -> Network:
-    """The network with weights that matter: faces differ in their logits, theta is no identity, no branch is off."""
+    """The network with weights that matter: logits differ by face, theta is not the identity, no branch is off."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, value in network.named_parameters():

@@ -61,7 +61,7 @@ def drawn_model(path: Path, taxonomy: str = "fer2013", *, temperature: float = 1
 
 
 def drawn_metadata(taxonomy: str = "fer2013") -> Metadata:
-    """Of a network that is right in 70 of 100 rows of each class, and takes the next class for it in 20."""
+    """Confusion of a network that is right in 70 of 100 rows of each class, and predicts the next class in 20."""
     classes = TAXONOMIES[taxonomy].classes
     confusion = np.full((len(classes), len(classes)), 0)
     for row in range(len(classes)):

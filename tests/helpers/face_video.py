@@ -27,7 +27,7 @@ _CHROMIUM_MJPEG_FPS = 30  # the rate at which Chromium shows a .mjpeg file, what
 
 
 def phase(share: float) -> Phase:
-    """What happens at a share, 0 to 1, of the video's time."""
+    """Return the scene at a share, 0 to 1, of the video's time."""
     return next((name for until, name in _UNTIL if share < until), "back")
 
 
@@ -39,7 +39,7 @@ def frames(seconds: float, fps: float = 10, size: tuple[int, int] = (640, 480)) 
 
 
 def frame(share: float, size: tuple[int, int] = (640, 480)) -> np.ndarray:
-    """The video's picture, uint8 RGB (height, width, 3), at a share of its time."""
+    """The video's image, uint8 RGB (height, width, 3), at a share of its time."""
     width, height = size
     if phase(share) == "absent":
         return np.full((height, width, 3), _ROOM, np.uint8)
@@ -81,7 +81,7 @@ def _placed(share: float, size: tuple[int, int]) -> np.ndarray:
 
 
 def write_y4m(path: Path, pictures: Iterable[np.ndarray], fps: float) -> Path:
-    """For Chromium's --use-file-for-fake-video-capture, which plays it in a loop; sides must be even."""
+    """Write a video for Chromium's --use-file-for-fake-video-capture, which repeats it; sides must be even."""
     with open(path, "wb") as file:
         for number, picture in enumerate(pictures):
             if number == 0:
@@ -92,7 +92,7 @@ def write_y4m(path: Path, pictures: Iterable[np.ndarray], fps: float) -> Path:
 
 
 def write_mjpeg(path: Path, pictures: Iterable[np.ndarray], fps: float) -> Path:
-    """As `write_y4m`, a hundredth of its size; each frame is repeated up to the rate at which Chromium plays it."""
+    """Write the same in a hundredth of the size; each frame is repeated up to the rate at which Chromium plays it."""
     with open(path, "wb") as file:
         for picture in pictures:
             file.write(jpeg(picture) * max(1, round(_CHROMIUM_MJPEG_FPS / fps)))

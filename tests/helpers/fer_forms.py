@@ -33,7 +33,7 @@ class Samples:
     def csv(
         self, path: Path, columns=("emotion", "pixels", "Usage"), quote=False, end="\n", bom=False, mark=","
     ) -> Path:
-        """In the order of `columns`; a name may carry spaces, and one left out is left out."""
+        """Return the values in the order of `columns`; a name may have spaces around it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         encoding = "utf-8-sig" if bom else "utf-8"
         with open(path, "w", newline="", encoding=encoding) as handle:

@@ -14,7 +14,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason="node runs the pages' modul
 
 
 def run(folder: Path, script: str, room: str = "game") -> Any:
-    """What `script`, a module beside those of fer_lightning/ROOM/page, gives as its default export."""
+    """Return the default export of `script`, a module beside those of fer_lightning/ROOM/page."""
     page = Path(str(files(f"fer_lightning.{room}"))) / "page"
     for path in page.glob("*.js"):
         shutil.copy(path, folder)

@@ -73,7 +73,7 @@ class Player:
         self._expect(self.page.locator("#go")).not_to_have_text("Next")
 
     def to_the_task(self):
-        """From wherever the focus is, by the key that leads from the talk to the answer."""
+        """Answer by keyboard, wherever the focus is."""
         self.page.locator("#words").focus()
         self.page.keyboard.press("Escape")
 

@@ -110,7 +110,7 @@ def part(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
 
 
 def closed_by_server(bare: socket.socket, seconds: float = PATIENCE) -> bool:
-    """Whether the server ends it in this time; what it sent is read only now."""
+    """Return True if the server ends the connection in this time; its messages are read only now."""
     bare.settimeout(seconds)
     try:
         while bare.recv(65_536):

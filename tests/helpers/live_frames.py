@@ -8,14 +8,14 @@ from PIL import Image
 
 
 def jpeg(level: int = 128, *, size: tuple[int, int] = (96, 96), mode: str = "RGB", **options: object) -> bytes:
-    """An even picture of one grey level, of size (width, height)."""
+    """An even image of one grey level, of size (width, height)."""
     file = io.BytesIO()
     Image.new("RGB", size, (level,) * 3).convert(mode).save(file, "JPEG", **options)
     return file.getvalue()
 
 
 def busy_jpeg(size: tuple[int, int] = (96, 96), **options: object) -> bytes:
-    """A picture of noise, whose scan is long."""
+    """An image of noise, whose scan is long."""
     file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     Image.fromarray(noise).save(file, "JPEG", **options)

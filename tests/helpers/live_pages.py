@@ -17,9 +17,9 @@ needs_browser = pytest.mark.skipif(
 PATIENCE = 30_000  # milliseconds; the page tries again every ten seconds at the latest
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
-# What the browser itself says of a server that is away is no error of the page.
+# Messages of the browser about a server that is away are not errors of the page.
 AWAY = ("Failed to load resource", "WebSocket connection to")
-# How often a page has asked for the camera, the tracks that it was given, the pictures and the looks that it has sent.
+# The page's requests for the camera, the tracks that it received, and the images and looks that it has sent.
 WATCH = """
 window.asked = 0;
 window.tracks = [];
@@ -57,7 +57,7 @@ def chromium(camera: Path | None = None) -> Iterator[Any]:
 
 
 def bounds(locator: Any) -> dict[str, float]:
-    """Bounds of an element, which the page may just be replacing: on a slow machine each frame has a new box."""
+    """Return the bounds of an element. Wait if the page is replacing it: on a slow machine each frame has a new box."""
     deadline = time.monotonic() + PATIENCE / 1000
     while (box := locator.bounding_box()) is None:
         assert time.monotonic() < deadline, f"{locator} has no bounds"
@@ -123,17 +123,17 @@ def visits(browser: Any) -> Iterator[Visits]:
 
 
 def pictures(page: Any) -> int:
-    """How many pictures the page has sent."""
+    """Return the number of images that the page has sent."""
     return page.evaluate("window.pictures.length")
 
 
 def looks(page: Any) -> int:
-    """How many frames the page has read itself and sent as numbers."""
+    """Return the number of frames that the page has read itself and sent as numbers."""
     return page.evaluate("window.looks.length")
 
 
 def camera_on(page: Any) -> bool:
-    """Whether the page holds a camera that is running."""
+    """Return True if the page holds a running camera."""
     return page.evaluate("() => window.tracks.some((track) => track.readyState === 'live')")
 
 

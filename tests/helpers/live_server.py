@@ -81,7 +81,7 @@ class LiveServer:
         raise AssertionError(self.log.read_text())
 
     def kill(self) -> None:
-        """As kill -9 does."""
+        """End the process as kill -9 does."""
         if self.process and self.process.poll() is None:
             self.process.kill()
         if self.process:

@@ -10,7 +10,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Leave out the pictures of runs, which take a third of a short run's time."""
+    """Leave out the figures of runs, which take a third of a short run's time."""
     for name in ("curves", "confusion", "per_class", "face_grid"):
         patch.setattr(f"fer_lightning.pages.plots.{name}", lambda *_, **__: None)
 

@@ -16,7 +16,7 @@ import pytest
 from short_runs import draw_nothing
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_PICTURES = "FER_TESTS_WITHOUT_PICTURES"  # variable of a script that draws no pictures: they take a third of its time
+NO_PICTURES = "FER_TESTS_WITHOUT_PICTURES"  # variable of a script that draws no figures, which take a third of its time
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["fer_lightning.training.build", "fer_lightning.pages.plots", "fer_lightning.training.callbacks.previews"]

@@ -53,7 +53,7 @@ def start(log: Path, *command: str) -> subprocess.Popen:
 
 
 def start_forked(log: Path, *command: str) -> Forked:
-    """The same, the libraries imported beforehand; it draws no pictures."""
+    """The same with imported libraries and without figures."""
     return Forked(command, log, log, ENVIRONMENT | {NO_PICTURES: "1"})
 
 
@@ -109,6 +109,6 @@ def _runs(pid: int) -> bool:
 
 
 def job_folder(outputs: Path) -> Path:
-    """The one run below an output folder that stands in its place (what resume=never set aside has a ~ in its name)."""
+    """The one run below an output folder, except runs that resume=never has renamed with a ~."""
     (folder,) = (path for path in (outputs / "train").iterdir() if "~" not in path.name)
     return folder

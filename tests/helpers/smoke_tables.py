@@ -1,4 +1,4 @@
-"""What two runs of one config share, bit for bit: everything but the time that they took."""
+"""Comparison of two runs of one config, bit for bit, without their times."""
 
 import csv
 from pathlib import Path
@@ -26,7 +26,7 @@ def assert_same_outcome(folder: Path, undisturbed: Path) -> None:
 
 
 def difference(ours: Any, theirs: Any, place: str = "") -> str | None:
-    """Where two nested values differ, timings apart; None: nowhere."""
+    """Return the first difference of two nested values without their times; None if there is no difference."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if ours.keys() != theirs.keys():
             return f"{place}: {sorted(map(str, ours.keys() ^ theirs.keys()))}"

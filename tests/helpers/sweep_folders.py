@@ -137,7 +137,7 @@ def pretended(
 def curves(
     right: float, skill: float, epochs: int, random: np.random.Generator, test_curve: bool
 ) -> list[dict[str, float]]:
-    """One row per epoch: training goes on to fit, validation loss rises again; a better arm overfits later."""
+    """One row per epoch: the training loss falls, and the validation loss rises again; a better arm overfits later."""
     table = []
     for epoch in range(1, epochs + 1):
         part = epoch / epochs

@@ -1,6 +1,6 @@
 """The published networks' keys and logits (tests/reference/*.json), and the recipe of weights that goes with them.
 
-Each tensor depends on its key and shape alone: a RandomState seeded by the low 31 bits of the key's CRC-32 draws
+Each tensor depends only on its key and shape: a RandomState seeded by the low 31 bits of the key's CRC-32 draws
 standard normals, which are scaled by what the tensor is. The images are uniform noise of RandomState(7).
 """
 

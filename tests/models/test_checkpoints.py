@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint is told in words, before a run goes on from it."""
+"""Faults of a checkpoint are reported before a run resumes from it."""
 
 import os
 from argparse import Namespace

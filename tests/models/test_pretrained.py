@@ -1,4 +1,4 @@
-"""Pretrained weights are found, fetched or asked for in words, and never waited for."""
+"""Pretrained weights are read, downloaded, or requested by a message, without waiting."""
 
 import subprocess
 import sys

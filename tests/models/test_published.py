@@ -67,8 +67,8 @@ def test_emonext_gives_the_published_loss_and_shift(emonext):
     loss = F.cross_entropy(logits, torch.tensor(facts["labels"]), label_smoothing=0.2)
     total = loss + backbone.auxiliary["attention"]
     assert total.item() == pytest.approx(facts["loss_with_labels"], abs=5e-6)
-    # Float32 leaves theta uncertain by 3e-7, and on noise images that alone moves the logits by up to 2e-5,
-    # by the CPU's kernels and the number of threads: hence the next test, which takes it out.
+    # Float32 leaves theta uncertain by 3e-7, and this moves the logits of noise images by up to 2e-5,
+    # by the CPU's kernels and the number of threads: the next test removes it.
     torch.testing.assert_close(logits, torch.tensor(facts["logits"]), atol=3e-5, rtol=0)
 
 

@@ -54,7 +54,7 @@ def test_one_seed_gives_both_forms_the_same_weights(size):
 
 
 def test_the_dead_taps_are_those_without_a_gradient():
-    """At 48 and 64 px: five of nine in res_block3.conv1, eight of nine in conv2, no others."""
+    """Five of nine in res_block3.conv1 and eight of nine in conv2, at 48 and 64 px; no others."""
     assert live_taps(2, stride=2) == slice(1, 3)
     assert live_taps(1, stride=1) == live_taps(1, stride=2) == slice(1, 2)
     assert live_taps(2, stride=1) == live_taps(3, stride=2) == slice(0, 3)

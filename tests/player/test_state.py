@@ -59,7 +59,7 @@ def test_whatever_comes_it_stays_a_distribution(steps):
 @settings(deadline=None)
 @given(shares, st.floats(0.02, 5))
 def test_constant_input_settles_and_never_swings(probabilities, apart):
-    """With constant input the probability of the leading state never decreases, and the name changes at most once."""
+    """The probability of the leading state never decreases with constant input, and the name changes at most once."""
     estimator, history, names = StateEstimator(FER2013), [], []
     for frame in range(80):
         estimator.see(frame * apart, probabilities)

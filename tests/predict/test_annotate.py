@@ -1,4 +1,4 @@
-"""Marks lie within the picture, hide no face where there is room, and stand out on any ground."""
+"""Marks are within the image, cover a face only if there is no space beside it, and are visible on any background."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_a_box_stands_out_on_any_ground(ground, color, sure):
 
 @pytest.mark.parametrize("place", [(10, 0), (500, 0), (10, 350), (500, 350), (300, 200)])
 def test_words_hide_no_face_where_there_is_room(place):
-    """At the edges too: what differs within the box is its line alone."""
+    """Only the line of the box differs within it, also at the edges."""
     picture = np.full((480, 640, 3), 90, np.uint8)
     copy = annotated(picture, [Mark((*place, 100, 125), "frustration 84 %  (too small)", "#882255")])
     x, y = place

@@ -1,4 +1,4 @@
-"""Photos of every form become the same upright RGB; what would take too much or is damaged is refused in words."""
+"""Photos of every form become the same upright RGB; too large and damaged photographs are rejected with a message."""
 
 import io
 import struct

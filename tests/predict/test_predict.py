@@ -63,7 +63,7 @@ def unreadable(out) -> dict[str, str]:
 
 
 def whole(label, taxonomy="fer2013", side=100):
-    """The picture of a face cut out already, whose class is this one: a grey level."""
+    """The image of a face cut out already, whose class is this one: a grey level."""
     return np.repeat(crop_of(label, taxonomy, side=side)[..., None], 3, axis=2)
 
 
@@ -227,7 +227,7 @@ def test_names_are_harmless_in_a_spreadsheet_and_may_hold_any_byte(model, folder
     try:
         put(strange, drawn_picture(1))
     except OSError:
-        strange = None  # a file system that takes text alone
+        strange = None  # a file system that accepts only text
     _, rows = predicted(model, folder)
     assert [row["file"] for row in rows] == ["'=1+1.png", *(["caf\\udce9.png"] if strange else [])]
 
@@ -384,7 +384,7 @@ def test_what_is_interrupted_leaves_no_table_and_can_be_done_anew(model, folder,
 
 
 def test_few_pictures_are_held_at_once(model, folder, monkeypatch):
-    """Pictures without faces never fill a batch."""
+    """Images without faces never fill a batch."""
     for number in range(12):
         put(folder / f"{number:02}.png", drawn_picture(number, faces=0))
     monkeypatch.setattr(labeller, "HELD", 3 * 320 * 240 * 3)

@@ -1,4 +1,4 @@
-"""What a sweep says about its arms: by hand from the predictions, and in words that claim no more than is shown."""
+"""Results of a sweep's arms: computed by hand from the predictions, with verdicts that claim no more than is shown."""
 
 import math
 

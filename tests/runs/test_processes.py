@@ -1,4 +1,4 @@
-"""Which process of a distributed run writes the files."""
+"""Process of a distributed run that writes the files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every look at the test rows leaves a line, also when two processes look at once, and never stands in a run's way."""
+"""Every read of the test rows adds a line, also if two processes read at the same time, and never stops a run."""
 
 import csv
 import subprocess

@@ -1,4 +1,4 @@
-"""What a process knows and tells of its SLURM job, with no SLURM at hand: stand-ins for srun's environment."""
+"""Facts about a process's SLURM job, without SLURM: the tests set srun's environment."""
 
 import threading
 
@@ -42,7 +42,7 @@ def test_nothing_is_told_outside_of_slurm(job):
 def test_other_tasks_wait_for_the_first_of_their_own_step(job, tmp_path):
     job(**IN_A_STEP, SLURM_RESTART_COUNT="0")
     slurm.tell_other_tasks(tmp_path)
-    job(SLURM_RESTART_COUNT="1")  # the same job, after a requeue: the mark that stands there is an old one
+    job(SLURM_RESTART_COUNT="1")  # the same job, after a requeue: its mark is an old one
     waiting = threading.Thread(target=slurm.await_first_task, args=(tmp_path,), daemon=True)
     waiting.start()
     waiting.join(timeout=0.3)

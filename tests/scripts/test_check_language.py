@@ -67,6 +67,17 @@ def test_code_and_plain_english_are_no_faults(name, text, tmp_path):
     assert faults(tmp_path / name, text) == []
 
 
+def test_docstrings_and_comments_of_tests_are_checked_and_their_strings_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_language, "ROOT", tmp_path)
+    path = tmp_path / "tests" / "test_a.py"
+    path.parent.mkdir()
+    text = '"""What a page answers."""\nfound = "it goes on"  # and begins anew\n'
+    assert faults(path, text) == [
+        "tests/test_a.py:1: docstring begins with 'What': begin with a verb or a noun phrase",
+        "tests/test_a.py:2: 'anew': write 'again'",
+    ]
+
+
 def test_an_exception_is_honoured(tmp_path, monkeypatch):
     path = tmp_path / "a.md"
     text = "The proverb says: what goes on, ends.\nIt goes on.\n"

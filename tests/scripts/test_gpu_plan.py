@@ -74,7 +74,7 @@ def test_the_packed_faces_are_the_stores(tmp_path):
 
 @pytest.mark.long
 def test_a_packed_plan_runs_elsewhere_in_slices(tmp_path):
-    """From a CSV to the time to an accuracy, with the libraries of this environment."""
+    """The whole plan, from a CSV to the time to an accuracy, with the libraries of this environment."""
     libraries = f"{EVERYTHING} {' '.join(missing(EVERYTHING.split()))}"
     packed = plan("pack", str(tmp_path / "plan.tar"), str(drawn_csv(tmp_path / "drawn.csv")), HAS=libraries)
     assert packed.returncode == 0, packed.stderr

@@ -27,7 +27,7 @@ def locked() -> dict[str, str]:
 
 
 def direct_requirements() -> list[Requirement]:
-    """What requirements.txt asks for: the packages of this project with the extras that it names."""
+    """Return the requirements of requirements.txt: the packages of this project with the extras that it names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (editable,) = (line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
     extras = re.fullmatch(r"-e \.\[(.+)\]", editable)[1].split(",")

@@ -68,7 +68,7 @@ def log_of(outputs: Path) -> str:
 
 
 def wait_for(what: str, condition: Any, process: subprocess.Popen, outputs: Path) -> Any:
-    """What `condition` returns once it is true, while the driver runs."""
+    """Return the first true result of `condition` while the driver runs."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert process.poll() is None, f"the driver ended before {what}: {log_of(outputs)[-5000:]}"
@@ -85,7 +85,7 @@ def run_of(outputs: Path, override: str) -> Path:
 
 
 def training_run(outputs: Path, override: str) -> Path | None:
-    """The same as soon as it has something to go on from."""
+    """The same as soon as it has something to resume from."""
     if not (outputs / "sweep" / "sweep.json").exists():
         return None
     folder = run_of(outputs, override)

@@ -1,4 +1,4 @@
-"""A run does not go on from a checkpoint that it cannot trust, and says what to do instead."""
+"""A run does not resume from a damaged or foreign checkpoint, and its message says what to do instead."""
 
 import shutil
 from argparse import Namespace

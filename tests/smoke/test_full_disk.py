@@ -1,4 +1,4 @@
-"""A run on a full or read-only disk: told in words, nothing lost, and the same command goes on when there is room."""
+"""A run on a full or read-only disk ends with a message, loses nothing, and resumes when there is space."""
 
 import json
 import time

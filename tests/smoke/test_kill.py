@@ -1,4 +1,4 @@
-"""A real process, really killed: the same command goes on where it was and ends as if nothing had happened."""
+"""A real process is killed; the same command resumes it, and the result equals that of an undisturbed run."""
 
 import json
 import os

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 GROUPS = ("model", "stn", "augment", "loss", "sampler", "optim", "schedule")
 ENTRIES = yaml.safe_load((ROOT / "conf" / "train.yaml").read_text())["defaults"]
 DEFAULTS = {item for entry in ENTRIES if isinstance(entry, dict) for item in entry.items()}
-# All defaults are one run, which model's stands for.
+# All defaults together are one run: the default of the group model.
 LARGE = ("emonext", "timm")  # networks that take longer than all others together
 OPTIONS = [
     pytest.param(group, path.stem, marks=pytest.mark.slow if path.stem in LARGE and group == "model" else ())

@@ -281,7 +281,7 @@ def test_no_more_steps_are_lost_than_allowed(every, overrides, tmp_path, monkeyp
 def test_a_limited_epoch_resumes_bit_for_bit(tmp_path, monkeypatch):
     limited = ("trainer.limit_train_batches=5", "trainer.max_epochs=2")
     run(tmp_path / "undisturbed", *limited)
-    for batch in (3, 4):  # each counted from where the run goes on
+    for batch in (3, 4):  # each counted from where the run resumes
         run_until(tmp_path / "cut", batch, monkeypatch, *limited)
     run(tmp_path / "cut", *limited)
     assert_same_outcome(tmp_path / "cut", tmp_path / "undisturbed")

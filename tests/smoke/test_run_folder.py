@@ -1,4 +1,4 @@
-"""What a run leaves, what a second call does with it, and what is refused."""
+"""Files of a run, the effect of a second call, and refused calls."""
 
 import csv
 import fcntl

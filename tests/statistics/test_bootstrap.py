@@ -1,4 +1,4 @@
-"""Intervals: against SciPy's bootstrap, by coverage, and the same resamples for whoever is compared."""
+"""Intervals: against SciPy's bootstrap, by coverage, and with the same resamples for all compared runs."""
 
 import numpy as np
 import pytest

@@ -88,7 +88,7 @@ def test_a_mean_over_rows_does_not_depend_on_the_batches():
 
 
 def test_the_average_and_the_confusion_matrix_do_not_wait_for_the_device():
-    """On the meta device no value can be read."""
+    """The meta device fails if a value is read."""
     model = classifier(ema_decay=0.9).to("meta")
     model.ema.update(model.network, step=3)
     confusion = ConfusionMatrix(3).to("meta")
@@ -104,7 +104,7 @@ def test_the_confusion_matrix_counts_rows_by_class_and_prediction():
 
 
 def test_noting_a_loss_does_not_wait_for_the_device():
-    """On the meta device no value can be read."""
+    """The meta device fails if a value is read."""
     model = classifier()
     model.trainer = trainer = SimpleNamespace(num_training_batches=5)
     model._first_bad = torch.tensor(NEVER, device="meta")

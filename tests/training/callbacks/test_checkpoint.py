@@ -1,4 +1,4 @@
-"""Which epoch is kept as the best, and that a checkpoint is written whole or not at all."""
+"""Choice of the best epoch, and checkpoints that are written completely or not at all."""
 
 import math
 
