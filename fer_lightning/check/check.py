@@ -234,7 +234,7 @@ def _members(union: ast.expr) -> list[ast.expr]:
 
 
 def _without_unknown(members: list[ast.expr], names: Container[str]) -> list[ast.expr]:
-    """Return the members of a union without other names than `names`, such as the Tensor of `float | Tensor`."""
+    """Return the members of a union without unknown names, such as Tensor in `float | Tensor`, or else all."""
     return [member for member in members if not isinstance(member, ast.Name) or member.id in names] or members
 
 
