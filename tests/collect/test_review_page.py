@@ -226,14 +226,18 @@ def test_while_a_step_writes_decisions_wait(server, root, visit):
     assert outcomes(root) == {1: "frustration", 2: "reject"}
 
 
-def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, visit):
-    page = visit(server.start())
-    ready(page)
+def remove_face(root: Path, face: int) -> None:
     with Collection(root) as collection, collection.writing():
         collection.database.execute("INSERT INTO purging VALUES (1)")
         for table, column in (("deduped", "face"), ("likeness", "face"), ("face", "id")):
-            collection.database.execute(f"DELETE FROM {table} WHERE {column} = 2")
+            collection.database.execute(f"DELETE FROM {table} WHERE {column} = ?", (face,))
         collection.database.execute("DELETE FROM purging")
+
+
+def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    remove_face(root, 2)
     press(page, "axa")
     expect(page.locator("#refused")).to_have_text("Face 2, rejected: the collection has no such face")
     expect(page.locator("#unsaved")).to_be_hidden()
@@ -241,6 +245,23 @@ def test_a_refused_decision_is_shown_and_the_others_are_stored(server, root, vis
     expect(page.locator("#left")).to_have_text("117 undecided")  # of the 119 that are left
     page.get_by_role("button", name="Dismiss").click()
     expect(page.locator("#refusals")).to_be_hidden()
+
+
+def test_decisions_made_while_the_state_is_loaded_again_stay_on_the_page(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    remove_face(root, 2)
+    states = []
+    page.route("**/api/state", lambda route: states.append((route, route.fetch())))
+    with page.expect_request("**/api/state"):
+        press(page, "ax")
+    with page.expect_response("**/api/decisions"):
+        press(page, "a")
+    route, before = states.pop()
+    route.fulfill(response=before)
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 3: "frustration"}
+    expect(page.locator("#left")).to_have_text("117 undecided")
 
 
 @pytest.mark.long

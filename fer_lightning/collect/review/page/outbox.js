@@ -17,6 +17,7 @@ export class Outbox {
   #failures = 0;
   #lastTime = 0;
   trouble = null; // {status, words}
+  stored = []; // the events that the server acknowledged, in this order
   keeping = true; // true if the browser keeps unsent events after the page is closed
 
   // changed() is called after each change; refused([{event, reason}]) is called for events that the server rejects.
@@ -95,6 +96,7 @@ export class Outbox {
 
   #settle({ acknowledged, refused }) {
     const before = this.#waiting.size;
+    this.stored.push(...acknowledged.filter((id) => this.has(id)).map((id) => this.#waiting.get(id).event));
     for (const id of acknowledged) this.#forget(id);
     const lost = refused.filter(({ event }) => this.has(event));
     const refusals = lost.map(({ event: id, reason }) => ({ event: this.#waiting.get(id).event, reason }));

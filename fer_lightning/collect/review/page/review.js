@@ -63,8 +63,8 @@ function wait(body) {
   setTimeout(begin, 2000);
 }
 
-// Set the faces, and build the ledger from the server's events and those not sent yet.
-function take({ faces: listed, events }) {
+// Set the faces, and build the ledger from the server's events, the later ones and those not sent yet.
+function take({ faces: listed, events }, later = []) {
   faces = listed.map(([id, crop, emotion]) => ({ id, crop, emotion }));
   indices = new Map(faces.map(({ id }, index) => [id, index]));
   ledger = new Ledger(state.session.annotator);
@@ -72,7 +72,7 @@ function take({ faces: listed, events }) {
     outbox.after(time);
     ledger.add({ event, time, face, action, label, annotator });
   }
-  for (const event of outbox.events) ledger.add({ ...event, annotator: state.session.annotator });
+  for (const event of [...later, ...outbox.events]) ledger.add({ ...event, annotator: state.session.annotator });
   undecided = 0;
   counts = new Map();
   for (const { id } of faces) count(ledger.current(id), 1);
@@ -315,10 +315,11 @@ async function onRefused(refusals) {
     $("refused").append(element("li", { textContent: `${face}, ${words(event)}: ${reason}` }));
   }
   $("refusals").hidden = false;
+  const before = outbox.stored.length;
   const { status, body } = await ask("/api/state");
   if (status !== 200 || !body.faces.length) return;
   const { id } = faces[focus];
-  take(body);
+  take(body, outbox.stored.slice(before)); // the answer may be older than these
   focus = anchor = indices.get(id) ?? Math.min(focus, faces.length - 1);
   sheet = -1;
   turnTo(Math.floor(focus / state.sheet));
