@@ -79,7 +79,8 @@ def _help(command: Command) -> str:
 def _no_option(fault: Fault) -> str:
     group, option = _group_and_option(fault.subject)
     allowed = options(group) or fault.options
-    hint = did_you_mean(option, allowed, prefix=f"{group}=")
+    in_folders = [allowed_name for allowed_name in allowed if allowed_name.rpartition("/")[2] == option]
+    hint = did_you_mean(in_folders[0] if in_folders else option, allowed, prefix=f"{group}=")
     return f"{group}={option}: no such option.{hint} Allowed: {', '.join(allowed)}."
 
 

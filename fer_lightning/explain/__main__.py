@@ -19,6 +19,7 @@ import numpy as np
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
+from fer_lightning.data.duplicates import copies_of, groups
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import evaluate
 from fer_lightning.evaluation.settings import EvaluateSettings
@@ -78,7 +79,8 @@ def explain(cfg: ExplainSettings) -> None:
     batches = batches_of(table, getattr(split, cfg.rows), run.config.data.eval_batch_size)
     rows, labels, probabilities = predict_rows(predict, evaluate.show_progress(batches, "predict"))
     reads = _count_reads(cfg, run, table, split)  # before any prediction is shown
-    choices = surest(probabilities, labels, cfg.per_class)
+    images = groups(table, copies_of(table))[rows]
+    choices = surest(probabilities, labels, cfg.per_class, images)
     chosen = np.concatenate([choice.rows for choice in choices])
     print(f"computing maps of {len(chosen)} faces: takes half a minute or more", flush=True)
     maps, facts = explained(predict, table.pixels[rows[chosen]], probabilities[chosen], square)

@@ -19,10 +19,11 @@ class ChosenRows:
     rows: np.ndarray
 
 
-def surest(probabilities: np.ndarray, labels: np.ndarray, per_class: int) -> list[ChosenRows]:
+def surest(probabilities: np.ndarray, labels: np.ndarray, per_class: int, images: np.ndarray) -> list[ChosenRows]:
     """Return the rows with the highest confidence, for each class first the right and then the wrong ones.
 
-    probabilities (N, K), labels (N,) class indices. A choice without rows is left out.
+    probabilities (N, K), labels (N,) class indices. images (N,) int, equal for copies: a choice has one of them. A
+    choice without rows is left out.
     """
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     order = np.argsort(-confidence, kind="stable")
@@ -30,6 +31,7 @@ def surest(probabilities: np.ndarray, labels: np.ndarray, per_class: int) -> lis
     for label in range(probabilities.shape[1]):
         of_class = order[labels[order] == label]
         for right in (True, False):
-            rows = of_class[(predicted[of_class] == label) == right][:per_class]
+            rows = of_class[(predicted[of_class] == label) == right]
+            rows = rows[np.sort(np.unique(images[rows], return_index=True)[1])][:per_class]
             chosen.extend([ChosenRows(label, right, rows)] if len(rows) else [])
     return chosen

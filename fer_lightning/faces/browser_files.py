@@ -5,6 +5,7 @@ from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.faces.onnx_parts import parse_model
 from fer_lightning.faces.products import with_products
+from fer_lightning.faces.views import with_chosen_views
 
 DETECTOR, MODEL = "detector.onnx", "model.onnx"  # names in the addresses of pages
 
@@ -16,7 +17,7 @@ def browser_files(model: FaceModel, detector: Detector) -> dict[str, bytes]:
     """
     if not isinstance(detector, YuNetDetector) or model.metadata.form != FER2013_FORM:
         return {}
-    return {DETECTOR: with_any_size(detector.content), MODEL: with_products(model)}
+    return {DETECTOR: with_any_size(detector.content), MODEL: with_chosen_views(with_products(model))}
 
 
 def with_any_size(content: bytes) -> bytes:

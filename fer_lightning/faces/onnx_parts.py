@@ -41,10 +41,10 @@ MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
         "sparse_tensors": (23, ["SparseTensorProto"]),
     },
     "SparseTensorProto": {"values": (1, "TensorProto"), "indices": (2, "TensorProto")},
-    "TensorProto": {"data_location": (14, int)},
+    "TensorProto": {"name": (8, str), "data_location": (14, int)},
     "ValueInfoProto": {"name": (1, str), "type": (2, "TypeProto")},
     "TypeProto": {"tensor_type": (1, "TypeProto_Tensor")},
-    "TypeProto_Tensor": {"shape": (2, "TensorShapeProto")},
+    "TypeProto_Tensor": {"elem_type": (1, int), "shape": (2, "TensorShapeProto")},
     "TensorShapeProto": {"dim": (1, ["TensorShapeProto_Dimension"])},
     "TensorShapeProto_Dimension": {"dim_param": (2, str)},
 }

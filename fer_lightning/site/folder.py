@@ -27,7 +27,7 @@ PARTS = {
     "shared": ("web/page", ("base.css", "icon.svg", "elements.js", "camera.js", "consent.js", "label.js")),
     "faces": (
         "faces/page",
-        ("following.js", "pixels.js", "quality.js", "reader.js", "tracks.js", "worker.js", "yunet.js"),
+        ("following.js", "pixels.js", "quality.js", "reader.js", "tracks.js", "views.js", "worker.js", "yunet.js"),
     ),
 }
 FACTS, CARD = "model.json", "model-card.md"  # in the folder of the networks

@@ -14,6 +14,7 @@ REFUSALS = [
     (["model=emo next"], ["model=emo next: no such option", "Did you mean model=emonext?"]),
     (["model=emonet"], ["model=emonet: no such option", "Did you mean model=emonext?", "resemotenet"]),
     (["experiment=models/emonex"], ["experiment=models/emonex: no such option", "experiment=models/emonext?"]),
+    (["experiment=plain"], ["experiment=plain: no such option", "Did you mean experiment=overfitting/plain?"]),
     ([SYNTHETIC, "model.widht=3"], ["model.widht", "Did you mean model.width?"]),
     ([SYNTHETIC, "+model.widht=3"], ["model.widht", "Did you mean model.width?", "ResEmoteNet"]),
     ([SYNTHETIC, "seeed=1"], ["seeed", "Did you mean seed?"]),

@@ -72,9 +72,15 @@ ONES = torch.ones(2, dtype=torch.int64)
 
 def test_the_surest_right_and_wrong_rows_of_each_class_are_chosen():
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [0.7, 0.3]], np.float32)
-    chosen = surest(probabilities, np.array([0, 0, 0, 1, 0]), per_class=2)
+    chosen = surest(probabilities, np.array([0, 0, 0, 1, 0]), per_class=2, images=np.arange(5))
     found = [(choice.label, choice.right, choice.rows.tolist()) for choice in chosen]
     assert found == [(0, True, [0, 4]), (0, False, [2]), (1, True, [3])]
+
+
+def test_a_face_and_its_copy_are_one_example():
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], np.float32)
+    chosen = surest(probabilities, np.zeros(4, int), per_class=2, images=np.array([3, 3, 1, 0]))
+    assert [choice.rows.tolist() for choice in chosen] == [[0, 2]]
 
 
 def test_occlusion_finds_the_pixels_that_count(faces):

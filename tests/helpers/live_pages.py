@@ -112,7 +112,7 @@ class Visits:
             context.close()
         asked = {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in self.requests if "://" in url}
         assert asked <= self.origins
-        assert not self.errors
+        assert not self.errors, self.errors
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What each forked script finds done: libraries imported, files of conf/ parsed, the parser of overrides warm."""
+"""Work that each forked script finds done: libraries imported, files of conf/ parsed, the parser of overrides warm."""
 
 import pytest
 from hydra import compose, initialize_config_dir

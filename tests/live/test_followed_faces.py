@@ -73,3 +73,34 @@ def test_a_face_that_leaves_jumps_or_changes_its_image_is_found_in_the_same_fram
     assert [look["whole"] for look in looks] == [True, False, True, True, True, False, True, False, True]
     boxes = [face["box"] for look in looks for face in look["faces"]]
     assert [x + width / 2 for x, _, width, _ in boxes] == pytest.approx([150, 150, 500, 500, 150, 150, 75], abs=10)
+
+
+# Faces that follow each other: {follows, time}; what each sees, and whether the view before counts.
+CHOOSE = """
+async (images) => {
+  const { Views } = await import("/faces/views.js");
+  const views = new Views();
+  return images.map(([follows, time], number) => {
+    const chosen = views.choose(follows, time);
+    views.keep(chosen.views, [number], time);
+    return [...chosen.views, ...chosen.earlier];
+  });
+}
+"""
+
+
+def test_the_two_views_of_a_followed_face_take_turns_unless_images_are_far_apart(page):
+    images = [(False, 0), (True, 100), (True, 200), (True, 300), (True, 500), (True, 600), (False, 700), (True, 800)]
+    both, face, mirrored = (0, 2), (0, 1), (1, 2)
+    expected = [both, (*face, 0), (*mirrored, 1), (*face, 2), both, (*face, 4), both, (*face, 6)]
+    assert page.evaluate(CHOOSE, images) == [list(one) for one in expected]
+
+
+def test_a_still_face_has_the_same_probabilities_with_views_by_turns(page):
+    pictures = [room((300, 220, 1.2, 0))] * 6
+    looks = read_stream(page, pictures, EVERY)
+    assert [look["whole"] for look in looks] == [True] + [False] * 5
+    steady = [look["faces"][0] for look in looks[2:]]  # the first box of a window differs from that of a whole search
+    for face in steady:
+        assert face["box"] == pytest.approx(steady[0]["box"], abs=0.5)
+        assert face["probabilities"] == pytest.approx(steady[0]["probabilities"], abs=0.01)

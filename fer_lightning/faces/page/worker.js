@@ -4,11 +4,13 @@ import * as ort from "../runtime/ort.wasm.bundle.min.js";
 import { Following } from "./following.js";
 import { SIDE, cropFace } from "./pixels.js";
 import { sufficient } from "./quality.js";
+import { Views } from "./views.js";
 
 const RUNTIME = new URL("../runtime/ort-wasm-simd-threaded.wasm", import.meta.url);
 let sessions = null; // {detector, model}
 let settings = null;
 const following = new Following();
+const views = new Views();
 
 const TASKS = { open, read };
 
@@ -44,7 +46,11 @@ async function read({ width, height, pixels, ...others }) {
   const { faces: found, whole } = await following.search(runDetector, image, long_side, whole_every);
   const faces = sufficient(found, rules).slice(0, most);
   const detected = performance.now();
-  const rows = await recognise(faces.map(({ box }) => cropFace(image, box)));
+  const rows = await recognise(
+    faces.map(({ box }) => cropFace(image, box)),
+    views.choose(!whole && faces.length === 1, detected),
+    detected,
+  );
   const milliseconds = { detect: detected - begun, recognise: performance.now() - detected };
   return { width, height, faces: faces.map((face, index) => ({ ...face, probabilities: rows[index] })), whole, milliseconds };
 }
@@ -54,13 +60,23 @@ async function runDetector({ data, dims }) {
   return Object.fromEntries(Object.entries(outputs).map(([name, { data: values }]) => [name, values]));
 }
 
-// Returns the probabilities of each crop as an array of numbers.
-async function recognise(crops) {
+// Returns the probabilities of each crop as an array of numbers. chosen: {views, earlier} of a model that chooses views.
+async function recognise(crops, chosen, time) {
   if (!crops.length) return [];
   const pixels = new Uint8Array(crops.length * SIDE * SIDE);
   crops.forEach((crop, index) => pixels.set(crop, index * SIDE * SIDE));
   const faces = new ort.Tensor("uint8", pixels, [crops.length, SIDE, SIDE, 1]);
-  const { data, dims } = (await sessions.model.run({ faces })).probabilities;
+  const { probabilities, seen } = await sessions.model.run({ faces, ...inputsOf(chosen) });
+  const { data, dims } = probabilities;
   if (!data.every(Number.isFinite)) throw new Error("the model returned NaN or infinity");
+  if (seen) views.keep(chosen.views, crops.length === 1 ? seen.data.slice(-dims[1]) : null, time);
   return crops.map((_, index) => [...data.subarray(index * dims[1], (index + 1) * dims[1])]);
+}
+
+function inputsOf({ views: bounds, earlier }) {
+  if (!sessions.model.inputNames.includes("views")) return {};
+  return {
+    views: new ort.Tensor("int64", BigInt64Array.from(bounds, BigInt), [2]),
+    earlier: new ort.Tensor("float32", Float32Array.from(earlier), [earlier.length]),
+  };
 }

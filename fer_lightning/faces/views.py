@@ -1,0 +1,132 @@
+"""One view of a face per image, for browsers: a file with `tta=flip` that sees a face, its mirror image, or both."""
+
+from typing import Any
+
+from fer_lightning.faces.face_model import OUTPUT
+from fer_lightning.faces.metadata import sealed
+from fer_lightning.faces.onnx_parts import parse_model
+
+VIEWS, EARLIER, SEEN = "views", "earlier", "seen"  # inputs and output that `with_chosen_views` adds
+FLOAT, INT64 = 1, 7  # types of numbers in ONNX's schema
+INT, INTS = 2, 7  # types of attributes there
+BEFORE_THE_MEAN = ("Softmax", "Div", "Log", "ReduceMean", "Reshape")  # last nodes of a file with `tta=flip`, backwards
+
+
+def with_chosen_views(content: bytes) -> bytes:
+    """Return a file with `tta=flip`, changed so that each call chooses its views. Another file stays as it is.
+
+    The mirror image takes as long as the face itself. A page that follows a face sees one of the two in each image, by
+    turns, and passes the probabilities of the other view from the image before.
+
+    The inputs and the output that are added:
+
+    views    int64 (2,): first view and the one after the last; 0 is the face, 1 its mirror image
+    earlier  float32: probabilities of views of an earlier image, in the order of `seen`; may be empty
+    seen     float32 (V, N, K): probabilities of the views of this call. `probabilities` is the mean of these and of
+             `earlier`, at the temperature of the file
+    """
+    file = parse_model(content)
+    parts = _find(file.graph)
+    if parts is None:
+        return content
+    both, mean, shape = parts
+    nodes = list(file.graph.node)
+    del file.graph.node[:]
+    for node in nodes:
+        file.graph.node.append(node)
+        if node.output[0] == both.output[0]:
+            _choose(file.graph, both)
+        elif node.output[0] == shape.output[0]:
+            _add_earlier(file.graph, shape)
+    for node in file.graph.node:
+        if node.output[0] == mean.output[0]:
+            node.input[0] = f"{SEEN}/all"
+    _remove_unused(file.graph, shape.input[1])
+    _declare(file.graph)
+    return sealed(file)
+
+
+def _find(graph: Any) -> tuple[Any, Any, Any] | None:
+    """Return the nodes that join both views, average them, and arrange them by view; None if there are no two views."""
+    made_by = {output: node for node in graph.node for output in node.output}
+    last, name = [], OUTPUT
+    for operation in BEFORE_THE_MEAN:
+        node = made_by.get(name)
+        if node is None or node.op_type != operation:
+            return None
+        last.append(node)
+        name = node.input[0]
+    joins = [node for node in graph.node if node.op_type == "Concat" and _is_mirrored(node, made_by)]
+    return (joins[0], last[3], last[4]) if len(joins) == 1 else None
+
+
+def _is_mirrored(join: Any, made_by: dict[str, Any]) -> bool:
+    """Return True if the second of two inputs is a slice of the first, which is how a mirror image is made."""
+    if len(join.input) != 2 or join.input[1] not in made_by:
+        return False
+    other = made_by[join.input[1]]
+    return other.op_type == "Slice" and other.input[0] == join.input[0]
+
+
+def _choose(graph: Any, both: Any) -> None:
+    """Let the network see the chosen views only: rows of the joined views."""
+    (result,), face = both.output, both.input[0]
+    graph.node[-1].output[0] = f"{VIEWS}/both"
+    faces = _add(graph, "Shape", face, output=f"{VIEWS}/faces", start=0, end=1)
+    bounds = _add(graph, "Mul", VIEWS, faces, output=f"{VIEWS}/bounds")
+    first, end = (_item(graph, bounds, index) for index in (0, 1))
+    _add(graph, "Slice", f"{VIEWS}/both", first, end, _constant(graph, 0), output=result)
+
+
+def _add_earlier(graph: Any, shape: Any) -> None:
+    """Arrange the probabilities by chosen view, and add those of the earlier image."""
+    probabilities = shape.input[0]
+    del graph.node[-1]
+    count = _add(graph, "Sub", _item(graph, VIEWS, 1), _item(graph, VIEWS, 0), output=f"{VIEWS}/count")
+    classes = _add(graph, "Shape", probabilities, output=f"{SEEN}/classes", start=1)
+    sizes = _add(graph, "Concat", count, _constant(graph, -1), classes, output=f"{SEEN}/sizes", axis=0)
+    seen = _add(graph, "Reshape", probabilities, sizes, output=SEEN)
+    row = _add(graph, "Shape", seen, output=f"{EARLIER}/row", start=1)
+    sizes = _add(graph, "Concat", _constant(graph, -1), row, output=f"{EARLIER}/sizes", axis=0)
+    earlier = _add(graph, "Reshape", EARLIER, sizes, output=f"{EARLIER}/seen")
+    _add(graph, "Concat", seen, earlier, output=f"{SEEN}/all", axis=0)
+
+
+def _add(graph: Any, operation: str, *inputs: str, output: str, **attributes: int) -> str:
+    node = graph.node.add(op_type=operation, input=inputs, output=[output])
+    for name, value in attributes.items():
+        node.attribute.add(name=name, i=value, type=INT)
+    return output
+
+
+def _constant(graph: Any, value: int) -> str:
+    name = f"{VIEWS}/constant {len(graph.node)}"
+    graph.node.add(op_type="Constant", output=[name]).attribute.add(name="value_ints", ints=[value], type=INTS)
+    return name
+
+
+def _item(graph: Any, numbers: str, index: int) -> str:
+    """Return the name of a vector with the number at the index."""
+    name = f"{numbers}/{index}"
+    return _add(graph, "Slice", numbers, _constant(graph, index), _constant(graph, index + 1), output=name)
+
+
+def _remove_unused(graph: Any, name: str) -> None:
+    """Remove an array that no node reads; onnxruntime-web would warn of it."""
+    if all(name not in node.input for node in graph.node):
+        kept = [array for array in graph.initializer if array.name != name]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+
+
+def _declare(graph: Any) -> None:
+    """Add the inputs and the output to those of the graph."""
+    for ports, name, kind, sides in (
+        (graph.input, VIEWS, INT64, 1),
+        (graph.input, EARLIER, FLOAT, 1),
+        (graph.output, SEEN, FLOAT, 3),
+    ):
+        tensor = ports.add(name=name).type.tensor_type
+        tensor.elem_type = kind
+        for side in range(sides):
+            tensor.shape.dim.add(dim_param=f"{name} {side}")

@@ -1,0 +1,57 @@
+"""The file for browsers chooses its views, and gives the probabilities of the original from both."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from blobs import blobs
+from face_models import drawn_model
+
+from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.shipped import MODEL
+from fer_lightning.faces.views import with_chosen_views
+
+NONE = np.zeros(0, np.float32)
+BOTH, FACE, MIRRORED = [0, 2], [0, 1], [1, 2]
+
+
+@pytest.fixture(scope="module")
+def original():
+    return FaceModel(MODEL, threads=1)
+
+
+@pytest.fixture(scope="module")
+def look(original):
+    """Return (probabilities, seen) of faces by the changed file."""
+    content = with_chosen_views(original.content)
+    onnx.checker.check_model(onnx.load_model_from_string(content), full_check=True)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(faces: np.ndarray, views: list[int], earlier: np.ndarray = NONE) -> list[np.ndarray]:
+        inputs = {"faces": faces[..., None], "views": np.array(views), "earlier": earlier.ravel()}
+        return session.run(["probabilities", "seen"], inputs)
+
+    return run
+
+
+def test_both_views_at_once_give_the_probabilities_of_the_original(look, original):
+    faces = blobs(20)
+    probabilities, seen = look(faces, BOTH)
+    assert probabilities == pytest.approx(original(faces), abs=1e-6)
+    assert seen.shape == (2, 20, 7)
+    assert np.abs(seen[0] - seen[1]).max() > 0.01  # a missing view would be noticed
+
+
+@pytest.mark.parametrize(("first", "second"), [(FACE, MIRRORED), (MIRRORED, FACE)])
+def test_the_views_one_after_the_other_give_the_probabilities_of_the_original(look, original, first, second):
+    faces = blobs(3)
+    alone, seen = look(faces, first)
+    assert np.abs(alone - original(faces)).max() > 0.01
+    probabilities, other = look(faces, second, seen)
+    assert probabilities == pytest.approx(original(faces), abs=1e-6)
+    assert seen.shape == other.shape == (1, 3, 7)
+
+
+def test_a_file_with_one_view_stays_as_it_is(tmp_path):
+    content = FaceModel(drawn_model(tmp_path / "face.onnx"), threads=1).content
+    assert with_chosen_views(content) == content
