@@ -9,7 +9,7 @@ SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 # The recipes read these variables from the environment, where a path may contain any letter.
 export FROM ROOT FERPLUS LABELS TAXONOMY SIZE COLOR EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
-.PHONY: help install lock quickstart data models collect live game audit report test default-tests test-all all-but-long-tests test-slurm test-long lint security format benchmark docs docker apptainer clean
+.PHONY: help install lock quickstart data models collect live game audit report test default-tests test-all all-but-long-tests test-slurm test-long lint static-checks security format benchmark docs docker apptainer clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -79,21 +79,21 @@ report: install  ## write the report of a sweep: make report DIR=outputs/overfit
 	@test -n "$$DIR" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-small."; exit 2; }
 	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$$DIR" $(if $(OUT),out="$$OUT") $(if $(filter no,$(PICTURES)),pictures=no)
 
-# Two processes more than cores, because the tests of clusters, servers and pages wait a third of their time.
+# More processes than cores, because tests wait for other processes. Those of clusters and pages wait a third of their time.
 # --no-loadscope-reorder keeps the order of tests/conftest.py: long files are first.
-PARALLEL_TESTS := $(SINGLE) $(BIN)/python -m pytest -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder
+PARALLEL_TESTS := $(SINGLE) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder -n
 
 test: $(VENV)/.installed-dev  ## run lint and the default tests
-	+@$(MAKE) -s -j2 lint default-tests
+	+@$(MAKE) -s -j2 static-checks default-tests
 
 default-tests: $(VENV)/.installed-dev
-	$(PARALLEL_TESTS)
+	$(PARALLEL_TESTS) $$(($$(nproc) + 1))
 
 test-all: $(VENV)/.installed-dev  ## run lint, the default and slow tests, and the tests on a SLURM cluster of two nodes
-	+@$(MAKE) -s -j2 lint all-but-long-tests
+	+@$(MAKE) -s -j2 static-checks all-but-long-tests
 
 all-but-long-tests: $(VENV)/.installed-dev
-	$(PARALLEL_TESTS) -m "not long" -rs
+	$(PARALLEL_TESTS) $$(($$(nproc) + 2)) -m "not long" -rs
 
 test-slurm: $(VENV)/.installed-dev
 	$(SINGLE) $(BIN)/python -m pytest -m slurm -rs tests/slurm
@@ -101,13 +101,15 @@ test-slurm: $(VENV)/.installed-dev
 test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; rare cases of the review page; the quickstart; the GPU plan; all benchmarks, small
 	FUZZ_COPIES=1000 FUZZ_LINES=500 FUZZ_SEQUENCES=50 $(SINGLE) $(BIN)/python -m pytest -m long
 
-lint: $(VENV)/.installed-dev  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
+lint: static-checks  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
+	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
+
+static-checks: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_language.py
-	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
 
 security: $(VENV)/.installed-dev  ## find unsafe code, secrets in tracked files and known vulnerabilities of installed packages
 	$(BIN)/bandit -q -c pyproject.toml -r fer_lightning hydra_plugins scripts train.py

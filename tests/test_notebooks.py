@@ -47,6 +47,7 @@ def test_read_faces_finds_the_face_and_draws_it(checkout):
     assert len(found["table"]) == 2
 
 
+@pytest.mark.slow
 def test_look_at_mistakes_shows_the_validation_faces_that_are_wrong(checkout):
     found = run(ROOT / "docs" / "notebooks" / "look_at_mistakes.ipynb")
     assert found["confusion"].sum() == len(found["labels"]) > 0

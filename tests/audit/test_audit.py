@@ -182,6 +182,7 @@ def test_every_finding_on_a_row_is_named_beside_it(monkeypatch, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_needs_neither_numpy_nor_torch():
     program = (
         "import sys; from fer_lightning.audit.audit import main\n"
@@ -192,6 +193,7 @@ def test_help_is_quick_and_needs_neither_numpy_nor_torch():
     assert result.stdout.endswith("set()\n"), result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_an_audit_imports_no_torch(store):
     program = (
         f"import sys; from fer_lightning.audit.audit import main; main([{str(store)!r}]); print('torch' in sys.modules)"

@@ -52,6 +52,7 @@ def page_of(table, **about) -> Elements:
     return Elements(render(findings, facts(findings), ABOUT | about))
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside_and_runs_nothing():
     elements = page_of(full_of_findings())
     assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in elements.tags}

@@ -88,6 +88,7 @@ def test_an_unknown_subcommand_is_refused_with_the_nearest(monkeypatch, capsys):
     assert "predikt: no such command. Did you mean predict?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_predict_live_game_and_site_start_without_the_training_packages(tmp_path):
     faces = tmp_path / "faces.png"
     faces.write_bytes(encoded(portrait()))

@@ -61,6 +61,7 @@ def status_of(words: list[str]) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_a_damaged_database_is_reported(content, tmp_path, capsys):
     try_copies(content, tmp_path, seed=0, count=3, capsys=capsys)
 

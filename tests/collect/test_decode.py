@@ -251,6 +251,7 @@ def test_it_knows_no_secret_and_no_ctrl_c(monkeypatch):
         assert os.getpgid(decoder._process.pid) != os.getpgid(0)
 
 
+@pytest.mark.slow
 def test_it_has_a_picture_take_no_more_memory_than_it_may():
     resource = pytest.importorskip("resource")
     with Decoder() as decoder:

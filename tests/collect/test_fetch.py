@@ -187,6 +187,7 @@ def test_the_attacks_are_tried_again_only_where_it_may_help(attacked):
     assert tried == failed
 
 
+@pytest.mark.slow
 def test_memory_stays_small_whatever_comes(tmp_path):
     bombs = ["/gzip-bomb.jpg", "/gzip-in-gzip.jpg", "/pixel-bomb.png", "/pixel-claim.png", "/endless.jpg"]
     bombs += ["/endless-in-chunks.jpg", "/claims-much.jpg", "/endless-redirect.jpg", "/large.jpg"]
@@ -537,6 +538,7 @@ def test_a_network_that_is_lost_under_way_uses_no_attempt_up(collection, image_h
     assert collection.value("SELECT count(*) FROM fetch WHERE status = 'failed'") in (1, 2)  # two are under way
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_at_once_and_the_next_call_goes_on(collection, image_host):
     offer(collection, image_host.url("/never-answers.jpg"))
     offer(collection, *(image_host.url(f"/good/{number}.jpg") for number in range(20)))

@@ -740,6 +740,7 @@ def test_the_summary_has_the_page_s_words(collection, page):
     assert describe_review(review) == "Reviewed: 1 rejected, 2 may be under 18, 1 drawn or AI, 56 undecided."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_the_server_and_keep_the_session(server, number):
     address = server.start()

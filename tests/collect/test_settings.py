@@ -78,6 +78,7 @@ def test_cropped_faces_that_are_refused_name_the_keys_for_them(tmp_path, capsys)
     assert "no image has a usable face" not in said
 
 
+@pytest.mark.slow
 def test_a_collection_follows_the_form_that_it_began_with(tmp_path, capsys):
     photographs, root = draw_pictures(tmp_path / "photographs", range(2)), tmp_path / "collection"
     words = ["emotion=boredom", "provider=local", f"provider.path={photographs}", f"root={root}", "faces.kind=whole"]

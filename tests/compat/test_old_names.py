@@ -9,6 +9,7 @@ from conftest import ROOT
 from fer_lightning.compat.old_names import COMMANDS, read_config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_answers_to_its_old_name(name):
     result = subprocess.run(

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 # Python's own function, and names that OmegaConf's users write in YAML.
@@ -41,6 +42,7 @@ def private_uses(package: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_private_names_of_libraries_are_only_in_compat():
     assert [use for use in private_uses(ROOT / "fer_lightning") if not use.startswith("compat/")] == []
 

@@ -56,6 +56,7 @@ def test_a_planted_field_is_in_the_help(capsys, monkeypatch):
     assert "ambiguous_area" not in shown
 
 
+@pytest.mark.slow
 def test_a_planted_field_is_checked():
     range_ = "must be from 1 to 40 (minimum length of a nose, in pixels). The default is 9."
     assert refused("faces.nose_px=41") == f"faces.nose_px=41.0: {range_}"
@@ -174,5 +175,6 @@ def test_every_setting_has_a_comment(of):
             assert not one.rule.comment.endswith("."), key
 
 
+@pytest.mark.slow
 def test_the_page_of_the_documentation_is_up_to_date():
     assert PAGE.read_text() == page(), "run: python scripts/settings_reference.py"

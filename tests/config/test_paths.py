@@ -71,6 +71,7 @@ def run_keys() -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "key"), SETTINGS, ids=lambda value: getattr(value, "program", value))
 def test_a_command_accepts_any_path(one, key):
     if dict(leaves(one.schema))[key].is_list:

@@ -93,6 +93,7 @@ def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
     assert "Did you mean trainer.max_epochs?" in result.stderr
 
 
+@pytest.mark.slow
 def test_refusals_come_before_torch():
     script = (
         "import sys, runpy; sys.argv = ['train.py', 'data=synthetic', '+model.widht=3']\n"
@@ -104,6 +105,7 @@ def test_refusals_come_before_torch():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_help_lists_every_group_and_option():
     result = run_train("--help")
     assert result.returncode == 0

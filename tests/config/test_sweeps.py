@@ -35,6 +35,7 @@ def jobs_of(*typed: str) -> list[list[str]]:
     return BasicSweeper.split_arguments(parsed, None)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_each_arm_composes_and_passes_the_check(sweep):
     jobs = jobs_of(f"sweep={sweep}")
@@ -56,6 +57,7 @@ def test_overfitting_has_the_plain_recipe_first_and_three_seeds_of_six_arms(scal
     assert composed(*jobs[0]).name == name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "prefix"), [("cpu", "overfitting/"), ("cpu", "seed_"), ("gpu", "seed_")])
 def test_each_arm_differs_from_the_plain_recipe_in_its_remedy_alone(scale, prefix):
     expected = {
@@ -89,6 +91,7 @@ def test_factorial_has_all_sixteen_combinations():
     assert len({arm_name(overrides) for overrides in jobs_of("sweep=factorial")}) == 16
 
 
+@pytest.mark.slow
 def test_models_on_a_cpu_has_emonext_without_each_addition_at_size_atto():
     jobs = jobs_of("sweep=models", "scale=cpu")
     arms = ["emonext", "emonext_no_stn", "emonext_no_se", "emonext_no_attention", "convnext"]

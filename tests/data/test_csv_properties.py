@@ -235,6 +235,7 @@ def test_sound_tables_are_read_as_the_csv_module_reads_them(data):
     agree(data)
 
 
+@pytest.mark.slow
 @hypothesis.settings(SETTINGS, max_examples=250)
 @hypothesis.given(damaged())
 def test_damaged_tables_are_read_right_or_the_row_is_named(data):
@@ -247,6 +248,7 @@ def test_anything_at_all_is_refused_in_words(data):
     agree(data)
 
 
+@pytest.mark.slow
 @hypothesis.settings(SETTINGS, max_examples=100)
 @hypothesis.given(st.binary(max_size=300) | st.sampled_from(PIECES), st.integers(0, 3))
 def test_any_row_below_a_sound_header_is_refused_by_its_number(tail, before):

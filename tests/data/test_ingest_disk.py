@@ -17,6 +17,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_an_ingest_that_does_not_fit_leaves_the_store_that_stood_there(tmp_path, capsys):
     large = str(Samples(seed=1, per_class=100).csv(tmp_path / "large.csv"))
     with small_disk(tmp_path / "disk", "2m") as disk:

@@ -237,6 +237,7 @@ def test_images_that_look_like_photographs_are_told(tmp_path):
     assert "PHOTOS=yes" not in " ".join(read_faces(tmp_path, FER, photographs=photographs()).notes)
 
 
+@pytest.mark.slow
 def test_make_data_photos_yes_as_a_user_types_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(model_file.ENVIRONMENT, MODEL)
     put(

@@ -125,6 +125,7 @@ def test_clean_keeps_each_unambiguous_picture_once():
         assert np.bincount(faces.labels[part]) == pytest.approx(share * np.bincount(faces.labels[rows]), abs=2)
 
 
+@pytest.mark.slow
 def test_folds_partition_all_rows_and_no_copy_crosses_them():
     faces = copied()
     tested = []

@@ -111,6 +111,7 @@ def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
     assert [folder.name for folder in root.glob("rows-*")] == [before["folder"]]
 
 
+@pytest.mark.slow
 def test_killed_ingest_leaves_nothing_to_open_and_is_cleared_away(samples, tmp_path):
     path, root = samples.csv(tmp_path / "fer2013.csv"), tmp_path / "store"
     code = (

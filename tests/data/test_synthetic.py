@@ -37,6 +37,7 @@ def test_the_first_rows_do_not_depend_on_their_number(table, rows):
         assert np.array_equal(getattr(short, field), getattr(table, field)[:rows]), field
 
 
+@pytest.mark.slow
 def test_classes_are_as_unbalanced_as_fer2013(table, right):
     expected = np.array(synthetic.COUNTS[:7]) / sum(synthetic.COUNTS[:7])
     assert np.bincount(right.labels) / len(right) == pytest.approx(expected, abs=0.03)
@@ -86,6 +87,7 @@ def test_values_out_of_range_are_refused_by_key(bad):
         synthetic.load(**bad)
 
 
+@pytest.mark.slow
 def test_a_linear_model_learns_something_and_stays_under_60_percent():
     table = synthetic.load(rows=3500)
     faces = table.pixels.reshape(len(table), -1).astype(np.float32)

@@ -239,6 +239,7 @@ def test_two_files_hold_no_labels(tmp_path, monkeypatch, capsys):
     assert "both are .npy files, which hold no labels. Name a run folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_torch_is_needed(runs):
     script = (
         "import runpy, sys\n"

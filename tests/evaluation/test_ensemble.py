@@ -86,6 +86,7 @@ def test_it_leaves_a_run_folder_with_the_mean_of_its_members(members, tmp_path):
     assert names >= {"summary.json", "config.yaml", "overrides.txt", "env.txt", "predictions.csv", "plots"}
 
 
+@pytest.mark.slow
 def test_its_members_are_named_with_what_they_were(members, tmp_path):
     first, second = combined(tmp_path / "ensemble" / "seed-0", *members)["members"]
     assert (first["run"], first["tta"], first["seed"], first["commit"]) == (str(members[0]), "none", 0, "c0ffee")
@@ -93,6 +94,7 @@ def test_its_members_are_named_with_what_they_were(members, tmp_path):
     assert len(first["predictions"]) == 64
 
 
+@pytest.mark.slow
 def test_the_validation_rows_are_averaged_likewise(members, tmp_path):
     summary = combined(tmp_path / "ensemble" / "seed-0", *members)
     files = [members[0] / "evaluation/val_none/predictions.csv", members[1].parent / "val_flip/predictions.csv"]
@@ -101,6 +103,7 @@ def test_the_validation_rows_are_averaged_likewise(members, tmp_path):
     assert summary["best_value"] == pytest.approx((mean.argmax(axis=1) == both[0].labels).mean())
 
 
+@pytest.mark.slow
 def test_without_them_the_way_to_them_is_told(tmp_path, capsys):
     test = likely(0)
     runs = [finished(tmp_path / f"seed-{seed}", likely(seed, test)) for seed in range(2)]
@@ -108,6 +111,7 @@ def test_without_them_the_way_to_them_is_told(tmp_path, capsys):
     assert f"evaluate run={runs[1]} tta=none rows=val" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_pattern_names_all_that_match_and_the_second_call_leaves_it_alone(members, tmp_path, capsys):
     pattern = f"{tmp_path}/best/seed-*"
     write_predictions(tmp_path / "best/seed-1/predictions.csv", read_predictions(members[1] / "predictions.csv"))
@@ -117,6 +121,7 @@ def test_a_pattern_names_all_that_match_and_the_second_call_leaves_it_alone(memb
     assert "is done; resume=never" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_members_are_another_ensemble(members, tmp_path):
     combined(tmp_path / "ensemble", *members)
     with pytest.raises(UserError, match=r"holds a run of another config(?s:.*)name="):

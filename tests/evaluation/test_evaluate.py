@@ -72,6 +72,7 @@ def test_without_views_it_reproduces_what_the_run_reported(run):
     assert entry["split"]["checksum"] == RunFolder(run).summary()["split"]["checksum"]
 
 
+@pytest.mark.slow
 def test_validation_rows_are_those_that_selected_and_are_no_look_at_the_test_rows(run):
     reads = (run / "test_reads.csv").read_bytes()
     evaluate.evaluate(evaluate.config([f"run={run}", "rows=val"]))
@@ -83,6 +84,7 @@ def test_validation_rows_are_those_that_selected_and_are_no_look_at_the_test_row
     assert (run / "test_reads.csv").read_bytes() == reads
 
 
+@pytest.mark.slow
 def test_raw_weights_would_have_scored_otherwise(run):
     """So that the test above knows which weights were loaded."""
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -137,6 +139,7 @@ def file(run, tmp_path) -> Path:
     return drawn_model(tmp_path / "small face.onnx", temperature=3.0, data=data)
 
 
+@pytest.mark.slow
 def test_an_exported_file_is_evaluated_on_the_rows_of_the_run(run, file, capsys):
     evaluate.evaluate(evaluate.config([f"run={run}", f"model={file}"]))
     folder = run / "evaluation" / "small face"
@@ -156,6 +159,7 @@ def test_an_exported_file_is_evaluated_on_the_rows_of_the_run(run, file, capsys)
     assert "the run itself reported" not in printed
 
 
+@pytest.mark.slow
 def test_a_file_on_validation_rows_is_no_look_at_the_test_rows(run, file):
     reads = (run / "test_reads.csv").read_bytes()
     evaluate.evaluate(evaluate.config([f"run={run}", f"model={file}", "rows=val"]))
@@ -173,6 +177,7 @@ def test_a_file_of_other_classes_or_another_split_is_rejected(run, tmp_path, tax
     assert not (run / "evaluation").exists()
 
 
+@pytest.mark.slow
 def test_each_evaluation_is_counted(run):
     assert RunFolder(run).summary()["test"]["reads"]["run"] == 1
     assert evaluated(run)["call"]["reads"]["run"] == 2
@@ -181,6 +186,7 @@ def test_each_evaluation_is_counted(run):
         assert [line["tta"] for line in csv.DictReader(file)] == ["none", "none", "flip"]
 
 
+@pytest.mark.slow
 def test_a_config_of_an_older_version_will_do(run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     for key in ("labels", "fold", "folds"):
@@ -193,6 +199,7 @@ def test_a_config_of_an_older_version_will_do(run):
     assert (run / "evaluation/none/predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_can_be_evaluated_and_says_so(run, capsys):
     summary = json.loads((run / "summary.json").read_text())
     del summary["test"]
@@ -201,6 +208,7 @@ def test_a_run_that_was_interrupted_can_be_evaluated_and_says_so(run, capsys):
     assert "is not finished (interrupted)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
     summary = json.loads((run / "summary.json").read_text())
     summary["test"]["all"]["rows"] = 5
@@ -209,6 +217,7 @@ def test_a_run_that_tested_some_rows_alone_is_pointed_out(run, capsys):
     assert "the run itself tested only 5 of these rows" in capsys.readouterr().out.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_figures_that_the_run_did_not_report_are_pointed_out(run, capsys):
     summary = json.loads((run / "summary.json").read_text())
     summary["test"]["test/acc"] = 0.987
@@ -328,6 +337,7 @@ def test_a_gpu_that_is_not_there_is_told_in_words(run):
         evaluated(run, "device=cuda")
 
 
+@pytest.mark.slow
 def test_refusals_and_help_come_before_torch(run):
     edit_config(run, data__seed=1)
     script = (
@@ -453,6 +463,7 @@ def test_a_data_set_without_common_classes_is_refused(run, tmp_path):
         other_rows(open_run(run), str(tmp_path), "test")
 
 
+@pytest.mark.slow
 def test_a_run_is_loaded_for_scripts(run):
     opened = open_run(run)
     table, split = opened.faces()

@@ -121,6 +121,7 @@ def test_a_class_name_is_on_one_line_beside_a_precision_of_100_percent(evaluated
     assert "\nfrustration " in shown(class_table({"classes": {"frustration": figures}}, "by class"))
 
 
+@pytest.mark.slow
 def test_files_of_an_evaluation_agree_and_do_not_change(tmp_path):
     given = predictions(60)
     sets = evaluate(given, resamples=20)

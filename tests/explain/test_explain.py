@@ -164,6 +164,7 @@ def page_of(run, name, *words) -> str:
     return (run / "explain" / name / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_page_with_its_limits_and_no_test_row(run, capsys):
     text = page_of(run, "val")
     assert not (run / "test_reads.csv").exists()
@@ -211,6 +212,7 @@ def test_an_exported_file_is_explained_by_occlusion(run, tmp_path):
     assert 'alt="occlusion, label' in text
 
 
+@pytest.mark.slow
 def test_a_run_on_larger_rgb_faces_becomes_a_page(tmp_path):
     store = drawn_store(tmp_path / "faces", ImageForm(64, color=True))
     words = ("data=fer2013", f"data.root={store}", "model.in_channels=3")

@@ -17,6 +17,8 @@ from fer_lightning.export.comparison import LARGEST_DIFFERENCE
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.statistics.calibration import at_temperature
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = LARGEST_DIFFERENCE / 2
 
 
@@ -96,7 +98,6 @@ def test_onnxruntime_quantizes_the_file(model, tmp_path):
     assert (tmp_path / "quantized.onnx").is_file()
 
 
-@pytest.mark.slow
 def test_small_weights_say_so(run, model, faces, tmp_path):
     command.main([f"run={shutil.copytree(run, tmp_path / 'run')}", f"out={tmp_path / 'small.onnx'}", "weights=float16"])
     small = FaceModel(tmp_path / "small.onnx")

@@ -29,6 +29,8 @@ from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.statistics.calibration import at_temperature
 from fer_lightning.stn.none import Identity
 
+pytestmark = pytest.mark.slow
+
 SECOND = ("model.input_size=64", "model.in_channels=3")
 
 
@@ -69,7 +71,6 @@ def exported(averaged):
     return FaceModel(averaged / "face.onnx")
 
 
-@pytest.mark.slow
 def test_probabilities_are_the_evaluated_mean(averaged, exported):
     predictions = read_predictions(averaged / "predictions.csv")
     opened = members.open_subject(averaged)
@@ -130,7 +131,6 @@ def test_one_file_holds_the_mean_of_networks_on_rgb_faces(tmp_path):
     np.testing.assert_allclose(model(larger), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.slow
 def test_an_ensemble_of_runs_on_rgb_faces_is_exported(no_pictures, tmp_path):
     form = ImageForm(64, color=True)
     rgb = ("data=fer2013", f"data.root={drawn_store(tmp_path / 'faces', form)}", "model.in_channels=3")

@@ -16,6 +16,8 @@ from fer_lightning.export.recogniser import Checkpoint
 from fer_lightning.export.weights import fold_batch_norms, store_weights, stored_bytes
 from fer_lightning.training import build
 
+pytestmark = pytest.mark.slow
+
 NETWORKS = {
     "whitened_cnn": ("model=whitened_cnn", "stn=affine", "model.channels=[8,16,24]"),
     "resemotenet": ("model=resemotenet", "model.width=0.0625", "model.lean=true", "model.in_channels=1"),

@@ -160,6 +160,7 @@ def test_what_is_none_of_ours_is_refused_in_words(tmp_path, make, message):
     assert f"model={path}" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_it_needs_no_torch_and_is_quiet(tmp_path):
     path = drawn_model(tmp_path / "face.onnx")
     program = (

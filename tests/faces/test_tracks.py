@@ -44,6 +44,7 @@ def test_ids_are_unique_in_a_frame_and_the_average_is_a_distribution(data, looks
             assert track.smoothed.sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 @given(
     st.data(),
     st.integers(1, 4),
@@ -127,6 +128,7 @@ def test_each_box_needs_its_probabilities():
         Tracks().update(0.0, [HERE, HERE], sure_of(0))
 
 
+@pytest.mark.slow
 def test_in_a_video_the_moving_and_covered_face_is_one_and_who_comes_back_is_another():
     detector, tracks, seen = open_detector(MODEL), Tracks(), {}
     for number in range(30):

@@ -76,6 +76,7 @@ def test_an_address_of_no_server(address, words):
         pass
 
 
+@pytest.mark.slow
 def test_another_s_token_is_told_from_no_server():
     with LiveServer() as server:
         address = server.address.replace(server.token, "8" * 32)

@@ -135,6 +135,7 @@ def test_the_game_in_a_terminal_plays_itself():
     assert "no live server answers" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_real_face_is_found_in_its_place_and_nobody_where_there_is_nobody(model):
     with LiveServer(model) as server, Plain(server, camera=True) as player:
         for number, share in enumerate((0.0, 0.2, 0.4, 0.7, 0.9), start=1):

@@ -550,6 +550,7 @@ def until(true) -> None:
 # start and end
 
 
+@pytest.mark.slow
 def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
     with LiveServer(page="game", policy="performance") as server:
         assert "No model is set" in server.log.read_text()
@@ -608,6 +609,7 @@ def test_commands_that_cannot_be_meant_are_refused_in_words(words, expected, tmp
     assert expected in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_refused_command_ends_with_status_2(tmp_path):
     command = [sys.executable, "-m", "fer_lightning.live", f"folder={tmp_path}", "port=0", "model=nothing.onnx"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -615,6 +617,7 @@ def test_a_refused_command_ends_with_status_2(tmp_path):
     assert done.stderr.startswith("live: model=nothing.onnx: no such file")
 
 
+@pytest.mark.slow
 def test_nothing_of_it_needs_torch():
     blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'lightning', 'timm')));"
     rooms = "server, __main__, client".replace(", ", ", fer_lightning.live.")

@@ -17,6 +17,8 @@ from fer_lightning.stn.emonext import EmoNeXtSTN
 from fer_lightning.stn.none import Identity
 from fer_lightning.stn.sampling import resample
 
+pytestmark = pytest.mark.slow
+
 ORIGINALS = Path(__file__).resolve().parents[3] / "shared" / "reference"
 
 

@@ -40,6 +40,7 @@ def without(rows, *columns):
     return [{key: value for key, value in row.items() if key not in columns} for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows",
     [
@@ -69,6 +70,7 @@ def test_curves(rows, tmp_path):
     assert 500 < height < 1500
 
 
+@pytest.mark.slow
 def test_curves_from_csv_are_those_from_rows(tmp_path):
     rows = history(2)
     with open(tmp_path / "metrics.csv", "w", newline="") as file:
@@ -92,6 +94,7 @@ MATRICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
 @pytest.mark.parametrize("draw", [plots.confusion, plots.per_class])
 def test_pictures_of_a_confusion_matrix(draw, matrix, tmp_path):
@@ -148,6 +151,7 @@ def test_pictures_drawn_in_threads_are_those_drawn_alone(tmp_path):
         assert set(pool.map(draw, [f"{i}.png" for i in range(8)])) == {alone}
 
 
+@pytest.mark.slow
 def test_plots_load_neither_torch_nor_pyplot():
     unwanted = "{'torch', 'matplotlib.pyplot'} & set(sys.modules)"
     code = f"import sys, fer_lightning.pages.plots; sys.exit(bool({unwanted}))"

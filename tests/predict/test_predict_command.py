@@ -48,6 +48,7 @@ def refused(capsys, *words) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_a_folder_without_torch_from_a_path_with_odd_letters(model, photos, tmp_path):
     (photos / "two.png").write_bytes(encoded(two_faces(0.5)))
     (photos / "broken.jpg").write_text("no picture")
@@ -88,6 +89,7 @@ def test_wrong_words_are_told(words, said, capsys):
     assert said in refused(capsys, *words)
 
 
+@pytest.mark.slow
 def test_wrong_values_are_told(model, photos, tmp_path, capsys):
     known = (f"model={model}", f"input={photos}", f"out={tmp_path / 'out'}", f"faces.model={MODEL or ''}")
     for word, said in (

@@ -81,6 +81,7 @@ def reported(tmp_path_factory):
     return folder, Elements(folder / "report" / "index.html")
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside_and_runs_nothing(reported):
     _, page = reported
     assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.tags}
@@ -140,6 +141,7 @@ def test_tables_and_figures_stand_beside_the_page(reported):
     assert rows[0]["all/acc/difference"] == ""
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_report(reported, tmp_path):
     folder, _ = reported
     write_report(folder, tmp_path)
@@ -184,6 +186,7 @@ def test_one_run_is_reported_without_deviation_or_comparison(tmp_path, undrawn):
     assert "±" not in (folder / "report" / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_equal_values_draw_figures_without_a_warning(tmp_path):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0, "stn": 0}, seeds=(0,), epochs=1)
     for name in ("predictions.csv", "metrics.csv"):
@@ -339,6 +342,7 @@ def test_mistakes_are_one_message_and_status_2(reported, tmp_path, capsys, monke
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_torch_is_needed(tmp_path):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0}, seeds=(0,), epochs=2, rows=30, status="running")
     code = (

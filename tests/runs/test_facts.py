@@ -193,6 +193,7 @@ def test_a_sound_run_is_scored(inputs):
     assert try_steps(inputs, [("train", 0, 3), ("train", 0, 9), ("evaluate", 0, 1), ("export", 0, 1)]) == 3
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 @given(steps=st.lists(STEPS, min_size=3, max_size=7))
 def test_no_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(inputs, steps):

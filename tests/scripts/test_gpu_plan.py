@@ -53,6 +53,7 @@ def test_what_cannot_be_meant_is_refused_in_words():
         assert words in result.stderr
 
 
+@pytest.mark.slow
 def test_the_libraries_that_travel_are_those_that_are_lacking():
     lacking = missing(EVERYTHING.split())
     assert {"hydra-core", "omegaconf", "antlr4-python3-runtime", "pytest"} <= lacking.keys()

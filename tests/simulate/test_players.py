@@ -104,6 +104,7 @@ def test_faces_go_missing_in_bouts_and_some_are_doubtful():
     assert doubtful.mean() == pytest.approx(People().face_doubtful, abs=0.02)
 
 
+@pytest.mark.slow
 def test_texts_come_at_their_rate_and_about_what_they_should():
     somebody = player(seconds=20_000, texts_per_minute=30.0)
     said = [written(people(), somebody, second, 1) for second in range(20_000)]

@@ -53,6 +53,7 @@ def with_model(tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_it_writes_what_it_says(with_model):
     folder, said = with_model
     out = folder / "out"
@@ -83,6 +84,7 @@ def test_neither_the_number_of_processes_nor_another_run_changes_it(with_model):
     assert first["results"] == second["results"]
 
 
+@pytest.mark.slow
 def test_without_a_model_nobody_has_a_camera(tmp_path):
     done = simulated("players=2", "minutes=1", "sensitivity=false", "workers=1", f"out={tmp_path}")
     assert done.returncode == 0, done.stderr

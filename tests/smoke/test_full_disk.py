@@ -47,6 +47,7 @@ def test_a_file_that_does_not_fit_leaves_the_old_one_and_no_litter(content, tmp_
         write(disk / "file", content)
 
 
+@pytest.mark.slow
 def test_a_read_only_output_folder_is_told_before_torch_is_loaded(tmp_path):
     with read_only(tmp_path / "outputs") as outputs:
         result = run_train(*TINY, f"output_dir={outputs}")

@@ -45,6 +45,7 @@ def run(folder, *overrides: str) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=str)
 def test_option_takes_real_steps(group, option, tmp_path):
     summary = run(tmp_path, f"{group}={option}")
@@ -91,6 +92,7 @@ def test_a_network_of_fixed_size_rejects_growing_images(tmp_path):
         run(tmp_path, "model=timm", "model.name=vit_tiny_patch16_224", "data.start_size=32")
 
 
+@pytest.mark.slow
 def test_the_networks_auxiliary_loss_is_logged_and_added(shallow_convnext, tmp_path):
     summary = run(tmp_path, "model=emonext", "model.attention_weight=3.0", "loss=cross_entropy")
     assert summary["last"]["train/attention"] > 0

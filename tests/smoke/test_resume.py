@@ -226,6 +226,7 @@ def test_a_signal_is_answered_behind_the_step_under_way(signum, status, undistur
     assert_same_outcome(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_signal_in_validation_ends_the_run_at_once(listening, tmp_path, monkeypatch):
     signalled(monkeypatch, "validation_step", 1, signal.SIGINT)
     with pytest.raises(Interrupted):
@@ -329,6 +330,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_spoils_nothing(batch, pla
     assert {path.name for path in kept} == {"last.ckpt", "best.ckpt"}
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     with pytest.raises(UserError, match=r"optim\.lr \(now 1e\+30\)"):
         run(tmp_path, "optim=sgd", "optim.lr=1e30")
@@ -336,6 +338,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
         assert all(value.isfinite().all() for value in weights(tmp_path, path.name).values())
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
     run_until(tmp_path, BATCHES + 1, monkeypatch)
     with pytest.raises(UserError, match="began on split"):

@@ -232,6 +232,7 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
     free.release()
 
 
+@pytest.mark.slow
 def test_a_failed_run_says_so_in_its_summary(tmp_path):
     result = run_forked(*TINY, "data.rows=120", "data.batch_size=500", f"output_dir={tmp_path}")
     assert result.returncode == 2

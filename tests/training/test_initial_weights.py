@@ -99,6 +99,7 @@ def test_every_network_finds_its_head_and_matches_its_rows_by_name(model, monkey
         assert torch.equal(own, torch.stack([theirs[2], before[1], theirs[0]]))
 
 
+@pytest.mark.slow
 def test_equal_classes_need_no_new_head(origin):
     ours, record = filled(f"model.init={origin}", "data.taxonomy=fer2013")
     assert record["new"] == []
@@ -115,6 +116,7 @@ def begin(*overrides: str) -> FERClassifier:
     return model
 
 
+@pytest.mark.slow
 def test_old_weights_have_a_lower_rate_with_every_optimiser(origin):
     for optim in ("sgd", "adamw", "muon"):
         model = begin(f"model.init={origin}", f"optim={optim}", "init_lr_factor=0.1", "ema_decay=0.9")
@@ -127,6 +129,7 @@ def test_old_weights_have_a_lower_rate_with_every_optimiser(origin):
         assert all(torch.equal(averaged[key], value) for key, value in model.network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_taken_weights_and_statistics_are_frozen_in_the_first_epochs_only(origin, tmp_path, monkeypatch):
     """Muon rescales every weight that it updates, also at a learning rate of 0."""
@@ -177,6 +180,7 @@ def test_a_file_that_is_not_of_a_run_is_refused(origin, tmp_path):
             origin_folder(str(tmp_path / name))
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_compared_are_reported(origin, tmp_path, caplog):
     run = tmp_path / "moved"
     shutil.copytree(origin, run)
