@@ -7,7 +7,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from fer_lightning.faces.browser_files import with_any_size
 from fer_lightning.faces.onnx_parts import MESSAGES
 
-KINDS = {FieldDescriptor.TYPE_STRING: str, FieldDescriptor.TYPE_ENUM: int, FieldDescriptor.TYPE_INT64: int}
+WHOLE = (FieldDescriptor.TYPE_ENUM, FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64)  # equal in a file
+KINDS = {FieldDescriptor.TYPE_STRING: str, **dict.fromkeys(WHOLE, int)}
 
 
 def declared(field: FieldDescriptor):
