@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from export_runs import untrained_run
@@ -14,6 +15,7 @@ from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.export import __main__ as command
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.views import with_chosen_views
 from fer_lightning.statistics.calibration import at_temperature
 
 
@@ -26,6 +28,15 @@ def test_the_card_needs_the_test_of_the_same_views(run):
     with pytest.raises(UserError, match=r"tta=flip: the model card needs .* Run python -m fer_lightning.evaluate run="):
         command.export(command.config([f"run={run}", "tta=flip"]))
     assert not (run / "face.onnx").exists()
+
+
+def one_view_after_the_other(content: bytes, faces: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the file for browsers from the faces and then their mirror images."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    inputs = {"faces": faces[..., None], "views": np.array([0, 1]), "earlier": np.zeros(0, np.float32)}
+    (seen,) = session.run(["seen"], inputs)
+    later = inputs | {"views": np.array([1, 2]), "earlier": seen.ravel()}
+    return session.run(["probabilities"], later)[0]
 
 
 @pytest.mark.slow
@@ -48,3 +59,5 @@ def test_probabilities_and_card_are_those_of_the_evaluation(run, tmp_path):
     card = (run / "face_card.md").read_text()
     assert "Views: the face and its mirror image." in card
     assert "with the checkpoint and the same two views" in card
+    seen = one_view_after_the_other(with_chosen_views(model.content), faces)
+    np.testing.assert_allclose(seen, model(faces), atol=1e-6, rtol=0)
