@@ -1,7 +1,7 @@
 """Report of a sweep: a comparison of its arms and the state of each run. A sweep need not be finished for a report.
 
     python -m fer_lightning.report sweep=outputs/overfitting-small
-    python -m fer_lightning.report sweep=outputs/overfitting-small out=results/overfitting-cpu pictures=no
+    python -m fer_lightning.report sweep=outputs/overfitting-small out=results/overfitting-small pictures=no
 
 The page is SWEEP/report/index.html, or OUT/index.html.
 """
