@@ -255,8 +255,9 @@ def test_decisions_made_while_the_state_is_loaded_again_stay_on_the_page(server,
     remove_face(root, 2)
     states = []
     page.route("**/api/state", lambda route: states.append((route, route.fetch())))
-    with page.expect_request("**/api/state"):
-        press(page, "ax")
+    press(page, "ax")
+    while not states:  # the server has answered, and the page does not have the answer yet
+        page.wait_for_timeout(20)
     with page.expect_response("**/api/decisions"):
         press(page, "a")
     route, before = states.pop()
