@@ -48,6 +48,7 @@ MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
     "TensorShapeProto": {"dim": (1, ["TensorShapeProto_Dimension"])},
     "TensorShapeProto_Dimension": {"dim_param": (2, str)},
 }
+_INT, _INTS = 2, 7  # types of attributes
 EXTERNAL = 1  # data_location of an array whose numbers lie in another file
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -60,6 +61,15 @@ def parse_model(content: bytes) -> Any:
     Fields that MESSAGES does not list are kept when the model is written again.
     """
     return _MODEL.FromString(content)
+
+
+def add_node(graph: Any, operation: str, *inputs: str, output: str, **attributes: int | list[int]) -> str:
+    """Add a node with one output to the end of a graph, and return the name of its output."""
+    node = graph.node.add(op_type=operation, input=inputs, output=[output])
+    for name, value in attributes.items():
+        one = {"ints": value, "type": _INTS} if isinstance(value, list) else {"i": value, "type": _INT}
+        node.attribute.add(name=name, **one)
+    return output
 
 
 def _model_class() -> Any:

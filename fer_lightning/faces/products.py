@@ -8,11 +8,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from fer_lightning.faces.face import SIDE
 from fer_lightning.faces.face_model import INPUT, FaceModel, open_session
 from fer_lightning.faces.metadata import sealed
-from fer_lightning.faces.onnx_parts import parse_model
+from fer_lightning.faces.onnx_parts import add_node, parse_model
 
 LARGEST_MAP = 36  # pixels of a map up to which a product is faster in onnxruntime-web
 PLAIN = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [1, 1], "dilations": [1, 1], "group": 1}
-INT, INTS = 2, 7  # types of attributes in ONNX's schema
 
 
 def with_products(model: FaceModel) -> bytes:
@@ -60,11 +59,7 @@ def _add_product(graph: Any, convolution: Any, height: int, width: int) -> None:
     windows = list(map(int, _windows(height, width).flat))
 
     def add(operation: str, *inputs: str, output: str = "", **attributes: int | list[int]) -> str:
-        node = graph.node.add(op_type=operation, input=inputs, output=[output or f"{result}/{len(graph.node)}"])
-        for name, value in attributes.items():
-            one = {"ints": value, "type": INTS} if isinstance(value, list) else {"i": value, "type": INT}
-            node.attribute.add(name=name, **one)
-        return node.output[0]
+        return add_node(graph, operation, *inputs, output=output or f"{result}/{len(graph.node)}", **attributes)
 
     def constant(*values: int) -> str:
         return add("Constant", value_ints=list(values))

@@ -4,11 +4,10 @@ from typing import Any
 
 from fer_lightning.faces.face_model import OUTPUT
 from fer_lightning.faces.metadata import sealed
-from fer_lightning.faces.onnx_parts import parse_model
+from fer_lightning.faces.onnx_parts import add_node, parse_model
 
 VIEWS, EARLIER, SEEN = "views", "earlier", "seen"  # inputs and output that `with_chosen_views` adds
 FLOAT, INT64 = 1, 7  # types of numbers in ONNX's schema
-INT, INTS = 2, 7  # types of attributes there
 BEFORE_THE_MEAN = ("Softmax", "Div", "Log", "ReduceMean", "Reshape")  # last nodes of a file with `tta=flip`, backwards
 
 
@@ -47,7 +46,7 @@ def with_chosen_views(content: bytes) -> bytes:
 
 
 def _find(graph: Any) -> tuple[Any, Any, Any] | None:
-    """Return the nodes that join both views, average them, and arrange them by view; None if there are no two views."""
+    """Return the nodes that join both views, average them, and arrange them by view; None if the file has one view."""
     made_by = {output: node for node in graph.node for output in node.output}
     last, name = [], OUTPUT
     for operation in BEFORE_THE_MEAN:
@@ -72,43 +71,34 @@ def _choose(graph: Any, both: Any) -> None:
     """Let the network see the chosen views only: rows of the joined views."""
     (result,), face = both.output, both.input[0]
     graph.node[-1].output[0] = f"{VIEWS}/both"
-    faces = _add(graph, "Shape", face, output=f"{VIEWS}/faces", start=0, end=1)
-    bounds = _add(graph, "Mul", VIEWS, faces, output=f"{VIEWS}/bounds")
+    faces = add_node(graph, "Shape", face, output=f"{VIEWS}/faces", start=0, end=1)
+    bounds = add_node(graph, "Mul", VIEWS, faces, output=f"{VIEWS}/bounds")
     first, end = (_item(graph, bounds, index) for index in (0, 1))
-    _add(graph, "Slice", f"{VIEWS}/both", first, end, _constant(graph, 0), output=result)
+    add_node(graph, "Slice", f"{VIEWS}/both", first, end, _constant(graph, 0), output=result)
 
 
 def _add_earlier(graph: Any, shape: Any) -> None:
     """Arrange the probabilities by chosen view, and add those of the earlier image."""
     probabilities = shape.input[0]
     del graph.node[-1]
-    count = _add(graph, "Sub", _item(graph, VIEWS, 1), _item(graph, VIEWS, 0), output=f"{VIEWS}/count")
-    classes = _add(graph, "Shape", probabilities, output=f"{SEEN}/classes", start=1)
-    sizes = _add(graph, "Concat", count, _constant(graph, -1), classes, output=f"{SEEN}/sizes", axis=0)
-    seen = _add(graph, "Reshape", probabilities, sizes, output=SEEN)
-    row = _add(graph, "Shape", seen, output=f"{EARLIER}/row", start=1)
-    sizes = _add(graph, "Concat", _constant(graph, -1), row, output=f"{EARLIER}/sizes", axis=0)
-    earlier = _add(graph, "Reshape", EARLIER, sizes, output=f"{EARLIER}/seen")
-    _add(graph, "Concat", seen, earlier, output=f"{SEEN}/all", axis=0)
-
-
-def _add(graph: Any, operation: str, *inputs: str, output: str, **attributes: int) -> str:
-    node = graph.node.add(op_type=operation, input=inputs, output=[output])
-    for name, value in attributes.items():
-        node.attribute.add(name=name, i=value, type=INT)
-    return output
+    count = add_node(graph, "Sub", _item(graph, VIEWS, 1), _item(graph, VIEWS, 0), output=f"{VIEWS}/count")
+    classes = add_node(graph, "Shape", probabilities, output=f"{SEEN}/classes", start=1)
+    sizes = add_node(graph, "Concat", count, _constant(graph, -1), classes, output=f"{SEEN}/sizes", axis=0)
+    seen = add_node(graph, "Reshape", probabilities, sizes, output=SEEN)
+    row = add_node(graph, "Shape", seen, output=f"{EARLIER}/row", start=1)
+    sizes = add_node(graph, "Concat", _constant(graph, -1), row, output=f"{EARLIER}/sizes", axis=0)
+    earlier = add_node(graph, "Reshape", EARLIER, sizes, output=f"{EARLIER}/seen")
+    add_node(graph, "Concat", seen, earlier, output=f"{SEEN}/all", axis=0)
 
 
 def _constant(graph: Any, value: int) -> str:
-    name = f"{VIEWS}/constant {len(graph.node)}"
-    graph.node.add(op_type="Constant", output=[name]).attribute.add(name="value_ints", ints=[value], type=INTS)
-    return name
+    return add_node(graph, "Constant", output=f"{VIEWS}/constant {len(graph.node)}", value_ints=[value])
 
 
 def _item(graph: Any, numbers: str, index: int) -> str:
     """Return the name of a vector with the number at the index."""
     name = f"{numbers}/{index}"
-    return _add(graph, "Slice", numbers, _constant(graph, index), _constant(graph, index + 1), output=name)
+    return add_node(graph, "Slice", numbers, _constant(graph, index), _constant(graph, index + 1), output=name)
 
 
 def _remove_unused(graph: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The step `detect`: a row for each stored image, the same crop as everywhere else, and nothing done twice."""
+"""Step `detect`: one row for each stored image, and the same crop as in all other steps."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A run of all steps that is killed at any moment resumes where it stopped: nothing lost, nothing twice."""
+"""A run of all steps that is killed at any moment resumes, and loses and repeats nothing."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""Collections that are ready for a review, of drawn faces: nobody's image, and each another one."""
+"""Collections of different drawn faces that are ready for a review."""
 
 import hashlib
 import io

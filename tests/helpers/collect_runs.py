@@ -15,7 +15,7 @@ from PIL import Image
 from fer_lightning.collect.store.collection import now
 
 COMMAND = [sys.executable, "-m", "fer_lightning.collect"]
-# Images that are faces already, so that no detector is needed.
+# Images that are faces already and need no detector.
 WHOLE = ("faces.kind=whole", "faces.min_face_px=48")
 
 

@@ -26,7 +26,7 @@ def assert_same_outcome(folder: Path, undisturbed: Path) -> None:
 
 
 def difference(ours: Any, theirs: Any, place: str = "") -> str | None:
-    """Return the first difference of two nested values without their times; None if there is no difference."""
+    """Return the first difference between two nested values, apart from times; None if they are equal."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if ours.keys() != theirs.keys():
             return f"{place}: {sorted(map(str, ours.keys() ^ theirs.keys()))}"

@@ -1,4 +1,4 @@
-"""Marks are within the image, cover a face only if there is no space beside it, and are visible on any background."""
+"""Marks are within the image and visible on any background. They cover a face only if the image ends beside it."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,6 @@
 """The checker reports faults of prose in every kind of file, and ignores code."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,8 @@ import pytest
 from conftest import ROOT
 
 from scripts import check_language
+
+WORD = re.compile(r"\\b([a-z]+)\\b")  # pattern of the checker for one word
 
 
 def faults(path, text):
@@ -71,10 +74,13 @@ def test_docstrings_and_comments_of_tests_are_checked_and_their_strings_are_not(
     monkeypatch.setattr(check_language, "ROOT", tmp_path)
     path = tmp_path / "tests" / "test_a.py"
     path.parent.mkdir()
-    text = '"""What a page answers."""\nfound = "it goes on"  # and begins anew\n'
+    head = min(check_language.NO_HEAD)
+    pattern, wording = next((one, of_it) for one, of_it in check_language.BANNED.items() if WORD.fullmatch(one))
+    banned = WORD.fullmatch(pattern)[1]
+    text = f'"""{head} a page."""\nanswer = "{banned}"  # the page {banned}\n'
     assert faults(path, text) == [
-        "tests/test_a.py:1: docstring begins with 'What': begin with a verb or a noun phrase",
-        "tests/test_a.py:2: 'anew': write 'again'",
+        f"tests/test_a.py:1: docstring begins with '{head}': begin with a verb or a noun phrase",
+        f"tests/test_a.py:2: '{banned}': write {wording}",
     ]
 
 

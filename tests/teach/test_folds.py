@@ -37,7 +37,7 @@ def averaged(runs: list[Path]) -> Teacher:
 
 
 def assert_nobody_teaches_what_it_was_trained_on(teacher: Teacher, faces: FaceTable) -> None:
-    """Each fold's images are taught by runs that trained on none of them; only the splits decide."""
+    """Runs teach the images of a fold that they did not train on; only the splits decide."""
     training = np.unique(faces.digests[faces.usage == 0], axis=0)
     assert np.array_equal(teacher.digests, training)
     images = image_numbers(faces.digests)
