@@ -65,7 +65,7 @@ def untrained_run(
 
 
 def distinct(network: Network) -> Network:
-    """Return the network with weights that show faults: logits differ by face, theta shifts the image, each branch is on."""
+    """Return the network with weights that show faults: logits differ by face, theta is random, each branch is on."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, value in network.named_parameters():
