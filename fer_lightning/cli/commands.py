@@ -1,10 +1,15 @@
 """Console command `fer-lightning`: one subcommand for each command of this package.
 
-`fer-lightning predict ...` does the same as `python -m fer_lightning.predict ...`.
+`fer-lightning predict ...` does the same as `python -m fer_lightning.predict ...`, and all that it prints names the
+subcommands: an installed package has no train.py, and its Python may have another name than `python`.
 """
 
+import io
+import re
 import runpy
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 
 from fer_lightning.errors import UserError
 from fer_lightning.failures import report_errors
@@ -29,6 +34,20 @@ COMMANDS = {
     "simulate": ("fer_lightning.simulate", "simulated players of the game"),
     "collect": ("fer_lightning.collect", "collect faces for new classes"),
 }
+TRAIN = "fer_lightning.cli.train"
+_SUBCOMMANDS = {module: name for name, (module, _) in COMMANDS.items()}
+_SUBCOMMANDS |= {f"fer_lightning.{name}": name for name in COMMANDS}
+# `python -m fer_lightning.predict`, `python train.py` and train.py; neither a longer module nor a path.
+_COMMAND = re.compile(
+    rf"(?:python -m ({'|'.join(map(re.escape, _SUBCOMMANDS))})|(?:python )?(?<![\w/.-])train\.py)(?!\.?\w)"
+)
+# `make data FROM=faces.csv`, and the keys of the variables of the Makefile that have other names.
+_TARGET = re.compile(rf"\bmake ({'|'.join(COMMANDS)})\b((?: [A-Z]+=(?:'[^']*'|\S*))*)")
+_VARIABLES = {
+    "data": {"FROM": "source"},
+    "collect": {"FROM": "provider.path", "SIZE": "faces.size", "COLOR": "faces.color"},
+    "report": {"DIR": "sweep"},
+}
 
 
 def main() -> None:
@@ -41,7 +60,64 @@ def main() -> None:
         if name not in COMMANDS:
             raise UserError(f"{name}: no such command.{did_you_mean(name, list(COMMANDS))} See: {PROGRAM} --help")
         sys.argv = [PROGRAM, *words]
-        runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
+        with renamed_output():
+            runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
+
+
+def as_subcommands(text: str) -> str:
+    """Return the text with the subcommand instead of each `python -m MODULE`, `python train.py` and `make TARGET`."""
+    return "".join(map(_renamed, text.splitlines(keepends=True)))
+
+
+def _renamed(line: str) -> str:
+    """Return the line with subcommands. A comment behind its command keeps its column."""
+    renamed = _COMMAND.sub(lambda match: f"{PROGRAM} {_SUBCOMMANDS[match[1] or TRAIN]}", line)
+    renamed = _TARGET.sub(_without_make, renamed)
+    longer = len(renamed) - len(line)
+    return re.sub(r"(?<=\S) {3,}", lambda gap: " " * max(2, len(gap[0]) - longer), renamed, count=1)
+
+
+def _without_make(match: re.Match[str]) -> str:
+    keys = _VARIABLES.get(match[1], {})
+    return f"{PROGRAM} {match[1]}" + re.sub(
+        r" (?:STEPS='([^']*)'|([A-Z]+)=)",
+        lambda variable: f" {variable[1]}" if variable[1] else f" {keys.get(variable[2], variable[2].lower())}=",
+        match[2],
+    )
+
+
+class RenamingStream(io.TextIOWrapper):
+    """Text stream that writes each command as its subcommand. It never closes the stream below."""
+
+    def __init__(self, below: io.TextIOWrapper) -> None:
+        super().__init__(
+            below.buffer,
+            below.encoding,
+            below.errors,
+            line_buffering=below.line_buffering,
+            write_through=below.write_through,
+        )
+
+    def write(self, text: str) -> int:
+        super().write(as_subcommands(text))
+        return len(text)
+
+    def close(self) -> None:
+        if not self.buffer.closed:
+            self.flush()
+
+
+@contextmanager
+def renamed_output() -> Iterator[None]:
+    """Name the subcommands in all that is written to standard output and standard error."""
+    with ExitStack() as stack:
+        for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.flush()
+                renaming = RenamingStream(stream)
+                stack.callback(renaming.close)
+                stack.enter_context(redirect(renaming))
+        yield
 
 
 def help_text() -> str:

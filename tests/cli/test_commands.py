@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -61,6 +62,8 @@ for words in (["train", "data=synthetic"], ["collect"], ["data", "a.csv"]):
 
 def run(monkeypatch, *words: str) -> int | str | None:
     monkeypatch.setattr(sys, "argv", ["fer-lightning", *words])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.delenv("HYDRA_FULL_ERROR")  # the command sets it, and no other test may see it
     for module, _ in commands.COMMANDS.values():
         monkeypatch.delitem(sys.modules, module, raising=False)  # other tests import them; the command is a new process
     try:
@@ -81,6 +84,38 @@ def test_every_subcommand_is_listed_and_has_its_module(monkeypatch, capsys):
 def test_a_subcommand_gets_the_other_words(monkeypatch, capsys):
     assert run(monkeypatch, "evaluate", "run=nowhere") == 2
     assert "run=nowhere: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [*commands.COMMANDS])
+def test_the_help_of_a_subcommand_names_subcommands(monkeypatch, capsys, name):
+    assert run(monkeypatch, name, "--help") in (None, 0)
+    shown = capsys.readouterr().out
+    assert f"fer-lightning {name}" in shown
+    assert not re.search(r"python -m fer_lightning|train\.py|make \w+ [A-Z]+=", shown)
+
+
+def test_the_next_step_in_a_message_is_a_subcommand(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, "train", f"data.root={tmp_path}") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("fer-lightning train: data.root=")
+    assert f"fer-lightning data source=path/to/fer2013.csv root={tmp_path}" in said
+    assert "fer-lightning train experiment=quickstart" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("python -m fer_lightning.faces.model_file", "python -m fer_lightning.faces.model_file"),
+        ("/home/me/train.py: old", "/home/me/train.py: old"),
+        ("use python -m fer_lightning.evaluate.", "use fer-lightning evaluate."),
+        ("python train.py model=emonext", "fer-lightning train model=emonext"),
+        ("make collect PROVIDER=local FROM=folder.", "fer-lightning collect provider=local provider.path=folder."),
+        ("make collect SIZE=112 STEPS='root=a b' now", "fer-lightning collect faces.size=112 root=a b now"),
+        ("  python train.py     on FER2013\n", "  fer-lightning train  on FER2013\n"),
+    ],
+)
+def test_commands_in_a_text_become_subcommands(text, renamed):
+    assert commands.as_subcommands(text) == renamed
 
 
 def test_an_unknown_subcommand_is_refused_with_the_nearest(monkeypatch, capsys):
