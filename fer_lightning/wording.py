@@ -25,9 +25,12 @@ def terminal(text: Any, kept: str = "") -> str:
 
     kept  control characters that stay as they are
     """
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         letter.encode("unicode_escape").decode() if letter not in kept and _controls(letter) else letter
-        for letter in str(text)
+        for letter in text
     )
 
 
