@@ -33,13 +33,14 @@ KILLS = 6
 WAYS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True))
 KILL = signal.SIGKILL
 YEAR_2038 = 2_150_000_000
+# Only the first epoch improves the validation for certain, so the kills at best.ckpt come before those of later epochs.
 MOMENTS = (
     ("before:config.yaml", 1),
     ("half:last.ckpt", 1),
-    ("half:last.ckpt", 3),
     ("after:best.ckpt", 1),
-    ("validation_step", 1),
     ("half:best.ckpt", 1),
+    ("half:last.ckpt", 3),
+    ("validation_step", 1),
     ("test_step", 1),
     ("before:predictions.csv", 1),
     ("before:summary.json", 2),
