@@ -9,6 +9,7 @@ behind a mirror. This command counts the packages that were not audited. Its exi
 Arguments are passed to pip-audit, for example --ignore-vuln ID.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from typing import Any
 SERVICES = {"pypi": "https://pypi.org", "osv": "https://api.osv.dev"}
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _, arguments = parser.parse_known_args(arguments)
     for service in SERVICES:
         packages = look_up(service, arguments)
         if any("vulns" in package for package in packages):
@@ -53,4 +56,4 @@ def report(packages: list[dict[str, Any]]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -23,8 +23,8 @@ from timing import bounded, compare, measured, megabytes, seconds
 from fer_lightning.collect.images.hashes import as_signed, both_hashes, phash
 from fer_lightning.collect.steps.dedupe import Fer2013, dedupe
 from fer_lightning.collect.store.collection import Collection, now
-from fer_lightning.faces.crop import SIDE
 from fer_lightning.faces.detector import open_detector
+from fer_lightning.faces.face import SIDE
 from fer_lightning.faces.find import find_face
 from fer_lightning.faces.settings import FaceRules
 

@@ -14,6 +14,7 @@ In tests/, only docstrings and comments of Python are checked. In prose, names o
 strings of a single word are ignored. `EXCEPTIONS` lists the lines that may break a rule, each with a reason.
 """
 
+import argparse
 import ast
 import io
 import re
@@ -91,8 +92,9 @@ STRING = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 
 
 def main() -> int:
-    paths = [Path(word) for word in sys.argv[1:]]
-    faults = [fault for path in tracked(paths) for fault in check(path)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="files and folders to check")
+    faults = [fault for path in tracked(parser.parse_args().paths) for fault in check(path)]
     print("\n".join(faults) or "language: no fault")
     return 1 if faults else 0
 

@@ -7,6 +7,7 @@ The faces of the review page are synthetic. The portrait is scikit-image's astro
 in the public domain.
 """
 
+import argparse
 import io
 import sys
 import tempfile
@@ -39,7 +40,10 @@ WALL = (96, 104, 112)
 SWIFT = ("difficulty.cooldown_seconds=0", "difficulty.min_tasks=3", "difficulty.stand_seconds=0")
 
 
-def main(model: Path | None) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, nargs="?", help="model of the live page")
+    model = parser.parse_args().model
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         review(Path(folder))
@@ -128,4 +132,4 @@ def take(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main()

@@ -12,6 +12,7 @@ valid here and 1 otherwise. To renew only one package, keep the others with PIP_
 writes requirements-torch-cpu.lock: the same versions of PyTorch from the index at URL, whose builds have no CUDA.
 """
 
+import argparse
 import json
 import platform
 import re
@@ -26,11 +27,16 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH_STACK = re.compile(r"torch|torchvision|triton|nvidia-.+|cuda-.+")
 
 
-def main(arguments: list[str]) -> int:
-    if arguments == ["--fits"]:
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--fits", action="store_true", help="write nothing; status 0 if the lock files are valid here")
+    choice.add_argument("--torch-index", metavar="URL", help="write only requirements-torch-cpu.lock, from this index")
+    given = parser.parse_args(arguments)
+    if given.fits:
         return 0 if fits(ROOT / "requirements.lock") else 1
-    if arguments[:1] == ["--torch-index"]:
-        (ROOT / "requirements-torch-cpu.lock").write_text(locked(sorted(map(pin, without_cuda(arguments[1])))))
+    if given.torch_index:
+        (ROOT / "requirements-torch-cpu.lock").write_text(locked(sorted(map(pin, without_cuda(given.torch_index)))))
         return 0
     pins = sorted(pin(item) for item in resolve("-r", "requirements.txt"))
     of_torch = {line for line in pins if TORCH_STACK.fullmatch(line.partition("==")[0])}
@@ -75,4 +81,4 @@ def pin(item: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

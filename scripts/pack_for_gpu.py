@@ -7,8 +7,8 @@
 named ones and their dependencies.
 """
 
+import argparse
 import lzma
-import sys
 import tarfile
 import tomllib
 from importlib.metadata import distribution
@@ -58,12 +58,21 @@ def closure(names: list[str], present: dict[str, str]) -> dict[str, str]:
     return versions
 
 
-if __name__ == "__main__":
-    command, *arguments = sys.argv[1:]
-    if command == "faces":
-        pack_faces(*map(Path, arguments))
-    elif command == "missing":
-        for name, version in sorted(missing(arguments).items()):
-            print(f"{name}=={version}")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    faces = commands.add_parser("faces", help="pack the faces of a store")
+    faces.add_argument("store", type=Path, help="folder of the store")
+    faces.add_argument("archive", type=Path, help="file to write, ending in .tar.xz")
+    lacking = commands.add_parser("missing", help="list the libraries that a machine lacks")
+    lacking.add_argument("installed", nargs="*", help="names of the libraries that the machine has")
+    given = parser.parse_args()
+    if given.command == "faces":
+        pack_faces(given.store, given.archive)
     else:
-        sys.exit(__doc__)
+        for name, version in sorted(missing(given.installed).items()):
+            print(f"{name}=={version}")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ python scripts/settings_reference.py           write the page; `make docs` does 
 python scripts/settings_reference.py --check   exit with status 1 if the page differs from the declarations
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -91,7 +92,9 @@ def _group(command: Command, key: str) -> str:
 
 
 def main() -> int:
-    if "--check" in sys.argv[1:]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page differs")
+    if parser.parse_args().check:
         return int(PAGE.read_text() != page())
     write_atomically(PAGE, page())
     return 0

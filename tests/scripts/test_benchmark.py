@@ -15,7 +15,7 @@ LIMIT = {"name", "ours", "limit", "unit"}
 VALUE = {"name", "ours", "unit"}
 NETWORKS = ("resemotenet", "se_resnet", "whitened_cnn", "emonext")
 STEP = ("feed", "forward", "backward_convolution", "backward_other", "optimizer", "ema", "metrics", "rest")
-PARTS = [f"step_whitened{width}_{part}" for width in (96, 48) for part in ("fit", *STEP, "of_peak")]
+PARTS = [f"step_whitened{width}_{part}" for width in (96, 64, 48) for part in ("fit", *STEP, "of_peak")]
 
 
 @pytest.mark.long
@@ -33,7 +33,7 @@ PARTS = [f"step_whitened{width}_{part}" for width in (96, 48) for part in ("fit"
             ["step_fit", "step_lean_batch16", "step_lean_batch64"],
         ),
         (["step", "parts", "--repeats", "1", "--steps", "2", "--batch-size", "8"], PARTS),
-        (["step", "muon", "--repeats", "1"], ["step_muon_whitened96", "step_muon_whitened48"]),
+        (["step", "muon", "--repeats", "1"], ["step_muon_whitened96", "step_muon_whitened64", "step_muon_whitened48"]),
         (
             ["step", "formats", "--repeats", "1", "--batch-size", "4"],
             [f"step_channels_last_{network}" for network in NETWORKS],
