@@ -8,7 +8,10 @@
 The code is in fer_lightning/cli/train.py. `fer-lightning train` is the same command in any folder.
 """
 
-from fer_lightning.cli.train import main
+import signal
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the libraries load ends the process without a traceback
+    from fer_lightning.cli.train import main
+
     main()

@@ -79,11 +79,11 @@ def _remedy(error: OSError) -> str:
 
 
 @contextmanager
-def report_errors(program: str, kept: str = "", *, again: str | None = None) -> Iterator[None]:
+def report_errors(program: str, kept: str = "", *, again: str | None = "starts over") -> Iterator[None]:
     """End the process with status 2 and print `program: what is wrong` for an error from outside the code.
 
     kept   state of the work after an error of the operating system, e.g. "Nothing is half written"
-    again  effect of the same command after Ctrl-C, e.g. "starts over"; the process then ends with status 130.
+    again  effect of the same command after Ctrl-C, with which the process ends with status 130.
            None: KeyboardInterrupt is raised
 
     A reader of the output that ends early, such as `| head -1`, ends the process without a message.
@@ -101,7 +101,7 @@ def report_errors(program: str, kept: str = "", *, again: str | None = None) -> 
     except KeyboardInterrupt:
         if again is None:
             raise
-        print(f"\nStopped. {kept}; the same command {again}.", file=sys.stderr)
+        print(f"\nStopped. {f'{kept}; the' if kept else 'The'} same command {again}.", file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
         message = error_message(error)
@@ -117,7 +117,7 @@ def status_of(work: Callable[[], int | None]) -> int:
         with report_errors(""):
             return work() or 0
     except SystemExit as end:
-        if end.code in (REFUSED, PIPE_CLOSED):
+        if end.code in (REFUSED, PIPE_CLOSED, STOPPED):
             return end.code
         raise
 

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     os.umask(0o077)  # images of people: only this account may read them
     try:
-        with command.report_errors("collect", "Finished work is kept"):
+        with command.report_errors("collect", "Finished work is kept", again=None):
             options = _parser(arguments).parse_intermixed_args(arguments)
             steps = [word for word in options.words if "=" not in word]
             overrides = [word for word in options.words if "=" in word]

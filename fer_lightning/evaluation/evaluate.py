@@ -58,7 +58,7 @@ COMMAND = Command(
 
 
 def main() -> None:
-    with command.report_errors("evaluate", "Nothing is half written", again="starts over"):
+    with command.report_errors("evaluate", "Nothing is half written"):
         overrides = command.read_arguments(COMMAND, __doc__)
         evaluate(config(overrides))
 

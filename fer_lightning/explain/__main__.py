@@ -52,7 +52,7 @@ NO_LAYERS = "An exported file has no layers that can be read. Explain its run fo
 
 
 def main(arguments: list[str] | None = None) -> None:
-    with command.report_errors("explain", "Nothing is half written", again="starts over"):
+    with command.report_errors("explain", "Nothing is half written"):
         explain(config(command.read_arguments(COMMAND, __doc__, arguments)))
 
 

@@ -51,7 +51,7 @@ BATCH = 32  # crops per call in the second measurement of speed
 
 
 def main(arguments: list[str] | None = None) -> None:
-    with command.report_errors("export", "Nothing is half written", again="starts over"):
+    with command.report_errors("export", "Nothing is half written"):
         overrides = command.read_arguments(COMMAND, __doc__, arguments)
         export(config(overrides))
 

@@ -43,7 +43,7 @@ def main(
     signal.signal(signal.SIGTERM, _end)
     os.umask(0o077)  # only this account may read the token of the address
     try:
-        with command.report_errors(program, "No data of a game is stored"):
+        with command.report_errors(program, "No data of a game is stored", again=None):
             shown = replace(COMMAND, program=f"python -m fer_lightning.{program}")
             given = command.read_arguments(shown, help_text or __doc__, words)
             run([f"page={page}", *given] if page else given)

@@ -25,7 +25,7 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    with command.report_errors("site", "No site is half written", again="starts over"):
+    with command.report_errors("site", "No site is half written"):
         run(command.read_arguments(COMMAND, __doc__, arguments))
 
 

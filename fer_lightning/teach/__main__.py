@@ -28,7 +28,7 @@ SUFFIX = ".npz"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    with command.report_errors("teach", "Nothing is half written", again="starts over"):
+    with command.report_errors("teach", "Nothing is half written"):
         overrides = command.read_arguments(COMMAND, __doc__, arguments)
         teach(config(overrides))
 

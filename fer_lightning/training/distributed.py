@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 
 from fer_lightning.compat.lightning import SubprocessLauncher, remove_signal_handlers, replace_launcher
 from fer_lightning.errors import UserError
+from fer_lightning.failures import REFUSED
 from fer_lightning.runs.interruption import signals
 from fer_lightning.runs.processes import PARENT
 
@@ -37,7 +38,8 @@ def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iter
     """Run a block that needs all processes. An error or a signal in it ends the other processes too.
 
     Raise UserError if another process was killed. If the first process cannot raise because it waits for the lost one,
-    a thread calls `on_loss` with the reason and ends the process with status 2.
+    a thread calls `on_loss` with the reason and ends the process: with status 130 or 143 if Ctrl-C or SIGTERM ended the
+    other one, else with status 2.
     """
     launcher = trainer.strategy.launcher
     if not isinstance(launcher, Launcher):
@@ -100,12 +102,14 @@ class Launcher(SubprocessLauncher):
 
     def _watch(self) -> None:
         while not self._done.wait(WATCH_SECONDS):
-            lost = [self._describe_end(rank, status) for rank, status in self._statuses() if status]
+            lost = [(rank, status) for rank, status in self._statuses() if status]
             if lost and not self._done.wait(GRACE_SECONDS):
                 self.end()
-                self.on_loss(lost[0])
-                print(f"train.py: {lost[0]}", file=sys.stderr, flush=True)
-                os._exit(2)
+                reason = self._describe_end(*lost[0])
+                self.on_loss(reason)
+                print(f"train.py: {reason}", file=sys.stderr, flush=True)
+                signum = -lost[0][1]
+                os._exit(128 + signum if signum in (signal.SIGINT, signal.SIGTERM) else REFUSED)
 
     def _statuses(self) -> list[tuple[int, int | None]]:
         """Return (rank, exit status) of each process; status None if it is still running."""

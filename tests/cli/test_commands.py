@@ -12,8 +12,9 @@ from collect_portraits import encoded, portrait
 from conftest import ROOT
 
 from fer_lightning.cli import commands
+from fer_lightning.config import command
 from fer_lightning.errors import UserError
-from fer_lightning.failures import error_message
+from fer_lightning.failures import STOPPED, error_message
 from fer_lightning.launch.space import read_space
 from fer_lightning.training.callbacks.mlflow_logger import build_mlflow
 from fer_lightning.training.callbacks.tensorboard_logger import build_tensorboard
@@ -65,7 +66,8 @@ def run(monkeypatch, *words: str) -> int | str | None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.delenv("HYDRA_FULL_ERROR")  # the command sets it, and no other test may see it
     for module, _ in commands.COMMANDS.values():
-        monkeypatch.delitem(sys.modules, module, raising=False)  # other tests import them; the command is a new process
+        for loaded in (module, f"{module}.__main__"):  # other tests import them; the command is a new process
+            monkeypatch.delitem(sys.modules, loaded, raising=False)
     try:
         return commands.main()
     except SystemExit as end:
@@ -100,6 +102,20 @@ def test_the_next_step_in_a_message_is_a_subcommand(monkeypatch, capsys, tmp_pat
     assert said.startswith("fer-lightning train: data.root=")
     assert f"fer-lightning data source=path/to/fer2013.csv root={tmp_path}" in said
     assert "fer-lightning train experiment=quickstart" in said
+
+
+@pytest.mark.parametrize("name", sorted(commands.COMMANDS.keys() - {"train"}))
+def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys, name):
+    """`train` has the tests of tests/smoke/test_kill.py."""
+    monkeypatch.setattr(command, "read_arguments", press_ctrl_c)
+    monkeypatch.setattr(command.Parser, "parse_intermixed_args", press_ctrl_c)
+    served = name in ("live", "game")
+    assert (run(monkeypatch, name) or 0) == (0 if served else STOPPED)
+    assert ("Ended." if served else "Stopped. ") in capsys.readouterr().err
+
+
+def press_ctrl_c(*_, **__):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
