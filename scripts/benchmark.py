@@ -229,7 +229,7 @@ def rate(batches, shape: tuple[int, ...] | None) -> float:
 
 def add_step(commands) -> None:
     parser = commands.add_parser("step", help="training steps: trainer.fit, lean ResEmoteNet, parts, memory formats")
-    parser.add_argument("figures", nargs="*", choices=list(STEP_FIGURES), help="what to measure; default: all")
+    parser.add_argument("measures", nargs="*", choices=list(STEP_MEASURES), help="what to measure; default: all")
     parser.add_argument("--repeats", type=int, default=5, help="timings of each, interleaved")
     parser.add_argument("--steps", type=int, default=12, help="optimiser steps in one timing of trainer.fit")
     parser.add_argument("--width", type=float, default=1.0, help="width of the ResEmoteNets; 1 is the published one")
@@ -241,8 +241,8 @@ def add_step(commands) -> None:
 
 def step(arguments: argparse.Namespace) -> None:
     hide_notes()
-    for name in arguments.figures or STEP_FIGURES:
-        STEP_FIGURES[name](arguments)
+    for name in arguments.measures or STEP_MEASURES:
+        STEP_MEASURES[name](arguments)
 
 
 def step_fit(arguments: argparse.Namespace) -> None:
@@ -345,7 +345,7 @@ def with_small_maps_up_to(side: int, work: Callable[[], float]) -> Callable[[], 
     return call
 
 
-STEP_FIGURES = {
+STEP_MEASURES = {
     "fit": step_fit,
     "lean": step_lean,
     "parts": step_parts,
@@ -605,10 +605,10 @@ def add_ingest(commands) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="timings of each, interleaved")
     parser.add_argument("--csv", type=Path, help="path of fer2013.csv; default: a CSV of random faces")
     parser.add_argument("--rows", type=int, default=FER2013_ROWS, help="rows of the random CSV")
-    parser.set_defaults(run=ingest_figures)
+    parser.set_defaults(run=ingest_measures)
 
 
-def ingest_figures(arguments: argparse.Namespace) -> None:
+def ingest_measures(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.csv or write_csv(Path(folder, "fer2013.csv"), arguments.rows)
         stores = itertools.count()

@@ -282,8 +282,8 @@ class Server:
         address, _, token = self.address.partition("/?token=")
         request = urllib.request.Request(f"{address}/health", headers={"Authorization": f"Bearer {token}"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
-            figures = json.load(answer)
-        return figures["frames"] + figures["looks"]
+            counts = json.load(answer)
+        return counts["frames"] + counts["looks"]
 
     def level(self, file: Path, players: int, seconds: float) -> Level:
         words = [sys.executable, __file__, "play", self.address, file, players, seconds]

@@ -8,7 +8,7 @@ Print one line per fault, with the file, the line and the fix. Exit with status 
 - A docstring begins with a verb or a noun phrase, not with "Of", "What", "Whether" or the like.
 - A YAML comment is a noun phrase, not the end of a sentence whose subject is the key.
 - No sentence has a word or a predicate of `BANNED`.
-- No name that Python code declares matches `VAGUE_NAME`.
+- No name that Python code declares matches `VAGUE_NAME`, and `figure` is the name of a plot.
 
 In tests/, only docstrings and comments of Python are checked. In prose, names of code, options, paths, addresses and
 strings of a single word are ignored. `EXCEPTIONS` lists the lines that may break a rule, each with a reason.
@@ -62,6 +62,8 @@ BANNED = {
 }
 # A name is a noun for a thing, and a verb with its object for an action.
 VAGUE_NAME = re.compile(r"(?:\w*_)?(?:about|what|found|known|place|told)_*|_*fitting_*", re.IGNORECASE)
+FIGURE_NAME = re.compile(r"_*figures?", re.IGNORECASE)
+PLOTS = re.compile(r"matplotlib|_figures\b|\bfigures/")  # in the source of a module that draws or writes plots
 # (path, text of the line): reason why the line may break a rule.
 EXCEPTIONS: dict[tuple[str, str], str] = {
     (
@@ -120,7 +122,7 @@ def check(path: Path) -> list[str]:
     if tree and is_test(path):  # strings of tests quote messages and are typed by pretended users
         faults = [*banned(notes(text, tree)), *docstring_heads(tree)]
     elif tree:
-        faults = [*banned(python_prose(text)), *docstring_heads(tree), *vague_names(tree)]
+        faults = [*banned(python_prose(text)), *docstring_heads(tree), *vague_names(tree), *figure_names(text, tree)]
     else:
         faults = [*banned(prose(path.suffix, text))]
     if path.suffix in (".yaml", ".yml"):
@@ -199,6 +201,13 @@ def vague_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
         name = declared_name(node)
         if VAGUE_NAME.fullmatch(name):
             yield node.lineno, f"name {name!r}: use a noun for a thing, a verb and its object for an action"
+
+
+def figure_names(text: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in () if PLOTS.search(text) else ast.walk(tree):
+        name = declared_name(node)
+        if FIGURE_NAME.fullmatch(name):
+            yield node.lineno, f"name {name!r}: a figure is a plot; use 'metric', or a noun for the thing"
 
 
 def declared_name(node: ast.AST) -> str:

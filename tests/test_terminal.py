@@ -19,8 +19,8 @@ from fer_lightning.export.__main__ import content_table
 from fer_lightning.labels import USAGES
 from fer_lightning.predict.__main__ import label_table
 from fer_lightning.simulate.__main__ import policy_table
-from fer_lightning.simulate.study import COMPARED, Figure
-from fer_lightning.statistics.metrics import CLASS_FIGURES, NAMES
+from fer_lightning.simulate.study import COMPARED, MetricValue
+from fer_lightning.statistics.metrics import CLASS_METRICS, NAMES
 from fer_lightning.terminal import progress_bar
 
 
@@ -89,7 +89,7 @@ def evaluated():
 
 
 def evaluated_by_class():
-    entry = {"rows": ROWS} | dict.fromkeys(CLASS_FIGURES, CERTAIN)
+    entry = {"rows": ROWS} | dict.fromkeys(CLASS_METRICS, CERTAIN)
     return class_table({"classes": {LONG_CLASS: entry}}, "Test rows by class, in % with 95 % intervals")
 
 
@@ -100,7 +100,7 @@ def compared():
 
 def simulated():
     arm = SimpleNamespace(name="performance, camera off")
-    return policy_table([SimpleNamespace(arm=arm, figures=dict.fromkeys(COMPARED, Figure(1.0, 1.0, 1.0)))])
+    return policy_table([SimpleNamespace(arm=arm, metrics=dict.fromkeys(COMPARED, MetricValue(1.0, 1.0, 1.0)))])
 
 
 def of_a_run():

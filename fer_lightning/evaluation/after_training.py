@@ -13,7 +13,7 @@ from fer_lightning.evaluation.predictions import predictions_of, write_predictio
 from fer_lightning.evaluation.tables import class_table, set_table
 from fer_lightning.pages import plots
 from fer_lightning.runs import looks_at_test_rows
-from fer_lightning.statistics.metrics import FIGURES
+from fer_lightning.statistics.metrics import METRICS
 
 
 def write_test(
@@ -28,7 +28,7 @@ def write_test(
     plots.curves(folder / "metrics.csv", folder / "plots" / "curves.png")
     sets = evaluate(predictions)
     write_plots(folder / "plots", predictions, sets["all"], title="Test rows, best epoch")
-    values = {f"test/{name}": figure["value"] for name in FIGURES if (figure := sets["all"][name])}
+    values = {f"test/{name}": metric["value"] for name in METRICS if (metric := sets["all"][name])}
     return {**values, **sets}
 
 

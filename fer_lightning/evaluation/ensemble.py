@@ -20,7 +20,7 @@ from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.files import no_folder
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.runs.trained_folder import file_checksum
-from fer_lightning.statistics.metrics import FIGURES
+from fer_lightning.statistics.metrics import METRICS
 from fer_lightning.wording import typed
 
 EXPECTED = (
@@ -201,7 +201,7 @@ def _identity(folder: RunFolder, members: list[Member]) -> dict[str, Any]:
 
 def _values(prefix: str, sets: dict[str, Any]) -> dict[str, float]:
     """Return the metrics of all rows as `prefix/NAME`."""
-    return {f"{prefix}/{name}": figure["value"] for name in FIGURES if (figure := sets["all"][name])}
+    return {f"{prefix}/{name}": metric["value"] for name in METRICS if (metric := sets["all"][name])}
 
 
 def data_config(run: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Metrics of a set of predictions with their intervals, as one nested dict and as files. Imports no torch.
 
     {"all": SET, "unseen": SET, "clean": SET}
-    SET    = {"rows": 3589, "acc": METRIC, ... each of metrics.FIGURES, "classes": {"angry": CLASS, ...}}
+    SET    = {"rows": 3589, "acc": METRIC, ... each of metrics.METRICS, "classes": {"angry": CLASS, ...}}
     CLASS  = {"rows": 491, "recall": METRIC, "precision": METRIC, "f1": METRIC}
     METRIC = {"value": 0.645, "low": 0.629, "high": 0.661}, or None for `ferplus_acc` without votes
 
@@ -21,7 +21,7 @@ from fer_lightning.files import write_atomically
 from fer_lightning.pages import plots
 from fer_lightning.runs.run_folder import without_nan
 from fer_lightning.statistics import resampling
-from fer_lightning.statistics.metrics import CLASS_FIGURES, FIGURES, RowOutcomes
+from fer_lightning.statistics.metrics import CLASS_METRICS, METRICS, RowOutcomes
 from fer_lightning.statistics.resampling import interval, resampled
 
 
@@ -51,7 +51,7 @@ def write_plots(folder: Path, predictions: Predictions, official: dict[str, Any]
     """Write confusion.png and per_class.png of all evaluated rows, per_class.png with intervals."""
     confusion, classes = predictions.confusion(), official["classes"].values()
     intervals = {
-        name: np.array([[entry[name]["low"], entry[name]["high"]] for entry in classes]) for name in CLASS_FIGURES
+        name: np.array([[entry[name]["low"], entry[name]["high"]] for entry in classes]) for name in CLASS_METRICS
     }
     plots.confusion(confusion, predictions.classes, folder / "confusion.png", title=title)
     bars = f"{title} · 95 % intervals"
@@ -61,15 +61,15 @@ def write_plots(folder: Path, predictions: Predictions, official: dict[str, Any]
 def _evaluate_rows(predictions: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     votes = None if predictions.plurality is None else predictions.plurality[rows]
     outcomes = RowOutcomes.of(predictions.labels[rows], predictions.probabilities[rows], plurality=votes)
-    figures, samples = outcomes.figures(), resampled(outcomes, resamples=resamples, seed=seed)
+    metrics, samples = outcomes.metrics(), resampled(outcomes, resamples=resamples, seed=seed)
     entry = {"rows": len(outcomes)}
-    entry |= {name: _with_interval(figures[name][0], samples[name][:, 0]) for name in FIGURES}
+    entry |= {name: _with_interval(metrics[name][0], samples[name][:, 0]) for name in METRICS}
     if votes is None:
         entry["ferplus_acc"] = None
     support = np.bincount(outcomes.labels, minlength=outcomes.num_classes)
     entry["classes"] = {
         name: {"rows": int(support[k])}
-        | {f: _with_interval(figures[f][0, k], samples[f][:, 0, k]) for f in CLASS_FIGURES}
+        | {f: _with_interval(metrics[f][0, k], samples[f][:, 0, k]) for f in CLASS_METRICS}
         for k, name in enumerate(predictions.classes)
     }
     return entry

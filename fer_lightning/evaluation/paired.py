@@ -30,7 +30,7 @@ from fer_lightning.statistics.metrics import NAMES, RowOutcomes
 from fer_lightning.statistics.resampling import interval, resampled
 from fer_lightning.statistics.significance import ALPHA, mcnemar, only_one_right, smallest_shown
 
-FIGURES = ("acc", "f1_macro", "recall_mean", "ece")
+METRICS = ("acc", "f1_macro", "recall_mean", "ece")
 UNDECIDED = "no difference shown"
 
 
@@ -51,11 +51,11 @@ def set_label(name: str) -> str:
 def difference_table(entry: dict[str, Any], title: str) -> Table:
     """Return a table of the metrics of both runs, in %, and of their differences with intervals, in points."""
     table = metric_table(title, "A", "B", "B − A, points", "B is")
-    for name in FIGURES:
-        figure = entry[name]
-        both = [_percent(figure[run]) for run in ("a", "b")]
+    for name in METRICS:
+        metric = entry[name]
+        both = [_percent(metric[run]) for run in ("a", "b")]
         table.add_row(
-            NAMES[name], *both, _points(figure["difference"], figure["low"], figure["high"], unit=""), figure["b_is"]
+            NAMES[name], *both, _points(metric["difference"], metric["low"], metric["high"], unit=""), metric["b_is"]
         )
     return table
 
@@ -80,14 +80,14 @@ def _refuse_other_rows(a: Predictions, b: Predictions) -> None:
 
 def _on_rows(name: str, a: Predictions, b: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
     outcomes = RowOutcomes.of(a.labels[rows], a.probabilities[rows], b.probabilities[rows])
-    whole, samples = outcomes.figures(FIGURES), resampled(outcomes, FIGURES, resamples, seed)
+    whole, samples = outcomes.metrics(METRICS), resampled(outcomes, METRICS, resamples, seed)
     only_a, only_b = only_one_right(outcomes.labels, *outcomes.predicted)
     entry: dict[str, Any] = {"rows": len(outcomes)}
-    for figure in FIGURES:
-        low, high = interval(samples[figure][:, 1] - samples[figure][:, 0])
-        before, after = whole[figure].tolist()
+    for metric in METRICS:
+        low, high = interval(samples[metric][:, 1] - samples[metric][:, 0])
+        before, after = whole[metric].tolist()
         difference = {"a": before, "b": after, "difference": after - before, "low": low, "high": high}
-        entry[figure] = difference | {"b_is": _side(low, high)}
+        entry[metric] = difference | {"b_is": _side(low, high)}
     entry |= {
         "only_a_right": only_a,
         "only_b_right": only_b,
@@ -113,8 +113,8 @@ def _better(entry: dict[str, Any]) -> str | None:
 
 
 def _verdict(name: str, entry: dict[str, Any]) -> str:
-    figure, where = entry["acc"], f"on the {entry['rows']:,} {set_label(name)} rows"
-    difference, low, high = figure["difference"], figure["low"], figure["high"]
+    metric, where = entry["acc"], f"on the {entry['rows']:,} {set_label(name)} rows"
+    difference, low, high = metric["difference"], metric["low"], metric["high"]
     counts = f"only A is right on {entry['only_a_right']:,} rows, only B on {entry['only_b_right']:,}"
     if not entry["rows"]:
         return f"there are no {set_label(name)} rows to compare."

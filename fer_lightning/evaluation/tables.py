@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_lightning.runs import looks_at_test_rows
-from fer_lightning.statistics.metrics import CLASS_FIGURES, NAMES
+from fer_lightning.statistics.metrics import CLASS_METRICS, NAMES
 
 SETS = ("all", "unseen", "clean")
 ROWS = {"test": "Test rows", "val": "Validation rows"}
@@ -18,18 +18,18 @@ def set_table(sets: dict[str, Any], title: str) -> Table:
     """Return a table with one line per metric and one column per set of rows, in % except for cross-entropy."""
     table = metric_table(title, *(f"{name}\n{sets[name]['rows']:,} rows" for name in SETS))
     for key, label in NAMES.items():
-        figures = [sets[name][key] for name in SETS]
-        if any(figures):
-            table.add_row(label, *(_with_interval(figure, key) for figure in figures))
+        metrics = [sets[name][key] for name in SETS]
+        if any(metrics):
+            table.add_row(label, *(_with_interval(metric, key) for metric in metrics))
     return table
 
 
 def class_table(entry: dict[str, Any], title: str) -> Table:
     """Return a table with one line per class of one set of rows, in %."""
     table = metric_table(title, "rows", "recall", "precision", "F1")
-    for name, figures in entry["classes"].items():
-        cells = [_with_interval(figures[key], key) for key in CLASS_FIGURES]
-        table.add_row(name, f"{figures['rows']:,}", *cells)
+    for name, metrics in entry["classes"].items():
+        cells = [_with_interval(metrics[key], key) for key in CLASS_METRICS]
+        table.add_row(name, f"{metrics['rows']:,}", *cells)
     return table
 
 
@@ -89,11 +89,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _with_interval(figure: dict[str, float] | None, key: str) -> str:
+def _with_interval(metric: dict[str, float] | None, key: str) -> str:
     """Return e.g. `64.50 [62.9, 66.0]` in %, `0.977 [0.95, 1.00]` in nats, or a dash if there is no value."""
-    if not figure or figure["value"] is None or math.isnan(figure["value"]):
+    if not metric or metric["value"] is None or math.isnan(metric["value"]):
         return "–"
-    value, low, high = (figure[end] for end in ("value", "low", "high"))
+    value, low, high = (metric[end] for end in ("value", "low", "high"))
     if key in NATS:
         return f"{value:.3f} [{low:.2f}, {high:.2f}]"
     return f"{100 * value:.2f} [{100 * low:.1f}, {100 * high:.1f}]"

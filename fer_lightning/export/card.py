@@ -45,9 +45,9 @@ def _members(metadata: Metadata) -> Iterator[tuple[str, ...]]:
 
 def _metrics(metadata: Metadata) -> list[tuple[str, ...]]:
     return [
-        (words, *(_percent(figures.get(key)) for key in ("acc", "recall_mean", "f1_macro")))
+        (words, *(_percent(metrics.get(key)) for key in ("acc", "recall_mean", "f1_macro")))
         for name, words in ROWS.items()
-        if (figures := metadata.metrics.get(name))
+        if (metrics := metadata.metrics.get(name))
     ]
 
 
@@ -70,7 +70,7 @@ def _calibration(metadata: Metadata) -> dict[str, list[tuple[str, ...]]]:
     entry = metadata.calibration
     if entry is None:
         return {}
-    figures = [
+    metrics = [
         (name, *(_percent(entry[when][key]) for key in ("acc", "ece")), f"{entry[when]['ce']:.3f}")
         for name, when in (("checkpoint, as trained", "before"), ("this file", "after"))
     ]
@@ -78,7 +78,7 @@ def _calibration(metadata: Metadata) -> dict[str, list[tuple[str, ...]]]:
         (f"{part['threshold']:.1f}", _percent(part["coverage"]), _percent(part["accuracy"]))
         for part in entry["by_confidence"]
     ]
-    return {"calibration": figures, "thresholds": thresholds}
+    return {"calibration": metrics, "thresholds": thresholds}
 
 
 def describe_comparison(metadata: Metadata) -> str:

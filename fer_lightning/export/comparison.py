@@ -14,7 +14,7 @@ BATCH = 100  # faces per call
 LARGEST_DIFFERENCE = 1e-4  # of a probability, if the weights are stored as float32
 LEAST_EQUAL_LABELS = 0.99  # share of the faces, if the weights are stored as float16 or int8
 LEAST_REFUSED_LOSS = 0.003  # accuracy on validation rows, if the weights are stored as float16 or int8
-CALIBRATION_FIGURES = ("acc", "ece", "ce")
+CALIBRATION_METRICS = ("acc", "ece", "ce")
 
 
 def predict_probabilities(recognise: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
@@ -57,8 +57,8 @@ def calibration(file: np.ndarray, checkpoint: np.ndarray, labels: np.ndarray) ->
     """
     if not len(labels):
         return None
-    figures = RowOutcomes.of(labels, checkpoint, file).figures(CALIBRATION_FIGURES)
-    before, after = ({name: float(both[index]) for name, both in figures.items()} for index in (0, 1))
+    metrics = RowOutcomes.of(labels, checkpoint, file).metrics(CALIBRATION_METRICS)
+    before, after = ({name: float(both[index]) for name, both in metrics.items()} for index in (0, 1))
     return {
         "rows": len(labels),
         "before": before,

@@ -15,7 +15,7 @@ from fer_lightning.files import read_json
 from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import git_state, now
-from fer_lightning.statistics.metrics import LABEL_FIGURES, per_class
+from fer_lightning.statistics.metrics import LABEL_METRICS, per_class
 from fer_lightning.wording import typed
 
 FACES = 1000  # least number of faces to compare on, if the run has as many
@@ -40,12 +40,12 @@ class Tested:
     """Test of the checkpoint with the views of a file.
 
     folder   folder of its predictions.csv
-    figures  metrics of all test rows and of the clean ones: {"all": {"acc": {"value": 0.67}}, "clean": ...}; {} if the
+    metrics  values for all test rows and for the clean ones: {"all": {"acc": {"value": 0.67}}, "clean": ...}; {} if the
              run has not tested yet
     """
 
     folder: Path
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
 
 
 def describe(run: TrainedRun, tta: str = "none") -> Metadata:
@@ -130,7 +130,7 @@ def _ensemble(run: TrainedRun) -> dict[str, Any]:
 def _tested(run: TrainedRun, tta: str) -> Tested:
     if tta == "none":
         test = run.summary.get("test") or {}
-        every = {name: {"value": test.get(f"test/{name}")} for name in LABEL_FIGURES}
+        every = {name: {"value": test.get(f"test/{name}")} for name in LABEL_METRICS}
         return Tested(run.path, {"all": every, "clean": test.get("clean", {})})
     folder = run.path / "evaluation" / tta
     again = f"python -m fer_lightning.evaluate {typed('run', run.path)} tta={tta}"
@@ -158,8 +158,8 @@ def _confusion(path: Path, taxonomy: Taxonomy) -> np.ndarray | None:
 
 def _metrics(tested: Tested, best: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return the known metrics by rows; `best` is the entry of the summary for the best epoch."""
-    figures = {"test": tested.figures.get("all", {}), "test_clean": tested.figures.get("clean", {})}
-    values = {rows: {name: (of.get(name) or {}).get("value") for name in LABEL_FIGURES} for rows, of in figures.items()}
-    values["val"] = {name: best.get(f"val/{name}") for name in LABEL_FIGURES}
+    metrics = {"test": tested.metrics.get("all", {}), "test_clean": tested.metrics.get("clean", {})}
+    values = {rows: {name: (of.get(name) or {}).get("value") for name in LABEL_METRICS} for rows, of in metrics.items()}
+    values["val"] = {name: best.get(f"val/{name}") for name in LABEL_METRICS}
     by_rows = {rows: {name: value for name, value in of.items() if value is not None} for rows, of in values.items()}
     return {rows: metrics for rows, metrics in by_rows.items() if metrics}

@@ -124,7 +124,7 @@ class Hub:
         for connection in tuple(self.connections):
             connection.tell(notice)
 
-    def figures(self) -> dict[str, Any]:
+    def health(self) -> dict[str, Any]:
         """Return the answer of `/health`. Latencies: milliseconds from the arrival of a frame to sending its faces."""
         took = np.array(self.latencies or [np.nan]) * 1000
         p50, p95 = (None if np.isnan(took).any() else round(float(np.percentile(took, q)), 1) for q in (50, 95))

@@ -252,7 +252,7 @@ class _Site:
         return unchanged_or(request, Response(self.hub.networks[name], media_type="application/octet-stream"))
 
     async def health(self, _: Request) -> Response:
-        return JSONResponse(self.hub.figures())
+        return JSONResponse(self.hub.health())
 
     async def talk(self, websocket: StarletteWebSocket) -> None:
         if self.hub.full(asyncio.get_running_loop().time()):

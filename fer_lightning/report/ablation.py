@@ -21,7 +21,7 @@ from fer_lightning.report.factors import arm_names, factors, main_effects
 from fer_lightning.report.overfitting import overfitting
 from fer_lightning.report.sweep_runs import Run, SharedTestRows, Sweep
 from fer_lightning.statistics import calibration, metrics, resampling
-from fer_lightning.statistics.metrics import LABEL_FIGURES, RowOutcomes
+from fer_lightning.statistics.metrics import LABEL_METRICS, RowOutcomes
 from fer_lightning.statistics.resampling import interval, mean_over_seeds, resampled
 from fer_lightning.statistics.significance import (
     Difference,
@@ -90,7 +90,7 @@ class _Measured:
         ends = np.cumsum([len(members) for members in runs])
         self.networks = [range(end - len(members), end) for end, members in zip(ends, runs, strict=True)]
         self.seeds = [[run.seed for run in members] for members in runs]
-        self.whole = outcomes.figures((*LABEL_FIGURES, "recall", "ece", "ce"))
+        self.whole = outcomes.metrics((*LABEL_METRICS, "recall", "ece", "ce"))
         self.samples = {
             name: mean_over_seeds(values, self.networks, self.seeds) for name, values in _resampled(outcomes).items()
         }
@@ -143,7 +143,7 @@ def _describe(name: str, rows: SharedTestRows, measured: dict[str, _Measured], r
         key=runs[0].arm,
         name=name,
         runs=runs,
-        figures={of: {figure: one.estimate(figure, index) for figure in LABEL_FIGURES} for of, one in measured.items()},
+        metrics={of: {metric: one.estimate(metric, index) for metric in LABEL_METRICS} for of, one in measured.items()},
         recall=everything.recall(index),
         overfitting=_estimates([overfitting(run) for run in runs]),
         confusion=sum(metrics.confusion_matrix(rows.labels, one.predicted, len(rows.classes)) for one in answers),
@@ -152,7 +152,7 @@ def _describe(name: str, rows: SharedTestRows, measured: dict[str, _Measured], r
             np.concatenate([one.predicted == rows.labels for one in answers]),
             BINS,
         ),
-        calibration={figure: _estimate(everything.of(figure, index)) for figure in ("ece", "ce")},
+        calibration={metric: _estimate(everything.of(metric, index)) for metric in ("ece", "ce")},
     )
 
 
@@ -171,7 +171,7 @@ def _compare(rows: SharedTestRows, measured: dict[str, _Measured], arms: list[Ar
     """Return the arms after the first with their differences from it; Holm's correction is applied over the arms."""
     everything, baseline, others = measured["all"], arms[0], range(1, len(arms))
     differences = {
-        name: [{figure: one.difference(figure, arm) for figure in LABEL_FIGURES} for arm in others]
+        name: [{metric: one.difference(metric, arm) for metric in LABEL_METRICS} for arm in others]
         for name, one in measured.items()
     }
     differences["all"] = _correct(differences["all"], JUDGED)

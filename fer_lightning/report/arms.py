@@ -54,7 +54,7 @@ class Arm:
 
     key           its name in the sweep, the value of baseline
     name          its name on the page: `key`, or for combinations the differences from the baseline
-    figures       metrics by set of rows and name, as in `metrics.LABEL_FIGURES`
+    metrics       metrics by set of rows and name, as in `metrics.LABEL_METRICS`
     recall        recall of each class, on all rows
     overfitting   overfitting measures: `gap_best`, `gap_last` (accuracy on training rows minus validation accuracy, at
                   the selected and at the last epoch), `ce_rise` (rise of validation cross-entropy from its minimum to
@@ -65,7 +65,7 @@ class Arm:
 
     Differences from the baseline are empty for the baseline itself, and without a baseline:
 
-    differences              of `figures`
+    differences              of `metrics`
     recall_differences       of `recall`
     discordance              rows on which only one of two networks with the same seed is right
     by_seed                  of the judged metrics, for single seeds
@@ -75,7 +75,7 @@ class Arm:
     key: str
     name: str
     runs: list[Run]
-    figures: dict[str, dict[str, Estimate]]
+    metrics: dict[str, dict[str, Estimate]]
     recall: list[Estimate]
     overfitting: dict[str, Estimate]
     confusion: np.ndarray

@@ -57,7 +57,7 @@ def render(
         "svg": svg,
         "color": lambda name: COLORS.get(name, OTHER),
         "points": points,
-        "figure": mean_and_deviation,
+        "mean": mean_and_deviation,
         "plain": _plain,
         "name": _breakable,
     }
@@ -98,8 +98,8 @@ def summary(sweep: Sweep, ablation: Ablation | None) -> list[tuple[str, str]]:
         return [*paragraphs, ("Comparison.", _about_no_comparison(sweep, ablation))]
     return [
         *paragraphs,
-        ("Accuracy.", _about_figure(ablation, "acc", "accuracy")),
-        ("Mean recall.", _about_figure(ablation, "recall_mean", "mean recall")),
+        ("Accuracy.", _about_metric(ablation, "acc", "accuracy")),
+        ("Mean recall.", _about_metric(ablation, "recall_mean", "mean recall")),
         *([("Overfitting.", text)] if (text := _about_overfitting(ablation)) else []),
         ("Limits.", _about_reach(ablation)),
     ]
@@ -126,7 +126,7 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
     return "There is one arm, so there is nothing to compare."
 
 
-def _about_figure(ablation: Ablation, name: str, title: str) -> str:
+def _about_metric(ablation: Ablation, name: str, title: str) -> str:
     """Return sentences about one metric: the arms by verdict, or the main effects if there are any."""
     base = ablation.arms[0]
     by_verdict: dict[str, list[str]] = {"higher": [], "lower": [], "none": []}
@@ -135,7 +135,7 @@ def _about_figure(ablation: Ablation, name: str, title: str) -> str:
         ends = sorted(100 * abs(end) for end in (one.low, one.high))
         amount = f"{100 * abs(one.value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
         by_verdict[kind].append(changed if kind == "none" else f"{changed} by {amount}")
-    mean = mean_and_deviation(base.figures["all"][name])
+    mean = mean_and_deviation(base.metrics["all"][name])
     parts = [f"{base.name} reaches {mean} % on all {len(ablation.rows.labels):,} test rows."]
     parts += [
         f"{kind.capitalize()} with {_listed(by_verdict[kind])}." for kind in ("higher", "lower") if by_verdict[kind]
@@ -298,15 +298,15 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
 
 
-def _plain(figure: Estimate | Difference, digits: int = 1, scale: float = 1) -> str:
+def _plain(value: Estimate | Difference, digits: int = 1, scale: float = 1) -> str:
     """Return mean ± standard deviation, or a difference with its interval ("" if unknown), in units of 1 / scale."""
-    if isinstance(figure, Difference):
-        if isnan(figure.low):
+    if isinstance(value, Difference):
+        if isnan(value.low):
             return ""
-        value, low, high = (_signed(scale * end, digits) for end in (figure.value, figure.low, figure.high))
-        return f"{value} [{low}, {high}]"
-    mean = _signed(scale * figure.mean, digits).lstrip("+")
-    return mean if isnan(figure.deviation) else f"{mean} ± {scale * figure.deviation:.{digits}f}"
+        middle, low, high = (_signed(scale * end, digits) for end in (value.value, value.low, value.high))
+        return f"{middle} [{low}, {high}]"
+    mean = _signed(scale * value.mean, digits).lstrip("+")
+    return mean if isnan(value.deviation) else f"{mean} ± {scale * value.deviation:.{digits}f}"
 
 
 def _signed(value: float, digits: int) -> str:

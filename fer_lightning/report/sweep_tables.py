@@ -5,7 +5,7 @@ from typing import Any
 
 from fer_lightning.report.arms import Ablation, Arm, Estimate
 from fer_lightning.report.verdicts import verdict
-from fer_lightning.statistics.metrics import LABEL_FIGURES, NAMES
+from fer_lightning.statistics.metrics import LABEL_METRICS, NAMES
 from fer_lightning.wording import markdown, markdown_table
 
 COLUMNS = (
@@ -28,9 +28,9 @@ def as_markdown(ablation: Ablation | None) -> str:
         header += [f"accuracy {against}", f"mean recall {against}"]
     lines = []
     for arm in ablation.arms:
-        figures = [in_percent(arm.figures[rows][name]) for _, rows, name in columns]
+        values = [in_percent(arm.metrics[rows][name]) for _, rows, name in columns]
         words = [verdict_text(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
-        lines.append([arm.name, str(len(arm.runs)), *figures, *words])
+        lines.append([arm.name, str(len(arm.runs)), *values, *words])
     return markdown_table(header, lines) + "\n"
 
 
@@ -49,27 +49,27 @@ def csv_table(ablation: Ablation | None) -> list[list[Any]]:
     ends = ("mean", "sd", "low", "high")
     compared = ("difference", "difference_low", "difference_high", "p", "p_holm")
     sets = list(ablation.sets) if ablation else []
-    names = [(rows, name) for rows in sets for name in LABEL_FIGURES]
+    names = [(rows, name) for rows in sets for name in LABEL_METRICS]
     columns = [f"{rows}/{name}/{end}" for rows, name in names for end in (*ends, *compared)]
     lines: list[list[Any]] = [["arm", "name", "seeds", "baseline", *columns]]
     for arm in ablation.arms if ablation else []:
         row = [arm.key, arm.name, " ".join(map(str, arm.seeds)), ablation.asked]
         for rows, name in names:
-            row += list(vars(arm.figures[rows][name]).values())
+            row += list(vars(arm.metrics[rows][name]).values())
             row += list(vars(arm.differences[rows][name]).values()) if arm.differences else [""] * len(compared)
         lines.append(["" if isinstance(value, float) and isnan(value) else value for value in row])
     return lines
 
 
-def in_percent(figure: Estimate, digits: int = 1) -> str:
+def in_percent(value: Estimate, digits: int = 1) -> str:
     """Return the estimate in %, for example `66.1 ± 0.4 [64.6, 67.6]`."""
-    return f"{mean_and_deviation(figure, digits)} [{100 * figure.low:.{digits}f}, {100 * figure.high:.{digits}f}]"
+    return f"{mean_and_deviation(value, digits)} [{100 * value.low:.{digits}f}, {100 * value.high:.{digits}f}]"
 
 
-def mean_and_deviation(figure: Estimate, digits: int = 1) -> str:
+def mean_and_deviation(value: Estimate, digits: int = 1) -> str:
     """Return mean ± standard deviation in %; only the mean for one seed."""
-    mean = f"{100 * figure.mean:.{digits}f}"
-    return mean if isnan(figure.deviation) else f"{mean} ± {100 * figure.deviation:.{digits}f}"
+    mean = f"{100 * value.mean:.{digits}f}"
+    return mean if isnan(value.deviation) else f"{mean} ± {100 * value.deviation:.{digits}f}"
 
 
 def verdict_text(ablation: Ablation, arm: Arm, name: str) -> str:

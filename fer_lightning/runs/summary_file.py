@@ -8,8 +8,8 @@ from fer_lightning.files import Record, read_json
 
 REMEDY = "Remove this file and run the command of the run again: the run resumes from last.ckpt."
 TEXT, NUMBER, WHOLE = (str, type(None)), (int, float, type(None)), (int, type(None))
-FIGURE = {"value": NUMBER, "low": NUMBER, "high": NUMBER}
-SET = {"rows": int, "acc": FIGURE}
+METRIC = {"value": NUMBER, "low": NUMBER, "high": NUMBER}
+SET = {"rows": int, "acc": METRIC}
 STATUSES = ("running", "done", "failed", "interrupted")
 # Types of values by key; a nested dict describes an object. Keys may be missing, and other keys may have any value.
 SHAPE: dict[str, Any] = {

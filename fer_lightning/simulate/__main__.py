@@ -128,7 +128,7 @@ def policy_table(results: "list[Result]") -> "Table":
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for result in results:
-        table.add_row(result.arm.name, *(report.shown(result.figures[name], name) for name in report.COMPARED))
+        table.add_row(result.arm.name, *(report.shown(result.metrics[name], name) for name in report.COMPARED))
     return table
 
 

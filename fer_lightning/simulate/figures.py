@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer_lightning.files import replacing
 from fer_lightning.pages.plots import DPI, GRID, INK, MUTED, style
-from fer_lightning.simulate.study import BASELINE, Figure, Result
+from fer_lightning.simulate.study import BASELINE, MetricValue, Result
 
 COLORS = {
     "fixed": "#8A8F98",
@@ -29,7 +29,7 @@ PANELS = (
 def draw(results: dict[str, list[Result]], path: Path, title: str) -> None:
     """Draw `simulation.png`: metrics with the main assumptions above; minutes and other assumptions below."""
     first = next(iter(results.values()))
-    canvas = Canvas(figsize=(12.5, 4.6 + 0.34 * len(results)), layout="constrained")
+    canvas = Figure(figsize=(12.5, 4.6 + 0.34 * len(results)), layout="constrained")
     canvas.get_layout_engine().set(h_pad=0.12, w_pad=0.06, hspace=0.05, wspace=0.03)
     canvas.suptitle(title, x=0.012, ha="left", size=13, weight="bold", color=INK)
     top, bottom = canvas.subfigures(2, 1, height_ratios=[0.55 + 0.3 * len(first), 1.6 + 0.34 * len(results)])
@@ -40,7 +40,7 @@ def draw(results: dict[str, list[Result]], path: Path, title: str) -> None:
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         for row, result in enumerate(first):
-            _point(axes, row, result.figures[name], COLORS[result.arm.name], scale=scale)
+            _point(axes, row, result.metrics[name], COLORS[result.arm.name], scale=scale)
     left, right = bottom.subplots(1, 2, width_ratios=[1, 1.15])
     _minutes(left, first)
     _differences(right, results)
@@ -83,11 +83,11 @@ def _differences(axes: Axes, results: dict[str, list[Result]]) -> None:
     axes.get_yticklabels()[0].set(weight="bold", color=INK)
 
 
-def _point(axes: Axes, row: float, figure: Figure, color: str, *, scale: float = 100, small: bool = False) -> None:
+def _point(axes: Axes, row: float, metric: MetricValue, color: str, *, scale: float = 100, small: bool = False) -> None:
     """Draw a metric as a dot on the line of its interval, with its number unless `small`."""
-    if math.isnan(figure.value):
+    if math.isnan(metric.value):
         return
-    low, value, high = (scale * end for end in (figure.low, figure.value, figure.high))
+    low, value, high = (scale * end for end in (metric.low, metric.value, metric.high))
     axes.plot([low, high], [row, row], color=color, linewidth=2 if small else 2.5, solid_capstyle="round")
     axes.plot(value, row, "o", color=color, markersize=5 if small else 7, markeredgecolor="white", zorder=5)
     if not small:

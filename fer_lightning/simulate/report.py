@@ -11,7 +11,7 @@ from typing import Any
 from fer_lightning.files import write_atomically, write_csv
 from fer_lightning.pages.templates import environment, render_markdown
 from fer_lightning.simulate.figures import COLORS, draw
-from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, FIGURES, Figure, Result
+from fer_lightning.simulate.study import BASELINE, BLIND, COMPARED, METRICS, MetricValue, Result
 
 LEAST_PLAYERS = 30  # minimum number of players for an interval by resampling
 SHOWS = (
@@ -48,7 +48,7 @@ def write(folder: Path, results: dict[str, list[Result]], setup: dict[str, Any])
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{setup['players']:,} simulated players, {setup['minutes']} minutes each, mean and 95 % interval"
     draw(results, folder / "simulation.png", title)
-    write_csv(folder / "table.csv", ["world", "policy", "figure", "value", "low", "high"], _csv_rows(results))
+    write_csv(folder / "table.csv", ["world", "policy", "metric", "value", "low", "high"], _csv_rows(results))
     write_atomically(folder / "table.md", markdown(results, setup))
     worlds = {world: [_plain(result) for result in of_world] for world, of_world in results.items()}
     write_atomically(folder / "summary.json", json.dumps(setup | {"results": worlds}, indent=2) + "\n")
@@ -72,7 +72,7 @@ def verdicts(results: dict[str, list[Result]], players: int) -> list[str]:
     return sentences
 
 
-def _verdict(name: str, one: Figure, other: str) -> str:
+def _verdict(name: str, one: MetricValue, other: str) -> str:
     verdict = ("a gain" if one.value > 0 else "a loss") if one.shown else "no difference is shown"
     return f"{name}: {difference(one)} points of time in flow compared with {other}: {verdict}."
 
@@ -90,7 +90,7 @@ def _content(results: dict[str, list[Result]], setup: dict[str, Any]) -> dict[st
         "faces": face_words(setup),
         "baseline": BASELINE,
         "verdicts": verdicts(results, setup["players"]),
-        "figures": (["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
+        "metrics": (["policy", *(column for column, _, _ in COLUMNS.values())], _rows(first)),
         "differences": (["policy", *(COLUMNS[name][0] for name in COMPARED)], _difference_rows(first)),
         "worlds": (["assumption", "performance, %", *_sensing(first)], _world_rows(results)),
         "shows": SHOWS,
@@ -107,20 +107,20 @@ def face_words(setup: dict[str, Any]) -> str:
     ).rstrip()
 
 
-def shown(figure: Figure, name: str) -> str:
+def shown(one: MetricValue, name: str) -> str:
     """Return a value with its interval, such as `44.9 [43.5, 46.2]`, or a dash for NaN."""
     _, scale, digits = COLUMNS[name]
-    if math.isnan(figure.value):
+    if math.isnan(one.value):
         return "–"
-    value, low, high = (f"{scale * end:.{digits}f}" for end in (figure.value, figure.low, figure.high))
+    value, low, high = (f"{scale * end:.{digits}f}" for end in (one.value, one.low, one.high))
     return f"{value} [{low}, {high}]"
 
 
-def difference(figure: Figure, scale: float = 100, digits: int = 1) -> str:
+def difference(one: MetricValue, scale: float = 100, digits: int = 1) -> str:
     """Return a difference with its interval, such as `+1.0 [+0.2, +1.8]`, or a dash for NaN."""
-    if math.isnan(figure.value):
+    if math.isnan(one.value):
         return "–"
-    value, low, high = (f"{scale * end:+.{digits}f}" for end in (figure.value, figure.low, figure.high))
+    value, low, high = (f"{scale * end:+.{digits}f}" for end in (one.value, one.low, one.high))
     return f"{value} [{low}, {high}]".replace("-", "−")
 
 
@@ -130,8 +130,8 @@ def _rows(results: Sequence[Result]) -> list[list[str]]:
         [
             result.arm.name,
             *(
-                "–" if name in sensed and not (result.arm.faces or result.arm.texts) else shown(figure, name)
-                for name, figure in result.figures.items()
+                "–" if name in sensed and not (result.arm.faces or result.arm.texts) else shown(one, name)
+                for name, one in result.metrics.items()
             ),
         ]
         for result in results
@@ -155,7 +155,7 @@ def _world_rows(results: dict[str, list[Result]]) -> list[list[str]]:
     for world, of_world in results.items():
         by_name = {result.arm.name: result for result in of_world}
         cells = [difference(by_name[name].differences["flow"]) for name in _sensing(of_world)]
-        rows.append([world, f"{100 * by_name[BASELINE].figures['flow'].value:.1f}", *cells])
+        rows.append([world, f"{100 * by_name[BASELINE].metrics['flow'].value:.1f}", *cells])
     return rows
 
 
@@ -163,24 +163,24 @@ def _csv_rows(results: dict[str, list[Result]]) -> Iterator[list[str]]:
     """Yield one row per set of assumptions, policy and metric or difference."""
     for world, of_world in results.items():
         for result in of_world:
-            named = {name: result.figures[name] for name in FIGURES}
-            named |= {f"{name} against performance": figure for name, figure in result.differences.items()}
-            named |= {f"{name} by the camera": figure for name, figure in result.by_camera.items()}
-            for name, figure in named.items():
-                yield [world, result.arm.name, name, *(f"{end:.6g}" for end in asdict(figure).values())]
+            named = {name: result.metrics[name] for name in METRICS}
+            named |= {f"{name} against performance": one for name, one in result.differences.items()}
+            named |= {f"{name} by the camera": one for name, one in result.by_camera.items()}
+            for name, one in named.items():
+                yield [world, result.arm.name, name, *(f"{end:.6g}" for end in asdict(one).values())]
 
 
 def _plain(result: Result) -> dict[str, Any]:
     """Return a result as plain values for JSON, with None instead of NaN."""
-    figures, differences, by_camera = (
-        {name: {end: None if math.isnan(value) else round(value, 6) for end, value in asdict(figure).items()}
-         for name, figure in part.items()}
-        for part in (result.figures, result.differences, result.by_camera)
+    metrics, differences, by_camera = (
+        {name: {end: None if math.isnan(value) else round(value, 6) for end, value in asdict(one).items()}
+         for name, one in part.items()}
+        for part in (result.metrics, result.differences, result.by_camera)
     )  # fmt: skip
     by_minute = [round(share, 4) for share in result.by_minute]
     return {
         "policy": result.arm.name,
-        "figures": figures,
+        "metrics": metrics,
         "differences": differences,
         "by_camera": by_camera,
         "flow_by_minute": by_minute,
@@ -189,8 +189,8 @@ def _plain(result: Result) -> dict[str, Any]:
 
 def _page(folder: Path, results: dict[str, list[Result]], setup: dict[str, Any]) -> str:
     first = next(iter(results.values()))
-    figure = base64.b64encode((folder / "simulation.png").read_bytes()).decode()
+    content = base64.b64encode((folder / "simulation.png").read_bytes()).decode()
     policies = [(result.arm.name, COLORS[result.arm.name], WORDS[result.arm.name]) for result in first]
     page = environment().get_template("simulation.html")
-    picture = f"data:image/png;base64,{figure}"
+    picture = f"data:image/png;base64,{content}"
     return page.render(picture=picture, policies=policies, **_content(results, setup))

@@ -30,7 +30,7 @@ PART = 2  # number of players per job
 LEAST_SHARE = 4  # one of this many players also plays under other assumptions
 REVERSALS = 600  # seconds; unit of time of the rates
 # metric -> (numerator, denominator) as fields of Session; None: planned seconds, 1: players
-FIGURES = {
+METRICS = {
     "flow": ("flow", None),
     "left": ("left", 1),
     "reversals": ("reversals", "played"),
@@ -44,7 +44,7 @@ Confusion = tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]  # classes, coun
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricValue:
     """Value of a metric with its 95 % interval; NaN if it is undefined."""
 
     value: float
@@ -61,16 +61,16 @@ class Figure:
 class Result:
     """Results of one policy.
 
-    figures      metrics by name
+    metrics      metrics by name
     differences  differences from the policy `performance`
     by_camera    differences from the same policy without the camera; empty without such a policy
     by_minute    share of players in flow in each minute
     """
 
     arm: PolicyArm
-    figures: dict[str, Figure]
-    differences: dict[str, Figure]
-    by_camera: dict[str, Figure]
+    metrics: dict[str, MetricValue]
+    differences: dict[str, MetricValue]
+    by_camera: dict[str, MetricValue]
     by_minute: list[float]
 
 
@@ -160,7 +160,7 @@ def summarised(
     return [
         Result(
             arm=arm,
-            figures={name: _figure(samples) for name, samples in ratio.items()},
+            metrics={name: _with_interval(samples) for name, samples in ratio.items()},
             differences=_differences(ratio, by_name[BASELINE]),
             by_camera=_differences(ratio, by_name[BLIND]) if arm.name == SEEING and BLIND in by_name else {},
             by_minute=(np.array([row[index].by_minute for row in sessions]).mean(axis=0) / 60).tolist(),
@@ -172,7 +172,7 @@ def summarised(
 def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Return each metric (R + 1,): for all players, then for each resample; NaN for 0 / 0."""
     ratios = {}
-    for name, (part, whole) in FIGURES.items():
+    for name, (part, whole) in METRICS.items():
         over = weights @ np.array([getattr(one, part) for one in sessions], float)
         if whole is None or whole == 1:
             under = weights.sum(axis=1) * (60 * minutes if whole is None else 1)
@@ -183,12 +183,12 @@ def _ratios(sessions: Sequence[PlayedGame], minutes: int, weights: np.ndarray) -
     return ratios
 
 
-def _differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, Figure]:
-    return {name: _figure(one[name] - other[name]) for name in COMPARED}
+def _differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, MetricValue]:
+    return {name: _with_interval(one[name] - other[name]) for name in COMPARED}
 
 
-def _figure(samples: np.ndarray) -> Figure:
-    return Figure(float(samples[0]), *interval(samples[1:]))
+def _with_interval(samples: np.ndarray) -> MetricValue:
+    return MetricValue(float(samples[0]), *interval(samples[1:]))
 
 
 def _in_processes(jobs: Sequence[PlayerBatch], workers: int, progress: Progress) -> list[list[list[PlayedGame]]]:

@@ -20,9 +20,9 @@ NAMES = {
     "ce": "cross-entropy, nats",
     "ferplus_acc": "FER+ agreement",
 }
-FIGURES = tuple(NAMES)
-LABEL_FIGURES = ("acc", "f1_macro", "recall_mean")  # they need only the predicted labels
-CLASS_FIGURES = ("recall", "precision", "f1")
+METRICS = tuple(NAMES)
+LABEL_METRICS = ("acc", "f1_macro", "recall_mean")  # they need only the predicted labels
+CLASS_METRICS = ("recall", "precision", "f1")
 BINS = 15  # bins of confidence in the calibration error
 LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)  # replaces 0, so that logarithms are finite
 
@@ -93,8 +93,8 @@ class RowOutcomes:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def figures(
-        self, names: Sequence[str] = (*FIGURES, *CLASS_FIGURES), weights: np.ndarray | None = None
+    def metrics(
+        self, names: Sequence[str] = (*METRICS, *CLASS_METRICS), weights: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
         """Return these metrics, (M,) each, (M, K) if it is a metric of a class; NaN without rows.
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer_lightning.statistics.metrics import CLASS_FIGURES, FIGURES, RowOutcomes
+from fer_lightning.statistics.metrics import CLASS_METRICS, METRICS, RowOutcomes
 
 RESAMPLES = 2000
 SEED = 0
@@ -28,7 +28,7 @@ FEWEST_SEEDS = 5  # with fewer, seeds are not resampled
 
 def resampled(
     outcomes: RowOutcomes,
-    names: Sequence[str] = (*FIGURES, *CLASS_FIGURES),
+    names: Sequence[str] = (*METRICS, *CLASS_METRICS),
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, np.ndarray]:
@@ -36,7 +36,7 @@ def resampled(
 
     The first resamples are the same for any number of resamples and any choice of metrics.
     """
-    parts = [outcomes.figures(names, weights) for weights in row_weights(len(outcomes), resamples, seed)]
+    parts = [outcomes.metrics(names, weights) for weights in row_weights(len(outcomes), resamples, seed)]
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 

@@ -124,9 +124,9 @@ def test_accuracy_is_undecided_if_either_test_is():
 
 def test_the_interval_is_paired():
     """Two runs that mostly fail on the same rows differ by less than the intervals of each would allow."""
-    figure = compare(*pair(2000, 5, 15), **FAST)["all"]["acc"]
-    alone = 2 * 1.96 * math.sqrt(figure["a"] * (1 - figure["a"]) / 2000)
-    assert figure["high"] - figure["low"] < alone / 4
+    metric = compare(*pair(2000, 5, 15), **FAST)["all"]["acc"]
+    alone = 2 * 1.96 * math.sqrt(metric["a"] * (1 - metric["a"]) / 2000)
+    assert metric["high"] - metric["low"] < alone / 4
 
 
 def test_the_order_of_the_runs_changes_signs_alone():
@@ -140,9 +140,9 @@ def test_the_order_of_the_runs_changes_signs_alone():
         assert entry["mcnemar_p"] == other["mcnemar_p"]
         assert entry["only_a_right"] == other["only_b_right"]
         assert entry["better"] == {"A": "B", "B": "A"}.get(other["better"])
-        for figure in ("acc", "f1_macro", "recall_mean"):
-            assert entry[figure]["difference"] == pytest.approx(-other[figure]["difference"])
-            assert entry[figure]["low"] == pytest.approx(-other[figure]["high"])
+        for metric in ("acc", "f1_macro", "recall_mean"):
+            assert entry[metric]["difference"] == pytest.approx(-other[metric]["difference"])
+            assert entry[metric]["low"] == pytest.approx(-other[metric]["high"])
     said = forth["all"]["verdict"]
     assert said.startswith("B is better by ")
     by = said.split()[4]

@@ -1,4 +1,4 @@
-"""The nested dict of figures: one schema, the right rows in each set, intervals around each value, nothing invented."""
+"""The nested dict of metrics: one schema, the right rows in each set, intervals around each value, nothing invented."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from fer_lightning.evaluation.evaluation import evaluate, write_evaluation
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.evaluation.tables import SETS, class_table, set_table
-from fer_lightning.statistics.metrics import CLASS_FIGURES, FIGURES
+from fer_lightning.statistics.metrics import CLASS_METRICS, METRICS
 
 CLASSES = ("angry", "disgust", "happy", "neutral")
 
@@ -51,17 +51,17 @@ def leaves(entry: dict):
 def test_one_schema_for_every_set(evaluated):
     assert tuple(evaluated) == SETS
     for entry in evaluated.values():
-        assert tuple(entry) == ("rows", *FIGURES, "classes")
+        assert tuple(entry) == ("rows", *METRICS, "classes")
         assert tuple(entry["classes"]) == CLASSES
-        assert all(tuple(figures) == ("rows", *CLASS_FIGURES) for figures in entry["classes"].values())
-        assert sum(figures["rows"] for figures in entry["classes"].values()) == entry["rows"]
-        assert len(list(leaves(entry))) == len(FIGURES) + 3 * len(CLASSES)
+        assert all(tuple(metrics) == ("rows", *CLASS_METRICS) for metrics in entry["classes"].values())
+        assert sum(metrics["rows"] for metrics in entry["classes"].values()) == entry["rows"]
+        assert len(list(leaves(entry))) == len(METRICS) + 3 * len(CLASSES)
 
 
 def test_every_value_lies_in_its_interval(evaluated):
-    for path, figure in leaves(evaluated):
+    for path, metric in leaves(evaluated):
         if "ece" not in path:
-            assert figure["low"] < figure["value"] < figure["high"], path
+            assert metric["low"] < metric["value"] < metric["high"], path
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -78,9 +78,9 @@ def test_each_set_is_scored_on_its_own_rows(name, evaluated):
     agreed = (given.predicted == given.plurality)[voted].mean()
     assert entry["ferplus_acc"]["value"] == pytest.approx(agreed)
     precision, recall, f1, support = reference.precision_recall_fscore_support(truth, predicted)
-    for k, figures in enumerate(entry["classes"].values()):
-        assert figures["rows"] == support[k]
-        found = [figures[name]["value"] for name in CLASS_FIGURES]
+    for k, metrics in enumerate(entry["classes"].values()):
+        assert metrics["rows"] == support[k]
+        found = [metrics[name]["value"] for name in CLASS_METRICS]
         assert found == pytest.approx([recall[k], precision[k], f1[k]])
 
 
@@ -108,7 +108,7 @@ def test_a_set_without_rows_is_empty_and_not_wrong():
 def test_tables_fit_into_80_characters(evaluated):
     for table in (set_table(evaluated, "Test rows"), class_table(evaluated["all"], "by class")):
         lines = shown(table).splitlines()
-        assert len(lines) == table.row_count + 2 + (table.row_count == len(FIGURES))
+        assert len(lines) == table.row_count + 2 + (table.row_count == len(METRICS))
         assert "…" not in "".join(lines)
     value, low, high = (100 * evaluated["clean"]["acc"][end] for end in ("value", "low", "high"))
     assert f"{value:.2f} [{low:.1f}, {high:.1f}]" in shown(set_table(evaluated, "Test rows"))
@@ -117,8 +117,8 @@ def test_tables_fit_into_80_characters(evaluated):
 def test_a_class_name_is_on_one_line_beside_a_precision_of_100_percent(evaluated):
     """A class of few rows has wide intervals, which leave little space for its name."""
     interval = {"value": 0.5714, "low": 0.167, "high": 1.0}
-    figures = {"rows": 1024, "recall": interval, "precision": dict.fromkeys(interval, 1.0), "f1": interval}
-    assert "\nfrustration " in shown(class_table({"classes": {"frustration": figures}}, "by class"))
+    metrics = {"rows": 1024, "recall": interval, "precision": dict.fromkeys(interval, 1.0), "f1": interval}
+    assert "\nfrustration " in shown(class_table({"classes": {"frustration": metrics}}, "by class"))
 
 
 @pytest.mark.slow

@@ -172,5 +172,5 @@ def test_figures_of_other_packages_are_reproduced_and_the_leaked_one_is_found(re
             test["all"]["f1_macro"],
             test["all"]["ece"],
         ]
-        assert [100 * figure["value"] for figure in measured] == pytest.approx(expected, abs=0.06), name
+        assert [100 * metric["value"] for metric in measured] == pytest.approx(expected, abs=0.06), name
     assert leaked == {"facemood"}

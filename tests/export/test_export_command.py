@@ -122,11 +122,11 @@ def test_the_temperature_is_that_of_the_validation_rows(run, tmp_path, no_export
     temperature = fit_temperature(before, labels)
     assert model.metadata.temperature == pytest.approx(temperature)
     np.testing.assert_allclose(model(pixels), at_temperature(before, temperature), atol=1e-5)
-    figures = model.metadata.calibration
-    assert figures["rows"] == len(labels)
-    assert figures["before"]["acc"] == figures["after"]["acc"] == (before.argmax(axis=1) == labels).mean()
-    assert figures["after"]["ce"] < figures["before"]["ce"]
-    assert f"{figures['after']['ce']:.3f}" in (tmp_path / "face_card.md").read_text()
+    metrics = model.metadata.calibration
+    assert metrics["rows"] == len(labels)
+    assert metrics["before"]["acc"] == metrics["after"]["acc"] == (before.argmax(axis=1) == labels).mean()
+    assert metrics["after"]["ce"] < metrics["before"]["ce"]
+    assert f"{metrics['after']['ce']:.3f}" in (tmp_path / "face_card.md").read_text()
     assert not (run / "test_reads.csv").exists()
 
 

@@ -58,8 +58,8 @@ def untrained_run(
         if own_predictions:
             predictions = replace(predictions, probabilities=_answers(network, config.model, table.pixels[split.test]))
         write_predictions(path / "predictions.csv", predictions)
-        figures = {"acc": accuracy, "f1_macro": f1_macro, "recall_mean": recall_mean}
-        summary["test"] = {f"test/{name}": figure(predictions.confusion()) for name, figure in figures.items()}
+        metrics = {"acc": accuracy, "f1_macro": f1_macro, "recall_mean": recall_mean}
+        summary["test"] = {f"test/{name}": metric(predictions.confusion()) for name, metric in metrics.items()}
     (path / "summary.json").write_text(json.dumps(summary))
     return path
 

@@ -67,7 +67,7 @@ def drawn_metadata(taxonomy: str = "fer2013") -> Metadata:
     for row in range(len(classes)):
         confusion[row, row], confusion[row, (row + 1) % len(classes)] = 70, 20
         confusion[row, (row + 3) % len(classes)] = 10
-    figures = {"acc": 0.7, "f1_macro": 0.7, "recall_mean": 0.7}
+    metrics = {"acc": 0.7, "f1_macro": 0.7, "recall_mean": 0.7}
     return Metadata(
         name="drawn/seed-0",
         taxonomy=taxonomy,
@@ -75,7 +75,7 @@ def drawn_metadata(taxonomy: str = "fer2013") -> Metadata:
         crop=CROP,
         network={"model": "drawn", "stn": "none", "input_size": 48, "parameters": 0},
         data={"name": "drawn", "checksum": "0" * 64, "split": "official", "split_checksum": "1" * 64},
-        metrics={"test": figures, "val": figures},
+        metrics={"test": metrics, "val": metrics},
         recall=dict.fromkeys(classes, 0.7),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         commit="2" * 40,

@@ -32,9 +32,9 @@ span = {"began": began, "ended": time.monotonic()}
 if given["do"] == "die": os.kill(os.getpid(), signal.SIGKILL)
 if given["do"] == "fail": write(status="failed", error="ValueError: no such thing"); sys.exit(1)
 if given["do"] == "grow" and not alone: write(status="failed", error="OutOfMemoryError: CUDA"); sys.exit(1)
-figures = {"best": {"epoch": 1, "val/acc": 0.5}, "epochs": 2, "test": {"test/acc": 0.5, "test/f1_macro": 0.4}}
+outcome = {"best": {"epoch": 1, "val/acc": 0.5}, "epochs": 2, "test": {"test/acc": 0.5, "test/f1_macro": 0.4}}
 environment = {key: os.environ.get(key) for key in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "FER_LIGHTNING_SWEEP")}
-write(status="done", best_value=0.5, mode=given["hydra.mode"], environment=environment, **span, **figures)
+write(status="done", best_value=0.5, mode=given["hydra.mode"], environment=environment, **span, **outcome)
 """
 
 

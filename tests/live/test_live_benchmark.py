@@ -16,7 +16,7 @@ def test_players(words, name, tmp_path):
     command += ["--seconds", "1", "--most", "1", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    figures = {figure["name"]: figure["ours"] for figure in map(json.loads, done.stdout.splitlines())}
-    assert figures[f"live_players_{name}"] == 1
+    measured = {one["name"]: one["ours"] for one in map(json.loads, done.stdout.splitlines())}
+    assert measured[f"live_players_{name}"] == 1
     names = {"live_latency_p95", "live_memory_of_a_player", "live_twice_dropped"}
-    assert {f"{one}_{name}" for one in names} < set(figures)
+    assert {f"{one}_{name}" for one in names} < set(measured)

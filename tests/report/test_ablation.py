@@ -30,10 +30,10 @@ def analysed(folder, baseline: str | None = None) -> Ablation:
     return analyse(sweep, baseline_of(sweep, baseline))
 
 
-def figures_of(run, rows=slice(None)) -> dict:
+def metrics_of(run, rows=slice(None)) -> dict:
     """The metrics of one network on these rows."""
-    figures = RowOutcomes.of(run.labels[rows], run.probabilities[rows]).figures()
-    return {name: values[0] for name, values in figures.items()}
+    metrics = RowOutcomes.of(run.labels[rows], run.probabilities[rows]).metrics()
+    return {name: values[0] for name, values in metrics.items()}
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +47,15 @@ def test_figures_are_means_of_the_runs_own(folder):
     for arm in ablation.arms:
         runs = [read_predictions(run.folder / "predictions.csv") for run in arm.runs]
         for name, rows in ablation.sets.items():
-            each = [figures_of(run, rows) for run in runs]
-            for figure, estimate in arm.figures[name].items():
-                assert estimate.mean == pytest.approx(np.mean([one[figure] for one in each]))
-                assert estimate.deviation == pytest.approx(np.std([one[figure] for one in each], ddof=1))
+            each = [metrics_of(run, rows) for run in runs]
+            for metric, estimate in arm.metrics[name].items():
+                assert estimate.mean == pytest.approx(np.mean([one[metric] for one in each]))
+                assert estimate.deviation == pytest.approx(np.std([one[metric] for one in each], ddof=1))
                 assert estimate.low < estimate.mean < estimate.high
-        figures = [figures_of(run) for run in runs]
+        metrics = [metrics_of(run) for run in runs]
         for name in ("ece", "ce"):
-            assert arm.calibration[name].mean == pytest.approx(np.mean([one[name] for one in figures]), rel=1e-5)
-        assert [one.mean for one in arm.recall] == pytest.approx(np.mean([f["recall"] for f in figures], axis=0))
+            assert arm.calibration[name].mean == pytest.approx(np.mean([one[name] for one in metrics]), rel=1e-5)
+        assert [one.mean for one in arm.recall] == pytest.approx(np.mean([f["recall"] for f in metrics], axis=0))
         assert (arm.confusion == sum(run.confusion() for run in runs)).all()
         assert arm.reliability[:, 0].sum() == 2700
 
@@ -65,7 +65,7 @@ def test_a_better_arm_is_told_from_an_equal_one(folder):
     found = better.differences["all"]["acc"]
     assert found.shown
     assert found.value == pytest.approx(
-        better.figures["all"]["acc"].mean - analysed(folder).arms[0].figures["all"]["acc"].mean
+        better.metrics["all"]["acc"].mean - analysed(folder).arms[0].metrics["all"]["acc"].mean
     )
     assert not same.differences["all"]["acc"].shown
     assert found.corrected == pytest.approx(2 * found.p)
@@ -176,7 +176,7 @@ def test_main_effects_are_means_over_pairs(tmp_path):
         "augment + loss=focal",
         "augment + loss=poly",
     ]
-    means = [arm.figures["all"]["acc"].mean for arm in ablation.arms]
+    means = [arm.metrics["all"]["acc"].mean for arm in ablation.arms]
     effects = {(one.factor, one.level): one for one in ablation.effects}
     augment, focal = effects["augment", "strong"], effects["loss", "focal"]
     assert (augment.pairs, focal.pairs, len(effects)) == (3, 2, 3)

@@ -1,4 +1,4 @@
-"""The benchmarks run and print one JSON line per figure; their speed is not judged here."""
+"""The benchmarks run and print one JSON line each; their speed is not judged here."""
 
 import importlib
 import json
@@ -94,13 +94,13 @@ def test_attacks_are_withstood(arguments, names):
 def check(script, arguments, names):
     result = run_forked(*arguments, script=f"scripts/{script}")
     assert result.returncode == 0, result.stderr
-    figures = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [figure["name"] for figure in figures] == names
-    for figure in figures:
-        assert figure.keys() in (RATIO, LIMIT, VALUE)
-        assert figure["ours"] >= 0
-        if "ratio" in figure:
-            assert figure["ratio"] == pytest.approx(figure["ours"] / figure["reference"], rel=0.05)
+    measured = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["name"] for one in measured] == names
+    for one in measured:
+        assert one.keys() in (RATIO, LIMIT, VALUE)
+        assert one["ours"] >= 0
+        if "ratio" in one:
+            assert one["ratio"] == pytest.approx(one["ours"] / one["reference"], rel=0.05)
 
 
 def test_a_missing_kornia_is_refused_before_anything_is_measured(monkeypatch):

@@ -22,7 +22,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.simulate import __main__ as command
 from fer_lightning.simulate import report
 from fer_lightning.simulate.play import PlayedGame, PolicyArm
-from fer_lightning.simulate.study import Figure, arms, scenarios, simulate, summarised
+from fer_lightning.simulate.study import MetricValue, arms, scenarios, simulate, summarised
 
 TINY = ("players=4", "minutes=2", "sensitivity=false")  # too few for a verdict
 ARMS = (PolicyArm("performance", {}), PolicyArm("affect", {}, faces=True))
@@ -103,7 +103,7 @@ def test_other_assumptions_change_what_they_say_and_keep_the_luck():
     how = {"confusion": None, "players": 12, "minutes": 3, "seed": 0, "workers": 1}
     found = simulate(worlds, arms(read_options(Policy, "live/policy"), faces=False), **how)
     written, silent = found.values()
-    assert written[2].figures["named"].value > silent[2].figures["named"].value == 0
+    assert written[2].metrics["named"].value > silent[2].metrics["named"].value == 0
     assert silent[1].by_minute == silent[2].by_minute
 
 
@@ -142,30 +142,33 @@ def test_intervals_hold_the_mean_and_the_baseline_differs_from_itself_by_nothing
         for flow in random.integers(0, 120, 50).tolist()
     ]
     baseline, affect = summarised(sessions, ARMS, 2, 0)
-    figure = baseline.figures["flow"]
-    assert figure.value == pytest.approx(np.mean([row[0].flow for row in sessions]) / 120)
-    assert figure.low < figure.value < figure.high
-    assert affect.differences["flow"] == Figure(0.0, 0.0, 0.0)
+    flow = baseline.metrics["flow"]
+    assert flow.value == pytest.approx(np.mean([row[0].flow for row in sessions]) / 120)
+    assert flow.low < flow.value < flow.high
+    assert affect.differences["flow"] == MetricValue(0.0, 0.0, 0.0)
     assert not affect.differences["flow"].shown
-    assert baseline.figures["reversals"].value == pytest.approx(5)
-    assert math.isnan(baseline.figures["right"].value)
-    assert report.shown(baseline.figures["right"], "right") == "–"
+    assert baseline.metrics["reversals"].value == pytest.approx(5)
+    assert math.isnan(baseline.metrics["right"].value)
+    assert report.shown(baseline.metrics["right"], "right") == "–"
 
 
 @pytest.mark.parametrize(
-    ("figure", "words"),
+    ("metric", "words"),
     [
         (
-            Figure(0.02, 0.01, 0.03),
+            MetricValue(0.02, 0.01, 0.03),
             "affect: +2.0 [+1.0, +3.0] points of time in flow compared with performance: a gain.",
         ),
-        (Figure(-0.02, -0.03, -0.01), "−2.0 [−3.0, −1.0] points of time in flow compared with performance: a loss."),
-        (Figure(0.01, -0.01, 0.03), "no difference is shown."),
+        (
+            MetricValue(-0.02, -0.03, -0.01),
+            "−2.0 [−3.0, −1.0] points of time in flow compared with performance: a loss.",
+        ),
+        (MetricValue(0.01, -0.01, 0.03), "no difference is shown."),
     ],
 )
-def test_a_verdict_follows_from_the_interval(figure, words):
+def test_a_verdict_follows_from_the_interval(metric, words):
     found = summarised([[PlayedGame(played=60, by_minute=(0,))] * 2] * 3, ARMS, 1, 0)
-    found[1].differences["flow"] = figure
+    found[1].differences["flow"] = metric
     assert report.verdicts({"as assumed": found}, 1000)[0].endswith(words)
 
 

@@ -1,4 +1,4 @@
-"""A run that was cut off anywhere and started again ends with the weights and figures of an undisturbed one."""
+"""A run that was cut off anywhere and started again ends with the weights and metrics of an undisturbed one."""
 
 import itertools
 import math

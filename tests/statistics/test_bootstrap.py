@@ -23,18 +23,18 @@ def outcomes(seed: int, rows: int, right: float = 0.65) -> RowOutcomes:
     return RowOutcomes.of(*network(seed, rows, right))
 
 
-@pytest.mark.parametrize("figure", [accuracy, f1_macro, recall_mean])
-def test_interval_is_scipys_within_its_own_scatter(figure):
+@pytest.mark.parametrize("metric", [accuracy, f1_macro, recall_mean])
+def test_interval_is_scipys_within_its_own_scatter(metric):
     labels, probabilities = network(0, 600)
     predicted = probabilities.argmax(axis=1)
 
     def statistic(rows):
-        return figure(confusion_matrix(labels[rows], predicted[rows], CLASSES))
+        return metric(confusion_matrix(labels[rows], predicted[rows], CLASSES))
 
     expected = stats.bootstrap(
         (np.arange(600),), statistic, n_resamples=2000, method="percentile", vectorized=False, rng=1
     ).confidence_interval
-    name = {accuracy: "acc", f1_macro: "f1_macro", recall_mean: "recall_mean"}[figure]
+    name = {accuracy: "acc", f1_macro: "f1_macro", recall_mean: "recall_mean"}[metric]
     samples = resampled(RowOutcomes.of(labels, probabilities), [name])
     low, high = interval(samples[name][:, 0])
     scatter = (expected.high - expected.low) / 12  # some four standard errors of a difference of ends
@@ -44,14 +44,14 @@ def test_interval_is_scipys_within_its_own_scatter(figure):
 
 def test_a_share_has_the_normal_interval_when_rows_are_many():
     samples = resampled(outcomes(1, 3589), ["acc"])
-    share = outcomes(1, 3589).figures()["acc"].item()
+    share = outcomes(1, 3589).metrics()["acc"].item()
     half = 1.96 * np.sqrt(share * (1 - share) / 3589)
     assert interval(samples["acc"][:, 0]) == pytest.approx((share - half, share + half), abs=half / 10)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     covered = {"acc": 0, "f1_macro": 0, "recall_mean": 0, "ce": 0}
-    truth = outcomes(99, 400_000).figures(list(covered))
+    truth = outcomes(99, 400_000).metrics(list(covered))
     runs = 150
     for seed in range(runs):
         samples = resampled(outcomes(seed, 300), list(covered), resamples=200)

@@ -48,8 +48,8 @@ def test_labels_stay_and_both_errors_fall():
     labels = drawn_labels(at_temperature(probabilities, 2.0))
     better = at_temperature(probabilities, fit_temperature(probabilities, labels))
     np.testing.assert_array_equal(better.argmax(axis=1), probabilities.argmax(axis=1))
-    figures = RowOutcomes.of(labels, probabilities, better).figures()
-    (before, after), (first, second) = figures["ce"], figures["ece"]
+    metrics = RowOutcomes.of(labels, probabilities, better).metrics()
+    (before, after), (first, second) = metrics["ce"], metrics["ece"]
     assert after < before - 0.05
     assert second < first / 4
 

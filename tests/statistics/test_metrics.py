@@ -10,7 +10,7 @@ from fer_lightning.statistics import metrics
 
 
 def calibration_error(probabilities, labels) -> float:
-    return metrics.RowOutcomes.of(labels, probabilities).figures(["ece"])["ece"].item()
+    return metrics.RowOutcomes.of(labels, probabilities).metrics(["ece"])["ece"].item()
 
 
 def draw(seed, true_classes, predicted_classes, rows=500):
@@ -59,8 +59,8 @@ def test_against_scikit_learn(labels):
 
 def test_nothing_known_without_rows():
     empty = np.zeros((7, 7), int)
-    for figure in (metrics.accuracy, metrics.f1_macro, metrics.recall_mean):
-        assert np.isnan(figure(empty))
+    for metric in (metrics.accuracy, metrics.f1_macro, metrics.recall_mean):
+        assert np.isnan(metric(empty))
     assert np.isnan(calibration_error(np.zeros((0, 7)), np.zeros(0, int)))
     assert metrics.confusion_matrix(np.zeros(0, int), np.zeros(0, int), 7).shape == (7, 7)
 
@@ -97,10 +97,10 @@ def test_many_matrices_at_once_are_scored_as_one_by_one():
     rng = np.random.default_rng(3)
     matrices = rng.integers(0, 4, (2, 5, 7, 7))
     matrices[0, 0, 2] = matrices[0, 0, :, 2] = matrices[1, 1] = 0
-    for figure in (metrics.accuracy, metrics.f1_macro, metrics.recall_mean):
-        one_by_one = [[figure(matrix) for matrix in line] for line in matrices]
-        np.testing.assert_array_equal(figure(matrices), one_by_one)
-        assert type(figure(matrices[0, 0])) is float
+    for metric in (metrics.accuracy, metrics.f1_macro, metrics.recall_mean):
+        one_by_one = [[metric(matrix) for matrix in line] for line in matrices]
+        np.testing.assert_array_equal(metric(matrices), one_by_one)
+        assert type(metric(matrices[0, 0])) is float
     recall = metrics.per_class(matrices)["recall"]
     np.testing.assert_array_equal(recall[1, 4], metrics.per_class(matrices[1, 4])["recall"])
 
@@ -109,28 +109,28 @@ def test_figures_by_hand():
     """Four rows, two classes: right, right, wrong, right; votes for 0, for nothing, for the predicted class, for 0."""
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
     outcomes = metrics.RowOutcomes.of([0, 1, 1, 1], probabilities, plurality=[0, -1, 0, 0])
-    figures = {name: values[0] for name, values in outcomes.figures().items()}
-    assert figures["acc"] == 0.75
-    assert figures["recall_mean"] == pytest.approx((1 + 2 / 3) / 2)
-    assert figures["f1_macro"] == pytest.approx((2 / 3 + 4 / 5) / 2)
-    assert figures["ce"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean())
+    found = {name: values[0] for name, values in outcomes.metrics().items()}
+    assert found["acc"] == 0.75
+    assert found["recall_mean"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["f1_macro"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert found["ce"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean())
     # Each row has a bin of its own: |1 - .9|, |1 - .8|, |0 - .6|, |1 - .7|.
-    assert figures["ece"] == pytest.approx((0.1 + 0.2 + 0.6 + 0.3) / 4)
-    assert figures["ferplus_acc"] == pytest.approx(2 / 3)
-    np.testing.assert_allclose(figures["precision"], [0.5, 1])
+    assert found["ece"] == pytest.approx((0.1 + 0.2 + 0.6 + 0.3) / 4)
+    assert found["ferplus_acc"] == pytest.approx(2 / 3)
+    np.testing.assert_allclose(found["precision"], [0.5, 1])
 
 
 def test_cross_entropy_against_scikit_learn():
     rng = np.random.default_rng(2)
     probabilities, truth = rng.dirichlet(np.ones(7), 300), rng.integers(7, size=300)
-    figures = metrics.RowOutcomes.of(truth, probabilities).figures()
-    assert figures["ce"].item() == pytest.approx(reference.log_loss(truth, probabilities, labels=range(7)))
-    assert np.isnan(figures["ferplus_acc"])
+    found = metrics.RowOutcomes.of(truth, probabilities).metrics()
+    assert found["ce"].item() == pytest.approx(reference.log_loss(truth, probabilities, labels=range(7)))
+    assert np.isnan(found["ferplus_acc"])
 
 
 def test_a_probability_of_zero_does_not_make_the_mean_infinite():
-    figures = metrics.RowOutcomes.of([1, 0], np.array([[1.0, 0.0], [1.0, 0.0]])).figures()
-    assert figures["ce"].item() == pytest.approx(87.3 / 2, abs=0.1)
+    found = metrics.RowOutcomes.of([1, 0], np.array([[1.0, 0.0], [1.0, 0.0]])).metrics()
+    assert found["ce"].item() == pytest.approx(87.3 / 2, abs=0.1)
 
 
 def test_weighted_figures_are_those_of_the_repeated_rows():
@@ -138,9 +138,9 @@ def test_weighted_figures_are_those_of_the_repeated_rows():
     probabilities, truth, votes = rng.dirichlet(np.ones(5), 40), rng.integers(5, size=40), rng.integers(-1, 5, size=40)
     draws = rng.integers(40, size=(6, 40))
     weights = np.array([np.bincount(rows, minlength=40) for rows in draws])
-    many = metrics.RowOutcomes.of(truth, probabilities, plurality=votes).figures(weights=weights)
+    many = metrics.RowOutcomes.of(truth, probabilities, plurality=votes).metrics(weights=weights)
     for place, rows in enumerate(draws):
-        one = metrics.RowOutcomes.of(truth[rows], probabilities[rows], plurality=votes[rows]).figures()
+        one = metrics.RowOutcomes.of(truth[rows], probabilities[rows], plurality=votes[rows]).metrics()
         for name, value in one.items():
             np.testing.assert_allclose(many[name][place], value, err_msg=name)
 
@@ -148,7 +148,7 @@ def test_weighted_figures_are_those_of_the_repeated_rows():
 def test_figures_agree_with_those_of_the_confusion_matrix():
     rng = np.random.default_rng(5)
     truth, several = rng.integers(7, size=200), [rng.dirichlet(np.ones(7), 200) for _ in range(3)]
-    figures = metrics.RowOutcomes.of(truth, *several).figures()
+    found = metrics.RowOutcomes.of(truth, *several).metrics()
     for place, probabilities in enumerate(several):
         matrix = metrics.confusion_matrix(truth, probabilities.argmax(axis=1), 7)
         expected = {
@@ -158,4 +158,4 @@ def test_figures_agree_with_those_of_the_confusion_matrix():
             **metrics.per_class(matrix),
         }
         for name, value in expected.items():
-            np.testing.assert_array_equal(figures[name][place], value, err_msg=name)
+            np.testing.assert_array_equal(found[name][place], value, err_msg=name)
