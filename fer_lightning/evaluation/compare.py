@@ -97,7 +97,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None =
     """Compare two sides, print the tables and verdicts, and write them to `path` if it is not None."""
     from rich.console import Console
 
-    from fer_lightning.evaluation.paired import compare, difference_table, set_label
+    from fer_lightning.evaluation.paired import compare, difference_table, row_set
     from fer_lightning.runs.run_folder import without_nan
 
     runs = {"A": a, "B": b}
@@ -107,7 +107,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None =
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
     for name, compared in entry.items():
         console.print(
-            "", difference_table(compared, f"{compared['rows']:,} {set_label(name)} rows, tta={tta}, in %"), sep="\n"
+            "", difference_table(compared, f"{compared['rows']:,} {row_set(name)}, tta={tta}, in %"), sep="\n"
         )
     console.print()
     for compared in entry.values():

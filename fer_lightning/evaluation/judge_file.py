@@ -85,7 +85,7 @@ def show(file: Path, entry: dict[str, Any]) -> None:
         console.print(f"note: the accuracy is near chance. If the rows have another order, use order={other}.")
     for run, sets in entry["against"].items():
         for name, compared in sets.items():
-            title = f"{compared['rows']:,} {paired.set_label(name)} rows: A is {run}, B is {file.name}, in %"
+            title = f"{compared['rows']:,} {paired.row_set(name)}: A is {run}, B is {file.name}, in %"
             console.print("", paired.difference_table(compared, title), compared["verdict"], sep="\n", highlight=False)
     if entry["call"]["reads"]:
         reads, split, data = entry["call"]["reads"], entry["split"]["name"], entry["data"]["name"]

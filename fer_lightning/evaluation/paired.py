@@ -43,9 +43,9 @@ def compare(
     return {name: _on_rows(name, a, b, rows, resamples, seed) for name, rows in sets.items()}
 
 
-def set_label(name: str) -> str:
-    """Return `test` or `clean`, the word before "rows"."""
-    return "test" if name == "all" else name
+def row_set(name: str) -> str:
+    """Return the name of a set of rows: "rows" for all, which may be test or validation rows, or "clean rows"."""
+    return "rows" if name == "all" else f"{name} rows"
 
 
 def difference_table(entry: dict[str, Any], title: str) -> Table:
@@ -113,11 +113,11 @@ def _better(entry: dict[str, Any]) -> str | None:
 
 
 def _verdict(name: str, entry: dict[str, Any]) -> str:
-    metric, where = entry["acc"], f"on the {entry['rows']:,} {set_label(name)} rows"
+    metric, where = entry["acc"], f"on the {entry['rows']:,} {row_set(name)}"
     difference, low, high = metric["difference"], metric["low"], metric["high"]
     counts = f"only A is right on {entry['only_a_right']:,} rows, only B on {entry['only_b_right']:,}"
     if not entry["rows"]:
-        return f"there are no {set_label(name)} rows to compare."
+        return f"there are no {row_set(name)} to compare."
     if entry["better"]:
         sign = 1 if entry["better"] == "B" else -1
         ends = sorted((sign * low, sign * high))

@@ -84,7 +84,7 @@ def test_a_clear_difference_is_told_with_its_interval():
     entry = compare(a, b, **FAST)["all"]
     assert entry["better"] == "B"
     low, high = (100 * entry["acc"][end] for end in ("low", "high"))
-    assert entry["verdict"].startswith(f"B is better by 4.00 points [{low:.2f}, {high:.2f}] on the 2,000 test rows")
+    assert entry["verdict"].startswith(f"B is better by 4.00 points [{low:.2f}, {high:.2f}] on the 2,000 rows")
     half = 196 * math.sqrt((160 / 2000 - 0.04**2) / 2000)
     assert (low, high) == pytest.approx((4 - half, 4 + half), abs=0.3)
 
@@ -92,7 +92,7 @@ def test_a_clear_difference_is_told_with_its_interval():
 def test_no_difference_is_told_with_what_could_have_been_seen():
     entry = compare(*pair(2000, 100, 110), **FAST)["all"]
     assert entry["better"] is None
-    assert entry["verdict"].startswith("no difference shown on the 2,000 test rows: B − A is 0.50 points [−")
+    assert entry["verdict"].startswith("no difference shown on the 2,000 rows: B − A is 0.50 points [−")
     assert f"is about {100 * entry['smallest_shown']:.1f} points" in entry["verdict"]
 
 
