@@ -43,7 +43,8 @@ def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iter
     """
     launcher = trainer.strategy.launcher
     if not isinstance(launcher, Launcher):
-        yield
+        with _interruptions():
+            yield
         return
     launcher.on_loss = on_loss
     try:
@@ -59,6 +60,16 @@ def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iter
         launcher.end()
         raise
     launcher.leave()
+
+
+@contextmanager
+def _interruptions() -> Iterator[None]:
+    """Raise Interrupted instead of an error that follows a signal: a broken-off teardown of Lightning fails when repeated."""
+    try:
+        yield
+    except Exception:
+        signals.check()
+        raise
 
 
 class Launcher(SubprocessLauncher):

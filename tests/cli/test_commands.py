@@ -66,8 +66,9 @@ def run(monkeypatch, *words: str) -> int | str | None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.delenv("HYDRA_FULL_ERROR")  # the command sets it, and no other test may see it
     for module, _ in commands.COMMANDS.values():
-        for loaded in (module, f"{module}.__main__"):  # other tests import them; the command is a new process
-            monkeypatch.delitem(sys.modules, loaded, raising=False)
+        package = importlib.util.find_spec(module).submodule_search_locations is not None
+        # Other tests import the module that runs as the command; the command is a new process.
+        monkeypatch.delitem(sys.modules, f"{module}.__main__" if package else module, raising=False)
     try:
         return commands.main()
     except SystemExit as end:
