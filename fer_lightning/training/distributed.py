@@ -64,7 +64,7 @@ def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iter
 
 @contextmanager
 def _interruptions() -> Iterator[None]:
-    """Raise Interrupted instead of an error that follows a signal: a broken-off teardown of Lightning fails when repeated."""
+    """Raise Interrupted instead of an error that follows a signal: Lightning fails when it repeats a broken-off teardown."""
     try:
         yield
     except Exception:
