@@ -64,7 +64,10 @@ def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iter
 
 @contextmanager
 def _interruptions() -> Iterator[None]:
-    """Raise Interrupted instead of an error that follows a signal: Lightning fails when it repeats a broken-off teardown."""
+    """Raise Interrupted instead of an error that follows a signal.
+
+    Lightning repeats a teardown that a signal broke off, and the repetition fails.
+    """
     try:
         yield
     except Exception:
