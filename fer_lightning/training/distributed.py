@@ -37,42 +37,42 @@ def take_over(trainer: pl.Trainer) -> None:
 def watch_processes(trainer: pl.Trainer, on_loss: Callable[[str], None]) -> Iterator[None]:
     """Run a block that needs all processes. An error or a signal in it ends the other processes too.
 
+    Raise Interrupted instead of an error that follows a signal.
     Raise UserError if another process was killed. If the first process cannot raise because it waits for the lost one,
     a thread calls `on_loss` with the reason and ends the process: with status 130 or 143 if Ctrl-C or SIGTERM ended the
     other one, else with status 2.
     """
     launcher = trainer.strategy.launcher
-    if not isinstance(launcher, Launcher):
-        with _interruptions():
-            yield
-        return
-    launcher.on_loss = on_loss
+    others = launcher if isinstance(launcher, Launcher) else NoOthers()
+    others.on_loss = on_loss
     try:
         yield
     except Exception as error:
-        lost = launcher.describe_killed()
-        launcher.end()
-        signals.check()
+        lost = others.describe_killed()
+        others.end()
+        signals.check()  # Lightning repeats a teardown that a signal broke off, and the repetition fails
         if lost and not isinstance(error, UserError):
             raise UserError(lost) from error
         raise
     except BaseException:
-        launcher.end()
+        others.end()
         raise
-    launcher.leave()
+    others.leave()
 
 
-@contextmanager
-def _interruptions() -> Iterator[None]:
-    """Raise Interrupted instead of an error that follows a signal.
+class NoOthers:
+    """Stand-in for `Launcher` in a run that has started no other process."""
 
-    Lightning repeats a teardown that a signal broke off, and the repetition fails.
-    """
-    try:
-        yield
-    except Exception:
-        signals.check()
-        raise
+    on_loss: Callable[[str], None] = print
+
+    def describe_killed(self) -> str:
+        return ""
+
+    def end(self) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
 
 
 class Launcher(SubprocessLauncher):
