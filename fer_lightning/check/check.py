@@ -66,6 +66,7 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
 EXPECTED = (*TEST_METRICS, "train_eval/acc")  # metrics that may have an expected range
+TAUGHT = ("teacher", "ferplus_teacher")  # values of data.labels that use a teacher file
 TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are the rows of a teacher file
 # Minimum of a number, by its key.
 AT_LEAST = {
@@ -348,7 +349,7 @@ def _check_root(config: dict[str, Any]) -> None:
 def _check_teacher_values(data: dict[str, Any]) -> None:
     share, temperature = data.get("teacher_share", 0.7), data.get("teacher_temperature", 1.0)
     if not 0 <= share <= 1:
-        raise UserError(f"data.teacher_share={share}: must be from 0 (labels only) to 1 (teacher only). Use e.g. 0.7.")
+        raise UserError(f"data.teacher_share={share}: must be from 0 (labels only) to 1 (no labels). Use e.g. 0.7.")
     if not temperature > 0:
         raise UserError(f"data.teacher_temperature={temperature}: must be greater than 0. Use 1 for no change.")
 
@@ -487,17 +488,18 @@ def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
     checksum  checksum of the faces; None if it is known only after they are read
     """
     path = data.get("teacher")
-    if data.get("labels") != "teacher":
+    if data.get("labels") not in TAUGHT:
         if path is not None:
             raise UserError(
-                f"data.teacher={path} with data.labels={data.get('labels')}: only data.labels=teacher uses the file. "
+                f"data.teacher={path} with data.labels={data.get('labels')}: only {' and '.join(TAUGHT)} use the file. "
                 "Use data.labels=teacher, or data.teacher=null."
             )
         return
     if data["split"] not in TEACHER_SPLITS:
         raise UserError(
-            f"data.labels=teacher with data.split={data['split']}: must be one of {', '.join(TEACHER_SPLITS)}. In "
-            "other splits, the teacher of a row was trained on test rows, or the row has no teacher."
+            f"data.labels={data['labels']} with data.split={data['split']}: must be one of "
+            f"{', '.join(TEACHER_SPLITS)}. In other splits, the teacher of a row was trained on test rows, or the row "
+            "has no teacher."
         )
     from fer_lightning.data.teacher import read_teacher
 

@@ -46,7 +46,7 @@ def plurality(votes: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     return np.where(votes.any(axis=1), codes[votes.argmax(axis=1)], -1)
 
 
-def soft_targets(votes: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+def vote_shares(votes: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """Return float32 (N, K), each row's shares of the votes for the classes.
 
     A row without votes for any of the classes gets 1 for its label.

@@ -73,7 +73,9 @@ def read_teacher(path: str | None, *, classes: tuple[str, ...] | None, data: str
     classes, data  class names and checksum of the face table that is taught; None: not known yet, not compared
     """
     if path is None:
-        raise UserError(f"data.labels=teacher with data.teacher=null: must name a teacher file. {WRITE}")
+        raise UserError(
+            f"data.teacher=null: data.labels=teacher and data.labels=ferplus_teacher need a teacher file. {WRITE}"
+        )
     if not Path(path).is_file():
         raise UserError(f"data.teacher={path}: no such file. {WRITE}")
     try:
@@ -93,26 +95,22 @@ def read_teacher(path: str | None, *, classes: tuple[str, ...] | None, data: str
     return replace(teacher, file=Path(path).name)
 
 
-def teacher_targets(
-    teacher: Teacher, table: FaceTable, rows: np.ndarray, *, share: float, temperature: float
-) -> np.ndarray:
-    """Return float32 (N, K): `share` of the teacher's probabilities and 1 - `share` of the table's labels.
+def teacher_probabilities(teacher: Teacher, table: FaceTable, rows: np.ndarray, temperature: float) -> np.ndarray:
+    """Return float64 (len(rows), K), the teacher's probabilities of the training rows.
 
-    rows         the training rows; raise UserError if the teacher has no probabilities for one of them
-    temperature  1 keeps the teacher's probabilities, more makes them flatter: they are raised to 1 / temperature
+    temperature  1 keeps the probabilities, more makes them flatter: they are raised to 1 / temperature
+
+    Raise UserError if the teacher has no probabilities for one of the rows.
     """
-    targets = np.eye(len(table.classes), dtype=np.float32)[table.labels]
-    index = _index(teacher.digests, table.digests)
-    untaught = np.count_nonzero(index[rows] < 0)
+    index = _index(teacher.digests, table.digests)[rows]
+    untaught = np.count_nonzero(index < 0)
     if untaught:
         raise UserError(
-            f"data.labels=teacher: the teacher file has no probabilities for {untaught:,} of {len(rows):,} training "
+            f"data.teacher={teacher.file}: the file has no probabilities for {untaught:,} of {len(rows):,} training "
             f"rows. It must have them for all. {WRITE}"
         )
-    softened = teacher.probabilities.astype(np.float64) ** (1 / temperature)
-    softened /= softened.sum(axis=1, keepdims=True)
-    targets[rows] = share * softened[index[rows]] + (1 - share) * targets[rows]
-    return targets
+    softened = teacher.probabilities[index].astype(np.float64) ** (1 / temperature)
+    return softened / softened.sum(axis=1, keepdims=True)
 
 
 def _index(stored: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -10,12 +10,12 @@ import torch
 from torch.utils.data import Sampler
 
 from fer_lightning.augment.pipeline import BatchTransform
-from fer_lightning.data.ferplus import plurality, soft_targets, votes_checksum
+from fer_lightning.data.ferplus import plurality, votes_checksum
 from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
 from fer_lightning.data.splits import make_split
-from fer_lightning.data.store import HOW_TO_ADD_VOTES
 from fer_lightning.data.table import FaceTable
-from fer_lightning.data.teacher import read_teacher, teacher_targets
+from fer_lightning.data.targets import soft_targets
+from fer_lightning.data.teacher import read_teacher
 from fer_lightning.errors import UserError
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training.loader import Batch, EvalLoader, FaceDataset, TrainLoader
@@ -34,11 +34,11 @@ class FERDataModule(pl.LightningDataModule):
     split          official | official_dedup | clean | fold | training_fold | stratified
     split_seed     seed of random splits, of the training subset and of the train_eval rows
     fold, folds    index of the tested fold and number of folds, for split=fold and split=training_fold
-    labels         targets of training: hard (labels of the data set), ferplus_soft (shares of the FER+ votes) or
-                   teacher (a teacher's probabilities mixed with the labels). Metrics always use the labels of the data
-                   set, except train/acc, which uses the class with the largest share of the target.
-    teacher        teacher file for labels=teacher: see `data.teacher`
-    teacher_share  share of the teacher's probabilities in a target, 0 to 1; the label has the rest
+    labels         targets of training: hard (labels of the data set), or soft ones: see `data.targets`. Metrics always
+                   use the labels of the data set, except train/acc, which uses the class with the largest share of
+                   the target.
+    teacher        teacher file for labels=teacher and ferplus_teacher: see `data.teacher`
+    teacher_share  share of the probabilities in a mixed target, 0 to 1; the label has the rest
     teacher_temperature  temperature of the teacher's probabilities; a value above 1 flattens them
     batch_size     training rows per step and device
     eval_batch_size  rows per step in evaluation; does not change any metric
@@ -60,7 +60,7 @@ class FERDataModule(pl.LightningDataModule):
         split_seed: int = 0,
         fold: int | None = None,
         folds: int = 5,
-        labels: Literal["hard", "ferplus_soft", "teacher"] = "hard",
+        labels: Literal["hard", "ferplus_soft", "ferplus_estimate", "teacher", "ferplus_teacher"] = "hard",
         teacher: str | Path | None = None,
         teacher_share: float = 0.7,
         teacher_temperature: float = 1.0,
@@ -82,13 +82,12 @@ class FERDataModule(pl.LightningDataModule):
         )
         self.pixels = torch.from_numpy(table.pixels)
         self.labels = torch.from_numpy(np.array(table.labels, dtype=np.int64))
-        self.teacher, self.targets = None, self.labels
-        if labels == "ferplus_soft":
-            self.targets = torch.from_numpy(_votes_targets(table))
-        elif labels == "teacher":
+        self.teacher, self.targets, self.votes_are_targets = None, self.labels, labels.startswith("ferplus")
+        if labels.endswith("teacher"):
             self.teacher = read_teacher(teacher, classes=table.classes, data=table.checksum)
-            how = {"share": teacher_share, "temperature": teacher_temperature}
-            self.targets = torch.from_numpy(teacher_targets(self.teacher, table, self.train_rows, **how))
+        if labels != "hard":
+            how = {"teacher": self.teacher, "share": teacher_share, "temperature": teacher_temperature}
+            self.targets = torch.from_numpy(soft_targets(table, self.train_rows, labels, **how))
         self.plurality = None
         if table.votes is not None:
             self.plurality = torch.from_numpy(plurality(table.votes, table.classes))
@@ -116,10 +115,9 @@ class FERDataModule(pl.LightningDataModule):
             )
 
     def state_dict(self) -> dict[str, str]:
-        if self.teacher is not None:
-            return {"split": self.split.checksum, "teacher": self.teacher.checksum()}
-        soft = {} if self.targets is self.labels else {"votes": votes_checksum(self.table.votes)}
-        return {"split": self.split.checksum} | soft
+        teacher = {"teacher": self.teacher.checksum()} if self.teacher else {}
+        votes = {"votes": votes_checksum(self.table.votes)} if self.votes_are_targets else {}
+        return {"split": self.split.checksum} | teacher | votes
 
     def load_state_dict(self, state_dict: dict[str, str]) -> None:
         """Raise UserError if a run would resume with other rows than it began with."""
@@ -186,12 +184,6 @@ class FERDataModule(pl.LightningDataModule):
 
 def _positions(rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.int64))
-
-
-def _votes_targets(table: FaceTable) -> np.ndarray:
-    if table.votes is None:
-        raise UserError(f"data.labels=ferplus_soft: {table.name} has no FER+ votes. {HOW_TO_ADD_VOTES}")
-    return soft_targets(table.votes, np.asarray(table.labels), table.classes)
 
 
 def _subset(rows: np.ndarray, size: int | None, seed: int, key: str) -> np.ndarray:

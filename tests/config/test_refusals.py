@@ -66,7 +66,7 @@ REFUSALS = [
     ([SYNTHETIC, "data.fold=1"], ["data.fold=1 with data.split=official", "data.split=training_fold"]),
     ([SYNTHETIC, "data.folds=2"], ["data.folds=2", "3 or more"]),
     ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
-    ([SYNTHETIC, "data.labels=teacher"], ["data.labels=teacher with data.teacher=null", "fer_lightning.teach"]),
+    ([SYNTHETIC, "data.labels=teacher"], ["data.teacher=null: data.labels=teacher", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
     ([SYNTHETIC, "loss.weights=[1]"], ["loss.weights: no such key. Allowed: none."]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "experiment=quickstart"]),

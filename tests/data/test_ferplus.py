@@ -8,7 +8,7 @@ import pytest
 from fer_forms import Samples
 
 from fer_lightning.data.fer2013 import load
-from fer_lightning.data.ferplus import COLUMNS, not_a_face, plurality, soft_targets
+from fer_lightning.data.ferplus import COLUMNS, not_a_face, plurality, vote_shares
 from fer_lightning.data.ingest import ingest, main
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
@@ -84,12 +84,12 @@ def test_plurality_counts_all_ten_columns_and_knows_only_the_classes():
     assert not_a_face(votes).tolist() == [False, False, True, False]
 
 
-def test_soft_targets_are_shares_of_the_votes_for_the_classes():
+def test_vote_shares_are_shares_of_the_votes_for_the_classes():
     votes = np.zeros((3, 10), np.uint8)
     votes[0, COLUMNS.index("happiness")], votes[0, COLUMNS.index("fear")] = 6, 2
     votes[0, COLUMNS.index("contempt")] = 2
     votes[1, COLUMNS.index("unknown")] = 10
-    soft = soft_targets(votes, np.array([0, 4, 6]), CLASSES)
+    soft = vote_shares(votes, np.array([0, 4, 6]), CLASSES)
     assert soft.tolist() == [[0, 0, 0.25, 0.75, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1]]
     assert soft.dtype == np.float32
 

@@ -14,7 +14,8 @@ from fer_lightning.check.check import check
 from fer_lightning.cli import train
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.synthetic import load
-from fer_lightning.data.teacher import read_teacher, teacher_targets, write_teacher
+from fer_lightning.data.targets import soft_targets
+from fer_lightning.data.teacher import read_teacher, write_teacher
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.labels import TAXONOMIES
@@ -79,7 +80,7 @@ def test_arrays_of_another_form_are_rejected(change, words, faces, tmp_path):
 def test_targets_are_the_share_of_the_teacher_and_the_rest_of_the_label(faces):
     teacher, rows = teacher_for(faces), make_split(faces, "official").train
     for share, temperature in ((0.7, 1.0), (0.25, 2.0), (0.0, 1.0), (1.0, 4.0)):
-        targets = teacher_targets(teacher, faces, rows, share=share, temperature=temperature)
+        targets = soft_targets(faces, rows, "teacher", teacher=teacher, share=share, temperature=temperature)
         for row in rows[::37]:
             p = teacher.probabilities[(teacher.digests == faces.digests[row]).all(axis=1)][0].astype(float)
             flat = p ** (1 / temperature) / (p ** (1 / temperature)).sum()
@@ -93,15 +94,15 @@ def test_every_training_row_needs_a_teacher(faces):
     teacher, split = teacher_for(faces), make_split(faces, "official")
     few = dataclasses.replace(teacher, digests=teacher.digests[1:], probabilities=teacher.probabilities[1:])
     with pytest.raises(UserError, match=r"no probabilities for [1-9]\d* of \d+ training rows"):
-        teacher_targets(few, faces, split.train, share=1, temperature=1)
+        soft_targets(faces, split.train, "teacher", teacher=few)
     with pytest.raises(UserError, match=r"no probabilities for [1-9]\d* of \d+ training rows"):
-        teacher_targets(teacher, faces, split.test, share=1, temperature=1)
+        soft_targets(faces, split.test, "teacher", teacher=teacher)
 
 
 def test_the_teacher_is_trained_on_and_labels_are_measured(faces, file):
     data = module(faces, labels="teacher", teacher=file, teacher_share=0.5, train_rows=100)
     batch = next(iter(data.train_dataloader()))
-    expected = teacher_targets(teacher_for(faces), faces, data.train_rows, share=0.5, temperature=1)
+    expected = soft_targets(faces, data.train_rows, "teacher", teacher=teacher_for(faces), share=0.5)
     assert torch.equal(batch["target"], torch.from_numpy(expected)[batch["row"]])
     evaluated = next(iter(data.val_dataloader()[0]))
     assert torch.equal(evaluated["target"], torch.from_numpy(faces.labels)[evaluated["row"]])
@@ -136,7 +137,7 @@ def test_the_summary_names_the_teacher_and_an_evaluation_does_not_need_it(tmp_pa
 
 FER2013 = TAXONOMIES["fer2013"].classes
 CHECKS = {
-    "no file named": ({"teacher": None}, [], ["data.labels=teacher with data.teacher=null", "fer_lightning.teach"]),
+    "no file named": ({"teacher": None}, [], ["data.teacher=null: data.labels=teacher", "fer_lightning.teach"]),
     "no such file": ({"teacher": "gone.npz"}, [], ["data.teacher=gone.npz: no such file", "fer_lightning.teach"]),
     "other data": ({"data": "0" * 64}, [], ["trained on data 000000000000, and this data is da7a", "data.extra"]),
     "other classes": ({"classes": FER2013[::-1]}, [], ["its classes are neutral, surprise", "data.taxonomy"]),
