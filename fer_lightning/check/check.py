@@ -549,7 +549,9 @@ def _check_data(config: dict[str, Any]) -> None:
 
 def _warnings(config: dict[str, Any]) -> list[str]:
     warnings = []
-    weighted_loss = config["loss"]["_target_"].rpartition(".")[0].endswith(("weighted", "class_balanced"))
+    weighted_loss = (
+        config["loss"]["_target_"].rpartition(".")[0].endswith(("weighted", "class_balanced", "logit_adjusted"))
+    )
     if weighted_loss and config["sampler"]["_target_"].rpartition(".")[0].endswith("weighted"):
         warnings.append("a weighted sampler with a weighted loss corrects the imbalance twice")
     return warnings

@@ -11,9 +11,14 @@ class LabelSmoothing(nn.Module):
 
     def __init__(self, smoothing: float = 0.2):
         super().__init__()
-        if not 0 <= smoothing < 1:
-            raise UserError(f"loss.smoothing={smoothing}: must be at least 0 and less than 1. Use loss.smoothing=0.1.")
+        check_smoothing(smoothing)
         self.smoothing = smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return soft_cross_entropy(logits, target, smoothing=self.smoothing)
+
+
+def check_smoothing(smoothing: float) -> None:
+    """Raise UserError unless the share can be taken from every target."""
+    if not 0 <= smoothing < 1:
+        raise UserError(f"loss.smoothing={smoothing}: must be at least 0 and less than 1. Use loss.smoothing=0.1.")

@@ -10,6 +10,7 @@ from fer_lightning.losses.class_balanced import ClassBalanced
 from fer_lightning.losses.cross_entropy import CrossEntropy
 from fer_lightning.losses.focal import Focal
 from fer_lightning.losses.label_smoothing import LabelSmoothing
+from fer_lightning.losses.logit_adjusted import LogitAdjusted
 from fer_lightning.losses.weighted import WeightedCrossEntropy
 from fer_lightning.training.build import build_loss
 
@@ -22,6 +23,7 @@ LOSSES = {
     "label_smoothing": LabelSmoothing(),
     "focal": Focal(),
     "class_balanced": ClassBalanced(COUNTS),
+    "logit_adjusted": LogitAdjusted(COUNTS),
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
@@ -166,7 +168,30 @@ def test_class_balanced_lies_between_no_weights_and_inverse_frequency():
     torch.testing.assert_close(ClassBalanced(COUNTS, 1 - 1e-9).weight, inverse / inverse.mean(), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("build", [WeightedCrossEntropy, ClassBalanced])
+def test_logit_adjusted_without_tau_is_label_smoothing(batch):
+    assert LogitAdjusted(COUNTS, tau=0.0, smoothing=0.1)(*batch) == LabelSmoothing(0.1)(*batch)
+
+
+def test_the_best_logits_of_logit_adjusted_have_no_class_frequency():
+    """Logits that do not depend on the face give class frequencies with tau=0, and equal probabilities with tau=1."""
+    counts = [10, 30, 60]
+    target = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
+    for tau, expected in ((0.0, [0.1, 0.3, 0.6]), (1.0, [1 / 3] * 3)):
+        logits = torch.zeros(3, requires_grad=True)
+        optimizer = torch.optim.LBFGS([logits], max_iter=100)
+        loss = LogitAdjusted(counts, tau, smoothing=0.0)
+
+        def closure(logits=logits, optimizer=optimizer, loss=loss):
+            optimizer.zero_grad()
+            value = loss(logits.expand(100, 3), target)
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+        assert logits.detach().softmax(0).tolist() == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("build", [WeightedCrossEntropy, ClassBalanced, LogitAdjusted])
 def test_a_class_without_rows_is_refused(build):
     with pytest.raises(UserError, match=r"class 1 has no training row .*\[5, 0, 7\].*loss=cross_entropy"):
         build([5, 0, 7])
@@ -182,6 +207,8 @@ def test_a_class_without_rows_is_named_in_a_run():
     ("build", "key"),
     [
         (lambda: LabelSmoothing(1.0), "loss.smoothing=1.0"),
+        (lambda: LogitAdjusted(COUNTS, smoothing=-0.1), "loss.smoothing=-0.1"),
+        (lambda: LogitAdjusted(COUNTS, tau=-1.0), "loss.tau=-1.0"),
         (lambda: Focal(-1.0), "loss.gamma=-1.0"),
         (lambda: ClassBalanced([1, 1], beta=1.0), "loss.beta=1.0"),
     ],
