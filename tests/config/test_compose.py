@@ -1,16 +1,10 @@
 """Every YAML of every group composes into a config that the checker accepts."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 from conftest import ROOT, composed, pretend_store
-from teacher_runs import teacher_for
 
 from fer_lightning.check import check as checker
 from fer_lightning.config.groups import options
-from fer_lightning.data.synthetic import load
-from fer_lightning.data.teacher import write_teacher
 
 CONF = ROOT / "conf"
 GROUPS = (
@@ -31,10 +25,8 @@ OPTIONS = [(group, option) for group in (*GROUPS, *MODIFIERS) for option in opti
 
 
 @pytest.fixture(autouse=True)
-def _store_and_teacher_are_there(monkeypatch, tmp_path):
+def _store_is_there(monkeypatch):
     pretend_store(monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    write_teacher(Path("teacher.npz"), replace(teacher_for(load(rows=100)), data="da7a"))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))

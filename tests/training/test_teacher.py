@@ -116,6 +116,15 @@ def test_a_run_does_not_go_on_with_another_teacher(faces, file, tmp_path):
         module(faces, labels="teacher", teacher=file).load_state_dict(before)
 
 
+def test_a_run_does_not_go_on_with_other_votes_beside_its_teacher(faces, file):
+    votes = np.random.default_rng(0).integers(0, 5, (len(faces), 10)).astype(np.uint8)
+    how = {"labels": "ferplus_teacher", "teacher": file}
+    before = module(dataclasses.replace(faces, votes=votes), **how).state_dict()
+    assert before.keys() == {"split", "teacher", "votes"}
+    with pytest.raises(UserError, match="began on votes"):
+        module(dataclasses.replace(faces, votes=votes[::-1].copy()), **how).load_state_dict(before)
+
+
 @pytest.mark.slow
 def test_the_summary_names_the_teacher_and_an_evaluation_does_not_need_it(tmp_path):
     tiny = (*TINY, "trainer.max_epochs=1", "trainer.limit_train_batches=1", f"output_dir={tmp_path}")
@@ -162,9 +171,10 @@ def test_the_check_rejects_what_cannot_teach(change, overrides, words, faces, tm
         assert word in str(rejected.value)
 
 
-def test_the_check_accepts_what_can_teach(faces, tmp_path, monkeypatch):
+@pytest.mark.parametrize("labels", ["teacher", "ferplus_teacher"])
+def test_the_check_accepts_what_can_teach(labels, faces, tmp_path, monkeypatch):
     pretend_store(monkeypatch)
     write_teacher(tmp_path / "teacher.npz", dataclasses.replace(teacher_for(faces), data="da7a"))
     for split in ("official", "official_dedup"):
-        cfg = composed("data.labels=teacher", f"data.teacher={tmp_path}/teacher.npz", f"data.split={split}")
+        cfg = composed(f"data.labels={labels}", f"data.teacher={tmp_path}/teacher.npz", f"data.split={split}")
         assert check(cfg) == []
