@@ -76,6 +76,8 @@ AT_LEAST = {
     "data.eval_batch_size": 1,
     "data.train_eval_rows": 1,
     "model.width": 0.01,
+    "loss.gamma": 0,
+    "loss.tau": 0,
     "optim.lr": 0,
     "optim.rest_lr": 0,
     "optim.steps": 1,

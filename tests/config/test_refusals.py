@@ -65,6 +65,8 @@ REFUSALS = [
     ([SYNTHETIC, "data.split=training_fold"], ["data.split=training_fold with data.fold=None", "data.fold=0 to 4"]),
     ([SYNTHETIC, "data.fold=1"], ["data.fold=1 with data.split=official", "data.split=training_fold"]),
     ([SYNTHETIC, "data.folds=2"], ["data.folds=2", "3 or more"]),
+    ([SYNTHETIC, "loss=logit_adjusted", "loss.tau=-1"], ["loss.tau=-1: must be 0 or more"]),
+    ([SYNTHETIC, "loss=focal", "loss.gamma=-1"], ["loss.gamma=-1: must be 0 or more"]),
     ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
     ([SYNTHETIC, "data.labels=teacher"], ["data.teacher=null: data.labels=teacher", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
