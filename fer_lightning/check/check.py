@@ -23,6 +23,7 @@ from fer_lightning.check.allowed_targets import refuse_foreign_targets
 from fer_lightning.check.annotations import Parameter, TargetNotFound, class_constant, signature
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.config.settings import KINDS
+from fer_lightning.data.label_kinds import FROM_TEACHER
 from fer_lightning.errors import UserError
 from fer_lightning.labels import taxonomy_of
 from fer_lightning.models.input_size import check_input_size, smallest_side
@@ -66,7 +67,6 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
 EXPECTED = (*TEST_METRICS, "train_eval/acc")  # metrics that may have an expected range
-TAUGHT = ("teacher", "ferplus_teacher")  # values of data.labels that use a teacher file
 TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are the rows of a teacher file
 # Minimum of a number, by its key.
 AT_LEAST = {
@@ -76,8 +76,6 @@ AT_LEAST = {
     "data.eval_batch_size": 1,
     "data.train_eval_rows": 1,
     "model.width": 0.01,
-    "loss.gamma": 0,
-    "loss.tau": 0,
     "optim.lr": 0,
     "optim.rest_lr": 0,
     "optim.steps": 1,
@@ -490,11 +488,11 @@ def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
     checksum  checksum of the faces; None if it is known only after they are read
     """
     path = data.get("teacher")
-    if data.get("labels") not in TAUGHT:
+    if data.get("labels") not in FROM_TEACHER:
         if path is not None:
             raise UserError(
-                f"data.teacher={path} with data.labels={data.get('labels')}: only {' and '.join(TAUGHT)} use the file. "
-                "Use data.labels=teacher, or data.teacher=null."
+                f"data.teacher={path} with data.labels={data.get('labels')}: only {' and '.join(FROM_TEACHER)} use the "
+                "file. Use data.labels=teacher, or data.teacher=null."
             )
         return
     if data["split"] not in TEACHER_SPLITS:

@@ -61,8 +61,8 @@ def train(cfg: DictConfig) -> float | None:
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
-    if needs_device(cfg.trainer) and not folder.is_done():
-        refuse_missing_device(cfg.trainer)
+    if not folder.is_done():
+        refuse_wrong_values(cfg)
     if cfg.finder is not None:
         return find(cfg, folder)
     config = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
@@ -101,13 +101,15 @@ def needs_device(trainer: DictConfig) -> bool:
     return named != ("auto", 1) or str(trainer.get("precision")).startswith("16")
 
 
-def refuse_missing_device(trainer: DictConfig) -> None:
-    """Raise UserError if this machine lacks what the trainer names, before the run has a folder."""
+def refuse_wrong_values(cfg: DictConfig) -> None:
+    """Raise UserError for a device that is missing or a value that a part rejects, before the run has a folder."""
     from fer_lightning.compat.lightning import hide_notes
     from fer_lightning.training import build
 
     hide_notes()
-    build.check_device(trainer)
+    build.try_small_parts(cfg)
+    if needs_device(cfg.trainer):
+        build.check_device(cfg.trainer)
 
 
 def combine(cfg: DictConfig, folder: run_folder.RunFolder, overrides: list[str]) -> float | None:

@@ -32,7 +32,7 @@ class Muon(Optimizer):
     rest_momentum  Nesterov momentum of all other parameters
     weight_decay   L2 penalty of all other parameters, added to the gradient
 
-    Raise UserError if there is no convolution to orthogonalise.
+    Raise UserError if there is no convolution to orthogonalise, or if a momentum is not in [0, 1).
     """
 
     def __init__(
@@ -45,6 +45,9 @@ class Muon(Optimizer):
         rest_momentum: float = 0.85,
         weight_decay: float = 5e-4,
     ) -> None:
+        for key, share in (("momentum", momentum), ("rest_momentum", rest_momentum)):
+            if not 0 <= share < 1:
+                raise UserError(f"optim.{key}={share}: must be at least 0 and less than 1. Use optim.{key}=0.6.")
         params = list(params)
         convolutions = [p for p in params if p.ndim == 4 and p.shape[1] > 1]
         rest = [p for p in params if not (p.ndim == 4 and p.shape[1] > 1)]

@@ -112,6 +112,18 @@ def make(node: DictConfig, **supplied: Any) -> Any:
         raise cause from None
 
 
+def try_small_parts(cfg: DictConfig) -> None:
+    """Build the parts that need neither faces nor a network. Raise UserError if one of them rejects a value.
+
+    Nothing is written, so that a rejected run leaves no folder.
+    """
+    make(cfg.augment)
+    make(cfg.schedule)
+    make(cfg.sampler, labels=[0, 1], seed=0)
+    build_loss(cfg, [1, 1], ("", ""))
+    make(cfg.optim, params=[torch.nn.Parameter(torch.zeros(2, 2, 3, 3)), torch.nn.Parameter(torch.zeros(2))])
+
+
 def build_data(cfg: DictConfig) -> FERDataModule:
     table = make(_drop_keys(cfg.data, FEED_KEYS))
     feed = {key: cfg.data[key] for key in FEED_KEYS if key in cfg.data}

@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 from fer_lightning.augment.pipeline import BatchTransform
 from fer_lightning.data.ferplus import plurality, votes_checksum
 from fer_lightning.data.judged_rows import JudgedRows, judge_test_rows
+from fer_lightning.data.label_kinds import FROM_TEACHER, FROM_VOTES
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.data.targets import soft_targets
@@ -82,8 +83,8 @@ class FERDataModule(pl.LightningDataModule):
         )
         self.pixels = torch.from_numpy(table.pixels)
         self.labels = torch.from_numpy(np.array(table.labels, dtype=np.int64))
-        self.teacher, self.targets, self.votes_are_targets = None, self.labels, labels.startswith("ferplus")
-        if labels.endswith("teacher"):
+        self.teacher, self.targets, self.votes_are_targets = None, self.labels, labels in FROM_VOTES
+        if labels in FROM_TEACHER:
             self.teacher = read_teacher(teacher, classes=table.classes, data=table.checksum)
         if labels != "hard":
             how = {"teacher": self.teacher, "share": teacher_share, "temperature": teacher_temperature}
