@@ -30,7 +30,7 @@ LAUNCHER = (
     "hydra.launcher.cpus=1",
     "hydra.launcher.poll_seconds=0.5",
 )
-SWEEP = ("-m", *TINY, *EVERYTHING, "data.rows=200", "name=sweep", *LAUNCHER)
+SWEEP = ("-m", *TINY, *EVERYTHING, "data.rows=800", "name=sweep", *LAUNCHER)
 DRIVERS: list[subprocess.Popen] = []
 SEEDS = ("optim.lr=0.003", "seed=0,1,2,3")
 
