@@ -32,7 +32,7 @@ class Muon(Optimizer):
     rest_momentum  Nesterov momentum of all other parameters
     weight_decay   L2 penalty of all other parameters, added to the gradient
 
-    Raise UserError if there is no convolution to orthogonalise, or if a momentum is not in [0, 1).
+    Raise UserError if the network lacks a convolution over several channels, or if a momentum is below 0, or 1 or more.
     """
 
     def __init__(
