@@ -29,9 +29,9 @@ def chance(n: int, p: float, generator: Generator) -> Tensor:
 
 
 def require(valid: bool, name: str, value: object, allowed: str) -> None:
-    """Raise UserError if a parameter of an augmentation is not valid."""
+    """Raise UserError if a parameter of an augmentation is not valid. `name` is its key in the augment group."""
     if not valid:
-        raise UserError(f"augment: {name}={value}: must be {allowed}. Fix it in the augment group.")
+        raise UserError(f"augment.{name}={value}: must be {allowed}.")
 
 
 def _theta(n: int, xx, xy, x0, yx, yy, y0) -> Tensor:
@@ -46,7 +46,7 @@ class Flip(Geometric):
     """Mirror left and right with probability p."""
 
     def __init__(self, p: float = 0.5):
-        require(0 <= p <= 1, "flip p", p, "from 0 to 1")
+        require(0 <= p <= 1, "flip.p", p, "from 0 to 1")
         self.p = p
 
     def __call__(self, n: int, generator: Generator) -> Tensor:
@@ -60,8 +60,8 @@ class Rotate(Geometric):
     """
 
     def __init__(self, degrees: float, p: float = 1.0):
-        require(degrees >= 0, "rotate degrees", degrees, "0 or greater")
-        require(0 <= p <= 1, "rotate p", p, "from 0 to 1")
+        require(0 <= degrees <= 180, "rotate.degrees", degrees, "from 0 to 180")
+        require(0 <= p <= 1, "rotate.p", p, "from 0 to 1")
         self.degrees = degrees
         self.p = p
 
@@ -86,9 +86,9 @@ class Affine(Geometric):
     """
 
     def __init__(self, scale: float = 0.0, shift: float = 0.0, shear: float = 0.0):
-        require(0 <= scale < 1, "affine scale", scale, "0 or greater, and less than 1")
-        require(shift >= 0, "affine shift", shift, "0 or greater (0.1 is a tenth of the side)")
-        require(0 <= shear < 90, "affine shear", shear, "0 or greater, and less than 90 (degrees)")
+        require(0 <= scale < 1, "affine.scale", scale, "0 or greater, and less than 1")
+        require(0 <= shift <= 1, "affine.shift", shift, "from 0 to 1 (0.1 is a tenth of the side)")
+        require(0 <= shear < 90, "affine.shear", shear, "0 or greater, and less than 90 (degrees)")
         self.scale = scale
         self.shift = shift
         self.shear = shear
@@ -109,7 +109,7 @@ class Crop(Geometric):
     """
 
     def __init__(self, resize: int, crop: int):
-        require(0 < crop <= resize, "crop crop", crop, f"greater than 0 and at most resize={resize}")
+        require(0 < crop <= resize, "crop.crop", crop, f"greater than 0 and at most resize={resize}")
         self.share = crop / resize
 
     def __call__(self, n: int, generator: Generator) -> Tensor:

@@ -3,6 +3,8 @@
 Labels (B,) become probabilities (B, K).
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -42,11 +44,16 @@ def beta(n: int, alpha: float, generator: Generator) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, n)).float()
 
 
+def require_alpha(alpha: float, name: str) -> None:
+    """Raise UserError if Beta(alpha, alpha) does not exist."""
+    require(0 < alpha < math.inf, name, alpha, "a finite number greater than 0")
+
+
 class Mixup(Mixing):
     """Weighted mean of two images; the weight is drawn from Beta(alpha, alpha) (Zhang et al. 2018)."""
 
     def __init__(self, alpha: float):
-        require(alpha > 0, "mixup alpha", alpha, "greater than 0")
+        require_alpha(alpha, "mixup.alpha")
         self.alpha = alpha
 
     def shares(self, n: int, side: int, generator: Generator) -> Tensor:
@@ -60,7 +67,7 @@ class CutMix(Mixing):
     """
 
     def __init__(self, alpha: float):
-        require(alpha > 0, "cutmix alpha", alpha, "greater than 0")
+        require_alpha(alpha, "cutmix.alpha")
         self.alpha = alpha
 
     def shares(self, n: int, side: int, generator: Generator) -> Tensor:
@@ -78,8 +85,10 @@ class Mix(Mixing):
     """
 
     def __init__(self, p: float, cutmix: float, mixup_alpha: float, cutmix_alpha: float):
-        require(0 <= p <= 1, "mix p", p, "from 0 to 1")
-        require(0 <= cutmix <= 1, "mix cutmix", cutmix, "from 0 to 1")
+        require(0 <= p <= 1, "mix.p", p, "from 0 to 1")
+        require(0 <= cutmix <= 1, "mix.cutmix", cutmix, "from 0 to 1")
+        require_alpha(mixup_alpha, "mix.mixup_alpha")
+        require_alpha(cutmix_alpha, "mix.cutmix_alpha")
         self.p = p
         self.cutmix = cutmix
         self.by_mixup = Mixup(mixup_alpha)

@@ -28,8 +28,8 @@ class Jitter(Pixel):
     """
 
     def __init__(self, brightness: float, contrast: float):
-        require(0 <= brightness <= 1, "jitter brightness", brightness, "from 0 to 1")
-        require(0 <= contrast <= 1, "jitter contrast", contrast, "from 0 to 1")
+        require(0 <= brightness <= 1, "jitter.brightness", brightness, "from 0 to 1")
+        require(0 <= contrast <= 1, "jitter.contrast", contrast, "from 0 to 1")
         self.brightness = brightness
         self.contrast = contrast
 
@@ -50,9 +50,9 @@ class Erase(Pixel):
     """
 
     def __init__(self, p: float, area: tuple[float, float], ratio: tuple[float, float]):
-        require(0 <= p <= 1, "erase p", p, "from 0 to 1")
-        require(0 < area[0] <= area[1] <= 1, "erase area", list(area), "[low, high] with 0 < low <= high <= 1")
-        require(0 < ratio[0] <= ratio[1], "erase ratio", list(ratio), "[low, high] with 0 < low <= high")
+        require(0 <= p <= 1, "erase.p", p, "from 0 to 1")
+        require(0 < area[0] <= area[1] <= 1, "erase.area", list(area), "[low, high] with 0 < low <= high <= 1")
+        require(0 < ratio[0] <= ratio[1], "erase.ratio", list(ratio), "[low, high] with 0 < low <= high")
         self.p = p
         self.area = tuple(area)
         self.ratio = tuple(ratio)

@@ -45,9 +45,9 @@ class Muon(Optimizer):
         rest_momentum: float = 0.85,
         weight_decay: float = 5e-4,
     ) -> None:
-        for key, share in (("momentum", momentum), ("rest_momentum", rest_momentum)):
+        for key, share, usual in (("momentum", momentum, 0.6), ("rest_momentum", rest_momentum, 0.85)):
             if not 0 <= share < 1:
-                raise UserError(f"optim.{key}={share}: must be at least 0 and less than 1. Use optim.{key}=0.6.")
+                raise UserError(f"optim.{key}={share}: must be at least 0 and less than 1. Use optim.{key}={usual}.")
         params = list(params)
         convolutions = [p for p in params if p.ndim == 4 and p.shape[1] > 1]
         rest = [p for p in params if not (p.ndim == 4 and p.shape[1] > 1)]

@@ -100,10 +100,10 @@ def test_crop_stays_inside_and_keeps_its_share():
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: Flip(p=1.5), "flip p=1.5"),
-        (lambda: Rotate(degrees=-5), "rotate degrees=-5"),
-        (lambda: Affine(scale=1.0), "affine scale=1.0"),
-        (lambda: Crop(resize=40, crop=48), "crop crop=48"),
+        (lambda: Flip(p=1.5), "flip.p=1.5"),
+        (lambda: Rotate(degrees=-5), "rotate.degrees=-5"),
+        (lambda: Affine(scale=1.0), "affine.scale=1.0"),
+        (lambda: Crop(resize=40, crop=48), "crop.crop=48"),
     ],
 )
 def test_impossible_values_are_refused(build, words):

@@ -75,7 +75,7 @@ def test_beta_has_the_right_mean_and_variance():
 
 
 def test_impossible_values_are_refused():
-    with pytest.raises(UserError, match="mixup alpha=0"):
+    with pytest.raises(UserError, match=r"mixup\.alpha=0"):
         Mixup(alpha=0)
-    with pytest.raises(UserError, match="mix p=2"):
+    with pytest.raises(UserError, match=r"mix\.p=2"):
         Mix(p=2, cutmix=0.5, mixup_alpha=1.0, cutmix_alpha=1.0)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from test_warp import faces
@@ -160,3 +161,20 @@ def test_a_seed_gives_the_same_augmentation_on_a_gpu(name):
     on_gpu, _ = steps.train(faces().cuda(), TARGET.cuda(), generator())
     assert on_gpu.is_cuda
     assert (on_gpu.cpu() - x).abs().mean() < 0.01
+
+
+def leaves(name: str) -> list[tuple[str, str, str]]:
+    nodes = {key: node for key, node in OmegaConf.load(CONF / f"{name}.yaml").items() if OmegaConf.is_dict(node)}
+    return [(name, node, key) for node, keys in nodes.items() for key in keys if key != "_target_"]
+
+
+@pytest.mark.parametrize(("name", "node", "key"), [*leaves("strong"), *leaves("mix")])
+def test_an_impossible_value_is_rejected_by_the_key_of_the_yaml(name, node, key):
+    config = OmegaConf.load(CONF / f"{name}.yaml")
+    is_range = OmegaConf.is_list(config[node][key])
+    config[node][key] = [-1, -1] if is_range else -1
+    with pytest.raises(InstantiationException) as raised:
+        instantiate(config)
+    named = str(raised.value.__cause__).partition("=")[0]
+    assert named.startswith(f"augment.{node}.")
+    assert OmegaConf.select(config, named.removeprefix("augment.")) is not None

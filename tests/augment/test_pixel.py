@@ -77,9 +77,9 @@ def test_a_box_that_would_not_fit_is_cut():
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: Jitter(brightness=-0.1, contrast=0.0), "jitter brightness=-0.1"),
-        (lambda: Erase(p=0.5, area=[0.3, 0.1], ratio=[0.3, 3.3]), "erase area"),
-        (lambda: Erase(p=0.5, area=[0.1, 0.3], ratio=[0.0, 3.3]), "erase ratio"),
+        (lambda: Jitter(brightness=-0.1, contrast=0.0), "jitter.brightness=-0.1"),
+        (lambda: Erase(p=0.5, area=[0.3, 0.1], ratio=[0.3, 3.3]), "erase.area"),
+        (lambda: Erase(p=0.5, area=[0.1, 0.3], ratio=[0.0, 3.3]), "erase.ratio"),
     ],
 )
 def test_impossible_values_are_refused(build, words):
