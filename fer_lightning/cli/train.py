@@ -26,7 +26,7 @@ from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.runs import extension, run_folder, slurm
-from fer_lightning.runs.interruption import Interrupted, follow_parent, follow_sweep, signals
+from fer_lightning.runs.interruption import SWEEP, Interrupted, follow_parent, follow_sweep, signals
 from fer_lightning.runs.other_lengths import note_on_other_lengths
 from fer_lightning.runs.processes import is_child, is_first_process
 from fer_lightning.runs.trained_folder import origin_folder
@@ -42,7 +42,7 @@ def run(cfg: DictConfig) -> float | None:
     try:
         return train(cfg)
     except UserError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if is_multirun():
             raise
         refuse(str(error))
 
@@ -60,7 +60,7 @@ def train(cfg: DictConfig) -> float | None:
     folder = run_folder.RunFolder(path, start_over=cfg.resume == schema.Resume.never)
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
-    warnings = check(cfg, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    warnings = check(cfg, multirun=is_multirun())
     if not folder.is_done():
         refuse_wrong_values(cfg)
     if cfg.finder is not None:
@@ -86,11 +86,24 @@ def train(cfg: DictConfig) -> float | None:
         try:
             choices = parent.summary["choices"] if parent else HydraConfig.get().runtime.choices
             return fit_and_test(cfg, folder, dict(choices), parent)
+        except UserError:
+            if is_first_process() and not in_sweep():  # the report of a sweep names the runs that were rejected
+                folder.remove_if_rejected()
+            raise
         except Interrupted as error:
             error.resumes = cfg.resume != schema.Resume.never
             if error.signum == signal.SIGUSR1 and is_first_process():
                 slurm.requeue()
             raise
+
+
+def is_multirun() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def in_sweep() -> bool:
+    """Return True if a sweep starts this run, in this process or in one of its own."""
+    return is_multirun() or SWEEP in os.environ
 
 
 def needs_device(trainer: DictConfig) -> bool:

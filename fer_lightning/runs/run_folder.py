@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -157,6 +158,7 @@ class RunFolder:
     def __init__(self, path: Path, *, start_over: bool = False) -> None:
         self.path, self._start_over = path, start_over
         self.begun = False  # True if this process has begun or resumed the run
+        self._made: list[Path] = []  # folders that this process has made, the innermost first
         self._lock: Any = None
         self._free: weakref.finalize | None = None
         self._claim: _Claim | None = None
@@ -212,6 +214,7 @@ class RunFolder:
         self._free = weakref.finalize(self, _free_lock, self._lock, before)
 
     def _take_lock(self, remedy: str) -> None:
+        self._made += [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115 (held for the life of the process)
         if not take_lock(self._lock):
@@ -266,6 +269,15 @@ class RunFolder:
         """Free the folder, and leave the lock file as it was."""
         if self._free is not None:
             self._free()
+
+    def remove_if_rejected(self) -> None:
+        """Remove the folders that this process has made, if its run was rejected before it began."""
+        if not self.begun and self.path in self._made:
+            self.release()
+            shutil.rmtree(self.path, ignore_errors=True)
+            with suppress(OSError):  # another run is in a folder around this one
+                for path in self._made[1:]:
+                    path.rmdir()
 
     def claim(self, config: dict[str, Any], overrides: Sequence[str] = ()) -> None:
         """Lock the folder. Raise UserError if it holds a run with another config. `begin` then writes the files.

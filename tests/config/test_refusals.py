@@ -125,7 +125,7 @@ def test_help_lists_every_group_and_option():
     ("overrides", "words"),
     [
         (["+model.widht=3"], "model.widht"),
-        (["augment=strong", "augment.erase.p=2"], "erase p=2: must be from 0 to 1"),
+        (["augment=strong", "augment.erase.p=2"], "augment.erase.p=2: must be from 0 to 1"),
         (["schedule=one_cycle", "schedule.warmup=3"], "schedule.warmup=3: must be between 0 and 1"),
         (["loss=logit_adjusted", "loss.tau=-1"], "loss.tau=-1: must be at least 0"),
         (["loss=focal", "loss.gamma=-1"], "loss.gamma=-1: must be at least 0"),
@@ -133,6 +133,7 @@ def test_help_lists_every_group_and_option():
         (["loss=class_balanced", "loss.beta=1"], "loss.beta=1: must be at least 0 and less than 1"),
         (["optim=muon", "optim.momentum=-1"], "optim.momentum=-1: must be at least 0 and less than 1"),
         (["optim=sgd", "optim.momentum=-1"], "momentum"),
+        (["model=whitened_cnn", "model.dropout=7"], "WhitenedCNN rejects the config: dropout"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
