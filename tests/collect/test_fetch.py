@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -529,11 +530,24 @@ def test_a_host_that_is_gone_uses_attempts_up_while_others_answer(collection, im
     assert collection.value("SELECT count(*) FROM fetch WHERE status = 'failed'") == 7
 
 
-def test_a_network_that_is_lost_under_way_uses_no_attempt_up(collection, image_host):
-    late = [NOBODY.format(number) for number in range(OFFLINE_AFTER + 20)]
-    offer(collection, NOBODY.format("early"), image_host.url("/good/1.jpg"), *late)
-    with pytest.raises(UserError, match="no host answered the last"):
-        run(collection, at_once=1, hosts=("127.0.0.1",))
+def test_many_files_of_a_host_that_is_gone_do_not_stop_the_others(collection, image_host):
+    gone = [NOBODY.format(number) for number in range(2 * OFFLINE_AFTER + 5)]
+    offer(collection, *gone, *(image_host.url(f"/good/{number}.jpg") for number in range(3)))
+    assert run(collection, at_once=1, hosts=("127.0.0.1",)) == FetchResult(3, 0, len(gone))
+    assert collection.value("SELECT count(*) FROM fetch WHERE status = 'failed'") == len(gone)
+
+
+def test_a_network_that_is_lost_under_way_uses_no_attempt_up(collection):
+    def lose(done, total):
+        if done == 3:
+            network.close()
+
+    with ExitStack() as network:
+        image_host = network.enter_context(ImageHost())
+        late = [NOBODY.format(number) for number in range(OFFLINE_AFTER + 20)]
+        offer(collection, NOBODY.format("early"), image_host.url("/good/1.jpg"), *late)
+        with pytest.raises(UserError, match="no host answered the last"):
+            run(collection, at_once=1, hosts=("127.0.0.1",), progress=lose)
     assert outcome(collection, image_host.url("/good/1.jpg")) == STORED
     assert collection.value("SELECT count(*) FROM fetch WHERE status = 'failed'") in (1, 2)  # two are under way
 

@@ -518,6 +518,14 @@ def test_details_of_what_is_no_list_of_faces(page, ids):
     assert page.get("/api/faces", params={"ids": ids}).status_code == 400
 
 
+def test_a_licence_that_changed_is_shown_as_it_is_now(collection, page):
+    with collection.writing():
+        row = {"candidate": 9, "licence": "by", "licence_version": "4.0", "creator": "Ada Example"}
+        collection.add("licence", row)
+    source = page.get("/api/faces?ids=9").json()["9"]["sources"][0]
+    assert (source["licence"], source["licence_version"]) == ("by", "4.0")
+
+
 def test_details_of_faces_that_do_not_exist(page):
     assert page.get("/api/faces?ids=999,999999999999999").json() == {}
 
@@ -527,6 +535,8 @@ def test_only_web_addresses_become_links(collection, page):
     with collection.writing():
         row = {"provider": "local", "provider_id": "9", "image_url": "file:///etc/passwd", "title": "<b>bold</b>"} | bad
         candidate = collection.add("candidate", row)
+        licence = {name: bad[name] for name in ("creator_url", "licence_url")}
+        collection.add("licence", {"candidate": candidate, **licence})
         image = collection.value("SELECT image FROM face WHERE id = 1")
         collection.add("fetch", {"candidate": candidate, "status": "stored", "stage": "decode", "image": image})
     sources = page.get("/api/faces?ids=1").json()["1"]["sources"]

@@ -88,6 +88,13 @@ def _picture(collection: Collection, number: int, page: int, picture: np.ndarray
     collection.file(name).write_bytes(content.getvalue())
     address = f"https://pictures.example.org/{number}"
     licence, version = LICENCES[number % len(LICENCES)]
+    licensed = {
+        "creator": CREATORS[number % len(CREATORS)],
+        "creator_url": f"https://pictures.example.org/by/{number % len(CREATORS)}",
+        "licence": licence,
+        "licence_version": version,
+        "licence_url": f"https://creativecommons.org/licenses/{licence}/{version}/",
+    }
     candidate = collection.add(
         "candidate",
         {
@@ -96,13 +103,10 @@ def _picture(collection: Collection, number: int, page: int, picture: np.ndarray
             "image_url": f"{address}.jpg",
             "landing_url": address,
             "title": f"Drawn face number {number + 1}, frustrated at a desk",
-            "creator": CREATORS[number % len(CREATORS)],
-            "creator_url": f"https://pictures.example.org/by/{number % len(CREATORS)}",
-            "licence": licence,
-            "licence_version": version,
-            "licence_url": f"https://creativecommons.org/licenses/{licence}/{version}/",
+            **licensed,
         },
     )
+    collection.add("licence", {"candidate": candidate, **licensed})
     collection.add("finding", {"page": page, "candidate": candidate, "rank": number})
     collection.add("fetch", {"candidate": candidate, "status": "stored", "stage": "decode", "image": image})
     height, width = picture.shape[:2]

@@ -85,10 +85,7 @@ def current(collection: Collection, *, pass_: int, annotator: str | None = None)
 
 
 _STANDING = """
-SELECT * FROM decision
-WHERE pass = ?1 AND (?2 IS NULL OR annotator = ?2) AND action <> 'undo'
-  AND event NOT IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL)
-ORDER BY time, id
+SELECT * FROM done_decision WHERE pass = ?1 AND (?2 IS NULL OR annotator = ?2) ORDER BY time, id
 """
 
 

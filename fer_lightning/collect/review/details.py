@@ -78,8 +78,9 @@ SELECT face.id, face.image, crop_box, score, face_px, n_faces, ambiguous, file, 
 FROM face JOIN picture USING (image) WHERE face.status = 'face' AND face.id IN (?)
 """
 _SOURCES = """
-SELECT DISTINCT face.id AS face, candidate.* FROM face
+SELECT DISTINCT face.id AS face, provider, title, landing_url, licence.* FROM face
 JOIN fetch ON fetch.image = face.image AND fetch.status = 'stored' JOIN candidate ON candidate.id = fetch.candidate
+LEFT JOIN current_licence AS licence ON licence.candidate = candidate.id
 WHERE face.status = 'face' AND face.id IN (?) ORDER BY candidate.id
 """
 _QUERIES = """

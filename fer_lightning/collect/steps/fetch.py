@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -35,7 +36,8 @@ from fer_lightning.files import os_message, write_atomically
 
 MAX_FILE_BYTES = 15_000_000
 MAX_TEXT = 500  # maximum characters of a stored header or detail
-# Requests in a row without an answer after which the network counts as offline. They do not count as failed attempts.
+# Requests in a row without an answer after which a host that answered before is asked again. If it does not answer
+# either, the network counts as offline, and these requests do not count as failed attempts.
 OFFLINE_AFTER = 20
 LOCAL = "local"  # the only provider whose candidates may be files on this machine
 JPEG_QUALITY = 95
@@ -72,8 +74,9 @@ class FetchResult:
 
 @dataclass
 class _Outcome:
-    """A row of `fetch`; for an image that has no file yet, also its row of `picture` and its file."""
+    """A row of `fetch` and its URL; for an image that has no file yet, also its row of `picture` and its file."""
 
+    url: str
     fetch: dict[str, Any]
     picture: dict[str, Any] | None = None
     file: bytes = b""
@@ -111,9 +114,9 @@ def fetch(
     UserError if the disk is full or no host answers.
     """
     collection.remove_strays()
-    candidates = [dict(row) for row in collection.rows(_PENDING, provider)]
+    candidates = _by_turns([dict(row) for row in collection.rows(_PENDING, provider)])
     counts: Counter[str] = Counter()
-    recorder = _Recorder(collection, _StoredImages.of(collection))
+    recorder = _Recorder(collection, _StoredImages.of(collection), partial(_answers, client, hosts))
     pool = ThreadPoolExecutor(at_once)
     with Decoder() as decoder:
         work = _Work(client, decoder, Denied.of(collection), hosts, recorder.stored)
@@ -131,6 +134,29 @@ def fetch(
         finally:
             pool.shutdown(cancel_futures=True)
     return FetchResult(counts["stored"], counts["refused"], counts["failed"])
+
+
+def _by_turns(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first candidate of each host, then the second of each, and so on.
+
+    So one host that does not answer does not delay the others.
+    """
+    turns: Counter[str] = Counter()
+    order = []
+    for position, candidate in enumerate(candidates):
+        host = urlsplit(candidate["image_url"]).netloc
+        order.append((turns[host], position))
+        turns[host] += 1
+    return [candidates[position] for _, position in sorted(order)]
+
+
+def _answers(client: ImageClient, hosts: tuple[str, ...] | None, url: str) -> bool:
+    """Return True if the host of `url` answers a request for it, in any way."""
+    try:
+        client.get_bytes(url, hosts=hosts)
+    except Refused as refused:
+        return refused.reason not in _NO_HOST
+    return True
 
 
 def _outcomes(
@@ -158,7 +184,7 @@ class _Work:
 
     def __call__(self, candidate: Mapping[str, Any]) -> _Outcome:
         row: dict[str, Any] = {"candidate": candidate["id"], "status": "stored", "stage": "fetch", "reason": None}
-        outcome = _Outcome(row)
+        outcome = _Outcome(candidate["image_url"], row)
         try:
             data = self._bytes(candidate, row)
             row |= {"bytes": len(data), "image": hashlib.sha256(data).hexdigest(), "stage": "decode"}
@@ -257,21 +283,25 @@ class _Recorder:
 
     Outcomes of hosts that do not answer are held back until any host answers. If the machine is offline, they are not
     recorded, so that no candidate loses an attempt.
+
+    answers  function that returns True if the host of a URL answers a request for it
     """
 
-    def __init__(self, collection: Collection, stored: _StoredImages) -> None:
-        self.collection, self.stored = collection, stored
+    def __init__(self, collection: Collection, stored: _StoredImages, answers: Callable[[str], bool]) -> None:
+        self.collection, self.stored, self.answers = collection, stored, answers
         self.unanswered: list[_Outcome] = []
-        self.answered = False
+        self.answered: str | None = None  # URL that was answered last
 
     def record(self, outcome: _Outcome) -> None:
         if outcome.fetch["reason"] in _NO_HOST:
             self.unanswered.append(outcome)
             if len(self.unanswered) == OFFLINE_AFTER:
-                raise _offline(outcome.fetch["detail"])
+                if not (self.answered and self.answers(self.answered)):
+                    raise _offline(outcome.fetch["detail"])
+                self.close()
             return
         if outcome.fetch.get("http_status"):
-            self.answered = True
+            self.answered = outcome.url
             self.close()
         self._write(outcome)
 

@@ -317,7 +317,11 @@ async function onRefused(refusals) {
   $("refusals").hidden = false;
   const before = outbox.stored.length;
   const { status, body } = await ask("/api/state");
-  if (status !== 200 || !body.faces.length) return;
+  if (status !== 200) {
+    setTimeout(onRefused, 2000, []);
+    return;
+  }
+  if (!body.faces.length) return;
   const { id } = faces[focus];
   take(body, outbox.stored.slice(before)); // the answer may be older than these
   focus = anchor = indices.get(id) ?? Math.min(focus, faces.length - 1);
