@@ -1,6 +1,6 @@
 """Client of the live protocol in Python. Copy it for your own game.
 
-    with Client("http://127.0.0.1:8767/?token=...", name="my game 1.0") as client:
+    with GameClient("http://127.0.0.1:8767/?token=...", name="my game 1.0") as client:
         client.text("ugh")
         client.outcome(correct=False, seconds=12.5, level=client.level)
         while message := client.receive(timeout=0.1):

@@ -27,7 +27,7 @@ MOST_UNSENT = 64  # maximum number of waiting messages, without states and faces
 AGAIN = 10.0  # minimum seconds between two notices with the same code
 FORGIVEN = 1 / 30  # mistakes that are forgiven per second
 ENDING_SECONDS = 2.0  # seconds that a client has to read the last notice
-NORMAL, POLICY, BROKEN, TRY_LATER = 1000, 1008, 1011, 1013  # close codes of RFC 6455
+NORMAL, POLICY, BROKEN = 1000, 1008, 1011  # close codes of RFC 6455
 LOG = logging.getLogger(__name__)
 
 Sending = tuple[tuple[str | bytes, ...], float | None]  # parts of a message; arrival time of its frame, if any

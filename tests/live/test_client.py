@@ -194,3 +194,10 @@ def test_the_examples_of_the_documentation_are_messages():
     for example in examples:
         client = example["type"] in CLIENT
         (protocol.from_client if client else protocol.from_server).validate_json(json.dumps(example))
+
+
+@pytest.mark.slow
+def test_the_python_example_of_the_documentation_runs(model):
+    example = (ROOT / "docs" / "protocol.md").read_text().partition("```python\n")[2].partition("```")[0]
+    with LiveServer(model, words=("faces.kind=whole",)) as server:
+        exec(example.replace("http://127.0.0.1:8767/?token=...", server.address), {})
