@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 TABLE = "search.csv"
 AT_ONCE = 8  # runs, if the launcher names no number
-STATES = {"done": "COMPLETE", "failed": "FAIL"}  # of a trial, by the status of its run; others are resumed
 SHOWN = 5  # best runs in the closing table
 FINAL_NAME = "found"  # of the run that trains with the settings that were found
 OF_SEARCH = ("sweep", "name", "data.split", "data.fold", "data.folds", "output_dir", "resume")  # not of the final run
@@ -63,21 +62,26 @@ class SearchSweeper(Sweeper):
         show(study, space)
 
     def _study(self, space: Space) -> "Study":
-        """Return a study of the runs in the folder; runs that were stopped are tried first."""
+        """Return a study of the runs in the folder; runs that were stopped are tried first.
+
+        Failed runs count as tried, because settings can be impossible. But if no run is done, the fault was probably
+        not in the settings, so they are tried again too.
+        """
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         runs = list(known_runs(self.folder, space))
+        tried = ("done", "failed") if any(summary.get("status") == "done" for _, summary in runs) else ()
         sampler = optuna.samplers.TPESampler(seed=self.seed + len(runs))
         direction = "maximize" if self.config.callbacks.best.mode == "max" else "minimize"
         study = optuna.create_study(sampler=sampler, direction=direction)
         for params, summary in runs:
-            state = STATES.get(summary.get("status"))
-            if state is None:
+            if summary.get("status") not in tried:
                 study.enqueue_trial(params)
                 continue
-            value = summary["best_value"] if state == "COMPLETE" else None
-            entry = {"state": optuna.trial.TrialState[state], "value": value, "params": params}
+            done = summary["status"] == "done"
+            state = optuna.trial.TrialState.COMPLETE if done else optuna.trial.TrialState.FAIL
+            entry = {"state": state, "value": summary["best_value"] if done else None, "params": params}
             study.add_trial(optuna.trial.create_trial(**entry, distributions=space.distributions))
         return study
 

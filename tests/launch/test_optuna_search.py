@@ -90,9 +90,14 @@ def test_the_closing_command_trains_on_all_training_rows(tmp_path, capsys):
     assert "split" not in command
 
 
-def test_a_search_in_which_every_run_fails_ends_with_the_reason(tmp_path):
-    with pytest.raises(UserError, match="diverged"):
-        sweeper(tmp_path / "search", trials=4).sweep(["optim.lr=interval(0.06,0.1)"])
+def test_a_search_in_which_every_run_fails_ends_with_the_reason_and_tries_them_again(tmp_path):
+    launched = []
+    for _ in range(2):
+        searching = sweeper(tmp_path / "search", trials=2)
+        with pytest.raises(UserError, match="diverged"):
+            searching.sweep(["optim.lr=interval(0.06,0.1)"])
+        launched.append(searching.launcher.launched)
+    assert launched[0] == launched[1]
 
 
 @pytest.mark.parametrize(
