@@ -69,7 +69,7 @@ class _Numbering:
     """
 
     def __init__(self, label: Callable[[np.ndarray], str]) -> None:
-        self._file, self._tracks, self._label = "", Tracks(), label
+        self._file, self._frame, self._tracks, self._label = "", 0, Tracks(), label
 
     def seen(self, waiting: list[Waiting], probabilities: np.ndarray) -> Iterator[tuple[Look, list[Seen]]]:
         start = 0
@@ -88,6 +88,7 @@ class _Numbering:
     def _numbers(self, look: Look, detected: list[FaceResult], rows: np.ndarray) -> list[int]:
         if look.frame is None:
             return list(range(1, len(detected) + 1))
-        if look.file != self._file:
+        if look.file != self._file or look.frame <= self._frame:  # two videos may have the same file name
             self._file, self._tracks = look.file, Tracks(keep_seconds=max(1.0, 2 / look.fps))
+        self._frame = look.frame
         return [track.id for track in self._tracks.update(look.seconds, [face.face.box for face in detected], rows)]

@@ -85,7 +85,7 @@ def _describe(
         },
         "input": str(source.resolve()),
         "detector": {"name": detector.name, "sha256": detector.model_sha256, "opencv": cv2.__version__},
-        "recipe": recipe(detector, rules),
+        "recipe": recipe(detector, rules, metadata.form),
         "settings": {
             "annotate": settings.annotate,
             "every": settings.every,

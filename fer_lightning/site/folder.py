@@ -55,6 +55,8 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
             os.replace(out, old)
         os.replace(new, out)
     finally:
+        if old.exists() and not out.exists():  # interrupted between the two renames
+            os.replace(old, out)
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

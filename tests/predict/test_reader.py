@@ -72,6 +72,15 @@ def test_a_video_names_frames_seconds_and_tracks(reader, tmp_path):
     assert faces[3].seconds > faces[1].seconds > 0
 
 
+def test_the_tracks_of_two_videos_with_the_same_name_are_separate(reader, tmp_path):
+    videos = [tmp_path / folder / "v.mp4" for folder in ("a", "b")]
+    for video in videos:
+        video.parent.mkdir()
+        write_video(video, [cut_out("happy", side=96)] * 3, fps=5.0)
+    faces = reader(videos)
+    assert [(face.frame, face.number) for face in faces] == 2 * [(0, 1), (1, 1), (2, 1)]
+
+
 def test_a_low_probability_is_not_sure(path):
     classes = fer_lightning.FaceReader(path, detector="whole", threads=1).classes
     level = round(255 / len(classes))  # the edge between the first two classes: each has about a half

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import os
 import re
 import threading
 from pathlib import Path
@@ -74,6 +75,23 @@ def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model,
     run([f"model={model}", f"out={site}", f"detector={MODEL}"])
     assert not (site / "old.txt").exists()
     assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+def test_an_interruption_keeps_the_site_that_was_there(model, tmp_path, monkeypatch):
+    words = [f"model={model}", f"out={tmp_path / 'site'}", f"detector={MODEL}"]
+    run(words)
+    before = sorted(tmp_path.rglob("*"))
+    rename = os.replace
+
+    def interrupted(source, target):
+        if ".new." in str(source):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr("fer_lightning.site.folder.os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(words)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_model_of_larger_or_coloured_faces_is_refused(tmp_path):

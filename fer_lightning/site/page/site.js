@@ -117,6 +117,7 @@ async function read(kind, image, side) {
   try {
     return await (await reader).read(image, { ...about.rules[kind], long_side: side, most: MOST[kind] });
   } catch (error) {
+    reader?.then((broken) => broken.close(), () => {});
     reader = null;
     if (mine === round) stop(`This browser cannot find faces: ${error.message}. Try a current version of Chrome, Edge, Firefox or Safari.`);
     return null;
