@@ -13,6 +13,7 @@ from PIL import Image
 
 from fer_lightning.data.readers.reader import read_faces
 from fer_lightning.errors import UserError
+from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import TAXONOMIES, USAGES
 
 FER = TAXONOMIES["fer2013"]
@@ -157,6 +158,14 @@ def test_images_of_parquet_files(images, tmp_path):
     assert np.array_equal(faces.pixels[:5], PIXELS)
     assert np.bincount(faces.usage).tolist() == [5, 5, 5]
     assert sorted(faces.labels.tolist()) == sorted([*LABELS, *LABELS, *LABELS])
+
+
+def test_a_text_of_pixels_in_parquet_has_the_size_of_the_store(tmp_path):
+    face = (np.arange(64 * 64) % 256).astype(np.uint8).reshape(64, 64)
+    path = parquet(tmp_path / "a.parquet", image=[" ".join(map(str, face.ravel()))], label=["sad"])
+    assert np.array_equal(read_faces(path, FER, form=ImageForm(64)).pixels[0], face)
+    with pytest.raises(UserError, match=r"row 0: the row has 4,096 pixels; a face of 48 x 48 has 2,304"):
+        read_faces(path, FER)
 
 
 def test_names_of_classes_in_the_metadata_of_parquet(tmp_path):

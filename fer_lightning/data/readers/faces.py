@@ -21,8 +21,6 @@ _SPLIT_NAMES = {
 SPLIT_CODES = {name: code for code, names in _SPLIT_NAMES.items() for name in names}
 ALLOWED_SPLITS = "Training, PublicTest, PrivateTest (or train, val, test)"
 
-# Called repeatedly during reading with (done, total), both in bytes or both in images.
-
 
 @dataclass
 class ReadFaces:

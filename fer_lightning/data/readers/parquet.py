@@ -54,7 +54,7 @@ def read_parquet(
     for file in listing.files:
         if file not in files:
             listing.left_out.add(OTHER_KIND, file.name)
-    rows = [row for file in files for row in _rows(file, taxonomy)]
+    rows = [row for file in files for row in _rows(file, taxonomy, form)]
     encoded = [isinstance(row.image, bytes) for row in rows]
     if not rows:
         raise UserError(f"{files[0].name}: the file has no rows. Use a file with at least one row.")
@@ -101,17 +101,16 @@ def _of_arrays(rows: Sequence[_Row], form: ImageForm) -> ReadFaces:
     return without_others(faces)
 
 
-def _rows(file: File, taxonomy: Taxonomy) -> Iterator[_Row]:
+def _rows(file: File, taxonomy: Taxonomy, form: ImageForm) -> Iterator[_Row]:
     split = split_in_name(file.name)
     for number, values in enumerate(_values(file)):
         name = f"{file.name}, row {number}"
         try:
             label = taxonomy.read(str(_given(values["label"], "label")))
             own = _split(str(values["usage"])) if "usage" in values else split
+            image = _image(_given(values["image"], "image"), form)
             source = values.get("source")
-            yield _Row(
-                name, _image(_given(values["image"], "image")), label, own, None if source is None else str(source)
-            )
+            yield _Row(name, image, label, own, None if source is None else str(source))
         except ValueError as error:
             raise UserError(f"{name}: {error}. Fix this row.") from None
 
@@ -172,14 +171,14 @@ def _split(name: str) -> int:
     return code
 
 
-def _image(value: Any) -> bytes | np.ndarray:
+def _image(value: Any, form: ImageForm) -> bytes | np.ndarray:
     """Return the image of a row as encoded bytes, or as grey levels."""
     if isinstance(value, dict):
         value = _given(value.get("bytes"), "image")
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
-        return parse_pixels(value.encode())
+        return parse_pixels(value.encode(), form)
     levels = np.array(value)
     if levels.dtype.kind not in "iuf":
         raise ValueError("the image must be bytes, a list of numbers, or a text of numbers")
