@@ -19,7 +19,7 @@ from fer_lightning.data import synthetic
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_csv
 from fer_lightning.labels import USAGES
-from fer_lightning.runs.summary_file import read_summary
+from fer_lightning.runs.summary_file import RunTime, read_summary
 
 ROWS = 2000  # of the classes of FER2013
 COLLECTED = {"frustration": 265, "boredom": 238}
@@ -55,7 +55,7 @@ def row_of(folder: Path) -> str:
     classes = [summary["test"]["all"]["classes"] for summary in done]
     recalls = [_mean_and_deviation([100 * each[name]["recall"]["value"] for each in classes]) for name in COLLECTED]
     accuracy = _mean_and_deviation([100 * summary["test"]["test/acc"] for summary in done])
-    minutes = mean(summary["wall_seconds"] for summary in done) / 60
+    minutes = mean(RunTime.of(summary).seconds for summary in done) / 60
     return f"| `{folder.name}` | {len(done)} | {' | '.join(recalls)} | {accuracy} | {minutes:.1f} |"
 
 

@@ -25,6 +25,7 @@ from fer_lightning.report.sweep_runs import Run, Sweep
 from fer_lightning.report.sweep_tables import COLUMNS, mean_and_deviation, verdict_text
 from fer_lightning.report.verdicts import points, verdict
 from fer_lightning.runs.run_folder import command_line
+from fer_lightning.runs.summary_file import RunTime
 from fer_lightning.statistics.resampling import FEWEST_SEEDS
 from fer_lightning.statistics.significance import Difference
 from fer_lightning.wording import typed
@@ -255,7 +256,7 @@ def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
         "SLURM job": lambda s: s["slurm"]["job"],
         "epochs": lambda s: s["epochs"],
         "selected": lambda s: s["best"]["epoch"],
-        "seconds": lambda s: f"{s['wall_seconds']:,.0f}",
+        "seconds": lambda s: f"{RunTime.of(s).seconds:,.0f}",
         "test reads": lambda s: s["test"]["reads"]["run"],
     }
     facts = {name: [_read_fact(read, run.summary) for run in runs] for name, read in readers.items()}
@@ -277,17 +278,18 @@ def _commit(summary: dict[str, Any]) -> str:
 
 def time_spent(runs: Sequence[Run]) -> str:
     """Return a sentence with the sum of all run times and the time from the first start to the last end."""
-    seconds = [run.summary.get("wall_seconds") for run in runs]
-    stamps = [(run.summary.get("started"), run.summary.get("finished")) for run in runs]
-    if not runs or not all(seconds) or not all(map(all, stamps)):
+    times = [RunTime.of(run.summary) for run in runs]
+    stamps = [(spent.started, run.summary.get("finished")) for spent, run in zip(times, runs, strict=True)]
+    if not runs or not all(map(all, stamps)):
         return ""
     try:
         starts, ends = zip(*(map(_moment, pair) for pair in stamps), strict=True)
     except ValueError:
         return ""
     span = (max(ends) - min(starts)).total_seconds()
-    total = _hours(sum(seconds))
-    return f"The finished runs took {total} in total, and {_hours(span)} from the first start to the last end."
+    least = "" if all(spent.complete for spent in times) else "at least "
+    total = _hours(sum(spent.seconds for spent in times))
+    return f"The finished runs took {least}{total} in total, and {_hours(span)} from the first start to the last end."
 
 
 def _moment(text: str) -> datetime:

@@ -107,12 +107,12 @@ def _close(folder: RunFolder, summary: dict[str, Any], began: float) -> None:
 
 
 def _earlier(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return one record per earlier call of this run: its start, commit, hardware and how it ended."""
+    """Return one record per earlier call of this run: its start, time, commit, hardware and how it ended."""
     before = folder.summary() if folder.resumes else None
     if before is None:
         return []
     call = before | before.get("resumed_with", {})
-    keys = ("status", "started", "commit", "dirty", "hardware", "slurm")
+    keys = ("status", "started", "wall_seconds", "commit", "dirty", "hardware", "slurm")
     return [*before.get("earlier", []), {key: call.get(key) for key in keys}]
 
 
@@ -125,7 +125,7 @@ def history(path: Path, monitor: str, mode: str) -> dict[str, Any]:
         return {}
     with report_bad_content(path):
         lines = csv.DictReader(io.StringIO(read_text(path)))
-        rows = [{key: float(value) for key, value in row.items()} for row in lines]
+        rows = [{key: float(value or "nan") for key, value in row.items()} for row in lines]
         return _epochs(rows, monitor, mode) if rows else {}
 
 

@@ -1,5 +1,6 @@
 """Reader of summary.json, which checks the types of the values that other modules use."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,26 @@ def read_summary(path: Path) -> Record:
     if summary["status"] not in STATUSES:
         raise UserError(f"{path}: status={summary['status']!r}: must be one of {', '.join(STATUSES)}. {REMEDY}")
     return summary
+
+
+@dataclass(frozen=True)
+class RunTime:
+    """Time that a run took over all its calls: it may have been interrupted and resumed.
+
+    started   start of the first call, as in summary.json; None if it is not known
+    seconds   wall seconds of all calls whose time is known
+    complete  False if the time of a call is not known, because it was killed
+    """
+
+    started: str | None
+    seconds: float
+    complete: bool
+
+    @classmethod
+    def of(cls, summary: dict[str, Any]) -> "RunTime":
+        calls = [call for call in summary.get("earlier", []) if isinstance(call, dict)] + [summary]
+        seconds = [call["wall_seconds"] for call in calls if isinstance(call.get("wall_seconds"), int | float)]
+        return cls(calls[0].get("started"), sum(seconds), len(seconds) == len(calls))
 
 
 def _problem(values: dict[str, Any], shape: dict[str, Any], prefix: str = "") -> str:

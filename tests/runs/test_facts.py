@@ -21,6 +21,8 @@ from fer_lightning.evaluation import after_training
 from fer_lightning.evaluation.trained_run import open_run
 from fer_lightning.export.described import describe
 from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.runs.run_summary import history
+from fer_lightning.runs.summary_file import RunTime
 from fer_lightning.training import build
 
 EXAMPLES = int(os.environ.get("FUZZ_SEQUENCES", "20"))  # of the slow test
@@ -205,3 +207,18 @@ def test_no_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(i
 @given(steps=st.lists(STEPS, min_size=3, max_size=9))
 def test_no_long_sequence_of_commands_gives_a_score_of_rows_that_the_run_trained_on(inputs, steps):
     try_steps(inputs, steps)
+
+
+def test_a_run_took_the_time_of_all_its_calls():
+    earlier = [{"status": "interrupted", "started": "2026-01-01T00:00:00+0000", "wall_seconds": 3.0}]
+    call = {"status": "done", "started": "2026-01-02T00:00:00+0000", "wall_seconds": 0.5}
+    assert RunTime.of(call | {"earlier": earlier}) == RunTime("2026-01-01T00:00:00+0000", 3.5, complete=True)
+    killed = earlier[0] | {"status": "running", "wall_seconds": None}
+    assert RunTime.of(call | {"earlier": [killed]}) == RunTime("2026-01-01T00:00:00+0000", 0.5, complete=False)
+
+
+def test_an_empty_cell_of_the_metrics_is_not_a_fault(tmp_path):
+    keys = ("epoch", "val/acc", "train_eval/acc", "seconds", "images_per_second", "val/ferplus_acc")
+    lines = [",".join(keys), "1,0.5,0.6,10,100,0.5", "2,0.6,0.7,10,100,"]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    assert history(tmp_path / "metrics.csv", "val/acc", "max")["best"]["epoch"] == 2
