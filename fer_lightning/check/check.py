@@ -82,6 +82,7 @@ AT_LEAST = {
     "optim.weight_decay": 0,
     "trainer.accumulate_grad_batches": 1,
     "callbacks.last.every_n_steps": 1,
+    "callbacks.early_stopping.patience": 1,
     "threads": 1,
     "data.rows": 1,
     "data.split_seed": 0,

@@ -6,7 +6,7 @@ The rest of the package accepts plain keyword arguments. If a constructor names 
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from fer_lightning.training.datamodule import FERDataModule
 
 # Errors with which a constructor rejects a value.
 REJECTIONS = (ValueError, TypeError, OverflowError, ZeroDivisionError, AssertionError)
+OF_DEVICES = ("ccelerator", "device", "GPU", "CUDA", "MPS")  # in Lightning's messages about a missing device
 
 
 def set_threads(cfg: DictConfig) -> None:
@@ -140,15 +141,20 @@ def build_data(cfg: DictConfig) -> FERDataModule:
     )
 
 
-def build_network(cfg: DictConfig, num_classes: int, training_faces: torch.Tensor | None = None) -> Network:
+def build_network(
+    cfg: DictConfig, num_classes: int, training_faces: Callable[[], torch.Tensor] | None = None
+) -> Network:
     """Build the network; its weights depend only on the seed and on `training_faces`.
 
-    training_faces  normalised images (N, C, S, S), for backbones that compute their initial weights from images; None
-                    if all weights will come from a checkpoint
+    training_faces  function that returns normalised images (N, C, S, S), called only for a backbone that computes its
+                    initial weights from images; None if all weights will come from a checkpoint
     """
     torch.manual_seed(derive_seed(cfg.seed, "weights"))
     node = _drop_keys(cfg.model, MODEL_KEYS)
-    backbone = make(node, num_classes=num_classes, **_select_accepted(node, training_faces=training_faces))
+    supplied = _select_accepted(node, training_faces=training_faces)
+    if supplied and training_faces:
+        supplied["training_faces"] = training_faces()
+    backbone = make(node, num_classes=num_classes, **supplied)
     stn = make(cfg.stn, **_select_accepted(cfg.stn, input_size=cfg.model.input_size, in_channels=cfg.model.in_channels))
     if cfg.model.get("weights"):
         from fer_lightning.models.author_checkpoints import load_published  # imports timm, which takes a second
@@ -168,7 +174,7 @@ def build_loss(cfg: DictConfig, class_counts: list[int], classes: Sequence[str])
 
 def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
     num_classes = len(data.table.classes)
-    network = build_network(cfg, num_classes, data.sample_faces())
+    network = build_network(cfg, num_classes, data.sample_faces)
     if data.start_size != cfg.model.input_size:
         _try_size(network, data.start_size, cfg)
     return FERClassifier(
@@ -261,8 +267,9 @@ def _precision(node: DictConfig) -> dict[str, str]:
     """Replace precision=auto by the fastest precision of the device that trains as well as float32."""
     if node.get("precision") != "auto":
         return {}
-    on_gpu = node.accelerator in ("gpu", "cuda") or (node.accelerator == "auto" and torch.cuda.is_available())
-    return {"precision": "bf16-mixed" if on_gpu or cpu_computes_in_bfloat16() else "32-true"}
+    on_gpu = node.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    in_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else cpu_computes_in_bfloat16()
+    return {"precision": "bf16-mixed" if in_bfloat16 else "32-true"}
 
 
 def cpu_computes_in_bfloat16() -> bool:
@@ -278,6 +285,8 @@ def _make_trainer(node: DictConfig, **supplied: Any) -> pl.Trainer:
     try:
         return make(node, **supplied)
     except MisconfigurationException as error:
+        if not any(word in str(error) for word in OF_DEVICES):
+            raise UserError(f"trainer: {str(error).removesuffix('.')}. Change this key of trainer.") from None
         device = f"trainer.accelerator={node.get('accelerator')}"
         raise UserError(f"{device}: {error} Without such a device, use trainer=cpu or trainer=auto.") from None
 

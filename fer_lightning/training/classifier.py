@@ -181,7 +181,7 @@ class FERClassifier(pl.LightningModule):
     def require_finite(self) -> None:
         """Raise UserError on all ranks if a loss of this call or a weight is not a finite number.
 
-        Losses are recorded on the device. The host waits for the device only here, not at each step.
+        Losses are recorded on the device, so that the host need not wait for the device at each step.
         """
         statistics = (value for name, value in self.named_buffers() if "running_" in name)
         finite = torch.stack([value.isfinite().all() for value in (*self.parameters(), *statistics)]).all()
@@ -292,6 +292,8 @@ class RowMean(Metric):
         self.add_state("rows", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, mean: Tensor, rows: int | Tensor) -> None:
+        if isinstance(rows, int) and rows == 0:  # the mean of an empty batch is NaN
+            return
         self.total += mean * rows
         self.rows += rows
 

@@ -42,7 +42,7 @@ class FERDataModule(pl.LightningDataModule):
     teacher_share  share of the probabilities in a mixed target, 0 to 1; the label has the rest
     teacher_temperature  temperature of the teacher's probabilities; a value above 1 flattens them
     batch_size     training rows per step and device
-    eval_batch_size  rows per step in evaluation; does not change any metric
+    eval_batch_size  rows per step in evaluation; changes only `*/loss` of a weighted loss
     train_eval_rows  number of training rows that are also evaluated, to measure overfitting in evaluation mode
     train_rows     number of training rows to use, drawn at random; None: all
     start_size     side in pixels of the first training images. They grow to the network's input size in steps of 8 px

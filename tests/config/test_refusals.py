@@ -125,6 +125,8 @@ def test_help_lists_every_group_and_option():
     ("overrides", "words"),
     [
         (["+model.widht=3"], "model.widht"),
+        (["+trainer.profiler=foo"], "trainer: When passing string value for the `profiler`"),
+        (["callbacks.early_stopping.patience=0"], "callbacks.early_stopping.patience=0: must be 1 or more"),
         (["augment=strong", "augment.erase.p=2"], "augment.erase.p=2: must be from 0 to 1"),
         (["schedule=one_cycle", "schedule.warmup=3"], "schedule.warmup=3: must be between 0 and 1"),
         (["loss=logit_adjusted", "loss.tau=-1"], "loss.tau=-1: must be at least 0"),

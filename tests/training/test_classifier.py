@@ -114,3 +114,10 @@ def test_noting_a_loss_does_not_wait_for_the_device():
     for loss, key in ((1.0, (0, 4)), (math.inf, (1, 2)), (math.nan, (1, 4)), (1.0, (2, 0))):
         model._note_if_not_finite(torch.tensor(loss), {"key": key})
     assert model._first_bad == trainer.num_training_batches + 2
+
+
+def test_an_empty_batch_does_not_change_a_mean():
+    mean = RowMean()
+    mean.update(torch.tensor(float("nan")), 0)
+    mean.update(torch.tensor(2.0), 3)
+    assert mean.compute() == 2.0

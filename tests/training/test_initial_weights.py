@@ -209,3 +209,16 @@ def test_the_run_from_which_the_other_run_began_is_compared_too(origin, tmp_path
     assert filled(f"model.init={run}")[1]["rows"] == "compared"
     shutil.rmtree(first)
     assert "no such run" in filled(f"model.init={run}")[1]["rows"]
+
+
+@pytest.mark.parametrize(("model", "calls"), [("emonext", 0), ("se_resnet", 0), ("whitened_cnn", 1)])
+def test_only_a_network_that_starts_from_faces_makes_them(model, calls):
+    cfg = composed(*WITHOUT_MODEL, f"model={model}", *SMALL[model])
+    made = []
+
+    def faces() -> torch.Tensor:
+        made.append(torch.randn(64, cfg.model.in_channels, cfg.model.input_size, cfg.model.input_size))
+        return made[-1]
+
+    build.build_network(cfg, 3, faces)
+    assert len(made) == calls
