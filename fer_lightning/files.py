@@ -116,15 +116,6 @@ def read_json(path: Path, remedy: str = RESTORE, limit: int = LARGEST_JSON) -> R
     return content
 
 
-def read_yaml(path: Path, remedy: str = RESTORE, limit: int = LARGEST_YAML) -> dict[str, Any]:
-    """Return the mapping in a YAML file, which may come from elsewhere: see `parse_yaml`.
-
-    Raise FileNotFoundError if the file is missing. Raise UserError if it is too large, nested too deeply or damaged.
-    """
-    with report_bad_content(path, remedy):
-        return parse_yaml(read_text(path, limit))
-
-
 def parse_yaml(text: str) -> dict[str, Any]:
     """Return the mapping in a YAML text. Raise an error of PyYAML or of Python for any other text.
 

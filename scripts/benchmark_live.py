@@ -195,15 +195,15 @@ def search(name: str, server: "Server", frames: Path, arguments: argparse.Namesp
         )
         return reached
 
-    good, bad = level(1), None
-    single = good
+    single = good = level(1)
+    bad = single if single.too_much else None
     while bad is None and good.players < arguments.most:
         tried = level(2 * good.players)
         good, bad = (good, tried) if tried.too_much else (tried, None)
     while bad and bad.players - good.players > max(1, good.players // 16):
         tried = level((good.players + bad.players) // 2)
         good, bad = (good, tried) if tried.too_much else (tried, bad)
-    measured(f"live_players_{name}", "players at 5 frames/s", good.players)
+    measured(f"live_players_{name}", "players at 5 frames/s", 0 if good.too_much else good.players)
     measured(f"live_latency_alone_p50_{name}", "ms", single.p50)
     measured(f"live_latency_alone_p95_{name}", "ms", single.p95)
     measured(f"live_latency_p50_{name}", "ms", good.p50)

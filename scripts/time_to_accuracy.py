@@ -129,7 +129,7 @@ def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     with open(path, newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def seconds_by_epoch(run: dict[str, Any]) -> list[float]:
@@ -162,7 +162,9 @@ def first_epoch(run: dict[str, Any], target: float) -> int | None:
 def extrapolated(runs: list[dict[str, Any]], epochs: int) -> dict[str, float]:
     """Return the hours of that many epochs over all training rows at the measured speed."""
     rows = runs[0]["split"]["rows"]["train"]
-    speed = statistics.fmean(row["images_per_second"] for run in runs for row in run["history"])
+    history = [row for run in runs for row in run["history"]]
+    seconds = sum(row["seconds"] for row in history)
+    speed = sum(row["images_per_second"] * row["seconds"] for row in history) / seconds
     return {"epochs": epochs, "rows": rows, "images_per_second": speed, "hours": epochs * rows / speed / 3600}
 
 

@@ -13,10 +13,10 @@ RUN_A and RUN_B are each one of:
 
 - a run folder
 - the folder of an evaluation in it, e.g. RUN/evaluation/face of an exported file
-- a .npy file with the probabilities of another program: float32 (N, K), the N test rows in the order of the store, the
-  K classes in the order of the run
+- a .npy or .csv file with the probabilities of another program: float32 (N, K), the N test rows in the order of the
+  store, the K classes in the order of the run
 
-At least one of the two must be a folder. A store sorts its rows. If the rows of the .npy file are in the order of
+At least one of the two must be a folder. A store sorts its rows. If the rows of that file are in the order of
 fer2013.csv instead, name the store that was read from this CSV file with csv_order=STORE.
 
 Differences are B minus A, in percentage points, on all test rows and on the rows that are clean for both.

@@ -46,7 +46,7 @@ def judge(cfg: EvaluateSettings) -> None:
         )
         training = (training_predictions.labels, training_predictions.predicted)
     runs = {run: compare.read_run("A", Path(run), "none") for run in cfg.against}
-    reads = looks_at_test_rows.count_file(file, table.cache, split.name, split.checksum) if of_test else None
+    reads = looks_at_test_rows.count_file(file, table.cache, split.checksum) if of_test else None
     entry = {
         "rows": cfg.rows,
         "file": {"path": str(file), "sha256": file_checksum(file), "order": cfg.order},

@@ -51,7 +51,7 @@ class OtherRows:
     def count_read(self, run: Path, _: str) -> dict[str, Any]:
         """Count a read of test rows in the folder of the other store."""
         split = self.facts["split"]
-        return looks_at_test_rows.count_file(run, Path(self.facts["data"]["root"]), split["name"], split["checksum"])
+        return looks_at_test_rows.count_file(run, Path(self.facts["data"]["root"]), split["checksum"])
 
 
 def other_rows(run: TrainedRun, root: str, rows: str) -> OtherRows:

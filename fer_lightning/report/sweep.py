@@ -41,7 +41,7 @@ def write_report(folder: Path, out: Path | None = None, baseline: str | None = N
     out = folder / "report" if out is None else out
     ablation = analyse(sweep, baseline_of(sweep, baseline))
     figures = _figures(ablation)
-    _write_figures(out / "figures", figures, ablation)
+    _write_figures(out / "figures", figures)
     table = as_markdown(ablation)
     write_atomically(out / "table.md", table)
     write_atomically(
@@ -69,7 +69,7 @@ def _figures(ablation: Ablation | None) -> Figures:
     )
 
 
-def _write_figures(folder: Path, figures: Figures, ablation: Ablation | None) -> None:
+def _write_figures(folder: Path, figures: Figures) -> None:
     """Write the figures as PNG files, and remove old ones that this report does not have."""
     plans = {
         "curves": (figures.curves, 2, True),

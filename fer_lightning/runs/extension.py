@@ -104,7 +104,8 @@ def extended_config(cfg: DictConfig, parent: Parent, overrides: list[str]) -> Di
 def describe_schedule(cfg: DictConfig, epochs: int) -> str:
     """Return the learning-rate schedule of the additional epochs as a sentence."""
     name = cfg.schedule._target_.rpartition(".")[2]
+    kept = " at the rate that it has reached" if name == "Plateau" else ""
     return (
         f"epochs {epochs + 1} to {cfg.trainer.max_epochs} run the schedule {name} once more from its start, with its "
-        "warm-up; weights, averages and the state of the optimiser are those of the last checkpoint"
+        f"warm-up{kept}; weights, averages and the state of the optimiser are those of the last checkpoint"
     )

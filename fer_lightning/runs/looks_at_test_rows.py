@@ -22,7 +22,7 @@ FIELDS = ("time", "command", "tta", "commit", "split", "run")
 
 
 def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
-    """Record one read of the test rows of `split`; see `count`."""
+    """Record one read of the test rows of `split`; see `count_look`."""
     return count_look(run, table.cache, split.name, split.checksum, tta)
 
 
@@ -40,8 +40,8 @@ def count_look(run: Path, data: Path | None, split: str, checksum: str, tta: str
     return {"run": append(run / NAME, line), **_count_in_data(data, line)}
 
 
-def count_file(file: Path, data: Path | None, split: str, checksum: str) -> dict[str, Any]:
-    """Count a read by a file of another program, which has no run folder; see `count`."""
+def count_file(file: Path, data: Path | None, checksum: str) -> dict[str, Any]:
+    """Count a read by a file of another program, which has no run folder; see `count_look`."""
     line = (now(), command_line(), "none", git_state(ROOT)["commit"] or "", checksum, str(file.resolve()))
     return {"run": None, **_count_in_data(data, line)}
 

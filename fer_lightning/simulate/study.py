@@ -29,7 +29,7 @@ BASELINE, SEEING, BLIND = "performance", "affect", "affect, camera off"
 PART = 2  # number of players per job
 LEAST_SHARE = 4  # one of this many players also plays under other assumptions
 REVERSALS = 600  # seconds; unit of time of the rates
-# metric -> (numerator, denominator) as fields of Session; None: planned seconds, 1: players
+# metric -> (numerator, denominator) as fields of PlayedGame; None: planned seconds, 1: players
 METRICS = {
     "flow": ("flow", None),
     "left": ("left", 1),

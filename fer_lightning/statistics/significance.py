@@ -93,8 +93,11 @@ def two_sided_p(samples: np.ndarray) -> float:
     """Return twice the share of resampled differences (R,) on the rarer side of 0; 0 itself counts on both sides.
 
     p = min(1, 2 (1 + min(#{d <= 0}, #{d >= 0})) / (R + 1)). It is below 5 % if the percentile interval excludes 0. The
-    added 1 keeps it above 0 (Davison and Hinkley 1997, Bootstrap Methods and their Application, 4.2).
+    added 1 keeps it above 0 (Davison and Hinkley 1997, Bootstrap Methods and their Application, 4.2). If a difference
+    is NaN, p is NaN.
     """
+    if np.isnan(samples).any():
+        return float("nan")
     rarer = min((samples <= ROUNDING).sum(), (samples >= -ROUNDING).sum())
     return min(1.0, 2 * (1 + float(rarer)) / (len(samples) + 1))
 
@@ -122,8 +125,8 @@ def corrected(family: Sequence[Difference]) -> list[Difference]:
 def difference_of_means(before: dict[int, float], after: dict[int, float]) -> Difference:
     """Return after minus before, given by seed, with an interval over seeds.
 
-    The test is Student's paired t if both sides have the same seeds, and Welch's t otherwise. If a side has one seed or
-    no variance, all fields but the value are NaN.
+    The test is Student's paired t if both sides have the same seeds, and Welch's t otherwise. If a side has one seed,
+    or if nothing varies over seeds, all fields but the value are NaN.
     """
     first, second = (np.array(list(side.values())) for side in (before, after))
     paired = before.keys() == after.keys()

@@ -35,9 +35,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         paths = {path.name.removesuffix(COMPRESSED): path for path in sorted(folder.glob("*"))}
         paths = {name: path for name, path in paths.items() if Path(name).suffix in TYPES}
-        self._content = {
-            name: read_page(path) if path.suffix == ".html" else path.read_bytes() for name, path in paths.items()
-        }
+        self._content = {name: _read(path) for name, path in paths.items()}
         self._compressed = {name for name, path in paths.items() if path.suffix == COMPRESSED}
         self.version = hashlib.sha256(b"".join(self._content.values())).hexdigest()[:12]
 

@@ -35,7 +35,6 @@ from fer_lightning.faces.roll import measure_roll
 from fer_lightning.faces.settings import FaceRules
 
 RULES = FaceRules()
-LENIENT = FaceRules(min_face_px=48)
 
 
 @pytest.fixture(scope="module")

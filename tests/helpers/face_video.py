@@ -80,19 +80,11 @@ def _placed(share: float, size: tuple[int, int]) -> np.ndarray:
     return to
 
 
-def write_y4m(path: Path, pictures: Iterable[np.ndarray], fps: float) -> Path:
-    """Write a video for Chromium's --use-file-for-fake-video-capture, which repeats it; sides must be even."""
-    with open(path, "wb") as file:
-        for number, picture in enumerate(pictures):
-            if number == 0:
-                height, width = picture.shape[:2]
-                file.write(f"YUV4MPEG2 W{width} H{height} F{round(1000 * fps)}:1000 Ip A1:1 C420jpeg\n".encode())
-            file.write(b"FRAME\n" + cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).tobytes())
-    return path
-
-
 def write_mjpeg(path: Path, pictures: Iterable[np.ndarray], fps: float) -> Path:
-    """Write the same in a hundredth of the size; each frame is repeated up to the rate at which Chromium plays it."""
+    """Write a video for Chromium's --use-file-for-fake-video-capture, which repeats it.
+
+    Each frame is repeated up to the rate at which Chromium plays it.
+    """
     with open(path, "wb") as file:
         for picture in pictures:
             file.write(jpeg(picture) * max(1, round(_CHROMIUM_MJPEG_FPS / fps)))
