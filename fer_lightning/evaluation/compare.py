@@ -32,7 +32,7 @@ from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.settings import TTA
+from fer_lightning.evaluation.settings import EVALUATE, TTA
 from fer_lightning.files import no_folder, write_atomically
 from fer_lightning.paths import CONF
 from fer_lightning.wording import typed
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from fer_lightning.evaluation.predictions import Predictions
 
-EVALUATE = "python -m fer_lightning.evaluate"
 SEEDS = (
     "One seed each compares two runs, not two methods: another seed changes a metric about as much as another method. "
     "For a claim about methods, train several seeds of each."

@@ -17,6 +17,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
+from fer_lightning.evaluation.settings import EVALUATE
 from fer_lightning.files import no_folder
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.runs.trained_folder import file_checksum
@@ -26,7 +27,6 @@ from fer_lightning.wording import typed
 EXPECTED = (
     "Name folders of finished runs (outputs/NAME/RUN), or of evaluations in them (outputs/NAME/RUN/evaluation/TTA)."
 )
-EVALUATE = "python -m fer_lightning.evaluate"
 
 
 @dataclass(frozen=True)

@@ -216,8 +216,7 @@ def name_evaluation(cfg: EvaluateSettings) -> tuple[str, str]:
 
 def build_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
     """Return the predictor of the run's best.ckpt, or of the exported file."""
-    from fer_lightning.evaluation import tta
-    from fer_lightning.evaluation.torch_predictor import Predictor, select_device
+    from fer_lightning.evaluation.torch_predictor import Predictor
     from fer_lightning.training import build
 
     if cfg.threads is not None:
@@ -225,16 +224,7 @@ def build_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, 
     build.set_threads(run.config)
     if cfg.model is not None:
         return file_predictor(cfg, run, classes)
-    model = run.config.model
-    return Predictor(
-        run.network(len(classes)),
-        tta.views(cfg.tta, model.input_size),
-        input_size=model.input_size,
-        mean=model.mean,
-        std=model.std,
-        device=select_device(cfg.device),
-        precision=run.summary.get("precision", "32-true"),
-    )
+    return Predictor.of_run(run, len(classes), views=cfg.tta, device=cfg.device)
 
 
 def file_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, ...]) -> "FilePredictor":

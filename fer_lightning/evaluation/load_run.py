@@ -64,21 +64,12 @@ def load_run(
     Raise UserError if torch is not installed, or if the folder is not a run, has no best.ckpt or is still running.
     """
     require_package("torch")
-    from fer_lightning.evaluation import tta
-    from fer_lightning.evaluation.torch_predictor import Predictor, select_device
+    from fer_lightning.evaluation.torch_predictor import Predictor
 
     run = open_run(Path(path), data_root=data_root, with_faces=False)
     try:
-        model, classes = run.config.model, taxonomy_of(run.config.data).classes
-        predictor = Predictor(
-            run.network(len(classes)),
-            tta.views(views, model.input_size),
-            input_size=model.input_size,
-            mean=model.mean,
-            std=model.std,
-            device=select_device(device),
-            precision=run.summary.get("precision", "32-true"),
-        )
+        classes = taxonomy_of(run.config.data).classes
+        predictor = Predictor.of_run(run, len(classes), views=views, device=device)
     finally:
         run.folder.release()
     return LoadedRun(predictor.network, predictor.transform, predictor, classes, run.config, run.summary, run)

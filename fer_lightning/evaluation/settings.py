@@ -5,6 +5,7 @@ from typing import Literal
 
 from fer_lightning.config.settings import Settings, nested, setting
 
+EVALUATE = "python -m fer_lightning.evaluate"
 TTA = Literal["none", "flip", "ten_crop"]  # sets of views: see `evaluation.tta`
 
 

@@ -10,11 +10,13 @@ from torch import Tensor
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation import tta
 from fer_lightning.evaluation.stopwatch import median_seconds
 from fer_lightning.models.network import Network
 from fer_lightning.training.loader import Batch, EvalLoader, FaceDataset
 
 if TYPE_CHECKING:
+    from fer_lightning.evaluation.trained_run import TrainedRun
     from fer_lightning.faces.face_model import FaceModel
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -53,6 +55,24 @@ class Predictor:
         self.network, self.views, self.device = network.to(device).eval(), views, device
         self.transform = BatchTransform(Augmentation([]), input_size, mean, std, num_classes=0)
         self.precision = "32-true" if precision == "16-mixed" and device.type == "cpu" else precision
+
+    @classmethod
+    def of_run(cls, run: "TrainedRun", num_classes: int, *, views: str, device: str) -> "Predictor":
+        """Return the predictor of the run's best.ckpt.
+
+        views   name of the views of a face that are averaged: none, flip or ten_crop
+        device  name as for `select_device`
+        """
+        model = run.config.model
+        return cls(
+            run.network(num_classes),
+            tta.views(views, model.input_size),
+            input_size=model.input_size,
+            mean=model.mean,
+            std=model.std,
+            device=select_device(device),
+            precision=run.summary.get("precision", "32-true"),
+        )
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:

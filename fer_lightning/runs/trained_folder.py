@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer_lightning.check.check import FEED_KEYS, check
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
+from fer_lightning.faces.shipped import SHIPPED
 from fer_lightning.files import no_folder, report_bad_content
 from fer_lightning.runs.run_folder import CONFIG_REMEDY, RunFolder
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from fer_lightning.data.splits import Split
     from fer_lightning.data.table import FaceTable
 
-SHIPPED = "shipped"  # the network of the package
 NEEDED = ("config.yaml", "summary.json", "checkpoints/best.ckpt")
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from fer_lightning.data.teacher import Teacher, are_probabilities
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.ensemble import EVALUATE, Member, data_config, read_member, require_same_rows
+from fer_lightning.evaluation.ensemble import Member, data_config, read_member, require_same_rows
+from fer_lightning.evaluation.settings import EVALUATE
 from fer_lightning.wording import typed
 
 SPLIT = "training_fold"
