@@ -68,8 +68,12 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 TEST_METRICS = tuple(f"test/{name}" for name in ("acc", "f1_macro", "recall_mean", "loss", "ce"))
 EXPECTED = (*TEST_METRICS, "train_eval/acc")  # metrics that may have an expected range
 TEACHER_SPLITS = ("official", "official_dedup")  # their training rows are the rows of a teacher file
+PROBABILITIES = ("model.dropout", "model.head_dropout", "model.drop_path", "model.drop_rate", "model.drop_path_rate")
 # Minimum of a number, by its key.
 AT_LEAST = {
+    **dict.fromkeys(PROBABILITIES, 0),
+    "model.std": 0.001,
+    "stn.max_change": 0,
     "data.fold": 0,
     "data.folds": 3,
     "data.batch_size": 2,
@@ -88,8 +92,10 @@ AT_LEAST = {
     "data.split_seed": 0,
     "data.seed": 0,
 }
-# Maximum of a number, by its key. Larger values would only fill the memory.
+# Maximum of a number, by its key. A larger size would only fill the memory.
 AT_MOST = {
+    **dict.fromkeys(PROBABILITIES, 0.99),
+    "stn.max_change": 10,
     "data.rows": 10**7,
     "data.batch_size": 2**16,
     "data.eval_batch_size": 2**16,

@@ -135,7 +135,10 @@ def test_help_lists_every_group_and_option():
         (["loss=class_balanced", "loss.beta=1"], "loss.beta=1: must be at least 0 and less than 1"),
         (["optim=muon", "optim.momentum=-1"], "optim.momentum=-1: must be at least 0 and less than 1"),
         (["optim=sgd", "optim.momentum=-1"], "momentum"),
-        (["model=whitened_cnn", "model.dropout=7"], "WhitenedCNN rejects the config: dropout"),
+        (["model=whitened_cnn", "model.dropout=7"], "model.dropout=7: must be at most 0.99"),
+        (["model=se_resnet", "model.std=0"], "model.std=0: must be 0.001 or more"),
+        (["model=se_resnet", "model.blocks=[1,1]", "model.channels=[8]"], "model.blocks"),
+        (["stn=affine", "stn.max_change=-1"], "stn.max_change=-1: must be 0 or more"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
