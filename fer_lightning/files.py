@@ -89,6 +89,35 @@ def no_folder(path: Path) -> str:
     return "must be a folder, not a file" if path.exists() else "no such folder"
 
 
+def require_folder_path(path: Path, key: str) -> None:
+    """Raise UserError if `path`, the value of the setting `key`, cannot be a folder because a file is in its place."""
+    first = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not first.is_dir():
+        raise UserError(f"{key}={path}: {first} is a file. Name a folder; it is created if it is missing.")
+
+
+def require_own_folder(path: Path, key: str, mark: tuple[str, str]) -> None:
+    """Raise UserError if a command must not write its results into the folder `path`, the value of the setting `key`.
+
+    mark  name of a file that the command writes, and a text near its beginning that no other file of this name has
+
+    A folder with other content is rejected, so that no file of a user is replaced.
+    """
+    require_folder_path(path, key)
+    name, text = mark
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    try:
+        with open(path / name, "rb") as file:
+            is_own = text.encode() in file.read(4096)
+    except OSError:
+        is_own = False
+    if not is_own:
+        raise UserError(
+            f"{key}={path}: this folder holds files that are not results of this command. Name another folder."
+        )
+
+
 class Record(dict):
     """JSON object of a file; a missing key raises UserError with the path and the key."""
 

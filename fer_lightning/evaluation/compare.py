@@ -23,6 +23,7 @@ Differences are B minus A, in percentage points, on all test rows and on the row
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.settings import EVALUATE, TTA
-from fer_lightning.files import no_folder, write_atomically
+from fer_lightning.files import no_folder, read_json, write_atomically
 from fer_lightning.paths import CONF
 from fer_lightning.wording import typed
 
@@ -78,6 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
     with command.report_errors("compare", "Nothing is half written"):
         cfg = config(command.read_arguments(COMMAND, __doc__, arguments, OLD))
         paths = [None if value is None else Path(value) for value in (cfg.json, cfg.csv_order)]
+        if cfg.json is not None and Path(cfg.json).is_dir():
+            raise UserError(f"json={cfg.json}: is a folder. Name a file, such as {Path(cfg.json, 'compare.json')}.")
         show(*map(Path, cfg.runs), cfg.tta, *paths)
 
 
@@ -89,6 +92,8 @@ def config(overrides: list[str]) -> CompareSettings:
             f"runs=[{','.join(cfg.runs)}]: must name RUN_A and RUN_B, two folders of finished runs or of evaluations, "
             f"or a .npy file as one of them. Example: {COMMAND.program} {COMMAND.example}"
         )
+    if Path(cfg.runs[0]).resolve() == Path(cfg.runs[1]).resolve():
+        raise UserError(f"runs=[{','.join(cfg.runs)}]: both name the same folder. Name two different ones.")
     return cfg
 
 
@@ -123,7 +128,9 @@ def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) ->
     """Return the predictions of both sides. A .npy file gets rows, labels and classes from the other side."""
     from fer_lightning.evaluation.predictions import read_probabilities
 
-    by_name = {name: read_run(name, path, tta) for name, path in runs.items() if not is_of_other_program(path)}
+    for name, path in runs.items():
+        _refuse_validation_rows(f"RUN_{name}", path)
+    by_name = {name: read_run(f"RUN_{name}", path, tta) for name, path in runs.items() if not is_of_other_program(path)}
     if not by_name:
         raise UserError(
             f"{' and '.join(map(str, runs.values()))}: both are .npy files, which hold no labels. Name a run folder as "
@@ -134,6 +141,14 @@ def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) ->
     return [
         by_name[name] if name in by_name else read_probabilities(path, like, indices) for name, path in runs.items()
     ]
+
+
+def _refuse_validation_rows(name: str, run: Path) -> None:
+    """Raise UserError if a folder is an evaluation of other rows than test rows."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        rows = read_json(run / "metrics.json").get("rows", "test")
+        if rows != "test":
+            raise UserError(f"{name}={run}: has predictions of {rows} rows. Name a run, or an evaluation of test rows.")
 
 
 def csv_indices(root: Path, like: "Predictions", key: str = "csv_order") -> "np.ndarray":
@@ -163,11 +178,14 @@ def is_of_other_program(path: Path) -> bool:
 
 
 def read_run(name: str, run: Path, tta: str) -> "Predictions":
-    """Return the predictions of a run. If they are missing, raise UserError with the command that writes them."""
+    """Return the predictions of a run. If they are missing, raise UserError with the command that writes them.
+
+    name  setting that an error names
+    """
     from fer_lightning.evaluation.predictions import read_predictions
 
     if not run.is_dir():
-        raise UserError(f"RUN_{name}={run}: {no_folder(run)}. Name two run folders, e.g. outputs/NAME/RUN.")
+        raise UserError(f"{name}={run}: {no_folder(run)}. Name a run folder, e.g. outputs/NAME/RUN.")
     candidates = [run / "evaluation" / tta / "predictions.csv"]
     if tta == "none":
         candidates.insert(0, run / "predictions.csv")
@@ -177,7 +195,7 @@ def read_run(name: str, run: Path, tta: str) -> "Predictions":
             return read_predictions(path)
         except UserError as error:
             reason = str(error)
-    raise UserError(f"RUN_{name}={run}: {reason}\nWrite it: {EVALUATE} {typed('run', run)} tta={tta}")
+    raise UserError(f"{name}={run}: {reason}\nWrite it: {EVALUATE} {typed('run', run)} tta={tta}")
 
 
 def notes(a: Path, b: Path) -> list[str]:

@@ -11,13 +11,13 @@ import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
-from fer_lightning.evaluation.settings import EVALUATE
+from fer_lightning.evaluation.settings import EVALUATE, TTA
 from fer_lightning.files import no_folder
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.runs.trained_folder import file_checksum
@@ -75,6 +75,13 @@ def run(folder: RunFolder, names: Sequence[str], overrides: list[str], *, seed: 
     print(f"next: python -m fer_lightning.compare {typed('runs', [folder.path, members[0].run])}")
     print(f"run folder: {folder.path}")
     return summary["best_value"]
+
+
+def _views_of(member: dict[str, Any]) -> str:
+    """Return the argument of `evaluate` that gives a member's predictions: its views, or its exported file."""
+    if member["tta"] in get_args(TTA):
+        return f"tta={member['tta']}"
+    return typed("model", Path(member["run"], f"{member['tta']}.onnx"))
 
 
 def expand(names: Sequence[str], key: str = "ensemble") -> list[Path]:
@@ -241,7 +248,7 @@ def show(summary: dict[str, Any]) -> None:
         print("The ensemble has no validation accuracy, because members have no predictions of validation rows.")
         print("To get it, run these commands, and then the ensemble again with resume=never:")
     for member in missing:
-        print(f"  {EVALUATE} {typed('run', member['run'])} tta={member['tta']} rows=val")
+        print(f"  {EVALUATE} {typed('run', member['run'])} {_views_of(member)} rows=val")
     console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
 
 

@@ -10,11 +10,13 @@ from rich.console import Console
 from fer_lightning.data import fer2013
 from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
 from fer_lightning.data.splits import make_split
+from fer_lightning.data.store import store_problem
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import compare, evaluation, paired, tables
 from fer_lightning.evaluation.predictions import Predictions, predictions_of, read_probabilities
 from fer_lightning.evaluation.settings import EvaluateSettings
+from fer_lightning.files import require_own_folder
 from fer_lightning.paths import ROOT
 from fer_lightning.runs import looks_at_test_rows
 from fer_lightning.runs.run_folder import command_line, git_state, now
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from fer_lightning.data.judged_rows import JudgedRows
 
 STORE = "data/fer2013"
+MARK = ("metrics.json", '"rows": "')  # of the folder of an evaluation
 CHANCE = 1.5  # an accuracy below this multiple of 1 / K suggests another order of the rows
 
 
@@ -33,7 +36,11 @@ def judge(cfg: EvaluateSettings) -> None:
     for named in filter(None, (cfg.predictions, cfg.training)):
         if not Path(named).is_file():
             raise UserError(f"{named}: no such file (current folder: {Path.cwd()}). Name a file of probabilities.")
+    if cfg.out is not None:
+        require_own_folder(Path(cfg.out), "out", MARK)
     root = Path(cfg.data_root or os.environ.get("FER2013_ROOT") or STORE)
+    if problem := store_problem(str(root)):
+        raise UserError(problem.replace("data.root=", "data_root=", 1))
     table = fer2013.load(str(root))
     split = make_split(table, "official")
     of_test, file = cfg.rows == "test", Path(cfg.predictions)
@@ -45,7 +52,7 @@ def judge(cfg: EvaluateSettings) -> None:
             Path(cfg.training), table, judge_rows(table, split.train, split.val), cfg.order, root
         )
         training = (training_predictions.labels, training_predictions.predicted)
-    runs = {run: compare.read_run("A", Path(run), "none") for run in cfg.against}
+    runs = {run: compare.read_run("against", Path(run), "none") for run in cfg.against}
     reads = looks_at_test_rows.count_file(file, table.cache, split.checksum) if of_test else None
     entry = {
         "rows": cfg.rows,
@@ -97,7 +104,8 @@ def refuse_unfit_options(cfg: EvaluateSettings) -> None:
     defaults = EvaluateSettings()
     for key in ("run", "model", "tta", "data", "device", "threads"):
         if getattr(cfg, key) != getattr(defaults, key):
+            value = "data.root" if key == "data" else f"{key}={getattr(cfg, key)}"
             raise UserError(
-                f"predictions={cfg.predictions} with {key}={getattr(cfg, key)}: the probabilities are already in the "
-                f"file. Drop {key}{'; to compare with a run, use against=[RUN]' if key == 'run' else ''}."
+                f"predictions={cfg.predictions} with {value}: the probabilities are already in the file. Drop "
+                f"{value.partition('=')[0]}{'; to compare with a run, use against=[RUN]' if key == 'run' else ''}."
             )

@@ -145,7 +145,8 @@ def _read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
     except Exception as error:  # numpy raises errors of many classes for a damaged header
-        raise UserError(f"{path}: cannot be read as a .npy file ({error}). Write it with numpy.save.") from None
+        reason = "its first bytes are not those of one" if "pickle" in str(error) else str(error)
+        raise UserError(f"{path}: cannot be read as a .npy file ({reason}). Write it with numpy.save.") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")
     return array

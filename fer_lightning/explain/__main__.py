@@ -27,7 +27,7 @@ from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.explain.rows import surest
 from fer_lightning.explain.settings import ExplainSettings
 from fer_lightning.failures import require_package
-from fer_lightning.files import write_atomically
+from fer_lightning.files import require_own_folder, write_atomically
 from fer_lightning.paths import CONF
 from fer_lightning.runs.run_folder import RunFolder, command_line
 from fer_lightning.runs.trained_folder import members_of
@@ -46,6 +46,7 @@ COMMAND = Command(
     example="run=outputs/train/seed-0",
 )
 ROWS = {"val": "validation", "train": "training", "test": "test"}
+MARK = ("index.html", ": maps of faces</title>")  # of the folder of a page
 SIDE_IN_SQUARES = 6  # number of hidden squares along a side of a face, by default
 NO_MAP = "The network has no layer with a map after two convolutions or more. Vision transformers have none."
 NO_LAYERS = "An exported file has no layers that can be read. Explain its run for class activation maps."
@@ -67,6 +68,8 @@ def config(overrides: list[str]) -> ExplainSettings:
 def explain(cfg: ExplainSettings) -> None:
     """Write the page of a run and print its path."""
     _refuse_ensemble(Path(cfg.run))
+    if cfg.out is not None:
+        require_own_folder(Path(cfg.out), "out", MARK)
     run = open_run(Path(cfg.run), data_root=cfg.data_root)
     require_package("captum")
     table, split = run.faces()

@@ -5,7 +5,7 @@ This module does not import torch, so a report can be written during a sweep or 
 
 from pathlib import Path
 
-from fer_lightning.files import write_atomically, write_csv
+from fer_lightning.files import require_own_folder, write_atomically, write_csv
 from fer_lightning.report.ablation import analyse, baseline_of
 from fer_lightning.report.arms import Ablation
 from fer_lightning.report.mistakes import with_pictures, worst_mistakes
@@ -23,6 +23,7 @@ from fer_lightning.report.sweep_page import Figures, render
 from fer_lightning.report.sweep_runs import Sweep, read_sweep
 from fer_lightning.report.sweep_tables import as_markdown, as_readme, csv_table
 
+MARK = ("index.html", ": sweep report</title>")  # of the folder of a report
 NO_PICTURES = "This report was written without images of faces."
 
 
@@ -37,6 +38,8 @@ def write_report(folder: Path, out: Path | None = None, baseline: str | None = N
 
     Raise UserError if `folder` has no run or no such arm. Missing and damaged runs are listed in the report.
     """
+    if out is not None:
+        require_own_folder(out, "out", MARK)
     sweep = read_sweep(folder)
     out = folder / "report" if out is None else out
     ablation = analyse(sweep, baseline_of(sweep, baseline))

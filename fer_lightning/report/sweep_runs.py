@@ -212,10 +212,13 @@ def _with_answers(run: Run, shared: dict[str, SharedTestRows]) -> Run:
         predictions = _predictions(run.folder)
     except UserError as error:
         reason = str(error).replace(f"{run.folder}/", "").removesuffix(DAMAGED)
-        remedy = f"python -m fer_lightning.evaluate {typed('run', run.folder)}"
-        return replace(run, status="damaged", reason=_short(reason), remedy=remedy)
+        return replace(run, status="damaged", reason=_short(reason), remedy=_evaluate(run))
     if not len(predictions):
         return replace(run, status="damaged", reason="predictions.csv has no rows")
+    rows = run.summary.get("test", {}).get("all", {}).get("rows", len(predictions))
+    if rows != len(predictions):
+        reason = f"predictions.csv has {len(predictions):,} rows, and summary.json has {rows:,}"
+        return replace(run, status="damaged", reason=reason, remedy=_evaluate(run))
     predicted = predictions.predicted
     each = np.arange(len(predictions))
     answers = Answers(
@@ -225,6 +228,10 @@ def _with_answers(run: Run, shared: dict[str, SharedTestRows]) -> Run:
     )
     rows = _test_rows(predictions)
     return replace(run, rows=shared.setdefault(rows.key, rows), answers=answers)
+
+
+def _evaluate(run: Run) -> str:
+    return f"python -m fer_lightning.evaluate {typed('run', run.folder)}"
 
 
 def _predictions(folder: Path) -> Predictions:

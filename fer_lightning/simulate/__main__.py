@@ -22,6 +22,7 @@ from fer_lightning.config.option_settings import read_options
 from fer_lightning.config.settings import check, declared
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
+from fer_lightning.files import require_own_folder
 from fer_lightning.paths import CONF
 from fer_lightning.simulate.settings import Expressions, People, SimulateSettings
 from fer_lightning.terminal import progress_bar
@@ -59,6 +60,7 @@ def run(settings: SimulateSettings, typed: str) -> None:
     from fer_lightning.simulate import report
     from fer_lightning.simulate.study import arms, scenarios, simulate
 
+    require_own_folder(Path(settings.out), "out", report.MARK)
     model = _model(settings.model)
     others = settings.others if settings.sensitivity else {}
     if model is None:

@@ -25,6 +25,7 @@ CANNOT = (
     "determines who leaves. The intervals describe random variation between players, not the uncertainty of these "
     "assumptions. Only a study with people can show whether adaptation helps."
 )
+MARK = ("index.html", "<title>Simulated players</title>")  # of the folder of a simulation
 # metric -> column, factor, digits
 COLUMNS = {
     "flow": ("time in flow, %", 100, 1),

@@ -13,7 +13,7 @@ from fer_lightning.faces.detector import YuNetDetector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import FER2013_FORM
 from fer_lightning.faces.settings import FaceRules
-from fer_lightning.files import TEMPORARY
+from fer_lightning.files import TEMPORARY, require_own_folder
 from fer_lightning.live.hub import model_words
 from fer_lightning.live.settings import FrameSettings
 from fer_lightning.paths import PACKAGE
@@ -31,6 +31,7 @@ PARTS = {
     ),
 }
 FACTS, CARD = "model.json", "model-card.md"  # in the folder of the networks
+MARK = (f"files/{FACTS}", "{")  # of the folder of a site
 CAMERA = FaceRules(min_score=0.7, min_face_px=48)  # the camera's images are smaller than photographs
 
 
@@ -47,7 +48,7 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
             f"and the page cuts "
             f"faces of {FER2013_FORM.description}. Use a model of such faces; predict and live run this one."
         )
-    _refuse_other_content(out)
+    require_own_folder(out, "out", MARK)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}{TEMPORARY}") for kind in ("new", "old"))
     try:
         _fill(new, model, detector, min_confidence)
@@ -60,13 +61,6 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-
-
-def _refuse_other_content(out: Path) -> None:
-    if out.is_file():
-        raise UserError(f"out={out}: is a file. Name a folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "files" / FACTS).is_file():
-        raise UserError(f"out={out}: the folder has other content than a site of this command. Name another folder.")
 
 
 def _fill(folder: Path, model: FaceModel, detector: YuNetDetector, min_confidence: float) -> None:

@@ -81,6 +81,12 @@ def test_other_training_rows_are_pointed_out(runs, monkeypatch, capsys):
     assert "A was trained on split official, B on official_dedup" in printed
 
 
+def evaluated_on(rows: str, folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps({"rows": rows}))
+    return folder
+
+
 REFUSALS = {
     "no folder": (lambda a, b: (a, b.parent / "third"), ["RUN_B=", "no such folder"]),
     "no evaluation": (
@@ -93,6 +99,11 @@ REFUSALS = {
     ),
     "wrong views": (lambda a, b: (a, b, "--tta", "five"), ["five", "ten_crop"]),
     "one run": (lambda a, b: (a,), ["RUN_B"]),
+    "the same run twice": (lambda a, b: (a, a), ["both name the same folder"]),
+    "validation rows": (
+        lambda a, b: (a, evaluated_on("val", b.parent / "third")),
+        ["RUN_B=", "predictions of val rows"],
+    ),
 }
 
 

@@ -109,6 +109,9 @@ def test_without_them_the_way_to_them_is_told(tmp_path, capsys):
     runs = [finished(tmp_path / f"seed-{seed}", likely(seed, test)) for seed in range(2)]
     assert combined(tmp_path / "ensemble", *runs)["best_value"] is None
     assert f"evaluate run={runs[1]} tta=none rows=val" in capsys.readouterr().out
+    run = tmp_path / "seed-2"
+    combined(tmp_path / "exported", runs[0], finished(run, likely(2, test), views="face"))
+    assert f"evaluate run={run} model={run / 'face.onnx'} rows=val" in capsys.readouterr().out
 
 
 @pytest.mark.slow

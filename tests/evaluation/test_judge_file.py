@@ -58,6 +58,17 @@ def test_rows_are_those_of_the_store_or_of_the_csv(order, store, tmp_path):
     assert (read_predictions(tmp_path / "out" / "predictions.csv").probabilities == in_store_order(store)).all()
 
 
+def test_a_folder_of_the_user_is_kept_and_that_of_an_evaluation_is_replaced(store, tmp_path):
+    np.save(tmp_path / "other.npy", in_store_order(store))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "predictions.csv").write_text("mine")
+    with pytest.raises(UserError, match="files that are not results of this command"):
+        judged(tmp_path / "other.npy", store, tmp_path / "mine")
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine"]
+    assert judged(tmp_path / "other.npy", store, tmp_path / "out", "rows=val")
+    assert judged(tmp_path / "other.npy", store, tmp_path / "out", "rows=val")
+
+
 def test_columns_of_a_csv_are_found_by_their_names(store, tmp_path):
     names = ["neutral", "file", "Anger", "disgust", "afraid", "happiness", "sad", "surprise"]
     values = in_store_order(store)[:, [6, 0, 0, 1, 2, 3, 4, 5]].astype(str)
@@ -109,7 +120,8 @@ REFUSALS = {
     "no file": (["predictions=none.npy"], r"none\.npy: no such file"),
     "no table": (["predictions=none.csv"], r"none\.csv: no such file"),
     "another kind": (["predictions=a.txt"], r"a\.txt: must be a \.npy or \.csv file"),
-    "no store": (["predictions=a.txt", "data_root=nowhere"], "does not hold a store of faces"),
+    "no store": (["predictions=a.txt", "data_root=nowhere"], "data_root=nowhere: .*does not hold a store of faces"),
+    "a file as its folder": (["predictions=a.txt", "out=a.txt"], r"out=a\.txt: .* is a file"),
 }
 
 

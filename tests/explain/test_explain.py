@@ -19,6 +19,7 @@ from fer_lightning.explain import __main__ as command
 from fer_lightning.explain.rows import surest
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.files import require_own_folder
 from fer_lightning.models.network import Network
 from fer_lightning.stn.none import Identity
 
@@ -168,6 +169,7 @@ def page_of(run, name, *words) -> str:
 def test_a_run_becomes_a_page_with_its_limits_and_no_test_row(run, capsys):
     text = page_of(run, "val")
     assert not (run / "test_reads.csv").exists()
+    require_own_folder(run / "explain" / "val", "out", command.MARK)
     assert "arxiv.org/abs/1810.03292" in text
     assert re.search(r"<td>class activation</td><td>-?\d\.\d\d</td>", text)
     assert "drawn by a program" in text

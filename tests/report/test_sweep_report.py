@@ -25,6 +25,7 @@ from fer_lightning.data.ferplus import COLUMNS
 from fer_lightning.data.ingest import write_store
 from fer_lightning.data.readers.faces import ReadFaces
 from fer_lightning.data.rows import pixel_digests
+from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.report import ablation, sweep, sweep_page
@@ -90,6 +91,17 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(reported):
         assert tag != "img" or attributes["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
     policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
+
+
+def test_a_folder_of_the_user_is_kept_and_that_of_a_report_is_replaced(tmp_path, undrawn):
+    folder = write_sweep(tmp_path / "sweep", {"plain": 0, "stn": 0}, rows=50)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    with pytest.raises(UserError, match="files that are not results of this command"):
+        write_report(folder, tmp_path / "mine")
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine"]
+    for _ in range(2):
+        assert write_report(folder, tmp_path / "out").is_file()
 
 
 def test_the_summary_tells_what_was_and_was_not_shown(reported):

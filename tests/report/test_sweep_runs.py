@@ -139,6 +139,17 @@ def test_each_state_has_a_reason_and_a_way_on(tmp_path):
     assert ways["plain_seed-7"] == "python train.py hydra.mode=RUN"
 
 
+def test_a_run_that_lacks_predictions_of_some_test_rows_is_damaged(tmp_path):
+    run = write_run(tmp_path / "seed-0")
+    lines = (run / "predictions.csv").read_text().splitlines(keepends=True)
+    (run / "predictions.csv").write_text("".join(lines[:3]))
+    summary = json.loads((run / "summary.json").read_text())
+    summary["test"]["all"] = {"rows": len(lines) - 1}
+    (run / "summary.json").write_text(json.dumps(summary))
+    (entry,) = read_sweep(tmp_path).runs
+    assert (entry.status, entry.reason.partition(",")[0]) == ("damaged", "predictions.csv has 2 rows")
+
+
 def test_predictions_written_again_by_an_evaluation_are_taken(tmp_path):
     run = write_run(tmp_path / "seed-0")
     again = run / "evaluation" / "none"

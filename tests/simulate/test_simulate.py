@@ -19,6 +19,7 @@ from smoke_processes import await_end, children
 from fer_lightning.config.option_settings import read_options
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
+from fer_lightning.files import require_own_folder
 from fer_lightning.simulate import __main__ as command
 from fer_lightning.simulate import report
 from fer_lightning.simulate.play import PlayedGame, PolicyArm
@@ -67,6 +68,7 @@ def test_it_writes_what_it_says(with_model):
     assert {row["policy"] for row in rows} == set(names)
     with Image.open(out / "simulation.png") as picture:
         assert picture.width > 1000
+    require_own_folder(out, "out", report.MARK)
     page, table = (out / "index.html").read_text(), (out / "table.md").read_text()
     for text in (page, table, said.replace("\n", " ").replace("  ", " ")):
         assert "drawn/seed-0" in text

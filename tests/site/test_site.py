@@ -68,7 +68,7 @@ def test_the_model_and_its_card_are_beside_the_page(site, model):
 
 def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="other content"):
+    with pytest.raises(UserError, match="files that are not results"):
         run([f"model={model}", f"out={tmp_path}", f"detector={MODEL}"])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     (site / "old.txt").write_text("old")
