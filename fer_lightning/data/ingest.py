@@ -17,7 +17,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,11 +152,21 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Allow one writer at a time; the system frees the lock of a process that dies."""
+    """Allow one writer at a time; the system frees the lock of a process that dies.
+
+    If the source is rejected and `root` is not a store, nothing stays there.
+    """
     root.mkdir(parents=True, exist_ok=True)
     with open(root / ".lock", "w") as handle:
         take_lock(handle, wait=True)
-        yield
+        try:
+            yield
+        except UserError:
+            if read_manifest(root) is None:
+                (root / ".lock").unlink(missing_ok=True)
+                with suppress(OSError):  # it has other content
+                    root.rmdir()
+            raise
 
 
 def _former_ferplus(former: dict[str, Any] | None, origin: Path) -> str | None:

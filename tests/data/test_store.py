@@ -111,6 +111,17 @@ def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
     assert [folder.name for folder in root.glob("rows-*")] == [before["folder"]]
 
 
+def test_a_rejected_source_leaves_nothing(tmp_path):
+    (tmp_path / "faces").mkdir()
+    source = tmp_path / "faces" / "wrong.csv"
+    source.write_text("emotion,pixels,Usage\n0,1,Training\n")
+    for root in (tmp_path / "new" / "store", tmp_path / "faces"):
+        with pytest.raises(UserError, match="has 1 pixels"):
+            ingest(str(source), str(root))
+    assert not (tmp_path / "new" / "store").exists()
+    assert list((tmp_path / "faces").iterdir()) == [source]
+
+
 @pytest.mark.slow
 def test_killed_ingest_leaves_nothing_to_open_and_is_cleared_away(samples, tmp_path):
     path, root = samples.csv(tmp_path / "fer2013.csv"), tmp_path / "store"
