@@ -73,6 +73,11 @@ PROBABILITIES = ("model.dropout", "model.head_dropout", "model.drop_path", "mode
 AT_LEAST = {
     **dict.fromkeys(PROBABILITIES, 0),
     "model.std": 0.001,
+    "model.mean": 0,
+    "model.in_channels": 1,
+    "model.attention_weight": 0,
+    "optim.momentum": 0,
+    "trainer.gradient_clip_val": 0,
     "stn.max_change": 0,
     "data.fold": 0,
     "data.folds": 3,
@@ -96,6 +101,8 @@ AT_LEAST = {
 AT_MOST = {
     **dict.fromkeys(PROBABILITIES, 0.99),
     "stn.max_change": 10,
+    "model.mean": 1,
+    "optim.momentum": 0.9999,
     "data.rows": 10**7,
     "data.batch_size": 2**16,
     "data.eval_batch_size": 2**16,
@@ -187,7 +194,8 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
 def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
     return (
         f"{key}.{name}: {target.rpartition('.')[2]} has no key {name!r}."
-        f"{did_you_mean(name, allowed, prefix=f'{key}.')} Allowed: {', '.join(sorted(allowed)) or 'none'}."
+        f"{did_you_mean(name, allowed, prefix=f'{key}.')} Allowed: {', '.join(sorted(allowed)) or 'none'}. "
+        f"If an experiment sets it, drop it with ~{key}.{name}."
     )
 
 
@@ -265,6 +273,10 @@ def _describe_type(kind: ast.expr) -> str:
             return " or ".join(map(_describe_type, _without_unknown(kind.slice.elts, WORDS)))
         case ast.Subscript(value=ast.Name(id="Literal")):
             return f"one of {ast.unparse(kind.slice).strip('()')}"
+        case ast.Subscript(value=ast.Name(id="list" | "List")):
+            return f"a list, each item {_describe_type(kind.slice)}"
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple()):
+            return f"a list of {len(kind.slice.elts)}: {', '.join(map(_describe_type, kind.slice.elts))}"
     return ast.unparse(kind)
 
 
@@ -372,6 +384,8 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
     for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "devices"):
         if trainer.get(key) == 0:
             raise UserError(f"trainer.{key}=0: must be more than 0. Every run trains, validates and tests.")
+    if isinstance(trainer.get("max_time"), int | float):
+        raise UserError(f"trainer.max_time={trainer['max_time']}: must be a text DD:HH:MM:SS, '00:01:00:00' for 1 h.")
     _check_devices(trainer.get("devices", "auto"), trainer.get("accelerator", "auto"))
     epochs = trainer.get("max_epochs")
     if not isinstance(epochs, int) or epochs < 1:
@@ -430,8 +444,6 @@ def _check_model(model: dict[str, Any]) -> None:
                 f"model.{key} is not set. The model's YAML must set {', '.join(required)}, and weights if there is a "
                 "checkpoint to start from (default: null). Set them as conf/model/timm.yaml does."
             )
-    if model["std"] <= 0:
-        raise UserError(f"model.std={model['std']}: must be greater than 0.")
     check_input_size(_smallest_input(model), model["input_size"], model)
     weights = model.get("weights")
     if weights and not Path(weights).is_file():

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -24,6 +25,7 @@ from fer_lightning.check.path_keys import expand_paths, quote_paths
 from fer_lightning.config import arguments, schema
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
+from fer_lightning.files import require_folder_path
 from fer_lightning.paths import CONF
 from fer_lightning.runs import extension, run_folder, slurm
 from fer_lightning.runs.interruption import SWEEP, Interrupted, follow_parent, follow_sweep, signals
@@ -53,6 +55,7 @@ def train(cfg: DictConfig) -> float | None:
     composed.set()
     overrides = list(HydraConfig.get().overrides.task)
     expand_paths(cfg)
+    require_folder_path(Path(cfg.output_dir), "output_dir")
     parent = None if cfg.extend is None else extension.read_parent(cfg.extend)
     if parent:
         cfg = extension.extended_config(cfg, parent, overrides)

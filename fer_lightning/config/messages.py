@@ -13,7 +13,7 @@ from hydra.errors import OverrideParseException
 from fer_lightning.compat.hydra import Fault, first_lines, read_fault, wants_search
 from fer_lightning.config.groups import groups, options
 from fer_lightning.config.schema import TrainConfig
-from fer_lightning.config.settings import Declared, declared
+from fer_lightning.config.settings import KINDS, Declared, declared
 from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF
 from fer_lightning.wording import did_you_mean, typed
@@ -146,7 +146,9 @@ def _wrong_shape(command: Command, fault: Fault) -> str:
     parent, _, name = fault.key.rpartition(".")
     one = None if command is TRAIN else _declared_below(command.schema, parent).get(name)
     if one is None:
-        return f"{fault.subject}: not allowed for this key. {_help(command)}"
+        kind = TrainConfig.__dataclass_fields__.get(fault.subject.partition("=")[0])
+        allowed = f"must be {KINDS[kind.type]}" if kind and kind.type in KINDS else "not allowed for this key"
+        return f"{fault.subject}: {allowed}. {_help(command)}"
     if one.nested:
         example = next(iter(declared(one.kind)))
         return f"{fault.subject}: must be a group of settings. Set one: {fault.key}.{example}=..."

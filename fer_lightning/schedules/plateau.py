@@ -25,6 +25,8 @@ class Plateau(Schedule):
             raise UserError(f"schedule.drop={drop}: must be between 0 and 1. Use schedule.drop=0.5.")
         if patience < 0:
             raise UserError(f"schedule.patience={patience}: must be at least 0 (epochs). Use schedule.patience=5.")
+        if not threshold >= 0:
+            raise UserError(f"schedule.threshold={threshold}: must be at least 0. Use schedule.threshold=0.")
         self.drop = drop
         self.patience = patience
         self.threshold = threshold

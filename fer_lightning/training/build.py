@@ -34,7 +34,7 @@ from fer_lightning.training.datamodule import FERDataModule
 
 # Errors with which a constructor rejects a value.
 REJECTIONS = (ValueError, TypeError, OverflowError, ZeroDivisionError, AssertionError)
-OF_DEVICES = ("ccelerator", "device", "GPU", "CUDA", "MPS")  # in Lightning's messages about a missing device
+OF_DEVICES = ("ccelerator", "backend", "device", "GPU", "CUDA", "MPS")  # in Lightning's messages about a missing device
 
 
 def set_threads(cfg: DictConfig) -> None:

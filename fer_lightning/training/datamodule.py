@@ -110,9 +110,10 @@ class FERDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         share = len(self.train_rows) // self.trainer.world_size
         if share < self.batch_size:
+            remedy = f"Use data.batch_size={share} or less." if share > 1 else "Use more training rows."
             raise UserError(
                 f"data.batch_size={self.batch_size}: exceeds the {share} training rows of a device. A batch must be "
-                f"full. Use data.batch_size={share} or less."
+                f"full. {remedy}"
             )
 
     def state_dict(self) -> dict[str, str]:
