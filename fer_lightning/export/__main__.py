@@ -87,6 +87,8 @@ def export(settings: ExportFileSettings) -> None:
     out, form, metadata = Path(settings.out), settings.weights, describe(run, settings.tta)
     faces = comparison_faces(run, or_drawn=settings.data_root is None)
     validation = slice(len(faces.labels))
+    if run.summary["status"] != "done":
+        print(f"note: this run is not finished ({run.summary['status']}); best.ckpt is from the best epoch so far")
     print(f"exporting {terminal(metadata.name)}: takes half a minute or more", flush=True)
     checkpoint = load_checkpoint(run, len(metadata.classes))
     if settings.tta == "flip":

@@ -23,7 +23,7 @@ FOLDER = WEIGHTS
 ENVIRONMENT = "FER_FACE_MODEL"
 
 _POINTER = b"version https://git-lfs"
-_FIX = f"Set neither {ENVIRONMENT} nor faces.model to use the file of the package. If that is damaged, install it again"
+_FIX = f"To use the file of the package, name no other and unset {ENVIRONMENT}. If it is damaged, install it again"
 
 
 class NoModel(UserError):

@@ -28,6 +28,7 @@ from fer_lightning.faces.browser_files import browser_files
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.settings import FaceRules
+from fer_lightning.files import require_folder_path
 from fer_lightning.live import protocol
 from fer_lightning.live.connection import Connection
 from fer_lightning.live.engine import Engine
@@ -66,6 +67,7 @@ def serve(settings: LiveSettings, policy_name: str) -> None:
     host, page, source, caps = settings.host, settings.page, settings.source, settings.caps
     with ExitStack() as stack:
         listening = stack.enter_context(closing(listen(host, settings.port, key="port", free="port=0 or PORT=0")))
+        require_folder_path(Path(settings.folder), "folder")
         token = _secret(Path(settings.folder))
         engine = stack.enter_context(_engine(settings)) if settings.model else None
         camera = ("server" if source else "client") if engine else "none"

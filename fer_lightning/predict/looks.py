@@ -52,7 +52,7 @@ class Source:
         self._files = sorted(path for path in self._listed.files if not source.is_dir() or self._reads(path))
         if not self._files:
             raise UserError(
-                f"input={source}: this folder has no images or videos. Allowed are {', '.join(READ)}."
+                f"input={source}: this folder has no images or videos. Allowed are {', '.join((*IMAGES, *VIDEOS))}."
                 + "".join(f" {line}." for line in self.left_out.lines())
             )
 

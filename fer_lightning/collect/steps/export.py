@@ -25,7 +25,7 @@ from fer_lightning.collect.store.form import form_of
 from fer_lightning.errors import UserError
 from fer_lightning.files import csv_text, write_atomically
 from fer_lightning.labels import TAXONOMIES
-from fer_lightning.wording import markdown
+from fer_lightning.wording import markdown, typed
 
 PROVENANCE_COLUMNS = {
     "identity": ("image_id", "crop_id", "phash_source", "phash_crop", "cluster"),
@@ -139,7 +139,7 @@ def export(
             rows.append((row, because))
     if not rows:
         remove_export(folder)
-        raise NothingToExport(_why_nothing(left_out, taxonomy, release))
+        raise NothingToExport(_why_nothing(left_out, taxonomy, release, collection.root))
     content = _faces_csv([row for row, _ in rows])
     files = {
         CSV: content,
@@ -159,11 +159,11 @@ def export(
     return ExportResult(folder, len(rows), left_out, releasable, withheld, sha256)
 
 
-def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool) -> str:
+def _why_nothing(left_out: Counter[str], taxonomy: str, release: bool, root: Path) -> str:
     if not left_out:
         return (
             "nothing to export: no face is accepted yet. "
-            "Review the faces: python -m fer_lightning.collect review merge export emotion=..."
+            f"Review the faces: python -m fer_lightning.collect review merge export {typed('root', root)} emotion=..."
         )
     remedy = (
         "export.release=false for private training"
