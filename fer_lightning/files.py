@@ -118,6 +118,12 @@ def require_own_folder(path: Path, key: str, mark: tuple[str, str]) -> None:
         )
 
 
+def numpy_reason(error: Exception) -> str:
+    """Return why numpy cannot read a file. About a file of another kind, numpy itself says that it is pickled."""
+    is_other_kind = "pickle" in str(error) and not str(error).startswith("Object arrays")
+    return "it does not begin as such a file" if is_other_kind else str(error)
+
+
 class Record(dict):
     """JSON object of a file; a missing key raises UserError with the path and the key."""
 

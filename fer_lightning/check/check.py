@@ -176,11 +176,12 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
         raise UserError(f"{key}._target_={target}: {error}.") from None
     allowed = {name: p for name, p in accepted.parameters.items() if name not in supplied} | (extra or {})
     given = {name: value for name, value in node.items() if not name.startswith("_")}
+    unknown = [name for name in given if name not in allowed and (not accepted.open_ended or name in supplied)]
+    if unknown:
+        raise UserError(unknown_keys(key, unknown, target, list(allowed)))
     for name, value in given.items():
         if name in allowed:
             check_type(f"{key}.{name}", value, allowed[name].annotation)
-        elif not accepted.open_ended or name in supplied:
-            raise UserError(unknown_key(key, name, target, list(allowed)))
         if isinstance(value, dict) and "_target_" in value:
             check_node(f"{key}.{name}", value, set())
     missing = [name for name, p in allowed.items() if p.required and name not in given]
@@ -191,11 +192,13 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
         )
 
 
-def unknown_key(key: str, name: str, target: str, allowed: list[str]) -> str:
+def unknown_keys(key: str, unknown: list[str], target: str, allowed: list[str]) -> str:
+    """Return the message about the first unknown key, with the arguments that drop all of them."""
+    drop = " ".join(f"~{key}.{name}" for name in unknown)
     return (
-        f"{key}.{name}: {target.rpartition('.')[2]} has no key {name!r}."
-        f"{did_you_mean(name, allowed, prefix=f'{key}.')} Allowed: {', '.join(sorted(allowed)) or 'none'}. "
-        f"If an experiment sets it, drop it with ~{key}.{name}."
+        f"{key}.{unknown[0]}: {target.rpartition('.')[2]} has no key {unknown[0]!r}."
+        f"{did_you_mean(unknown[0], allowed, prefix=f'{key}.')} Allowed: {', '.join(sorted(allowed)) or 'none'}. "
+        f"If an experiment sets it, add {drop}."
     )
 
 

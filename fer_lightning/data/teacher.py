@@ -15,7 +15,7 @@ import numpy as np
 from fer_lightning.data.rows import image_numbers
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
-from fer_lightning.files import write_atomically
+from fer_lightning.files import numpy_reason, write_atomically
 
 VERSION = 1
 WRITE = "Write one: python -m fer_lightning.teach 'runs=[outputs/teacher/*seed-*]' out=teacher.npz"
@@ -81,7 +81,7 @@ def read_teacher(path: str | None, *, classes: tuple[str, ...] | None, data: str
     try:
         teacher = _parsed(Path(path).read_bytes())
     except Exception as error:  # numpy, zipfile and json raise errors of many classes for a damaged file
-        raise UserError(f"data.teacher={path}: not a teacher file ({error}). {WRITE}") from None
+        raise UserError(f"data.teacher={path}: not a teacher file ({numpy_reason(error)}). {WRITE}") from None
     if classes is not None and teacher.classes != classes:
         raise UserError(
             f"data.teacher={path}: its classes are {', '.join(teacher.classes)}, and the data has "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import read_text, write_csv
+from fer_lightning.files import numpy_reason, read_text, write_csv
 from fer_lightning.labels import canonical
 from fer_lightning.statistics.metrics import confusion_matrix
 
@@ -145,7 +145,7 @@ def _read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Name a run folder, or a .npy file of probabilities.") from None
     except Exception as error:  # numpy raises errors of many classes for a damaged header
-        reason = "its first bytes are not those of one" if "pickle" in str(error) else str(error)
+        reason = numpy_reason(error)
         raise UserError(f"{path}: cannot be read as a .npy file ({reason}). Write it with numpy.save.") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays. Write one array with numpy.save.")

@@ -109,7 +109,8 @@ def make(node: DictConfig, **supplied: Any) -> Any:
         cause = error.__cause__ or error
         if isinstance(cause, REJECTIONS) and not isinstance(cause, UserError | OSError | UnicodeError):
             owner = node._target_.rpartition(".")[2]
-            raise UserError(f"{owner} rejects the config: {cause}. Change the keys of {owner}.") from cause
+            own = (f"{key}={value}" for key, value in node.items() if not str(key).startswith("_"))
+            raise UserError(f"{owner} rejects its keys {', '.join(own)}: {cause}. Change one of them.") from cause
         raise cause from None
 
 

@@ -141,7 +141,7 @@ def test_help_lists_every_group_and_option():
         (["data.classes=happy"], "must be a list, each item a text or null"),
         (["schedule=plateau", "schedule.threshold=-5"], "schedule.threshold=-5: must be at least 0"),
         (["model.in_channels=0"], "model.in_channels=0: must be 1 or more"),
-        (["experiment=quickstart", "model=se_resnet"], "drop it with ~model.width"),
+        (["experiment=quickstart", "model=se_resnet"], "If an experiment sets it, add ~model.width ~model.lean"),
         (["model=whitened_cnn", "model.dropout=7"], "model.dropout=7: must be at most 0.99"),
         (["model=se_resnet", "model.std=0"], "model.std=0: must be 0.001 or more"),
         (["model=se_resnet", "model.blocks=[1,1]", "model.channels=[8]"], "model.blocks"),

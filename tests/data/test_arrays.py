@@ -201,3 +201,10 @@ def test_a_damaged_parquet_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"a\.parquet: this Parquet file cannot be read"):
         read_faces(tmp_path, FER)
     assert "pyarrow" in sys.modules
+
+
+def test_a_text_with_the_name_of_an_array_is_not_called_pickled(tmp_path):
+    for name in ("images.npy", "labels.npy"):
+        (tmp_path / name).write_text("this is a text\n")
+    with pytest.raises(UserError, match=r"\.npy: this array cannot be read \(it does not begin as such a file\)"):
+        read_faces(tmp_path, FER)

@@ -26,6 +26,7 @@ from fer_lightning.data.readers.files import File, Listing, read_bounded
 from fer_lightning.data.readers.images import fitted
 from fer_lightning.errors import UserError
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
+from fer_lightning.files import numpy_reason
 from fer_lightning.inputs import OTHER_KIND, has_suffix
 from fer_lightning.labels import Taxonomy
 
@@ -134,7 +135,8 @@ def _array(file: File) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:  # numpy raises errors of many classes for damaged files and for objects
-        raise UserError(f"{file.name}: this array cannot be read ({error}). Save it again with numpy.savez.") from None
+        reason = numpy_reason(error)
+        raise UserError(f"{file.name}: this array cannot be read ({reason}). Save it again with numpy.savez.") from None
     if array.ndim == 0 or array.size == 0:
         raise UserError(f"{file.name}: this array is empty (its shape is {array.shape}). Remove it, or fill it.")
     return array
