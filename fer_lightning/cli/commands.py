@@ -48,6 +48,8 @@ _VARIABLES = {
     "collect": {"FROM": "provider.path", "SIZE": "faces.size", "COLOR": "faces.color"},
     "report": {"DIR": "sweep"},
 }
+# Variables of `make data` in a sentence, such as "Omit SIZE" or FERPLUS=path; not parts of a path.
+_DATA_VARIABLES = re.compile(r"(?<![\w/.-])(FROM|ROOT|FERPLUS|LABELS|PHOTOS|TAXONOMY|SIZE|COLOR)(?![\w/.-])")
 
 
 def main() -> None:
@@ -60,13 +62,19 @@ def main() -> None:
         if name not in COMMANDS:
             raise UserError(f"{name}: no such command.{did_you_mean(name, list(COMMANDS))} See: {PROGRAM} --help")
         sys.argv = [PROGRAM, *words]
-        with renamed_output():
+        with renamed_output(name):
             runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
 
 
-def as_subcommands(text: str) -> str:
-    """Return the text with the subcommand instead of each `python -m MODULE`, `python train.py` and `make TARGET`."""
-    return "".join(map(_renamed, text.splitlines(keepends=True)))
+def as_subcommands(text: str, own: str = "") -> str:
+    """Return the text with the subcommand instead of each `python -m MODULE`, `python train.py` and `make TARGET`.
+
+    own  subcommand that writes the text: the variables of its target become its keys
+    """
+    renamed = "".join(map(_renamed, text.splitlines(keepends=True)))
+    if own != "data":
+        return renamed
+    return _DATA_VARIABLES.sub(lambda match: _VARIABLES[own].get(match[1], match[1].lower()), renamed)
 
 
 def _renamed(line: str) -> str:
@@ -87,9 +95,13 @@ def _without_make(match: re.Match[str]) -> str:
 
 
 class RenamingStream(io.TextIOWrapper):
-    """Text stream that writes each command as its subcommand. It never closes the stream below."""
+    """Text stream that writes each command as its subcommand. It never closes the stream below.
 
-    def __init__(self, below: io.TextIOWrapper) -> None:
+    own  subcommand that writes to it
+    """
+
+    def __init__(self, below: io.TextIOWrapper, own: str) -> None:
+        self._own = own
         super().__init__(
             below.buffer,
             below.encoding,
@@ -99,7 +111,7 @@ class RenamingStream(io.TextIOWrapper):
         )
 
     def write(self, text: str) -> int:
-        super().write(as_subcommands(text))
+        super().write(as_subcommands(text, self._own))
         return len(text)
 
     def close(self) -> None:
@@ -108,13 +120,13 @@ class RenamingStream(io.TextIOWrapper):
 
 
 @contextmanager
-def renamed_output() -> Iterator[None]:
-    """Name the subcommands in all that is written to standard output and standard error."""
+def renamed_output(own: str) -> Iterator[None]:
+    """Name the subcommands in all that the subcommand `own` writes to standard output and standard error."""
     with ExitStack() as stack:
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
             if isinstance(stream, io.TextIOWrapper):
                 stream.flush()
-                renaming = RenamingStream(stream)
+                renaming = RenamingStream(stream, own)
                 stack.callback(renaming.close)
                 stack.enter_context(redirect(renaming))
         yield

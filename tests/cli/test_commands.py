@@ -135,6 +135,16 @@ def test_commands_in_a_text_become_subcommands(text, renamed):
     assert commands.as_subcommands(text) == renamed
 
 
+def test_a_message_of_data_names_its_keys_and_not_variables_of_make(monkeypatch, capsys, tmp_path):
+    source = tmp_path / "SIZE" / "faces.csv"
+    source.parent.mkdir()
+    source.write_text(f"emotion,pixels,Usage\n0,{' '.join(['1'] * 2304)},Training\n")
+    assert run(monkeypatch, "data", f"source={source}", "size=64", f"root={tmp_path / 'store'}") == 2
+    said = capsys.readouterr().err
+    assert "Omit size and color" in said
+    assert f"{tmp_path}/SIZE/faces.csv" in commands.as_subcommands(f"FROM={source}", "data")
+
+
 def test_an_unknown_subcommand_is_refused_with_the_nearest(monkeypatch, capsys):
     assert run(monkeypatch, "predikt") == 2
     assert "predikt: no such command. Did you mean predict?" in capsys.readouterr().err
