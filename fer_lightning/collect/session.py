@@ -47,7 +47,7 @@ class CollectRun:
     """All steps on one collection, as a context manager. Every step except `review` locks the collection."""
 
     def __init__(self, settings: CollectSettings, *, begins: bool) -> None:
-        """Open the collection; if `begins` is true, create it if it does not exist."""
+        """Open the collection; if `begins` is true, check the provider, and create the collection if it is missing."""
         self.settings = settings
         self.emotion = settings.emotion.name
         check_options(annotator=settings.review.annotator, share=settings.review.share, port=settings.review.port)
@@ -55,6 +55,8 @@ class CollectRun:
             raise UserError(
                 f"root={settings.root}: this folder holds no collection. Start one with `search`: make collect"
             )
+        if begins:
+            self.provider.ready()  # before there is a collection
         self.collection = Collection(settings.root)
         self.form = chosen_form(self.collection, size=settings.faces.size, color=settings.faces.color)
         self.console = Console()
@@ -92,7 +94,6 @@ class CollectRun:
         from fer_lightning.collect.steps.search import search
 
         provider = self.provider
-        provider.ready()
         self.partly = isinstance(provider, Local) and provider.left_out.partly
         with progress_bar(f"searching {provider.name}", self.console) as progress:
             result = search(

@@ -41,6 +41,7 @@ REFUSED = {
     "purge --id 12 --url x": "purge: must be the only step, with exactly one of --id, --creator, --url",
     "purge merge --id 12": "purge: must be the only step",
     "merge --id 12": "--id: only purge takes this option",
+    "search provider=local": "provider.path: not set. Name a folder of images",
     "export": "this folder holds no collection. Start one with `search`: make collect",
     "purge --creator Ann": "this folder holds no collection",
 }
@@ -54,6 +55,7 @@ def test_wrong_commands_are_refused_in_words(words, tmp_path, monkeypatch, capsy
         main(arguments)
     assert ended.value.code == 2
     assert REFUSED[words] in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
