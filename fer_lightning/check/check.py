@@ -435,7 +435,7 @@ def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
     if patience is not None and patience >= epochs:
         raise UserError(
             f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it can never "
-            f"stop the run. Use a patience below {epochs}, or null."
+            f"stop the run. Use {f'a patience below {epochs}, or ' if epochs > 1 else ''}null."
         )
 
 

@@ -136,6 +136,7 @@ def test_help_lists_every_group_and_option():
         (["optim=muon", "optim.rest_momentum=2"], "optim.rest_momentum=2: must be at least 0 and less than 1"),
         (["optim=sgd", "optim.momentum=-1"], "optim.momentum=-1: must be 0 or more"),
         (["optim=sgd", "optim.momentum=2"], "optim.momentum=2: must be at most 0.9999"),
+        (["callbacks.early_stopping.patience=9", "trainer.max_epochs=1"], "can never stop the run. Use null."),
         (["+trainer.max_time=1"], "trainer.max_time=1: must be a text DD:HH:MM:SS"),
         (["track_test=ja"], "track_test=ja: must be true or false"),
         (["data.classes=happy"], "must be a list, each item a text or null"),
