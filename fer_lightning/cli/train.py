@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -33,6 +33,12 @@ from fer_lightning.runs.other_lengths import note_on_other_lengths
 from fer_lightning.runs.processes import is_child, is_first_process
 from fer_lightning.runs.trained_folder import origin_folder
 from fer_lightning.wording import typed
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from fer_lightning.training.classifier import FERClassifier
+    from fer_lightning.training.datamodule import FERDataModule
 
 schema.register()
 composed = threading.Event()  # set when the config of a run is composed
@@ -149,46 +155,20 @@ def find(cfg: DictConfig, folder: run_folder.RunFolder) -> None:
 def fit_and_test(
     cfg: DictConfig, folder: run_folder.RunFolder, choices: dict[str, Any], parent: extension.Parent | None = None
 ) -> float | None:
+    """Build the parts of a run, train and test the network, and return the best value of the monitored metric."""
     from fer_lightning.compat.lightning import hide_notes
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
     from fer_lightning.runs import looks_at_test_rows
-    from fer_lightning.runs.run_summary import begin, record_summary
-    from fer_lightning.training import build, distributed, initial_weights
+    from fer_lightning.runs.run_summary import record_summary
+    from fer_lightning.training import build, distributed
 
     with record_summary(folder, build.identity(cfg, folder, choices)) as summary:
         hide_notes()
         build.set_threads(cfg)
         data = build.build_data(cfg)
         model = build.build_classifier(cfg, data)
-        source = folder if folder.resumes else parent.folder if parent else None
-        earlier = (source and source.summary()) or {}
-        if cfg.model.get("init"):
-            summary["init"] = initial_weights.begin(cfg, model, data, earlier.get("init"))
-        if parent:
-            summary["parent"] = (folder.resumes and earlier.get("parent")) or parent.record(cfg)
-            model.first_epoch = summary["parent"]["epochs"]
-        trainer = build.build_trainer(cfg, folder.path)
-        resumed = None
-        if parent:
-            parent.refuse_other_rows(data.split.checksum, cfg.data)
-        if source:
-            refuse_other_data = data.load_state_dict
-            resumed = checkpoints.resumable(source.last_checkpoint, source.best_checkpoint, model, refuse_other_data)
-        summary |= build.facts(data, model, trainer)
-        begin(folder, summary)
-        if resumed and source is not folder and is_first_process():
-            parent.hand_over(folder)
-        trainer.loggers = build.build_loggers(cfg, folder.path)
-        for note in (*data.table.notes, *data.split.notes):
-            run_folder.log.info("note: %s", note)
-        if parent:
-            run_folder.log.info("extend=%s: %s", parent.folder.path, summary["parent"]["schedule"])
-        if "init" in summary:
-            initial_weights.report(summary["init"])
-        run_folder.log.info("%s %s", "resuming in" if resumed and source is folder else "run folder:", folder.path)
-        if warning := is_first_process() and build.duration_warning(cfg, data, model, trainer):
-            run_folder.log.warning("warning: %s", warning)
+        trainer, resumed = begin_run(cfg, folder, parent, summary, data, model)
 
         def lost(reason: str) -> None:
             folder.write_summary(summary | {"status": "failed", "error": reason})
@@ -210,6 +190,51 @@ def fit_and_test(
         print(f"figures: {folder.path}/plots; export: python -m fer_lightning.export {typed('run', folder.path)}")
         print(f"run folder: {folder.path}")
     return summary.get("best_value")
+
+
+def begin_run(
+    cfg: DictConfig,
+    folder: run_folder.RunFolder,
+    parent: extension.Parent | None,
+    summary: dict[str, Any],
+    data: "FERDataModule",
+    model: "FERClassifier",
+) -> "tuple[Trainer, Path | None]":
+    """Begin, resume or extend a run: from here, its folder holds it. Return the trainer and the checkpoint to resume.
+
+    The facts of the run are added to `summary`.
+    """
+    from fer_lightning.models import checkpoints
+    from fer_lightning.runs.run_summary import begin
+    from fer_lightning.training import build, initial_weights
+
+    source = folder if folder.resumes else parent.folder if parent else None
+    earlier = (source and source.summary()) or {}
+    if cfg.model.get("init"):
+        summary["init"] = initial_weights.begin(cfg, model, data, earlier.get("init"))
+    if parent:
+        summary["parent"] = (folder.resumes and earlier.get("parent")) or parent.record(cfg)
+        model.first_epoch = summary["parent"]["epochs"]
+        parent.refuse_other_rows(data.split.checksum, cfg.data)
+    trainer, resumed = build.build_trainer(cfg, folder.path), None
+    if source:
+        refuse_other_data = data.load_state_dict
+        resumed = checkpoints.resumable(source.last_checkpoint, source.best_checkpoint, model, refuse_other_data)
+    summary |= build.facts(data, model, trainer)
+    begin(folder, summary)
+    if resumed and source is not folder and is_first_process():
+        parent.hand_over(folder)
+    trainer.loggers = build.build_loggers(cfg, folder.path)
+    for note in (*data.table.notes, *data.split.notes):
+        run_folder.log.info("note: %s", note)
+    if parent:
+        run_folder.log.info("extend=%s: %s", parent.folder.path, summary["parent"]["schedule"])
+    if "init" in summary:
+        initial_weights.report(summary["init"])
+    run_folder.log.info("%s %s", "resuming in" if resumed and source is folder else "run folder:", folder.path)
+    if warning := is_first_process() and build.duration_warning(cfg, data, model, trainer):
+        run_folder.log.warning("warning: %s", warning)
+    return trainer, resumed
 
 
 def main() -> None:
