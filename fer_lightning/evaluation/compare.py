@@ -5,7 +5,7 @@
     python -m fer_lightning.compare 'runs=[outputs/train/seed-0/evaluation/face,path/to/other.PrivateTest.npy]'
 
 runs       RUN_A and RUN_B
-tta        views of the evaluations to compare: none, flip or ten_crop (default: none)
+tta        views of the evaluations to compare: none, flip, shift or ten_crop (default: none)
 csv_order  store in whose order the .npy file is, see below
 json       file for the comparison (default: no file)
 

@@ -58,7 +58,7 @@ def load_run(
 
     path       folder of the run, such as outputs/train/seed-0
     device     cpu, cuda, or auto: the first GPU if there is one
-    views      views of a face that the predictor averages: none, flip or ten_crop
+    views      views of a face that the predictor averages: none, flip, shift or ten_crop
     data_root  folder of the store of faces; None: the store that the run was trained on
 
     Raise UserError if torch is not installed, or if the folder is not a run, has no best.ckpt or is still running.

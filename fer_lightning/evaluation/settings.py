@@ -6,7 +6,7 @@ from typing import Literal
 from fer_lightning.config.settings import Settings, nested, setting
 
 EVALUATE = "python -m fer_lightning.evaluate"
-TTA = Literal["none", "flip", "ten_crop"]  # sets of views: see `evaluation.tta`
+TTA = Literal["none", "flip", "shift", "ten_crop"]  # sets of views: see `evaluation.tta`
 
 
 @dataclass(frozen=True, kw_only=True)

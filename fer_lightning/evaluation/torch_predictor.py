@@ -60,7 +60,7 @@ class Predictor:
     def of_run(cls, run: "TrainedRun", num_classes: int, *, views: str, device: str) -> "Predictor":
         """Return the predictor of the run's best.ckpt.
 
-        views   name of the views of a face that are averaged: none, flip or ten_crop
+        views   name of the views of a face that are averaged: none, flip, shift or ten_crop
         device  name as for `select_device`
         """
         model = run.config.model

@@ -2,6 +2,8 @@
 
     none      the face as it is
     flip      the face and its mirror image
+    shift     the face and its mirror image, each moved by one pixel of the network's input to the upper left and to the
+              lower right, so that a convolution with stride 2 starts at other pixels
     ten_crop  four corners and the centre of the enlarged face, and the mirror image of each, as in the published
               EmoNeXt. With input size S, the face is enlarged to round(236 / 224 S) pixels and each crop is S by S.
 
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from fer_lightning.augment.warp import compose, identity
 
-NAMES = ("none", "flip", "ten_crop")
+NAMES = ("none", "flip", "shift", "ten_crop")
 ENLARGED, CROPPED = 236, 224
 MIRROR = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 
@@ -25,6 +27,10 @@ def views(name: str, input_size: int) -> list[Tensor | None]:
         return [None]
     if name == "flip":
         return [None, MIRROR]
+    if name == "shift":
+        pixel = 2 / input_size  # the side is 2 long in theta's coordinates
+        shifts = [_crop(1.0, pixel, pixel), _crop(1.0, -pixel, -pixel)]
+        return [*shifts, *(compose(MIRROR, shift) for shift in shifts)]
     if name == "ten_crop":
         crops = five_crops(input_size)
         return [*crops, *(compose(crop, MIRROR) for crop in crops)]

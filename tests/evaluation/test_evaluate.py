@@ -301,7 +301,7 @@ COMMAND_LINES = [
     (["run=x", "model=face.onnx", "tta=flip"], ["model=face.onnx: an exported file has only one view. Drop tta=flip."]),
     (["run=x", "model=face.onnx", "device=cuda"], ["evaluated on the CPU. Drop device=cuda."]),
     (["run=x", "model=a/ten_crop.onnx"], ["evaluation/ten_crop/ is the folder of another evaluation. Rename the file"]),
-    (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, ten_crop"]),
+    (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, shift, ten_crop"]),
     (["run=x", "device=tpu"], ["device='tpu'", "auto, cpu, cuda"]),
     (["run=x", "threads=0"], ["threads=0", "1 or more"]),
     (["run=x", "threads=two"], ["threads='two'", "a whole number"]),

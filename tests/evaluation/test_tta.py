@@ -36,7 +36,7 @@ def averaged(images: torch.Tensor, name: str, size: int) -> torch.Tensor:
 
 def test_names_are_those_that_the_commands_know():
     assert get_args(TTA) == tta.NAMES
-    assert [len(tta.views(name, 48)) for name in tta.NAMES] == [1, 2, 10]
+    assert [len(tta.views(name, 48)) for name in tta.NAMES] == [1, 2, 4, 10]
     with pytest.raises(ValueError, match="ten_crop"):
         tta.views("five_crop", 48)
 
@@ -61,7 +61,7 @@ def test_flip_sees_a_face_and_its_mirror(size):
     torch.testing.assert_close(mirrored, plain.flip(-1), rtol=0, atol=TWO_LEVELS)
 
 
-@pytest.mark.parametrize("name", ["flip", "ten_crop"])
+@pytest.mark.parametrize("name", ["flip", "shift", "ten_crop"])
 @pytest.mark.parametrize("size", [48, 64, 224])
 def test_the_average_does_not_see_that_a_face_is_mirrored(name, size):
     """Exactly so where nothing is interpolated, else but for the warp's rounding."""
@@ -69,6 +69,13 @@ def test_the_average_does_not_see_that_a_face_is_mirrored(name, size):
     one, other = (averaged(images, name, size) for images in (faces(), faces().flip(-1)))
     exact = name == "flip" and size == 48
     assert (one - other).abs().max() <= (0 if exact else 0.01) * (plain - mirrored).abs().max()
+
+
+def test_shift_moves_a_face_and_its_mirror_image_by_one_pixel():
+    plain, moved = seen(faces(), "none", 48)[0], seen(faces(), "shift", 48)
+    for face, (first, second) in ((plain, moved[:2]), (plain.flip(-1), moved[2:])):
+        assert torch.equal(first[:, :, :-1, :-1], face[:, :, 1:, 1:])
+        assert torch.equal(second[:, :, 1:, 1:], face[:, :, :-1, :-1])
 
 
 @pytest.mark.parametrize(("size", "enlarged"), [(224, 236), (112, 118), (48, 51), (64, 67)])
