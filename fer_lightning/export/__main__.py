@@ -80,7 +80,6 @@ def export(settings: ExportFileSettings) -> None:
         refuse_loss_of_accuracy,
     )
     from fer_lightning.export.described import comparison_faces, describe
-    from fer_lightning.export.recogniser import MirroredCheckpoint
     from fer_lightning.export.weights import stored_bytes
     from fer_lightning.statistics.calibration import at_temperature, fit_temperature
 
@@ -90,9 +89,7 @@ def export(settings: ExportFileSettings) -> None:
     if run.summary["status"] != "done":
         print(f"note: this run is not finished ({run.summary['status']}); best.ckpt is from the best epoch so far")
     print(f"exporting {terminal(metadata.name)}: takes half a minute or more", flush=True)
-    checkpoint = load_checkpoint(run, len(metadata.classes))
-    if settings.tta == "flip":
-        checkpoint = MirroredCheckpoint(checkpoint)
+    checkpoint = load_checkpoint(run, len(metadata.classes), settings.tta)
     before = predict_probabilities(checkpoint, faces.pixels)
     temperature = fit_temperature(before[validation], faces.labels)
     graph = checkpoint.to_onnx(temperature, form)

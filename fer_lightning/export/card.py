@@ -24,7 +24,7 @@ def card(metadata: Metadata, file: str) -> str:
         official=(metadata.data["name"], metadata.data["split"]) == ("fer2013", "official"),
         added=[name for name in metadata.classes if name not in TAXONOMIES["fer2013"].classes],
         members=list(_members(metadata)),
-        mirrored=metadata.network.get("tta") == "flip",
+        views=metadata.network.get("tta", "none"),
         metrics=_metrics(metadata),
         by_class=list(_by_class(metadata)),
         confusion=[

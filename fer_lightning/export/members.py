@@ -11,7 +11,7 @@ from fer_lightning.runs.trained_folder import file_checksum, members_of, resume_
 from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
-    from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble
+    from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble, MirroredCheckpoint
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1}  # per weight
 REPEAT = "Average its members again with resume=never, and export the ensemble then."
@@ -32,16 +32,20 @@ def open_subject(path: Path, *, data_root: str | None = None) -> TrainedRun:
     return TrainedRun(folder, members[0].config, summary, members)
 
 
-def load_checkpoint(run: TrainedRun, num_classes: int) -> "Checkpoint | CheckpointEnsemble":
-    """Return the network of a run, or the mean of the networks of an ensemble."""
+def load_checkpoint(
+    run: TrainedRun, num_classes: int, views: str = "none"
+) -> "Checkpoint | CheckpointEnsemble | MirroredCheckpoint":
+    """Return the network of a run, or the mean of the networks of an ensemble, with these views of a face."""
     from fer_lightning.export.described import form_of
-    from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble
+    from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble, MirroredCheckpoint
 
+    if views == "flip":
+        return MirroredCheckpoint(load_checkpoint(run, num_classes))
     if run.members:
-        return CheckpointEnsemble([load_checkpoint(member, num_classes) for member in run.members])
+        return CheckpointEnsemble([load_checkpoint(member, num_classes, views) for member in run.members])
     model = run.config.model
     how = {"input_size": model.input_size, "mean": model.mean, "std": model.std}
-    return Checkpoint(run.network(num_classes), form=form_of(run), **how)
+    return Checkpoint(run.network(num_classes), form=form_of(run), views=views, **how)
 
 
 def refuse_large_file(run: TrainedRun, form: str) -> None:

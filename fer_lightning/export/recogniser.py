@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.augment.warp import identity, pixel_matrices
+from fer_lightning.evaluation import tta
 from fer_lightning.evaluation.ensemble import mean_probabilities
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export import graph
@@ -26,19 +27,27 @@ class Checkpoint:
 
     input_size, mean, std  settings of the run's model
     form                   size and color of the faces
+    views                  name of the views whose probabilities are averaged: see `evaluation.tta`
     """
 
     def __init__(
-        self, network: Network, input_size: int, mean: float, std: float, form: ImageForm = FER2013_FORM
+        self,
+        network: Network,
+        input_size: int,
+        mean: float,
+        std: float,
+        form: ImageForm = FER2013_FORM,
+        views: str = "none",
     ) -> None:
         self.network, self.form, self._how = network, form, {"input_size": input_size, "mean": mean, "std": std}
-        self._predictor = Predictor(network, [None], device=torch.device("cpu"), **self._how)
+        self._views = tta.views(views, input_size)
+        self._predictor = Predictor(network, self._views, device=torch.device("cpu"), **self._how)
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return self._predictor(torch.from_numpy(pixels)).numpy()
 
     def recogniser(self, temperature: float = 1.0) -> "Recogniser":
-        return Recogniser(self.network, temperature=temperature, form=self.form, **self._how)
+        return Recogniser(self.network, temperature=temperature, form=self.form, views=self._views, **self._how)
 
     def to_onnx(self, temperature: float = 1.0, weights: str = "float32") -> onnx.ModelProto:
         """Return the graph that divides the logits by `temperature` and stores its weights in the format `weights`."""
@@ -67,7 +76,8 @@ class CheckpointEnsemble:
 class MirroredCheckpoint:
     """Mean of the probabilities of a face and of its mirror image, with two methods of `Checkpoint`.
 
-    The mean is that of an evaluation with `tta=flip`.
+    The mean is that of an evaluation with `tta=flip`. Its graph joins the two views once, in front of all networks, so
+    that a page can choose one of them: see `faces.views`.
     """
 
     def __init__(self, checkpoint: Checkpoint | CheckpointEnsemble) -> None:
@@ -84,11 +94,13 @@ class MirroredCheckpoint:
 class Recogniser(nn.Module):
     """Module from whole levels float32, (N, S, S) grey or (N, 3, S, S) RGB, to probabilities (N, K), as an evaluation.
 
-    It computes the same as `Predictor` with a single view, in operations that ONNX also has.
+    It computes the same as `Predictor`, in operations that ONNX also has.
 
     input_size, mean, std  settings of the run's model
-    temperature            number that divides the logits
+    temperature            number that divides the logits, or, for several views, the logarithms of the mean
     form                   size and color of the faces
+    views                  views whose probabilities are averaged, each theta (1, 2, 3) that only scales, mirrors and
+                           shifts; None: the plain resize
     """
 
     def __init__(
@@ -99,20 +111,38 @@ class Recogniser(nn.Module):
         std: float,
         temperature: float = 1.0,
         form: ImageForm = FER2013_FORM,
+        views: Sequence[Tensor | None] = (None,),
     ) -> None:
         super().__init__()
         self.network, self.mean, self.std, self.temperature, self.form = network, mean, std, temperature, form
-        self.resized = input_size != form.size
-        if self.resized:
-            down, across = resize_matrices(input_size, form.size)
+        self.views = nn.ModuleList(View(input_size, form.size, theta) for theta in views)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        seen = [view(levels) for view in self.views]
+        image = ((torch.cat(seen) if len(seen) > 1 else seen[0]) / 255 - self.mean) / self.std
+        logits = self.network(image if self.form.color else image[:, None])
+        if len(seen) == 1:
+            return (logits / self.temperature).softmax(dim=1)
+        mean = logits.softmax(dim=1).reshape(len(seen), -1, logits.shape[1]).mean(dim=0)
+        return (mean.log() / self.temperature).softmax(dim=1)
+
+
+class View(nn.Module):
+    """Levels (..., S, S) of a face as one view of it, float32 (..., size, size) of whole numbers.
+
+    theta  transform of the view (1, 2, 3), which only scales, mirrors and shifts; None: the plain resize
+    """
+
+    def __init__(self, size: int, side: int, theta: Tensor | None) -> None:
+        super().__init__()
+        self.unchanged = theta is None and size == side
+        if not self.unchanged:
+            down, across = resize_matrices(size, side, theta)
             self.register_buffer("down", down)
             self.register_buffer("across", across)
 
     def forward(self, levels: Tensor) -> Tensor:
-        if self.resized:
-            levels = torch.floor(self.down @ levels @ self.across.T + 0.5)
-        image = (levels / 255 - self.mean) / self.std
-        return (self.network(image if self.form.color else image[:, None]) / self.temperature).softmax(dim=1)
+        return levels if self.unchanged else torch.floor(self.down @ levels @ self.across.T + 0.5)
 
 
 class MeanRecogniser(nn.Module):
@@ -146,13 +176,15 @@ class MirroredRecogniser(nn.Module):
         return (mean.log() / self.temperature).softmax(dim=1)
 
 
-def resize_matrices(size: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
+def resize_matrices(size: int, side: int = SIDE, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the shares of a face's `side` rows, and of its columns, in each of `size`: float32 (size, side) twice.
+
+    theta  transform of a view, as in `View`
 
     The shares are bilinear, as in `augment.warp`. OpenCV rounds the sampling points to 32nds of a pixel by its own
     rule. So OpenCV resizes an image whose levels are the indices of its columns; the result is the sampling points.
     """
-    matrix = pixel_matrices(identity(1), side, size)[0]
+    matrix = pixel_matrices(identity(1) if theta is None else theta, side, size)[0]
     numbers = np.tile(np.arange(side, dtype=np.float32), (side, 1))
     flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
     columns = cv2.warpAffine(numbers, matrix, (size, size), flags=flags, borderMode=border)[0]

@@ -21,9 +21,10 @@ class ExportFileSettings(Settings):
         "format of the stored weights; float16: half the size; int8: a quarter; all computation is in float32, so that "
         "no value between the layers is rounded and no calibration on training rows is needed",
     )
-    tta: Literal["none", "flip"] = setting(
+    tta: Literal["none", "flip", "shift"] = setting(
         "none",
-        "views of a face whose probabilities the file averages; flip: the face and its mirror image, at twice the time",
+        "views of a face whose probabilities the file averages; flip: the face and its mirror image, at twice the time"
+        "; shift: each of them moved by one pixel in two directions, at four times the time",
     )
     data_root: str | None = setting(
         None,

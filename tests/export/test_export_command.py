@@ -58,7 +58,7 @@ def no_export(monkeypatch, tmp_path_factory):
 
     def stand_in(change=lambda probabilities: probabilities) -> None:
         folder = tmp_path_factory.mktemp("drawn")
-        monkeypatch.setattr(command, "load_checkpoint", lambda run, num_classes: DrawnCheckpoint(folder, change))
+        monkeypatch.setattr(command, "load_checkpoint", lambda run, num_classes, views: DrawnCheckpoint(folder, change))
 
     return stand_in
 

@@ -1,4 +1,4 @@
-"""A file with tta=flip averages a face and its mirror image, as an evaluation with the same views does."""
+"""A file with tta=flip or tta=shift averages the views of a face, as an evaluation with the same views does."""
 
 import shutil
 
@@ -40,24 +40,30 @@ def one_view_after_the_other(content: bytes, faces: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_probabilities_and_card_are_those_of_the_evaluation(run, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "words"), [("flip", "the face and its mirror image."), ("shift", "each moved by one pixel")]
+)
+def test_probabilities_and_card_are_those_of_the_evaluation(name, words, run, tmp_path):
     evaluated = shutil.copytree(run, tmp_path / "evaluated")  # a command holds its folder until the process ends
-    evaluate.evaluate(evaluate.config([f"run={evaluated}", "tta=flip"]))
+    evaluate.evaluate(evaluate.config([f"run={evaluated}", f"tta={name}"]))
     run = shutil.copytree(evaluated, tmp_path / "run")
-    command.main([f"run={run}", "tta=flip"])
+    command.main([f"run={run}", f"tta={name}"])
     model, opened = FaceModel(run / "face.onnx"), open_run(shutil.copytree(run, tmp_path / "opened"))
     faces, how = opened.faces()[0].pixels[:33], opened.config.model
-    network, views = opened.network(7), tta.views("flip", how.input_size)
+    network, views = opened.network(7), tta.views(name, how.input_size)
     predict = Predictor(
         network, views, input_size=how.input_size, mean=how.mean, std=how.std, device=torch.device("cpu")
     )
     expected = at_temperature(predict(torch.from_numpy(faces)).numpy(), model.metadata.temperature)
     np.testing.assert_allclose(model(faces), expected, atol=1e-5, rtol=0)
     np.testing.assert_allclose(model(faces[:, :, ::-1].copy()), model(faces), atol=1e-6, rtol=0)
-    predictions = read_predictions(run / "evaluation" / "flip" / "predictions.csv")
+    predictions = read_predictions(run / "evaluation" / name / "predictions.csv")
     np.testing.assert_array_equal(model.metadata.confusion, predictions.confusion())
     card = (run / "face_card.md").read_text()
-    assert "Views: the face and its mirror image." in card
-    assert "with the checkpoint and the same two views" in card
+    assert words in card
+    assert f"with the checkpoint and the same {'two' if name == 'flip' else 'four'} views" in card
+    if name == "shift":  # a page computes all views of each image
+        assert with_chosen_views(model.content) == model.content
+        return
     seen = one_view_after_the_other(with_chosen_views(model.content), faces)
     np.testing.assert_allclose(seen, model(faces), atol=1e-6, rtol=0)

@@ -11,9 +11,10 @@ from export_runs import distinct
 from face_models import drawn_metadata
 
 from fer_lightning.data import synthetic
+from fer_lightning.evaluation import tta
 from fer_lightning.evaluation.torch_predictor import Predictor
 from fer_lightning.export.comparison import LARGEST_DIFFERENCE
-from fer_lightning.export.recogniser import Checkpoint, Recogniser, resize_matrices
+from fer_lightning.export.recogniser import Checkpoint, Recogniser, View, resize_matrices
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.faces.metadata import crop_rule, embed
@@ -75,6 +76,15 @@ def test_faces_are_resized_to_the_same_grey_levels(faces, size):
     resized = torch.floor(down @ torch.from_numpy(faces).float() @ across.T + 0.5)
     evaluated = Predictor(torch.nn.Identity(), [], input_size=size, mean=0.0, std=1 / 255, device=torch.device("cpu"))
     torch.testing.assert_close(resized, evaluated.transform.evaluate(torch.from_numpy(faces))[:, 0], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("size", [32, 48, 64, 75, 100])
+def test_views_are_those_of_an_evaluation(faces, size):
+    how = {"input_size": size, "mean": 0.0, "std": 1 / 255}
+    evaluated = Predictor(torch.nn.Identity(), [], device=torch.device("cpu"), **how).transform
+    for theta in (*tta.views("shift", size), *tta.views("flip", size)):
+        seen = View(size, 48, theta)(torch.from_numpy(faces).float())
+        torch.testing.assert_close(seen, evaluated.evaluate(torch.from_numpy(faces), theta)[:, 0], atol=1e-3, rtol=0)
 
 
 def checkpoint_of_rgb(faces):
