@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs.summary_file import unfinished_note
 from fer_lightning.statistics.metrics import CLASS_METRICS, NAMES
 
 SETS = ("all", "unseen", "clean")
@@ -69,8 +70,8 @@ def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     notes: list[str] = []
     if "model" in entry or "other" in entry:  # the run reported other metrics
         return notes
-    if summary["status"] != "done":
-        notes.append(f"this run is not finished ({summary['status']}); its best.ckpt is from the best epoch so far")
+    if note := unfinished_note(summary):
+        notes.append(note)
     reported = summary.get("test")
     if entry["rows"] == "test" and entry["tta"] == "none" and reported:
         rows = reported.get("all", reported)["rows"]

@@ -29,7 +29,7 @@ def views(name: str, input_size: int) -> list[Tensor | None]:
         return [None, MIRROR]
     if name == "shift":
         pixel = 2 / input_size  # the side is 2 long in theta's coordinates
-        shifts = [_crop(1.0, pixel, pixel), _crop(1.0, -pixel, -pixel)]
+        shifts = [_part(1.0, pixel, pixel), _part(1.0, -pixel, -pixel)]
         return [*shifts, *(compose(MIRROR, shift) for shift in shifts)]
     if name == "ten_crop":
         crops = five_crops(input_size)
@@ -42,10 +42,11 @@ def five_crops(input_size: int) -> list[Tensor]:
     share = input_size / round(input_size * ENLARGED / CROPPED)
     shift = 1 - share
     centres = [(-shift, -shift), (shift, -shift), (-shift, shift), (shift, shift), (0.0, 0.0)]
-    return [_crop(share, x, y) for x, y in centres]
+    return [_part(share, x, y) for x, y in centres]
 
 
-def _crop(share: float, x: float, y: float) -> Tensor:
+def _part(share: float, x: float, y: float) -> Tensor:
+    """Return theta of a square with this share of the side, whose centre is (x, y) in theta's coordinates."""
     theta = identity(1)
     theta[:, :, :2] *= share
     theta[0, :, 2] = torch.tensor([x, y])

@@ -35,6 +35,7 @@ from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.faces.metadata import Metadata, embed, sealed
 from fer_lightning.files import replacing, write_atomically
 from fer_lightning.paths import CONF
+from fer_lightning.runs.summary_file import unfinished_note
 from fer_lightning.wording import terminal, typed
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def export(settings: ExportFileSettings) -> None:
     out, form, metadata = Path(settings.out), settings.weights, describe(run, settings.tta)
     faces = comparison_faces(run, or_drawn=settings.data_root is None)
     validation = slice(len(faces.labels))
-    if run.summary["status"] != "done":
-        print(f"note: this run is not finished ({run.summary['status']}); best.ckpt is from the best epoch so far")
+    if note := unfinished_note(run.summary):
+        print(f"note: {note}")
     print(f"exporting {terminal(metadata.name)}: takes half a minute or more", flush=True)
     checkpoint = load_checkpoint(run, len(metadata.classes), settings.tta)
     before = predict_probabilities(checkpoint, faces.pixels)

@@ -124,7 +124,7 @@ class Recogniser(nn.Module):
         if len(seen) == 1:
             return (logits / self.temperature).softmax(dim=1)
         mean = logits.softmax(dim=1).reshape(len(seen), -1, logits.shape[1]).mean(dim=0)
-        return (mean.log() / self.temperature).softmax(dim=1)
+        return tempered(mean, self.temperature)
 
 
 class View(nn.Module):
@@ -157,7 +157,7 @@ class MeanRecogniser(nn.Module):
 
     def forward(self, levels: Tensor) -> Tensor:
         mean = torch.stack([member(levels) for member in self.members]).mean(dim=0)
-        return (mean.log() / self.temperature).softmax(dim=1)
+        return tempered(mean, self.temperature)
 
 
 class MirroredRecogniser(nn.Module):
@@ -173,7 +173,12 @@ class MirroredRecogniser(nn.Module):
     def forward(self, levels: Tensor) -> Tensor:
         both = self.recogniser(torch.cat([levels, levels.flip(-1)]))
         mean = both.reshape(2, -1, both.shape[1]).mean(dim=0)
-        return (mean.log() / self.temperature).softmax(dim=1)
+        return tempered(mean, self.temperature)
+
+
+def tempered(mean: Tensor, temperature: float) -> Tensor:
+    """Return probabilities (N, K) whose logarithms are divided by the temperature; 1: the same."""
+    return (mean.log() / temperature).softmax(dim=1)
 
 
 def resize_matrices(size: int, side: int = SIDE, theta: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,13 @@ def read_summary(path: Path) -> Record:
     return summary
 
 
+def unfinished_note(summary: dict[str, Any]) -> str | None:
+    """Return the note about the weights of a run that is not finished; None for a finished one."""
+    if summary["status"] == "done":
+        return None
+    return f"this run is not finished ({summary['status']}); its best.ckpt is from the best epoch so far"
+
+
 @dataclass(frozen=True)
 class RunTime:
     """Time that a run took over all its calls: it may have been interrupted and resumed.

@@ -50,6 +50,18 @@ def test_csv_has_the_crops_as_they_were_cut(tmp_path):
     assert {row["emotion"] for row in rows} == {"frustration"}
 
 
+@pytest.mark.parametrize("faces", [{"a": {}}, {}], ids=["faces", "nothing"])
+def test_files_of_a_user_are_neither_replaced_nor_removed(faces, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "custom.csv").write_text("mine")
+    with (
+        filled(tmp_path / "c", faces) as collection,
+        pytest.raises(UserError, match="which is not of an export"),
+    ):
+        export(collection, folder=tmp_path / "mine", licensed_providers=KNOWN)
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine"]
+
+
 def test_export_is_read_as_extra_faces_and_keeps_its_splits(tmp_path):
     game = TAXONOMIES["learning_game"].classes
     lines = ["emotion,pixels,Usage"]

@@ -19,7 +19,15 @@ import numpy as np
 
 from fer_lightning.collect.card import card
 from fer_lightning.collect.providers.licences import FREE, NEED_CREDIT, NON_COMMERCIAL, licence_name
-from fer_lightning.collect.steps.export_folders import ATTRIBUTION, CARD, CSV, PROVENANCE, remove_export, sign
+from fer_lightning.collect.steps.export_folders import (
+    ATTRIBUTION,
+    CARD,
+    CSV,
+    PROVENANCE,
+    refuse_other_files,
+    remove_export,
+    sign,
+)
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.collect.store.form import form_of
 from fer_lightning.errors import UserError
@@ -125,8 +133,10 @@ def export(
     non_commercial      the release forbids commercial use, so that it may include NC licences
     licensed_providers  providers that state a licence for each image
 
-    Raise NothingToExport if no face matches; the files of an earlier export are then removed.
+    Raise UserError if the folder holds such files that this collection has not written. Raise NothingToExport if no
+    face matches; the files of an earlier export are then removed.
     """
+    refuse_other_files(collection, folder)
     left_out: Counter[str] = Counter()
     rows = []
     for sources in _sources_by_face(collection):

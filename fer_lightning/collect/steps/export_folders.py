@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_lightning.collect.store.collection import FILE, Collection
+from fer_lightning.errors import UserError
 from fer_lightning.files import large_csv_fields, write_atomically
 
 FILES = CSV, PROVENANCE, ATTRIBUTION, CARD = "custom.csv", "provenance.csv", "ATTRIBUTION.md", "DATASET_CARD.md"
@@ -62,6 +63,16 @@ def export_folders(collection: Collection, configured: Path | None = None) -> Ex
         elif any((folder / name).exists() for name in FILES):
             folders.foreign.append(folder)
     return folders
+
+
+def refuse_other_files(collection: Collection, folder: Path) -> None:
+    """Raise UserError if `folder` has files with the names of an export that this collection has not written."""
+    present = [name for name in FILES if (folder / name).exists()]
+    if present and folder.absolute() not in export_folders(collection, folder).own:
+        raise UserError(
+            f"export.folder={folder}: holds {present[0]}, which is not of an export of this collection. Name another "
+            "folder."
+        )
 
 
 def _is_own(collection: Collection, folder: Path, identity: dict, *, recorded: bool) -> bool:
