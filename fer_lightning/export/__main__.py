@@ -10,8 +10,9 @@ The file divides the logits by a temperature, the one with the smallest cross-en
 run's own data. If that data is missing, the temperature is 1. An ensemble divides the logarithms of its mean.
 
 The file is kept only if it agrees with the checkpoint. With weights=float32 the probabilities may differ by at most
-0.0001. With float16 and int8 at most 1 % of the labels may differ, and the accuracy on the validation rows must fall by
-less than 0.3 points; the model card has both accuracies. The two are compared on these faces:
+0.0001. With float16 and int8 at most 1 % of the labels may differ, with codebook4 at most 5 %. The accuracy on the
+validation rows must fall by less than 0.3 points; the model card has both accuracies. The two are compared on these
+faces:
 
 - the validation rows
 - also training rows, if there are fewer than 1,000 validation rows

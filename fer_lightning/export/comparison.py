@@ -12,8 +12,9 @@ from fer_lightning.statistics.metrics import RowOutcomes
 
 BATCH = 100  # faces per call
 LARGEST_DIFFERENCE = 1e-4  # of a probability, if the weights are stored as float32
-LEAST_EQUAL_LABELS = 0.99  # share of the faces, if the weights are stored as float16 or int8
-LEAST_REFUSED_LOSS = 0.003  # accuracy on validation rows, if the weights are stored as float16 or int8
+LEAST_EQUAL_LABELS = {"float32": 0.99, "float16": 0.99, "int8": 0.99, "codebook4": 0.95}  # share of the faces
+LEAST_REFUSED_LOSS = 0.003  # accuracy on validation rows, if the weights are not stored as float32
+MORE_PRECISE = {"codebook4": "int8", "int8": "float16", "float16": "float32"}
 CALIBRATION_METRICS = ("acc", "ece", "ce")
 
 
@@ -30,7 +31,7 @@ def compare_with_checkpoint(
 
     file        probabilities of the exported file
     checkpoint  probabilities of the checkpoint at the temperature of the file
-    form        format of the file's weights: float32, float16 or int8
+    form        format of the file's weights: float32, float16, int8 or codebook4
     """
     difference = float(np.abs(file - checkpoint).max())
     equal = float((file.argmax(axis=1) == checkpoint.argmax(axis=1)).mean())
@@ -40,11 +41,12 @@ def compare_with_checkpoint(
             f"{len(file):,} faces, but only {LARGEST_DIFFERENCE:g} is allowed. The file was not kept. This is a fault "
             "of this program or of its libraries. Report it with env.txt of the run."
         )
-    if equal < LEAST_EQUAL_LABELS:
+    least = LEAST_EQUAL_LABELS[form]
+    if equal < least:
         raise UserError(
             f"weights={form}: the file's label differs from the checkpoint's on {100 * (1 - equal):.1f} % of "
-            f"{len(file):,} faces, but only {100 * (1 - LEAST_EQUAL_LABELS):.0f} % is allowed. The file was not kept. "
-            f"Use weights={_more_precise(form)}."
+            f"{len(file):,} faces, but only {100 * (1 - least):.0f} % is allowed. The file was not kept. "
+            f"Use weights={MORE_PRECISE[form]}."
         )
     return {"faces": len(file), "words": faces.words, "difference": difference, "equal_labels": equal}
 
@@ -76,9 +78,5 @@ def refuse_loss_of_accuracy(calibration: dict[str, Any] | None, form: str) -> No
         raise UserError(
             f"weights={form}: the accuracy on {calibration['rows']:,} validation rows falls from {100 * before:.2f} % "
             f"to {100 * after:.2f} %, but it must fall by less than {100 * LEAST_REFUSED_LOSS:.1f} points. The file "
-            f"was not kept. Use weights={_more_precise(form)}."
+            f"was not kept. Use weights={MORE_PRECISE[form]}."
         )
-
-
-def _more_precise(form: str) -> str:
-    return "float16" if form == "int8" else "float32"

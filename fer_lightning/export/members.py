@@ -13,7 +13,7 @@ from fer_lightning.wording import typed
 if TYPE_CHECKING:
     from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble, MirroredCheckpoint
 
-BYTES = {"float32": 4, "float16": 2, "int8": 1}  # per weight
+BYTES = {"float32": 4, "float16": 2, "int8": 1, "codebook4": 0.5}  # per weight
 REPEAT = "Average its members again with resume=never, and export the ensemble then."
 
 
@@ -54,7 +54,7 @@ def refuse_large_file(run: TrainedRun, form: str) -> None:
     if size > LARGEST:
         raise UserError(
             f"run={run.path}: its weights take {size / 1e9:.1f} GB as {form}, and an ONNX file holds at most "
-            f"{LARGEST / 1e9:.1f} GB. Average fewer members, or use weights=int8."
+            f"{LARGEST / 1e9:.1f} GB. Average fewer members, or use weights=codebook4."
         )
 
 

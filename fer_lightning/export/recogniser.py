@@ -202,7 +202,7 @@ def to_onnx(recogniser: Recogniser | MeanRecogniser | MirroredRecogniser, weight
     """Return the graph from crops uint8 (N, H, W, C) to probabilities float32 (N, K); C = 1 (grey) or 3 (RGB).
 
     recogniser  module on the CPU, in evaluation mode
-    weights     format of the stored weights: float32, float16 or int8
+    weights     format of the stored weights: float32, float16, int8 or codebook4
     """
     size, color = recogniser.form.size, recogniser.form.color
     faces = torch.zeros(2, *((3,) if color else ()), size, size)

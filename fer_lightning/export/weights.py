@@ -1,7 +1,7 @@
-"""Formats of an exported network's weights: float32, float16 or int8. Imports no torch.
+"""Formats of an exported network's weights: float32, float16, int8 or codebook4. Imports no torch.
 
-All computation stays in float32. The Cast and Mul nodes after a stored array have constant inputs, so onnxruntime
-computes them once, when it loads the file. DequantizeLinear would stay in the loaded graph and run at each call.
+All computation stays in float32. The nodes after a stored array have constant inputs, so onnxruntime computes them
+once, when it loads the file. DequantizeLinear would stay in the loaded graph and run at each call.
 """
 
 from collections import Counter
@@ -14,6 +14,9 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 WEIGHT = ".weight"  # end of torch's name for the weights of a convolution or linear layer
 LEAST_SIZE = 1024  # elements; a smaller array stays float32
 LARGEST_INT8 = 127
+VALUES = 16  # that an index of 4 bits can name
+LEAST_CODEBOOK = 100_000  # elements; a smaller array adds little to the file and is stored as int8
+ROUNDS = 60  # of k-means
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
@@ -39,13 +42,14 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
 
 
 def store_weights(model: onnx.ModelProto, form: str) -> None:
-    """Store the weights of convolutions and linear layers in `form`: float32, float16 or int8.
+    """Store the weights of convolutions and linear layers in `form`: float32, float16, int8 or codebook4.
 
-    int8 is symmetric, with one scale per output channel. Biases and small arrays stay float32.
+    int8 is symmetric, with one scale per output channel. codebook4 keeps 16 values per output channel, and 4 bits per
+    weight that name one of them. Biases and small arrays stay float32.
     """
     if form == "float32":
         return
-    graph, convert = model.graph, {"float16": _as_float16, "int8": _as_int8}[form]
+    graph, convert = model.graph, {"float16": _as_float16, "int8": _as_int8, "codebook4": _as_codebook4}[form]
     restoring: list[NodeProto] = []
     for weight in [array for array in graph.initializer if _is_large_weight(array)]:
         arrays, nodes = convert(weight.name, numpy_helper.to_array(weight))
@@ -93,8 +97,8 @@ def _scale(
     weight, *bias = (numpy_helper.to_array(arrays[name]).astype(np.float64) for name in convolution.input[1:])
     scaled = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     shifted = (bias[0] * factor if bias else 0) + shift
-    name = convolution.input[1]
-    names = [f"{name}.folded{WEIGHT}", f"{name}.folded.bias"]
+    name = f"{convolution.input[1]}.{convolution.output[0]}"  # torch stores equal weights of two layers once
+    names = [f"{name}{WEIGHT}", f"{name}.bias"]
     for new, values in zip(names, (scaled, shifted), strict=True):
         arrays[new] = numpy_helper.from_array(values.astype(np.float32), new)
         graph.initializer.append(arrays[new])
@@ -134,3 +138,60 @@ def _as_int8(name: str, weight: np.ndarray) -> tuple[Sequence[TensorProto], Sequ
             helper.make_node("Mul", [cast, scale], [name]),
         ],
     )
+
+
+def _as_codebook4(name: str, weight: np.ndarray) -> tuple[Sequence[TensorProto], Sequence[NodeProto]]:
+    """Store 16 values (O, 16) per output channel, and two indices per byte (O, I / 2).
+
+    Source: weight sharing in Deep Compression (Han et al. 2016, arXiv:1510.00149, section 3).
+    """
+    rows = weight.reshape(len(weight), -1)
+    half, odd = divmod(rows.shape[1], 2)
+    if weight.size < LEAST_CODEBOOK or odd:
+        return _as_int8(name, weight)
+    values, indices = _cluster(rows)
+    arrays = {
+        "packed": indices[:, :half] << 4 | indices[:, half:],
+        "values": values,
+        "four": np.array(4, np.uint8),
+        "low bits": np.array(VALUES - 1, np.uint8),
+        "shape": np.array(weight.shape, np.int64),
+    }
+
+    def node(operation: str, *inputs: str, output: str = "", **attributes: str | int) -> NodeProto:
+        result = f"{name}.{output}" if output else name
+        return helper.make_node(operation, [f"{name}.{one}" for one in inputs], [result], **attributes)
+
+    nodes = [
+        node("BitShift", "packed", "four", output="first", direction="RIGHT"),
+        node("BitwiseAnd", "packed", "low bits", output="second"),
+        node("Concat", "first", "second", output="bytes", axis=1),
+        node("Cast", "bytes", output="indices", to=TensorProto.INT32),
+        node("Cast", "values", output="choices", to=TensorProto.FLOAT),
+        node("GatherElements", "choices", "indices", output="rows", axis=1),
+        node("Reshape", "rows", "shape"),
+    ]
+    return [numpy_helper.from_array(array, f"{name}.{part}") for part, array in arrays.items()], nodes
+
+
+def _cluster(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 16 values for each row, float16 (O, 16), and for each weight the index of the nearest, uint8 (O, I).
+
+    It is k-means in one dimension, from values at equal distances.
+    """
+    low, high = (bound(axis=1, keepdims=True) for bound in (rows.min, rows.max))
+    values = low + (high - low) * (np.arange(VALUES) + 0.5) / VALUES
+    first = VALUES * np.arange(len(rows))[:, None]
+    for _ in range(ROUNDS):
+        cells = (first + _nearest(rows, values)).ravel()
+        counts = np.bincount(cells, minlength=values.size).reshape(values.shape)
+        sums = np.bincount(cells, weights=rows.ravel(), minlength=values.size).reshape(values.shape)
+        values = np.where(counts > 0, sums / np.maximum(counts, 1), values)
+    values = values.astype(np.float16)
+    return values, _nearest(rows, values.astype(np.float32))
+
+
+def _nearest(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the index of the value next to each weight; the values of a row ascend."""
+    middles = (values[:, 1:] + values[:, :-1]) / 2
+    return sum((rows > middle[:, None]).astype(np.uint8) for middle in middles.T)

@@ -35,15 +35,16 @@ class Metadata:
     crop          the crop rule: {"side_of_height": 0.92, "side": 48, "filter": "area", "grey": "BT.601"}; "grey" is
                   null for a network on RGB faces
     network       {"model", "stn", "input_size", "parameters"}; of an ensemble {"model", "parameters", "members"}, with
-                  the same entries and "name", "seed", "commit", "test/acc" for each member; "tta": "flip" if the file
-                  averages a face and its mirror image
+                  the same entries and "name", "seed", "commit", "test/acc" for each member; "tta": "flip" or
+                  "shift" if the file averages several views of a face
     data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on
     metrics       {"test": {"acc", "f1_macro", "recall_mean"}, "val": {...}}, shares from 0 to 1; "test_clean"
                   of the rows without copies in training; what is unknown is absent
     recall        {class: share of its test rows that were found, or None}
     confusion     K x K counts of test rows, true class by predicted class; None where the run has no test rows
     commit        of the code that exported it; `exported`: when, ISO 8601
-    weights       {"form": float32, float16 or int8, "bytes": size of the stored arrays}; None until there is a graph
+    weights       {"form": float32, float16, int8 or codebook4, "bytes": size of the stored arrays}; None until there is
+                  a graph
     temperature   number by which the file divides the logits; 1 if no validation rows were at hand
     checked       {"faces": number, "words": which faces, "difference": largest one between a probability of the file
                   and of the checkpoint, "equal_labels": share}; None until the two are compared

@@ -28,7 +28,7 @@ def with_other_labels(answers: np.ndarray, number: int) -> np.ndarray:
 
 
 def test_equal_answers_pass_in_every_form(answers):
-    for form in ("float32", "float16", "int8"):
+    for form in ("float32", "float16", "int8", "codebook4"):
         entry = compare_with_checkpoint(answers, answers, FACES, form)
         assert entry == {"faces": ROWS, "words": "drawn faces", "difference": 0, "equal_labels": 1}
 
@@ -49,7 +49,7 @@ def test_small_weights_may_change_one_label_in_a_hundred(answers, form, other):
         compare_with_checkpoint(with_other_labels(answers, 4), answers, FACES, form)
 
 
-@pytest.mark.parametrize("form", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("form", ["float32", "float16", "int8", "codebook4"])
 def test_what_is_not_a_number_fails(answers, form):
     with pytest.raises(UserError, match="was not kept"):
         compare_with_checkpoint(answers * np.float32("nan"), answers, FACES, form)
@@ -70,7 +70,13 @@ def accuracies(before: float, after: float) -> dict:
     return {"rows": 3589, "before": {"acc": before}, "after": {"acc": after}}
 
 
-@pytest.mark.parametrize(("form", "other"), [("int8", "float16"), ("float16", "float32")])
+def test_a_codebook_may_change_one_label_in_twenty(answers):
+    compare_with_checkpoint(with_other_labels(answers, 15), answers, FACES, "codebook4")
+    with pytest.raises(UserError, match=r"5.3 % of 300 faces, but only 5 % is allowed.*weights=int8"):
+        compare_with_checkpoint(with_other_labels(answers, 16), answers, FACES, "codebook4")
+
+
+@pytest.mark.parametrize(("form", "other"), [("codebook4", "int8"), ("int8", "float16"), ("float16", "float32")])
 def test_small_weights_may_cost_less_than_a_third_of_a_point(form, other):
     refuse_loss_of_accuracy(accuracies(0.7, 0.6971), form)
     refuse_loss_of_accuracy(accuracies(0.7, 0.9), form)

@@ -200,7 +200,7 @@ def test_other_faces_than_the_runs_are_refused(run):
         (["run=x", "out=face.pt"], "out=face.pt: must be a file that ends in .onnx. E.g. out=face.onnx"),
         (["run=x", "out=."], "out=.: is a folder; must be a file. E.g. out=face.onnx"),
         (["runn=x"], "runn: no such key. Did you mean run? Allowed: run, out, weights, tta, data_root."),
-        (["run=x", "weights=int4"], "weights='int4': must be one of float32, float16, int8"),
+        (["run=x", "weights=int4"], "weights='int4': must be one of float32, float16, int8, codebook4"),
         (["run"], "export: run is not set"),
     ],
 )

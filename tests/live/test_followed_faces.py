@@ -75,25 +75,47 @@ def test_a_face_that_leaves_jumps_or_changes_its_image_is_found_in_the_same_fram
     assert [x + width / 2 for x, _, width, _ in boxes] == pytest.approx([150, 150, 500, 500, 150, 150, 75], abs=10)
 
 
-# Faces that follow each other: {follows, time}; what each sees, and whether the view before counts.
+# Faces that follow each other: [follows, time]; what each sees of `number` views, and which views count from before.
 CHOOSE = """
-async (images) => {
+async ([images, number]) => {
   const { Views } = await import("/faces/views.js");
   const views = new Views();
-  return images.map(([follows, time], number) => {
+  return images.map(([follows, time], image) => {
     const chosen = views.choose(follows, time);
-    views.keep(chosen.views, [number], time);
-    return [...chosen.views, ...chosen.earlier];
+    const [first, end] = chosen.views;
+    const seen = Array.from({ length: Math.min(end, number) - first }, (_, view) => [`${image}.${first + view}`]);
+    views.keep(chosen, seen, time);
+    return [...seen.flat(), "after", ...chosen.earlier];
   });
 }
 """
 
 
-def test_the_two_views_of_a_followed_face_take_turns_unless_images_are_far_apart(page):
+def test_the_views_of_a_followed_face_take_turns_unless_images_are_far_apart(page):
     images = [(False, 0), (True, 100), (True, 200), (True, 300), (True, 500), (True, 600), (False, 700), (True, 800)]
-    both, face, mirrored = (0, 2), (0, 1), (1, 2)
-    expected = [both, (*face, 0), (*mirrored, 1), (*face, 2), both, (*face, 4), both, (*face, 6)]
-    assert page.evaluate(CHOOSE, images) == [list(one) for one in expected]
+    looks = page.evaluate(CHOOSE, [images, 2])
+    assert [" ".join(look) for look in looks] == [
+        "0.0 0.1 after",
+        "1.0 after 0.1",
+        "2.1 after 1.0",
+        "3.0 after 2.1",
+        "4.0 4.1 after",
+        "5.0 after 4.1",
+        "6.0 6.1 after",
+        "7.0 after 6.1",
+    ]
+
+
+def test_each_of_four_views_counts_once(page):
+    looks = page.evaluate(CHOOSE, [[(image > 0, 100 * image) for image in range(6)], 4])
+    assert [" ".join(look) for look in looks] == [
+        "0.0 0.1 0.2 0.3 after",
+        "1.0 after 0.1 0.2 0.3",
+        "2.1 after 1.0 0.2 0.3",
+        "3.2 after 1.0 2.1 0.3",
+        "4.3 after 1.0 2.1 3.2",
+        "5.0 after 2.1 3.2 4.3",
+    ]
 
 
 def test_a_still_face_has_the_same_probabilities_with_views_by_turns(page):

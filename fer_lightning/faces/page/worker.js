@@ -60,7 +60,7 @@ async function runDetector({ data, dims }) {
   return Object.fromEntries(Object.entries(outputs).map(([name, { data: values }]) => [name, values]));
 }
 
-// Returns the probabilities of each crop as an array of numbers. chosen: {views, earlier} of a model that chooses views.
+// Returns the probabilities of each crop as an array of numbers. chosen: by `Views`, for a model that chooses views.
 async function recognise(crops, chosen, time) {
   if (!crops.length) return [];
   const pixels = new Uint8Array(crops.length * SIDE * SIDE);
@@ -69,8 +69,12 @@ async function recognise(crops, chosen, time) {
   const { probabilities, seen } = await sessions.model.run({ faces, ...inputsOf(chosen) });
   const { data, dims } = probabilities;
   if (!data.every(Number.isFinite)) throw new Error("the model returned NaN or infinity");
-  if (seen) views.keep(chosen.views, crops.length === 1 ? seen.data.slice(-dims[1]) : null, time);
-  return crops.map((_, index) => [...data.subarray(index * dims[1], (index + 1) * dims[1])]);
+  if (seen) views.keep(chosen, crops.length === 1 ? rowsOf(seen.data, dims[1]) : null, time);
+  return rowsOf(data, dims[1]);
+}
+
+function rowsOf(numbers, length) {
+  return Array.from({ length: numbers.length / length }, (_, row) => [...numbers.subarray(row * length, (row + 1) * length)]);
 }
 
 function inputsOf({ views: bounds, earlier }) {
