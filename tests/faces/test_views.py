@@ -1,4 +1,6 @@
-"""The file for browsers chooses its views, and gives the probabilities of the original from both."""
+"""The file for browsers chooses its views, and gives the probabilities of the original from all of them."""
+
+import itertools
 
 import numpy as np
 import onnx
@@ -12,7 +14,8 @@ from fer_lightning.faces.shipped import MODEL
 from fer_lightning.faces.views import with_chosen_views
 
 NONE = np.zeros(0, np.float32)
-BOTH, FACE, MIRRORED = [0, 2], [0, 1], [1, 2]
+VIEWS = 4  # of the network of the package
+ALL = [0, 100]  # a file has fewer
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +37,25 @@ def look(original):
     return run
 
 
-def test_both_views_at_once_give_the_probabilities_of_the_original(look, original):
+def test_all_views_at_once_give_the_probabilities_of_the_original(look, original):
     faces = blobs(20)
-    probabilities, seen = look(faces, BOTH)
+    probabilities, seen = look(faces, ALL)
     assert probabilities == pytest.approx(original(faces), abs=1e-6)
-    assert seen.shape == (2, 20, 7)
-    assert np.abs(seen[0] - seen[1]).max() > 0.01  # a missing view would be noticed
+    assert seen.shape == (VIEWS, 20, 7)
+    for view, other in itertools.combinations(seen, 2):
+        assert np.abs(view - other).max() > 0.01  # a missing view would be noticed
 
 
-@pytest.mark.parametrize(("first", "second"), [(FACE, MIRRORED), (MIRRORED, FACE)])
-def test_the_views_one_after_the_other_give_the_probabilities_of_the_original(look, original, first, second):
-    faces = blobs(3)
-    alone, seen = look(faces, first)
-    assert np.abs(alone - original(faces)).max() > 0.01
-    probabilities, other = look(faces, second, seen)
-    assert probabilities == pytest.approx(original(faces), abs=1e-6)
-    assert seen.shape == other.shape == (1, 3, 7)
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
+def test_the_views_one_after_the_other_give_the_probabilities_of_the_original(look, original, order):
+    faces, earlier, answers = blobs(3), np.zeros((0, 3, 7), np.float32), []
+    for view in order:
+        probabilities, seen = look(faces, [view, view + 1], earlier)
+        assert seen.shape == (1, 3, 7)
+        earlier = np.concatenate([earlier, seen])
+        answers.append(probabilities)
+    assert answers[-1] == pytest.approx(original(faces), abs=1e-6)
+    assert all(np.abs(answer - answers[-1]).max() > 0.005 for answer in answers[:-1])
 
 
 def test_a_file_with_one_view_stays_as_it_is(tmp_path):
