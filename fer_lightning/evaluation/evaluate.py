@@ -93,7 +93,7 @@ def refuse_two_subjects(cfg: EvaluateSettings) -> None:
 def refuse_unfit_options(cfg: EvaluateSettings) -> None:
     """Raise UserError for options that cannot be used with an exported file."""
     if cfg.tta != "none":
-        raise UserError(f"model={cfg.model}: an exported file has only one view. Drop tta={cfg.tta}.")
+        raise UserError(f"model={cfg.model}: the views of an exported file are fixed. Drop tta={cfg.tta}.")
     if cfg.device == "cuda":
         raise UserError(f"model={cfg.model}: an exported file is evaluated on the CPU. Drop device=cuda.")
     name = Path(cfg.model).stem

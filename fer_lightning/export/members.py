@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble, MirroredCheckpoint
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "codebook4": 0.5}  # per weight
+SMALLEST = "codebook4"
 REPEAT = "Average its members again with resume=never, and export the ensemble then."
 
 
@@ -52,20 +53,21 @@ def refuse_large_file(run: TrainedRun, form: str) -> None:
     """Raise UserError if the weights in this format do not fit into one ONNX file."""
     size = BYTES[form] * run.summary["parameters"]["total"]
     if size > LARGEST:
+        smaller = "" if form == SMALLEST else f", or use weights={SMALLEST}"
         raise UserError(
             f"run={run.path}: its weights take {size / 1e9:.1f} GB as {form}, and an ONNX file holds at most "
-            f"{LARGEST / 1e9:.1f} GB. Average fewer members, or use weights=codebook4."
+            f"{LARGEST / 1e9:.1f} GB. Average fewer members{smaller}."
         )
 
 
 def _refuse_views(path: Path, facts: list[dict[str, Any]]) -> None:
-    """Raise UserError if the ensemble averages evaluations: a file shows each network the face as it is."""
+    """Raise UserError if the ensemble averages evaluations: a file shows all networks the same views."""
     others = [entry for entry in facts if entry["tta"] != "none"]
     if others:
         runs = list(dict.fromkeys(entry["run"] for entry in facts))
         raise UserError(
-            f"run={path}: its member {others[0]['run']} is the evaluation {others[0]['tta']}, and a file has only one "
-            f"view of a face. Average the runs themselves: python train.py experiment=ensemble name=one_view "
+            f"run={path}: its member {others[0]['run']} is the evaluation {others[0]['tta']}, and a file shows all "
+            f"networks the same views. Average the runs themselves: python train.py experiment=ensemble name=one_view "
             f"{typed('ensemble', runs)}"
         )
 

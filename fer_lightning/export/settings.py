@@ -18,9 +18,9 @@ class ExportFileSettings(Settings):
     )
     weights: Literal["float32", "float16", "int8", "codebook4"] = setting(
         "float32",
-        "format of the stored weights; float16: half the size; int8: a quarter; codebook4: 4 bits per weight, which "
-        "name one of 16 values of its output channel, an eighth; all computation is in float32, so that no value "
-        "between the layers is rounded and no calibration on training rows is needed",
+        "format of the stored weights; float16: half the size; int8: a quarter; codebook4: about a seventh, with 4 "
+        "bits per weight and 16 values per output channel; all computation is in float32, so that no value between the "
+        "layers is rounded and no calibration on training rows is needed",
     )
     tta: Literal["none", "flip", "shift"] = setting(
         "none",

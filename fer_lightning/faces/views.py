@@ -1,15 +1,24 @@
-"""One view of a face per image, for browsers: a file with `tta` that sees one view of a face by turns, or all."""
+"""One view of a face per image, for browsers: a file with `tta` that computes one view of a face by turns, or all."""
 
+from pathlib import Path
 from typing import Any
 
-from fer_lightning.faces.face_model import OUTPUT
+import numpy as np
+
+from fer_lightning.faces.face import SIDE
+from fer_lightning.faces.face_model import INPUT, OUTPUT, open_session
 from fer_lightning.faces.metadata import sealed
 from fer_lightning.faces.onnx_parts import add_node, parse_model
 
 VIEWS, EARLIER, SEEN = "views", "earlier", "seen"  # inputs and output that `with_chosen_views` adds
+ALL = (0, 100)  # first view, and the one after the last; a file has fewer
+NOTHING = np.zeros(0, np.float32)
+SAME = 1e-4  # largest difference of two equal probabilities
 FLOAT, INT64 = 1, 7  # types of numbers in ONNX's schema
 BEFORE_THE_MEAN = ("Softmax", "Div", "Log", "ReduceMean", "Reshape")  # last nodes of a file with `tta`, backwards
-VIEW = ("Floor", "Slice")  # nodes that make a view: moved and resized, and mirrored
+TEMPERED = "Div"  # is missing at a temperature of 1
+VIEW = ("Floor", "Add", "MatMul", "Slice")  # nodes that make a view from the levels of a face
+LEVELS = "Round"  # node that computes the levels: see `export.graph`
 
 
 def with_chosen_views(content: bytes) -> bytes:
@@ -26,13 +35,20 @@ def with_chosen_views(content: bytes) -> bytes:
     seen     float32 (V, N, K): probabilities of the views of this call. `probabilities` is the mean of these and of
              `earlier`, at the temperature of the file
 
-    The views must be joined in front of all networks. An ensemble with `tta=shift` joins them in each of its networks,
-    so its file stays as it is.
+    The views must be joined in front of all networks, and the networks must take the number of faces from there. An
+    ensemble with `tta=shift` joins its views in each network, and a transformer may expand a class token by the number
+    of faces before the views. Such a file stays as it is.
     """
+    changed = _changed(content)
+    return changed if changed is not None and _agree(content, changed) else content
+
+
+def _changed(content: bytes) -> bytes | None:
+    """Return the changed file; None if it has one view, or if its views are not joined in front of all networks."""
     file = parse_model(content)
     parts = _find(file.graph)
     if parts is None:
-        return content
+        return None
     join, mean, shape = parts
     nodes = list(file.graph.node)
     del file.graph.node[:]
@@ -50,24 +66,51 @@ def with_chosen_views(content: bytes) -> bytes:
     return sealed(file)
 
 
+def _agree(content: bytes, changed: bytes) -> bool:
+    """Return True if both files give the same probabilities, the changed one from its views by turns."""
+    faces = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 1), np.uint8)  # values that no view leaves alike
+    original, session = (open_session(Path(), one, threads=1) for one in (content, changed))
+    seen = NOTHING
+    try:
+        number = len(session.run([SEEN], {INPUT: faces, VIEWS: np.array(ALL), EARLIER: NOTHING})[0])
+        for view in range(number):
+            inputs = {INPUT: faces, VIEWS: np.array([view, view + 1]), EARLIER: seen}
+            probabilities, latest = session.run([OUTPUT, SEEN], inputs)
+            seen = np.append(seen, latest)
+    except Exception:  # onnxruntime's own classes have no common base but this
+        return False
+    return bool(np.allclose(probabilities, original.run([OUTPUT], {INPUT: faces})[0], atol=SAME))
+
+
 def _find(graph: Any) -> tuple[Any, Any, Any] | None:
     """Return the nodes that join all views, average them, and arrange them by view; None if the file has one view."""
     made_by = {output: node for node in graph.node for output in node.output}
     last, name = [], OUTPUT
     for operation in BEFORE_THE_MEAN:
         node = made_by.get(name)
+        if operation == TEMPERED and (node is None or node.op_type != operation):
+            continue
         if node is None or node.op_type != operation:
             return None
         last.append(node)
         name = node.input[0]
     joins = [node for node in graph.node if node.op_type == "Concat" and _joins_views(node, made_by)]
-    return (joins[0], last[3], last[4]) if len(joins) == 1 else None
+    return (joins[0], *last[-2:]) if len(joins) == 1 else None
 
 
 def _joins_views(join: Any, made_by: dict[str, Any]) -> bool:
-    """Return True if each input is a view of the levels of a face. The first may be the levels themselves."""
-    others = join.input if made_by[join.input[0]].op_type in VIEW else join.input[1:]
-    return len(join.input) > 1 and all(name in made_by and made_by[name].op_type in VIEW for name in others)
+    """Return True if each input is a view of the levels of a face, or the levels themselves."""
+    return len(join.input) > 1 and all(_sources(name, made_by) == {LEVELS} for name in join.input)
+
+
+def _sources(name: str, made_by: dict[str, Any]) -> set[str]:
+    """Return the operations of the nodes from whose results nodes of VIEW compute an array; stored arrays have none."""
+    node = made_by.get(name)
+    if node is None:
+        return set()
+    if node.op_type not in VIEW:
+        return {node.op_type}
+    return set().union(*(_sources(one, made_by) for one in node.input))
 
 
 def _choose(graph: Any, join: Any) -> None:

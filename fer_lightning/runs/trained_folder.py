@@ -54,7 +54,7 @@ def origin_folder(value: str, key: str = "model.init") -> Path:
         raise UserError(
             f"{key}={value}: an exported file holds rounded and merged weights, which cannot be trained further. Name "
             "the run folder that it was exported from. For a run like that of the network of the package: "
-            "python train.py experiment=fer2013_cpu"
+            "python train.py experiment=fer2013_cpu_large"
         )
     if path.is_file() and (path.name != "best.ckpt" or path.parent.name != "checkpoints"):
         raise UserError(f"{key}={value}: must be a run folder, or its checkpoints/best.ckpt. Name the run folder.")

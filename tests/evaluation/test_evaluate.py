@@ -298,7 +298,10 @@ COMMAND_LINES = [
     ([], ["run is not set", "run=outputs/"]),
     (["rnu=x"], ["rnu", "Did you mean run?"]),
     (["run=x", "loss=focal"], ["loss", "Allowed: run, model, tta, rows, data_root"]),
-    (["run=x", "model=face.onnx", "tta=flip"], ["model=face.onnx: an exported file has only one view. Drop tta=flip."]),
+    (
+        ["run=x", "model=face.onnx", "tta=flip"],
+        ["model=face.onnx: the views of an exported file are fixed. Drop tta=flip."],
+    ),
     (["run=x", "model=face.onnx", "device=cuda"], ["evaluated on the CPU. Drop device=cuda."]),
     (["run=x", "model=a/ten_crop.onnx"], ["evaluation/ten_crop/ is the folder of another evaluation. Rename the file"]),
     (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, shift, ten_crop"]),

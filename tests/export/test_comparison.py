@@ -70,6 +70,15 @@ def accuracies(before: float, after: float) -> dict:
     return {"rows": 3589, "before": {"acc": before}, "after": {"acc": after}}
 
 
+def test_float32_may_change_the_labels_of_ties():
+    """An untrained network can give nearly equal probabilities."""
+    tied = np.full((ROWS, 7), 1 / 7, np.float32)
+    file = tied + np.eye(7, dtype=np.float32)[0] * np.float32(1e-6)
+    assert compare_with_checkpoint(
+        file, tied[:, ::-1] + np.eye(7, dtype=np.float32)[6] * np.float32(1e-6), FACES, "float32"
+    )
+
+
 def test_a_codebook_may_change_one_label_in_twenty(answers):
     compare_with_checkpoint(with_other_labels(answers, 15), answers, FACES, "codebook4")
     with pytest.raises(UserError, match=r"5.3 % of 300 faces, but only 5 % is allowed.*weights=int8"):

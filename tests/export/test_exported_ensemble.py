@@ -170,7 +170,7 @@ def test_a_missing_member_is_named(copied):
 def test_an_ensemble_of_views_is_refused_with_the_command_to_use(copied):
     folder = with_summary(copied, lambda summary: summary["members"][0].update(tta="flip"))
     message = refusal(folder)
-    assert "is the evaluation flip, and a file has only one view" in message
+    assert "is the evaluation flip, and a file shows all networks the same views" in message
     assert "python train.py experiment=ensemble name=one_view" in message
 
 
@@ -185,6 +185,11 @@ def test_weights_that_no_file_can_hold_are_refused(copied):
     with pytest.raises(UserError, match=r"its weights take 4\.0 GB as float32, and an ONNX file holds at most 2\.1 GB"):
         members.refuse_large_file(opened, "float32")
     members.refuse_large_file(opened, "int8")
+    opened.summary["parameters"]["total"] = 10**10
+    with pytest.raises(UserError, match=r"10\.0 GB as int8.* Average fewer members, or use weights=codebook4\.$"):
+        members.refuse_large_file(opened, "int8")
+    with pytest.raises(UserError, match=r"5\.0 GB as codebook4.* Average fewer members\.$"):
+        members.refuse_large_file(opened, "codebook4")
 
 
 def test_other_commands_name_the_members(averaged):

@@ -10,6 +10,7 @@ from blobs import blobs
 from face_models import drawn_model
 
 from fer_lightning.faces.face_model import FaceModel
+from fer_lightning.faces.products import with_products
 from fer_lightning.faces.shipped import MODEL
 from fer_lightning.faces.views import with_chosen_views
 
@@ -23,10 +24,10 @@ def original():
     return FaceModel(MODEL, threads=1)
 
 
-@pytest.fixture(scope="module")
-def look(original):
+@pytest.fixture(scope="module", params=["the file", "the file with products, as pages receive it"])
+def look(original, request):
     """Return (probabilities, seen) of faces by the changed file."""
-    content = with_chosen_views(original.content)
+    content = with_chosen_views(original.content if request.param == "the file" else with_products(original))
     onnx.checker.check_model(onnx.load_model_from_string(content), full_check=True)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 

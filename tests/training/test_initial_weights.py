@@ -153,7 +153,7 @@ def test_taken_weights_and_statistics_are_frozen_in_the_first_epochs_only(origin
 
 REFUSALS = {
     "no such run": ("model.init=nowhere/seed-0", r"model\.init=nowhere/seed-0: no such folder"),
-    "shipped": ("model.init=shipped", r"model\.init=shipped: an exported file.*experiment=fer2013_cpu"),
+    "shipped": ("model.init=shipped", r"model\.init=shipped: an exported file.*experiment=fer2013_cpu_large$"),
     "another width": (
         "model.width=0.125",
         r"another architecture \(model\.width=0\.0625\).*backbone\.conv1\.weight is",

@@ -37,8 +37,8 @@ async function load(address) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-// Returns the faces of an RGBA image, the largest first: {faces: [{box, score, probabilities}], whole, milliseconds}.
-// whole: whether the whole image was searched.
+// Returns the faces of an RGBA image, the largest first: {faces: [{box, score, probabilities}], whole, views,
+// milliseconds}. whole: whether the whole image was searched; views: number of views of each face that were computed.
 async function read({ width, height, pixels, ...others }) {
   const image = { width, height, data: new Uint8ClampedArray(pixels) };
   const begun = performance.now();
@@ -46,13 +46,14 @@ async function read({ width, height, pixels, ...others }) {
   const { faces: found, whole } = await following.search(runDetector, image, long_side, whole_every);
   const faces = sufficient(found, rules).slice(0, most);
   const detected = performance.now();
-  const rows = await recognise(
+  const { rows, number } = await recognise(
     faces.map(({ box }) => cropFace(image, box)),
-    views.choose(!whole && faces.length === 1, detected),
-    detected,
+    whole_every > 1 ? faces.map(({ box }) => box) : [], // 1: photographs, which do not follow each other
+    begun,
   );
   const milliseconds = { detect: detected - begun, recognise: performance.now() - detected };
-  return { width, height, faces: faces.map((face, index) => ({ ...face, probabilities: rows[index] })), whole, milliseconds };
+  const labelled = faces.map((face, index) => ({ ...face, probabilities: rows[index] }));
+  return { width, height, faces: labelled, whole, views: number, milliseconds };
 }
 
 async function runDetector({ data, dims }) {
@@ -60,17 +61,19 @@ async function runDetector({ data, dims }) {
   return Object.fromEntries(Object.entries(outputs).map(([name, { data: values }]) => [name, values]));
 }
 
-// Returns the probabilities of each crop as an array of numbers. chosen: by `Views`, for a model that chooses views.
-async function recognise(crops, chosen, time) {
-  if (!crops.length) return [];
+// Returns {rows, number}: the probabilities of each crop, and the number of views that were computed for them. boxes: of
+// the crops, if the images follow each other; begun: when the work on the image began.
+async function recognise(crops, boxes, begun) {
+  if (!crops.length) return { rows: [], number: 0 };
+  const chosen = views.choose(boxes, begun);
   const pixels = new Uint8Array(crops.length * SIDE * SIDE);
   crops.forEach((crop, index) => pixels.set(crop, index * SIDE * SIDE));
   const faces = new ort.Tensor("uint8", pixels, [crops.length, SIDE, SIDE, 1]);
   const { probabilities, seen } = await sessions.model.run({ faces, ...inputsOf(chosen) });
   const { data, dims } = probabilities;
   if (!data.every(Number.isFinite)) throw new Error("the model returned NaN or infinity");
-  if (seen) views.keep(chosen, crops.length === 1 ? rowsOf(seen.data, dims[1]) : null, time);
-  return rowsOf(data, dims[1]);
+  if (seen) views.keep(chosen, boxes, rowsOf(seen.data, dims[1]), performance.now());
+  return { rows: rowsOf(data, dims[1]), number: seen ? seen.dims[0] : 1 };
 }
 
 function rowsOf(numbers, length) {
