@@ -16,8 +16,8 @@ LEAST_SIZE = 1024  # elements; a smaller array stays float32
 LARGEST_INT8 = 127
 VALUES = 16  # that an index of 4 bits can name
 LEAST_CODEBOOK = 100_000  # elements; a smaller array adds little to the file and is stored as int8
-ROUNDS = 30  # of k-means
-WIDER = 3**0.5  # spread of the first values, in that of the quantiles of the weights
+ROUNDS = 60  # of k-means
+FAR = 4  # standard deviations
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
@@ -182,17 +182,16 @@ def _as_codebook4(name: str, weight: np.ndarray) -> tuple[Sequence[TensorProto],
 def _cluster(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return 16 values for each row, float16 (O, 16), and for each weight the index of the nearest, uint8 (O, I).
 
-    They are found by k-means in one dimension. The density of the best values is the cube root of that of the weights
-    (Panter and Dite 1951), which for a normal distribution is one that is wider by the square root of 3. So the first
-    values are quantiles whose distance from the median is multiplied by this factor, or by a smaller one that keeps
-    them within the weights.
+    They are found by k-means in one dimension. The first values lie at equal distances within FAR standard deviations
+    of the mean, so that a few much larger weights do not leave most values without weights.
     """
-    middle = np.median(rows, axis=1, keepdims=True)
-    distances = np.quantile(rows, (np.arange(VALUES) + 0.5) / VALUES, axis=1).T - middle
-    rooms = np.stack([rows.max(axis=1, keepdims=True) - middle, middle - rows.min(axis=1, keepdims=True)])
-    needed = np.stack([distances[:, -1:], -distances[:, :1]])
-    factor = np.divide(rooms, needed, out=np.full_like(rooms, WIDER), where=needed > 0).min(axis=0)
-    values = middle + np.minimum(factor, WIDER) * distances
+    far = FAR * rows.std(axis=1, keepdims=True)
+    mean = rows.mean(axis=1, keepdims=True)
+    low, high = (
+        np.maximum(rows.min(axis=1, keepdims=True), mean - far),
+        np.minimum(rows.max(axis=1, keepdims=True), mean + far),
+    )
+    values = low + (high - low) * (np.arange(VALUES) + 0.5) / VALUES
     first = VALUES * np.arange(len(rows))[:, None]
     for _ in range(ROUNDS):
         cells = (first + _nearest(rows, values)).ravel()
