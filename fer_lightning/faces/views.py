@@ -24,7 +24,7 @@ LEVELS = "Round"  # node that computes the levels: see `export.graph`
 def with_chosen_views(content: bytes) -> bytes:
     """Return a file with `tta`, changed so that each call chooses its views. Another file stays as it is.
 
-    Each view takes as long as the first. A page that follows a face sees one of them in each image, by turns, and
+    All views take the same time. A page that follows a face computes one of them in each image, by turns, and
     passes the probabilities of the others from the images before.
 
     The inputs and the output that are added:
@@ -124,7 +124,7 @@ def _choose(graph: Any, join: Any) -> None:
 
 
 def _add_earlier(graph: Any, shape: Any) -> None:
-    """Arrange the probabilities by chosen view, and add those of the earlier image."""
+    """Arrange the probabilities by chosen view, and add those of earlier images."""
     probabilities = shape.input[0]
     del graph.node[-1]
     classes = add_node(graph, "Shape", probabilities, output=f"{SEEN}/classes", start=1)
