@@ -101,7 +101,7 @@ test-slurm: $(VENV)/.installed-dev
 test-long: $(VENV)/.installed-dev  ## before a release: many more kills, damaged files and hostile words; rare cases of the review page; the quickstart; the GPU plan; all benchmarks, small
 	FUZZ_COPIES=1000 FUZZ_LINES=500 FUZZ_SEQUENCES=50 $(SINGLE) $(BIN)/python -m pytest -m long
 
-lint: static-checks  ## check code, types, layout, Dockerfile and the English of all tracked files; change no file
+lint: static-checks  ## check code, types, layout, Dockerfile, docs/settings.md and the English of all tracked files; change no file
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_names.py
 
 static-checks: $(VENV)/.installed-dev
@@ -110,6 +110,7 @@ static-checks: $(VENV)/.installed-dev
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_language.py
+	$(BIN)/python scripts/settings_reference.py --check
 
 security: $(VENV)/.installed-dev  ## find unsafe code, secrets in tracked files and known vulnerabilities of installed packages
 	$(BIN)/bandit -q -c pyproject.toml -r fer_lightning hydra_plugins scripts train.py

@@ -1,7 +1,7 @@
 """Write docs/settings.md, the reference of the commands' settings, from their declarations.
 
 python scripts/settings_reference.py           write the page; `make docs` does this
-python scripts/settings_reference.py --check   exit with status 1 if the page differs from the declarations
+python scripts/settings_reference.py --check   fail if the page differs from the declarations; `make lint` does this
 """
 
 import argparse
@@ -91,12 +91,13 @@ def _group(command: Command, key: str) -> str:
     return next((group for group, _ in declared_groups(command) if key.startswith(f"{group}.")), "")
 
 
-def main() -> int:
+def main() -> int | str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page differs")
-    if parser.parse_args().check:
-        return int(PAGE.read_text() != page())
-    write_atomically(PAGE, page())
+    if not parser.parse_args().check:
+        write_atomically(PAGE, page())
+    elif PAGE.read_text() != page():
+        return f"{PAGE}: differs from the code. Run: python scripts/settings_reference.py"
     return 0
 
 
