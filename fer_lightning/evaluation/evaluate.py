@@ -3,7 +3,7 @@
     python -m fer_lightning.evaluate run=outputs/train/seed-0
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop
     python -m fer_lightning.evaluate run=outputs/train/seed-0 tta=ten_crop rows=val
-    python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx
+    python -m fer_lightning.evaluate run=outputs/train/seed-0 model=outputs/train/seed-0/face.onnx card=true
     python -m fer_lightning.evaluate run=outputs/train/seed-0 data.root=data/rafdb
     python -m fer_lightning.evaluate predictions=other.npy order=csv 'against=[outputs/train/seed-0]'
 
@@ -11,7 +11,8 @@ Each metric has a 95 % interval. predictions=FILE prints a leak test too: whethe
 
 The results are written to RUN/evaluation/TTA/, or to RUN/evaluation/val_TTA/ with rows=val. With model=face.onnx the
 folders are RUN/evaluation/face/ and RUN/evaluation/val_face/. Each folder contains metrics.json, predictions.csv,
-confusion.png and per_class.png. An evaluation of test rows also adds a line to test_reads.csv.
+confusion.png and per_class.png. An evaluation of test rows also adds a line to test_reads.csv. card=true writes the
+metrics of an exported file into its metadata and its model card, which have those of the checkpoint until then.
 
 With data.root=data/rafdb, another data set, the folder is RUN/evaluation/on_rafdb_TTA/. Classes are matched by name,
 and only the common ones are evaluated.
@@ -69,7 +70,18 @@ def config(overrides: list[str]) -> EvaluateSettings:
     refuse_two_subjects(cfg)
     if cfg.model is not None:
         refuse_unfit_options(cfg)
+    if cfg.card:
+        refuse_card_without_test(cfg)
     return cfg
+
+
+def refuse_card_without_test(cfg: EvaluateSettings) -> None:
+    """Raise UserError unless the evaluation is one whose metrics belong in the model card of a file."""
+    if cfg.model is None:
+        raise UserError("card=true: is an option of model=FILE. Name an exported file, or drop card=true.")
+    if cfg.rows != "test" or cfg.data.root is not None:
+        other = f"data.root={cfg.data.root}" if cfg.rows == "test" else f"rows={cfg.rows}"
+        raise UserError(f"card=true with {other}: must be the test rows of the run. Drop card=true or {other}.")
 
 
 def refuse_two_subjects(cfg: EvaluateSettings) -> None:
@@ -142,6 +154,10 @@ def evaluate(cfg: EvaluateSettings) -> None:
     }
     evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows]}, {title}")
     tables.print_evaluation(run.summary, entry, title)
+    if cfg.card:
+        from fer_lightning.evaluation.tested import write_test_metrics
+
+        print(f"model card: {write_test_metrics(predict.model, predictions, entry)}")
     for note in chosen.notes:
         print(message(f"note: {note}"))
     print(f"evaluation: {folder}")

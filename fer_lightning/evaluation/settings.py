@@ -48,6 +48,9 @@ class EvaluateSettings(Settings):
         "auto", "device that runs the network; auto: the first GPU if there is one"
     )
     threads: int | None = setting(None, "CPU threads of torch; null: same number as in the run", minimum=1)
+    card: bool = setting(
+        False, "with model: also write the test metrics into the file and its model card, instead of the checkpoint's"
+    )
     predictions: str | None = setting(
         None,
         "file of another program with a probability per row and class, .npy or .csv; null: run names a run",

@@ -18,7 +18,8 @@ faces:
 - also training rows, if there are fewer than 1,000 validation rows
 - drawn faces, if the run's data is missing
 
-No test row is read. The model card repeats the test metrics that the run measured.
+No test row is read. The model card repeats the test metrics that the run measured with its checkpoint, until
+`python -m fer_lightning.evaluate run=RUN model=FILE card=true` replaces them by those of the file.
 """
 
 from dataclasses import replace
@@ -34,7 +35,7 @@ from fer_lightning.evaluation.stopwatch import median_seconds
 from fer_lightning.export.members import load_checkpoint, open_subject, refuse_large_file
 from fer_lightning.export.settings import ExportFileSettings
 from fer_lightning.faces.metadata import Metadata, embed, sealed
-from fer_lightning.files import replacing, write_atomically
+from fer_lightning.files import replacing
 from fer_lightning.paths import CONF
 from fer_lightning.runs.summary_file import unfinished_note
 from fer_lightning.wording import terminal, typed
@@ -74,7 +75,7 @@ def export(settings: ExportFileSettings) -> None:
     run = open_subject(Path(settings.run), data_root=settings.data_root)
     refuse_large_file(run, settings.weights)
 
-    from fer_lightning.export.card import card
+    from fer_lightning.evaluation.card import write_card
     from fer_lightning.export.comparison import (
         calibration,
         compare_with_checkpoint,
@@ -106,12 +107,8 @@ def export(settings: ExportFileSettings) -> None:
         )
         refuse_loss_of_accuracy(metadata.calibration, form)
         model = write_and_open(file, graph, metadata)
-    write_atomically(card_path(out), card(metadata, out.name))
+    write_card(out, metadata)
     print_summary(model, out, faces.pixels)
-
-
-def card_path(out: Path) -> Path:
-    return out.with_name(f"{out.stem}_card.md")
 
 
 def write_and_open(file: BinaryIO, graph: "onnx.ModelProto", metadata: Metadata) -> "FaceModel":
@@ -140,7 +137,7 @@ def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
     """Print what the file contains, how it compares with the checkpoint, and its speed on `faces`."""
     from rich.console import Console
 
-    from fer_lightning.export.card import describe_calibration, describe_comparison
+    from fer_lightning.evaluation.card import card_path, describe_calibration, describe_comparison
 
     crops = np.resize(faces, (BATCH, *faces.shape[1:]))
     lines = {

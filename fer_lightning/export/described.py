@@ -1,6 +1,5 @@
 """Metadata of a run, and the faces on which its exported file is compared with it. No test row is read here."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.tested import known, test_results
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.metadata import Metadata, crop_rule
@@ -15,7 +15,7 @@ from fer_lightning.files import read_json
 from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.paths import ROOT
 from fer_lightning.runs.run_folder import git_state, now
-from fer_lightning.statistics.metrics import LABEL_METRICS, per_class
+from fer_lightning.statistics.metrics import LABEL_METRICS
 from fer_lightning.wording import typed
 
 FACES = 1000  # least number of faces to compare on, if the run has as many
@@ -55,8 +55,9 @@ def describe(run: TrainedRun, tta: str = "none") -> Metadata:
     """
     summary, taxonomy = run.summary, taxonomy_of(run.config.data)
     tested = _tested(run, tta)
-    confusion = _confusion(tested.folder / "predictions.csv", taxonomy)
-    recall = [math.nan] * len(taxonomy.classes) if confusion is None else per_class(confusion)["recall"].tolist()
+    results = test_results(tested.metrics, _confusion(tested.folder / "predictions.csv", taxonomy), taxonomy.classes)
+    best = summary.get("best") or {} if tta == "none" else {}
+    val = known({"val": {name: best.get(f"val/{name}") for name in LABEL_METRICS}})
     return Metadata(
         name=f"{summary['name']}/{summary['job']}",
         taxonomy=taxonomy.name,
@@ -69,11 +70,8 @@ def describe(run: TrainedRun, tta: str = "none") -> Metadata:
             "split": summary["split"]["name"],
             "split_checksum": summary["split"]["checksum"],
         },
-        metrics=_metrics(tested, summary.get("best") or {} if tta == "none" else {}),
-        recall={
-            name: None if math.isnan(share) else share for name, share in zip(taxonomy.classes, recall, strict=True)
-        },
-        confusion=None if confusion is None else tuple(tuple(row) for row in confusion.tolist()),
+        metrics=results.pop("metrics") | val,
+        **results,
         commit=git_state(ROOT)["commit"] or "unknown",
         exported=now(),
     )
@@ -154,12 +152,3 @@ def _confusion(path: Path, taxonomy: Taxonomy) -> np.ndarray | None:
             f"{path}: its classes are {', '.join(predictions.classes)}; must be {', '.join(taxonomy.classes)}."
         )
     return predictions.confusion()
-
-
-def _metrics(tested: Tested, best: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the known metrics by rows; `best` is the entry of the summary for the best epoch."""
-    metrics = {"test": tested.metrics.get("all", {}), "test_clean": tested.metrics.get("clean", {})}
-    values = {rows: {name: (of.get(name) or {}).get("value") for name in LABEL_METRICS} for rows, of in metrics.items()}
-    values["val"] = {name: best.get(f"val/{name}") for name in LABEL_METRICS}
-    by_rows = {rows: {name: value for name, value in of.items() if value is not None} for rows, of in values.items()}
-    return {rows: metrics for rows, metrics in by_rows.items() if metrics}

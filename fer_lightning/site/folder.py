@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from fer_lightning.errors import UserError
-from fer_lightning.export.card import card
+from fer_lightning.evaluation.card import card
 from fer_lightning.faces.browser_files import DETECTOR, MODEL, browser_files
 from fer_lightning.faces.detector import YuNetDetector
 from fer_lightning.faces.face_model import FaceModel

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.runs.run_folder import RunFolder
+from fer_lightning.statistics.metrics import LABEL_METRICS
 
 RUN = (*TINY, "ema_decay=0.9", "stn=affine", "augment=mix", "model.input_size=56", "data.eval_batch_size=8")
 FILES = {"metrics.json", "predictions.csv", "confusion.png", "per_class.png"}
@@ -157,6 +159,29 @@ def test_an_exported_file_is_evaluated_on_the_rows_of_the_run(run, file, capsys)
     printed = capsys.readouterr().out
     assert "model=small face.onnx" in printed
     assert "the run itself reported" not in printed
+
+
+@pytest.mark.slow
+def test_card_writes_the_metrics_of_the_file_into_it(run, file, capsys):
+    before = FaceModel(file).metadata
+    evaluate.evaluate(evaluate.config([f"run={run}", f"model={file}", "card=true"]))
+    folder = run / "evaluation" / "small face"
+    entry, found = json.loads((folder / "metrics.json").read_text()), read_predictions(folder / "predictions.csv")
+    after = FaceModel(file).metadata
+    for rows, key in (("test", "all"), ("test_clean", "clean")):
+        assert after.metrics[rows] == {name: entry[key][name]["value"] for name in LABEL_METRICS}
+    assert after.metrics["test"] != before.metrics["test"]
+    assert np.array_equal(after.confusion, found.confusion())
+    assert after.recall == {name: entry["all"]["classes"][name]["recall"]["value"] for name in after.classes}
+    assert replace(after, metrics={}, recall={}, confusion=None, data=before.data) == replace(
+        before, metrics={}, recall={}, confusion=None
+    )
+    text = (file.parent / "small face_card.md").read_text()
+    assert "The test metrics were measured with this file." in text
+    assert f"| test rows | {100 * entry['all']['acc']['value']:.1f} % |" in text
+    assert str(file.parent / "small face_card.md") in capsys.readouterr().out
+    pixels = open_run(run).faces()[0].pixels[found.rows]
+    np.testing.assert_allclose(FaceModel(file)(pixels), found.probabilities, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -304,6 +329,10 @@ COMMAND_LINES = [
     ),
     (["run=x", "model=face.onnx", "device=cuda"], ["evaluated on the CPU. Drop device=cuda."]),
     (["run=x", "model=a/ten_crop.onnx"], ["evaluation/ten_crop/ is the folder of another evaluation. Rename the file"]),
+    (["run=x", "card=true"], ["card=true: is an option of model=FILE"]),
+    (["predictions=x.npy", "card=true"], ["card=true: is an option of model=FILE"]),
+    (["run=x", "model=face.onnx", "card=true", "rows=val"], ["card=true with rows=val: must be the test rows"]),
+    (["run=x", "model=face.onnx", "card=true", "data.root=y"], ["card=true with data.root=y: must be the test rows"]),
     (["run=x", "tta=five_crop"], ["tta='five_crop'", "none, flip, shift, ten_crop"]),
     (["run=x", "device=tpu"], ["device='tpu'", "auto, cpu, cuda"]),
     (["run=x", "threads=0"], ["threads=0", "1 or more"]),

@@ -5,13 +5,25 @@ The text is pages/templates/model_card.md. Its sections follow Mitchell et al. 2
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from fer_lightning.faces.metadata import Metadata
+from fer_lightning.files import write_atomically
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.pages.templates import render_markdown
 from fer_lightning.statistics.significance import wilson
 
 ROWS = {"test": "test rows", "test_clean": "clean test rows", "val": "validation rows, which chose the checkpoint"}
+
+
+def card_path(file: Path) -> Path:
+    return file.with_name(f"{file.stem}_card.md")
+
+
+def write_card(file: Path, metadata: Metadata) -> Path:
+    """Write the model card beside an exported file, and return its path."""
+    write_atomically(card_path(file), card(metadata, file.name))
+    return card_path(file)
 
 
 def card(metadata: Metadata, file: str) -> str:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from face_models import drawn_metadata
 
-from fer_lightning.export.card import card
+from fer_lightning.evaluation.card import card
 from fer_lightning.labels import TAXONOMIES
 
 UNTESTED = {"metrics": {"val": {"acc": 0.5}}, "confusion": None, "recall": dict.fromkeys(drawn_metadata().classes)}
