@@ -35,13 +35,13 @@ def test_results(
     }
     recall = [math.nan] * len(classes) if confusion is None else per_class(confusion)["recall"].tolist()
     return {
-        "metrics": known(values),
+        "metrics": drop_missing(values),
         "recall": {name: None if math.isnan(share) else share for name, share in zip(classes, recall, strict=True)},
         "confusion": None if confusion is None else tuple(tuple(row) for row in confusion.tolist()),
     }
 
 
-def known(values: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+def drop_missing(values: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
     """Return the metrics by rows without the missing ones."""
     by_rows = {rows: {name: one for name, one in of.items() if one is not None} for rows, of in values.items()}
     return {rows: metrics for rows, metrics in by_rows.items() if metrics}
