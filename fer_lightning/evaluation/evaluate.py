@@ -155,7 +155,7 @@ def evaluate(cfg: EvaluateSettings) -> None:
     evaluation.write_evaluation(folder, predictions, entry, title=f"{tables.ROWS[cfg.rows]}, {title}")
     tables.print_evaluation(run.summary, entry, title)
     if cfg.card:
-        from fer_lightning.evaluation.tested import write_test_metrics
+        from fer_lightning.evaluation.card_metrics import write_test_metrics
 
         print(f"model card: {write_test_metrics(predict.model, predictions, entry)}")
     for note in chosen.notes:

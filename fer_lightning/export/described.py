@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.tested import drop_missing, test_results
+from fer_lightning.evaluation.card_metrics import card_metrics, drop_missing
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.metadata import Metadata, crop_rule
@@ -55,7 +55,7 @@ def describe(run: TrainedRun, tta: str = "none") -> Metadata:
     """
     summary, taxonomy = run.summary, taxonomy_of(run.config.data)
     tested = _tested(run, tta)
-    results = test_results(tested.metrics, _confusion(tested.folder / "predictions.csv", taxonomy), taxonomy.classes)
+    results = card_metrics(tested.metrics, _confusion(tested.folder / "predictions.csv", taxonomy), taxonomy.classes)
     best = summary.get("best") or {} if tta == "none" else {}
     val = drop_missing({"val": {name: best.get(f"val/{name}") for name in LABEL_METRICS}})
     return Metadata(

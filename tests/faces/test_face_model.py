@@ -170,7 +170,7 @@ def test_it_needs_no_torch_and_is_quiet(tmp_path):
         "        if name.partition('.')[0] in ('torch', 'lightning'): raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "import numpy as np, pathlib\n"
-        "from fer_lightning.evaluation import card, tested\n"
+        "from fer_lightning.evaluation import card, card_metrics\n"
         "from fer_lightning.export import __main__, described, graph\n"
         "from fer_lightning.faces.face_model import FaceModel\n"
         f"model = FaceModel(pathlib.Path({str(path)!r}), threads=1)\n"

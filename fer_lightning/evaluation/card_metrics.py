@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAMES = {"test": "all", "test_clean": "clean"}  # rows in the metadata, and in an evaluation
 
 
-def test_results(
+def card_metrics(
     metrics: Mapping[str, Any], confusion: "np.ndarray | None", classes: tuple[str, ...]
 ) -> dict[str, dict[str, Any] | tuple[tuple[int, ...], ...] | None]:
     """Return `Metadata.metrics`, `recall` and `confusion` of an evaluation of test rows.
@@ -62,7 +62,7 @@ def write_test_metrics(model: "FaceModel", predictions: "Predictions", metrics: 
             "Evaluate the new file."
         )
     graph, metadata = onnx.load(model.path), model.metadata
-    own = test_results(metrics, predictions.confusion(), metadata.classes)
+    own = card_metrics(metrics, predictions.confusion(), metadata.classes)
     own["metrics"] = metadata.metrics | own["metrics"]
     metadata = replace(metadata, data=metadata.data | {"tested": "file"}, **own)
     embed(graph, metadata)

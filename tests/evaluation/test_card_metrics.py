@@ -3,8 +3,7 @@ import pytest
 from face_models import drawn_model
 
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.tested import test_results as results_of
-from fer_lightning.evaluation.tested import write_test_metrics
+from fer_lightning.evaluation.card_metrics import card_metrics, write_test_metrics
 from fer_lightning.faces.face_model import FaceModel
 
 CLASSES = ("angry", "happy", "sad")
@@ -12,14 +11,14 @@ CLASSES = ("angry", "happy", "sad")
 
 def test_missing_metrics_are_absent_and_a_class_without_rows_has_no_recall():
     metrics = {"all": {"acc": {"value": 0.5}, "recall_mean": None}, "clean": {"acc": {"value": None}}}
-    results = results_of(metrics, np.array([[1, 1, 0], [0, 0, 0], [0, 0, 4]]), CLASSES)
+    results = card_metrics(metrics, np.array([[1, 1, 0], [0, 0, 0], [0, 0, 4]]), CLASSES)
     assert results["metrics"] == {"test": {"acc": 0.5}}
     assert results["recall"] == {"angry": 0.5, "happy": None, "sad": 1.0}
     assert results["confusion"] == ((1, 1, 0), (0, 0, 0), (0, 0, 4))
 
 
 def test_without_a_test_there_are_no_metrics():
-    assert results_of({}, None, CLASSES) == {"metrics": {}, "recall": dict.fromkeys(CLASSES), "confusion": None}
+    assert card_metrics({}, None, CLASSES) == {"metrics": {}, "recall": dict.fromkeys(CLASSES), "confusion": None}
 
 
 def test_a_file_that_was_replaced_during_its_evaluation_stays_as_it_is(tmp_path):
