@@ -12,11 +12,12 @@ from collect_server import ImageHost
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from real_fer2013 import make_real_store
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from short_runs import draw_nothing, parse_configs_once
 
 from fer_lightning.config import schema
 from fer_lightning.labels import COLORS, USAGES
+from fer_lightning.terminal import plain_console
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -122,7 +123,7 @@ def run_train(*overrides: str, timeout: int = 240, **environment: str) -> subpro
 
 def shown(table: RenderableType) -> str:
     """A table or another thing of rich as a terminal of 80 characters shows it."""
-    console = Console(width=80, color_system=None)
+    console = plain_console(width=80, color_system=None)
     with console.capture() as captured:
         console.print(table)
     return captured.get()

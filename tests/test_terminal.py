@@ -1,11 +1,12 @@
 """The progress bar and the tables of the commands."""
 
 import io
+import re
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from conftest import shown
+from conftest import ROOT, shown
 from rich.console import Console
 
 from fer_lightning.audit import audit
@@ -21,7 +22,7 @@ from fer_lightning.predict.__main__ import label_table
 from fer_lightning.simulate.__main__ import policy_table
 from fer_lightning.simulate.study import COMPARED, MetricValue
 from fer_lightning.statistics.metrics import CLASS_METRICS, NAMES
-from fer_lightning.terminal import progress_bar
+from fer_lightning.terminal import plain_console, progress_bar
 
 
 def test_a_terminal_shows_the_progress():
@@ -36,6 +37,17 @@ def test_without_a_terminal_nothing_is_shown(capsys):
     with progress_bar("reading") as progress:
         assert progress is None
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["data.classes=[happy,sad]", "a[/b]", ":smile:", "[bold]"])
+def test_a_console_prints_names_as_they_are(capsys, name):
+    plain_console().print(f"{name} is a run", metric_table("all rows", name))
+    assert capsys.readouterr().out.count(name) == 2
+
+
+def test_all_consoles_print_names_as_they_are():
+    made = [path.name for path in (ROOT / "fer_lightning").rglob("*.py") if re.search(r"\bConsole\(", path.read_text())]
+    assert made == ["terminal.py"]
 
 
 QUERY = "a teenager who is frustrated by a difficult puzzle on a computer screen, close-up, photograph"

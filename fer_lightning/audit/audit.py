@@ -40,7 +40,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.failures import status_of
 from fer_lightning.files import write_atomically, write_csv
 from fer_lightning.paths import CONF
-from fer_lightning.terminal import progress_bar
+from fer_lightning.terminal import plain_console, progress_bar
 from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
@@ -259,9 +259,7 @@ def _run(arguments: list[str] | None) -> None:
 
 
 def _report(folder: Path, record: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    Console().print(counts_table(record))
+    plain_console().print(counts_table(record))
     root = record["root"]
     at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
     print(f"page      {folder / 'index.html'} (shows people: do not publish it)")

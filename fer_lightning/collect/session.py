@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import yaml
-from rich.console import Console
 
 from fer_lightning.collect.http.settings import ClientSettings
 from fer_lightning.collect.providers.local import Local
@@ -33,7 +32,7 @@ from fer_lightning.faces.settings import FaceRules
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.machine import fitting_experiment
 from fer_lightning.paths import CONF
-from fer_lightning.terminal import progress_bar
+from fer_lightning.terminal import plain_console, progress_bar
 from fer_lightning.wording import message, typed
 
 CROPPED = (
@@ -59,7 +58,7 @@ class CollectRun:
             self.provider.ready()  # before there is a collection
         self.collection = Collection(settings.root)
         self.form = chosen_form(self.collection, size=settings.faces.size, color=settings.faces.color)
-        self.console = Console()
+        self.console = plain_console()
         self.partly = False  # True if a part of the user's own images could not be read
 
     def __enter__(self) -> "CollectRun":
@@ -84,8 +83,8 @@ class CollectRun:
 
     def say(self, step: str, text: str) -> None:
         """Print one line without wrapping it, so that a command in it can be copied."""
-        self.console.print(f"[bold]{step:8}[/] ", end="", highlight=False)
-        self.console.print(message(text), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"{step:8} ", style="bold", end="", highlight=False)
+        self.console.print(message(text), highlight=False, soft_wrap=True)
 
     # -- gathering
 

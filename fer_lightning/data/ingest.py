@@ -48,7 +48,7 @@ from fer_lightning.inputs import PARTLY
 from fer_lightning.labels import TAXONOMIES, USAGES, Taxonomy, taxonomy_of
 from fer_lightning.machine import fitting_experiment
 from fer_lightning.paths import CONF
-from fer_lightning.terminal import Progress, progress_bar
+from fer_lightning.terminal import Progress, plain_console, progress_bar
 from fer_lightning.wording import message, typed
 
 if TYPE_CHECKING:
@@ -350,11 +350,9 @@ def counts_table(manifest: dict[str, Any]) -> "Table":
 
 
 def _report(result: Ingested, root: str) -> None:
-    from rich.console import Console
-
     manifest = result.manifest
     source, counts = manifest["source"], manifest["counts"]
-    Console().print(counts_table(manifest))
+    plain_console().print(counts_table(manifest))
     print(message(f"store     {root} ({result.outcome})"))
     print(message(f"source    {source['path']} ({source['form']})"))
     form = ImageForm.of_shape(manifest.get("image", FER2013_FORM.shape))

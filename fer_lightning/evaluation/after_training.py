@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from fer_lightning.data.judged_rows import JudgedRows
@@ -14,6 +13,7 @@ from fer_lightning.evaluation.tables import class_table, set_table
 from fer_lightning.pages import plots
 from fer_lightning.runs import looks_at_test_rows
 from fer_lightning.statistics.metrics import METRICS
+from fer_lightning.terminal import plain_console
 
 
 def write_test(
@@ -34,7 +34,7 @@ def write_test(
 
 def closing_table(summary: dict[str, Any]) -> None:
     """Print the test metrics by set and by class, the run's main metrics and the number of reads of the test rows."""
-    console, test = Console(), summary["test"]
+    console, test = plain_console(), summary["test"]
     everything = test["all"]
     by_class = f"Test rows by class, all {everything['rows']:,}, in % with 95 % intervals"
     console.print(class_table(everything, by_class), "")

@@ -36,6 +36,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.settings import EVALUATE, TTA
 from fer_lightning.files import no_folder, read_json, write_atomically
 from fer_lightning.paths import CONF
+from fer_lightning.terminal import plain_console
 from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
@@ -99,14 +100,12 @@ def config(overrides: list[str]) -> CompareSettings:
 
 def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None = None) -> None:
     """Compare two sides, print the tables and verdicts, and write them to `path` if it is not None."""
-    from rich.console import Console
-
     from fer_lightning.evaluation.paired import compare, difference_table, row_set
     from fer_lightning.runs.run_folder import without_nan
 
     runs = {"A": a, "B": b}
     entry = compare(*both_predictions(runs, tta, csv_order))
-    console = Console()
+    console = plain_console()
     for name, run in runs.items():
         console.print(f"{name}  {run}", highlight=False, soft_wrap=True)
     for name, compared in entry.items():

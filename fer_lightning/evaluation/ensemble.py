@@ -22,6 +22,7 @@ from fer_lightning.files import no_folder
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
 from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.statistics.metrics import METRICS
+from fer_lightning.terminal import plain_console
 from fer_lightning.wording import typed
 
 EXPECTED = (
@@ -229,12 +230,10 @@ def _accuracy(predictions: Predictions) -> float:
 
 def show(summary: dict[str, Any]) -> None:
     """Print the members, the metrics by class and by set of rows, and the number of reads of the test rows."""
-    from rich.console import Console
-
     from fer_lightning.evaluation.tables import class_table, metric_table, set_table
     from fer_lightning.runs import looks_at_test_rows
 
-    console, test = Console(), summary["test"]
+    console, test = plain_console(), summary["test"]
     title = f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"
     console.print(class_table(test["all"], f"Test rows by class, all {test['all']['rows']:,}, in %"), "")
     console.print(set_table(test, title), "")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
 from fer_lightning.data import fer2013
 from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
@@ -22,6 +21,7 @@ from fer_lightning.runs import looks_at_test_rows
 from fer_lightning.runs.run_folder import command_line, git_state, now
 from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.statistics import leak
+from fer_lightning.terminal import plain_console
 
 if TYPE_CHECKING:
     from fer_lightning.data.judged_rows import JudgedRows
@@ -81,7 +81,7 @@ def read_file(file: Path, table: FaceTable, judged: "JudgedRows", order: str, ro
 
 def show(file: Path, entry: dict[str, Any]) -> None:
     """Print the metrics, the leak test, the paired tests and the number of reads of the test rows."""
-    console, everything, rows = Console(), entry["all"], tables.ROWS[entry["rows"]]
+    console, everything, rows = plain_console(), entry["all"], tables.ROWS[entry["rows"]]
     by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
     console.print(tables.class_table(everything, by_class), "")
     console.print(tables.set_table(entry, f"{rows}, {file.name}, in % with 95 % intervals"), "")

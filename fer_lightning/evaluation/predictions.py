@@ -208,6 +208,8 @@ def _parse_columns(columns: Iterable[tuple[str, ...]], classes: tuple[str, ...],
         names, *rest = rest
         plurality = np.array([codes[name] if name else -1 for name in names], np.int64)
     probabilities = np.array([[float(value) for value in column] for column in rest], np.float32)
+    if not np.isfinite(probabilities).all():
+        raise ValueError("a probability is not a finite number")
     return Predictions(
         np.array([int(number) for number in row], np.int64),
         np.array(image, str),

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from fer_lightning.runs import looks_at_test_rows
 from fer_lightning.runs.summary_file import unfinished_note
 from fer_lightning.statistics.metrics import CLASS_METRICS, NAMES
+from fer_lightning.terminal import plain_console
 
 SETS = ("all", "unseen", "clean")
 ROWS = {"test": "Test rows", "val": "Validation rows"}
@@ -48,7 +48,7 @@ def print_evaluation(summary: dict[str, Any], entry: dict[str, Any], title: str)
 
     title  option that names the evaluation: `tta=none`, `model=face.onnx`
     """
-    console, everything, call, rows = Console(), entry["all"], entry["call"], ROWS[entry["rows"]]
+    console, everything, call, rows = plain_console(), entry["all"], entry["call"], ROWS[entry["rows"]]
     by_class = f"{rows} by class, all {everything['rows']:,}, in % with 95 % intervals"
     by_set = f"{rows}, split={entry['split']['name']}, {title}, in % with 95 % intervals"
     console.print(class_table(everything, by_class), "")

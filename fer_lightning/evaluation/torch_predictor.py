@@ -129,8 +129,19 @@ def predict_rows(
     """Return rows (N,), labels (N,) and probabilities (N, K), in ascending order of rows."""
     parts = [(batch["row"], batch["target"], predictor(batch["image"])) for batch in batches]
     rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    _require_finite(rows, probabilities)
     order = np.argsort(rows, kind="stable")
     return rows[order], labels[order], probabilities[order]
+
+
+def _require_finite(rows: np.ndarray, probabilities: np.ndarray) -> None:
+    wrong = ~np.isfinite(probabilities).all(axis=1)
+    if wrong.any():
+        raise UserError(
+            f"{wrong.sum():,} of {len(rows):,} rows, the first of them row {rows[wrong.argmax()]}, have a probability "
+            "that is not a finite number. The network's weights are damaged, or its values exceed its precision. "
+            "Evaluate another run, or train it with trainer.precision=32-true."
+        )
 
 
 def latency(predictor: Predictor | FilePredictor, images: Tensor, batch_size: int) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from fer_lightning.faces.metadata import Metadata, embed, sealed
 from fer_lightning.files import replacing
 from fer_lightning.paths import CONF
 from fer_lightning.runs.summary_file import unfinished_note
+from fer_lightning.terminal import plain_console
 from fer_lightning.wording import terminal, typed
 
 if TYPE_CHECKING:
@@ -135,8 +136,6 @@ def content_table(lines: dict[str, str]) -> "Table":
 
 def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
     """Print what the file contains, how it compares with the checkpoint, and its speed on `faces`."""
-    from rich.console import Console
-
     from fer_lightning.evaluation.card import card_path, describe_calibration, describe_comparison
 
     crops = np.resize(faces, (BATCH, *faces.shape[1:]))
@@ -149,7 +148,7 @@ def print_summary(model: "FaceModel", out: Path, faces: np.ndarray) -> None:
         "1 crop": f"{1000 * median_seconds(lambda: model(crops[:1])):.1f} ms",
         f"{BATCH} crops": f"{1000 * median_seconds(lambda: model(crops)):.1f} ms",
     }
-    Console().print(content_table(lines), highlight=False)
+    plain_console().print(content_table(lines), highlight=False)
     print(f"try it: python -m fer_lightning.predict {typed('model', out)} input=photographs")
 
 

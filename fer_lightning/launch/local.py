@@ -24,6 +24,7 @@ from fer_lightning.launch.plan import Job, conclude, plan, titles, write_plan
 from fer_lightning.machine import cpu_cores
 from fer_lightning.runs.interruption import SWEEP
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
+from fer_lightning.terminal import plain_console
 
 LOOK_SECONDS = 0.5
 OUT_OF_MEMORY = "OutOfMemoryError"
@@ -100,7 +101,7 @@ class Pool:
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
         )
-        self.bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=plain_console())
         self.sweep = self.bar.add_task("sweep", total=len(jobs), unit="runs")
         self.epochs = {}
 
@@ -131,9 +132,7 @@ class Pool:
                         f"{self.names[run.job.folder]}: not enough GPU memory for several runs; repeated later"
                     )
                 else:
-                    self.bar.print(
-                        _ending(run, self.names[run.job.folder]), highlight=False, markup=False, soft_wrap=True
-                    )
+                    self.bar.print(_ending(run, self.names[run.job.folder]), highlight=False, soft_wrap=True)
                     self.bar.advance(self.sweep)
             self._show_epochs()
         return again

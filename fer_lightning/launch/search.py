@@ -24,6 +24,7 @@ from fer_lightning.launch.plan import SPLIT_WITHOUT_TEST
 from fer_lightning.launch.space import Space, read_space
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.runs.sweep_file import read_plan
+from fer_lightning.terminal import plain_console
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -132,7 +133,6 @@ def known_runs(folder: Path, space: Space) -> Iterator[tuple[dict[str, Any], dic
 
 def show(study: "Study", space: Space) -> None:
     """Print the best runs, and the command that trains with the best settings on all training rows."""
-    from rich.console import Console
     from rich.table import Table
 
     ranked, ended = _ranked(study), _ended(study)
@@ -141,7 +141,7 @@ def show(study: "Study", space: Space) -> None:
     )
     for trial in ranked[:SHOWN]:
         table.add_row(f"{100 * trial.value:.2f}", *(_value(trial, key) for key in space.distributions))
-    Console().print(table, highlight=False)
+    plain_console().print(table, highlight=False)
     failed = len(ended) - len(ranked)
     if failed:
         print(f"{failed} of {len(ended)} runs failed. Their folders hold the reason.")

@@ -26,7 +26,7 @@ from fer_lightning.faces.shipped import model_path
 from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
-from fer_lightning.terminal import progress_bar
+from fer_lightning.terminal import plain_console, progress_bar
 from fer_lightning.wording import message
 
 if TYPE_CHECKING:
@@ -105,10 +105,8 @@ def label_table(labels: dict[str, int]) -> "Table":
 
 
 def _tell(summary: dict[str, Any], out: Path, metadata: "Metadata") -> None:
-    from rich.console import Console
-
     counts = summary["counts"]
-    Console().print(label_table(counts["labels"]))
+    plain_console().print(label_table(counts["labels"]))
     doubted = ", ".join(f"{count:,} {reason}" for reason, count in counts["doubts"].items())
     print(
         f"\n{_counted(counts['faces'], 'face')} in {_counted(counts['pictures'], 'image')}, "

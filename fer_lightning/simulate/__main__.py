@@ -25,7 +25,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.files import require_own_folder
 from fer_lightning.paths import CONF
 from fer_lightning.simulate.settings import Expressions, People, SimulateSettings
-from fer_lightning.terminal import progress_bar
+from fer_lightning.terminal import plain_console, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -135,11 +135,9 @@ def policy_table(results: "list[Result]") -> "Table":
 
 
 def _print_summary(results: "dict[str, list[Result]]", setup: dict[str, Any], out: Path) -> None:
-    from rich.console import Console
-
     from fer_lightning.simulate import report
 
-    console = Console()
+    console = plain_console()
     console.print(policy_table(next(iter(results.values()))), highlight=False)
     console.print(
         "",

@@ -54,6 +54,12 @@ def test_it_ends_in_words_and_writes_nothing(runs, tmp_path, monkeypatch, capsys
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_name_with_brackets_is_printed_as_it_is(runs, tmp_path, monkeypatch, capsys):
+    named = runs[1].rename(tmp_path / "classes=[happy,sad]")
+    called(runs[0], named, "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
+    assert str(named) in " ".join(capsys.readouterr().out.split())
+
+
 def test_json_holds_the_same(runs, tmp_path, monkeypatch):
     called(*runs, "--tta", "flip", "--json", tmp_path / "c.json", monkeypatch=monkeypatch)
     written = json.loads((tmp_path / "c.json").read_text())

@@ -1,5 +1,7 @@
 """predictions.csv comes back as it was written, or the line at fault is named."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,10 @@ DAMAGES = {
     "an older file": (lambda text: text.replace("image,", "", 1), ["older version", "row, image, label"]),
     "cut short": (lambda text: text[:-40], ["line 13", "fields"]),
     "a word for a number": (lambda text: text.replace("\n103,", "\nx103,"), ["line 5", "x103"]),
+    "not finite": (
+        lambda text: re.sub(r"(\n103,.*,)[^,]+\n", r"\1nan\n", text),
+        ["line 5", "not a finite number"],
+    ),
     "an unknown class": (lambda text: text.replace(",happy,", ",joyful,"), ["line", "joyful"]),
     "empty": (lambda text: "", ["its first columns are missing"]),
 }

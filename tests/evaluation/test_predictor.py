@@ -75,6 +75,14 @@ def test_each_row_is_predicted_once_and_in_order():
     torch.testing.assert_close(torch.from_numpy(probabilities), one(faces(20)[rows]))
 
 
+def test_a_probability_that_is_not_finite_is_rejected():
+    one = made()
+    one.network.backbone.head.bias.data[2] = float("nan")
+    batch = {"row": torch.tensor([4, 1]), "target": torch.tensor([0, 0]), "image": faces(2)}
+    with pytest.raises(UserError, match=r"2 of 2 rows, the first of them row 4, .* precision"):
+        torch_predictor.predict_rows(one, [batch])
+
+
 def test_latency_names_what_it_was_measured_on(monkeypatch):
     monkeypatch.setattr("fer_lightning.evaluation.stopwatch.REPEATS", (1, 1))
     seen = []

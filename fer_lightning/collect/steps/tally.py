@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Column, Table
 
 from fer_lightning.collect.store.collection import Collection
@@ -47,7 +46,7 @@ def funnel_table(parts: Sequence[Funnel]) -> Table:
         table.add_column(stage, justify="right", no_wrap=True)
     for part in parts:
         name = part.query + (f" ({part.language})" if part.language not in ("", "und") else "")
-        table.add_row(escape(name), *(f"{part.reached[stage]:,}" for stage in STAGES))
+        table.add_row(name, *(f"{part.reached[stage]:,}" for stage in STAGES))
     if len(parts) > 1:
         table.add_section()
         table.add_row("all", *(f"{total(list(parts)).reached[stage]:,}" for stage in STAGES))
@@ -60,7 +59,7 @@ def loss_table(whole: Funnel) -> Table:
     table.add_column("images", justify="right", no_wrap=True)
     order = sorted(whole.losses.items(), key=lambda item: (STAGES.index(item[0][0]), -item[1]))
     for (stage, reason), count in order:
-        table.add_row(stage, escape(reason), f"{count:,}")
+        table.add_row(stage, reason, f"{count:,}")
     return table
 
 
