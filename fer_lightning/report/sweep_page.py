@@ -22,7 +22,7 @@ from fer_lightning.report.mistakes import Mistake
 from fer_lightning.report.overfitting import still_learning
 from fer_lightning.report.sweep_figures import Panel, Style, svg
 from fer_lightning.report.sweep_runs import Run, Sweep
-from fer_lightning.report.sweep_tables import COLUMNS, mean_and_deviation, verdict_text
+from fer_lightning.report.sweep_tables import COLUMNS, UNKNOWN, mean_and_deviation, verdict_text
 from fer_lightning.report.verdicts import points, verdict
 from fer_lightning.runs.run_folder import command_line
 from fer_lightning.runs.summary_file import RunTime
@@ -30,7 +30,6 @@ from fer_lightning.statistics.resampling import FEWEST_SEEDS
 from fer_lightning.statistics.significance import Difference
 from fer_lightning.wording import typed
 
-UNKNOWN = "–"
 MOST_LISTED = 6  # maximum number of names in a sentence
 SMALLEST_RISE = 0.005  # nats of cross-entropy; a smaller rise would be shown as 0.00
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -307,6 +306,8 @@ def _plain(value: Estimate | Difference, digits: int = 1, scale: float = 1) -> s
             return ""
         middle, low, high = (_signed(scale * end, digits) for end in (value.value, value.low, value.high))
         return f"{middle} [{low}, {high}]"
+    if isnan(value.mean):
+        return UNKNOWN
     mean = _signed(scale * value.mean, digits).lstrip("+")
     return mean if isnan(value.deviation) else f"{mean} ± {scale * value.deviation:.{digits}f}"
 

@@ -6,6 +6,7 @@ from typing import Any
 from fer_lightning.report.arms import Ablation, Arm, Estimate
 from fer_lightning.report.verdicts import verdict
 from fer_lightning.statistics.metrics import LABEL_METRICS, NAMES
+from fer_lightning.statistics.resampling import FEWEST_SEEDS
 from fer_lightning.wording import markdown, markdown_table
 
 COLUMNS = (
@@ -15,6 +16,7 @@ COLUMNS = (
     (NAMES["recall_mean"], "all", "recall_mean"),
 )
 NOTHING = "No run has finished yet.\n"
+UNKNOWN = "–"
 
 
 def as_markdown(ablation: Ablation | None) -> str:
@@ -23,14 +25,14 @@ def as_markdown(ablation: Ablation | None) -> str:
         return NOTHING
     columns = [column for column in COLUMNS if column[1] in ablation.sets]
     header = ["arm", "seeds", *(f"{name} %" for name, _, _ in columns)]
-    against = f"against {ablation.baseline}" if ablation.baseline else ""
+    against = f"against {markdown(ablation.baseline)}" if ablation.baseline else ""
     if against:
         header += [f"accuracy {against}", f"mean recall {against}"]
     lines = []
     for arm in ablation.arms:
         values = [in_percent(arm.metrics[rows][name]) for _, rows, name in columns]
         words = [verdict_text(ablation, arm, name) for name in ("acc", "recall_mean")] if against else []
-        lines.append([arm.name, str(len(arm.runs)), *values, *words])
+        lines.append([markdown(arm.name), str(len(arm.runs)), *values, *words])
     return markdown_table(header, lines) + "\n"
 
 
@@ -38,8 +40,8 @@ def as_readme(name: str, table: str, figures: list[str]) -> str:
     """Return a page in Markdown with a table of `as_markdown` and with the figures of these names below it."""
     shown = [f"![{figure.partition('.')[0]} of each arm](figures/{figure})" for figure in figures]
     note = (
-        "Mean ± standard deviation over seeds, with 95 % intervals by bootstrap over test rows. Open `index.html` in a "
-        "browser for the whole report."
+        "Mean ± standard deviation over seeds, with 95 % intervals by bootstrap over test rows, and over seeds from "
+        f"{FEWEST_SEEDS} seeds on. Open `index.html` in a browser for the whole report."
     )
     return "\n\n".join([f"# Report of the sweep {markdown(name)}", note, table.rstrip(), *shown]) + "\n"
 
@@ -63,11 +65,15 @@ def csv_table(ablation: Ablation | None) -> list[list[Any]]:
 
 def in_percent(value: Estimate, digits: int = 1) -> str:
     """Return the estimate in %, for example `66.1 ± 0.4 [64.6, 67.6]`."""
+    if isnan(value.mean):
+        return UNKNOWN
     return f"{mean_and_deviation(value, digits)} [{100 * value.low:.{digits}f}, {100 * value.high:.{digits}f}]"
 
 
 def mean_and_deviation(value: Estimate, digits: int = 1) -> str:
     """Return mean ± standard deviation in %; only the mean for one seed."""
+    if isnan(value.mean):
+        return UNKNOWN
     mean = f"{100 * value.mean:.{digits}f}"
     return mean if isnan(value.deviation) else f"{mean} ± {100 * value.deviation:.{digits}f}"
 

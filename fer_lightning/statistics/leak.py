@@ -73,7 +73,8 @@ def sentences(finding: dict[str, Any]) -> list[str]:
         None: "Whether this network was trained on these rows cannot be judged.",
     }
     lines = [verdicts[finding["leaked"]]]
-    if repeated := finding["repeated"]:
+    repeated = finding["repeated"]
+    if repeated and all(kind["rows"] for kind in repeated.values()):
         confirmed, disputed = repeated["confirmed"], repeated["disputed"]
         lines.append(
             f"It repeats {_percent(disputed)} of {disputed['rows']:,} labels that FER+ annotators dispute, and "

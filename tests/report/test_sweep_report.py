@@ -35,6 +35,7 @@ from fer_lightning.report.arms import Estimate
 from fer_lightning.report.sweep import write_report
 from fer_lightning.report.sweep_figures import arm_panels, curve_panels, gap_panels, styles
 from fer_lightning.report.sweep_runs import read_sweep
+from fer_lightning.report.sweep_tables import in_percent, mean_and_deviation
 
 HOSTILE = "<script>alert('x')</script>\"' onerror=alert(1) style=\"--c: red\"><b>"
 FIGURES = {"curves.png", "fitting.png", "overfitting.png", "differences.png", "calibration.png"}
@@ -178,6 +179,15 @@ def test_hostile_names_stay_text(tmp_path, undrawn):
     assert [tag for tag, _ in hostile.tags if tag != "wbr"] == [tag for tag, _ in sound.tags if tag != "wbr"]
     assert [sorted(a) for t, a in hostile.tags if t != "wbr"] == [sorted(a) for t, a in sound.tags if t != "wbr"]
     assert not any("alert" in (attributes.get("style") or "") for _, attributes in hostile.tags)
+    for name in ("README.md", "table.md"):
+        text = (tmp_path / "hostile" / "sweep" / "report" / name).read_text()
+        assert "alert" in text
+        assert "<b>" not in text
+
+
+def test_a_metric_without_rows_is_a_dash():
+    missing = Estimate(math.nan, math.nan)
+    assert {in_percent(missing), mean_and_deviation(missing), sweep_page._plain(missing)} == {"–"}
 
 
 def test_a_sweep_that_has_only_begun_has_a_page(tmp_path, undrawn):

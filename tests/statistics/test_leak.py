@@ -40,4 +40,6 @@ def test_without_votes_only_a_drop_speaks_for_a_network():
 
 def test_few_rows_decide_nothing():
     for votes in (PLURALITY[:40], np.full(40, -1)):
-        assert find_leak(LABELS[:40], LABELS[:40], votes)["leaked"] is None
+        found = find_leak(LABELS[:40], LABELS[:40], votes)
+        assert found["leaked"] is None
+        assert "nan" not in " ".join(sentences(found))
