@@ -19,6 +19,7 @@ from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.wording import typed_for_make
 
 EXTRA = "extra-"  # prefix of the stores of extra rows
+OWN = "own"  # name of faces that are not FER2013's; the name of FER2013's faces is that of the taxonomy
 
 
 def load(
@@ -44,9 +45,10 @@ def load(
     if problem := classes_problem(chosen, base.manifest, extra):
         raise UserError(problem)
     notes = notes_of(base.manifest)
+    name = chosen.name if base.is_fer2013 else OWN
     if chosen.classes == base.classes and "ferplus" not in chosen.sources and extra is None:
         part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests, base.votes)
-        return _table(part, chosen, base.manifest["checksum"], notes, Path(root))
+        return _table(part, name, chosen, base.manifest["checksum"], notes, Path(root))
     kept, dropped = _kept(base, chosen)
     parts, notes = [kept], notes + dropped
     if extra is not None:
@@ -54,7 +56,7 @@ def load(
         parts, notes = [kept, added], notes + extra_notes
     merged = _merge(parts)
     checksum = rows_checksum(chosen.classes, merged.usage, merged.labels, merged.digests)
-    return _table(merged, chosen, checksum, notes, Path(root))
+    return _table(merged, name, chosen, checksum, notes, Path(root))
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _votes_or_none(part: _Part) -> np.ndarray:
     return np.zeros((len(part.labels), len(COLUMNS)), np.uint8) if part.votes is None else part.votes
 
 
-def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str], cache: Path) -> FaceTable:
+def _table(part: _Part, name: str, taxonomy: Taxonomy, checksum: str, notes: list[str], cache: Path) -> FaceTable:
     trained = np.bincount(part.labels[part.usage == TRAINING], minlength=len(taxonomy.classes))
     empty = [name for name, count in zip(taxonomy.classes, trained, strict=True) if not count]
     if empty:
@@ -140,7 +142,7 @@ def _table(part: _Part, taxonomy: Taxonomy, checksum: str, notes: list[str], cac
             f"data.extra, or train without these classes: data.classes=[{others}]"
         )
     return FaceTable(
-        name=taxonomy.name,
+        name=name,
         pixels=part.pixels,
         labels=part.labels,
         usage=part.usage,

@@ -117,7 +117,7 @@ def _official(table: FaceTable, name: str) -> Parts:
     if missing:
         reasons = "".join(f"\n{note}" for note in table.notes if "official" in note)
         raise UserError(
-            f"data.split={name}: {table.name} has no {' and no '.join(missing)} rows; "
+            f"data.split={name}: the data has no {' and no '.join(missing)} rows; "
             f"use data.split=stratified, or ingest a form that has them{reasons}"
         )
     return parts

@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 VERSION = 2
 MANIFEST = "store.json"
 COLUMNS = ("labels", "usage", "source", "digests")
+FER2013_TRAINING = {
+    "angry": 3995,
+    "disgust": 436,
+    "fear": 4097,
+    "happy": 7215,
+    "sad": 4830,
+    "surprise": 3171,
+    "neutral": 4965,
+}
 IMAGE = (48, 48)  # shape of a face in a store that does not state it
 # Type and shape of a row of each array; the shape of `pixels` is that of the store's faces.
 SHAPES = {
@@ -62,6 +71,11 @@ class Store:
     @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.manifest["classes"])
+
+    @property
+    def is_fer2013(self) -> bool:
+        """Return True if the faces are those of FER2013, judged by the number of Training rows of each class."""
+        return self.pixels.shape[1:] == IMAGE and self.manifest["counts"].get("Training") == FER2013_TRAINING
 
     @property
     def has_official_split(self) -> bool:

@@ -36,7 +36,7 @@ def soft_targets(
     Raise UserError if the table has no votes, or the teacher has no probabilities for one of the rows.
     """
     if labels in FROM_VOTES and table.votes is None:
-        raise UserError(f"data.labels={labels}: {table.name} has no FER+ votes. {HOW_TO_ADD_VOTES}")
+        raise UserError(f"data.labels={labels}: the data has no FER+ votes. {HOW_TO_ADD_VOTES}")
     targets = np.eye(len(table.classes), dtype=np.float32)[table.labels]
     if labels == "ferplus_soft":
         targets[rows] = ferplus.vote_shares(table.votes[rows], table.labels[rows], table.classes)

@@ -69,6 +69,7 @@ def describe(run: TrainedRun, tta: str = "none") -> Metadata:
             "checksum": summary["data"]["checksum"],
             "split": summary["split"]["name"],
             "split_checksum": summary["split"]["checksum"],
+            **({"extra": True} if run.config.data.get("extra") else {}),
         },
         metrics=results.pop("metrics") | val,
         **results,

@@ -37,8 +37,9 @@ class Metadata:
     network       {"model", "stn", "input_size", "parameters"}; of an ensemble {"model", "parameters", "members"}, with
                   the same entries and "name", "seed", "commit", "test/acc" for each member; "tta": "flip" or
                   "shift" if the file averages several views of a face
-    data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on; "tested": "file"
-                  if the test metrics are those of the file, not of its checkpoint
+    data          {"name", "checksum", "split", "split_checksum"} of what it was trained and judged on; "name" is the
+                  taxonomy for FER2013's faces, "own" for other ones, "synthetic" for drawn ones; "tested": "file" if
+                  the test metrics are those of the file, not of its checkpoint; "extra": True with `data.extra`
     metrics       {"test": {"acc", "f1_macro", "recall_mean"}, "val": {...}}, shares from 0 to 1; "test_clean"
                   of the rows without copies in training; what is unknown is absent
     recall        {class: share of its test rows that were found, or None}

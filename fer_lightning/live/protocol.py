@@ -139,7 +139,7 @@ class ModelWords(Message):
 
     accuracy, recall  measured on test rows; null: not measured
     data              training data: a taxonomy, such as fer2013 or learning_game (FER2013 and own faces);
-                      synthetic (faces drawn by a program)
+                      own (other faces than FER2013's); synthetic (faces drawn by a program)
     """
 
     name: str

@@ -42,6 +42,7 @@ def test_all_forms_have_one_checksum(tmp_path):
 
 def test_real_fer2013_has_the_rows_of_each_split(real_store):
     faces = load(str(real_store))
+    assert faces.name == "fer2013"
     for name, (sizes, unseen, clean, checksum) in SPLITS.items():
         split = make_split(faces, name, fold=0)
         judged = judge_test_rows(faces, split)

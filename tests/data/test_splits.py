@@ -42,7 +42,7 @@ def test_official_is_usage(store):
 def test_official_is_refused_where_a_part_is_missing(usage, missing):
     faces = table(np.zeros(3, np.int64), np.array(usage))
     faces.notes.append("its test merges PublicTest and PrivateTest, so split=official is refused")
-    with pytest.raises(UserError, match=rf"data.split=official: test has {missing}.*stratified(.|\n)*merges"):
+    with pytest.raises(UserError, match=rf"data.split=official: the data has {missing}.*stratified(.|\n)*merges"):
         make_split(faces, "official")
 
 
@@ -158,7 +158,7 @@ def test_training_folds_partition_training_and_no_copy_crosses_them():
 
 
 def test_training_folds_need_the_official_split():
-    with pytest.raises(UserError, match=r"data.split=training_fold: test has no PublicTest"):
+    with pytest.raises(UserError, match=r"data.split=training_fold: the data has no PublicTest"):
         make_split(table(np.zeros(4, np.int64), np.array([0, 0, 0, 2])), "training_fold", fold=0)
 
 

@@ -53,6 +53,10 @@ def test_fer2013_as_stored(store):
     assert isinstance(faces.pixels, np.memmap)
 
 
+def test_other_faces_do_not_have_the_name_of_fer2013(store):
+    assert load(store).name == load(store, "learning_game", classes=["angry", "happy"]).name == "own"
+
+
 def test_no_store_says_both_ways_on(tmp_path):
     with pytest.raises(UserError, match=r"make data FROM=(.|\n)*experiment=quickstart"):
         load(str(tmp_path / "none"))

@@ -4,6 +4,8 @@ import pytest
 from face_models import drawn_metadata
 
 from fer_lightning.evaluation.card import card
+from fer_lightning.faces.image_form import ImageForm
+from fer_lightning.faces.metadata import crop_rule
 from fer_lightning.labels import TAXONOMIES
 
 UNTESTED = {"metrics": {"val": {"acc": 0.5}}, "confusion": None, "recall": dict.fromkeys(drawn_metadata().classes)}
@@ -51,6 +53,7 @@ def test_a_class_without_test_rows_has_no_recall():
     [
         ("fer2013", "fer2013", "web searches for 184 emotion", "are not in FER2013"),
         ("fer2013", "synthetic", "Drawn by a program", "web searches"),
+        ("fer2013", "own", "does not know whose faces", "FER2013"),
         ("learning_game", "learning_game", "Faces of frustration, boredom are not in FER2013", "Drawn by"),
     ],
 )
@@ -59,6 +62,21 @@ def test_provenance_is_that_of_the_data(taxonomy, data, said, unsaid):
     text = " ".join(card(replace(metadata, data=metadata.data | {"name": data}), "face.onnx").split())
     assert said in text
     assert unsaid not in text
+
+
+def test_added_faces_are_named():
+    metadata = drawn_metadata()
+    text = card(replace(metadata, data=metadata.data | {"name": "fer2013", "extra": True}), "face.onnx")
+    assert "Some faces are not from FER2013." in text
+
+
+def test_the_form_of_the_faces_is_stated():
+    rgb = replace(drawn_metadata(), crop=crop_rule(ImageForm(112, color=True)))
+    text = " ".join(card(rgb, "face.onnx").split())
+    for words in ("an RGB face of 112 x 112 pixels", "receives 112 x 112 RGB pixels: no small details"):
+        assert words in text
+    assert "grey" not in text.partition("## How to use")[0].partition("## Where")[0]
+    assert "converts to grey" not in text
 
 
 def test_the_way_to_use_the_file_works(tmp_path, monkeypatch):
