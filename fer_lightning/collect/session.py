@@ -266,7 +266,7 @@ class CollectRun:
     # -- keeping
 
     def purge(self, *, image: str | None, creator: str | None, url: str | None, reason: str) -> None:
-        from fer_lightning.collect.steps.purge import purge, remove_stores
+        from fer_lightning.collect.steps.purge import purge
 
         with self.collection.locked("steps"), self.collection.locked("review"):
             result = purge(
@@ -276,6 +276,7 @@ class CollectRun:
                 url=url,
                 reason=reason,
                 export_folder=Path(self.settings.export.folder),
+                fer2013=Path(self.settings.fer2013),
             )
             if result.candidates:
                 self.say(
@@ -285,9 +286,12 @@ class CollectRun:
                 )
             else:
                 self.say("purge", "the collection holds no such image. It is blocked now")
-            stores = remove_stores(Path(self.settings.fer2013), result.exports, result.crops)
-            for folder in (*result.exports, *stores):
-                self.say("", f"removed {folder}, which held some of them; `export` and the next training rebuild it")
+            for folder in (*result.exports, *result.stores):
+                self.say(
+                    "",
+                    f"removed {folder}, which held or may have held some of them; `export` and the next training "
+                    "rebuild it",
+                )
             for folder in result.kept:
                 self.say(
                     "", f"kept {folder}: it holds some of them, but another collection wrote it. Purge that one too"

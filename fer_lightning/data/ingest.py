@@ -12,6 +12,7 @@ color    yes: the stored faces are RGB (default: no, grey)
 photos   yes: the images are whole photographs; find and crop the face in each (default: no)
 """
 
+import errno
 import shutil
 import sys
 import tempfile
@@ -61,6 +62,7 @@ CHALLENGE_MD5 = {
     "3f0dfb3d3fd99c811a1299cb947e3131": "train.csv",  # pragma: allowlist secret
 }
 DEAL_SEED = 0
+NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of a folder, not of a source
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def ingest(
         }
         if _made_from(former, key, taxonomy) and _is_intact(folder):
             return Ingested(former, "reused: size and time of the source are unchanged")
-        with _locked(folder):
+        with locked_store(folder):
             former = read_manifest(folder)  # another process may have written it while this one waited
             if _made_from(former, key, taxonomy) and _is_intact(folder):
                 return Ingested(former, "reused: another process has just written it")
@@ -116,6 +118,11 @@ def ingest(
             votes = _votes(Path(ferplus), faces, classes) if ferplus else faces.votes
             manifest = write_store(folder, faces, key, classes, votes, deal_usage)
     except OSError as error:
+        if error.errno in NOT_WRITABLE:
+            raise UserError(
+                f"root={root} cannot be written: {os_message(error)}. An existing store there is unchanged. Free "
+                "space, or name a folder on another disk (root=PATH; with make: ROOT=PATH)."
+            ) from error
         raise UserError(
             f"FROM={source} cannot be read or ROOT={root} cannot be written: {os_message(error)}. "
             "An existing store at ROOT is unchanged. Fix this and run the same command again."
@@ -151,7 +158,7 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def locked_store(root: Path) -> Iterator[None]:
     """Allow one writer at a time; the system frees the lock of a process that dies.
 
     If the source is rejected and `root` is not a store, nothing stays there.

@@ -5,7 +5,7 @@ from fer_lightning.collect.images.hashes import as_hash
 from fer_lightning.collect.steps.dedupe import dedupe
 from fer_lightning.collect.steps.export import export
 from fer_lightning.collect.steps.merge import merge
-from fer_lightning.collect.steps.purge import purge, remove_stores
+from fer_lightning.collect.steps.purge import purge
 from fer_lightning.collect.steps.verify import verify
 from fer_lightning.collect.store.collection import FILE, Collection
 from fer_lightning.collect.store.denied import Denied
@@ -150,11 +150,11 @@ def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
     for folder in ("out", "other"):
         store = tmp_path / "fer2013" / f"extra-{folder}"
         ingest(str(tmp_path / folder / "custom.csv"), str(store), "learning_game", deal_usage=True)
-    result = purge(collection, creator="Ann Smith")
+    result = purge(collection, creator="Ann Smith", fer2013=tmp_path / "fer2013")
     assert result.exports == [tmp_path / "out"]
     assert list((tmp_path / "out").iterdir()) == []
     assert (tmp_path / "other" / "custom.csv").exists()
-    assert remove_stores(tmp_path / "fer2013", result.exports) == [tmp_path / "fer2013" / "extra-out"]
+    assert result.stores == [tmp_path / "fer2013" / "extra-out"]
     assert [path.name for path in (tmp_path / "fer2013").iterdir()] == ["extra-other"]
 
 

@@ -19,7 +19,7 @@ from fer_lightning.collect.steps.export import export
 from fer_lightning.collect.steps.export_folders import CSV, FILES
 from fer_lightning.collect.steps.fetch import fetch
 from fer_lightning.collect.steps.merge import merge
-from fer_lightning.collect.steps.purge import purge, remove_stores
+from fer_lightning.collect.steps.purge import purge
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.data.ingest import ingest
 
@@ -208,8 +208,22 @@ def test_the_store_of_a_moved_export_is_removed(tmp_path):
         collect(collection, tmp_path / "out")
         ingest(str(tmp_path / "out" / CSV), str(tmp_path / "fer2013/extra-1"), "learning_game", deal_usage=True)
         (tmp_path / "out").rename(tmp_path / "away")
-        result = purge(collection, creator=NAME)
-        assert remove_stores(tmp_path / "fer2013", result.exports, result.crops) == [tmp_path / "fer2013/extra-1"]
+        result = purge(collection, creator=NAME, fer2013=tmp_path / "fer2013")
+        assert result.stores == [tmp_path / "fer2013/extra-1"]
+
+
+@pytest.mark.parametrize("step", ["_rewrite", "_remove", "remove_export", "shutil.rmtree", "Collection.remove_strays"])
+def test_a_purge_that_was_killed_at_any_step_is_finished_by_the_same_command(step, tmp_path, monkeypatch):
+    with offered(tmp_path / "root") as collection:
+        collect(collection, tmp_path / "out")
+        ingest(str(tmp_path / "out" / CSV), str(tmp_path / "fer2013/extra-1"), "learning_game", deal_usage=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"fer_lightning.collect.steps.purge.{step}", lambda *_: (_ for _ in ()).throw(Killed))
+            with pytest.raises(Killed):
+                purge(collection, creator=NAME, fer2013=tmp_path / "fer2013")
+        purge(collection, creator=NAME, fer2013=tmp_path / "fer2013")
+    assert left_of_ann(tmp_path) == []
+    assert list((tmp_path / "fer2013").rglob("*.npy")) == []
 
 
 def test_a_damaged_identity_does_not_stop_a_purge(tmp_path):

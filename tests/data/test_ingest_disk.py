@@ -29,7 +29,7 @@ def test_an_ingest_that_does_not_fit_leaves_the_store_that_stood_there(tmp_path,
         capsys.readouterr()
         assert main([large, str(root)]) == 2
         told = capsys.readouterr().err
-        assert f"ROOT={root}" in told
+        assert f"root={root} cannot be written" in told
         assert "No space left on device" in told
         assert "Traceback" not in told
         assert contents(root) == before
@@ -45,7 +45,7 @@ def test_an_ingest_into_a_read_only_folder_is_refused(tmp_path, capsys):
     with read_only(tmp_path / "root") as root:
         assert main([source, str(root / "store")]) == 2
         told = capsys.readouterr().err
-        assert f"ROOT={root}/store" in told
+        assert f"root={root}/store cannot be written" in told
         assert "Read-only file system" in told or "Permission denied" in told
         assert not list(root.iterdir())
 

@@ -105,7 +105,7 @@ def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ingest_module, "write_columns", full)
-    with pytest.raises(UserError, match=r"ROOT=.* cannot be written: .*No space left on device"):
+    with pytest.raises(UserError, match=r"^root=.* cannot be written: .*No space left on device"):
         ingest(str(path), str(root))
     assert read_manifest(root) == before
     assert [folder.name for folder in root.glob("rows-*")] == [before["folder"]]

@@ -1,7 +1,7 @@
 """The step `purge`: remove an image, a creator's images or a URL permanently, and block them from then on.
 
-First the hashes are added to `denied`, then files are deleted, then rows. If the step is stopped, the same command
-finishes it.
+First the hashes are added to `denied`. Then the stores of trainings, the exports and the files are deleted, and the
+rows last, because they say what else must go. If the step is stopped, the same command finishes it.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from fer_lightning.collect.steps.export_folders import (
 )
 from fer_lightning.collect.store.collection import REPORTS, Collection
 from fer_lightning.collect.store.denied import creator_value, url_value
+from fer_lightning.data.ingest import locked_store
 from fer_lightning.data.store import open_store, read_manifest
 from fer_lightning.errors import UserError
 
@@ -39,7 +40,7 @@ class PurgeResult:
     exports                       folders whose exports were removed too
     kept                          folders with exports of another collection that hold one of the images
     missing                       recorded folders of exports that no longer exist
-    crops                         SHA-256 of the pixels of the removed faces
+    stores                        stores of trainings that were removed
     """
 
     candidates: int
@@ -48,7 +49,7 @@ class PurgeResult:
     exports: list[Path]
     kept: list[Path]
     missing: list[Path]
-    crops: frozenset[str]
+    stores: list[Path]
 
 
 def purge(
@@ -59,12 +60,14 @@ def purge(
     url: str | None = None,
     reason: str = "asked to be removed",
     export_folder: Path | None = None,
+    fer2013: Path | None = None,
 ) -> PurgeResult:
     """Remove the images that one of these selects, with all their copies, and block them from being collected again.
 
     image    SHA-256 of the image's bytes, or its first 8 or more digits, as the review page shows it
     creator  name of a creator, or URL of the creator's page
     url      URL of the image or of the page that shows it
+    fer2013  folder in which trainings store the faces of exports
 
     Exports are searched in recorded folders, in `export_folder` and inside the collection. Those of other collections
     are never removed. Files of killed steps and the reports of `tally` are removed too. Raise UserError if no image or
@@ -80,12 +83,16 @@ def purge(
     for name in REPORTS:
         (collection.root / name).unlink(missing_ok=True)
     folders = export_folders(collection, export_folder)
-    exports = _remove_exports(folders, traces)
+    exports = _with_traces(folders, traces)
+    stores = remove_stores(fer2013, exports, traces.crops) if fer2013 else []
+    for folder in exports:
+        remove_export(folder)
     kept = [folder for folder in folders.foreign if holds(folder, traces)]
     for name in _among(collection, "SELECT file FROM picture WHERE image IN", pictures):
         collection.file(name).unlink(missing_ok=True)
     _remove(collection, candidates, pictures)
-    return PurgeResult(len(candidates), len(pictures), accepted, exports, kept, folders.missing, traces.crops)
+    _rewrite(collection)
+    return PurgeResult(len(candidates), len(pictures), accepted, exports, kept, folders.missing, stores)
 
 
 def _candidates(collection: Collection, image: str | None, creator: str | None, url: str | None) -> set[int]:
@@ -187,15 +194,11 @@ def _traces(collection: Collection, pictures: set[str]) -> Traces:
     )
 
 
-def _remove_exports(folders: ExportFolders, traces: Traces) -> list[Path]:
-    """Delete the files of each own export that has one of the images; return the folders."""
-    removed = []
+def _with_traces(folders: ExportFolders, traces: Traces) -> list[Path]:
+    """Delete what killed exports left, and return the folders of own exports that have one of the images."""
     for folder in folders.own:
         remove_unfinished(folder)
-        if holds(folder, traces):
-            remove_export(folder)
-            removed.append(folder)
-    return removed
+    return [folder for folder in folders.own if holds(folder, traces)]
 
 
 def _deny(
@@ -247,7 +250,10 @@ def _remove(collection: Collection, candidates: set[int], pictures: set[str]) ->
                 marks = ", ".join("?" * len(some))
                 collection.database.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", some)
         collection.database.execute("DELETE FROM purging")
-    # SQLite leaves old copies of rows in the unused parts of its pages; VACUUM writes the file again without them.
+
+
+def _rewrite(collection: Collection) -> None:
+    """Write the database again. SQLite leaves old copies of deleted rows in the unused parts of its pages."""
     collection.database.execute("VACUUM")
     collection.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -264,24 +270,27 @@ def _chunks(values: Iterable, size: int = 500) -> Iterable[list]:
     return (ordered[start : start + size] for start in range(0, len(ordered), size))
 
 
-def remove_stores(root: Path, exports: list[Path], crops: frozenset[str] = frozenset()) -> list[Path]:
+def remove_stores(root: Path, exports: list[Path], crops: frozenset[str]) -> list[Path]:
     """Delete the stores that trainings built from `data.extra` in FER2013's folder; return them.
 
     exports  a store that was built from one of these folders is deleted
     crops    a store that holds one of these faces is deleted, even if its source was moved; SHA-256 of the pixels
+
+    A store that is damaged or unfinished is deleted too: it may hold the faces, and a training builds it again.
     """
     removed = []
     for folder in root.glob("extra-*"):
-        manifest = read_manifest(folder)
-        if manifest and (Path(manifest["source"]["path"]).parent in exports or crops & _digests(folder)):
-            shutil.rmtree(folder)
-            removed.append(folder)
+        with locked_store(folder):  # a training that is writing it finishes first
+            manifest = read_manifest(folder)
+            if manifest is None or Path(manifest["source"]["path"]).parent in exports or _holds(folder, crops):
+                shutil.rmtree(folder)
+                removed.append(folder)
     return removed
 
 
-def _digests(folder: Path) -> set[str]:
-    """Return the digests of a store's rows; none if it cannot be read, which a training will not do either."""
+def _holds(store: Path, crops: frozenset[str]) -> bool:
+    """Return True if a store has one of the faces, or if its rows cannot be read."""
     try:
-        return {row.tobytes().hex() for row in open_store(folder).digests}
+        return any(row.tobytes().hex() in crops for row in open_store(store).digests)
     except (UserError, OSError, ValueError, LookupError):
-        return set()
+        return True
