@@ -5,6 +5,7 @@
     python -m fer_lightning.collect review merge export           only these steps, in this order
     python -m fer_lightning.collect review review.second_pass=true review.annotator=second
     python -m fer_lightning.collect purge --id 3f0dfb3d           remove an image and all its copies permanently
+    python -m fer_lightning.collect purge --minors                remove all images of apparent minors
     python -m fer_lightning.collect verify                        check that all files are present and unchanged
 
 If no step is named, all of these steps run. Each step does only the work that is still missing:
@@ -61,7 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
 
             with _explain_database_errors(settings.root), CollectRun(settings, begins="search" in chain) as session:
                 if steps == ["purge"]:
-                    session.purge(image=options.id, creator=options.creator, url=options.url, reason=options.reason)
+                    session.purge(
+                        image=options.id,
+                        creator=options.creator,
+                        url=options.url,
+                        minors=options.minors,
+                        reason=options.reason,
+                    )
                 else:
                     session.run(chain, chained=not steps)
             if session.partly:
@@ -113,6 +120,7 @@ def _parser(arguments: list[str] | None) -> argparse.ArgumentParser:
     purged.add_argument("--id", help="one image: its image_id, or the first 8 or more digits of it")
     purged.add_argument("--creator", help="all images of a creator: the name, or the URL of the creator's page")
     purged.add_argument("--url", help="the image at this URL, or all images on the page at this URL")
+    purged.add_argument("--minors", action="store_true", help="all images with a face that a reviewer marked with M")
     purged.add_argument("--reason", default="asked to be removed", help="reason to store (default: %(default)s)")
     return parser
 
@@ -126,10 +134,10 @@ def _refuse_steps(steps: list[str], options: argparse.Namespace) -> None:
                 f"{step}: no such step.{did_you_mean(step, allowed)} Allowed steps: {', '.join(allowed)}. "
                 f"Write a setting as key=value."
             )
-    named = [name for name in ("id", "creator", "url") if getattr(options, name) is not None]
+    named = [name for name in ("id", "creator", "url", "minors") if getattr(options, name) not in (None, False)]
     if "purge" in steps and (len(steps) > 1 or len(named) != 1):
         raise UserError(
-            f"purge: must be the only step, with exactly one of --id, --creator, --url. "
+            f"purge: must be the only step, with exactly one of --id, --creator, --url, --minors. "
             f"Example: {COMMAND.program} purge --id 3f0dfb3d"
         )
     if named and "purge" not in steps:

@@ -192,7 +192,7 @@ class CollectRun:
         serve(self.collection, port=review.port, definitions=definitions, **whose)
 
     def merge(self) -> None:
-        from fer_lightning.collect.steps.merge import merge
+        from fer_lightning.collect.steps.merge import images_of_minors, merge
 
         with progress_bar("merging", self.console):
             result = merge(self.collection, seed=self.settings.seed)
@@ -201,6 +201,12 @@ class CollectRun:
             f"{counted(result.accepted, 'face')} accepted, {result.rejected:,} rejected, {result.open:,} open; "
             f"{result.changed:,} of these are new or changed",
         )
+        if minors := images_of_minors(self.collection):
+            self.say(
+                "",
+                f"{counted(len(minors), 'image')} of apparent minors are still in {self.collection.root}; to remove "
+                "them: python -m fer_lightning.collect purge --minors",
+            )
 
     def tally(self) -> None:
         from fer_lightning.collect.review.agreement import agreement
@@ -265,7 +271,7 @@ class CollectRun:
 
     # -- keeping
 
-    def purge(self, *, image: str | None, creator: str | None, url: str | None, reason: str) -> None:
+    def purge(self, *, image: str | None, creator: str | None, url: str | None, minors: bool, reason: str) -> None:
         from fer_lightning.collect.steps.purge import purge
 
         with self.collection.locked("steps"), self.collection.locked("review"):
@@ -274,6 +280,7 @@ class CollectRun:
                 image=image,
                 creator=creator,
                 url=url,
+                minors=minors,
                 reason=reason,
                 export_folder=Path(self.settings.export.folder),
                 fer2013=Path(self.settings.fer2013),
@@ -285,7 +292,8 @@ class CollectRun:
                     f"{counted(result.accepted, 'accepted face')}; they will not be collected again",
                 )
             else:
-                self.say("purge", "the collection holds no such image. It is blocked now")
+                blocked = "" if minors else ". It is blocked now"
+                self.say("purge", f"the collection holds no such image{blocked}")
             for folder in (*result.exports, *result.stores):
                 self.say(
                     "",

@@ -1,10 +1,13 @@
+import hashlib
+from unicodedata import normalize
+
 import pytest
 from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, drawn
 
 from fer_lightning.collect.images.hashes import as_hash
 from fer_lightning.collect.steps.dedupe import dedupe
 from fer_lightning.collect.steps.export import export
-from fer_lightning.collect.steps.merge import merge
+from fer_lightning.collect.steps.merge import images_of_minors, merge
 from fer_lightning.collect.steps.purge import purge
 from fer_lightning.collect.steps.verify import verify
 from fer_lightning.collect.store.collection import FILE, Collection
@@ -71,6 +74,32 @@ def test_a_creator_goes_with_all_pictures(collection, creator):
     assert purge(collection, creator=creator).images == 2
     assert Denied.of(collection).creator(creator)
     assert total(funnels(collection)).reached["found"] == 4
+
+
+def test_a_creator_is_found_in_each_unicode_form(collection):
+    page = collection.value("SELECT page.id FROM page ORDER BY id LIMIT 1")
+    add_face(collection, page, drawn(7), creator=normalize("NFD", "José Núñez"))
+    assert purge(collection, creator=normalize("NFC", "JOSÉ  Núñez")).images == 1
+    denied = Denied.of(collection)
+    assert denied.creator(normalize("NFC", "José Núñez"))
+    assert denied.creator(normalize("NFD", "José Núñez"))
+
+
+def test_a_creator_that_an_earlier_version_blocked_stays_blocked(collection):
+    former = hashlib.sha256(normalize("NFD", "josé").encode()).hexdigest()
+    with collection.writing():
+        collection.add("denied", {"kind": "creator", "value": former, "reason": "asked"})
+    assert Denied.of(collection).creator(normalize("NFC", "José"))
+
+
+def test_images_of_apparent_minors_are_removed_together(collection):
+    assert purge(collection, minors=True).images == 0
+    second = images(collection)[1]
+    decide(collection, 2, "minor")
+    assert images_of_minors(collection) == {second}
+    assert purge(collection, minors=True).images == 1
+    assert second not in images(collection)
+    assert Denied.of(collection).image(second)
 
 
 def test_nothing_of_it_is_left_on_the_disk(collection):

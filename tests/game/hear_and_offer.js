@@ -1,8 +1,8 @@
 // The meaning of WORDS for Bit, and Bit's offers in each of COURSES: lists of [state, confidence, until, after a no].
 
-import { COURSES, WORDS } from "./given.js";
+import { ABOUT, COURSES, WORDS } from "./given.js";
 import { Offers } from "./offers.js";
-import { understand } from "./talk.js";
+import { mayMeanStop, understand } from "./talk.js";
 
 function offered(course) {
   const made = [];
@@ -16,6 +16,7 @@ function offered(course) {
 }
 
 export default {
+  about: ABOUT.map(mayMeanStop),
   meant: WORDS.map(understand),
   offers: Object.fromEntries(Object.entries(COURSES).map(([name, course]) => [name, offered(course)])),
 };

@@ -18,6 +18,23 @@ MEANT = {
     "switch the webcam off, please": "stop",
     "shut your lens": "stop",
     "stop it": "stop",
+    "dont watch me": "stop",
+    "i withdraw my consent": "stop",
+    "I no longer consent": "stop",
+    "revoke consent": "stop",
+    "i don't agree anymore": "stop",
+    "switch the video off": "stop",
+    "stop the video": "stop",
+    "switch it off": "stop",
+    "shut it off": "stop",
+    "stop seeing me": "stop",
+    "stop using my face": "stop",
+    "stop tracking me": "stop",
+    "stop analysing me": "stop",
+    "I want you to stop": "stop",
+    "can you stop?": "stop",
+    "leave me alone": "stop",
+    "I don't see the answer": None,
     "turn on the camera": "watch",
     "is the camera on?": "seen",
     "you may watch": "watch",
@@ -56,6 +73,17 @@ MEANT = {
 }
 
 
+ABOUT_THE_CAMERA = {
+    "stop wathcing": True,
+    "off with it": True,
+    "what about my privacy": True,
+    "no photos of me on camera": True,
+    "ugh": False,
+    "that one was easier": False,
+    "what a nice lamp": False,
+}
+
+
 # (state, confidence, end in milliseconds, True if the player has just said no)
 COURSES = {
     "lasting": [("frustrated", 0.8, 300_000, False)],
@@ -70,13 +98,18 @@ COURSES = {
 @pytest.fixture(scope="module")
 def heard(tmp_path_factory):
     folder = tmp_path_factory.mktemp("talk")
-    given = f"export const WORDS = {json.dumps([*MEANT])};\nexport const COURSES = {json.dumps(COURSES)};\n"
+    constants = {"ABOUT": [*ABOUT_THE_CAMERA], "WORDS": [*MEANT], "COURSES": COURSES}
+    given = "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in constants.items())
     (folder / "given.js").write_text(given)
     return run(folder, Path(__file__).with_name("hear_and_offer.js").read_text())
 
 
 def test_words_are_understood(heard):
     assert dict(zip(MEANT, heard["meant"], strict=True)) == MEANT
+
+
+def test_a_text_that_may_ask_to_stop_is_recognised(heard):
+    assert dict(zip(ABOUT_THE_CAMERA, heard["about"], strict=True)) == ABOUT_THE_CAMERA
 
 
 def test_an_impression_that_lasts_is_answered_seldomer_each_time(heard):

@@ -5,6 +5,7 @@ import { Connection } from "./connection.js";
 
 const MODEL = { name: "one", classes: [] };
 const sockets = [];
+const listeners = {};
 
 class Socket extends EventTarget {
   sent = [];
@@ -33,7 +34,7 @@ class Socket extends EventTarget {
 Object.assign(globalThis, {
   WebSocket: Socket,
   location: { protocol: "http:", host: "127.0.0.1" },
-  addEventListener: () => {},
+  addEventListener: (type, act) => (listeners[type] = act),
   fetch: async () => ({ status: 401 }),
 });
 mock.timers.enable({ apis: ["setTimeout"] });
@@ -61,5 +62,14 @@ sockets[1].dispatchEvent(new Event("close"));
 connection.retry();
 sockets[2].welcome(MODEL, "server");
 const other = { agreed: connection.agreed, consents: consents(sockets[2]) };
+await new Promise(setImmediate);
+sockets[2].say({ type: "notice", level: "error", code: "idle", message: "" });
+const idles = [];
+connection.addEventListener("lost", ({ detail }) => idles.push(detail.idle));
+sockets[2].dispatchEvent(new Event("close"));
+mock.timers.tick(60_000);
+const idle = { idles, attempts: sockets.length - 3 };
+listeners.keydown();
+idle.after = sockets.length - 3;
 connection.close();
-export default { silent, same, other, text: sockets[0].sent.find(({ type }) => type === "text").text };
+export default { silent, same, other, idle, text: sockets[0].sent.find(({ type }) => type === "text").text };

@@ -26,6 +26,10 @@ def test_a_consent_holds_for_the_same_model_and_camera_alone(course):
     assert course["other"] == {"agreed": False, "consents": []}
 
 
+def test_an_idle_player_is_connected_again_at_the_next_key(course):
+    assert course["idle"] == {"idles": [True], "attempts": 0, "after": 1}
+
+
 def test_a_long_text_is_cut_between_its_letters(course):
     assert course["text"] == "\U0001f600" * 500
 
@@ -59,6 +63,6 @@ def test_the_consent_form_says_whose_faces_the_model_learned_from(tmp_path):
     export default [text("fer2013", "happy"), text("learning_game", "happy", "boredom"), text("mine", "happy")];
     """
     of_fer2013, of_a_game, of_others = run(tmp_path, script, room="web")
-    assert of_fer2013.startswith("The model learned from faces that were found by web searches. Most of them")
+    assert of_fer2013.startswith("The model learned from faces that were found by web searches. Many of them")
     assert of_a_game.startswith("The model learned boredom from other images than those of FER2013, and this page does")
     assert "web searches" not in of_others

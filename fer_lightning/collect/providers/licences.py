@@ -2,7 +2,7 @@
 
 cc0 pdm by by-sa by-nc by-nc-sa   the image may be cropped, and shared under the licence's terms
 by-nd by-nc-nd                    a crop of the image may not be shared
-own                               the collector took the image, or has the consent of its maker
+own                               the collector took the image, and all people in it agreed
 unknown                           no licence, or any other licence
 """
 
@@ -59,7 +59,7 @@ def licence_name(code: str | None, version: str | None) -> str:
     if code in ("cc0", "pdm"):
         return "CC0" if code == "cc0" else "Public Domain Mark"
     if code in (None, "own", "unknown"):
-        return {"own": "with the maker's consent"}.get(code, "unknown licence")
+        return {"own": "own image, with the consent of all people in it"}.get(code, "unknown licence")
     return " ".join(filter(None, ("CC", code.upper(), version)))
 
 

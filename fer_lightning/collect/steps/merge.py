@@ -100,6 +100,15 @@ def settle(opinions: list[tuple[str, str | None]]) -> MergeVerdict:
     return MergeVerdict("accepted", label=labels.pop())
 
 
+def images_of_minors(collection: Collection) -> set[str]:
+    """Return the images with a face that a reviewer marked as an apparent minor."""
+    rows = collection.rows(
+        "SELECT DISTINCT image FROM standing_decision AS decision JOIN face ON face.id = decision.face "
+        "WHERE action = 'minor'"
+    )
+    return {row["image"] for row in rows}
+
+
 def _opinions(collection: Collection) -> dict[int, list[tuple[str, str | None]]]:
     """Return the current (action, label) of each annotator and pass, by face; copies are not included."""
     opinions = defaultdict(list)

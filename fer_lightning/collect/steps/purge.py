@@ -23,6 +23,7 @@ from fer_lightning.collect.steps.export_folders import (
     remove_export,
     remove_unfinished,
 )
+from fer_lightning.collect.steps.merge import images_of_minors
 from fer_lightning.collect.store.collection import REPORTS, Collection
 from fer_lightning.collect.store.denied import creator_value, url_value
 from fer_lightning.data.ingest import locked_store
@@ -58,6 +59,7 @@ def purge(
     image: str | None = None,
     creator: str | None = None,
     url: str | None = None,
+    minors: bool = False,
     reason: str = "asked to be removed",
     export_folder: Path | None = None,
     fer2013: Path | None = None,
@@ -67,13 +69,14 @@ def purge(
     image    SHA-256 of the image's bytes, or its first 8 or more digits, as the review page shows it
     creator  name of a creator, or URL of the creator's page
     url      URL of the image or of the page that shows it
+    minors   True: all images with a face that a reviewer marked as an apparent minor
     fer2013  folder in which trainings store the faces of exports
 
     Exports are searched in recorded folders, in `export_folder` and inside the collection. Those of other collections
     are never removed. Files of killed steps and the reports of `tally` are removed too. Raise UserError if no image or
     more than one image begins with the digits.
     """
-    candidates, pictures = _with_copies(collection, _candidates(collection, image, creator, url))
+    candidates, pictures = _with_copies(collection, _candidates(collection, image, creator, url, minors))
     traces = _traces(collection, pictures)
     accepted = sum(
         _among(collection, "SELECT count(*) FROM accepted_face JOIN face ON face.id = face WHERE image IN", pictures)
@@ -95,7 +98,11 @@ def purge(
     return PurgeResult(len(candidates), len(pictures), accepted, exports, kept, folders.missing, stores)
 
 
-def _candidates(collection: Collection, image: str | None, creator: str | None, url: str | None) -> set[int]:
+def _candidates(
+    collection: Collection, image: str | None, creator: str | None, url: str | None, minors: bool
+) -> set[int]:
+    if minors:
+        return _candidates_of(collection, images_of_minors(collection))
     if image is not None:
         return _candidates_of(collection, _named(collection, image))
     if creator is not None:

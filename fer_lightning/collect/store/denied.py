@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Denied:
         return bool(text) and url_value(text) in self.urls
 
     def creator(self, text: str | None) -> bool:
-        return bool(text) and creator_value(text) in self.creators
+        return bool(text) and not self.creators.isdisjoint({creator_value(text), *_former_values(text)})
 
     def image(self, sha256: str) -> bool:
         return sha256 in self.images
@@ -48,8 +49,17 @@ def url_value(text: str) -> str:
 
 
 def creator_value(text: str) -> str:
-    """Return the hash of a creator's name or page URL, independent of letter case and spacing."""
-    return _digest(" ".join(text.casefold().split()))
+    """Return the hash of a creator's name or page URL, independent of letter case, spacing and Unicode form."""
+    return _digest(_folded(normalize("NFKC", normalize("NFKC", text).casefold())))
+
+
+def _former_values(text: str) -> set[str]:
+    """Return the hashes that earlier versions stored for this creator: they depended on the Unicode form."""
+    return {_digest(_folded(form)) for form in (text, normalize("NFC", text), normalize("NFD", text))}
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _digest(text: str) -> str:

@@ -6,6 +6,7 @@ import { Sight } from "/shared/sight.js";
 import { consentForm } from "/shared/consent.js";
 
 const FRAMES_PER_SECOND = { browser: 5, server: 5 };
+const STOP = "Stop watching"; // words of the button that switches the camera off
 const WITHOUT = "The game works just as well without the camera.";
 
 const $ = (id) => document.getElementById(id);
@@ -62,6 +63,7 @@ export class Eyes {
       place: this.#sight.place,
       problem: this.#sight.problem,
       heading: "h2",
+      stop: STOP,
       without: WITHOUT,
       onAgree: () => this.#agreed(),
       onDecline: () => $("consent").close(),
@@ -171,7 +173,7 @@ export class Eyes {
     const blind = sends && this.#blind;
     $("light").dataset.camera = !this.on ? "off" : sends && !blind ? "on" : "paused";
     $("light").textContent = !this.on ? "Camera off" : blind ? "Server’s camera: no image" : sends ? "Camera on" : "Camera on, nothing is sent";
-    $("watch").textContent = this.on ? "Stop watching" : this.#asking ? "Loading …" : "Let Bit watch …";
+    $("watch").textContent = this.on ? STOP : this.#asking ? "Loading …" : "Let Bit watch …";
     document.title = `${this.on ? (sends ? "● " : "◐ ") : ""}Bit by Bit`;
     $("view").hidden = !this.on;
     $("video").hidden = server;

@@ -10,7 +10,7 @@ import { Eyes } from "./eyes.js";
 import { Offers } from "./offers.js";
 import { Random } from "./random.js";
 import { hangingLamp } from "./shapes.js";
-import { HELP, Lines, understand } from "./talk.js";
+import { HELP, Lines, mayMeanStop, understand } from "./talk.js";
 import { LEVELS, check, explain, form, hints, makeTask, method, question, solve } from "./tasks.js";
 
 const BULBS = 8; // number of lamps that count the solved tasks in binary
@@ -43,7 +43,7 @@ let settled = false;
 let reason = "";
 let state = null; // last estimated state of the player
 let faces = null;
-let away = false;
+let away = ""; // "lost": the server is unreachable; "idle": the player did nothing for a long time; "": neither
 let restoring = false; // true after a reconnect, until the server has confirmed the player's own choice again
 const noticed = new Set();
 
@@ -283,6 +283,7 @@ function hear(text) {
   connection.text(text);
   const meant = understand(text);
   if (meant) ANSWERS[meant]();
+  else if (eyes.on && mayMeanStop(text)) bit.say("The camera is on. To switch it off, type “stop” or press “Stop watching”.");
   else bit.say(connection.ready ? lines.get("talk") : "I heard you, but the server is offline right now.");
 }
 
@@ -330,23 +331,24 @@ function onWelcome({ level, adapt }) {
     begin();
   }
   if (away) {
-    away = false;
+    const before = away === "lost" ? "The server is back. " : "";
+    away = "";
     bit.rest(mood());
-    bit.say(`The server is back. We continue at level ${game.level}.`);
+    bit.say(`${before}We continue at level ${game.level}.`);
   }
   showDials();
 }
 
-function onLost({ words, locked }) {
+function onLost({ words, locked, idle }) {
   if (!game.begun) begin();
   $("trouble-words").textContent = `${words} The game continues. Until then, Bit does not change the level and does not watch.`;
   $("retry").hidden = locked;
   $("trouble").hidden = false;
   state = faces = null;
   if (away) return;
-  away = true;
+  away = idle ? "idle" : "lost";
   bit.rest("lost");
-  bit.say(`I cannot reach the server. Let’s keep playing at level ${game.level} until it is back.`);
+  if (!idle) bit.say(`I cannot reach the server. Let’s keep playing at level ${game.level} until it is back.`);
 }
 
 // Bit says each notice only once, because a busy server repeats it.

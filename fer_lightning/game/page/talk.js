@@ -6,14 +6,18 @@ function wish(words) {
   return new RegExp(`${short}|\\b(make|give|want|like|need|try|can|could)\\b.*\\b(${words})\\b(?! than)`);
 }
 
-const CAMERA = String.raw`\b((web)?cam(era)?|lens|eyes?)\b`;
+const CAMERA = String.raw`\b((web)?cam(era)?|lens|eyes?|video|recording)\b`;
+const DONT = String.raw`\b(stop|quit|don't|do not|no more|never)\b`;
 
 // The first pattern that matches counts; a text without a match is only talk. Texts are in lower case, with ' for ’.
 const INTENTS = [
   ["seen", new RegExp(`^(is|are) .*${CAMERA} (on|off|open|shut|closed)\\b`)],
-  ["stop", /\b(stop|quit|don't|do not|no more)\b.*\b(watch|look|film|record|spy|star)(e|ing|ring)?\b|\blook away\b|\bturn (it|that) off\b/],
+  ["stop", new RegExp(`${DONT}.*\\b(watch|look|film|record|spy|star|track|observ|scan|analy[sz]|judg)(e|ing|ring)?\\b`)],
+  ["stop", /\blook away\b|\bstop (seeing|using|reading)\b.*\b(me|my)\b|\bleave me (alone|be)\b/],
+  ["stop", /\b(turn|switch|shut|put) (it|that|this) off\b|\b(turn|switch|shut) off (it|that|this)\b/],
+  ["stop", /\b(withdraw|revoke|cancel|take back|no longer|not|don't)\b.*\b(consent|agree|permission)\b/],
   ["stop", new RegExp(`${CAMERA}.* off\\b|\\boff .*${CAMERA}|\\b(stop|end|close|shut|cover|disable|no|without)\\b.*${CAMERA}`)],
-  ["stop", /^(please )?(stop|enough)( it| that| this| now| please)*\W*$/],
+  ["stop", /^((please|now|bit|i want you to|(can|could|will|would) you),? )*(stop|enough)( it| that| this| now| please)*\W*$/],
   ["watch", /^(please )?(start|you (may|can)|go ahead and) (to )?(watch|look)(ing)?\b|^(watch|look at) me\b|\bcam(era)? on\b|\b(turn|switch) on\b.*\bcam/],
   ["seen", /\bwhat (do|can|did) you (see|know|think)\b|\bdo you see me\b|\bare you (watching|looking)\b|\bhow do i (look|seem)\b/],
   ["why", /^(but )?why\W*$|^(but )?why\b.*\b(level|easier|harder|easy|hard|difficult|change[ds]?)\b/],
@@ -31,10 +35,19 @@ const INTENTS = [
   ["thanks", /\b(thanks|thank you|thx|cheers)\b/],
 ];
 
+const MAY_MEAN_STOP = new RegExp(`${CAMERA}|\\b(stop|off|consent|agree|permission|private|privacy|film|record|track|spy|wat\\w*ing)`);
+
+const words = (text) => text.toLowerCase().replaceAll("’", "'").replace(/\b(do|does|did|ca|is|are)nt\b/g, "$1n't").trim();
+
+// Returns true if a text without an intent may ask to switch the camera off. Bit then says how.
+export function mayMeanStop(text) {
+  return MAY_MEAN_STOP.test(words(text));
+}
+
 // Returns the intent of a text, or null if it is only talk.
 export function understand(text) {
-  const words = text.toLowerCase().replaceAll("’", "'").trim();
-  return INTENTS.find(([, pattern]) => pattern.test(words))?.[0] ?? null;
+  const said = words(text);
+  return INTENTS.find(([, pattern]) => pattern.test(said))?.[0] ?? null;
 }
 
 export const HELP =

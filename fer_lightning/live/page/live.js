@@ -109,7 +109,7 @@ async function ask() {
   $("consent").hidden = false;
   $("frames-go").textContent = FRAMES_GO[sight.place];
   const { place, problem } = sight;
-  const form = consentForm({ model: about.model, camera: about.camera, place, problem, without: WITHOUT, onAgree: agreed, onDecline: () => showLive(OFF) });
+  const form = consentForm({ model: about.model, camera: about.camera, place, problem, stop: $("stop").textContent, without: WITHOUT, onAgree: agreed, onDecline: () => showLive(OFF) });
   $("consent").replaceChildren(form);
   scrollTo(0, 0);
   form.querySelector("h1").focus({ preventScroll: true });
@@ -172,7 +172,7 @@ function stop(error = null) {
   forget();
   $("frame").hidden = true;
   $("nobody").textContent = "The camera is off.";
-  showInstead(error ? { title: error.title, words: error.message, command: error.command, again: "Read, agree and try again" } : OFF);
+  showInstead(error ? { title: error.title, words: `${error.message} ${error.lead}`, command: error.command, again: "Read, agree and try again" } : OFF);
   showLight();
 }
 

@@ -27,7 +27,8 @@ let round = 0; // number of the current photograph or camera session
 
 // ---- photographs
 
-async function showPhoto(file) {
+// note: sentence after the result.
+async function showPhoto(file, note = "") {
   stop("Reading the image …");
   const mine = round;
   const image = await createImageBitmap(file).catch(() => null);
@@ -41,7 +42,8 @@ async function showPhoto(file) {
   const faces = look.faces.map((face, index) => labelled(face, index + 1, face.probabilities, look, { ...about.rules.photo, ambiguous_area: Infinity }));
   present(faces, false);
   const words = faces.map((face) => (face.doubt ? `uncertain (${face.doubt})` : labelOf(face.smoothed, about.min_confidence).text));
-  say(faces.length ? `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${words.join(", ")}` : "No face was found in this photograph.");
+  const found = `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${words.join(", ")}.`;
+  say((faces.length ? found : "No face was found in this photograph.") + note);
 }
 
 // Draws an image over white. Returns its pixels.
@@ -61,7 +63,7 @@ function draw(image) {
 function ask() {
   const without = "Photographs work without the camera.";
   const onDecline = () => $("consent").close();
-  const form = consentForm({ model: about.model, camera: "client", place: "page", heading: "h2", without, onAgree: start, onDecline });
+  const form = consentForm({ model: about.model, camera: "client", place: "page", heading: "h2", stop: $("stop").textContent, without, onAgree: start, onDecline });
   $("consent").replaceChildren(form);
   $("consent").showModal();
   form.querySelector("h2").focus();
@@ -188,8 +190,8 @@ addEventListener("dragleave", () => $("stage").classList.remove("over"));
 addEventListener("drop", (event) => {
   event.preventDefault();
   $("stage").classList.remove("over");
-  const [file] = event.dataTransfer.files;
-  if (file && about) showPhoto(file);
+  const [file, ...others] = event.dataTransfer.files;
+  if (file && about) showPhoto(file, others.length ? ` Only the first of ${others.length + 1} files is shown.` : "");
 });
 about = await fetch("files/model.json").then((answer) => answer.json());
 colors = new Map(about.model.classes.map(({ name, color }) => [name, color]));

@@ -4,11 +4,12 @@ const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ide
 const QUALITY = 0.85;
 const TUNNEL = "ssh -L 8767:127.0.0.1:8767 host";
 
-// Reason why the camera cannot be used: a title, what to do next, and a command if one helps.
+// Reason why the camera cannot be used: a title and what to do next; for a page that can show one, a command that helps
+// and the sentence before it.
 export class NoCamera extends Error {
-  constructor(title, words, command = "") {
+  constructor(title, words, lead = "", command = "") {
     super(words);
-    Object.assign(this, { title, command });
+    Object.assign(this, { title, lead, command });
   }
 }
 
@@ -98,7 +99,8 @@ async function open() {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new NoCamera(
       "The browser gives no camera to this address",
-      `Browsers give a camera only to https and to 127.0.0.1, and this page is at ${location.host}. Open a tunnel to the server with the command below. Then open the same address at 127.0.0.1.`,
+      `Browsers give a camera only to https and to 127.0.0.1, and this page is at ${location.host}. Open the page at 127.0.0.1, through a tunnel to the server.`,
+      "This command opens a tunnel:",
       TUNNEL,
     );
   }
@@ -112,9 +114,10 @@ async function open() {
 function explained({ name, message }) {
   const known = {
     NotAllowedError: ["The browser was not allowed to use the camera", "Allow the camera next to the address of this page, or in the privacy settings of the system. Then switch it on again."],
-    NotFoundError: ["No camera was found", "Plug in a camera and switch it on again. You can also use a camera or a video of the server:"],
+    NotFoundError: ["No camera was found", "Plug in a camera and switch it on again."],
     NotReadableError: ["The camera does not answer", "Another program may use it. Close that program, then switch the camera on again."],
   };
   const [title, words] = known[name] ?? ["The camera did not start", `The browser reports: ${message || name}. Try again, or use another browser.`];
-  return new NoCamera(title, words, name === "NotFoundError" ? "python -m fer_lightning.live model=face.onnx source=0" : "");
+  if (name !== "NotFoundError") return new NoCamera(title, words);
+  return new NoCamera(title, words, "You can also use a camera or a video of the server:", "python -m fer_lightning.live model=face.onnx source=0");
 }

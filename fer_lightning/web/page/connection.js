@@ -9,9 +9,10 @@
 // Events, with their content in `detail`:
 //   welcome, faces, state, difficulty, notice   the server's message of that type, as parsed JSON
 //   image     a Blob: a JPEG of the server's own camera; the next `faces` belong to it
-//   lost      {words, seconds, locked}: the server is unreachable or silent; the next attempt is in `seconds`. The
+//   lost      {words, seconds, locked, idle}: the server is unreachable or silent; the next attempt is in `seconds`. The
 //             event may come again. `locked`: the server answers, but this browser must open the address that the
-//             terminal printed
+//             terminal printed. `idle`: the server ended the connection because the player did nothing for a long
+//             time; the next attempt is at the player's next click or key, so `seconds` is null
 //
 // The server stores nothing about a connection that has ended. This class keeps what it sends again after a reconnect:
 // the level, the adaptation switch, the player's own choice of the level, and the consent. The consent is valid only
@@ -24,6 +25,7 @@ const PATIENCE = 10_000; // milliseconds without a message until the server coun
 const ASKING = 2000; // maximum milliseconds to find out why the server is unreachable
 const MOST_LETTERS = 500; // maximum number of characters of a text
 const GONE = "The server is not reachable. This page keeps trying.";
+const IDLE = "The server ended the connection, because you did nothing for a long time. Click or type to continue.";
 const LOCKED = "The server does not know this browser. Open the address that its terminal printed.";
 
 export class Connection extends EventTarget {
@@ -33,6 +35,7 @@ export class Connection extends EventTarget {
   #failures = 0;
   #frames = 0;
   #wanted = false;
+  #idle = false; // true: the server has said that it ends the connection of an idle player
   #agreedTo = ""; // model and camera of the consent
   welcome = null; // last welcome of the server, also while it is unreachable
   ready = false; // true while the server accepts messages
@@ -154,6 +157,10 @@ export class Connection extends EventTarget {
   }
 
   #heard(message) {
+    if (message.type === "notice" && message.code === "idle") {
+      this.#idle = true; // the event `lost` says it
+      return;
+    }
     if (message.type === "welcome") this.#welcomed(message);
     if (message.type === "difficulty") {
       this.level = message.level;
@@ -176,13 +183,21 @@ export class Connection extends EventTarget {
     this.#socket = null;
     this.ready = false;
     if (!this.#wanted) return;
+    if (this.#idle) return this.#rest();
     const wait = Math.min(FIRST_WAIT * 2 ** this.#failures, LONGEST_WAIT) * (0.75 + Math.random() / 2);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#connect(), wait);
-    const tell = (locked) => this.#tell("lost", { words: locked ? LOCKED : GONE, seconds: wait / 1000, locked });
+    const tell = (locked) => this.#tell("lost", { words: locked ? LOCKED : GONE, seconds: wait / 1000, locked, idle: false });
     if (this.#failures === 1) tell(false); // at once, because the request below takes time
     const locked = await fetch("/health", { signal: AbortSignal.timeout(ASKING) }).then((answer) => answer.status === 401, () => false);
     if (!this.ready && (locked || this.#failures > 1)) tell(locked);
+  }
+
+  // Wait for the player.
+  #rest() {
+    this.#idle = false;
+    for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => this.retry(), { once: true });
+    this.#tell("lost", { words: IDLE, seconds: null, locked: false, idle: true });
   }
 
   #tell(type, detail) {

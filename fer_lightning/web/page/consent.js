@@ -13,11 +13,12 @@ const GREY = "#777777";
 //   camera         "client" or "server": the owner of the camera
 //   place          where the faces of the client's camera are found: "browser", "server", or "page" without a server
 //   problem        reason why this browser cannot find them, or ""
+//   stop           words of the page's button that switches the camera off
 //   heading        "h1" in a page, "h2" in a dialog
 //   without        sentence about the page without the camera: "The game works without it."
 //   onAgree()      called when the box is checked and the button pressed; never before
 //   onDecline()    called when the player refuses
-export function consentForm({ model, camera, place, problem = "", heading = "h1", without, onAgree, onDecline }) {
+export function consentForm({ model, camera, place, problem = "", stop, heading = "h1", without, onAgree, onDecline }) {
   const title = element(heading, { id: "consent-title", tabIndex: -1, textContent: "Before the camera is switched on" });
   const box = element("input", { type: "checkbox", name: "agree" });
   const agree = element("button", { type: "submit", className: "strong", textContent: "Switch the camera on", disabled: true });
@@ -29,7 +30,7 @@ export function consentForm({ model, camera, place, problem = "", heading = "h1"
     { className: "consent" },
     title,
     element("p", { className: "lead", textContent: `The camera is off, and no image has been used so far. Read this, then decide. ${without}` }),
-    element("div", { className: "points" }, ...points(camera === "server" ? "camera" : place, problem), limits(model)),
+    element("div", { className: "points" }, ...points(camera === "server" ? "camera" : place, problem, stop), limits(model)),
     element(
       "div",
       { className: "decision" },
@@ -64,12 +65,12 @@ const DESTINATIONS = {
   page: () => ["No image and no result leaves this page. It has no server that could receive them, and stores nothing."],
 };
 
-function points(place, problem) {
+function points(place, problem, stop) {
   const server = element("strong", { textContent: location.host });
   const instead = problem ? `This browser cannot find the faces itself (${problem}), so the server does it. ` : "";
   return [
     point("What happens with the images", [
-      `${instead}${SOURCES[place]} and reduces each face to 48\u00a0×\u00a048 grey pixels. A network then predicts the word that most people `,
+      `${instead}${SOURCES[place]} and reduces each face to a small image, such as 48\u00a0×\u00a048 grey pixels. A network then predicts the word that most people `,
       `would choose for the expression.${place === "browser" || place === "page" ? " It runs in this browser, too." : ""} Several faces are separated only by their position. Nobody is identified.`,
     ]),
     point("Where the images go", DESTINATIONS[place](server)),
@@ -83,7 +84,7 @@ function points(place, problem) {
       "demonstration for adults who agree. Do not use it in a class, at work, or to judge anybody.",
     ]),
     point("You can stop at any time", [
-      "A light shows when the camera is on. Stop switches the camera off at once and withdraws your consent.",
+      `A light shows when the camera is on. The button “${stop}” switches the camera off at once and withdraws your consent.`,
     ]),
   ];
 }
@@ -119,7 +120,7 @@ export function learnedFrom({ data, classes }) {
     own.length
       ? `The model learned ${new Intl.ListFormat("en").format(own)} from other images than those of FER2013, and this page does not know whose faces they show. Most faces of its other classes come from FER2013 and were found by web searches.`
       : "The model learned from faces that were found by web searches.",
-    " Most of them were posed, and other people labelled them. When ten people ",
+    " Many of them were posed, and other people labelled them. When ten people ",
     link(FERPLUS, "labelled them again"),
     ", they agreed with 62\u202f% of FER2013’s test labels.",
   ];
