@@ -59,6 +59,13 @@ TRAINER_REFUSALS = {
     "overfit_batches": "Use debug=overfit, or data.train_rows=64 augment=none",
     "reload_dataloaders_every_n_epochs": "The faces stay in memory and are never reloaded. Drop this key",
     "num_sanity_val_steps": "Use debug=fdr to try every step of a run once",
+    "max_time": "A run is counted in epochs. Use trainer.max_epochs",
+    "min_epochs": "Use callbacks.early_stopping.patience",
+    "min_steps": "Use callbacks.early_stopping.patience",
+    "limit_predict_batches": "A run does not predict. Drop this key",
+    "log_every_n_steps": "metrics.csv has one row per epoch. Drop this key",
+    "enable_progress_bar": "Use callbacks.progress.style=off or callbacks.progress.style=rich",
+    "enable_model_summary": "The number of weights is in the table at the end of a run. Drop this key",
     "enable_checkpointing": "Every run keeps best.ckpt and last.ckpt. Set them with callbacks.best and callbacks.last",
 }
 PLAIN = ("bool", "int", "float", "str", "dict", "list", "tuple")
@@ -387,8 +394,9 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
     for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "devices"):
         if trainer.get(key) == 0:
             raise UserError(f"trainer.{key}=0: must be more than 0. Every run trains, validates and tests.")
-    if isinstance(trainer.get("max_time"), int | float):
-        raise UserError(f"trainer.max_time={trainer['max_time']}: must be a text DD:HH:MM:SS, '00:01:00:00' for 1 h.")
+    for key in ("limit_val_batches", "limit_test_batches"):
+        if isinstance(trainer.get(key), float) and trainer[key] != 1:
+            raise UserError(f"trainer.{key}={trainer[key]}: must be a whole number of batches, 1 or more.")
     _check_devices(trainer.get("devices", "auto"), trainer.get("accelerator", "auto"))
     epochs = trainer.get("max_epochs")
     if not isinstance(epochs, int) or epochs < 1:
@@ -429,14 +437,26 @@ def _check_monitors(callbacks: dict[str, Any], epochs: int) -> None:
                 f"callbacks.{name}.monitor={monitor}: no such metric.{did_you_mean(monitor, METRICS)} "
                 f"Allowed: {', '.join(METRICS)}."
             )
-        if (node or {}).get("mode", "max") not in ("max", "min"):
-            raise UserError(f"callbacks.{name}.mode={node['mode']}: must be max or min.")
+        mode = (node or {}).get("mode", "max")
+        if mode not in ("max", "min"):
+            raise UserError(f"callbacks.{name}.mode={mode}: must be max or min.")
+        if monitor is not None and mode != _better(monitor):
+            raise UserError(
+                f"callbacks.{name}.monitor={monitor} with callbacks.{name}.mode={mode}: "
+                f"{'smaller' if mode == 'max' else 'larger'} values are better. "
+                f"Use callbacks.{name}.mode={_better(monitor)}."
+            )
     patience = (callbacks.get("early_stopping") or {}).get("patience")
     if patience is not None and patience >= epochs:
         raise UserError(
             f"callbacks.early_stopping.patience={patience} with trainer.max_epochs={epochs}: it can never "
             f"stop the run. Use {f'a patience below {epochs}, or ' if epochs > 1 else ''}null."
         )
+
+
+def _better(metric: str) -> str:
+    """Return the direction in which a metric improves: max or min."""
+    return "min" if metric.endswith(("/loss", "/ce")) else "max"
 
 
 def _check_model(model: dict[str, Any]) -> None:
@@ -576,4 +596,11 @@ def _warnings(config: dict[str, Any]) -> list[str]:
     )
     if weighted_loss and config["sampler"]["_target_"].rpartition(".")[0].endswith("weighted"):
         warnings.append("a weighted sampler with a weighted loss corrects the imbalance twice")
+    model = config["model"]
+    is_convnext = model["_target_"].endswith(".EmoNeXt") or "convnext" in str(model.get("name"))
+    if is_convnext and config["optim"]["_target_"].endswith(".Muon"):
+        warnings.append(
+            "Muon rescales the weights of convolutions, so a normalisation must follow each of them. In ConvNeXt it "
+            "does not. Use optim=adamw"
+        )
     return warnings

@@ -217,6 +217,7 @@ def begin_run(
         model.first_epoch = summary["parent"]["epochs"]
         parent.refuse_other_rows(data.split.checksum, cfg.data)
     trainer, resumed = build.build_trainer(cfg, folder.path), None
+    data.refuse_empty_epochs(trainer.world_size, trainer.limit_train_batches)
     if source:
         refuse_other_data = data.load_state_dict
         resumed = checkpoints.resumable(source.last_checkpoint, source.best_checkpoint, model, refuse_other_data)

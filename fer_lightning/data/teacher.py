@@ -109,7 +109,8 @@ def teacher_probabilities(teacher: Teacher, table: FaceTable, rows: np.ndarray, 
             f"data.teacher={teacher.file}: the file has no probabilities for {untaught:,} of {len(rows):,} training "
             f"rows. It must have them for all. {WRITE}"
         )
-    softened = teacher.probabilities[index].astype(np.float64) ** (1 / temperature)
+    shares = teacher.probabilities[index].astype(np.float64)
+    softened = (shares / shares.max(axis=1, keepdims=True)) ** (1 / temperature)  # one of them stays 1
     return softened / softened.sum(axis=1, keepdims=True)
 
 

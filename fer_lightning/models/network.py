@@ -14,9 +14,13 @@ class Network(nn.Module):
         self.stn, self.backbone, self.in_channels = stn, backbone, in_channels
 
     def forward(self, image: Tensor) -> Tensor:
+        return self.backbone(self.transform(image))
+
+    def transform(self, image: Tensor) -> Tensor:
+        """Return the images as the spatial transformer gives them to the backbone."""
         if self.in_channels != image.shape[1]:
             image = image.expand(-1, self.in_channels, -1, -1)
-        return self.backbone(self.stn(image))
+        return self.stn(image)
 
     @property
     def auxiliary(self) -> dict[str, Tensor]:

@@ -34,7 +34,7 @@ class Schedule:
         raise NotImplementedError
 
     def observe(self, value: float) -> None:
-        """Take the monitored metric (higher is better) after each epoch; most schedules ignore it."""
+        """Take the accuracy on validation rows after each epoch; most schedules ignore it."""
 
     def state_dict(self) -> dict:
         """Return the state that cannot be computed from the step, as plain Python values."""

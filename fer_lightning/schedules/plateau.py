@@ -1,4 +1,4 @@
-"""Schedule that lowers the learning rate each time the validation metric stops improving."""
+"""Schedule that lowers the learning rate each time the validation accuracy stops improving."""
 
 from fer_lightning.errors import UserError
 from fer_lightning.schedules.base import Schedule, check_fraction
@@ -7,7 +7,7 @@ from fer_lightning.schedules.base import Schedule, check_fraction
 class Plateau(Schedule):
     """Multiply by `drop` after more than `patience` epochs in a row without a gain of over `threshold`.
 
-    The factor is never less than `final`. An epoch whose metric is NaN counts as one without a gain. The rule equals
+    The factor is never less than `final`. An epoch whose accuracy is NaN counts as one without a gain. The rule equals
     torch's ReduceLROnPlateau(mode="max", threshold_mode="abs").
     """
 

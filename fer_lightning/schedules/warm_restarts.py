@@ -6,6 +6,8 @@ from itertools import accumulate
 from fer_lightning.errors import UserError
 from fer_lightning.schedules.base import Schedule, check_fraction, cosine
 
+MOST = 100  # cycles, and largest growth of a cycle
+
 
 class WarmRestarts(Schedule):
     """`cycles` half cosines from 1 to `final`, each `growth` times as long as the one before.
@@ -17,10 +19,12 @@ class WarmRestarts(Schedule):
     def __init__(self, cycles: int = 3, growth: float = 2.0, warmup: float = 0.0, final: float = 0.0):
         super().__init__(warmup)
         check_fraction("final", final)
-        if cycles < 1:
-            raise UserError(f"schedule.cycles={cycles}: must be at least 1. Use schedule.cycles=3.")
-        if growth <= 0:
-            raise UserError(f"schedule.growth={growth}: must be above 0 (1: equal cycles). Use schedule.growth=2.")
+        if not 1 <= cycles <= MOST:
+            raise UserError(f"schedule.cycles={cycles}: must be from 1 to {MOST}. Use schedule.cycles=3.")
+        if not 1 / MOST <= growth <= MOST:
+            raise UserError(
+                f"schedule.growth={growth}: must be from {1 / MOST} to {MOST} (1: equal cycles). Use schedule.growth=2."
+            )
         self.cycles = cycles
         self.growth = growth
         self.final = final

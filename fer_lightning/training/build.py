@@ -193,13 +193,15 @@ def build_classifier(cfg: DictConfig, data: FERDataModule) -> FERClassifier:
 @torch.no_grad()
 def _try_size(network: Network, size: int, cfg: DictConfig) -> None:
     """Raise UserError if the network cannot take images of this side."""
-    try:
-        network.eval()(torch.zeros(1, 1, size, size))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise UserError(
-            f"data.start_size={size}: {cfg.model._target_.rpartition('.')[2]} takes only images of "
-            f"model.input_size={cfg.model.input_size} ({error}). Use data.start_size=null."
-        ) from None
+    network.eval()
+    for part, run in ((cfg.stn, network.transform), (cfg.model, network)):
+        try:
+            run(torch.zeros(1, 1, size, size))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise UserError(
+                f"data.start_size={size}: {part._target_.rpartition('.')[2]} takes only images of "
+                f"model.input_size={cfg.model.input_size} ({error}). Use data.start_size=null."
+            ) from None
     network.train()
 
 

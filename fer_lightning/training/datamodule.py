@@ -43,7 +43,8 @@ class FERDataModule(pl.LightningDataModule):
     teacher_temperature  temperature of the teacher's probabilities; a value above 1 flattens them
     batch_size     training rows per step and device
     eval_batch_size  rows per step in evaluation; changes only `*/loss` of a weighted loss
-    train_eval_rows  number of training rows that are also evaluated, to measure overfitting in evaluation mode
+    train_eval_rows  number of training rows that are also evaluated, to measure overfitting in evaluation mode; all
+                   rows if there are fewer
     train_rows     number of training rows to use, drawn at random; None: all
     start_size     side in pixels of the first training images. They grow to the network's input size in steps of 8 px
                    over the first 60 % of the epochs. Small images train faster (Tan and Le 2021, arXiv:2104.00298,
@@ -108,12 +109,25 @@ class FERDataModule(pl.LightningDataModule):
         return judge_test_rows(self.table, self.split)
 
     def setup(self, stage: str) -> None:
-        share = len(self.train_rows) // self.trainer.world_size
-        if share < self.batch_size:
-            remedy = f"Use data.batch_size={share} or less." if share > 1 else "Use more training rows."
+        self.refuse_empty_epochs(self.trainer.world_size, self.trainer.limit_train_batches)
+
+    def refuse_empty_epochs(self, world_size: int, limit: float) -> None:
+        """Raise UserError if an epoch would have no batch.
+
+        limit  number (int) or share (float) of the batches that are used for training
+        """
+        rows = len(self.train_rows) // world_size
+        batches = rows // self.batch_size
+        if not batches:
+            remedy = f"Use data.batch_size={rows} or less." if rows > 1 else "Use more training rows."
             raise UserError(
-                f"data.batch_size={self.batch_size}: exceeds the {share} training rows of a device. A batch must be "
+                f"data.batch_size={self.batch_size}: exceeds the {rows} training rows of a device. A batch must be "
                 f"full. {remedy}"
+            )
+        if isinstance(limit, float) and int(batches * limit) < 1:
+            raise UserError(
+                f"trainer.limit_train_batches={limit}: less than one of the {batches} batches of an epoch. Use a "
+                "larger share, or a number of batches such as 1."
             )
 
     def state_dict(self) -> dict[str, str]:

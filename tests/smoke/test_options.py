@@ -92,6 +92,11 @@ def test_a_network_of_fixed_size_rejects_growing_images(tmp_path):
         run(tmp_path, "model=timm", "model.name=vit_tiny_patch16_224", "data.start_size=32")
 
 
+def test_a_spatial_transformer_of_fixed_size_rejects_growing_images(tmp_path):
+    with pytest.raises(UserError, match=r"data\.start_size=32: EmoNeXtSTN takes only images of model\.input_size=48"):
+        run(tmp_path, "model=whitened_cnn", "optim=muon", "stn=emonext", "data.start_size=32")
+
+
 @pytest.mark.slow
 def test_the_networks_auxiliary_loss_is_logged_and_added(shallow_convnext, tmp_path):
     summary = run(tmp_path, "model=emonext", "model.attention_weight=3.0", "loss=cross_entropy")

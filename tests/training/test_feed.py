@@ -67,8 +67,26 @@ def module(table, **options) -> FERDataModule:
     augmentation = Augmentation(order=["flip", "rotate"], flip=Flip(p=0.5), rotate=Rotate(degrees=20.0))
     transform = BatchTransform(augmentation, 48, 0.5, 0.25, 7)
     data = FERDataModule(table, transform, Shuffle, batch_size=32, train_eval_rows=40, **options)
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, training=True, max_epochs=1, strategy=CPU)
+    data.trainer = SimpleNamespace(
+        global_rank=0, world_size=1, limit_train_batches=1.0, training=True, max_epochs=1, strategy=CPU
+    )
     return data
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "limit", "words"),
+    [
+        (1000, 1.0, r"data\.batch_size=1000: exceeds the \d+ training rows"),
+        (32, 0.0001, r"trainer\.limit_train_batches=0\.0001: less than one of the \d+ batches"),
+    ],
+)
+def test_an_epoch_without_a_batch_is_rejected(table, batch_size, limit, words):
+    data = module(table)
+    data.batch_size = batch_size
+    with pytest.raises(UserError, match=words):
+        data.refuse_empty_epochs(world_size=1, limit=limit)
+    data.batch_size = 32
+    data.refuse_empty_epochs(world_size=1, limit=1)
 
 
 @pytest.mark.parametrize(

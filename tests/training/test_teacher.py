@@ -90,6 +90,13 @@ def test_targets_are_the_share_of_the_teacher_and_the_rest_of_the_label(faces):
         assert targets.dtype == np.float32
 
 
+def test_a_temperature_near_zero_gives_the_whole_target_to_the_largest_probability(faces):
+    teacher, rows = teacher_for(faces), make_split(faces, "official").train
+    targets = soft_targets(faces, rows, "teacher", teacher=teacher, share=1.0, temperature=1e-4)
+    assert np.isfinite(targets[rows]).all()
+    assert targets[rows].max(axis=1).min() > 0.49
+
+
 def test_every_training_row_needs_a_teacher(faces):
     teacher, split = teacher_for(faces), make_split(faces, "official")
     few = dataclasses.replace(teacher, digests=teacher.digests[1:], probabilities=teacher.probabilities[1:])
