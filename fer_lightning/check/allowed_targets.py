@@ -62,7 +62,7 @@ def _refuse_foreign(key: str, target: Any) -> None:
     try:
         signature(target)
     except TargetNotFound as error:
-        raise UserError(f"{key}={target}: {error}. Allowed: names that are defined in {', '.join(allowed)}.") from None
+        raise UserError(f"{key}={target}: {error} Allowed: names that are defined in {', '.join(allowed)}.") from None
 
 
 def _walk(key: str, value: Any) -> Iterator[tuple[str, Any]]:

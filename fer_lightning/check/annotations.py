@@ -11,6 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fer_lightning.wording import did_you_mean
+
+KINDS = (ast.ClassDef, ast.FunctionDef)  # what a target can be
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -30,7 +34,10 @@ class Signature:
 
 
 class TargetNotFound(LookupError):
-    """Error for a dotted path whose module does not exist or does not define the class or function."""
+    """Error for a dotted path whose module does not exist, cannot be parsed or does not define the name.
+
+    Its text is one or more whole sentences.
+    """
 
 
 @cache
@@ -40,7 +47,11 @@ def signature(target: str) -> Signature:
     tree = _syntax(module_name)
     node = _definition(tree, name)
     if node is None:
-        raise TargetNotFound(f"{module_name} does not define {name!r}")
+        names = [item.name for item in tree.body if isinstance(item, KINDS)]
+        raise TargetNotFound(
+            f"{module_name} does not define {name!r}.{did_you_mean(name, names)} It defines "
+            f"{', '.join(names) or 'no class and no function'}."
+        )
     if isinstance(node, ast.ClassDef):
         return _class_signature(node, tree, module_name)
     return _function_signature(node, skip_first=False)
@@ -61,22 +72,26 @@ def source_file(module_name: str) -> Path:
     top, *rest = module_name.split(".")
     spec = importlib.util.find_spec(top) if top else None
     if spec is None or not spec.submodule_search_locations:
-        raise TargetNotFound(f"package {top!r} is not installed")
+        raise TargetNotFound(f"The package {top!r} is not installed.")
     base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
             return candidate
-    raise TargetNotFound(f"module {module_name!r} does not exist")
+    siblings = sorted(path.stem for path in base.parent.glob("*.py"))
+    raise TargetNotFound(f"The module {module_name!r} does not exist.{did_you_mean(base.name, siblings)}")
 
 
 @cache
 def _syntax(module_name: str) -> ast.Module:
-    return ast.parse(source_file(module_name).read_bytes())
+    file = source_file(module_name)
+    try:
+        return ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        raise TargetNotFound(f"{file}, line {error.lineno}: {error.msg}. Fix this line.") from None
 
 
 def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef | None:
-    kinds = (ast.ClassDef, ast.FunctionDef)
-    return next((node for node in tree.body if isinstance(node, kinds) and node.name == name), None)
+    return next((node for node in tree.body if isinstance(node, KINDS) and node.name == name), None)
 
 
 def _class_signature(node: ast.ClassDef, tree: ast.Module, module_name: str) -> Signature:

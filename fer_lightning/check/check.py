@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.augment.order import check_names
-from fer_lightning.check.allowed_targets import refuse_foreign_targets
+from fer_lightning.check.allowed_targets import ALLOWED, refuse_foreign_targets
 from fer_lightning.check.annotations import Parameter, TargetNotFound, class_constant, signature
 from fer_lightning.config.schema import TrainConfig
 from fer_lightning.config.settings import KINDS
@@ -174,13 +174,19 @@ def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
 
 def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Parameter] | None = None) -> None:
     """Check one `_target_` node, and the nodes nested in it, against the signatures in their sources."""
-    if not isinstance(node, dict) or "_target_" not in node:
+    if not isinstance(node, dict):
         raise UserError(f"{key}={node!r}: must be one of the options of its group. See: python train.py --help")
+    if "_target_" not in node:
+        package = ALLOWED[key.partition(".")[0]][0]
+        raise UserError(
+            f"{key}={node!r}: names no class. Add a line to the YAML of this option: _target_: {package}. "
+            "Or name another option of the group: python train.py --help"
+        )
     target = node["_target_"]
     try:
         accepted = signature(target)
     except TargetNotFound as error:
-        raise UserError(f"{key}._target_={target}: {error}.") from None
+        raise UserError(f"{key}._target_={target}: {error}") from None
     allowed = {name: p for name, p in accepted.parameters.items() if name not in supplied} | (extra or {})
     given = {name: value for name, value in node.items() if not name.startswith("_")}
     unknown = [name for name in given if name not in allowed and (not accepted.open_ended or name in supplied)]
@@ -202,9 +208,10 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
 def unknown_keys(key: str, unknown: list[str], target: str, allowed: list[str]) -> str:
     """Return the message about the first unknown key, with the arguments that drop all of them."""
     drop = " ".join(f"~{key}.{name}" for name in unknown)
+    kinds = f"Allowed: {', '.join(sorted(allowed))}" if allowed else "It has no keys"
     return (
         f"{key}.{unknown[0]}: {target.rpartition('.')[2]} has no key {unknown[0]!r}."
-        f"{did_you_mean(unknown[0], allowed, prefix=f'{key}.')} Allowed: {', '.join(sorted(allowed)) or 'none'}. "
+        f"{did_you_mean(unknown[0], allowed, prefix=f'{key}.')} {kinds}. "
         f"If an experiment sets it, add {drop}."
     )
 
@@ -213,7 +220,8 @@ def check_type(key: str, value: Any, annotation: str) -> None:
     """Raise UserError if a value does not fit its parameter's annotation. An unknown annotation fits every value."""
     kind = ast.parse(annotation, mode="eval").body if annotation else None
     if kind and not _fits(value, kind):
-        raise UserError(f"{key}={value!r}: must be {_describe_type(kind)}.")
+        hint = did_you_mean(value, _choices(kind)) if isinstance(value, str) else ""
+        raise UserError(f"{key}={value!r}: must be {_describe_type(kind)}.{hint}")
 
 
 def _fits(value: Any, kind: ast.expr) -> bool:
@@ -251,6 +259,11 @@ def _fits(value: Any, kind: ast.expr) -> bool:
                 and all(_fits(item, member) for item, member in zip(value, members, strict=True))
             )
     return True
+
+
+def _choices(kind: ast.expr) -> list[str]:
+    """Return the texts that an annotation lists, such as those of Literal."""
+    return [part.value for part in ast.walk(kind) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
 
 
 def _members(union: ast.expr) -> list[ast.expr]:
@@ -464,8 +477,8 @@ def _check_model(model: dict[str, Any]) -> None:
     for key in required:
         if key not in model:
             raise UserError(
-                f"model.{key} is not set. The model's YAML must set {', '.join(required)}, and weights if there is a "
-                "checkpoint to start from (default: null). Set them as conf/model/timm.yaml does."
+                f"model.{key} is not set. The model's YAML must set {', '.join(required)}. With weights: null and "
+                "init: null, a run can name weights to start from. Set them as conf/model/timm.yaml does."
             )
     check_input_size(_smallest_input(model), model["input_size"], model)
     weights = model.get("weights")

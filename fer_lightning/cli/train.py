@@ -280,7 +280,7 @@ def refuse(reason: str) -> NoReturn:
     failures.refuse("train.py", reason)
 
 
-_RESUMES = "Run the same command to resume from the last checkpoint."
+_RESUMES = "Run the same command to resume from the last checkpoint, or to start again if no checkpoint was saved."
 _STARTS_OVER = "With resume=never, the same command starts over and keeps this run under another name."
 
 

@@ -97,7 +97,7 @@ def _no_key(fault: Fault) -> str:
     allowed = [key for key in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if key != leaf]
     prefix = f"{parent}." if parent else ""
     hint = did_you_mean(leaf, allowed, prefix=prefix)
-    return f"{_file(fault)}{path}: no such key.{hint} Allowed: {', '.join(sorted(set(allowed))) or 'none'}."
+    return f"{_file(fault)}{path}: no such key.{hint} {_allowed(parent, sorted(set(allowed)))}"
 
 
 def _no_key_of(command: Command, fault: Fault) -> str:
@@ -105,7 +105,11 @@ def _no_key_of(command: Command, fault: Fault) -> str:
     allowed = list(_declared_below(command.schema, parent))
     prefix = f"{parent}." if parent else ""
     hint = did_you_mean(key, allowed, prefix=prefix)
-    return f"{prefix}{key}: no such key.{hint} Allowed: {', '.join(allowed) or 'none'}."
+    return f"{prefix}{key}: no such key.{hint} {_allowed(parent, allowed)}"
+
+
+def _allowed(parent: str, keys: list[str]) -> str:
+    return f"Allowed: {', '.join(keys)}." if keys else f"{parent} has no keys here. Leave this one out."
 
 
 def _declared_below(schema: Any, parent: str) -> dict[str, Declared]:

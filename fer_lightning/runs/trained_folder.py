@@ -12,6 +12,7 @@ from fer_lightning.config.schema import TrainConfig
 from fer_lightning.errors import UserError
 from fer_lightning.faces.shipped import SHIPPED
 from fer_lightning.files import no_folder, report_bad_content
+from fer_lightning.machine import fitting_experiment
 from fer_lightning.runs.run_folder import CONFIG_REMEDY, RunFolder
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def require_run(path: Path, key: str = "run") -> None:
     """Raise UserError if a file of a trained run is missing. `key` is the setting that names the folder."""
     folder = RunFolder(path)
     if not path.is_dir():
-        raise UserError(f"{key}={path}: {no_folder(path)}.{_list_runs(path.parent)} Train a run: python train.py")
+        train = f"Train a run: python train.py{fitting_experiment()}"
+        raise UserError(f"{key}={path}: {no_folder(path)}.{_list_runs(path.parent)} {train}")
     missing = [name for name in NEEDED if not (path / name).is_file()]
     if missing == ["checkpoints/best.ckpt"] and (members := members_of(folder)):
         raise UserError(

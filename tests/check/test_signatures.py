@@ -6,7 +6,7 @@ import pytest
 from hydra.utils import get_object
 
 from fer_lightning.check.annotations import TargetNotFound, signature
-from fer_lightning.check.check import check_type
+from fer_lightning.check.check import check_node, check_type
 from fer_lightning.errors import UserError
 
 TARGETS = [
@@ -31,10 +31,32 @@ def test_source_and_python_agree_on_the_parameters(target):
     assert {name for name, parameter in read.parameters.items() if parameter.required} == required
 
 
-@pytest.mark.parametrize("target", ["nowhere.Thing", "fer_lightning.losses.focal.Nothing", "torch.no.such.Module"])
-def test_a_target_that_is_nowhere_is_told(target):
-    with pytest.raises(TargetNotFound):
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("nowhere.Thing", "'nowhere' is not installed"),
+        ("fer_lightning.losses.focal.Fokal", "Did you mean Focal"),
+        ("fer_lightning.losses.focl.Focal", "Did you mean focal"),
+        ("torch.no.such.Module", "does not exist"),
+    ],
+)
+def test_a_target_that_is_nowhere_is_told(target, words):
+    with pytest.raises(TargetNotFound, match=words):
         signature(target)
+
+
+def test_a_module_with_a_syntax_error_is_named_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "ideas").mkdir()
+    (tmp_path / "ideas" / "__init__.py").touch()
+    (tmp_path / "ideas" / "poly.py").write_text("import math\n\nclass Poly(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TargetNotFound, match=r"ideas/poly\.py, line 3: invalid syntax\. Fix this line\."):
+        signature("ideas.poly.Poly")
+
+
+def test_an_option_without_a_class_says_what_its_yaml_lacks():
+    with pytest.raises(UserError, match=r"loss=.*names no class\..*_target_: fer_lightning\.losses\.\*"):
+        check_node("loss", {"epsilon": 1.0}, set())
 
 
 @pytest.mark.parametrize(

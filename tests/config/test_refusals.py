@@ -55,6 +55,7 @@ REFUSALS = [
     ([SYNTHETIC, "expected=3"], ["expected=3", "{metric: [low, high]}"]),
     ([SYNTHETIC, "stn._target_=os.system"], ["stn._target_=os.system: not allowed", "Allowed: fer_lightning.stn.*"]),
     ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean rotate?"]),
+    ([SYNTHETIC, "data.split=offical"], ["data.split='offical': must be one of", "Did you mean official?"]),
     ([SYNTHETIC, "model.size=tiny"], ["model.size", "Allowed:"]),
     (
         ["-m", SYNTHETIC, "trainer=ddp_cpu", "seed=1,2", "hydra/launcher=basic"],
@@ -73,7 +74,7 @@ REFUSALS = [
     ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
     ([SYNTHETIC, "data.labels=teacher"], ["data.teacher=null: data.labels=teacher", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
-    ([SYNTHETIC, "loss.weights=[1]"], ["loss.weights: no such key. Allowed: none."]),
+    ([SYNTHETIC, "loss.weights=[1]"], ["loss.weights: no such key. loss has no keys here."]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "experiment=quickstart"]),
 ]
 

@@ -108,7 +108,9 @@ def read_csv(
                 if row == 0:
                     _refuse_other_form(file.name, text, form)
                 end = "" if line.endswith(b"\n") else "; the file ends within this line, so it may be incomplete"
-                raise UserError(f"{file.name}, row {row} (line {number}): {error}{end}") from None
+                raise UserError(
+                    f"{file.name}, row {row} (line {number}): {error}{end}. Repair or delete this row."
+                ) from None
             if progress and len(labels) % _REPORT_EVERY == 0:
                 progress(seen, file.size)
     if not labels:
@@ -198,7 +200,7 @@ def _columns(name: str, line: bytes) -> _Columns:
         if names.count(column) > 1:
             raise UserError(f"{name}: the first line names `{column}` twice. Remove one of the two columns.")
     if "pixels" not in names:
-        shown = ", ".join(repr(column[:20]) for column in names[:6]) or "nothing"
+        shown = ", ".join(repr(column[:20]) for column in names[:6]) or "it is empty"
         raise UserError(f"{name}: the first line has no column `pixels` ({shown}); {_WANTED}")
     if "emotion" not in names:
         raise UserError(
