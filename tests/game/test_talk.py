@@ -81,6 +81,7 @@ ABOUT_THE_CAMERA = {
     "ugh": False,
     "that one was easier": False,
     "what a nice lamp": False,
+    "what do you offer": False,
 }
 
 

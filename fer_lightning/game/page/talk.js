@@ -35,7 +35,7 @@ const INTENTS = [
   ["thanks", /\b(thanks|thank you|thx|cheers)\b/],
 ];
 
-const MAY_MEAN_STOP = new RegExp(`${CAMERA}|\\b(stop|off|consent|agree|permission|private|privacy|film|record|track|spy|wat\\w*ing)`);
+const MAY_MEAN_STOP = new RegExp(`${CAMERA}|\\b(stop|off\\b|consent|agree|permission|private|privacy|film|record|track|spy|wat\\w*ing)`);
 
 const words = (text) => text.toLowerCase().replaceAll("’", "'").replace(/\b(do|does|did|ca|is|are)nt\b/g, "$1n't").trim();
 
