@@ -26,6 +26,7 @@ from fer_lightning.config import arguments, schema
 from fer_lightning.config.messages import explain
 from fer_lightning.errors import UserError
 from fer_lightning.files import require_folder_path
+from fer_lightning.launch.plan import sweep_folder
 from fer_lightning.paths import CONF
 from fer_lightning.runs import extension, run_folder, slurm
 from fer_lightning.runs.interruption import SWEEP, Interrupted, follow_parent, follow_sweep, signals
@@ -257,6 +258,7 @@ def main() -> None:
     except BrokenPipeError:
         failures.end_quietly()
     except Exception as error:
+        sweep_folder.remove_if_rejected()
         message = message_of(error)
         if message is None or traceback_wanted:
             raise

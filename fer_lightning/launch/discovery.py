@@ -29,7 +29,7 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_text, write_atomically
-from fer_lightning.launch.plan import Job, conclude, plan, titles, write_plan
+from fer_lightning.launch.plan import Job, conclude, plan, sweep_folder, titles, write_plan
 from fer_lightning.paths import with_home
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
 from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
@@ -81,6 +81,7 @@ class DiscoveryLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config
+        sweep_folder.begin(config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         self._refuse_what_cannot_run()

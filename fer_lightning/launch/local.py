@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
-from fer_lightning.launch.plan import Job, conclude, plan, titles, write_plan
+from fer_lightning.launch.plan import Job, conclude, plan, sweep_folder, titles, write_plan
 from fer_lightning.machine import cpu_cores
 from fer_lightning.runs.interruption import SWEEP
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
@@ -47,6 +47,7 @@ class LocalLauncher(Launcher):
         if self.jobs < 1:
             raise UserError(f"hydra.launcher.jobs={self.jobs}: must be 1 or more.")
         self.loader, self.config = hydra_context.config_loader, config
+        sweep_folder.begin(config)
 
     @property
     def at_once(self) -> int:

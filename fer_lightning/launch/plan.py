@@ -10,6 +10,7 @@ A later call with more runs, for example with other seeds, adds its jobs.
 
 import json
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,25 @@ from fer_lightning.runs.run_folder import RunFolder, arm_of, named_parts, run_pa
 from fer_lightning.runs.sweep_file import NAME, read_plan
 
 SPLIT_WITHOUT_TEST = "training_fold"  # its test rows are rows of Training
+
+
+class SweepFolder:
+    """Folder that Hydra makes for a sweep before it composes the runs."""
+
+    def __init__(self) -> None:
+        self.new: Path | None = None
+
+    def begin(self, config: DictConfig) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        self.new = None if folder.exists() else folder
+
+    def remove_if_rejected(self) -> None:
+        """Remove a new folder that holds nothing but Hydra's multirun.yaml."""
+        if self.new and [path.name for path in self.new.glob("*")] == ["multirun.yaml"]:
+            shutil.rmtree(self.new)
+
+
+sweep_folder = SweepFolder()
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,20 @@ def test_refusal_names_key_value_and_fix(overrides, words):
         assert word in result.stderr
 
 
+@pytest.mark.parametrize("override", ["optim.lr=abc", "optim.lrx=1", "loss=nope"])
+def test_a_rejected_sweep_leaves_no_folder(override, tmp_path):
+    result = run_forked("-m", SYNTHETIC, "seed=1,2", override, f"output_dir={tmp_path}")
+    assert result.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rejected_sweep_leaves_an_older_one_as_it_was(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "multirun.yaml").touch()
+    assert run_forked("-m", SYNTHETIC, "seed=1,2", "optim.lrx=1", f"output_dir={tmp_path}").returncode == 2
+    assert [path.name for path in (tmp_path / "train").iterdir()] == ["multirun.yaml"]
+
+
 def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
     path = tmp_path / "experiment" / "typo.yaml"
     path.parent.mkdir()

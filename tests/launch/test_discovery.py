@@ -37,7 +37,7 @@ def launcher(**keys) -> DiscoveryLauncher:
     made.setup(
         hydra_context=SimpleNamespace(config_loader=None),
         task_function=None,
-        config=OmegaConf.create({"name": "sweep", "trainer": trainer}),
+        config=OmegaConf.create({"name": "sweep", "trainer": trainer, "hydra": {"sweep": {"dir": "sweep"}}}),
     )
     return made
 
