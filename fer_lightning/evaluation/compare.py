@@ -6,7 +6,7 @@
 
 runs       RUN_A and RUN_B
 tta        views of the evaluations to compare: none, flip, shift or ten_crop (default: none)
-csv_order  store in whose order the .npy file is, see below
+csv_order  store in whose order the file of probabilities is, see below
 json       file for the comparison (default: no file)
 
 RUN_A and RUN_B are each one of:
@@ -50,8 +50,8 @@ SEEDS = (
 )
 
 OTHER_PROGRAM = (
-    "The .npy file does not say which rows its model was trained and selected on. Clean rows are clean only for the "
-    "run, and a model that was trained on test rows has too high an accuracy on them."
+    "The file of probabilities does not say which rows its model was trained and selected on. Clean rows are clean "
+    "only for the run, and a model that was trained on test rows has too high an accuracy on them."
 )
 
 
@@ -62,7 +62,7 @@ class CompareSettings(Settings):
     runs: list[str] = setting(comment="list of RUN_A and RUN_B", path=True)
     tta: TTA = setting("none", "views of the evaluations to compare")
     csv_order: str | None = setting(
-        None, "store in whose order the .npy file is; null: order of the rows of a store", path=True
+        None, "store in whose order the file of probabilities is; null: order of the rows of a store", path=True
     )
     json: str | None = setting(None, "file for the comparison; null: no file", path=True)
 
@@ -91,7 +91,7 @@ def config(overrides: list[str]) -> CompareSettings:
     if len(cfg.runs) != 2:
         raise UserError(
             f"runs=[{','.join(cfg.runs)}]: must name RUN_A and RUN_B, two folders of finished runs or of evaluations, "
-            f"or a .npy file as one of them. Example: {COMMAND.program} {COMMAND.example}"
+            f"or a .npy or .csv file of probabilities as one of them. Example: {COMMAND.program} {COMMAND.example}"
         )
     if Path(cfg.runs[0]).resolve() == Path(cfg.runs[1]).resolve():
         raise UserError(f"runs=[{','.join(cfg.runs)}]: both name the same folder. Name two different ones.")
@@ -124,7 +124,7 @@ def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None =
 
 
 def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) -> "list[Predictions]":
-    """Return the predictions of both sides. A .npy file gets rows, labels and classes from the other side."""
+    """Return the predictions of both sides. A file of probabilities gets rows and labels from the other side."""
     from fer_lightning.evaluation.predictions import read_probabilities
 
     for name, path in runs.items():
@@ -132,8 +132,8 @@ def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) ->
     by_name = {name: read_run(f"RUN_{name}", path, tta) for name, path in runs.items() if not is_of_other_program(path)}
     if not by_name:
         raise UserError(
-            f"{' and '.join(map(str, runs.values()))}: both are .npy files, which hold no labels. Name a run folder as "
-            "one of the two."
+            f"{' and '.join(map(str, runs.values()))}: both are files of probabilities, which hold no labels. Name a "
+            "run folder as one of the two."
         )
     like = next(iter(by_name.values()))
     indices = None if csv_order is None else csv_indices(csv_order, like)

@@ -92,9 +92,9 @@ def differences(values: np.ndarray, samples: np.ndarray) -> list[Difference]:
 def two_sided_p(samples: np.ndarray) -> float:
     """Return twice the share of resampled differences (R,) on the rarer side of 0; 0 itself counts on both sides.
 
-    p = min(1, 2 (1 + min(#{d <= 0}, #{d >= 0})) / (R + 1)). It is below 5 % if the percentile interval excludes 0. The
-    added 1 keeps it above 0 (Davison and Hinkley 1997, Bootstrap Methods and their Application, 4.2). If a difference
-    is NaN, p is NaN.
+    p = min(1, 2 (1 + min(#{d <= 0}, #{d >= 0})) / (R + 1)). If the percentile interval excludes 0, p is below 5 %
+    or above it by at most 2 / R. The added 1 keeps p above 0 (Davison and Hinkley 1997, Bootstrap Methods and their
+    Application, 4.2). If a difference is NaN, p is NaN.
     """
     if np.isnan(samples).any():
         return float("nan")

@@ -254,7 +254,7 @@ def test_a_file_that_holds_no_probabilities_is_rejected(make, words, runs, tmp_p
 def test_two_files_hold_no_labels(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         called(tmp_path / "a.npy", tmp_path / "b.npy", monkeypatch=monkeypatch)
-    assert "both are .npy files, which hold no labels. Name a run folder" in capsys.readouterr().err
+    assert "both are files of probabilities, which hold no labels. Name a run folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow
