@@ -101,7 +101,7 @@ def test_models_on_a_cpu_has_emonext_without_each_addition_at_size_atto():
     for config in configs.values():
         check(config)
         assert (config.name, config.model.size, config.model.input_size) == ("models-cpu", "atto", 64)
-        assert (config.trainer.accelerator, config.trainer.max_epochs, config.threads) == ("cpu", 6, 1)
+        assert (config.trainer.accelerator, config.trainer.max_epochs, config.threads) == ("cpu", 10, 1)
         assert config.data.train_rows is None
     full = OmegaConf.to_container(configs["emonext"])
     expected = {"emonext_no_stn": "stn", "emonext_no_se": "model", "emonext_no_attention": "model"}

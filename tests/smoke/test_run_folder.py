@@ -234,12 +234,20 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
 
 @pytest.mark.slow
 def test_a_failed_run_says_so_in_its_summary(tmp_path):
+    result = run_forked(*TINY, "optim.lr=1e30", "ema_decay=null", f"output_dir={tmp_path}")
+    assert result.returncode == 2
+    assert "Training has diverged" in result.stderr
+    summary = json.loads((folder_of(tmp_path).path / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "Training has diverged" in summary["error"]
+
+
+@pytest.mark.slow
+def test_a_run_without_a_full_batch_is_rejected_before_there_is_a_folder(tmp_path):
     result = run_forked(*TINY, "data.rows=120", "data.batch_size=500", f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert "data.batch_size=500" in result.stderr
-    summary = json.loads((folder_of(tmp_path).path / "summary.json").read_text())
-    assert summary["status"] == "failed"
-    assert "data.batch_size=500" in summary["error"]
+    assert not list(tmp_path.rglob("summary.json"))
 
 
 @pytest.mark.parametrize(
