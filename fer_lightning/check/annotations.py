@@ -49,8 +49,8 @@ def signature(target: str) -> Signature:
     if node is None:
         names = [item.name for item in tree.body if isinstance(item, KINDS)]
         raise TargetNotFound(
-            f"{module_name} does not define {name!r}.{did_you_mean(name, names)} It defines "
-            f"{', '.join(names) or 'no class and no function'}."
+            f"{module_name} does not define {name!r}.{did_you_mean(name, names)} Its classes and "
+            f"functions: {', '.join(names)}."
         )
     if isinstance(node, ast.ClassDef):
         return _class_signature(node, tree, module_name)

@@ -179,7 +179,7 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
     if "_target_" not in node:
         package = ALLOWED[key.partition(".")[0]][0]
         raise UserError(
-            f"{key}={node!r}: names no class. Add a line to the YAML of this option: _target_: {package}. "
+            f"{key}={node!r}: does not name a class. Add a line to the YAML of this option: _target_: {package}. "
             "Or name another option of the group: python train.py --help"
         )
     target = node["_target_"]
@@ -208,7 +208,7 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
 def unknown_keys(key: str, unknown: list[str], target: str, allowed: list[str]) -> str:
     """Return the message about the first unknown key, with the arguments that drop all of them."""
     drop = " ".join(f"~{key}.{name}" for name in unknown)
-    kinds = f"Allowed: {', '.join(sorted(allowed))}" if allowed else "It has no keys"
+    kinds = f"Allowed: {', '.join(sorted(allowed))}" if allowed else "It does not have keys"
     return (
         f"{key}.{unknown[0]}: {target.rpartition('.')[2]} has no key {unknown[0]!r}."
         f"{did_you_mean(unknown[0], allowed, prefix=f'{key}.')} {kinds}. "

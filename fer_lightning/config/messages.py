@@ -109,7 +109,7 @@ def _no_key_of(command: Command, fault: Fault) -> str:
 
 
 def _allowed(parent: str, keys: list[str]) -> str:
-    return f"Allowed: {', '.join(keys)}." if keys else f"{parent} has no keys here. Leave this one out."
+    return f"Allowed: {', '.join(keys)}." if keys else f"{parent} does not have keys here. Remove this one."
 
 
 def _declared_below(schema: Any, parent: str) -> dict[str, Declared]:

@@ -55,7 +55,7 @@ def test_a_module_with_a_syntax_error_is_named_with_its_line(tmp_path, monkeypat
 
 
 def test_an_option_without_a_class_says_what_its_yaml_lacks():
-    with pytest.raises(UserError, match=r"loss=.*names no class\..*_target_: fer_lightning\.losses\.\*"):
+    with pytest.raises(UserError, match=r"loss=.*does not name a class\..*_target_: fer_lightning\.losses\.\*"):
         check_node("loss", {"epsilon": 1.0}, set())
 
 

@@ -54,6 +54,6 @@ def test_double_correction_is_warned_of():
     assert "twice" in checker.check(composed("sampler=weighted", "loss=weighted"))[0]
 
 
-def test_muon_is_warned_of_where_no_normalisation_follows_a_convolution():
+def test_muon_with_convnext_gives_a_warning():
     assert "optim=adamw" in checker.check(composed("model=emonext", "optim=muon"))[0]
     assert checker.check(composed("model=whitened_cnn", "optim=muon")) == []

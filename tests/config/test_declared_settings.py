@@ -109,7 +109,7 @@ def test_the_keys_of_an_option_are_declared_by_its_class(capsys):
         ("policy.tasks=few", "policy.tasks='few': must be a whole number"),
         ("policy.taks=3", "policy.taks: no such key. Did you mean policy.tasks? Allowed: tasks, target, margin,"),
         ("policy=performance policy.hold=2", "policy.hold: no such key."),
-        ("policy=fixed policy.tasks=3", "policy.tasks: no such key. policy has no keys here."),
+        ("policy=fixed policy.tasks=3", "policy.tasks: no such key. policy does not have keys here."),
         ("policy._target_=os.system", "policy._target_=os.system: not allowed here. Name a class of this package"),
         ("policy._target_=fer_lightning.files.locked", "not allowed here"),
         ("policy._target_=null", "policy._target_=null: not allowed for this key."),

@@ -74,7 +74,7 @@ REFUSALS = [
     ([SYNTHETIC, "data.labels=ferplus_soft"], ["data.labels=ferplus_soft", "no FER+ votes", "FERPLUS="]),
     ([SYNTHETIC, "data.labels=teacher"], ["data.teacher=null: data.labels=teacher", "fer_lightning.teach"]),
     ([SYNTHETIC, "callbacks.best.monitor=val/ferplus_acc"], ["callbacks.best.monitor=val/ferplus_acc", "FERPLUS="]),
-    ([SYNTHETIC, "loss.weights=[1]"], ["loss.weights: no such key. loss has no keys here."]),
+    ([SYNTHETIC, "loss.weights=[1]"], ["loss.weights: no such key. loss does not have keys here."]),
     (["data.root=nowhere"], ["nowhere", "make data FROM=", "experiment=quickstart"]),
 ]
 

@@ -37,17 +37,17 @@ const INTENTS = [
 
 const MAY_MEAN_STOP = new RegExp(`${CAMERA}|\\b(stop|off\\b|consent|agree|permission|private|privacy|film|record|track|spy|wat\\w*ing)`);
 
-const words = (text) => text.toLowerCase().replaceAll("’", "'").replace(/\b(do|does|did|ca|is|are)nt\b/g, "$1n't").trim();
+const normalised = (text) => text.toLowerCase().replaceAll("’", "'").replace(/\b(do|does|did|ca|is|are)nt\b/g, "$1n't").trim();
 
 // Returns true if a text without an intent may ask to switch the camera off. Bit then says how.
 export function mayMeanStop(text) {
-  return MAY_MEAN_STOP.test(words(text));
+  return MAY_MEAN_STOP.test(normalised(text));
 }
 
 // Returns the intent of a text, or null if it is only talk.
 export function understand(text) {
-  const said = words(text);
-  return INTENTS.find(([, pattern]) => pattern.test(said))?.[0] ?? null;
+  const typed = normalised(text);
+  return INTENTS.find(([, pattern]) => pattern.test(typed))?.[0] ?? null;
 }
 
 export const HELP =

@@ -42,8 +42,8 @@ async function showPhoto(file, note = "") {
   const faces = look.faces.map((face, index) => labelled(face, index + 1, face.probabilities, look, { ...about.rules.photo, ambiguous_area: Infinity }));
   present(faces, false);
   const words = faces.map((face) => (face.doubt ? `uncertain (${face.doubt})` : labelOf(face.smoothed, about.min_confidence).text));
-  const found = `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${words.join(", ")}.`;
-  say((faces.length ? found : "No face was found in this photograph.") + note);
+  const result = `${faces.length} ${faces.length === 1 ? "face" : "faces"}: ${words.join(", ")}.`;
+  say((faces.length ? result : "No face was found in this photograph.") + note);
 }
 
 // Draws an image over white. Returns its pixels.
