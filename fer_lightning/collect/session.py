@@ -69,6 +69,9 @@ class CollectRun:
 
     def run(self, steps: Iterable[str], *, chained: bool) -> None:
         """Run the steps in order. If `chained`, a step that has nothing to do is skipped."""
+        from fer_lightning.collect.steps.purge import require_finished
+
+        require_finished(self.collection)
         for step in steps:
             if step == "review":
                 self.review(chained=chained)

@@ -67,6 +67,7 @@ class _Part:
     source: np.ndarray
     digests: np.ndarray
     votes: np.ndarray | None
+    extra: np.ndarray | None = None  # bool, True for rows of data.extra
 
 
 def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
@@ -78,7 +79,8 @@ def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
         labels = np.array(codes)[store.labels]
     rows = np.flatnonzero(labels >= 0)
     votes = None if store.votes is None else store.votes[rows]
-    part = _Part(store.pixels[rows], labels[rows], store.usage[rows], store.source[rows], store.digests[rows], votes)
+    facts = (values[rows] for values in (store.pixels, labels, store.usage, store.source, store.digests))
+    part = _Part(*facts, votes, extra=np.zeros(len(rows), bool))
     others = len(labels) - len(rows)
     return part, [f"{others:,} rows of other classes are left out"] if others else []
 
@@ -110,6 +112,7 @@ def _extra(root: str, extra: str, taxonomy: Taxonomy, base: Store) -> tuple[_Par
         part,
         usage=part.usage if base.has_official_split else np.full_like(part.usage, TRAINING),
         source=np.array([f"{extra}:{name}" for name in part.source]),
+        extra=np.ones_like(part.extra),
     )
     counted = {name: sum(counts.values()) for name, counts in result.manifest["counts"].items()}
     shown = ", ".join(f"{count:,} {name}" for name, count in counted.items())
@@ -118,7 +121,7 @@ def _extra(root: str, extra: str, taxonomy: Taxonomy, base: Store) -> tuple[_Par
 
 
 def _merge(parts: list[_Part]) -> _Part:
-    fields = ["pixels", "labels", "usage", "source", "digests"]
+    fields = ["pixels", "labels", "usage", "source", "digests", "extra"]
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
     if any(part.votes is not None for part in parts):
         joined["votes"] = np.concatenate([_votes_or_none(part) for part in parts])
@@ -147,6 +150,7 @@ def _table(part: _Part, name: str, taxonomy: Taxonomy, checksum: str, notes: lis
         labels=part.labels,
         usage=part.usage,
         source=part.source,
+        extra=part.extra,
         classes=taxonomy.classes,
         checksum=checksum,
         notes=notes,

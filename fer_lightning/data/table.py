@@ -23,6 +23,7 @@ class FaceTable:
     digests uint8 (N, 32), SHA-256 of the pixels
     votes   uint8 (N, 10), FER+ votes in the order of `ferplus.COLUMNS`; zeros for a row without votes;
             None without FER+
+    extra   bool (N,), True for rows of data.extra; None: there are none
     cache   folder for values that take long to compute from these rows; None: they are computed each time
     notes   messages about this table, shown once to the user
     """
@@ -37,6 +38,7 @@ class FaceTable:
     notes: list[str] = field(default_factory=list)
     digests: np.ndarray | None = None
     votes: np.ndarray | None = None
+    extra: np.ndarray | None = None
     cache: Path | None = None
 
     def __post_init__(self) -> None:

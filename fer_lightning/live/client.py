@@ -47,7 +47,8 @@ class GameClient:
     Attributes:
         welcome              last welcome of the server; None before the first
         level, adapt, held   values of the server's last `difficulty`, also while the server is unreachable
-        agreed               True if the player agreed to the camera
+        agreed               True if the player agreed to the camera. It becomes False if the server comes back with
+                             another model, another camera or another way of detection: ask the player again
 
     Entering the context connects and waits for the welcome. It raises UserError if no live server answers. Messages
     that are sent while the server is unreachable are lost; the game continues without it.
@@ -66,6 +67,7 @@ class GameClient:
         self._name = name
         self.welcome: protocol.Welcome | None = None
         self.level, self.adapt, self.held, self.agreed = level, adapt, False, False
+        self._agreed_to: tuple | None = None
         self._socket: ClientConnection | None = None
         self._ending = ExitStack()
         self._frames = self._failures = 0
@@ -148,7 +150,7 @@ class GameClient:
 
     def consent(self, camera: bool) -> bool:
         """Send the player's consent to the camera, or its withdrawal. Ask the player first, and explain the purpose."""
-        self.agreed = camera
+        self.agreed, self._agreed_to = camera, _what_consent_covers(self.welcome)
         return self._say(protocol.Consent(camera=camera))
 
     def frame(self, jpeg: bytes) -> int:
@@ -191,6 +193,7 @@ class GameClient:
         self.level, self._failures = self.welcome.level, 0
         if self.held:
             self.override(0)
+        self.agreed = self.agreed and self._agreed_to == _what_consent_covers(answer)
         if self.agreed:
             self.consent(True)
 
@@ -232,3 +235,8 @@ class GameClient:
         except AWAY:
             return False  # `receive` reports it
         return True
+
+
+def _what_consent_covers(welcome: protocol.Welcome | None) -> tuple | None:
+    """Return the parts of a welcome on which a consent depends: it is valid only while they stay the same."""
+    return welcome and (welcome.model, welcome.camera, welcome.inference, welcome.detection)

@@ -5,13 +5,13 @@ of -1 to 1 separates pleasant from unpleasant, but not frustrated from bored. It
 is learned or stored.
 """
 
+import itertools
 import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from fer_lightning.player.evidence import STATES, Evidence, centred
 
 LETTERS = 500  # maximum length of a text; the rest is not read
+EMOJI = 10  # maximum number of emoji of a text; VADER's time grows with the square of their number
 NEGATION = -0.74  # factor of a negated phrase, the same as in VADER
 SHOUTED = 0.3  # additional weight of a phrase in capitals
 STRETCHED = 0.2  # additional weight of a phrase with stretched letters
@@ -95,11 +96,15 @@ class TextReader:
         """Return VADER's compound, -1 to 1, and the words from which it comes."""
         if not text.strip():
             return 0.0, []
-        compound = self._sentiment.polarity_scores(text)["compound"]
+        compound = self._sentiment.polarity_scores(self._with_few_emoji(text))["compound"]
         if not compound or not math.isfinite(compound):
             return 0.0, []
         words = [word.strip(".,;:!?\"'()") for word in text.split()]
         return compound, [word for word in words if word.lower() in self._sentiment.lexicon] or [text.strip()]
+
+    def _with_few_emoji(self, text: str) -> str:
+        number = itertools.count(1)
+        return "".join(letter for letter in text if letter not in self._sentiment.emojis or next(number) <= EMOJI)
 
 
 @cache
@@ -113,7 +118,7 @@ def _stretchable(phrase: str) -> str:
 
     A doubled letter is not a stretched one: "loose" is not "lose".
     """
-    runs = [(letter, len(list(run))) for letter, run in groupby(phrase)]
+    runs = [(letter, len(list(run))) for letter, run in itertools.groupby(phrase)]
     parts = [r"\s+" if letter == " " else "'?" if letter == "'" else _run(letter, count) for letter, count in runs]
     return "".join(parts)
 

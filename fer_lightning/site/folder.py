@@ -40,7 +40,7 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
 
     min_confidence  lowest probability of a label
 
-    Raise UserError if `out` is a file, or a folder with other content than a site.
+    Raise UserError if `out` is a file, the current folder, or a folder with other content than a site.
     """
     if model.metadata.form != FER2013_FORM:
         raise UserError(
@@ -49,6 +49,8 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
             f"faces of {FER2013_FORM.description}. Use a model of such faces; predict and live run this one."
         )
     require_own_folder(out, "out", MARK)
+    out = out.absolute()
+    _require_only_own(out)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}{TEMPORARY}") for kind in ("new", "old"))
     try:
         _fill(new, model, detector, min_confidence)
@@ -61,6 +63,19 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def _require_only_own(out: Path) -> None:
+    """Raise UserError if the folder has an entry that no site has, because the whole folder is replaced."""
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise UserError(f"out={out}: contains the current folder. Name a folder inside it, such as out=site.")
+    own = {*PARTS, "runtime", "files", "index.html"}
+    others = sorted(path.name for path in out.iterdir() if path.name not in own) if out.is_dir() else []
+    if others:
+        raise UserError(
+            f"out={out}: this folder also holds {', '.join(others)}, which a new site would delete. "
+            "Write the site into another folder and copy its files."
+        )
 
 
 def _fill(folder: Path, model: FaceModel, detector: YuNetDetector, min_confidence: float) -> None:

@@ -143,6 +143,29 @@ def test_what_one_source_forbids_is_forbidden(tmp_path, second, releasable):
     assert (result.rows, result.releasable) == (1, releasable)
 
 
+@pytest.mark.parametrize(
+    ("forbidden", "releasable"),
+    [
+        ({"licence": "cc0"}, 1),
+        ({"licence": "unknown"}, 1),
+        ({"licence": "by-nc"}, 0),
+        ({"licence": "by-nd"}, 0),
+        ({"licence": "cc0", "restrictions": "personality"}, 0),
+    ],
+)
+def test_what_a_copy_forbids_is_forbidden(tmp_path, forbidden, releasable):
+    """Providers offer the same work as other files. The last of three copies is set aside for the second."""
+    with filled(tmp_path / "c", {"x": {"licence": "by"}}) as collection:
+        first = collection.value("SELECT id FROM face")
+        second = add_face(collection, 1, drawn(0), provider="openverse", licence="by")
+        third = add_face(collection, 1, drawn(0), **forbidden)
+        with collection.writing():
+            for copy, kept in ((second, first), (third, second)):
+                collection.add("deduped", {"face": copy, "status": "copy", "reason": "same image", "kept_face": kept})
+        result = export(collection, folder=tmp_path / "out", licensed_providers=KNOWN)
+    assert (result.rows, result.releasable) == (1, releasable)
+
+
 def test_a_corrected_licence_counts(tmp_path):
     with filled(tmp_path / "c", {"x": {"licence": "own"}}) as collection:
         assert export(collection, folder=tmp_path / "out", licensed_providers=KNOWN).releasable == 1

@@ -4,11 +4,12 @@ from unicodedata import normalize
 import pytest
 from collect_rows import add_candidate, add_face, add_fetch, add_page, decide, drawn
 
+from fer_lightning.collect.__main__ import main
 from fer_lightning.collect.images.hashes import as_hash
 from fer_lightning.collect.steps.dedupe import dedupe
 from fer_lightning.collect.steps.export import export
 from fer_lightning.collect.steps.merge import images_of_minors, merge
-from fer_lightning.collect.steps.purge import purge
+from fer_lightning.collect.steps.purge import purge, require_finished
 from fer_lightning.collect.steps.verify import verify
 from fer_lightning.collect.store.collection import FILE, Collection
 from fer_lightning.collect.store.denied import Denied
@@ -194,7 +195,7 @@ def test_the_same_purge_again_is_harmless(collection):
     assert collection.value("SELECT count(*) FROM denied") == rows
 
 
-def test_a_purge_that_was_stopped_behind_the_files_is_finished_by_the_same_command(collection, monkeypatch):
+def test_a_purge_that_was_stopped_behind_the_files_is_finished_by_the_same_command(collection, monkeypatch, capsys):
     third = images(collection)[2]
     monkeypatch.setattr(
         "fer_lightning.collect.steps.purge._remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
@@ -203,7 +204,11 @@ def test_a_purge_that_was_stopped_behind_the_files_is_finished_by_the_same_comma
         purge(collection, image=third)
     monkeypatch.undo()
     assert Denied.of(collection).image(third)
+    with pytest.raises(SystemExit):
+        main(["export", f"root={collection.root}", "emotion=boredom"])
+    assert "an earlier purge was stopped before its end" in capsys.readouterr().err
     assert purge(collection, image=third).images == 2
+    require_finished(collection)
     assert verify(collection).faults == []
 
 

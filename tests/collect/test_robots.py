@@ -76,6 +76,10 @@ def test_groups_of_one_name_are_one_and_versions_do_not_count():
     assert [rules.allow(path) for path in ("/a", "/b", "/c")] == [False, False, True]
 
 
+def test_a_byte_order_mark_is_not_part_of_the_first_line():
+    assert not RobotsRules("\ufeffUser-agent: *\nDisallow: /\n", "foobot").allow("/a.jpg")
+
+
 def test_rules_before_any_name_are_for_nobody():
     assert RobotsRules("Disallow: /\nUser-agent: other\nDisallow: /", "bot").allow("/a")
 

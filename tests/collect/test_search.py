@@ -19,8 +19,10 @@ from fer_lightning.collect.providers.openverse import Openverse
 from fer_lightning.collect.providers.provider import Query
 from fer_lightning.collect.steps import search as search_module
 from fer_lightning.collect.steps.search import search
+from fer_lightning.collect.store.attempts import TO_FETCH
 from fer_lightning.collect.store.collection import Collection
 from fer_lightning.collect.store.denied import creator_value, url_value
+from fer_lightning.errors import UserError
 
 QUERIES = [Query("bored man", "en", "boredom"), Query("ennui", "fr", "boredom"), Query("noia", "it", "boredom")]
 
@@ -286,6 +288,19 @@ def test_a_licence_that_changes_is_told_and_added(server, collection, caplog):
     assert {row["licence"] for row in collection.rows("SELECT licence FROM candidate")} == {"by"}
 
 
+@pytest.mark.parametrize("licence", ["by-nd", "by-nc-nd", "all rights reserved"])
+def test_a_licence_that_no_longer_allows_collection_is_added(server, collection, licence):
+    """Otherwise an image that was collected under the old licence would still be published."""
+    server.catalogue = {query.text: [Work(1)] for query in QUERIES}
+    run(collection, openverse(server), queries=QUERIES[:1])
+    server.licences[1] = (licence, "2.0")
+    result = run(collection, openverse(server))
+    assert (result.new, result.relicensed, result.dropped.total()) == (0, 1, 2)
+    stored = licence if "-nd" in licence else "unknown"
+    assert licences(collection) == [(1, "by", "Creator 1"), (1, stored, "Creator 1")]
+    assert collection.rows(TO_FETCH) == [] or stored == "unknown"
+
+
 def test_no_place_is_ever_stored(server, collection):
     provider = Commons(
         client(),
@@ -536,3 +551,13 @@ def test_settings_that_are_corrected_hold_for_pictures_that_are_known(tmp_path, 
     assert run(collection, Local(path=str(folder), **owned)).relicensed == 1
     assert run(collection, Local(path=str(folder), **owned)).relicensed == 0
     assert licences(collection) == [(1, "unknown", None), (1, "own", "Ann")]
+
+
+def test_own_images_that_must_not_be_changed_are_dropped(tmp_path, collection):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "list.csv").write_text("path,licence,creator\na.jpg,by-nd,Ann\nb.jpg,by,Ann\n")
+    result = run(collection, Local(path=str(tmp_path / "list.csv")))
+    assert (result.new, dict(result.dropped)) == (1, {"licence forbids adaptations": 1})
+    with pytest.raises(UserError, match=r"provider\.licence=by-nd: forbids adaptations"):
+        Local(path=str(tmp_path), licence="by-nd", creator="Ann").ready()

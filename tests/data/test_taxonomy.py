@@ -13,6 +13,7 @@ from fer_lightning.data.ingest import ingest
 from fer_lightning.data.splits import make_split
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES, Taxonomy, _read_all
+from fer_lightning.training.callbacks.previews import one_of_each_class
 
 CK = ("Anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 GAME = TAXONOMIES["learning_game"].classes
@@ -118,7 +119,18 @@ def test_extra_adds_to_fer2013_too(own_store, tmp_path):
     extra = write_extra(tmp_path / "more.csv", ["disgust"] * 3, ["Training"] * 3)
     faces = load(own_store, "fer2013", extra)
     assert np.bincount(faces.labels).tolist() == [9, 12, 9, 9, 9, 9, 9]
+    assert np.bincount(faces.labels[faces.extra], minlength=7).tolist() == [0, 3, 0, 0, 0, 0, 0]
     assert faces.checksum != load(own_store).checksum
+
+
+def test_no_face_of_extra_is_drawn_into_the_folder_of_a_run(own_store, tmp_path):
+    """The folders of runs are not searched when a person asks for the removal of an image."""
+    extra = write_extra(tmp_path / "own.csv", ["frustration", "boredom", "happy"] * 3, ["Training"] * 9)
+    faces = load(own_store, "learning_game", extra)
+    rows, names = one_of_each_class(faces, np.arange(len(faces)))
+    assert names == ["angry", "happy", "sad", "surprise", "neutral"]
+    assert not faces.extra[rows].any()
+    assert one_of_each_class(faces, np.flatnonzero(faces.extra))[1] == []
 
 
 def test_class_without_training_rows_is_refused(own_store, tmp_path):

@@ -63,6 +63,51 @@ def test_a_game_goes_on_at_its_level_when_the_server_was_killed(model):
         assert wait(client, protocol.Faces).faces[0].probabilities["happy"] > 0.9
 
 
+class Socket:
+    """A stand-in of the connection: it answers hello with a welcome, is lost then, and keeps what was sent."""
+
+    def __init__(self, welcome: protocol.Welcome) -> None:
+        self.answers, self.sent = [welcome.model_dump_json()], []
+
+    def __enter__(self) -> "Socket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def send(self, data: str) -> None:
+        self.sent.append(json.loads(data))
+
+    def recv(self, timeout: float | None = None) -> str:
+        if not self.answers:
+            raise ConnectionError
+        return self.answers.pop()
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [({}, True), ({"level": 9}, True), ({"camera": "server"}, False), ({"model": None}, False)],
+    ids=str,
+)
+def test_a_consent_is_repeated_only_for_the_same_camera_and_model(change, kept, monkeypatch):
+    words = {"name": "a", "data": "fer2013", "taxonomy": "fer2013", "classes": [], "accuracy": 0.7, "recall": {}}
+    limits = {"message_bytes": 1, "frame_bytes": 1, "frame_side": 1, "frames_per_second": 1, "texts_per_second": 1}
+    welcome = {"protocol": 2, "model": words, "camera": "client", "policy": "fixed", "level": 3, "levels": 10}
+    welcome |= {"adapt": True, "limits": limits}
+    first, second = Socket(protocol.Welcome(**welcome)), Socket(protocol.Welcome(**welcome | change))
+    sockets = iter([first, second])
+    monkeypatch.setattr("fer_lightning.live.client.connect", lambda *_, **__: next(sockets))
+    monkeypatch.setattr("fer_lightning.live.client.FIRST_WAIT", 0)
+    consent = {"type": "consent", "camera": True}
+    with GameClient("http://127.0.0.1:1/?token=x", name="test") as client:
+        client.consent(True)
+        assert client.receive().code == "lost"
+        assert isinstance(client.receive(timeout=10), protocol.Welcome)
+        assert client.agreed == kept
+    assert consent in first.sent
+    assert (consent in second.sent) == kept
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [

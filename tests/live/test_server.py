@@ -288,6 +288,8 @@ def test_a_look_that_cannot_be_is_refused_in_words(server, look, words):
         player.say({"type": "consent", "camera": True})
         player.say(LOOK | look)
         assert words in player.wait("notice")["message"]
+        player.say(LOOK | {"faces": []})
+        assert player.wait("faces")["frame"] == 2  # as the client counts, which sent two
 
 
 def test_looks_that_come_too_fast_are_dropped_and_counted(server, neighbour):

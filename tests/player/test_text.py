@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lightning.player.evidence import STATES
-from fer_lightning.player.text import LETTERS, TextReader, reader
+from fer_lightning.player.text import EMOJI, LETTERS, TextReader, reader
 
 NONE = (0.0, 0.0, 0.0)
 
@@ -98,6 +98,15 @@ def test_any_text_is_safe(text):
     found = reader().read(text)
     assert all(-3 <= value <= 3 for value in found.log_likelihood)
     assert bool(found.words) or found.log_likelihood == NONE
+
+
+@pytest.mark.parametrize("text", ["{}", "nice {}", "I give up {}"])
+def test_many_emoji_count_as_a_few(text):
+    """VADER's time grows with the square of their number, and all players share one thread."""
+    emoji = [letter for letter in reader()._sentiment.emojis if len(letter) == 1]
+    for letter in emoji[:: len(emoji) // 20]:
+        many, few = (reader().read(text.format(letter * count)) for count in (400, EMOJI))
+        assert many.log_likelihood == few.log_likelihood
 
 
 def test_only_the_first_letters_are_read():

@@ -71,10 +71,23 @@ def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model,
     with pytest.raises(UserError, match="files that are not results"):
         run([f"model={model}", f"out={tmp_path}", f"detector={MODEL}"])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    (site / "old.txt").write_text("old")
+    (site / "files" / "old.txt").write_text("old")
     run([f"model={model}", f"out={site}", f"detector={MODEL}"])
-    assert not (site / "old.txt").exists()
+    assert not (site / "files" / "old.txt").exists()
     assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+def test_files_of_a_user_beside_a_site_are_kept(model, tmp_path, monkeypatch):
+    words = [f"model={model}", f"out={tmp_path / 'site'}", f"detector={MODEL}"]
+    run(words)
+    (tmp_path / "site" / ".git").mkdir()
+    (tmp_path / "site" / "CNAME").write_text("example.org")
+    with pytest.raises(UserError, match=r"also holds \.git, CNAME, which a new site would delete"):
+        run(words)
+    assert (tmp_path / "site" / "CNAME").read_text() == "example.org"
+    monkeypatch.chdir(tmp_path / "site" / "files")
+    with pytest.raises(UserError, match="contains the current folder"):
+        run([f"model={model}", "out=..", f"detector={MODEL}"])
 
 
 def test_an_interruption_keeps_the_site_that_was_there(model, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ class RobotsRules:
     """
 
     def __init__(self, text: str, agent: str) -> None:
-        groups = _groups(text[:MAX_LENGTH])
+        groups = _groups(text.removeprefix("\ufeff")[:MAX_LENGTH])
         self._rules = groups.get(agent.lower(), groups.get("*", []))
 
     def allow(self, path: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, first_link, plain, text, web_url, whole
-from fer_lightning.collect.providers.licences import licence_code, licence_page, unusable
+from fer_lightning.collect.providers.licences import licence_code, licence_page
 from fer_lightning.collect.providers.provider import (
     DAY,
     Answer,
@@ -20,8 +20,10 @@ from fer_lightning.collect.providers.provider import (
     Query,
     SearchFailed,
     SearchPage,
+    Unlicensed,
     ask,
     host,
+    licensed,
     pace,
     usable_candidates,
 )
@@ -88,16 +90,14 @@ class Commons(Provider):
         answer = ask(self.client, "Wikimedia Commons", self.endpoint, _continued(cursor) | params)
         if "error" in answer.data:
             raise _failure(answer)
-        candidates, dropped = usable_candidates(_files(answer.data), self._candidate)
-        return SearchPage(candidates, _next_cursor(answer.data), None, answer.sha256, dropped)
+        candidates, dropped, unlicensed = usable_candidates(_files(answer.data), self._candidate)
+        return SearchPage(candidates, _next_cursor(answer.data), None, answer.sha256, dropped, unlicensed)
 
-    def _candidate(self, file: dict[str, Any]) -> Candidate | str:
+    def _candidate(self, file: dict[str, Any]) -> Candidate | Unlicensed | str:
         """Return the candidate, or the reason why the image cannot be used."""
         info = file["imageinfo"][0]
         said = _said(info.get("extmetadata"))
         licence, version = _licence(said)
-        if reason := unusable(licence):
-            return reason
         if info.get("mime") not in FORMS:
             return "format is not JPEG, PNG, WebP or TIFF"
         image_url, identifier = web_url(info.get("thumburl")), _identifier(file.get("pageid"))
@@ -107,7 +107,7 @@ class Commons(Provider):
         creator = plain(said.get("Artist"))
         licence_name = plain(said.get("LicenseShortName")) or licence
         credit = ", ".join(filter(None, (title, creator, licence_name, "via Wikimedia Commons")))
-        return Candidate(
+        candidate = Candidate(
             provider=self.name,
             provider_id=identifier,
             image_url=image_url,
@@ -125,6 +125,7 @@ class Commons(Provider):
             height=whole(info.get("height")),
             raw_sha256=digest(file),
         )
+        return licensed(candidate)
 
 
 def _identifier(value: Any) -> str | None:

@@ -99,7 +99,7 @@ class Google(Provider):
         items = answer.data.get("items", [])
         if not isinstance(items, list):
             raise SearchFailed("Google sent no list of items")
-        candidates, dropped = usable_candidates(items[:number], self._candidate)
+        candidates, dropped, _ = usable_candidates(items[:number], self._candidate)
         following = start + number
         more = bool(items) and _has_next(answer.data) and following < MOST_RESULTS
         return SearchPage(candidates, str(following) if more else None, None, answer.sha256, dropped)

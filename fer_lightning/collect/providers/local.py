@@ -20,8 +20,16 @@ from functools import cached_property
 from pathlib import Path
 
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url
-from fer_lightning.collect.providers.licences import CODES, licence_code, licence_page
-from fer_lightning.collect.providers.provider import Candidate, Provider, Query, SearchPage
+from fer_lightning.collect.providers.licences import CODES, NO_DERIVATIVES, licence_code, licence_page
+from fer_lightning.collect.providers.provider import (
+    Candidate,
+    Provider,
+    Query,
+    SearchPage,
+    Unlicensed,
+    licensed,
+    usable_candidates,
+)
 from fer_lightning.config.settings import setting
 from fer_lightning.errors import UserError
 from fer_lightning.files import os_message
@@ -81,6 +89,11 @@ class Local(Provider):
                 f"provider.licence={self.licence}: unknown licence. "
                 f"Allowed: {', '.join(CODES)}, or a name such as CC BY 4.0."
             )
+        if code in NO_DERIVATIVES:
+            raise UserError(
+                f"provider.licence={self.licence}: forbids adaptations, and a cropped face is one. "
+                "Collect only images with another licence."
+            )
         if code not in NEED_NO_CREATOR and not text(self.creator) and self.source.is_dir():
             raise UserError(
                 f"provider.licence={self.licence}: this licence requires a credit. Add provider.creator=NAME."
@@ -92,10 +105,12 @@ class Local(Provider):
     def search(self, query: Query, cursor: str | None) -> SearchPage:
         """Return one page; the cursor is the number of images on earlier pages."""
         start = int(cursor or 0)
-        candidates = self._candidates[start : start + self.page_size]
-        end = start + len(candidates)
+        offers = self._candidates[start : start + self.page_size]
+        candidates, dropped, unlicensed = usable_candidates(offers, _licensed)
+        end = start + len(offers)
         more = end < len(self._candidates)
-        return SearchPage(candidates, str(end) if more else None, None, digest([one.provider_id for one in candidates]))
+        sha256 = digest([one.provider_id for one in offers])
+        return SearchPage(candidates, str(end) if more else None, None, sha256, dropped, unlicensed)
 
     @cached_property
     def _candidates(self) -> list[Candidate]:
@@ -159,6 +174,11 @@ class Local(Provider):
             licence_url=licence_page(code, version),
             licence_source="manifest" if licence else "setting",
         )
+
+
+def _licensed(candidate: Candidate) -> Candidate | Unlicensed:
+    """Return the candidate unless its licence forbids a crop; the user's own images need no licence to be collected."""
+    return candidate if candidate.licence == "unknown" else licensed(candidate)
 
 
 def _of_file(path: Path) -> Candidate:

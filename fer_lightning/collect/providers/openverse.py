@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_lightning.collect.providers.fields import LONGEST_TEXT, digest, tags, text, web_url, whole
-from fer_lightning.collect.providers.licences import licence_code, unusable
+from fer_lightning.collect.providers.licences import licence_code
 from fer_lightning.collect.providers.provider import (
     Answer,
     Candidate,
@@ -24,9 +24,11 @@ from fer_lightning.collect.providers.provider import (
     Quota,
     SearchFailed,
     SearchPage,
+    Unlicensed,
     ask,
     host,
     in_seconds,
+    licensed,
     pace,
     usable_candidates,
 )
@@ -83,27 +85,27 @@ class Openverse(Provider):
         works = answer.data.get("results")
         if not isinstance(works, list):
             raise SearchFailed("Openverse sent no list of results")
-        candidates, dropped = usable_candidates(works[: self.page_size], self._candidate)
+        candidates, dropped, unlicensed = usable_candidates(works[: self.page_size], self._candidate)
         more = bool(works) and number < self._last_page(answer)
-        return SearchPage(candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped)
+        return SearchPage(
+            candidates, str(number + 1) if more else None, _quota(answer.headers), answer.sha256, dropped, unlicensed
+        )
 
     def _last_page(self, answer: Answer) -> int:
         reachable = self.most_works // self.page_size
         return min(whole(answer.data.get("page_count")) or reachable, reachable)
 
-    def _candidate(self, work: Any) -> Candidate | str:
+    def _candidate(self, work: Any) -> Candidate | Unlicensed | str:
         """Return the candidate, or the reason why the image cannot be used."""
         if not isinstance(work, dict):
             return "no description"
         licence, _ = licence_code(text(work.get("license")))
-        if reason := unusable(licence):
-            return reason
         if work.get("mature"):
             return "marked as mature"
         identifier, image_url = text(work.get("id"), 100), self._image_url(work)
         if identifier is None or image_url is None:
             return "no image on an allowed host"
-        return Candidate(
+        candidate = Candidate(
             provider=self.name,
             provider_id=identifier,
             image_url=image_url,
@@ -121,6 +123,7 @@ class Openverse(Provider):
             tags=tags(_tag_names(work.get("tags"))),
             raw_sha256=digest(work),
         )
+        return licensed(candidate)
 
     def _image_url(self, work: dict[str, Any]) -> str | None:
         urls = (web_url(work.get("url")), web_url(work.get("thumbnail")))

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from fer_lightning.collect.http.client import ImageClient, Refused
 from fer_lightning.collect.providers.fields import text
+from fer_lightning.collect.providers.licences import unusable
 from fer_lightning.config.settings import Settings, setting
 
 DAY = 86_400.0
@@ -62,6 +63,14 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Unlicensed:
+    """An offered image whose licence does not allow its collection, and the reason as text."""
+
+    candidate: Candidate
+    reason: str
+
+
+@dataclass(frozen=True)
 class Quota:
     """Limits that a provider reported.
 
@@ -77,13 +86,19 @@ class Quota:
 
 @dataclass(frozen=True)
 class SearchPage:
-    """One answered page. `next_cursor`: None if the query is exhausted. `dropped`: unusable images by reason."""
+    """One answered page.
+
+    next_cursor  None if the query is exhausted
+    dropped      numbers of unusable images, by reason
+    unlicensed   unusable images, if their licence is the reason; an image of this kind may have been collected before
+    """
 
     candidates: list[Candidate]
     next_cursor: str | None
     quota: Quota | None
     response_sha256: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    unlicensed: Sequence[Candidate] = ()
 
 
 class SearchFailed(Exception):
@@ -197,15 +212,24 @@ def pace(default: float, comment: str) -> Any:
 
 
 def usable_candidates(
-    offers: Iterable[Any], candidate: Callable[[Any], Candidate | str]
-) -> tuple[list[Candidate], Counter]:
-    """Return the usable candidates of a page, and the number of unusable ones by reason.
+    offers: Iterable[Any], candidate: Callable[[Any], Candidate | Unlicensed | str]
+) -> tuple[list[Candidate], Counter, list[Candidate]]:
+    """Return the usable candidates of a page, the numbers of unusable ones by reason, and those without a licence.
 
     candidate  function that returns a Candidate, or the reason why the image cannot be used
     """
     results = [candidate(offer) for offer in offers]
     usable = [result for result in results if isinstance(result, Candidate)]
-    return usable, Counter(result for result in results if isinstance(result, str))
+    unlicensed = [result for result in results if isinstance(result, Unlicensed)]
+    dropped = Counter(result for result in results if isinstance(result, str))
+    dropped.update(result.reason for result in unlicensed)
+    return usable, dropped, [result.candidate for result in unlicensed]
+
+
+def licensed(candidate: Candidate) -> Candidate | Unlicensed:
+    """Return the candidate if its licence allows its collection, otherwise why not."""
+    reason = unusable(candidate.licence)
+    return Unlicensed(candidate, reason) if reason else candidate
 
 
 def in_seconds(seconds: float) -> str:

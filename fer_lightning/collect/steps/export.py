@@ -7,7 +7,7 @@ the faces that may be published are exported.
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import groupby
@@ -139,8 +139,14 @@ def export(
     refuse_other_files(collection, folder)
     left_out: Counter[str] = Counter()
     rows = []
+    copies = _sources_of_copies(collection)
     for sources in _sources_by_face(collection):
-        row, because = _judged(sources, non_commercial=non_commercial, licensed_providers=licensed_providers)
+        row, because = _judged(
+            sources,
+            copies[sources[0]["image"]],
+            non_commercial=non_commercial,
+            licensed_providers=licensed_providers,
+        )
         if row["label"] not in TAXONOMIES[taxonomy].classes:
             left_out[f"{row['label']} is not a class of {taxonomy}"] += 1
         elif release and because:
@@ -189,23 +195,49 @@ def _sources_by_face(collection: Collection) -> Iterator[list[Row]]:
     return (list(rows) for _, rows in groupby(collection.rows(_ACCEPTED), key=lambda row: row["face"]))
 
 
-def _judged(sources: list[Row], *, non_commercial: bool, licensed_providers: Sequence[str]) -> tuple[Row, str | None]:
+def _sources_of_copies(collection: Collection) -> defaultdict[str, list[Row]]:
+    """Return, by image, the sources of its copies: of those that `dedupe` set aside for it, and of their copies."""
+    linked = defaultdict(set)
+    for copy, kept in collection.rows(_COPIES):
+        linked[copy].add(kept)
+        linked[kept].add(copy)
+    sources = defaultdict(list)
+    for row in collection.rows(_SOURCES) if linked else ():
+        sources[row["image"]].append(row)
+    copies = defaultdict(list)
+    for image in linked:
+        reached, waiting = {image}, [image]
+        while waiting:
+            new = linked[waiting.pop()] - reached
+            reached |= new
+            waiting += new
+        copies[image] = [row for other in sorted(reached - {image}) for row in sources[other]]
+    return copies
+
+
+def _judged(
+    sources: list[Row], copies: list[Row], *, non_commercial: bool, licensed_providers: Sequence[str]
+) -> tuple[Row, str | None]:
     """Return the source to credit, and the reason why the face may not be published (None if it may).
 
-    One source that forbids publication is enough. A source without a licence is ignored if another one states it.
+    copies  sources of copies of the image
+
+    One source or copy that forbids publication is enough. A source without a licence is ignored if another one states
+    it; a copy without a licence is always ignored.
     """
-    stated = [
-        row for row in sources if row["provider"] in licensed_providers and row["licence"] not in (None, "unknown")
-    ]
-    reasons = {
-        row["candidate"]: not_released_because(
-            row, non_commercial=non_commercial, licensed_providers=licensed_providers
-        )
-        for row in stated or sources
-    }
-    restricted = (f"restricted: {row['restrictions']}" for row in sources if row["restrictions"])
-    because = next(filter(None, (*reasons.values(), *restricted)), None)
-    return (stated or sources)[0], because
+
+    def stated(rows: list[Row]) -> list[Row]:
+        return [
+            row for row in rows if row["provider"] in licensed_providers and row["licence"] not in (None, "unknown")
+        ]
+
+    credited = stated(sources) or sources
+    reasons = (
+        not_released_because(row, non_commercial=non_commercial, licensed_providers=licensed_providers)
+        for row in (*credited, *stated(copies))
+    )
+    restricted = (f"restricted: {row['restrictions']}" for row in (*sources, *copies) if row["restrictions"])
+    return credited[0], next(filter(None, (*reasons, *restricted)), None)
 
 
 def not_released_because(row: Row, *, non_commercial: bool, licensed_providers: Sequence[str]) -> str | None:
@@ -223,6 +255,17 @@ def not_released_because(row: Row, *, non_commercial: bool, licensed_providers: 
     return None
 
 
+# Images of copies, with the image for which each was set aside, at any time.
+_COPIES = """
+SELECT DISTINCT copy.image, kept.image FROM deduped
+JOIN face AS copy ON copy.id = deduped.face JOIN face AS kept ON kept.id = deduped.kept_face
+WHERE copy.image <> kept.image
+"""
+_SOURCES = """
+SELECT source.image, candidate.provider, licence.licence, licence.creator, licence.restrictions
+FROM source JOIN candidate ON candidate.id = source.candidate
+JOIN current_licence AS licence ON licence.candidate = candidate.id ORDER BY candidate.id
+"""
 _ACCEPTED = """
 SELECT accepted.face, accepted.label, accepted.usage, accepted.cluster, source.candidate,
   face.image, face.crop, face.crop_id, face.phash AS phash_crop, face.detector, face.model_sha256, face.opencv_version,

@@ -1,7 +1,8 @@
 """The step `purge`: remove an image, a creator's images or a URL permanently, and block them from then on.
 
 First the hashes are added to `denied`. Then the stores of trainings, the exports and the files are deleted, and the
-rows last, because they say what else must go. If the step is stopped, the same command finishes it.
+rows last, because they say what else must go. If the step is stopped, the same command finishes it, and until then
+every other step is rejected.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from fer_lightning.collect.store.denied import creator_value, url_value
 from fer_lightning.data.ingest import locked_store
 from fer_lightning.data.store import open_store, read_manifest
 from fer_lightning.errors import UserError
+from fer_lightning.wording import typed
 
 _ID = re.compile(r"[0-9a-f]{8,64}")
 
@@ -96,6 +98,17 @@ def purge(
     _remove(collection, candidates, pictures)
     _rewrite(collection)
     return PurgeResult(len(candidates), len(pictures), accepted, exports, kept, folders.missing, stores)
+
+
+def require_finished(collection: Collection) -> None:
+    """Raise UserError if an earlier purge was stopped before it removed its rows: an export would use them again."""
+    image = collection.value("SELECT image FROM picture WHERE image IN (SELECT value FROM denied WHERE kind = 'image')")
+    if image is not None:
+        raise UserError(
+            f"root={collection.root}: an earlier purge was stopped before its end, so images that must be removed are "
+            "still there. Run that purge again, and then this command. If you do not remember it: "
+            f"python -m fer_lightning.collect purge --id {image[:16]} {typed('root', collection.root)}"
+        )
 
 
 def _candidates(
@@ -223,7 +236,8 @@ def _deny(
         for phash in _among(collection, "SELECT phash FROM picture WHERE image IN", pictures)
     }
     texts = _among(collection, "SELECT image_url FROM candidate WHERE id IN", candidates)
-    values |= {("url", url_value(text)) for text in texts}
+    # A file has its own hash: another photograph may get its name.
+    values |= {("url", url_value(text)) for text in texts if not text.startswith("file:")}
     if creator:
         values.add(("creator", creator_value(creator)))
     if url:

@@ -253,6 +253,8 @@ class _Search:
                 response_sha256=page.response_sha256,
             )
             new = sum(self._add_candidate(number, rank, one) for rank, one in enumerate(offers, start=1))
+            for candidate in page.unlicensed:
+                self._withdraw_licence(candidate)
             if page.quota:
                 self._add_quota(page.quota)
         self.states[query].cursor = page.next_cursor
@@ -277,6 +279,12 @@ class _Search:
         if new or not self.collection.value(_FOUND_BEFORE, page, number):
             self.collection.add("finding", {"page": page, "candidate": number, "rank": rank}, on_conflict="IGNORE")
         return new
+
+    def _withdraw_licence(self, candidate: Candidate) -> None:
+        """Store the new licence of an image that was collected under another one, so that it is not published."""
+        number = self.collection.value(_CANDIDATE_ID, candidate.provider, candidate.provider_id)
+        if number is not None:
+            self.result.relicensed += self._add_licence(number, candidate)
 
     def _add_licence(self, number: int, candidate: Candidate) -> bool:
         """Store the candidate's licence and creator if they differ from the stored ones; return True if they do."""

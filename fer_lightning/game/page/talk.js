@@ -7,12 +7,17 @@ function wish(words) {
 }
 
 const CAMERA = String.raw`\b((web)?cam(era)?|lens|eyes?|video|recording)\b`;
+const NO = String.raw`(\b(no|not|never|nobody|without|rather|stop|cannot)\b|n't\b)`;
+const WATCHED = "watched|seen|looked at|filmed|recorded|monitored|observed|tracked|scanned|analy[sz]ed|photographed";
 const DONT = String.raw`\b(stop|quit|don't|do not|no more|never)\b`;
 
 // The first pattern that matches counts; a text without a match is only talk. Texts are in lower case, with ' for ’.
 const INTENTS = [
   ["seen", new RegExp(`^(is|are) .*${CAMERA} (on|off|open|shut|closed)\\b`)],
   ["stop", new RegExp(`${DONT}.*\\b(watch|look|film|record|spy|star|track|observ|scan|analy[sz]|judg)(e|ing|ring)?\\b`)],
+  ["stop", new RegExp(`${NO}.*\\b(watch|see|seeing|look at|looking at|film|record|monitor|use|using)(ing)? (me|us|my (face|image|picture|video))\\b`)],
+  ["stop", new RegExp(`${NO}.*\\b(be|being|get|getting) (${WATCHED})\\b`)],
+  ["stop", /\b(i'm|i am|im) (only |just )?(under (18|eighteen|age)|not (18|an adult)|an? (minor|child|kid)|([1-9]|1[0-7])( ?years? ?(old|of age)?| ?yo)?\W*$)/],
   ["stop", /\blook away\b|\bstop (seeing|using|reading)\b.*\b(me|my)\b|\bleave me (alone|be)\b/],
   ["stop", /\b(turn|switch|shut|put) (it|that|this) off\b|\b(turn|switch|shut) off (it|that|this)\b/],
   ["stop", /\b(withdraw|revoke|cancel|take back|no longer|not|don't)\b.*\b(consent|agree|permission)\b/],

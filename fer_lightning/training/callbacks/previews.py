@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from fer_lightning.data.table import FaceTable
 from fer_lightning.pages import plots
 from fer_lightning.runs.processes import is_first_process
 from fer_lightning.seeding import derive_seed
@@ -19,7 +20,8 @@ class Previews(Callback):
     """Write plots/augmentation.png and plots/stn.png.
 
     augmentation.png shows one training face of each class, original and augmented; stn.png one validation face of each
-    class, before and after the STN.
+    class, before and after the STN. Rows of data.extra are not shown, because `collect purge` does not search the
+    folders of runs.
     """
 
     def __init__(self, folder: str) -> None:
@@ -30,7 +32,9 @@ class Previews(Callback):
         if not is_first_process() or path.exists():
             return
         data = trainer.datamodule
-        rows, names = self._one_of_each_class(data, data.train_rows)
+        rows, names = one_of_each_class(data.table, data.train_rows)
+        if not names:
+            return
         faces = data.pixels[torch.from_numpy(rows).to(data.pixels.device)]
         columns = [data.transform.evaluate(faces)]
         labels = data.labels[torch.from_numpy(rows)].to(faces.device)
@@ -46,7 +50,9 @@ class Previews(Callback):
         if not is_first_process() or not any(True for _ in network.stn.parameters()):
             return
         data = trainer.datamodule
-        rows, names = self._one_of_each_class(data, data.split.val)
+        rows, names = one_of_each_class(data.table, data.split.val)
+        if not names:
+            return
         faces = data.transform.evaluate(data.pixels[torch.from_numpy(rows).to(data.pixels.device)].to(pl_module.device))
         was_training = network.training
         network.eval()
@@ -57,15 +63,16 @@ class Previews(Callback):
         plots.face_grid(images, names, ["input", "after STN"], self.folder / "stn.png", title="Output of the STN")
 
     @staticmethod
-    def _one_of_each_class(data: pl.LightningDataModule, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        labels = data.table.labels[rows]
-        present = np.unique(labels)
-        chosen = np.array([rows[np.flatnonzero(labels == label)[0]] for label in present], dtype=np.int64)
-        return chosen, [data.table.classes[label] for label in present]
-
-    @staticmethod
     def _to_images(data: pl.LightningDataModule, columns: list[Tensor]) -> list[list[np.ndarray]]:
         """Undo the normalisation and return rows of images, float (C, S, S) in [0, 1]."""
         mean, std = data.transform.mean, data.transform.std
         grid = [(column.float() * std + mean).clamp(0, 1).cpu().numpy() for column in columns]
         return [list(row) for row in zip(*grid, strict=True)]
+
+
+def one_of_each_class(table: FaceTable, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the first of these rows of each class, and the names of these classes; without rows of data.extra."""
+    if table.extra is not None:
+        rows = rows[~table.extra[rows]]
+    present, first = np.unique(table.labels[rows], return_index=True)
+    return rows[first].astype(np.int64), [table.classes[label] for label in present]
