@@ -15,7 +15,7 @@ const DONT = String.raw`\b(stop|quit|don't|do not|no more|never)\b`;
 const INTENTS = [
   ["seen", new RegExp(`^(is|are) .*${CAMERA} (on|off|open|shut|closed)\\b`)],
   ["stop", new RegExp(`${DONT}.*\\b(watch|look|film|record|spy|star|track|observ|scan|analy[sz]|judg)(e|ing|ring)?\\b`)],
-  ["stop", new RegExp(`${NO}.*\\b(watch|see|seeing|look at|looking at|film|record|monitor|use|using)(ing)? (me|us|my (face|image|picture|video))\\b`)],
+  ["stop", new RegExp(`${NO}.*\\b(watch|see|seeing|look at|looking at|film|record|monitor|use|using)(ing)? (me|us|my (face|image|pic\\w*|video))\\b`)],
   ["stop", new RegExp(`${NO}.*\\b(be|being|get|getting) (${WATCHED})\\b`)],
   ["stop", /\b(i'm|i am|im) (only |just )?(under (18|eighteen|age)|not (18|an adult)|an? (minor|child|kid)|([1-9]|1[0-7])( ?years? ?(old|of age)?| ?yo)?\W*$)/],
   ["stop", /\blook away\b|\bstop (seeing|using|reading)\b.*\b(me|my)\b|\bleave me (alone|be)\b/],
