@@ -1,6 +1,7 @@
 """Data source for FER2013 from its store, in one of the taxonomies, with or without your own rows."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,6 +84,11 @@ def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
     part = _Part(*facts, votes, extra=np.zeros(len(rows), bool))
     others = len(labels) - len(rows)
     return part, [f"{others:,} rows of other classes are left out"] if others else []
+
+
+def is_extra_store(folder: Path) -> bool:
+    """Return True if the name of a folder is that of a store of extra rows, and not only similar to it."""
+    return re.fullmatch(rf"{EXTRA}[0-9a-f]{{12}}", folder.name) is not None
 
 
 def _of_other_form(root: str, extra: str, error: OtherForm) -> str:

@@ -37,7 +37,7 @@ from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import RULES, read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
 from fer_lightning.data.splits import SHARES, deal, deal_groups
-from fer_lightning.data.store import VERSION, open_store, read_manifest, write_columns, write_manifest
+from fer_lightning.data.store import COLUMNS, VERSION, open_store, read_manifest, write_columns, write_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face import SIDE
@@ -62,6 +62,7 @@ CHALLENGE_MD5 = {
     "3f0dfb3d3fd99c811a1299cb947e3131": "train.csv",  # pragma: allowlist secret
 }
 DEAL_SEED = 0
+COLUMN_FILES = {f"{name}.npy" for name in (*COLUMNS, "pixels", "votes")}  # of a folder of rows
 NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of a folder, not of a source
 
 
@@ -238,8 +239,8 @@ def write_store(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    for stale in root.glob("rows-*"):
-        if stale.name != folder.name:
+    for stale in root.glob("rows-????????"):
+        if stale.name != folder.name and {path.name for path in stale.glob("*")} <= COLUMN_FILES:
             shutil.rmtree(stale, ignore_errors=True)
     return manifest
 

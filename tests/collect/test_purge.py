@@ -18,6 +18,9 @@ from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 
 
+STORES = {"out": "0123456789ab", "other": "ba9876543210"}  # names of stores of extra rows
+
+
 @pytest.fixture
 def collection(tmp_path):
     """Six faces: 1 and 2 by Ann, 3 by Bob, 4 a mirrored copy of 3 by Eve, 5 and 6 by others; all decided about."""
@@ -178,14 +181,16 @@ def test_exports_and_stores_that_have_some_of_it_go(collection, tmp_path):
     pixels = " ".join(map(str, drawn(99).ravel()))
     (tmp_path / "other" / "custom.csv").write_text(f"emotion,pixels\nfrustration,{pixels}\n")
     for folder in ("out", "other"):
-        store = tmp_path / "fer2013" / f"extra-{folder}"
+        store = tmp_path / "fer2013" / f"extra-{STORES[folder]}"
         ingest(str(tmp_path / folder / "custom.csv"), str(store), "learning_game", deal_usage=True)
+    (tmp_path / "fer2013" / "extra-images").mkdir()  # a folder of the user
     result = purge(collection, creator="Ann Smith", fer2013=tmp_path / "fer2013")
     assert result.exports == [tmp_path / "out"]
     assert list((tmp_path / "out").iterdir()) == []
     assert (tmp_path / "other" / "custom.csv").exists()
-    assert result.stores == [tmp_path / "fer2013" / "extra-out"]
-    assert [path.name for path in (tmp_path / "fer2013").iterdir()] == ["extra-other"]
+    assert result.stores == [tmp_path / "fer2013" / f"extra-{STORES['out']}"]
+    left = {path.name for path in (tmp_path / "fer2013").iterdir()}
+    assert left == {f"extra-{STORES['other']}", "extra-images"}
 
 
 def test_the_same_purge_again_is_harmless(collection):

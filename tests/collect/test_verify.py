@@ -108,8 +108,10 @@ def test_pages_that_are_gone_are_named(collection, image_host):
 
 def test_files_without_a_row_are_removed(collection):
     first = paths(collection)[0]
-    (first.parent / "0123.jpg").write_bytes(b"left by a killed step")
+    (first.parent / f"{'0123' * 16}.jpg").write_bytes(b"left by a killed step")
+    (first.parent / "mine.jpg").write_bytes(b"a file of the user, in a folder that had files/ before")
     (first.parent / f".{first.name}.12.tmp").write_bytes(b"half")
     assert verify(collection).strays == 2
+    assert (first.parent / "mine.jpg").exists()
     assert all(path.exists() for path in paths(collection))
     assert verify(collection).strays == 0

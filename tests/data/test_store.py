@@ -111,6 +111,17 @@ def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):
     assert [folder.name for folder in root.glob("rows-*")] == [before["folder"]]
 
 
+def test_folders_of_the_user_beside_the_rows_are_kept(samples, tmp_path):
+    kept = [tmp_path / "rows-2024-study" / "notes.csv", tmp_path / "rows-abcd1234" / "face.png"]
+    for path in kept:
+        path.parent.mkdir()
+        path.write_text("mine")
+    for seed in (0, 1):
+        ingest(str(Samples(seed=seed).csv(tmp_path / "fer2013.csv")), str(tmp_path))
+    assert all(path.read_text() == "mine" for path in kept)
+    assert len(list(tmp_path.glob("rows-*"))) == 3
+
+
 def test_a_rejected_source_leaves_nothing(tmp_path):
     (tmp_path / "faces").mkdir()
     source = tmp_path / "faces" / "wrong.csv"

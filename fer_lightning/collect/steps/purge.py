@@ -27,6 +27,7 @@ from fer_lightning.collect.steps.export_folders import (
 from fer_lightning.collect.steps.merge import images_of_minors
 from fer_lightning.collect.store.collection import REPORTS, Collection
 from fer_lightning.collect.store.denied import creator_value, url_value
+from fer_lightning.data.fer2013 import is_extra_store
 from fer_lightning.data.ingest import locked_store
 from fer_lightning.data.store import open_store, read_manifest
 from fer_lightning.errors import UserError
@@ -300,7 +301,7 @@ def remove_stores(root: Path, exports: list[Path], crops: frozenset[str]) -> lis
     A store that is damaged or unfinished is deleted too: it may hold the faces, and a training builds it again.
     """
     removed = []
-    for folder in root.glob("extra-*"):
+    for folder in filter(is_extra_store, root.glob("*")):
         with locked_store(folder):  # a training that is writing it finishes first
             manifest = read_manifest(folder)
             if manifest is None or Path(manifest["source"]["path"]).parent in exports or _holds(folder, crops):

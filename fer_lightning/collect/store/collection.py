@@ -35,6 +35,7 @@ from fer_lightning.files import TEMPORARY, take_lock
 FILE = "collection.sqlite3"
 REPORTS = FUNNEL, LOST = "funnel.csv", "lost.csv"  # files of `tally`
 _IMAGE = r"[0-9a-f]{64}\.jpg"
+_STORED = re.compile(_IMAGE)
 _UNFINISHED = re.compile(rf"\.({_IMAGE}|[\w.-]+\.(csv|md|json)|\.collection)\.\d+\{TEMPORARY}")
 VERSION = 1
 WAIT = 30.0  # maximum seconds to wait for another process's transaction
@@ -284,9 +285,8 @@ class Collection:
         """
         recorded = {row["file"] for row in self.rows("SELECT file FROM picture")}
         strays = [path for path in self.files_below() if _UNFINISHED.fullmatch(path.name)]
-        strays += [
-            path for path in (self.root / "files").glob("*/*") if path.name not in recorded and path not in strays
-        ]
+        images = (path for path in (self.root / "files").glob("*/*") if _STORED.fullmatch(path.name))
+        strays += [path for path in images if path.name not in recorded]
         for path in strays:
             path.unlink(missing_ok=True)
         return len(strays)
