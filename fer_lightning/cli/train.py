@@ -67,7 +67,8 @@ def train(cfg: DictConfig) -> float | None:
     if parent:
         cfg = extension.extended_config(cfg, parent, overrides)
     path = run_folder.run_path(cfg.output_dir, cfg.name, overrides, cfg.seed)
-    folder = run_folder.RunFolder(path, start_over=cfg.resume == schema.Resume.never)
+    starts_over = cfg.resume == schema.Resume.never and not slurm.has_begun(run_folder.RunFolder(path).summary())
+    folder = run_folder.RunFolder(path, start_over=starts_over)
     if cfg.ensemble is not None:
         return combine(cfg, folder, overrides)
     warnings = check(cfg, multirun=is_multirun())
@@ -101,7 +102,7 @@ def train(cfg: DictConfig) -> float | None:
                 folder.remove_if_rejected()
             raise
         except Interrupted as error:
-            error.resumes = cfg.resume != schema.Resume.never
+            error.resumes = cfg.resume != schema.Resume.never or error.signum == signal.SIGUSR1
             if error.signum == signal.SIGUSR1 and is_first_process():
                 slurm.requeue()
             raise

@@ -29,7 +29,16 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import read_text, write_atomically
-from fer_lightning.launch.plan import Job, conclude, plan, sweep_folder, titles, write_plan
+from fer_lightning.launch.plan import (
+    Job,
+    conclude,
+    explain_interruption,
+    plan,
+    require_whole,
+    sweep_folder,
+    titles,
+    write_plan,
+)
 from fer_lightning.paths import with_home
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
 from fer_lightning.runs.slurm import REQUEUE_ME, outside_of_a_job
@@ -80,6 +89,8 @@ class DiscoveryLauncher(Launcher):
         }
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        require_whole(1, launcher__nodes=self.nodes, launcher__tasks_per_node=self.tasks_per_node)
+        require_whole(1, launcher__cpus=self.request["cpus-per-task"], launcher__at_once=self.at_once)
         self.loader, self.config = hydra_context.config_loader, config
         sweep_folder.begin(config)
 
@@ -87,7 +98,7 @@ class DiscoveryLauncher(Launcher):
         self._refuse_what_cannot_run()
         jobs = plan(self.loader, self.config, job_overrides)
         folders = write_plan(jobs, command_line())
-        todo = {job.folder.resolve(): job for job in jobs if job.is_to_do()}
+        todo = {job.folder.resolve(): job for job in jobs if not job.is_done()}
         waiting = {task.folder: task for task in queue() if task.folder in todo and not task.has_ended}
         missing = [job for folder, job in todo.items() if folder not in waiting]
         print(
@@ -96,7 +107,8 @@ class DiscoveryLauncher(Launcher):
         )
         if missing:
             waiting |= {task.folder: task for task in self._submit(missing, folders[0])}
-        self._await(waiting, todo, titles(jobs))
+        with explain_interruption(jobs):
+            self._await(waiting, todo, titles(jobs))
         return conclude(jobs, folders, is_part=self.is_part)
 
     def script(self, jobs: Sequence[Job], batch: Path) -> str:

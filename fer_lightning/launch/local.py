@@ -20,7 +20,16 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
-from fer_lightning.launch.plan import Job, conclude, plan, sweep_folder, titles, write_plan
+from fer_lightning.launch.plan import (
+    Job,
+    conclude,
+    explain_interruption,
+    plan,
+    require_whole,
+    sweep_folder,
+    titles,
+    write_plan,
+)
 from fer_lightning.machine import cpu_cores
 from fer_lightning.runs.interruption import SWEEP
 from fer_lightning.runs.run_folder import RunFolder, command_line, program
@@ -41,11 +50,14 @@ class LocalLauncher(Launcher):
     is_part = False  # True: a sweeper launches some runs of a search
 
     def __init__(self, jobs: int = 1, threads: int | None = None, gpus: list[int] | None = None) -> None:
-        self.jobs, self.threads, self.gpus = jobs, threads or max(1, cpu_cores() // max(1, jobs)), gpus
+        self.jobs, self.threads, self.gpus = jobs, threads, gpus
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        if self.jobs < 1:
-            raise UserError(f"hydra.launcher.jobs={self.jobs}: must be 1 or more.")
+        require_whole(1, launcher__jobs=self.jobs, launcher__threads=self.threads)
+        if self.gpus is not None and not (isinstance(self.gpus, Sequence) and self.gpus):
+            raise UserError(f"hydra.launcher.gpus={self.gpus}: must be a list of GPU indices, such as [0,1], or null.")
+        for index in self.gpus or ():
+            require_whole(0, launcher__gpus=index)
         self.loader, self.config = hydra_context.config_loader, config
         sweep_folder.begin(config)
 
@@ -56,16 +68,16 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         jobs = plan(self.loader, self.config, job_overrides)
         folders = write_plan(jobs, command_line())
-        todo = [job for job in jobs if job.is_to_do()]
+        todo = [job for job in jobs if not job.is_done()]
         print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done, in {', '.join(map(str, folders))}")
-        with Pool(self, todo, titles(jobs)) as pool:
+        with explain_interruption(jobs), Pool(self, todo, titles(jobs)) as pool:
             again = pool.run(todo, at_once=self.jobs)
             pool.run(again, at_once=1)
         return conclude(jobs, folders, is_part=self.is_part)
 
     def environment(self, slot: int) -> dict[str, str]:
         """Return the environment of the run in one of the `jobs` slots."""
-        threads = str(self.threads)
+        threads = str(self.threads or max(1, cpu_cores() // self.jobs))
         own = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, SWEEP: str(os.getpid())}
         if self.gpus:
             own["CUDA_VISIBLE_DEVICES"] = str(self.gpus[slot % len(self.gpus)])

@@ -11,7 +11,8 @@ A later call with more runs, for example with other seeds, adds its jobs.
 import json
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from fer_lightning.check.path_keys import expand_paths
 from fer_lightning.config.schema import Resume
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
+from fer_lightning.runs.extension import extended_config, read_parent
+from fer_lightning.runs.interruption import Interrupted
 from fer_lightning.runs.run_folder import RunFolder, arm_of, named_parts, run_path
 from fer_lightning.runs.sweep_file import NAME, read_plan
 
@@ -52,27 +55,27 @@ sweep_folder = SweepFolder()
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: its Hydra overrides and its folder."""
+    """One run of a sweep: its Hydra overrides and its folder.
+
+    starts_over  True: an earlier run in the folder is set aside (resume=never)
+    former       summary of this earlier run, which does not count; None if there is none
+    """
 
     overrides: tuple[str, ...]
     folder: Path
     arm: str
     seed: int
     epochs: int
-    start_over: bool = False
+    starts_over: bool = False
+    former: dict[str, Any] | None = None
 
     def summary(self) -> dict[str, Any] | None:
-        """Return the run's summary, or None if it is missing or damaged."""
-        try:
-            return RunFolder(self.folder).summary()
-        except UserError:
-            return None
+        """Return the run's summary, or None if it is missing, damaged or that of the former run."""
+        summary = _summary(self.folder)
+        return None if summary == self.former else summary
 
     def is_done(self) -> bool:
         return (self.summary() or {}).get("status") == "done"
-
-    def is_to_do(self) -> bool:
-        return self.start_over or not self.is_done()
 
     def returned(self) -> JobReturn:
         """Return Hydra's result object: of a finished run its best value, of another one the reason."""
@@ -84,13 +87,35 @@ class Job:
 
 
 def plan(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
-    """Return the runs of a sweep; raise UserError if a config is invalid or two runs have the same folder."""
-    jobs = [_job(loader.load_sweep_config(config, list(overrides)), overrides) for overrides in job_overrides]
-    folders = [job.folder for job in jobs]
-    for index, folder in enumerate(folders):
-        if folder in folders[:index]:
-            raise UserError(f"{folder}: two runs of this sweep have this folder. Is a value given twice? Remove one.")
+    """Return the runs of a sweep.
+
+    Raise UserError if a config is invalid, if two runs have the same folder, or if a folder holds a run of another
+    config: it would be reported as a run of this sweep.
+    """
+    jobs: list[Job] = []
+    for overrides in job_overrides:
+        try:
+            job, run_config = _job(loader.load_sweep_config(config, list(overrides)), overrides)
+            if job.folder in [other.folder for other in jobs]:
+                raise UserError(
+                    f"{job.folder}: two runs of this sweep have this folder. Type each value once. If the experiments "
+                    "differ, type no name=, or sweep another key."
+                )
+            _refuse_other_configs(job, run_config)
+        except UserError as error:
+            raise UserError(f"{error}\nNo run was started. The rejected run is: {shlex.join(overrides)}") from None
+        jobs.append(job)
     return jobs
+
+
+@contextmanager
+def explain_interruption(jobs: Sequence[Job]) -> Iterator[None]:
+    """Let the message after an interruption say whether the same command resumes the runs."""
+    try:
+        yield
+    except Interrupted as error:
+        error.resumes = not any(job.starts_over for job in jobs)
+        raise
 
 
 def write_plan(jobs: Sequence[Job], command: str) -> list[Path]:
@@ -149,16 +174,51 @@ def describe_failures(failed: Sequence[Job], total: int) -> str:
     return "\n".join([f"{runs} not done, of {total}:", *lines, "Run the same command again to run what is missing."])
 
 
-def _job(config: DictConfig, overrides: Sequence[str]) -> Job:
+def _job(config: DictConfig, overrides: Sequence[str]) -> tuple[Job, dict[str, Any]]:
+    """Return the run of a composed config, and its own config, as config.yaml will have it."""
     typed = list(config.hydra.overrides.task)
     expand_paths(config)
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    if own.finder is not None:
+        raise UserError(f"finder={own.finder.value}: leaves no run, so it cannot be swept. Type a command per setting.")
+    if own.extend is not None:
+        own = extended_config(own, read_parent(own.extend), typed)
+    check(own)
+    folder = run_path(own.output_dir, own.name, typed, own.seed)
+    starts_over, arm = own.resume == Resume.never, arm_of(folder, own.seed)
+    former = _summary(folder) if starts_over else None
+    job = Job(tuple(overrides), folder, arm, own.seed, own.trainer.max_epochs, starts_over, former)
+    return job, OmegaConf.to_container(own, resolve=True, enum_to_str=True)
+
+
+def _refuse_other_configs(job: Job, config: dict[str, Any]) -> None:
+    """Raise UserError if the folder of a run, or a finished run of its arm, has another config than `config`."""
+    if job.summary() is not None:
+        RunFolder(job.folder).refuse_another_config(config)
+    for entry in read_plan(job.folder.parent)["jobs"]:
+        folder = job.folder.parent / entry["job"]
+        if entry["arm"] == job.arm and folder != job.folder and (_summary(folder) or {}).get("status") == "done":
+            RunFolder(folder).refuse_another_arm(config)
+            return
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary in a folder, or None if it is missing or damaged."""
     try:
-        check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
-    except UserError as error:
-        raise UserError(f"{error}\nNo run was started. The rejected run is: {shlex.join(overrides)}") from None
-    folder = run_path(config.output_dir, config.name, typed, config.seed)
-    seed, start_over = config.seed, config.resume == Resume.never
-    return Job(tuple(overrides), folder, arm_of(folder, seed), seed, config.trainer.max_epochs, start_over)
+        return RunFolder(folder).summary()
+    except UserError:
+        return None
+
+
+def require_whole(minimum: int, **values: Any) -> None:
+    """Raise UserError if a value of `hydra` is neither a whole number from `minimum` on nor None.
+
+    values  by key, with two underscores for a dot: launcher__jobs
+    """
+    for name, value in values.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < minimum):
+            key = name.replace("__", ".")
+            raise UserError(f"hydra.{key}={value}: must be a whole number, {minimum} or more.")
 
 
 def _entry(job: Job) -> dict[str, Any]:

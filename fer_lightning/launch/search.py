@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_csv
-from fer_lightning.launch.plan import SPLIT_WITHOUT_TEST
+from fer_lightning.launch.plan import SPLIT_WITHOUT_TEST, require_whole
 from fer_lightning.launch.space import Space, read_space
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.runs.sweep_file import read_plan
@@ -51,8 +51,8 @@ class SearchSweeper(Sweeper):
         self.launcher.is_part = True
 
     def sweep(self, arguments: Sequence[str]) -> None:
-        if self.trials < 1:
-            raise UserError(f"hydra.sweeper.trials={self.trials}: must be 1 or more.")
+        require_whole(1, sweeper__trials=self.trials)
+        require_whole(0, sweeper__seed=self.seed)
         space = read_space(self.params, arguments)
         refuse_test_rows(self.config, space)
         study = self._study(space)

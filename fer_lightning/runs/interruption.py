@@ -1,6 +1,7 @@
 """Signals that end a run in an orderly way: Ctrl-C, SIGTERM and, in a SLURM job, SIGUSR1, which also requeues the job.
 
-While the training loop sets `deferred`, a signal takes effect after the current step, when last.ckpt is written.
+While the training loop sets `deferred`, a signal takes effect when last.ckpt is written: after the current step, or
+after the validation that follows the last step of an epoch.
 At any other time, a signal ends the run at once. A second signal always does.
 In both cases the same command resumes the run, because every file of a run is written whole or not at all.
 A child process of a distributed run only records the signals that it receives. The first process decides.
@@ -18,7 +19,10 @@ from fer_lightning.runs.processes import PARENT, is_child
 from fer_lightning.runs.slurm import in_slurm
 
 SWEEP = "FER_LIGHTNING_SWEEP"  # environment variable of a sweep's runs: the id of the process that starts them
-DEFERRED = "the run will stop after this step, when last.ckpt is written. A second signal ends the run at once"
+DEFERRED = (
+    "the run will stop when last.ckpt is written, after this step or, at the end of an epoch, after its validation. "
+    "A second signal ends the run at once"
+)
 ECHO_SECONDS = 1.0  # a terminal and a launcher may both send the same Ctrl-C; only a later signal counts as a second
 
 

@@ -287,8 +287,7 @@ class RunFolder:
         self.lock()
         self._claim = _Claim(config, tuple(overrides))
         try:
-            if (self.resumes or self.is_done()) and self._config_file.exists():
-                self._refuse_another_config(self.config(), config)
+            self.refuse_another_config(config)
         except UserError:
             self.release()
             raise
@@ -347,20 +346,46 @@ class RunFolder:
         self.lock()
         print(f"resume=never: the previous run of this folder is kept as {aside}")
 
-    def _refuse_another_config(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        before, after = _flat(old), _flat(new)
-        keys = [k for k in sorted(before | after) if not _incidental(k) and before.get(k) != after.get(k)]
-        if keys:
-            changes = "\n".join(f"  {k}: {before.get(k)} -> {after.get(k)}" for k in keys[:8])
+    def refuse_another_config(self, config: dict[str, Any]) -> None:
+        """Raise UserError if this folder holds a run with another config or data, which is finished or can resume."""
+        if not ((self.resumes or self.is_done()) and self._config_file.exists()):
+            return
+        old = self.config()
+        if changes := _changes(old, config):
             raise UserError(
-                f"{self.path}: this folder holds a run of another config:\n{changes}\n"
+                f"{self.path}: this folder holds a run of another config:\n{_listed(changes)}\n"
                 "Choose another folder with name=..., or start over with resume=never (the old folder is kept)."
-                f"{self._hint_to_extend(keys)}"
+                f"{self._hint_to_extend(changes)}"
+            )
+        if self.is_done():  # a run that resumes compares the rows themselves
+            self._refuse_another_store(old, config)
+
+    def refuse_another_arm(self, config: dict[str, Any]) -> None:
+        """Raise UserError if `config`, of another seed, differs from the config of this run in more than the seed."""
+        old = self.config()
+        seeds = (old["seed"], config["seed"])
+        if changes := {key: pair for key, pair in _changes(old, config).items() if pair != seeds}:
+            raise UserError(
+                f"seed={config['seed']}: all runs of an arm differ only by seed, but {self.path} has another config:\n"
+                f"{_listed(changes)}\nType these values, or choose another folder with name=..."
             )
 
-    def _hint_to_extend(self, changed: list[str]) -> str:
+    def _refuse_another_store(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        from fer_lightning.data.store import read_manifest
+
+        roots = [config["data"].get("root") for config in (old, new)]
+        if None in roots or roots[0] == roots[1]:
+            return
+        before, after = (read_manifest(Path(root)) for root in roots)
+        if before and after and before["checksum"] != after["checksum"]:
+            raise UserError(
+                f"data.root={roots[1]}: {self.path} holds a run on other data, data.root={roots[0]}. "
+                "Choose another folder with name=..., or start over with resume=never (the old folder is kept)."
+            )
+
+    def _hint_to_extend(self, changes: dict[str, tuple[Any, Any]]) -> str:
         """Return how to train a finished run for more epochs, if only their number has changed; '' otherwise."""
-        if changed != ["trainer.max_epochs"] or not self.is_done():
+        if [*changes] != ["trainer.max_epochs"] or not self.is_done():
             return ""
         return f" To train it for more epochs: python train.py {typed('extend', self.path)} trainer.max_epochs=..."
 
@@ -470,6 +495,17 @@ def without_nan(value: Any) -> Any:
 def _git(folder: Path, *arguments: str) -> str:
     result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
     return result.stdout.strip()
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return (old value, new value) by key, of the keys that a run does not share with another one."""
+    before, after = _flat(old), _flat(new)
+    pairs = {key: (before.get(key), after.get(key)) for key in sorted(before | after) if not _incidental(key)}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _listed(changes: dict[str, tuple[Any, Any]]) -> str:
+    return "\n".join(f"  {key}: {old} -> {new}" for key, (old, new) in [*changes.items()][:8])
 
 
 def _incidental(key: str) -> bool:

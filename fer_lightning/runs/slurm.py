@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from fer_lightning.errors import UserError
 from fer_lightning.files import write_atomically
@@ -31,6 +32,12 @@ def facts() -> dict[str, str | int] | None:
         return None
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
     return {"job": _job(), "nodes": os.environ.get("SLURM_JOB_NODELIST", ""), "restarts": restarts}
+
+
+def has_begun(summary: dict[str, Any] | None) -> bool:
+    """Return True if SLURM has requeued this job, and the run of the summary was begun before that by the same job."""
+    job = facts()
+    return bool(job and job["restarts"] and summary and (summary.get("slurm") or {}).get("job") == job["job"])
 
 
 def requeue() -> None:

@@ -17,7 +17,6 @@ from fer_lightning.collect.store.funnel import funnels, total
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
 
-
 STORES = {"out": "0123456789ab", "other": "ba9876543210"}  # names of stores of extra rows
 
 

@@ -26,6 +26,8 @@ from fer_lightning.data.ingest import ingest
 NAME = "Ann Smith"
 MOMENTS = 27  # calls of write, fsync and replace of one fetch and one export
 
+EXTRA_STORE = "fer2013/extra-0123456789ab"
+
 
 class Killed(BaseException):
     """End of the process in the middle of a call."""
@@ -206,17 +208,17 @@ def test_an_export_that_was_moved_away_is_reported_and_removed_when_it_is_back(t
 def test_the_store_of_a_moved_export_is_removed(tmp_path):
     with offered(tmp_path / "root") as collection:
         collect(collection, tmp_path / "out")
-        ingest(str(tmp_path / "out" / CSV), str(tmp_path / "fer2013/extra-0123456789ab"), "learning_game", deal_usage=True)
+        ingest(str(tmp_path / "out" / CSV), str(tmp_path / EXTRA_STORE), "learning_game", deal_usage=True)
         (tmp_path / "out").rename(tmp_path / "away")
         result = purge(collection, creator=NAME, fer2013=tmp_path / "fer2013")
-        assert result.stores == [tmp_path / "fer2013/extra-0123456789ab"]
+        assert result.stores == [tmp_path / EXTRA_STORE]
 
 
 @pytest.mark.parametrize("step", ["_rewrite", "_remove", "remove_export", "shutil.rmtree", "Collection.remove_strays"])
 def test_a_purge_that_was_killed_at_any_step_is_finished_by_the_same_command(step, tmp_path, monkeypatch):
     with offered(tmp_path / "root") as collection:
         collect(collection, tmp_path / "out")
-        ingest(str(tmp_path / "out" / CSV), str(tmp_path / "fer2013/extra-0123456789ab"), "learning_game", deal_usage=True)
+        ingest(str(tmp_path / "out" / CSV), str(tmp_path / EXTRA_STORE), "learning_game", deal_usage=True)
         with monkeypatch.context() as patch:
             patch.setattr(f"fer_lightning.collect.steps.purge.{step}", lambda *_: (_ for _ in ()).throw(Killed))
             with pytest.raises(Killed):

@@ -12,8 +12,10 @@ from omegaconf import OmegaConf
 from fer_lightning.check.check import check
 from fer_lightning.config import schema
 from fer_lightning.config.groups import options
-from fer_lightning.launch.plan import Job, read_plan, write_plan
-from fer_lightning.runs.run_folder import arm_name, job_name, run_path
+from fer_lightning.errors import UserError
+from fer_lightning.launch import plan as plan_module
+from fer_lightning.launch.plan import Job, describe_failures, plan, read_plan, write_plan
+from fer_lightning.runs.run_folder import RunFolder, arm_name, job_name, run_path
 
 SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml") if path.stem != "search")
 
@@ -177,9 +179,72 @@ def test_the_plan_keeps_what_an_earlier_call_asked_for(tmp_path):
 
 def test_a_finished_run_is_done_again_only_where_asked(tmp_path):
     (tmp_path / "done").mkdir()
-    (tmp_path / "done" / "summary.json").write_text('{"status": "done"}')
-    kept, again = (Job((), tmp_path / "done", "", 0, 2, start_over) for start_over in (False, True))
-    assert (kept.is_to_do(), again.is_to_do()) == (False, True)
+    (tmp_path / "done" / "summary.json").write_text('{"status": "done", "started": "yesterday"}')
+    former = RunFolder(tmp_path / "done").summary()
+    kept, again = (Job((), tmp_path / "done", "", 0, 2, former=summary) for summary in (None, former))
+    assert (kept.is_done(), again.is_done()) == (True, False)
+    assert "ended before it wrote a summary" in describe_failures([again], 1)
+    (tmp_path / "done" / "summary.json").write_text('{"status": "done", "started": "today"}')
+    assert again.is_done()
+
+
+class Composer:
+    """A loader as Hydra gives one to a launcher, for runs of experiment=quickstart."""
+
+    def __init__(self, folder, *typed: str) -> None:
+        self.typed = ("experiment=quickstart", "name=x", f"output_dir={folder}", *typed)
+
+    def load_sweep_config(self, _, overrides: list[str]):
+        schema.register()
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose("train", [*self.typed, *overrides], return_hydra_config=True)
+
+
+def finish(job: Job, config) -> None:
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    job.folder.mkdir(parents=True)
+    OmegaConf.save(own, job.folder / "config.yaml", resolve=True)
+    (job.folder / "summary.json").write_text('{"status": "done"}')
+
+
+@pytest.mark.slow
+def test_a_run_of_another_config_is_no_run_of_this_sweep(tmp_path):
+    """A changed YAML, or a scale that is not part of the name, gives the same folder."""
+    as_before, changed = Composer(tmp_path), Composer(tmp_path, "++trainer.gradient_clip_val=0.5")
+    (first,) = plan(as_before, None, [["seed=0"]])
+    finish(first, as_before.load_sweep_config(None, ["seed=0"]))
+    write_plan([first], "python train.py")
+    (again,) = plan(as_before, None, [["seed=0"]])
+    assert again.is_done()
+    edited = OmegaConf.load(first.folder / "config.yaml")
+    edited.trainer.max_epochs = 77
+    OmegaConf.save(edited, first.folder / "config.yaml")
+    with pytest.raises(UserError, match=r"a run of another config:\n  trainer\.max_epochs: 77 -> "):
+        plan(as_before, None, [["seed=0"]])
+    with pytest.raises(UserError, match=r"all runs of an arm differ only by seed.*\n  trainer\.max_epochs: 77 -> "):
+        plan(as_before, None, [["seed=1"]])
+    (other_arm,) = plan(changed, None, [["seed=1"]])
+    assert not other_arm.is_done()
+    (over,) = plan(Composer(tmp_path, "resume=never"), None, [["seed=0"]])
+    assert not over.is_done()
+
+
+@pytest.mark.slow
+def test_a_sweep_of_a_finder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="finder=lr: leaves no run, so it cannot be swept"):
+        plan(Composer(tmp_path, "debug=lr_find"), None, [["seed=0"]])
+
+
+@pytest.mark.slow
+def test_a_run_that_extends_another_has_its_own_config_in_a_sweep_too(tmp_path, monkeypatch):
+    def extended(config, parent, overrides):
+        config.name, config.trainer.max_epochs = "parent", 9
+        return config
+
+    monkeypatch.setattr(plan_module, "read_parent", lambda _: None)
+    monkeypatch.setattr(plan_module, "extended_config", extended)
+    (job,) = plan(Composer(tmp_path, "extend=outputs/x/seed-0"), None, [["seed=0"]])
+    assert (job.folder.parent, job.epochs) == (tmp_path / "parent", 9)
 
 
 def test_a_damaged_plan_is_written_anew(tmp_path):

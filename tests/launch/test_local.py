@@ -11,6 +11,7 @@ import pytest
 from conftest import shown
 
 from fer_lightning.errors import UserError
+from fer_lightning.launch.discovery import DiscoveryLauncher
 from fer_lightning.launch.local import LocalLauncher, Pool
 from fer_lightning.launch.plan import Job, describe_failures, titles
 from fer_lightning.runs.interruption import SWEEP
@@ -137,7 +138,8 @@ def test_the_progress_of_a_sweep_fits_into_80_characters(tmp_path):
 
 def test_cores_are_divided_among_the_jobs(monkeypatch):
     monkeypatch.setattr("fer_lightning.launch.local.cpu_cores", lambda: 8)
-    assert [LocalLauncher(jobs=jobs).threads for jobs in (1, 2, 16)] == [8, 4, 1]
+    environments = [LocalLauncher(jobs=jobs).environment(slot=0) for jobs in (1, 2, 16)]
+    assert [environment["OMP_NUM_THREADS"] for environment in environments] == ["8", "4", "1"]
 
 
 def test_a_run_without_enough_gpu_memory_beside_others_comes_again_alone(program, tmp_path):
@@ -197,9 +199,24 @@ def test_a_run_whose_sweep_was_killed_before_it_began_ends_at_once(tmp_path):
     assert ended.returncode == -signal.SIGTERM
 
 
-def test_no_jobs_at_a_time_is_refused():
-    with pytest.raises(UserError, match=r"hydra\.launcher\.jobs=0: must be 1 or more"):
-        LocalLauncher(jobs=0).setup(hydra_context=None, task_function=None, config=None)
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        (LocalLauncher(jobs=0), "hydra.launcher.jobs=0: must be a whole number, 1 or more."),
+        (LocalLauncher(jobs="two"), "hydra.launcher.jobs=two: must be a whole number, 1 or more."),
+        (LocalLauncher(jobs=2.5), "hydra.launcher.jobs=2.5: must be a whole number, 1 or more."),
+        (LocalLauncher(threads=-1), "hydra.launcher.threads=-1: must be a whole number, 1 or more."),
+        (LocalLauncher(gpus=0), "hydra.launcher.gpus=0: must be a list of GPU indices, such as [0,1], or null."),
+        (LocalLauncher(gpus=[0, -1]), "hydra.launcher.gpus=-1: must be a whole number, 0 or more."),
+        (DiscoveryLauncher(at_once="x"), "hydra.launcher.at_once=x: must be a whole number, 1 or more."),
+        (DiscoveryLauncher(cpus=0), "hydra.launcher.cpus=0: must be a whole number, 1 or more."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_of_a_launcher_that_cannot_be_is_refused(launcher, message):
+    with pytest.raises(UserError) as refused:
+        launcher.setup(hydra_context=None, task_function=None, config=None)
+    assert str(refused.value) == message
 
 
 def _lives(pid: int) -> bool:

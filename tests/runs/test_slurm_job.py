@@ -64,3 +64,12 @@ def test_a_process_alone_waits_for_nobody(job, tmp_path):
     slurm.await_first_task(tmp_path)
     slurm.tell_other_tasks(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_requeued_job_continues_the_run_that_it_began(job):
+    """Otherwise a run with resume=never would start over at each time limit, and never end."""
+    mine, other = ({"slurm": {"job": name}} for name in ("12", "9"))
+    job(SLURM_JOB_ID="12")
+    assert not slurm.has_begun(mine)
+    job(SLURM_RESTART_COUNT="1")
+    assert [slurm.has_begun(summary) for summary in (mine, other, {"slurm": None}, None)] == [True, False, False, False]

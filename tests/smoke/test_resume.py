@@ -227,6 +227,19 @@ def test_a_signal_is_answered_behind_the_step_under_way(signum, status, undistur
 
 
 @pytest.mark.slow
+def test_a_signal_in_the_last_step_of_an_epoch_loses_nothing(undisturbed, listening, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        signalled(patch, "training_step", BATCHES, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            run(tmp_path, RARELY)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == BATCHES // 2
+    interruption.signals.received = 0
+    run(tmp_path, RARELY)
+    assert_same_outcome(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
 def test_a_signal_in_validation_ends_the_run_at_once(listening, tmp_path, monkeypatch):
     signalled(monkeypatch, "validation_step", 1, signal.SIGINT)
     with pytest.raises(Interrupted):

@@ -54,8 +54,8 @@ class LastCheckpoint(Checkpoint):
 
     The file is written only at moments from which Lightning's loops resume exactly: after an optimiser step inside an
     epoch, or after an epoch and its validation. If a signal arrives in training, the current step is completed, the
-    checkpoint is written, and all ranks raise Interrupted. If it arrives in validation, the run ends at once and
-    resumes from before the validation.
+    checkpoint is written, and all ranks raise Interrupted; after the last step of an epoch, the validation is completed
+    first. If a signal arrives in validation, the run ends at once and resumes from before the validation.
     """
 
     def __init__(self, folder: str, every_n_steps: int = 200) -> None:
@@ -81,8 +81,7 @@ class LastCheckpoint(Checkpoint):
             raise Interrupted(signum)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        signals.deferred = False
-        signals.check()
+        signals.deferred = bool(signals.received)  # by the last step of the epoch
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         signals.deferred = True
