@@ -53,12 +53,14 @@ def refuse_foreign_targets(config: dict[str, Any]) -> None:
 
 
 def _refuse_foreign(key: str, target: Any) -> None:
-    allowed = ALLOWED.get(key.partition(".")[0], ())
+    slot = key.partition(".")[0]
+    allowed = ALLOWED.get(slot, ())
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
         raise UserError(f"{key}={target!r}: expected a dotted name such as fer_lightning.losses.focal.Focal.")
     if not any(fnmatchcase(target, pattern) for pattern in allowed):
         names = f"Allowed: {', '.join(allowed)}" if allowed else f"Allowed: only inside {', '.join(ALLOWED)}"
-        raise UserError(f"{key}={target}: not allowed here. {names}. Put a new class or function into such a package.")
+        new = "function into such a module and name it load" if slot == "data" else "class into such a package"
+        raise UserError(f"{key}={target}: not allowed here. {names}. Put a new {new}.")
     try:
         signature(target)
     except TargetNotFound as error:

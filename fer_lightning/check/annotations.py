@@ -6,6 +6,7 @@ on disk, and names, annotations and defaults of the constructor or function are 
 
 import ast
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,15 +15,22 @@ from typing import Any
 from fer_lightning.wording import did_you_mean
 
 KINDS = (ast.ClassDef, ast.FunctionDef)  # what a target can be
+MODULE = "torch.nn.modules.module.Module"  # its constructor names **kwargs and rejects all of them
+LONGEST_CHAIN = 10  # imports through which a name is followed
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One keyword that a target accepts; `annotation` is its source text, or '' if it is not annotated."""
+    """One keyword that a target accepts.
+
+    annotation  source text without quotes and module names; '' if it is not annotated
+    default     source text; '' if it has no default
+    """
 
     name: str
     annotation: str
     required: bool
+    default: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,16 @@ class Signature:
     """Keywords that a target accepts, by name."""
 
     parameters: dict[str, Parameter]
-    open_ended: bool  # accepts **kwargs
+    open_ended: bool  # accepts **kwargs, or inherits a constructor that cannot be read
+    is_function: bool = False
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Class or function in the syntax tree of its module."""
+
+    module: str
+    node: ast.ClassDef | ast.FunctionDef
 
 
 class TargetNotFound(LookupError):
@@ -43,34 +60,87 @@ class TargetNotFound(LookupError):
 @cache
 def signature(target: str) -> Signature:
     """Return the keywords of a dotted path such as `fer_lightning.losses.focal.Focal`. Raise TargetNotFound."""
-    module_name, _, name = target.rpartition(".")
-    tree = _syntax(module_name)
-    node = _definition(tree, name)
-    if node is None:
-        names = [item.name for item in tree.body if isinstance(item, KINDS)]
-        raise TargetNotFound(
-            f"{module_name} does not define {name!r}.{did_you_mean(name, names)} Its classes and "
-            f"functions: {', '.join(names)}."
-        )
-    if isinstance(node, ast.ClassDef):
-        return _class_signature(node, tree, module_name)
-    return _function_signature(node, skip_first=False)
+    definition = _target(target)
+    if isinstance(definition.node, ast.ClassDef):
+        return _constructor(definition) or Signature({}, open_ended=False)
+    return _function_signature(definition.node)
 
 
 def class_constant(target: str, name: str) -> Any:
-    """Return the plain value of an attribute that a class's body sets, or None. Raise TargetNotFound."""
-    module_name, _, class_name = target.rpartition(".")
-    node = _definition(_syntax(module_name), class_name)
-    for item in node.body if isinstance(node, ast.ClassDef) else []:
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id == name:
+    """Return the plain value that the body of a class or of its bases assigns to a name; None if none assigns it.
+
+    Raise TargetNotFound. Raise ValueError if the value must be computed.
+    """
+    return _constant(_target(target), name)
+
+
+def _constant(definition: Definition, name: str) -> Any:
+    if not isinstance(definition.node, ast.ClassDef):
+        return None
+    for item in definition.node.body:
+        targets = item.targets if isinstance(item, ast.Assign) else [getattr(item, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets) and item.value:
             return ast.literal_eval(item.value)
+    inherited = (_constant(base, name) for base in _bases(definition) if base)
+    return next((value for value in inherited if value is not None), None)
+
+
+def _target(target: str) -> Definition:
+    """Return the definition of a target: in its module, or in a module of the package that exports it."""
+    module, _, name = target.rpartition(".")
+    tree = _syntax(module)
+    definition = _find(module, name)
+    if definition is None or not f"{definition.module}.".startswith(f"{module}."):
+        names = _exported(module, tree)
+        allowed = f"Its classes and functions: {', '.join(names)}." if names else "It has no classes and functions."
+        raise TargetNotFound(f"{module} does not define {name!r}.{did_you_mean(name, names)} {allowed}")
+    return definition
+
+
+def _exported(module: str, tree: ast.Module) -> list[str]:
+    """Return the names that a module defines, and those that a package imports from its own modules."""
+    own = [item.name for item in tree.body if isinstance(item, KINDS)]
+    sources = [(name, origin.rpartition(".")[0]) for name, origin in _imports(module, tree) if name != "*"]
+    return own + [name for name, source in sources if source.startswith(f"{module}.")]
+
+
+def _find(module: str, name: str, longest: int = LONGEST_CHAIN) -> Definition | None:
+    """Return the definition of a name that a module uses, such as `nn.Module`; None if it cannot be followed."""
+    try:
+        tree = _syntax(module)
+    except TargetNotFound:
+        return None
+    if node := _definition(tree, name):
+        return Definition(module, node)
+    first, _, rest = name.partition(".")
+    for bound, origin in _imports(module, tree) if longest else ():
+        if bound in (first, "*"):
+            path = ".".join(filter(None, (origin, first if bound == "*" else "", rest)))
+            if definition := _find(*path.rpartition(".")[::2], longest - 1):
+                return definition
     return None
+
+
+def _imports(module: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield each name that a module imports and its dotted path; for `from x import *`, * and x."""
+    package = module if source_file(module).name == "__init__.py" else module.rpartition(".")[0]
+    for item in tree.body:
+        if isinstance(item, ast.ImportFrom):
+            origin = importlib.util.resolve_name("." * item.level + (item.module or ""), package)
+            for alias in item.names:
+                yield alias.asname or alias.name, origin if alias.name == "*" else f"{origin}.{alias.name}"
+        elif isinstance(item, ast.Import):
+            for alias in item.names:
+                first = alias.name.partition(".")[0]
+                yield alias.asname or first, alias.name if alias.asname else first
 
 
 def source_file(module_name: str) -> Path:
     """Return the file of a module without importing any code of its parents. Raise TargetNotFound."""
     top, *rest = module_name.split(".")
     spec = importlib.util.find_spec(top) if top else None
+    if spec and not rest and str(spec.origin).endswith(".py"):
+        return Path(spec.origin)
     if spec is None or not spec.submodule_search_locations:
         raise TargetNotFound(f"The package {top!r} is not installed.")
     base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
@@ -94,61 +164,83 @@ def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef |
     return next((node for node in tree.body if isinstance(node, KINDS) and node.name == name), None)
 
 
-def _class_signature(node: ast.ClassDef, tree: ast.Module, module_name: str) -> Signature:
+def _constructor(definition: Definition) -> Signature | None:
+    """Return the keywords of the constructor that a class has or inherits; None if it is that of `object`."""
+    node = definition.node
+    if f"{definition.module}.{node.name}" == MODULE:
+        return Signature({}, open_ended=False)
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return _function_signature(item, skip_first=True)
+            return _function_signature(item, is_method=True)
+    constructors = map(_inherited, _bases(definition))
     if _is_dataclass(node):
-        return _dataclass_signature(node)
-    for base in node.bases:
-        inherited = _base_signature(base, tree, module_name)
-        if inherited is not None:
-            return inherited
-    return Signature({}, open_ended=False)
+        return _dataclass_signature(node, list(filter(None, constructors)))
+    return next(filter(None, constructors), None)
+
+
+def _inherited(base: Definition | None) -> Signature | None:
+    """Return the keywords of a base; any keyword if the base cannot be read."""
+    is_class = base is not None and isinstance(base.node, ast.ClassDef)
+    return _constructor(base) if is_class else Signature({}, open_ended=True)
+
+
+def _bases(definition: Definition) -> Iterator[Definition | None]:
+    """Yield the definition of each base of a class; None if it cannot be followed."""
+    for base in definition.node.bases:
+        name = ast.unparse(base.value if isinstance(base, ast.Subscript) else base)
+        if name != "object":
+            inherited = _find(definition.module, name)
+            yield None if inherited == definition else inherited  # a class may have the name of its base
 
 
 def _is_dataclass(node: ast.ClassDef) -> bool:
     return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
-def _dataclass_signature(node: ast.ClassDef) -> Signature:
-    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    return Signature(
-        {
-            item.target.id: Parameter(item.target.id, ast.unparse(item.annotation), item.value is None)
-            for item in fields
-        },
-        open_ended=False,
-    )
+def _dataclass_signature(node: ast.ClassDef, bases: list[Signature]) -> Signature:
+    parameters = {}
+    for base in reversed(bases):
+        parameters |= base.parameters
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            parameters[item.target.id] = _parameter(item.target.id, item.annotation, item.value)
+    return Signature(parameters, open_ended=any(base.open_ended for base in bases))
 
 
-def _base_signature(base: ast.expr, tree: ast.Module, module_name: str) -> Signature | None:
-    name, _, inner = ast.unparse(base).partition(".")
-    local = _definition(tree, name)
-    if isinstance(local, ast.ClassDef):
-        return _class_signature(local, tree, module_name)
-    for item in tree.body:
-        if isinstance(item, ast.ImportFrom) and item.module and not item.level:
-            for alias in item.names:
-                if (alias.asname or alias.name) == name:
-                    try:
-                        return signature(".".join(filter(None, (item.module, alias.name, inner))))
-                    except TargetNotFound:
-                        return None
-    return None
-
-
-def _function_signature(node: ast.FunctionDef, *, skip_first: bool) -> Signature:
+def _function_signature(node: ast.FunctionDef, *, is_method: bool = False) -> Signature:
+    """Return the keywords of a function, or of a method without `self`."""
     spec = node.args
     positional = [*spec.posonlyargs, *spec.args]
-    first_default = len(positional) - len(spec.defaults)
-    parameters = {arg.arg: _parameter(arg, required=index < first_default) for index, arg in enumerate(positional)}
-    if skip_first and positional:
-        del parameters[positional[0].arg]
-    for arg, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
-        parameters[arg.arg] = _parameter(arg, required=default is None)
-    return Signature(parameters, open_ended=spec.kwarg is not None)
+    defaults = [None] * (len(positional) - len(spec.defaults)) + spec.defaults
+    arguments = list(zip([*positional, *spec.kwonlyargs], [*defaults, *spec.kw_defaults], strict=True))
+    keywords = arguments[1:] if is_method and positional else arguments
+    parameters = {arg.arg: _parameter(arg.arg, arg.annotation, default) for arg, default in keywords}
+    return Signature(parameters, open_ended=spec.kwarg is not None, is_function=not is_method)
 
 
-def _parameter(arg: ast.arg, *, required: bool) -> Parameter:
-    return Parameter(arg.arg, ast.unparse(arg.annotation) if arg.annotation else "", required)
+def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Parameter:
+    text = ast.unparse(_Simplified().visit(annotation)) if annotation else ""
+    return Parameter(name, text, default is None, ast.unparse(default) if default else "")
+
+
+class _Simplified(ast.NodeTransformer):
+    """Annotation in one spelling: `t.Optional['t.List[int]']` becomes `Optional[list[int]]`."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Name(node.id.lower() if node.id in ("Dict", "List", "Tuple") else node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return self.visit(ast.Name(node.attr))
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        try:
+            return self.visit(ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else node
+        except SyntaxError:
+            return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        name = self.visit(node.value)
+        inner = node.slice if ast.unparse(name) == "Literal" else self.visit(node.slice)
+        if ast.unparse(name) == "tuple" and isinstance(inner, ast.Tuple) and ast.unparse(inner.elts[-1]) == "...":
+            return ast.Subscript(ast.Name("list"), inner.elts[0])
+        return ast.Subscript(name, inner)

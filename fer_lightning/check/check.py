@@ -13,6 +13,7 @@ import math
 import os
 import re
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ FEED_KEYS = tuple(
     for key in signature(DATAMODULE).parameters
     if key not in ("table", "transform", "sampler", "seed", "track_test")
 )
+FEED_DEFAULTS = {key: ast.literal_eval(signature(DATAMODULE).parameters[key].default) for key in FEED_KEYS}
 MODEL_KEYS = ("mean", "std", "weights", "init")
 
 # Arguments that only the run knows; build.py supplies them.
@@ -49,6 +51,7 @@ SUPPLIED = {
     "callbacks": {"folder"},
     "logger": {"folder", "run_config"},
 }
+FUNCTION_SLOTS = ("data", "callbacks", "logger")  # their target may be a function
 SLOTS = ("data", "model", "stn", "augment", "loss", "sampler", "optim", "schedule", "trainer")
 
 EACH_EPOCH = "Validation runs at the end of each epoch, where a run can be resumed exactly. Drop this key"
@@ -138,6 +141,7 @@ def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -
     with_faces  if True, the faces must be on disk
     """
     OmegaConf.resolve(cfg)  # in place, so that build.py builds exactly what is checked here
+    _set_absent_feed_keys(cfg)
     config = OmegaConf.to_container(cfg, throw_on_missing=True, enum_to_str=True)
     refuse_wrong_root_keys(config)
     refuse_foreign_targets(config)
@@ -159,6 +163,13 @@ def check(cfg: DictConfig, *, multirun: bool = False, with_faces: bool = True) -
             "sweep again. Use hydra/launcher=local or hydra/launcher=discovery."
         )
     return _warnings(config)
+
+
+def _set_absent_feed_keys(cfg: DictConfig) -> None:
+    """Set the keys of the batches that a data source leaves out, so that config.yaml has them for every reader."""
+    if OmegaConf.is_dict(cfg.get("data")):
+        absent = {key: FEED_DEFAULTS[key] for key in FEED_KEYS if key not in cfg.data}
+        OmegaConf.update(cfg, "data", absent, force_add=True)
 
 
 def refuse_wrong_root_keys(config: dict[str, Any]) -> None:
@@ -199,10 +210,19 @@ def check_node(key: str, node: Any, supplied: set[str], extra: dict[str, Paramet
             check_node(f"{key}.{name}", value, set())
     missing = [name for name, p in allowed.items() if p.required and name not in given]
     if missing:
-        owner = target.rpartition(".")[2]
-        raise UserError(
-            f"{key}.{missing[0]} is not set, but {owner} requires it. Set it in the YAML that names {owner}."
+        needs_class = accepted.is_function and key.partition(".")[0] not in FUNCTION_SLOTS
+        raise UserError(_missing_key(key, missing[0], target, needs_class))
+
+
+def _missing_key(key: str, missing: str, target: str, needs_class: bool) -> str:
+    """Return the message about a required key that is not set, or about a function that is named for a class."""
+    owner = target.rpartition(".")[2]
+    if needs_class:
+        return (
+            f"{key}._target_={target}: {owner} is a function with the argument {missing}; {key} needs a class. Write a "
+            f"class whose constructor takes the keys of {key}. See docs/add-an-idea.md."
         )
+    return f"{key}.{missing} is not set, but {owner} requires it. Set it in the YAML that names {owner}."
 
 
 def unknown_keys(key: str, unknown: list[str], target: str, allowed: list[str]) -> str:
@@ -243,13 +263,13 @@ def _fits(value: Any, kind: ast.expr) -> bool:
         case ast.Name(id="list" | "tuple"):
             return isinstance(value, list)
         case ast.Subscript(value=ast.Name(id="Literal")):
-            options = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
-            return value in [option.value for option in options]
+            options = ast.literal_eval(kind.slice)
+            return value in (options if isinstance(kind.slice, ast.Tuple) else [options])
         case ast.Subscript(value=ast.Name(id="Optional")):
             return value is None or _fits(value, kind.slice)
         case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple()):
             return _fits_any(value, kind.slice.elts)
-        case ast.Subscript(value=ast.Name(id="list" | "List")):
+        case ast.Subscript(value=ast.Name(id="list")):
             return isinstance(value, list) and all(_fits(item, kind.slice) for item in value)
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple()):
             members = kind.slice.elts
@@ -296,7 +316,7 @@ def _describe_type(kind: ast.expr) -> str:
             return " or ".join(map(_describe_type, _without_unknown(kind.slice.elts, WORDS)))
         case ast.Subscript(value=ast.Name(id="Literal")):
             return f"one of {ast.unparse(kind.slice).strip('()')}"
-        case ast.Subscript(value=ast.Name(id="list" | "List")):
+        case ast.Subscript(value=ast.Name(id="list")):
             return f"a list, each item {_describe_type(kind.slice)}"
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple()):
             return f"a list of {len(kind.slice.elts)}: {', '.join(map(_describe_type, kind.slice.elts))}"
@@ -519,7 +539,17 @@ def _check_fine_tuning(config: dict[str, Any]) -> None:
 
 def _smallest_input(model: dict[str, Any]) -> dict[str, int]:
     """Return the limits that the network's class declares; without them every image is large enough."""
-    return class_constant(model["_target_"], "smallest_input") or {"": 1}
+    target = model["_target_"]
+    with suppress(ValueError, TypeError, AttributeError):  # raised if it is computed, or not a mapping
+        limits = class_constant(target, "smallest_input")
+        if limits is None:
+            return {"": 1}
+        if "" in limits and all(isinstance(side, int) and isinstance(key, str) for key, side in limits.items()):
+            return limits
+    raise UserError(
+        f'{target}: its smallest_input must be a mapping of plain numbers of pixels, such as {{"": 32}}, or '
+        '{"": 32, "attention=tokens": 64} with a larger side for one option. Write it so in the class.'
+    )
 
 
 def _check_split(data: dict[str, Any]) -> None:
