@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fer_lightning.faces.pixels import plain
+from fer_lightning.faces.pixels import UnclearRange, plain
 
 FORMS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 120_000_000  # medium-format photos have 102 million
@@ -19,7 +19,7 @@ def read_photo(path: Path) -> np.ndarray:
     """Return a photo as uint8 RGB (H, W, 3), upright by its EXIF orientation, on white if it is transparent.
 
     Only the first frame of several is read. Values of 16 bits lose their lower 8 bits. Raise Unreadable or OSError if
-    the photo cannot be read.
+    the photo cannot be read, or if the range of its values is unclear.
     """
     try:
         with Image.open(path, formats=FORMS) as image:
@@ -33,6 +33,8 @@ def read_photo(path: Path) -> np.ndarray:
         raise Unreadable(f"the file is damaged or not one of {', '.join(FORMS)}; save it as JPEG or PNG") from None
     except Unreadable:
         raise
+    except UnclearRange as error:
+        raise Unreadable(str(error).removesuffix(".")) from None
     except OSError as error:
         if error.errno:
             raise

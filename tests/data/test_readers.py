@@ -204,6 +204,12 @@ def test_other_sizes_colours_and_depths_are_converted_and_counted(tmp_path):
     ]
 
 
+def test_16_bits_that_hold_12_are_rejected_by_name(tmp_path):
+    folder = image_folder(tmp_path, a=np.random.default_rng(0).integers(0, 4096, (48, 48), np.uint16))
+    with pytest.raises(UserError, match=r"happy/a\.png: the image has values from \d+ to 40\d+, .*above 4095"):
+        read_faces(folder, FER)
+
+
 def test_transparent_parts_are_laid_over_black_and_opaque_alpha_changes_nothing(tmp_path):
     grey = np.random.default_rng(0).integers(1, 256, (48, 48), np.uint8)
     alpha = np.full((48, 48), 255, np.uint8)

@@ -60,6 +60,26 @@ def test_grey_of_8_and_16_bits_has_three_equal_channels(tmp_path):
         near(read_photo(saved(tmp_path / name, Image.fromarray(levels))), expected, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("12.png", np.linspace(0, 4095, 4096).astype(np.uint16)),
+        ("8.tif", np.linspace(0, 255, 4096).astype(np.int32)),
+        ("share.tif", np.linspace(0, 1, 4096).astype(np.float32)),
+        ("above.tif", np.linspace(0, 300, 4096).astype(np.float32)),
+        ("below.tif", np.linspace(-5, 200, 4096).astype(np.float32)),
+    ],
+)
+def test_values_of_an_unclear_range_are_rejected_with_the_range(name, pixels, tmp_path):
+    with pytest.raises(Unreadable, match=f"values from {pixels[0]:g} to {pixels[-1]:g}, whose range is unclear"):
+        read_photo(saved(tmp_path / name, Image.fromarray(pixels.reshape(64, 64))))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_a_black_image_stays_black(kind, tmp_path):
+    assert not read_photo(saved(tmp_path / "a.tif", Image.fromarray(np.zeros((64, 64), kind)))).any()
+
+
 def test_what_is_see_through_lies_on_white(tmp_path):
     clear = np.zeros((64, 64, 4), np.uint8)
     assert (read_photo(saved(tmp_path / "a.png", Image.fromarray(clear))) == 255).all()

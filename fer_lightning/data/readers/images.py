@@ -13,7 +13,7 @@ from fer_lightning.data.readers.faces import ReadFaces, others_note, settle_plai
 from fer_lightning.data.readers.files import File, OddFile, read_bounded
 from fer_lightning.errors import UserError
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
-from fer_lightning.faces.pixels import eight_bits, opaque, upright
+from fer_lightning.faces.pixels import UnclearRange, eight_bits, opaque, upright
 from fer_lightning.inputs import FACES
 from fer_lightning.labels import NO_CLASS
 from fer_lightning.terminal import Progress
@@ -23,6 +23,7 @@ MAX_SIDE = 8192  # pixels
 MAX_PIXELS = 40_000_000
 _TOO_LARGE = f"larger than {MAX_SIDE} pixels per side or {MAX_PIXELS:,} in total"
 LOOKS_LIKE_A_PHOTOGRAPH = 256  # pixels of the shorter side; enlarged copies of 48 x 48 faces are seldom so large
+_UNCLEAR_RANGE = "values of 16 bits or floats that do not fill their range"
 _PHOTOGRAPHS = (
     f"are larger than {LOOKS_LIKE_A_PHOTOGRAPH} x {LOOKS_LIKE_A_PHOTOGRAPH}: if they are whole photographs, find "
     f"the face in each with make data FROM=... PHOTOS=yes or, for data.extra, with make collect PROVIDER=local FROM=..."
@@ -111,8 +112,9 @@ def read_images(
     - Values of 16 bits lose their lower 8 bits.
     - Transparent parts become black.
 
-    Raise UserError that names the file for animations, images of more than MAX_PIXELS and images of other formats. With
-    a `reading` that has `leave_out`, unusable files raise no error, and the result may be empty.
+    Raise UserError that names the file for animations, images of more than MAX_PIXELS, images of other formats, and
+    values of 16 bits that do not fill their range. With a `reading` that has `leave_out`, unusable files raise no
+    error, and the result may be empty.
     """
     wanted = [image for image in images if image.label != NO_CLASS]
     pixels, kept = np.empty((len(wanted), *reading.form.shape), np.uint8), []
@@ -165,6 +167,8 @@ def _decode(file: File, reading: Reading, changed: Counter) -> np.ndarray | None
             if image.format == "PNG" and data[24] == 16:  # bits per channel, in the PNG's header
                 changed["had 16 bits per channel and were reduced to 8"] += 1
             return reading.face(image, file.name, changed)
+    except UnclearRange as error:
+        raise OddFile(file.name, str(error), _UNCLEAR_RANGE) from error
     except UserError:
         raise
     except Image.DecompressionBombError as error:
