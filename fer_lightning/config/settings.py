@@ -181,7 +181,9 @@ def check(settings: type[Settings], values: Mapping[str, Any], prefix: str = "")
         if value is None and type(None) in one.members:
             continue
         if not _is_of(one, value):
-            raise InvalidSetting(f"{prefix}{name}", value, "a number", one.rule.comment)
+            raise InvalidSetting(f"{prefix}{name}", value, one.values(), one.rule.comment)
+        if one.rule.path and not one.required and "" in (value if one.is_list else [value]):  # it is the current folder
+            raise InvalidSetting(f"{prefix}{name}", value, "a path, such as . for the current folder", one.rule.comment)
         if not one.rule.accepts(value):
             raise InvalidSetting(f"{prefix}{name}", value, one.rule.range(), one.rule.comment)
         if isinstance(value, float) and not math.isfinite(value):
@@ -196,8 +198,9 @@ def _refuse_unknown(allowed: Collection[str], names: Iterable[str], prefix: str)
 
 
 def _is_of(one: Declared, value: Any) -> bool:
-    """Return True unless a setting that is a number has another value."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    """Return True unless a setting that is a number has another value, or a whole number a fraction."""
+    numbers = (int, float) if float in one.members else (int,)
+    is_number = isinstance(value, numbers) and not isinstance(value, bool)
     return is_number or not {int, float} & set(one.members)
 
 

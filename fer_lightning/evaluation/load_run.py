@@ -63,6 +63,8 @@ def load_run(
 
     Raise UserError if torch is not installed, or if the folder is not a run, has no best.ckpt or is still running.
     """
+    if not os.fspath(path):  # Path("") is the current folder
+        raise UserError("path='': must be the folder of a run. Use '.' for the current folder.")
     require_package("torch")
     from fer_lightning.evaluation.torch_predictor import Predictor
 

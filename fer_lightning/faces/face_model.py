@@ -42,8 +42,8 @@ class FaceModel:
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise UserError(f"threads={threads}: must be 1 or more. Use null for one thread per core.")
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise UserError(f"threads={threads}: must be a whole number, 1 or more. Use null for one thread per core.")
         self.path = Path(path)
         self._stamp = _stamp(self.path)  # before the bytes: a change in between is noticed
         self.content = content = _read(self.path)

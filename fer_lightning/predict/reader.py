@@ -172,7 +172,7 @@ class FaceReader:
 
             - path of a photo, of a video or of a folder with both
             - array uint8 (H, W, 3) in RGB order or (H, W) grey
-            - PIL image
+            - PIL image; the modes I and F as in `faces.pixels.eight_bits`
 
         Raise UserError if a file does not exist, or if the only file cannot be read. Unreadable files of a folder or
         list are in `unreadable` of the result, with a warning. An iterator is read to its end: for an endless one, such
@@ -207,19 +207,27 @@ class FaceReader:
 
 def _looks(images: "ImageLike | Iterable[ImageLike]", problem: Any) -> Iterator[Look]:
     """Yield the images of an input as pixels; `problem` is called with each file that cannot be read and the reason."""
+    if isinstance(images, str) and not images:  # Path("") is the current folder
+        raise UserError("images='': must be the path of a photo, a video or a folder. Use '.' for the current folder.")
     if isinstance(images, str | os.PathLike):
         yield from Source(Path(images)).looks(problem)
     elif isinstance(images, np.ndarray) and images.ndim < 4:
         yield Look("", _checked(images))
     elif isinstance(images, Image.Image):
         yield Look("", np.asarray(plain(images).convert("RGB")))
-    elif isinstance(images, Iterable):
+    elif isinstance(images, Iterable) and not _is_tensor(images):
         for image in images:
             yield from _looks(image, problem)
     else:
         raise UserError(
             f"images is a {type(images).__name__}: must be a path, an array, a PIL image, or an iterable of them."
+            + (" Convert a tensor with .numpy()." if _is_tensor(images) else "")
         )
+
+
+def _is_tensor(images: Any) -> bool:
+    """Return True for a tensor of torch or TensorFlow; neither is imported."""
+    return hasattr(images, "numpy")
 
 
 def _checked(pixels: np.ndarray) -> np.ndarray:

@@ -144,6 +144,9 @@ class Ranges(Settings):
     rate: float = setting(1.0, "a rate", above=0)
     small: float = setting(1.0, "a small rate", above=0, maximum=2)
     any_number: float = setting(0.0, "any number")
+    whole: int = setting(1, "a count", minimum=1)
+    out: str | None = setting(None, "a folder", path=True)
+    runs: list[str] = setting(factory=list, comment="folders", path=True)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +160,9 @@ class Ranges(Settings):
         ({"any_number": float("nan")}, "any_number=nan: must be a finite number (any number)."),
         ({"any_number": "many"}, "any_number='many': must be a number (any number)."),
         ({"any_number": True}, "any_number=True: must be a number (any number)."),
+        ({"whole": 1.5}, "whole=1.5: must be a whole number, 1 or more (a count)."),
+        ({"out": ""}, "out='': must be a path, such as . for the current folder (a folder)."),
+        ({"runs": ["a", ""]}, "runs=['a', '']: must be a path, such as . for the current folder (folders)."),
     ],
 )
 def test_ranges_hold_for_objects_too(values, said):

@@ -151,3 +151,39 @@ def test_without_a_shipped_network_the_error_says_what_to_give(monkeypatch, tmp_
 
 def test_an_unknown_public_name_is_an_attribute_error():
     assert not hasattr(fer_lightning, "FaceRecognizer")
+
+
+class Tensor:
+    """Object that is read by iteration and has .numpy(), as a tensor of torch."""
+
+    def __iter__(self):
+        return iter(range(3))
+
+    def numpy(self):
+        return cut_out("happy")
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ("", r"images='': must be the path"),
+        ([""], r"images='': must be the path"),
+        (Tensor(), r"images is a Tensor: must be .*\.numpy\(\)"),
+        (Image.fromarray(np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)), r"values from 0 to 1, .*unclear"),
+    ],
+)
+def test_input_that_would_be_another_image_is_rejected(images, words, reader):
+    with pytest.raises(UserError, match=words):
+        reader(images)
+    assert len(reader(Tensor().numpy())) == 1
+
+
+@pytest.mark.parametrize("setting", [{"batch_size": 1.5}, {"batch_size": 0}, {"threads": 1.5}])
+def test_counts_are_whole_numbers(setting, path):
+    with pytest.raises(UserError, match=rf"{next(iter(setting))}=.*: must be .*1 or more"):
+        FaceReader(path, **setting)
+
+
+def test_an_empty_path_is_no_run():
+    with pytest.raises(UserError, match="path='': must be the folder of a run"):
+        fer_lightning.load_run("")
