@@ -20,6 +20,7 @@ from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.training.averaging import AveragedWeights
+from fer_lightning.training.contracts import check_auxiliary, check_logits, check_loss
 from fer_lightning.training.fine_tuning import FineTuning
 from fer_lightning.training.loader import Batch
 
@@ -117,9 +118,10 @@ class FERClassifier(pl.LightningModule):
             self.fine_tuning.set_modes(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits, target = (self.compiled or self.network)(batch["image"]), batch["target"]
+        logits, target = self._logits(self.compiled or self.network, batch["image"]), batch["target"]
         self._images += len(target) * self.trainer.world_size
-        loss = self.loss(logits, target)
+        loss = self._loss(logits, target)
+        check_auxiliary(self.network, self.train_metrics)
         for name, term in self.network.auxiliary.items():
             loss = loss + term
             _mean(self.train_metrics, name, self.device).update(term.detach(), len(target))
@@ -225,9 +227,9 @@ class FERClassifier(pl.LightningModule):
         return EVAL_SETS[: len(self.trainer.val_dataloaders)]
 
     def _evaluate(self, batch: Batch, name: str) -> Tensor:
-        logits, target = self(batch["image"]), batch["target"]
+        logits, target = self._logits(self, batch["image"]), batch["target"]
         metrics, rows = self.eval_metrics[name], len(target)
-        metrics["loss"].update(self.loss(logits, target), rows)
+        metrics["loss"].update(self._loss(logits, target), rows)
         metrics["ce"].update(F.cross_entropy(logits.float(), target), rows)
         metrics["confusion"].update(logits.argmax(dim=1), target)
         if "plurality" in batch:
@@ -236,12 +238,22 @@ class FERClassifier(pl.LightningModule):
             _mean(metrics, "ferplus_acc", self.device).update(agree.sum() / voted.sum().clamp(min=1), voted.sum())
         return logits
 
+    def _logits(self, network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        logits = network(image)
+        check_logits(self.network, logits, len(image), self.num_classes)
+        return logits
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        loss = self.loss(logits, target)
+        check_loss(self.loss, loss)
+        return loss
+
     def _warm_up(self) -> None:
         """Compile on a blank batch without changing weights, statistics or gradients."""
         began = time.perf_counter()
         kept = [buffer.clone() for buffer in self.network.buffers()]
         with self.trainer.precision_plugin.train_step_context():
-            logits = self.compiled(self.trainer.datamodule.blank_batch())
+            logits = self._logits(self.compiled, self.trainer.datamodule.blank_batch())
         logits.float().sum().backward()
         self.zero_grad()
         for buffer, value in zip(self.network.buffers(), kept, strict=True):
