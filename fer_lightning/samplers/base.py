@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from fer_lightning.errors import contract_error, described
+
 
 class GlobalSampler(Sampler[int]):
     """Sampler of positions 0..N-1 in `labels`; `draw` of a subclass chooses N of them and their order.
@@ -36,7 +38,19 @@ class GlobalSampler(Sampler[int]):
         """Return this rank's positions of the current epoch in order, int64 (len(self),)."""
         state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)
         order = self.draw(torch.Generator().manual_seed(int(state[0])))
+        self._check(order)
         return order[: len(self) * self.world_size][self.rank :: self.world_size]
+
+    def _check(self, order: object) -> None:
+        """Raise UserError if a draw is not int64 (N,), or has a position outside 0..N-1."""
+        rows, fault = len(self.labels), f"drew {described(order)}"
+        if isinstance(order, Tensor) and order.dtype == torch.int64 and order.shape == (rows,):
+            outside = order[(order < 0) | (order >= rows)]
+            if not len(outside):
+                return
+            fault = f"drew the position {outside[0]}"
+        allowed = f"must draw an int64 tensor ({rows},) of positions from 0 to {rows - 1}, as there are {rows} rows"
+        raise contract_error("sampler", self, fault, allowed)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.positions().tolist())  # torch's interface; TrainLoader takes `positions` as a whole

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from fer_lightning.errors import UserError
+from fer_lightning.samplers.base import GlobalSampler
 from fer_lightning.samplers.shuffle import Shuffle
 from fer_lightning.samplers.weighted import Weighted
 
@@ -85,3 +87,26 @@ def test_weighted_rows_of_a_class_are_equally_frequent():
 def test_weighted_never_draws_a_class_without_rows():
     labels = np.array([0, 0, 0, 5, 5, 2])
     assert set(labels[order(Weighted, labels=labels)]) <= {0, 2, 5}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        (torch.arange(100), r"drew a Tensor of type torch\.int64 and shape \(100,\)"),
+        (torch.arange(1000), r"drew .* shape \(1000,\)"),
+        (torch.arange(480.0), r"drew .* type torch\.float32"),
+        (torch.ones(480, dtype=torch.bool), r"drew .* type torch\.bool"),
+        (torch.arange(480)[:, None], r"drew .* shape \(480, 1\)"),
+        (list(range(480)), "drew a list"),
+        (torch.arange(480) - 1, "drew the position -1"),
+        (torch.arange(480) + 1, "drew the position 480"),
+    ],
+)
+def test_a_draw_has_a_position_in_the_labels_for_each_row(drawn, words):
+    class Draw(GlobalSampler):
+        def draw(self, generator):
+            return drawn
+
+    sampler = Draw(LABELS[:480], seed=0)
+    with pytest.raises(UserError, match=rf"sampler: \S+Draw {words}.* must draw an int64 tensor \(480,\).* 0 to 479"):
+        sampler.positions()
