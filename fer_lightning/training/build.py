@@ -6,6 +6,7 @@ The rest of the package accepts plain keyword arguments. If a constructor names 
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,14 @@ from fer_lightning.errors import UserError
 from fer_lightning.losses.soft import EmptyClass
 from fer_lightning.models.network import Network
 from fer_lightning.runs.run_folder import RunFolder, arm_of
+from fer_lightning.samplers.base import GlobalSampler
+from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training import distributed, duration
 from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
 from fer_lightning.training.callbacks.count_reads import CountReads
 from fer_lightning.training.classifier import FERClassifier
+from fer_lightning.training.contracts import require_base, try_factors
 from fer_lightning.training.datamodule import FERDataModule
 
 # Errors with which a constructor rejects a value.
@@ -109,6 +113,12 @@ def make(node: DictConfig, **supplied: Any) -> Any:
         cause = error.__cause__ or error
         if isinstance(cause, REJECTIONS) and not isinstance(cause, UserError | OSError | UnicodeError):
             owner = node._target_.rpartition(".")[2]
+            unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
+            if unexpected and unexpected[1] in supplied:
+                raise UserError(
+                    f"{owner} does not take the argument {unexpected[1]}, but a run supplies {', '.join(supplied)}. "
+                    "Add it to the constructor. docs/add-an-idea.md has the arguments of each slot."
+                ) from cause
             own = (f"{key}={value}" for key, value in node.items() if not str(key).startswith("_"))
             raise UserError(f"{owner} rejects its keys {', '.join(own)}: {cause}. Change one of them.") from cause
         raise cause from None
@@ -120,8 +130,11 @@ def try_small_parts(cfg: DictConfig) -> None:
     Nothing is written, so that a rejected run leaves no folder.
     """
     make(cfg.augment)
-    make(cfg.schedule)
-    make(cfg.sampler, labels=[0, 1], seed=0)
+    schedule = make(cfg.schedule)
+    require_base("schedule", schedule, Schedule, "warmup")
+    try_factors(schedule)
+    sampler = make(cfg.sampler, labels=[0, 1], seed=0, rank=0, world_size=1)
+    require_base("sampler", sampler, GlobalSampler, "world_size")
     build_loss(cfg, [1, 1], ("", ""))
     make(cfg.optim, params=[torch.nn.Parameter(torch.zeros(2, 2, 3, 3)), torch.nn.Parameter(torch.zeros(2))])
 

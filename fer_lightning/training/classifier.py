@@ -14,13 +14,13 @@ from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
 from fer_lightning.compat.torchmetrics import restore
-from fer_lightning.errors import UserError
+from fer_lightning.errors import UserError, contract_error
 from fer_lightning.models.network import Network
 from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 from fer_lightning.statistics.metrics import accuracy, f1_macro, recall_mean
 from fer_lightning.training.averaging import AveragedWeights
-from fer_lightning.training.contracts import check_auxiliary, check_logits, check_loss
+from fer_lightning.training.contracts import check_auxiliary, check_logits, check_loss, factor_of
 from fer_lightning.training.fine_tuning import FineTuning
 from fer_lightning.training.loader import Batch
 
@@ -40,7 +40,7 @@ class FERClassifier(pl.LightningModule):
                the clock of the first epoch starts and takes `compile_seconds`. Evaluation is not compiled.
 
     If a training loss or a weight is not a finite number, the run ends with a UserError before anything is measured or
-    saved with it.
+    saved with it. If a logit of an evaluated row is not finite, the run ends before the metrics of this set are saved.
 
     Sets that are logged after each epoch:
 
@@ -81,6 +81,7 @@ class FERClassifier(pl.LightningModule):
         self.epoch_row: dict[str, float] = {}
         self._clock_started, self._earlier_seconds, self._images = time.perf_counter(), 0.0, 0
         self._first_bad = torch.tensor(NEVER)
+        self._bad_rows = dict.fromkeys(EVAL_SETS, torch.tensor(0))  # rows with a logit that is not finite
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def forward(self, image: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class FERClassifier(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
         if self.sets_rate:
-            factor = self.schedule.factor(self.global_step - self.first_step)
+            factor = factor_of(self.schedule, self.global_step - self.first_step)
             for group in self.optimizers(use_pl_optimizer=False).param_groups:
                 group["lr"] = group["base_lr"] * factor
         if self.fine_tuning:
@@ -152,7 +153,7 @@ class FERClassifier(pl.LightningModule):
             torch.cuda.synchronize(self.device)
         self._epoch_seconds = self._seconds()
         for name in self._measured_by_epoch():
-            self.eval_metrics[name].reset()
+            self._reset(name)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, EVAL_SETS[dataloader_idx])
@@ -162,7 +163,7 @@ class FERClassifier(pl.LightningModule):
         row = {"lr": self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]}
         row |= _summary("train", self.train_metrics)
         for name in self._measured_by_epoch():
-            row |= _summary(name, self.eval_metrics[name])
+            row |= self._measure(name)
         row["seconds"] = self._epoch_seconds
         row["images_per_second"] = self._images / self._epoch_seconds
         self.epoch_row = row
@@ -170,7 +171,7 @@ class FERClassifier(pl.LightningModule):
         self.schedule.observe(row["val/acc"])
 
     def on_test_epoch_start(self) -> None:
-        self.eval_metrics["test"].reset()
+        self._reset("test")
         self.predictions = []
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -178,7 +179,7 @@ class FERClassifier(pl.LightningModule):
         self.predictions.append((batch["row"].cpu(), batch["target"].cpu(), logits.float().softmax(dim=1).cpu()))
 
     def on_test_epoch_end(self) -> None:
-        self.test_row = _summary("test", self.eval_metrics["test"])
+        self.test_row = self._measure("test")
 
     def require_finite(self) -> None:
         """Raise UserError on all ranks if a loss of this call or a weight is not a finite number.
@@ -226,9 +227,26 @@ class FERClassifier(pl.LightningModule):
     def _measured_by_epoch(self) -> tuple[str, ...]:
         return EVAL_SETS[: len(self.trainer.val_dataloaders)]
 
+    def _reset(self, name: str) -> None:
+        self.eval_metrics[name].reset()
+        self._bad_rows[name] = torch.tensor(0, device=self.device)
+
+    def _measure(self, name: str) -> dict[str, float]:
+        """Return the metrics of an evaluated set. Raise UserError on all ranks if a logit is not a finite number."""
+        rows = int(self.trainer.strategy.reduce(self._bad_rows[name], reduce_op="sum"))
+        if rows:
+            fault = f"returned logits that are not finite numbers in evaluation mode ({name}, rows: {rows:,})"
+            allowed = (
+                "must return finite numbers. The metrics of this set are not saved: best.ckpt and last.ckpt, if they "
+                "exist, are from earlier. If the training loss is very large, use a lower optim.lr"
+            )
+            raise contract_error("model", self.network.backbone, fault, allowed)
+        return _summary(name, self.eval_metrics[name])
+
     def _evaluate(self, batch: Batch, name: str) -> Tensor:
         logits, target = self._logits(self, batch["image"]), batch["target"]
         metrics, rows = self.eval_metrics[name], len(target)
+        self._bad_rows[name] = self._bad_rows[name] + (rows - logits.isfinite().all(dim=1).sum())
         metrics["loss"].update(self._loss(logits, target), rows)
         metrics["ce"].update(F.cross_entropy(logits.float(), target), rows)
         metrics["confusion"].update(logits.argmax(dim=1), target)
