@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any, Literal
 
+import torch
 from torch import Generator, Tensor
 
 from fer_lightning.augment.geometric import Geometric
@@ -10,9 +11,10 @@ from fer_lightning.augment.mix import Mixing
 from fer_lightning.augment.order import check_names
 from fer_lightning.augment.pixel import Pixel
 from fer_lightning.augment.warp import compose, warp
-from fer_lightning.errors import UserError
+from fer_lightning.errors import UserError, contract_error, described
 
 KINDS = (Geometric, Pixel, Mixing)
+ROUNDING = 1e-3  # distance from [0, 1] that a grey level may have
 
 
 class Augmentation:
@@ -39,6 +41,7 @@ class Augmentation:
         theta = None
         for operation in self.geometric:
             drawn = operation(n, generator)
+            check_theta(operation, drawn, n)
             theta = drawn if theta is None else compose(theta, drawn)
         return theta
 
@@ -63,6 +66,35 @@ def kind_of(name: str, node: object) -> int:
     raise UserError(f"augment.{name} is a {type(node).__name__}, must be a subclass of {allowed}. Fix its _target_.")
 
 
+def check_theta(operation: Geometric, theta: object, n: int) -> None:
+    """Raise UserError if the theta of an operation is not finite float32 (n, 2, 3)."""
+    fault = _fault(theta, (n, 2, 3))
+    if fault:
+        allowed = f"must return finite float32 ({n}, 2, 3): a theta per image"
+        raise contract_error("augment", operation, f"returned {fault} for {n} images", allowed)
+
+
+def check_pixels(operation: Pixel, x: object, shape: torch.Size) -> None:
+    """Raise UserError if the images of an operation are not float32 of this shape in [0, 1]. Wait for the device."""
+    fault = _fault(x, shape)
+    if isinstance(x, Tensor) and not fault:
+        low, high = (value.item() for value in x.aminmax())
+        if low < -ROUNDING or high > 1 + ROUNDING:
+            fault = f"levels from {low:g} to {high:g}"
+        elif 0 in x.stride():
+            fault = "an expanded tensor (contiguous() copies it)"
+    if fault:
+        allowed = f"must return finite float32 {tuple(shape)} in [0, 1], not an expanded tensor"
+        raise contract_error("augment", operation, f"returned {fault} for images {tuple(shape)}", allowed)
+
+
+def _fault(value: object, shape: tuple[int, ...]) -> str:
+    """Return what differs from finite float32 of this shape; '' if nothing does."""
+    if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.shape != shape:
+        return described(value)
+    return "" if value.isfinite().all() else "numbers that are not finite"
+
+
 class BatchTransform:
     """Transform of uint8 faces to normalised float32 (B, C, input_size, input_size) on the same device.
 
@@ -77,6 +109,7 @@ class BatchTransform:
         self.mean = mean
         self.std = std
         self.num_classes = num_classes
+        self._checked = False  # True: the results of pixel operations have been checked, on the first batch
 
     def train(
         self, images: Tensor, target: Tensor, generator: Generator, size: int | None = None
@@ -92,7 +125,10 @@ class BatchTransform:
         mean, std = (0.0, 1.0) if augmentation.pixel else (self.mean, self.std)
         x = warp(images, theta, size or self.input_size, augmentation.padding, mean, std)
         for operation in augmentation.pixel:
-            x = operation(x, generator)
+            shape, x = x.shape, operation(x, generator)
+            if not self._checked:
+                check_pixels(operation, x, shape)
+        self._checked = True
         if augmentation.pixel:
             x = x.sub_(self.mean).div_(self.std)
         for mixing in augmentation.mixing:

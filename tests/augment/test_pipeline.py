@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from test_warp import faces
 
-from fer_lightning.augment.geometric import Affine, Flip, Rotate
+from fer_lightning.augment.geometric import Affine, Flip, Geometric, Rotate
 from fer_lightning.augment.mix import CutMix, Mixup
 from fer_lightning.augment.pipeline import Augmentation, BatchTransform
 from fer_lightning.augment.pixel import Erase, Jitter, Pixel
@@ -70,8 +70,10 @@ def test_recipes_are_what_their_names_say():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_recipe_waits_for_the_device(name):
-    """The meta device fails if a value is read."""
-    x, target = transform(recipe(name)).train(faces().to("meta"), TARGET.to("meta"), generator())
+    """The meta device fails if a value is read. Only the first batch is checked, for which the device is awaited."""
+    steps = transform(recipe(name))
+    steps.train(faces(), TARGET, generator())
+    x, target = steps.train(faces().to("meta"), TARGET.to("meta"), generator())
     assert x.is_meta
     assert target.is_meta
 
@@ -104,6 +106,68 @@ def test_pixel_operations_see_zero_to_one_and_the_result_is_normalised_once():
     x, _ = with_look.train(faces(), TARGET, generator())
     assert 0 <= look.low < look.high <= 1
     torch.testing.assert_close(x, without.train(faces(), TARGET, generator())[0], atol=1e-5, rtol=0)
+
+
+class Theta(Geometric):
+    """Geometric node with a given result."""
+
+    def __init__(self, theta):
+        self.theta = theta
+
+    def __call__(self, n, generator):
+        return self.theta
+
+
+@pytest.mark.parametrize(
+    ("theta", "returned"),
+    [
+        (torch.eye(2, 3).repeat(8, 1, 1).log(), "numbers that are not finite"),
+        (torch.eye(2, 3)[None], r"a Tensor of type torch\.float32 and shape \(1, 2, 3\)"),
+        (torch.eye(3).repeat(8, 1, 1), r".* shape \(8, 3, 3\)"),
+        (torch.eye(2, 3).double().repeat(8, 1, 1), r".* type torch\.float64"),
+        (None, "None"),
+    ],
+)
+@pytest.mark.parametrize("order", [["node"], ["flip", "node"], ["node", "flip"]], ids=str)
+def test_a_geometric_node_must_return_a_theta_for_each_image(theta, returned, order):
+    nodes = {"node": Theta(theta), "flip": Flip()}
+    augmentation = Augmentation(order, **{name: nodes[name] for name in order})
+    with pytest.raises(
+        UserError, match=rf"augment: test_pipeline\.Theta returned {returned}.*, must return .*\(8, 2, 3\)"
+    ):
+        transform(augmentation).train(faces(), TARGET, generator())
+
+
+class Change(Pixel):
+    """Pixel node whose result is a function of the images."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def __call__(self, x, generator):
+        return self.change(x)
+
+
+@pytest.mark.parametrize(
+    ("change", "returned"),
+    [
+        (lambda x: x[..., 4:-4, 4:-4], r"a Tensor of type torch\.float32 and shape \(8, 1, 40, 40\)"),
+        (lambda x: x.double(), r".* type torch\.float64"),
+        (lambda x: None, "None"),
+        (lambda x: x * 255, "levels from .* to 255"),
+        (lambda x: x - 0.5, "levels from -0.5 to 0.5"),
+        (lambda x: x / 0, "numbers that are not finite"),
+        (lambda x: x[:1].expand(8, -1, -1, -1), r"an expanded tensor \(contiguous\(\) copies it\)"),
+    ],
+)
+def test_a_pixel_node_must_return_levels_of_the_same_form(change, returned):
+    images = faces()
+    images[:, 0, 0], images[:, 0, 1] = 0, 255
+    steps = transform(Augmentation(["jitter", "node"], jitter=Jitter(0.0, 0.0), node=Change(change)))
+    with pytest.raises(
+        UserError, match=rf"augment: test_pipeline\.Change returned {returned}.*, must return .* \[0, 1\]"
+    ):
+        steps.train(images, TARGET, generator())
 
 
 def test_first_in_order_is_applied_first():
