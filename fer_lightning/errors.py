@@ -18,7 +18,7 @@ def contract_error(slot: str, part: object, fault: str, allowed: str) -> UserErr
     """
     kind = type(part)
     return UserError(
-        f"{slot}: {kind.__module__}.{kind.__qualname__} {fault}, {allowed}. "
+        f"{slot}: {kind.__module__}.{kind.__qualname__} {fault}; it {allowed}. "
         "Fix this class and run the same command again. Its contract is in docs/add-an-idea.md."
     )
 

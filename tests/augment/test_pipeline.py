@@ -133,7 +133,7 @@ def test_a_geometric_node_must_return_a_theta_for_each_image(theta, returned, or
     nodes = {"node": Theta(theta), "flip": Flip()}
     augmentation = Augmentation(order, **{name: nodes[name] for name in order})
     with pytest.raises(
-        UserError, match=rf"augment: test_pipeline\.Theta returned {returned}.*, must return .*\(8, 2, 3\)"
+        UserError, match=rf"augment: test_pipeline\.Theta returned {returned}.*; it must return .*\(8, 2, 3\)"
     ):
         transform(augmentation).train(faces(), TARGET, generator())
 
@@ -165,7 +165,7 @@ def test_a_pixel_node_must_return_levels_of_the_same_form(change, returned):
     images[:, 0, 0], images[:, 0, 1] = 0, 255
     steps = transform(Augmentation(["jitter", "node"], jitter=Jitter(0.0, 0.0), node=Change(change)))
     with pytest.raises(
-        UserError, match=rf"augment: test_pipeline\.Change returned {returned}.*, must return .* \[0, 1\]"
+        UserError, match=rf"augment: test_pipeline\.Change returned {returned}.*; it must return .* \[0, 1\]"
     ):
         steps.train(images, TARGET, generator())
 

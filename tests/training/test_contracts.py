@@ -79,7 +79,7 @@ def test_a_network_must_return_a_logit_for_each_class(answer, returned, step):
     message = str(raised.value)
     assert re.match(r"model: test_contracts\.Answer returned ", message)
     assert returned in message
-    assert "for 4 images and 7 classes, must return a float tensor (4, 7)" in message
+    assert "for 4 images and 7 classes; it must return a float tensor (4, 7)" in message
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_network_must_return_a_logit_for_each_class(answer, returned, step):
 @pytest.mark.parametrize("step", [FERClassifier.training_step, FERClassifier.validation_step])
 def test_a_loss_must_return_a_scalar(value, returned, step):
     with pytest.raises(
-        UserError, match=rf"loss: test_contracts\.Value returned {returned}, must return a float tensor"
+        UserError, match=rf"loss: test_contracts\.Value returned {returned}; it must return a float tensor"
     ):
         step(classifier(Answer(), Value(value)), BATCH, 0)
 
@@ -101,13 +101,13 @@ def test_a_loss_must_return_a_scalar(value, returned, step):
 @pytest.mark.parametrize(
     ("auxiliary", "words"),
     [
-        ({"penalty": 0.1}, r"sets self\.auxiliary\['penalty'\] to 0\.1, must set it to a float tensor"),
+        ({"penalty": 0.1}, r"sets self\.auxiliary\['penalty'\] to 0\.1; it must set it to a float tensor"),
         ({"penalty": torch.ones(4)}, r"\['penalty'\] to a Tensor of type torch\.float32 and shape \(4,\)"),
-        ({"loss": torch.ones(())}, "names an auxiliary term 'loss', must use another name"),
+        ({"loss": torch.ones(())}, "names an auxiliary term 'loss'; it must use another name"),
         ({"confusion": torch.ones(())}, "'confusion'"),
         ({"compute": torch.ones(())}, "'compute'"),
         ({"a.b": torch.ones(())}, r"'a\.b'"),
-        (None, "sets self.auxiliary to None, must set it to a dict"),
+        (None, "sets self.auxiliary to None; it must set it to a dict"),
     ],
 )
 def test_an_auxiliary_term_must_be_a_scalar_with_a_name_of_its_own(auxiliary, words):
@@ -137,7 +137,7 @@ class Given(Schedule):
 
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf"), torch.ones(2), None, "high", 10**400])
 def test_a_factor_must_be_a_finite_number_of_at_least_0(factor):
-    with pytest.raises(UserError, match=r"schedule: test_contracts\.Given returned the factor .* at step 3, must"):
+    with pytest.raises(UserError, match=r"schedule: test_contracts\.Given returned the factor .* at step 3; it must"):
         factor_of(Given(lambda step: factor), 3)
 
 
@@ -181,24 +181,24 @@ class Other:
         (
             "schedule",
             Falling,
-            r"schedule: test_contracts\.Falling returned the factor -0\.0\d* at step 91, must return",
+            r"schedule: test_contracts\.Falling returned the factor -0\.0\d* at step 91; it must return",
         ),
         (
             "schedule",
             NoConstructor,
-            r"schedule: \S+NoConstructor does not call the constructor of \S+\.Schedule, must be",
+            r"schedule: \S+NoConstructor does not call the constructor of \S+\.Schedule; it must be",
         ),
         (
             "schedule",
             Other,
-            r"schedule: \S+Other is not a subclass of fer_lightning\.schedules\.base\.Schedule, must be",
+            r"schedule: \S+Other is not a subclass of fer_lightning\.schedules\.base\.Schedule; it must be",
         ),
         (
             "sampler",
             NoRank,
             "NoRank does not take the argument rank, but a run supplies labels, seed, rank, world_size",
         ),
-        ("sampler", NoBase, r"sampler: \S+NoBase does not call the constructor of \S+\.GlobalSampler, must be"),
+        ("sampler", NoBase, r"sampler: \S+NoBase does not call the constructor of \S+\.GlobalSampler; it must be"),
         ("sampler", Other, r"sampler: \S+Other is not a subclass of fer_lightning\.samplers\.base\.GlobalSampler"),
     ],
 )
