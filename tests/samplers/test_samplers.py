@@ -108,5 +108,5 @@ def test_a_draw_has_a_position_in_the_labels_for_each_row(drawn, words):
             return drawn
 
     sampler = Draw(LABELS[:480], seed=0)
-    with pytest.raises(UserError, match=rf"sampler: \S+Draw {words}.* it must draw an int64 tensor \(480,\).* 0 to 479"):
+    with pytest.raises(UserError, match=rf"sampler: \S+Draw {words}.* it must draw .* \(480,\).* 0 to 479"):
         sampler.positions()
