@@ -41,7 +41,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if not image.mode.startswith("I"):
         return image
-    integers = image.convert("I")  # Pillow computes with I;16, but not with I;16B
+    integers = image if image.mode in ("I", "I;16") else image.convert("I")  # Pillow does not compute with I;16B
     _require_range(integers, *INTEGERS)
     return integers.point(lambda value: value / 256).convert("L")
 

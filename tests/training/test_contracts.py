@@ -231,7 +231,7 @@ def test_a_network_that_gives_nan_only_in_evaluation_ends_the_run(tmp_path, monk
         return logits if self.training else logits.index_fill(0, torch.tensor([0]), float("nan"))
 
     monkeypatch.setattr(SEResNet, "forward", first_row_is_nan)
-    with pytest.raises(UserError, match=r"SEResNet returned logits that are not finite .* \(val, rows: 1\), must"):
+    with pytest.raises(UserError, match=r"SEResNet returned logits that are not finite .* \(val, rows: 1\); it must"):
         train.fit_and_test(composed(*SMALL), RunFolder(tmp_path), {})
     assert RunFolder(tmp_path).summary()["status"] == "failed"
     assert not (tmp_path / "metrics.csv").exists()

@@ -236,9 +236,9 @@ def _deny(
         ("picture", str(as_hash(phash)))
         for phash in _among(collection, "SELECT phash FROM picture WHERE image IN", pictures)
     }
-    texts = _among(collection, "SELECT image_url FROM candidate WHERE id IN", candidates)
-    # A file has its own hash: another photograph may get its name.
-    values |= {("url", url_value(text)) for text in texts if not text.startswith("file:")}
+    addresses = "CASE WHEN image_url LIKE 'file:%' THEN provider_id ELSE image_url END"
+    texts = _among(collection, f"SELECT {addresses} FROM candidate WHERE id IN", candidates)
+    values |= {("url", url_value(text)) for text in texts}
     if creator:
         values.add(("creator", creator_value(creator)))
     if url:

@@ -265,7 +265,10 @@ class _Search:
         self.result.dropped.update(page.dropped)
 
     def _is_denied(self, candidate: Candidate) -> bool:
-        urls = any(map(self.denied.url, (candidate.image_url, candidate.landing_url)))
+        """Return True if the deny-list has it; a file counts by its path, size and time, so that a new one may follow."""
+        is_file = candidate.image_url.startswith("file:")
+        address = candidate.provider_id if is_file else candidate.image_url
+        urls = any(map(self.denied.url, (address, candidate.landing_url)))
         return urls or any(map(self.denied.creator, (candidate.creator, candidate.creator_url)))
 
     def _add_candidate(self, page: int, rank: int, candidate: Candidate) -> bool:
