@@ -197,6 +197,19 @@ def test_unsent_decisions_are_shown_before_they_are_sent(server, root, visit):
     assert outcomes(root) == {1: "frustration", 2: "reject"}
 
 
+def test_an_answer_that_a_killed_server_cut_off_is_no_answer(server, root, visit):
+    page = visit(server.start())
+    ready(page)
+    page.route("**/api/decisions", lambda route: route.fulfill(status=200, body='{"acknowledged": ["'))
+    press(page, "ax")
+    expect(page.locator("#unsaved")).to_have_text("2 unsaved")
+    expect(page.get_by_role("button", name="Try now")).to_be_visible()
+    page.unroute("**/api/decisions")
+    page.get_by_role("button", name="Try now").click()
+    saved(page)
+    assert outcomes(root) == {1: "frustration", 2: "reject"}
+
+
 def test_an_acknowledgment_that_is_lost_doubles_nothing(server, root, visit):
     page = visit(server.start())
     ready(page)

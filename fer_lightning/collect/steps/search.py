@@ -265,7 +265,7 @@ class _Search:
         self.result.dropped.update(page.dropped)
 
     def _is_denied(self, candidate: Candidate) -> bool:
-        """Return True if the deny-list has it; a file counts by its path, size and time, so that a new one may follow."""
+        """Return True if the deny-list has it. A file is identified by its path, size and time, not by its name."""
         is_file = candidate.image_url.startswith("file:")
         address = candidate.provider_id if is_file else candidate.image_url
         urls = any(map(self.denied.url, (address, candidate.landing_url)))

@@ -157,7 +157,7 @@ function drop(key) {
   }
 }
 
-// Return {status, body}: status 0 if no server answered; body null if it is not valid JSON.
+// Return {status, body}: status 0 if no server answered or its answer was cut off; body null if it is not valid JSON.
 export async function post(address, content) {
   return ask(address, {
     method: "POST",
@@ -169,7 +169,8 @@ export async function post(address, content) {
 export async function ask(address, options = {}) {
   try {
     const answer = await fetch(address, { ...options, signal: AbortSignal.timeout(PATIENCE) });
-    return { status: answer.status, body: await answer.json().catch(() => null) };
+    const body = await answer.json().catch(() => null);
+    return { status: answer.ok && body === null ? 0 : answer.status, body };
   } catch {
     return { status: 0, body: null };
   }
