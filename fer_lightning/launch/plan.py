@@ -192,7 +192,12 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> tuple[Job, dict[str, A
 
 
 def _refuse_other_configs(job: Job, config: dict[str, Any]) -> None:
-    """Raise UserError if the folder of a run, or a finished run of its arm, has another config than `config`."""
+    """Raise UserError if the folder of a run, or a finished run of its arm, has another config than `config`.
+
+    A run that starts over is not compared: the other seeds of its arm start over too.
+    """
+    if job.starts_over:
+        return
     if job.summary() is not None:
         RunFolder(job.folder).refuse_another_config(config)
     for entry in read_plan(job.folder.parent)["jobs"]:

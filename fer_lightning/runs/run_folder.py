@@ -362,8 +362,10 @@ class RunFolder:
 
     def refuse_another_arm(self, config: dict[str, Any]) -> None:
         """Raise UserError if `config`, of another seed, differs from the config of this run in more than the seed."""
+        if not self._config_file.exists():
+            return
         old = self.config()
-        seeds = (old["seed"], config["seed"])
+        seeds = (old.get("seed"), config["seed"])
         if changes := {key: pair for key, pair in _changes(old, config).items() if pair != seeds}:
             raise UserError(
                 f"seed={config['seed']}: all runs of an arm differ only by seed, but {self.path} has another config:\n"
@@ -373,7 +375,7 @@ class RunFolder:
     def _refuse_another_store(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         from fer_lightning.data.store import read_manifest
 
-        roots = [config["data"].get("root") for config in (old, new)]
+        roots = [(config.get("data") or {}).get("root") for config in (old, new)]
         if None in roots or roots[0] == roots[1]:
             return
         before, after = (read_manifest(Path(root)) for root in roots)

@@ -225,8 +225,10 @@ def test_a_run_of_another_config_is_no_run_of_this_sweep(tmp_path):
         plan(as_before, None, [["seed=1"]])
     (other_arm,) = plan(changed, None, [["seed=1"]])
     assert not other_arm.is_done()
-    (over,) = plan(Composer(tmp_path, "resume=never"), None, [["seed=0"]])
-    assert not over.is_done()
+    over = plan(Composer(tmp_path, "resume=never"), None, [["seed=0"], ["seed=1"]])
+    assert not any(job.is_done() for job in over)
+    (first.folder / "config.yaml").unlink()
+    plan(as_before, None, [["seed=1"]])
 
 
 @pytest.mark.slow
