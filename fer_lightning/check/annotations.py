@@ -24,7 +24,7 @@ class Parameter:
     """One keyword that a target accepts.
 
     annotation  source text without quotes and module names; '' if it is not annotated
-    default     source text; '' if it has no default
+    default     source text; '' without a default
     """
 
     name: str
@@ -92,7 +92,9 @@ def _target(target: str) -> Definition:
     definition = _find(module, name)
     if definition is None or not f"{definition.module}.".startswith(f"{module}."):
         names = _exported(module, tree)
-        allowed = f"Its classes and functions: {', '.join(names)}." if names else "It has no classes and functions."
+        allowed = (
+            f"Its classes and functions: {', '.join(names)}." if names else "It defines neither classes nor functions."
+        )
         raise TargetNotFound(f"{module} does not define {name!r}.{did_you_mean(name, names)} {allowed}")
     return definition
 

@@ -23,7 +23,7 @@ class FaceTable:
     digests uint8 (N, 32), SHA-256 of the pixels
     votes   uint8 (N, 10), FER+ votes in the order of `ferplus.COLUMNS`; zeros for a row without votes;
             None without FER+
-    extra   bool (N,), True for rows of data.extra; None: there are none
+    extra   bool (N,), True for rows of data.extra; None without data.extra
     cache   folder for values that take long to compute from these rows; None: they are computed each time
     notes   messages about this table, shown once to the user
     """

@@ -58,7 +58,7 @@ class Job:
     """One run of a sweep: its Hydra overrides and its folder.
 
     starts_over  True: an earlier run in the folder is set aside (resume=never)
-    former       summary of this earlier run, which does not count; None if there is none
+    former       summary of this earlier run, which does not count; None without an earlier run
     """
 
     overrides: tuple[str, ...]
@@ -99,7 +99,7 @@ def plan(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Seque
             if job.folder in [other.folder for other in jobs]:
                 raise UserError(
                     f"{job.folder}: two runs of this sweep have this folder. Type each value once. If the experiments "
-                    "differ, type no name=, or sweep another key."
+                    "differ, do not type name=, or sweep another key."
                 )
             _refuse_other_configs(job, run_config)
         except UserError as error:
@@ -180,7 +180,9 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> tuple[Job, dict[str, A
     expand_paths(config)
     own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     if own.finder is not None:
-        raise UserError(f"finder={own.finder.value}: leaves no run, so it cannot be swept. Type a command per setting.")
+        raise UserError(
+            f"finder={own.finder.value}: does not leave a run and cannot be swept. Type a command per value."
+        )
     if own.extend is not None:
         own = extended_config(own, read_parent(own.extend), typed)
     check(own)

@@ -233,7 +233,7 @@ def test_a_run_of_another_config_is_no_run_of_this_sweep(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_of_a_finder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="finder=lr: leaves no run, so it cannot be swept"):
+    with pytest.raises(UserError, match="finder=lr: does not leave a run and cannot be swept"):
         plan(Composer(tmp_path, "debug=lr_find"), None, [["seed=0"]])
 
 
