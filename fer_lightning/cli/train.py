@@ -225,8 +225,10 @@ def begin_run(
         resumed = checkpoints.resumable(source.last_checkpoint, source.best_checkpoint, model, refuse_other_data)
     summary |= build.facts(data, model, trainer)
     begin(folder, summary)
-    if resumed and source is not folder and is_first_process():
-        parent.hand_over(folder)
+    if resumed and is_first_process():
+        if source is not folder:
+            parent.hand_over(folder)
+        checkpoints.complete_best(folder.last_checkpoint, folder.best_checkpoint)
     trainer.loggers = build.build_loggers(cfg, folder.path)
     for note in (*data.table.notes, *data.split.notes):
         run_folder.log.info("note: %s", note)

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from fer_lightning.compat.torch import forbidden_class, is_cut_short, is_torchscript
 from fer_lightning.errors import UserError
+from fer_lightning.files import replacing
 from fer_lightning.wording import typed
 
 TRAIN_AGAIN = "To train again, add resume=never to the run's command; the old folder is kept under another name."
 DATA_KEY = "FERDataModule"  # key of the checksums of the data in a checkpoint
+RESUME_STATE = ("callbacks", "optimizer_states", "lr_schedulers")  # keys of last.ckpt that best.ckpt does not have
 MOST_SHOWN = 6  # keys that a message lists
 
 
@@ -86,8 +88,9 @@ def resumable(
 
     refuse_other_data  function of the checksums that a checkpoint holds; it raises UserError if the data now has others
 
-    Raise UserError if a checkpoint is damaged, does not fit, or was trained on other data. If `last` is at fault, the
-    message says whether `best` is intact.
+    Raise UserError if a checkpoint is damaged, does not fit, or was trained on other data, or if `best` is of an
+    earlier epoch than `last` names and `complete_best` cannot write it. If `last` is at fault, the message says whether
+    `best` is intact.
     """
     if not last.exists():
         return None
@@ -97,17 +100,47 @@ def resumable(
             raise UserError(f"{last}: holds only weights; to resume, a run needs its optimiser's state. {TRAIN_AGAIN}")
     except UserError as error:
         raise UserError(f"{error}{_describe_best(best, module)}") from None
-    contents = [content, _read_fitting(best, module)] if _has_best(content) else [content]
-    for part in contents:
+    for part in (content, *_content_of_best(best, content, module)):
         if refuse_other_data and DATA_KEY in part:
             refuse_other_data(part[DATA_KEY])
     return last
 
 
-def _has_best(content: dict[str, Any]) -> bool:
-    """Return True if last.ckpt was written after an epoch of which best.ckpt holds the weights."""
+def complete_best(last: Path, best: Path) -> None:
+    """Write best.ckpt from last.ckpt if a kill came after last.ckpt of the best epoch and before its best.ckpt."""
+    content = read_checkpoint(last)
+    if not _is_best(content) or (best.exists() and read_checkpoint(best).get("epoch") == content["epoch"]):
+        return
+    with replacing(best) as file:
+        torch.save({key: value for key, value in content.items() if key not in RESUME_STATE}, file)
+
+
+def _best_epoch(content: dict[str, Any]) -> int | None:
+    """Return the best epoch, from 0, that the content of last.ckpt names; None before the end of the first epoch."""
     states = (content.get("callbacks") or {}).values()
-    return any(isinstance(state, dict) and state.get("best_epoch") is not None for state in states)
+    return next((state["best_epoch"] for state in states if isinstance(state, dict) and "best_epoch" in state), None)
+
+
+def _is_best(content: dict[str, Any]) -> bool:
+    """Return True if last.ckpt was written at the end of the best epoch, so that it has the weights of best.ckpt."""
+    return "epoch" in content and content["epoch"] == _best_epoch(content)
+
+
+def _content_of_best(best: Path, content: dict[str, Any], module: nn.Module) -> list[dict[str, Any]]:
+    """Return the content of best.ckpt in a list, which is empty if there is no such file yet.
+
+    content  of last.ckpt
+    """
+    epoch = _best_epoch(content)
+    if epoch is None or (_is_best(content) and not best.exists()):
+        return []
+    kept = _read_fitting(best, module)
+    if kept.get("epoch", epoch) < epoch and not _is_best(content):
+        raise UserError(
+            f"{best}: holds the weights of epoch {kept['epoch'] + 1}, must hold those of epoch {epoch + 1}, which is "
+            f"the best one according to last.ckpt. {TRAIN_AGAIN}"
+        )
+    return [kept]
 
 
 def _read_fitting(path: Path, module: nn.Module) -> dict[str, Any]:

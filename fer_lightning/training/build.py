@@ -30,7 +30,7 @@ from fer_lightning.samplers.base import GlobalSampler
 from fer_lightning.schedules.base import Schedule
 from fer_lightning.seeding import derive_seed
 from fer_lightning.training import distributed, duration
-from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO
+from fer_lightning.training.callbacks.checkpoint import AtomicCheckpointIO, BestCheckpoint
 from fer_lightning.training.callbacks.count_reads import CountReads
 from fer_lightning.training.classifier import FERClassifier
 from fer_lightning.training.contracts import require_base, try_factors
@@ -106,9 +106,12 @@ def duration_warning(cfg: DictConfig, data: FERDataModule, model: FERClassifier,
 
 
 def make(node: DictConfig, **supplied: Any) -> Any:
-    """Build an object with Hydra's `instantiate`. Raise UserError if its constructor rejects a value of the config."""
+    """Build an object with Hydra's `instantiate`. Raise UserError if its constructor rejects a value of the config.
+
+    Its lists and mappings are plain Python values, because a checkpoint may hold them.
+    """
     try:
-        return instantiate(node, **supplied)
+        return instantiate(node, _convert_="all", **supplied)
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, REJECTIONS) and not isinstance(cause, UserError | OSError | UnicodeError):
@@ -221,6 +224,7 @@ def _try_size(network: Network, size: int, cfg: DictConfig) -> None:
 def build_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     nodes = [node for node in cfg.callbacks.values() if node is not None]
     callbacks = [make(node, **_select_accepted(node, folder=str(folder))) for node in nodes]
+    callbacks.sort(key=lambda callback: isinstance(callback, BestCheckpoint))  # it follows LastCheckpoint
     return [*callbacks, CountReads(str(folder))] if cfg.track_test else callbacks
 
 
@@ -229,7 +233,7 @@ def build_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:
     if not cfg.logger:
         return []
     config = OmegaConf.to_container(cfg, resolve=True)
-    return [make(cfg.logger, _convert_="all", _recursive_=False, folder=str(folder), run_config=config)]
+    return [make(cfg.logger, _recursive_=False, folder=str(folder), run_config=config)]
 
 
 def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
@@ -240,7 +244,7 @@ def publish(trainer: pl.Trainer, folder: Path, summary: dict[str, Any]) -> None:
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> pl.Trainer:
-    if cfg.logger:
+    if cfg.logger and cfg.logger._target_.endswith(".build_wandb"):
         from fer_lightning.training.callbacks.wandb_logger import (
             refuse_wrong_key,  # imports wandb, which takes a second
         )

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.checkpoints import check_checkpoint, load_weights, read_checkpoint, resumable
+from fer_lightning.models.checkpoints import check_checkpoint, complete_best, load_weights, read_checkpoint, resumable
 
 
 class RunsCode:
@@ -115,3 +115,22 @@ def test_a_run_resumes_only_from_an_intact_checkpoint(tmp_path):
     best = saved(folder / "best.ckpt", module.state_dict())
     with pytest.raises(UserError, match=rf"best\.ckpt of that run is intact: .* run={tmp_path / 'run'}"):
         resumable(last, best, module)
+
+
+def test_a_run_does_not_resume_with_a_best_checkpoint_of_an_earlier_epoch(tmp_path):
+    module, best, last = nn.Linear(2, 2), tmp_path / "best.ckpt", tmp_path / "last.ckpt"
+    state = {"state_dict": module.state_dict(), "optimizer_states": [], "callbacks": {"best": {"best_epoch": 4}}}
+    torch.save({"state_dict": module.state_dict(), "epoch": 1}, best)
+    torch.save({**state, "epoch": 5}, last)
+    with pytest.raises(UserError, match=r"best\.ckpt: holds the weights of epoch 2, must hold those of epoch 5,"):
+        resumable(last, best, module)
+    complete_best(last, best)
+    assert torch.load(best, weights_only=True)["epoch"] == 1
+    torch.save({**state, "epoch": 4}, last)
+    assert resumable(last, best, module) == last
+    for _ in range(2):
+        complete_best(last, best)
+        completed = torch.load(best, weights_only=True)
+        assert (completed.keys(), completed["epoch"]) == ({"state_dict", "epoch"}, 4)
+        best.unlink()
+        assert resumable(last, best, module) == last

@@ -67,9 +67,10 @@ class Trainer:
             seen = set(content["seen"])
         seen |= digests(datamodule.table, datamodule.split.train)
         content = {"state_dict": model.state_dict(), "FERDataModule": datamodule.state_dict(), "seen": sorted(seen)}
+        content |= {"epoch": 0}
         state = {"optimizer_states": [], "callbacks": {"BestCheckpoint": {"best_epoch": 0}}}
         (self.folder / "checkpoints").mkdir(exist_ok=True)
-        for name in ("best.ckpt", "last.ckpt"):
+        for name in ("last.ckpt", "best.ckpt"):
             self.moment()
             torch.save(content if name == "best.ckpt" else content | state, self.folder / "checkpoints" / name)
             self.moment()

@@ -84,6 +84,8 @@ def test_a_best_checkpoint_that_cannot_be_trusted_ends_the_run_before_it_trains(
         train.fit_and_test(composed(*RUN), RunFolder(folder), {})
     assert contents(folder) == before
     best.unlink()
+    last = folder / "checkpoints" / "last.ckpt"
+    torch.save(torch.load(last, weights_only=True) | {"epoch": 1}, last)  # after the best epoch, which is 0
     with pytest.raises(UserError, match=r"best\.ckpt: no such file .*resume=never"):
         train.fit_and_test(composed(*RUN), RunFolder(folder), {})
 

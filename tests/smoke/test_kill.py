@@ -35,12 +35,14 @@ WAYS = ((signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, False)
 KILL = signal.SIGKILL
 YEAR_2038 = 2_150_000_000
 # Only the first epoch improves the validation for certain, so the kills at best.ckpt come before those of later epochs.
+# The first of them is in that epoch; after it, each run starts by writing best.ckpt from last.ckpt.
 MOMENTS = (
     ("before:config.yaml", 1),
     ("half:last.ckpt", 1),
-    ("after:best.ckpt", 1),
     ("half:best.ckpt", 1),
-    ("half:last.ckpt", 3),
+    ("half:best.ckpt", 1),
+    ("after:best.ckpt", 1),
+    ("half:last.ckpt", 2),
     ("validation_step", 1),
     ("test_step", 1),
     ("before:predictions.csv", 1),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import TINY, composed
 from omegaconf import OmegaConf
-from smoke_tables import assert_same_outcome, table_without_timings
+from smoke_tables import assert_same_outcome, difference, table_without_timings
 
 from fer_lightning.cli import train
 from fer_lightning.errors import UserError
@@ -162,8 +162,9 @@ def cut_at_rename(moment: str, name: str, nth: int) -> Callable[[pytest.MonkeyPa
 
 IN_THE_FIRST_EPOCH = (
     ("before", "last.ckpt", 1),
-    ("before", "best.ckpt", 1),
     ("after", "metrics.csv", 1),
+    ("before", "best.ckpt", 1),
+    ("before", "best.ckpt", 1),  # as the run resumes: it writes best.ckpt from last.ckpt
     ("after", "best.ckpt", 1),
 )
 LATER = (("before", "last.ckpt", 4), ("before", "predictions.csv", 1), ("before", "summary.json", 2))
@@ -179,6 +180,19 @@ def test_a_run_cut_while_it_writes_resumes_bit_for_bit(moments, undisturbed, tmp
                 run(tmp_path)
     run(tmp_path)
     assert_same_outcome(tmp_path, undisturbed)
+
+
+def test_the_best_checkpoint_is_of_the_epoch_that_the_last_one_names(tmp_path, monkeypatch):
+    """It is completed before the first step that follows a kill between the two writes."""
+    with monkeypatch.context() as patch:
+        cut_at_rename("before", "best.ckpt", 1)(patch)
+        with pytest.raises(Cut):
+            run(tmp_path)
+    assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
+    run_until(tmp_path, 0, monkeypatch)
+    best, last = (torch.load(tmp_path / "checkpoints" / name, weights_only=True) for name in ("best.ckpt", "last.ckpt"))
+    assert best["epoch"] == last["callbacks"]["BestCheckpoint"]["best_epoch"] == 0
+    assert difference(best["state_dict"], last["state_dict"]) is None
 
 
 @pytest.fixture
@@ -320,7 +334,7 @@ def nan_from(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
 )
 def test_a_loss_that_is_not_a_number_stops_the_run_and_spoils_nothing(batch, place, tmp_path, monkeypatch):
     kept = {}
-    end_epoch = checkpoint.LastCheckpoint.on_train_epoch_end
+    end_epoch = checkpoint.BestCheckpoint.on_train_epoch_end
 
     def keep(self, *args):
         end_epoch(self, *args)
@@ -328,7 +342,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_spoils_nothing(batch, pla
 
     with monkeypatch.context() as patch:
         nan_from(patch, batch)
-        patch.setattr(checkpoint.LastCheckpoint, "on_train_epoch_end", keep)
+        patch.setattr(checkpoint.BestCheckpoint, "on_train_epoch_end", keep)
         with pytest.raises(UserError) as stopped:
             run(tmp_path, RARELY)
     message = str(stopped.value)
@@ -361,6 +375,14 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
 def test_checkpoints_hold_tensors_and_plain_python_only(undisturbed):
     for name in ("last.ckpt", "best.ckpt"):
         torch.load(undisturbed / "checkpoints" / name, weights_only=True)
+
+
+@SLOW
+def test_lists_of_an_optimiser_are_plain_python_in_a_checkpoint(tmp_path, monkeypatch):
+    nadam = ("optim._target_=torch.optim.nadam.NAdam", "+optim.betas=[0.9,0.99]", "trainer.max_epochs=1")
+    run_until(tmp_path, 3, monkeypatch, *nadam)
+    run(tmp_path, *nadam)
+    assert RunFolder(tmp_path).summary()["status"] == "done"
 
 
 @SLOW

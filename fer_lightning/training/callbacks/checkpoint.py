@@ -22,7 +22,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class BestCheckpoint(Checkpoint):
-    """Keep the weights of the earliest epoch with the best monitored value."""
+    """Keep the weights of the earliest epoch with the best monitored value.
+
+    The file is written after last.ckpt, so this callback must follow LastCheckpoint. If a run is killed between the two
+    writes, `complete_best` takes the weights from last.ckpt.
+    """
 
     def __init__(self, folder: str, monitor: str = "val/acc", mode: str = "max") -> None:
         self.path = Path(folder, "checkpoints", "best.ckpt")
@@ -34,6 +38,9 @@ class BestCheckpoint(Checkpoint):
         value = trainer.callback_metrics[self.monitor].item()
         if self._improves(value):
             self.best_value, self.best_epoch = value, trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.best_epoch == trainer.current_epoch:
             trainer.save_checkpoint(self.path, weights_only=True)
 
     def state_dict(self) -> dict[str, Any]:
@@ -54,13 +61,16 @@ class LastCheckpoint(Checkpoint):
 
     The file is written only at moments from which Lightning's loops resume exactly: after an optimiser step inside an
     epoch, or after an epoch and its validation. If a signal arrives in training, the current step is completed, the
-    checkpoint is written, and all ranks raise Interrupted; after the last step of an epoch, the validation is completed
-    first. If a signal arrives in validation, the run ends at once and resumes from before the validation.
+    checkpoint is written, and all ranks raise Interrupted; after the last step of an epoch, the validation and
+    best.ckpt are completed first. If a signal arrives in validation, the run ends at once and resumes from before it.
     """
 
     def __init__(self, folder: str, every_n_steps: int = 200) -> None:
         self.path = Path(folder, "checkpoints", "last.ckpt")
         self.every_n_steps = every_n_steps
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _end_if_signalled(trainer)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -88,15 +98,19 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
-        if signum := _received_by_any(trainer):
-            raise Interrupted(signum)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         signals.deferred = False
-        signals.check()
+        _end_if_signalled(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         signals.deferred = False
+
+
+def _end_if_signalled(trainer: pl.Trainer) -> None:
+    """Raise Interrupted on all ranks if any rank has received a signal."""
+    if signum := _received_by_any(trainer):
+        raise Interrupted(signum)
 
 
 def _received_by_any(trainer: pl.Trainer) -> int:
