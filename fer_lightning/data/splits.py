@@ -68,7 +68,18 @@ def make_split(table: FaceTable, name: str, seed: int = 0, fold: int | None = No
     checksum = hashlib.sha256(f"{name} {table.checksum}".encode())
     for rows in parts:
         checksum.update(f" {len(rows)}:".encode() + rows.astype("<i8").tobytes())
-    return Split(name, *parts, checksum=checksum.hexdigest(), notes=notes)
+    return Split(name, *parts, checksum=checksum.hexdigest(), notes=[*notes, *notes_on_sources(table.source[parts[2]])])
+
+
+def notes_on_sources(sources: np.ndarray) -> list[str]:
+    """Return a note about intervals if several of the evaluated rows, whose sources are str (N,), share one."""
+    distinct = len(np.unique(sources))
+    if distinct == len(sources):
+        return []
+    return [
+        f"the {len(sources):,} evaluated rows have {distinct:,} sources (persons or images). Intervals and tests treat "
+        "each row as independent, so the intervals are too narrow and p is too small"
+    ]
 
 
 def deal(labels: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fer_lightning.audit.audit import table_of
 from fer_lightning.data.judged_rows import JudgedRows, judge_rows
+from fer_lightning.data.splits import notes_on_sources
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.predictions import Predictions, predictions_of
@@ -90,7 +91,8 @@ def other_rows(run: TrainedRun, root: str, rows: str) -> OtherRows:
         },
     }
     columns = np.array([of_run.index(name) for name in common])
-    return OtherRows(table, judged, kept, columns, facts, _notes(facts["other"], len(kept)))
+    notes = [*_notes(facts["other"], len(kept)), *notes_on_sources(store.source[kept])]
+    return OtherRows(table, judged, kept, columns, facts, notes)
 
 
 def _chosen(store: FaceTable, root: str, rows: str) -> tuple[np.ndarray, str]:

@@ -157,8 +157,10 @@ def _describe(name: str, rows: SharedTestRows, measured: dict[str, _Measured], r
 
 
 def _estimate(values: np.ndarray, samples: np.ndarray | None = None) -> Estimate:
+    """Return the estimate of an arm from its networks' values (M,); `samples` (R,) are of a metric from 0 to 1."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return Estimate(float(np.mean(values)), deviation, *(() if samples is None else interval(samples)))
+    ends = () if samples is None else interval(np.clip(samples, 0, 1))
+    return Estimate(float(np.mean(values)), deviation, *ends)
 
 
 def _estimates(runs: list[dict[str, float]]) -> dict[str, Estimate]:

@@ -40,8 +40,9 @@ def as_readme(name: str, table: str, figures: list[str]) -> str:
     """Return a page in Markdown with a table of `as_markdown` and with the figures of these names below it."""
     shown = [f"![{figure.partition('.')[0]} of each arm](figures/{figure})" for figure in figures]
     note = (
-        "Mean ± standard deviation over seeds, with 95 % intervals by bootstrap over test rows, and over seeds from "
-        f"{FEWEST_SEEDS} seeds on. Open `index.html` in a browser for the whole report."
+        "Mean ± standard deviation over seeds, with 95 % intervals by bootstrap over test rows. From "
+        f"{FEWEST_SEEDS} seeds on, the intervals contain the variation between seeds (Student's t). Open `index.html` "
+        "in a browser for the whole report."
     )
     return "\n\n".join([f"# Report of the sweep {markdown(name)}", note, table.rstrip(), *shown]) + "\n"
 

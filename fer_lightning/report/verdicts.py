@@ -7,7 +7,8 @@ from fer_lightning.statistics.significance import Difference
 def verdict(difference: Difference, seeds: int, comparisons: int, against: int = 0) -> str:
     """Return a phrase that says whether a difference was shown, with its interval and the number of seeds.
 
-    seeds    number of seeds, the smaller of both arms; fewer than five seeds were not resampled
+    seeds    number of seeds, the smaller of both arms; with fewer than five, the interval does not contain the
+             variation between seeds
     against  number of seeds whose difference has not the same sign
     """
     if difference.shown:

@@ -5,10 +5,10 @@ All networks that are measured on the same rows share the resamples, so that the
 difficult for all networks do not count as a difference.
 
 With fewer than five seeds only rows are resampled, and an interval of a mean over seeds holds only for these networks.
-From five seeds on, each resample also draws n - 1 of n seeds with replacement, which makes the variance of a mean
-unbiased (Rao and Wu 1988, J. Am. Stat. Assoc. 83:231). Arms with the same seeds share the draw, so that they are paired
-by seed. A draw of both rows and seeds counts the variance of their interaction several times (Owen 2007,
-doi:10.1214/07-AOAS122), so these intervals are rather too wide than too narrow.
+From five seeds on, each resample also moves the mean over seeds by a random multiple of its standard error, which has
+Student's t distribution. So if only seeds vary, the interval is that of the t test: a bootstrap over five seeds is too
+narrow. Arms with the same seeds share the draw, so that they are paired by seed. The spread over seeds contains some of
+that over rows, which counts twice (Owen 2007, doi:10.1214/07-AOAS122), so these intervals are slightly too wide.
 
 R resamples, N rows, M networks, A arms, K classes.
 """
@@ -23,7 +23,7 @@ RESAMPLES = 2000
 SEED = 0
 LEVEL = 0.95
 POSITIONS = 2**20  # drawn at once; limits the memory to about 30 MB
-FEWEST_SEEDS = 5  # with fewer, seeds are not resampled
+FEWEST_SEEDS = 5  # with fewer, only rows are resampled
 
 
 def resampled(
@@ -69,7 +69,9 @@ def interval(samples: np.ndarray) -> tuple[float, float]:
 def mean_over_seeds(
     samples: np.ndarray, arms: Sequence[Sequence[int]], seeds: Sequence[Sequence], seed: int = SEED
 ) -> np.ndarray:
-    """Return the arms' means (R, A, ...) of resampled metrics (R, M, ...); from five seeds on, seeds are resampled too.
+    """Return the arms' means (R, A, ...) of resampled metrics (R, M, ...).
+
+    From five seeds on they contain the variation between seeds.
 
     arms   indices of the networks of each arm in `samples`
     seeds  seeds of the networks of each arm, in the same order; arms with the same seeds share the draw
@@ -85,7 +87,16 @@ def mean_over_seeds(
 
 
 def _seed_weights(seeds: int, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Return weights (R, seeds) of the seeds; each row sums to 1."""
+    """Return weights (R, seeds) of the seeds; each row sums to 1.
+
+    From FEWEST_SEEDS on, sum_s w_s x_s = mean(x) + t std(x) / sqrt(n) for any values x of n seeds. t has Student's
+    distribution with n - 1 degrees of freedom: a standard normal variable, divided by the root of an independent chi
+    square over its degrees of freedom.
+    """
     if seeds < FEWEST_SEEDS:
         return np.full((resamples, seeds), 1 / seeds)
-    return random.multinomial(seeds - 1, [1 / seeds] * seeds, size=resamples) / (seeds - 1)
+    freedom = seeds - 1
+    normal = random.standard_normal((resamples, seeds))
+    normal -= normal.mean(axis=1, keepdims=True)
+    chi_square = random.chisquare(freedom, size=(resamples, 1))
+    return 1 / seeds + normal / np.sqrt(seeds * chi_square)

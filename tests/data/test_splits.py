@@ -172,6 +172,8 @@ def test_rows_of_one_source_stay_together(name):
     split = make_split(faces, name, fold=1)
     sources = [set(faces.source[part]) for part in (split.train, split.val, split.test)]
     assert sum(map(len, sources)) == len(set.union(*sources)) == (58 if name == "training_fold" else 60)
+    told = f"the {len(split.test)} evaluated rows have {len(sources[2])} sources (persons or images)"
+    assert split.notes[-1].startswith(told)
 
 
 @pytest.mark.parametrize("name", ["clean", "fold", "training_fold", "official_dedup"])

@@ -47,11 +47,21 @@ def test_the_bootstrap_has_the_variance_of_a_mean():
     assert (means[:, 1] - means[:, 0]).std() == pytest.approx(each.std() / math.sqrt(500), rel=0.05)
 
 
-def test_seeds_have_the_unbiased_variance_of_a_mean():
-    samples = np.tile(np.array([0.60, 0.62, 0.65, 0.61, 0.69], np.float32), (20_000, 1))
-    means = mean_over_seeds(samples, [range(5)], [range(5)])[:, 0]
-    assert means.mean() == pytest.approx(0.634, abs=1e-3)
-    assert means.std() == pytest.approx(samples[0].std(ddof=1) / math.sqrt(5), rel=0.03)
+@pytest.mark.parametrize("pair", ["same seeds", "other seeds"])
+def test_if_only_seeds_vary_interval_and_p_are_those_of_the_t_test(pair):
+    """Five seeds. For other seeds the two spreads add up, as for Behrens and Fisher; Welch's t is near it."""
+    before, after = np.array([0.60, 0.62, 0.65, 0.61, 0.69]), np.array([0.64, 0.69, 0.66, 0.66, 0.75])
+    samples = np.tile(np.concatenate([before, after]), (100_000, 1))
+    seeds = [range(5), range(5) if pair == "same seeds" else range(5, 10)]
+    means = mean_over_seeds(samples, [range(5), range(5, 10)], seeds)
+    (found,) = differences(np.array([after.mean() - before.mean()]), means[:, 1:] - means[:, :1])
+    if pair == "same seeds":
+        expected, share = stats.ttest_rel(after, before), 0.03
+    else:
+        expected, share = stats.ttest_ind(after, before, equal_var=False), 0.25
+    ends = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=share * (ends.high - ends.low))
+    assert found.p == pytest.approx(expected.pvalue, rel=4 * share)
 
 
 def test_arms_with_the_same_seeds_are_paired_by_seed():
@@ -64,7 +74,7 @@ def test_arms_with_the_same_seeds_are_paired_by_seed():
     assert (other[:, 1] - other[:, 0]).std() > 0.03
 
 
-def test_fewer_than_five_seeds_are_not_resampled():
+def test_fewer_than_five_seeds_add_no_spread():
     samples = np.tile(np.array([0.5, 0.6, 0.7, 0.8]), (50, 1))
     np.testing.assert_allclose(mean_over_seeds(samples, [range(4)], [range(4)]), 0.65, atol=1e-6)
 
@@ -149,13 +159,15 @@ def test_without_scatter_there_is_a_difference_and_no_interval(after):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "seed_scatter"), [(1, 0.0), (3, 0.0), (5, 0.15)], ids=["one seed", "three seeds", "five seeds"]
+    ("seeds", "seed_scatter", "rows"),
+    [(1, 0.0, 200), (3, 0.0, 200), (5, 0.15, 200), (5, 0.6, 1000)],
+    ids=["one seed", "three seeds", "five seeds", "five seeds of large scatter"],
 )
-def test_equal_arms_are_told_apart_in_about_one_of_twenty_cases_at_most(seeds, seed_scatter):
+def test_equal_arms_are_told_apart_in_about_one_of_twenty_cases_at_most(seeds, seed_scatter, rows):
     """Simulated under the null: rows shared by all networks, each network with its own scatter."""
     random, cases, errors = np.random.default_rng(7), 250, 0
     for case in range(cases):
-        labels, predicted = networks(random, 200, seeds, seed_scatter=seed_scatter)
+        labels, predicted = networks(random, rows, seeds, seed_scatter=seed_scatter)
         samples = resampled_accuracy(labels, predicted, resamples=250, seed=case)
         means = mean_over_seeds(samples, [range(seeds), range(seeds, 2 * seeds)], [range(seeds)] * 2, seed=case)
         errors += two_sided_p(means[:, 1] - means[:, 0]) < 0.05
