@@ -23,7 +23,6 @@ Differences are B minus A, in percentage points, on all test rows and on the row
 """
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,11 +32,13 @@ from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.settings import EVALUATE, TTA
+from fer_lightning.evaluation.evaluation_folder import average_views, evaluate_again, require_evaluation
+from fer_lightning.evaluation.settings import TTA
 from fer_lightning.files import no_folder, read_json, write_atomically
 from fer_lightning.paths import CONF
+from fer_lightning.runs.run_folder import RunFolder, run_of, without_nan
+from fer_lightning.runs.trained_folder import members_of
 from fer_lightning.terminal import plain_console
-from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +102,6 @@ def config(overrides: list[str]) -> CompareSettings:
 def show(a: Path, b: Path, tta: str, path: Path | None, csv_order: Path | None = None) -> None:
     """Compare two sides, print the tables and verdicts, and write them to `path` if it is not None."""
     from fer_lightning.evaluation.paired import compare, difference_table, row_set
-    from fer_lightning.runs.run_folder import without_nan
 
     runs = {"A": a, "B": b}
     entry = compare(*both_predictions(runs, tta, csv_order))
@@ -127,27 +127,22 @@ def both_predictions(runs: dict[str, Path], tta: str, csv_order: Path | None) ->
     """Return the predictions of both sides. A file of probabilities gets rows and labels from the other side."""
     from fer_lightning.evaluation.predictions import read_probabilities
 
-    for name, path in runs.items():
-        _refuse_validation_rows(f"RUN_{name}", path)
     by_name = {name: read_run(f"RUN_{name}", path, tta) for name, path in runs.items() if not is_of_other_program(path)}
     if not by_name:
         raise UserError(
             f"{' and '.join(map(str, runs.values()))}: both are files of probabilities, which hold no labels. Name a "
             "run folder as one of the two."
         )
+    if csv_order is not None and len(by_name) == len(runs):
+        raise UserError(
+            f"csv_order={csv_order}: is the order of the rows in a file of probabilities, and both sides are folders. "
+            "Drop it."
+        )
     like = next(iter(by_name.values()))
     indices = None if csv_order is None else csv_indices(csv_order, like)
     return [
         by_name[name] if name in by_name else read_probabilities(path, like, indices) for name, path in runs.items()
     ]
-
-
-def _refuse_validation_rows(name: str, run: Path) -> None:
-    """Raise UserError if a folder is an evaluation of other rows than test rows."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        rows = read_json(run / "metrics.json").get("rows", "test")
-        if rows != "test":
-            raise UserError(f"{name}={run}: has predictions of {rows} rows. Name a run, or an evaluation of test rows.")
 
 
 def csv_indices(root: Path, like: "Predictions", key: str = "csv_order") -> "np.ndarray":
@@ -176,25 +171,46 @@ def is_of_other_program(path: Path) -> bool:
     return path.suffix in PROBABILITIES
 
 
-def read_run(name: str, run: Path, tta: str) -> "Predictions":
-    """Return the predictions of a run. If they are missing, raise UserError with the command that writes them.
+def read_run(name: str, run: Path, tta: str, rows: str = "test") -> "Predictions":
+    """Return the predictions of a run, or of the folder of an evaluation.
 
     name  setting that an error names
+    rows  test or val
+
+    Raise UserError if they are missing, with the command that writes them, or if they are of other rows or weights.
     """
     from fer_lightning.evaluation.predictions import read_predictions
 
     if not run.is_dir():
         raise UserError(f"{name}={run}: {no_folder(run)}. Name a run folder, e.g. outputs/NAME/RUN.")
-    candidates = [run / "evaluation" / tta / "predictions.csv"]
-    if tta == "none":
-        candidates.insert(0, run / "predictions.csv")
-    reason = f"{candidates[-1].relative_to(run)} is missing."
-    for path in filter(Path.is_file, candidates):
-        try:
-            return read_predictions(path)
-        except UserError as error:
-            reason = str(error)
-    raise UserError(f"{name}={run}: {reason}\nWrite it: {EVALUATE} {typed('run', run)} tta={tta}")
+    of_evaluation = run_of(run) != run
+    if of_evaluation and tta != "none":
+        raise UserError(f"{name}={run}: is the folder of an evaluation, whose views are fixed. Drop tta={tta}.")
+    candidates = [run] if of_evaluation or (tta, rows) == ("none", "test") else []
+    candidates += [] if of_evaluation else [run / "evaluation" / (tta if rows == "test" else f"val_{tta}")]
+    reason = f"{(candidates[-1] / 'predictions.csv').relative_to(run)} is missing."
+    for folder in candidates:
+        require_evaluation(folder, name, rows=rows, other_data=True)
+        if (folder / "predictions.csv").is_file():
+            try:
+                return read_predictions(folder / "predictions.csv")
+            except UserError as error:
+                reason = str(error)
+    raise UserError(f"{name}={run}: {reason}\n{_how_to_write(run, tta, rows)}")
+
+
+def _how_to_write(run: Path, tta: str, rows: str) -> str:
+    """Return the command that writes the predictions of a run, or of the folder of an evaluation."""
+    if run_of(run) != run:
+        entry = read_json(run / "metrics.json")
+        file = run_of(run) / f"{run.name}.onnx" if "model" in entry else None
+        return f"Write it: {evaluate_again(run_of(run), entry, file)}"
+    members = [Path(member["run"]) for member in members_of(RunFolder(run))]
+    if members and rows != "test":
+        return "An ensemble has no predictions of validation rows. Name one of its members."
+    if members:
+        return f"An ensemble has no checkpoint of its own. {average_views(members, tta)}"
+    return f"Write it: {evaluate_again(run, {'tta': tta, 'rows': rows})}"
 
 
 def notes(a: Path, b: Path) -> list[str]:
@@ -204,8 +220,6 @@ def notes(a: Path, b: Path) -> list[str]:
 
 def other_training(a: Path, b: Path) -> list[str]:
     """Return a note if the runs were trained on different splits with the same test rows."""
-    from fer_lightning.runs.run_folder import RunFolder, run_of
-
     first, second = ((RunFolder(run_of(path)).summary() or {}).get("split") or {} for path in (a, b))
     if first.get("checksum") == second.get("checksum"):
         return []

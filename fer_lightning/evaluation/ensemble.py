@@ -16,6 +16,7 @@ from typing import Any, get_args
 import numpy as np
 
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.evaluation_folder import require_evaluation
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.evaluation.settings import EVALUATE, TTA
 from fer_lightning.files import no_folder
@@ -73,7 +74,7 @@ def run(folder: RunFolder, names: Sequence[str], overrides: list[str], *, seed: 
         _write(folder, members, facts, {"overrides": overrides, "arm": arm_name(overrides), "seed": seed})
     summary = folder.summary()
     show(summary)
-    print(f"next: python -m fer_lightning.compare {typed('runs', [folder.path, members[0].run])}")
+    print(f"next: python -m fer_lightning.compare {typed('runs', [folder.path, members[0].path])}")
     print(f"run folder: {folder.path}")
     return summary["best_value"]
 
@@ -118,6 +119,8 @@ def read_member(path: Path, key: str = "ensemble") -> Member:
         command = summary.get("command", "run its command again")
         raise UserError(f"{key}: {run} is not finished ({summary['status']}). Resume it: {command}")
     val = run / "evaluation" / f"val_{tta}" / "predictions.csv"
+    require_evaluation(path, key)
+    require_evaluation(val.parent, key, rows="val")
     return Member(
         path,
         run,

@@ -95,8 +95,9 @@ def refuse_two_subjects(cfg: EvaluateSettings) -> None:
             "run is not set. Set it to the folder of the run whose best.ckpt is evaluated, or predictions to a file "
             f"of probabilities. Example: {example}"
         )
-    for key in ("training", "against", "out"):
-        if getattr(cfg, key):
+    defaults = EvaluateSettings()
+    for key in ("training", "against", "out", "order"):
+        if getattr(cfg, key) != getattr(defaults, key):
             raise UserError(
                 f"{key}={getattr(cfg, key)} without predictions: is an option of predictions=FILE. Drop it."
             )
@@ -206,11 +207,11 @@ class OwnRows:
 
 def own_rows(run: TrainedRun, rows: str) -> OwnRows:
     from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
+    from fer_lightning.data.splits import notes_on_sources
 
     table, split = run.faces()
-    if rows == "test":
-        return OwnRows(table, split, judge_test_rows(table, split))
-    return OwnRows(table, split, judge_rows(table, split.val, split.train))
+    judged = judge_test_rows(table, split) if rows == "test" else judge_rows(table, split.val, split.train)
+    return OwnRows(table, split, judged, tuple(notes_on_sources(table.source[judged.rows])))
 
 
 def _other_rows(run: TrainedRun, cfg: EvaluateSettings) -> "OtherRows":

@@ -1,6 +1,5 @@
 """Judge probabilities that another program wrote, on the rows of FER2013. Imports no torch."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from fer_lightning.data import fer2013
 from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
 from fer_lightning.data.splits import make_split
-from fer_lightning.data.store import store_problem
+from fer_lightning.data.store import default_root, store_problem
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import compare, evaluation, paired, tables
@@ -26,7 +25,6 @@ from fer_lightning.terminal import plain_console
 if TYPE_CHECKING:
     from fer_lightning.data.judged_rows import JudgedRows
 
-STORE = "data/fer2013"
 MARK = ("metrics.json", '"rows": "')  # of the folder of an evaluation
 CHANCE = 1.5  # an accuracy below this multiple of 1 / K suggests another order of the rows
 
@@ -38,7 +36,7 @@ def judge(cfg: EvaluateSettings) -> None:
             raise UserError(f"{named}: no such file (current folder: {Path.cwd()}). Name a file of probabilities.")
     if cfg.out is not None:
         require_own_folder(Path(cfg.out), "out", MARK)
-    root = Path(cfg.data_root or os.environ.get("FER2013_ROOT") or STORE)
+    root = Path(cfg.data_root or default_root())
     if problem := store_problem(str(root)):
         raise UserError(problem.replace("data.root=", "data_root=", 1))
     table = fer2013.load(str(root))
@@ -52,7 +50,9 @@ def judge(cfg: EvaluateSettings) -> None:
             Path(cfg.training), table, judge_rows(table, split.train, split.val), cfg.order, root
         )
         training = (training_predictions.labels, training_predictions.predicted)
-    runs = {run: compare.read_run("against", Path(run), "none") for run in cfg.against}
+    runs = {run: compare.read_run("against", Path(run), "none", cfg.rows) for run in cfg.against}
+    for theirs in runs.values():
+        paired.require_same_rows(theirs, predictions)
     reads = looks_at_test_rows.count_file(file, table.cache, split.checksum) if of_test else None
     entry = {
         "rows": cfg.rows,

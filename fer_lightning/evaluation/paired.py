@@ -38,9 +38,28 @@ def compare(
     a: Predictions, b: Predictions, resamples: int = resampling.RESAMPLES, seed: int = resampling.SEED
 ) -> dict[str, dict[str, Any]]:
     """Return every difference on all rows and on the rows that are clean for both. Raise UserError if rows differ."""
-    _refuse_other_rows(a, b)
+    require_same_rows(a, b)
     sets = {"all": np.ones(len(a), bool), "clean": a.clean & b.clean}
     return {name: _on_rows(name, a, b, rows, resamples, seed) for name, rows in sets.items()}
+
+
+def require_same_rows(a: Predictions, b: Predictions) -> None:
+    """Raise UserError if A and B have other rows, labels or classes, or no rows."""
+    if a.classes != b.classes:
+        raise UserError(f"A has the classes {', '.join(a.classes)}, B {', '.join(b.classes)}. They must be equal.")
+    if not np.array_equal(a.rows, b.rows) or not np.array_equal(a.images, b.images):
+        common = len(np.intersect1d(a.images, b.images))
+        raise UserError(
+            f"A was tested on {len(a):,} rows and B on {len(b):,}, with {common:,} images in common. A paired test "
+            "needs the same rows. Train both with the same data and data.split."
+        )
+    if not np.array_equal(a.labels, b.labels):
+        other = int((a.labels != b.labels).sum())
+        raise UserError(
+            f"A and B have different labels on {other:,} of {len(a):,} rows. Train both with the same data."
+        )
+    if not len(a):
+        raise UserError("A and B have no rows. Compare runs with rows.")
 
 
 def row_set(name: str) -> str:
@@ -58,24 +77,6 @@ def difference_table(entry: dict[str, Any], title: str) -> Table:
             NAMES[name], *both, _points(metric["difference"], metric["low"], metric["high"], unit=""), metric["b_is"]
         )
     return table
-
-
-def _refuse_other_rows(a: Predictions, b: Predictions) -> None:
-    if a.classes != b.classes:
-        raise UserError(f"A has the classes {', '.join(a.classes)}, B {', '.join(b.classes)}. They must be equal.")
-    if not np.array_equal(a.rows, b.rows) or not np.array_equal(a.images, b.images):
-        common = len(np.intersect1d(a.images, b.images))
-        raise UserError(
-            f"A was tested on {len(a):,} rows and B on {len(b):,}, with {common:,} images in common. A paired test "
-            "needs the same rows. Train both with the same data and data.split."
-        )
-    if not np.array_equal(a.labels, b.labels):
-        other = int((a.labels != b.labels).sum())
-        raise UserError(
-            f"A and B have different labels on {other:,} of {len(a):,} rows. Train both with the same data."
-        )
-    if not len(a):
-        raise UserError("A and B have no test rows. Compare runs with test rows.")
 
 
 def _on_rows(name: str, a: Predictions, b: Predictions, rows: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:

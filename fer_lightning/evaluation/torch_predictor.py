@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from fer_lightning.evaluation.trained_run import TrainedRun
     from fer_lightning.faces.face_model import FaceModel
 
+DEVICES = ("cpu", "cuda", "auto")
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def select_device(name: str) -> torch.device:
     """Return the device named `cpu`, `cuda` or `auto` (the first GPU, if there is one).
 
-    Raise UserError for `cuda` if there is no GPU.
+    Raise UserError for another name, and for `cuda` if there is no GPU.
     """
+    if name not in DEVICES:
+        raise UserError(f"device={name}: must be {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
         raise UserError("device=cuda: torch finds no GPU on this machine. Use device=cpu or device=auto.")

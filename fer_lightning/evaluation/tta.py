@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fer_lightning.augment.warp import compose, identity
+from fer_lightning.errors import UserError
 
 NAMES = ("none", "flip", "shift", "ten_crop")
 ENLARGED, CROPPED = 236, 224
@@ -34,7 +35,7 @@ def views(name: str, input_size: int) -> list[Tensor | None]:
     if name == "ten_crop":
         crops = five_crops(input_size)
         return [*crops, *(compose(crop, MIRROR) for crop in crops)]
-    raise ValueError(f"tta={name}: must be one of {', '.join(NAMES)}")
+    raise UserError(f"views={name}: must be one of {', '.join(NAMES)}")
 
 
 def five_crops(input_size: int) -> list[Tensor]:

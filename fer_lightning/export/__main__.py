@@ -73,7 +73,7 @@ def config(overrides: list[str]) -> ExportFileSettings:
 
 def export(settings: ExportFileSettings) -> None:
     """Write the file and its model card, and print a summary."""
-    run = open_subject(Path(settings.run), data_root=settings.data_root)
+    run = open_subject(Path(settings.run), settings.tta, data_root=settings.data_root)
     refuse_large_file(run, settings.weights)
 
     from fer_lightning.evaluation.card import write_card

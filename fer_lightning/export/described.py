@@ -8,6 +8,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.card_metrics import card_metrics, drop_missing
+from fer_lightning.evaluation.evaluation_folder import require_evaluation
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.faces.metadata import Metadata, crop_rule
@@ -56,7 +57,7 @@ def describe(run: TrainedRun, tta: str = "none") -> Metadata:
     summary, taxonomy = run.summary, taxonomy_of(run.config.data)
     tested = _tested(run, tta)
     results = card_metrics(tested.metrics, _confusion(tested.folder / "predictions.csv", taxonomy), taxonomy.classes)
-    best = summary.get("best") or {} if tta == "none" else {}
+    best = summary.get("best") or {} if tta == "none" or run.members else {}
     val = drop_missing({"val": {name: best.get(f"val/{name}") for name in LABEL_METRICS}})
     return Metadata(
         name=f"{summary['name']}/{summary['job']}",
@@ -127,7 +128,7 @@ def _ensemble(run: TrainedRun) -> dict[str, Any]:
 
 
 def _tested(run: TrainedRun, tta: str) -> Tested:
-    if tta == "none":
+    if tta == "none" or run.members:
         test = run.summary.get("test") or {}
         every = {name: {"value": test.get(f"test/{name}")} for name in LABEL_METRICS}
         return Tested(run.path, {"all": every, "clean": test.get("clean", {})})
@@ -138,6 +139,7 @@ def _tested(run: TrainedRun, tta: str) -> Tested:
             f"tta={tta}: the model card needs the test metrics of these views, and {folder} does not exist. "
             f"Run {again}, and then the same command again."
         )
+    require_evaluation(folder, "evaluation")
     return Tested(folder, read_json(folder / "metrics.json", f"Run {again} again."))
 
 

@@ -4,22 +4,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_lightning.errors import UserError
+from fer_lightning.evaluation.evaluation_folder import average_views
 from fer_lightning.evaluation.trained_run import WAIT, TrainedRun, open_run
 from fer_lightning.faces.face_model import LARGEST
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.runs.trained_folder import file_checksum, members_of, resume_hint
-from fer_lightning.wording import typed
 
 if TYPE_CHECKING:
     from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble, MirroredCheckpoint
 
 BYTES = {"float32": 4, "float16": 2, "int8": 1, "codebook4": 0.5}  # per weight
 SMALLEST = "codebook4"
+VIEWS = {"none", "flip", "shift"}  # that a file can average
 REPEAT = "Average its members again with resume=never, and export the ensemble then."
 
 
-def open_subject(path: Path, *, data_root: str | None = None) -> TrainedRun:
-    """Lock and read a run, or an ensemble with its members. Raise UserError if it cannot be exported."""
+def open_subject(path: Path, tta: str = "none", *, data_root: str | None = None) -> TrainedRun:
+    """Lock and read a run, or an ensemble with its members. Raise UserError if it cannot be exported.
+
+    tta  views of the file; an ensemble must average evaluations with the same views
+    """
     folder = RunFolder(path)
     facts = members_of(folder) if path.is_dir() else []
     if not facts:
@@ -28,7 +32,7 @@ def open_subject(path: Path, *, data_root: str | None = None) -> TrainedRun:
     summary = folder.summary()
     if summary["status"] != "done":
         raise UserError(f"run={path}: the ensemble is not finished ({summary['status']}). {resume_hint(folder)}")
-    _refuse_views(path, facts)
+    _refuse_other_views(path, facts, tta)
     members = tuple(_open_member(path, entry, summary, data_root) for entry in facts)
     return TrainedRun(folder, members[0].config, summary, members)
 
@@ -60,16 +64,18 @@ def refuse_large_file(run: TrainedRun, form: str) -> None:
         )
 
 
-def _refuse_views(path: Path, facts: list[dict[str, Any]]) -> None:
-    """Raise UserError if the ensemble averages evaluations: a file shows all networks the same views."""
-    others = [entry for entry in facts if entry["tta"] != "none"]
-    if others:
-        runs = list(dict.fromkeys(entry["run"] for entry in facts))
-        raise UserError(
-            f"run={path}: its member {others[0]['run']} is the evaluation {others[0]['tta']}, and a file shows all "
-            f"networks the same views. Average the runs themselves: python train.py experiment=ensemble name=one_view "
-            f"{typed('ensemble', runs)}"
-        )
+def _refuse_other_views(path: Path, facts: list[dict[str, Any]], tta: str) -> None:
+    """Raise UserError if members of the ensemble were evaluated with other views than those of the file."""
+    others = [entry for entry in facts if entry["tta"] != tta]
+    if not others:
+        return
+    runs = [Path(run) for run in dict.fromkeys(entry["run"] for entry in facts)]
+    first, views = others[0], {entry["tta"] for entry in facts}
+    same = f" Use tta={first['tta']}, or average them again." if len(views) == 1 and first["tta"] in VIEWS else ""
+    raise UserError(
+        f"run={path} with tta={tta}: its member {first['run']} was averaged with tta={first['tta']}, and a file shows "
+        f"all networks the same views.{same} {average_views(runs, tta)}"
+    )
 
 
 def _open_member(path: Path, entry: dict[str, Any], summary: dict[str, Any], data_root: str | None) -> TrainedRun:
@@ -78,7 +84,8 @@ def _open_member(path: Path, entry: dict[str, Any], summary: dict[str, Any], dat
         run = open_run(Path(entry["run"]), data_root=data_root, with_faces=False)
     except UserError as error:
         raise UserError(f"run={path}: a member of the ensemble cannot be read. {error}") from None
-    predictions = run.path / "predictions.csv"
+    views = run.path if entry["tta"] == "none" else run.path / "evaluation" / entry["tta"]
+    predictions = views / "predictions.csv"
     if not predictions.is_file() or file_checksum(predictions) != entry["predictions"]:
         raise UserError(f"run={path}: {predictions} has changed since it was averaged. {REPEAT}")
     if run.summary["split"]["checksum"] != summary["split"]["checksum"]:

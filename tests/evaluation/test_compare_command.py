@@ -88,8 +88,14 @@ def test_other_training_rows_are_pointed_out(runs, monkeypatch, capsys):
 
 
 def evaluated_on(rows: str, folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps({"rows": rows}))
+    return folder
+
+
+def averaged(folder: Path, members: list[Path]) -> Path:
+    folder.mkdir()
+    (folder / "summary.json").write_text(json.dumps({"status": "done", "members": [{"run": str(m)} for m in members]}))
     return folder
 
 
@@ -106,6 +112,15 @@ REFUSALS = {
     "wrong views": (lambda a, b: (a, b, "--tta", "five"), ["five", "ten_crop"]),
     "one run": (lambda a, b: (a,), ["RUN_B"]),
     "the same run twice": (lambda a, b: (a, a), ["both name the same folder"]),
+    "views of an evaluation": (
+        lambda a, b: (evaluated_on("test", a / "evaluation" / "flip"), b, "--tta", "flip"),
+        ["RUN_A=", "is the folder of an evaluation, whose views are fixed. Drop tta=flip."],
+    ),
+    "an ensemble": (
+        lambda a, b: (averaged(b.parent / "ensemble", [a, b]), b, "--tta", "ten_crop"),
+        ["An ensemble has no checkpoint of its own.", "tta=ten_crop", "experiment=ensemble", "/evaluation/ten_crop"],
+    ),
+    "an order for two folders": (lambda a, b: (a, b, "--csv-order", b), ["csv_order=", "both sides are folders"]),
     "validation rows": (
         lambda a, b: (a, evaluated_on("val", b.parent / "third")),
         ["RUN_B=", "predictions of val rows"],

@@ -164,3 +164,18 @@ def test_a_member_without_rows_is_refused(members, tmp_path):
     finished(tmp_path / "none", some(0))
     with pytest.raises(UserError, match=r"none/predictions\.csv has no rows\. Name runs that were evaluated on at"):
         combined(tmp_path / "out", members[0], tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [({"rows": "val"}, "has predictions of val rows"), ({"other": {}}, "has predictions of another data set")],
+)
+def test_only_test_rows_of_a_run_are_averaged(entry, message, members, tmp_path):
+    (members[1] / "metrics.json").write_text(json.dumps(entry))
+    with pytest.raises(UserError, match=rf"ensemble={members[1]}: {message}"):
+        combined(tmp_path / "ensemble", *members)
+
+
+def test_the_next_step_compares_with_the_same_views(members, tmp_path, capsys):
+    combined(tmp_path / "ensemble", members[1], finished(tmp_path / "other", likely(2, likely(0)), views="flip"))
+    assert f"'runs=[{tmp_path / 'ensemble'},{members[1]}]'" in capsys.readouterr().out

@@ -22,10 +22,11 @@ import fer_lightning
 from fer_lightning.cli import train
 from fer_lightning.data.ingest import ingest
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation import evaluate
+from fer_lightning.evaluation import compare, ensemble, evaluate
 from fer_lightning.evaluation.other_data import other_rows
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.evaluation.trained_run import open_run
+from fer_lightning.export.described import describe
 from fer_lightning.faces.face_model import FaceModel
 from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import TAXONOMIES
@@ -512,6 +513,33 @@ def test_a_run_is_loaded_for_scripts(run):
     assert np.array_equal(labels, table.labels[split.val])
     with pytest.raises(UserError, match=r"rows=test: must be train or val\. .*fer_lightning.evaluate"):
         fer_lightning.load_run(run).faces("test")
+    with pytest.raises(UserError, match=r"device=cuda:1: must be cpu, cuda or auto\."):
+        fer_lightning.load_run(run, device="cuda:1")
+    with pytest.raises(UserError, match=r"views=five: must be one of none, flip, shift, ten_crop"):
+        fer_lightning.load_run(run, views="five")
+
+
+@pytest.mark.slow
+def test_an_evaluation_of_former_weights_is_not_used(run, tmp_path):
+    """An unfinished run may be evaluated; after it is resumed, best.ckpt is of another epoch."""
+    first, second = (shutil.copytree(run, tmp_path / name) for name in "ab")
+    summary = json.loads((first / "summary.json").read_text())
+    summary["best"]["epoch"] += 1
+    for path in (first, second):
+        evaluated(path, "tta=flip")
+    (first / "summary.json").write_text(json.dumps(summary))
+    message = (
+        rf"{first}/evaluation/flip: has predictions of epoch \d+, and best.ckpt of the run is now of epoch \d+\. "
+        rf"Evaluate it again: python -m fer_lightning.evaluate run={first} tta=flip$"
+    )
+    with pytest.raises(UserError, match=message):
+        compare.read_run("RUN_A", first, "flip")
+    with pytest.raises(UserError, match=message):
+        ensemble.read_member(first / "evaluation" / "flip")
+    unlocked = shutil.copytree(first, tmp_path / "c")  # a command holds its folder until the process ends
+    with pytest.raises(UserError, match=r"and best\.ckpt of the run is now of epoch"):
+        describe(open_run(unlocked), "flip")
+    assert len(compare.read_run("RUN_B", second, "flip"))
 
 
 @pytest.mark.parametrize(

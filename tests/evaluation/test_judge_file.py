@@ -11,7 +11,7 @@ from real_fer2013 import SOURCE
 
 from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ingest import ingest
-from fer_lightning.data.judged_rows import judge_test_rows
+from fer_lightning.data.judged_rows import judge_rows, judge_test_rows
 from fer_lightning.data.splits import make_split
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import evaluate
@@ -105,6 +105,32 @@ def test_reads_of_test_rows_are_counted_and_those_of_validation_rows_are_not(sto
         entry = judged(tmp_path / "other.npy", store, tmp_path / rows, "order=csv", f"rows={rows}")
         assert entry["all"]["acc"]["value"] == 1
         assert ((store / "test_reads.csv").read_bytes() != before) is counted
+
+
+def test_validation_rows_are_compared_with_those_of_a_run_and_no_read_is_wasted(store, tmp_path):
+    table = load(str(store))
+    split = make_split(table, "official")
+    rows = judge_rows(table, split.val, split.train)
+    folder = tmp_path / "run" / "evaluation" / "val_none"
+    labels = table.labels[rows.rows]
+    write_predictions(folder / "predictions.csv", predictions_of(rows, rows.rows, labels, right(labels), table.classes))
+    (folder / "metrics.json").write_text('{"rows": "val"}')
+    np.save(tmp_path / "other.npy", right(labels))
+    against = f"against=[{tmp_path / 'run'}]"
+    entry = judged(tmp_path / "other.npy", store, tmp_path / "out", "rows=val", against)
+    assert entry["against"][str(tmp_path / "run")]["all"]["acc"]["difference"] == 0
+    (folder / "predictions.csv").unlink()
+    with pytest.raises(UserError, match=rf"Write it: .* run={tmp_path / 'run'} tta=none rows=val"):
+        judged(tmp_path / "other.npy", store, tmp_path / "out", "rows=val", against)
+    write_predictions(
+        tmp_path / "run" / "predictions.csv", predictions_of(rows, rows.rows, labels, right(labels), table.classes)
+    )
+    np.save(tmp_path / "other.npy", in_store_order(store))
+    before = (store / "test_reads.csv").read_bytes() if (store / "test_reads.csv").exists() else b""
+    with pytest.raises(UserError, match="with 0 images in common"):
+        judged(tmp_path / "other.npy", store, tmp_path / "out", against)
+    assert (store / "test_reads.csv").exists() == bool(before)
+    assert not before or (store / "test_reads.csv").read_bytes() == before
 
 
 def test_an_accuracy_near_chance_points_to_the_order(store, tmp_path, capsys):

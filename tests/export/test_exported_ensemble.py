@@ -15,7 +15,7 @@ from torch import nn
 
 from fer_lightning.data.store import open_store
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation import ensemble
+from fer_lightning.evaluation import ensemble, evaluate
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.export import __main__ as command
 from fer_lightning.export import members
@@ -151,9 +151,9 @@ def test_an_ensemble_of_runs_on_rgb_faces_is_exported(no_pictures, tmp_path):
     np.testing.assert_allclose(model(faces), expected, atol=1e-5, rtol=0)
 
 
-def refusal(folder):
+def refusal(folder, tta="none"):
     with pytest.raises(UserError) as error:
-        members.open_subject(folder)
+        members.open_subject(folder, tta)
     return str(error.value)
 
 
@@ -167,11 +167,25 @@ def test_a_missing_member_is_named(copied):
     assert f"a member of the ensemble cannot be read. run={copied.parents[1] / 'seed-1'}: no such" in refusal(copied)
 
 
-def test_an_ensemble_of_views_is_refused_with_the_command_to_use(copied):
-    folder = with_summary(copied, lambda summary: summary["members"][0].update(tta="flip"))
-    message = refusal(folder)
-    assert "is the evaluation flip, and a file shows all networks the same views" in message
-    assert "python train.py experiment=ensemble name=one_view" in message
+def test_an_ensemble_of_views_is_exported_with_these_views(copied):
+    runs = [copied.parents[1] / f"seed-{seed}" for seed in range(2)]
+    message = refusal(copied, "flip")
+    assert f"python -m fer_lightning.evaluate run={runs[0]} tta=flip" in message
+    assert "python train.py experiment=ensemble name=ensemble_flip" in message
+    for run in runs:
+        evaluate.evaluate(evaluate.config([f"run={run}", "tta=flip"]))
+    folder = RunFolder(copied.parents[1] / "ensemble_flip" / "seed-0")
+    ensemble.run(folder, [str(run / "evaluation" / "flip") for run in runs], [])
+    folder.release()
+    assert "was averaged with tta=flip, and a file shows all networks the same views. Use tta=flip" in refusal(
+        folder.path
+    )
+    command.main([f"run={folder.path}", "tta=flip"])
+    model, predictions = FaceModel(folder.path / "face.onnx"), read_predictions(folder.path / "predictions.csv")
+    faces = members.open_subject(folder.path, "flip").faces()[0].pixels[predictions.rows]
+    expected = at_temperature(predictions.probabilities, model.metadata.temperature)
+    np.testing.assert_allclose(model(faces), expected, atol=1e-5, rtol=0)
+    assert model.metadata.confusion == tuple(tuple(row) for row in predictions.confusion().tolist())
 
 
 def test_an_unfinished_ensemble_is_refused(copied):

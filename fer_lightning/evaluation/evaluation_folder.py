@@ -1,0 +1,63 @@
+"""Folder of an evaluation, RUN/evaluation/NAME: rows and weights of its predictions. Imports no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation.settings import EVALUATE
+from fer_lightning.files import read_json
+from fer_lightning.runs.run_folder import RunFolder, run_of
+from fer_lightning.wording import typed
+
+
+def require_evaluation(folder: Path, key: str, *, rows: str = "test", other_data: bool = False) -> None:
+    """Raise UserError if the predictions in a folder are of other rows, or of a former epoch's weights.
+
+    folder      of an evaluation, or any other folder; without a metrics.json it passes
+    key         setting that names the folder
+    rows        test or val
+    other_data  True if the rows may be those of another data set than that of the run
+    """
+    path, run = folder / "metrics.json", run_of(folder)
+    if not path.is_file():
+        return
+    entry = read_json(path, "Evaluate the run again.")
+    if entry.get("rows", "test") != rows:
+        raise UserError(
+            f"{key}={folder}: has predictions of {entry['rows']} rows. Name a run, or an evaluation of {rows} rows."
+        )
+    if "other" in entry and not other_data:
+        raise UserError(
+            f"{key}={folder}: has predictions of another data set. Name a run, or an evaluation of its own {rows} rows."
+        )
+    best = ((RunFolder(run).summary() or {}).get("best") or {}).get("epoch")
+    if run != folder and "epoch" in entry and entry["epoch"] != best:
+        raise UserError(
+            f"{key}={folder}: has predictions of {_epoch(entry['epoch'])}, and best.ckpt of the run is now of "
+            f"{_epoch(best)}. Evaluate it again: {evaluate_again(run, entry)}"
+        )
+
+
+def evaluate_again(run: Path, entry: dict[str, Any], file: Path | None = None) -> str:
+    """Return the command that repeats the evaluation of a run whose metrics.json has this content.
+
+    file  exported file that was evaluated; None: best.ckpt
+    """
+    subject = f"tta={entry.get('tta', 'none')}" if file is None else typed("model", file)
+    command = f"{EVALUATE} {typed('run', run)} {subject}"
+    if entry.get("rows", "test") != "test":
+        command += f" rows={entry['rows']}"
+    return command + (f" {typed('data.root', entry['data']['root'])}" if "other" in entry else "")
+
+
+def average_views(members: Sequence[Path], tta: str) -> str:
+    """Return the commands that average the members of an ensemble with these views of each face."""
+    folders = [member if tta == "none" else member / "evaluation" / tta for member in members]
+    commands = [evaluate_again(member, {"tta": tta}) for member in members if tta != "none"]
+    average = f"python train.py experiment=ensemble {typed('name', f'ensemble_{tta}')} {typed('ensemble', folders)}"
+    return "\n  ".join([f"Average its members with tta={tta}:", *commands, average])
+
+
+def _epoch(number: int | None) -> str:
+    return "an unfinished run" if number is None else f"epoch {number}"
