@@ -7,7 +7,7 @@ ROOT ?= $(or $(FER2013_ROOT),data/fer2013)
 # the many processes of the tests share compiled modules: importing lightning then takes 11 s of CPU instead of 27.
 SINGLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 # The recipes read these variables from the environment, where a path may contain any letter.
-export FROM ROOT FERPLUS LABELS TAXONOMY SIZE COLOR EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
+export FROM ROOT FERPLUS LABELS TAXONOMY SIZE COLOR PHOTOS PICTURES EMOTION PROVIDER TARGET MODEL SOURCE PORT DIR OUT
 
 .PHONY: help install lock quickstart data models collect live game audit report test default-tests test-all all-but-long-tests test-slurm test-long lint static-checks security format benchmark docs docker apptainer clean
 
@@ -23,6 +23,7 @@ NO_CPU_BUILD := CPU=yes: pip's index has no PyTorch for CPUs. Add TORCH_INDEX=UR
 
 # Locked versions if the lock is for this Python version and kind of machine, otherwise the versions that pip chooses.
 $(VENV)/.installed: requirements.txt requirements-torch.lock requirements.lock pyproject.toml
+	@test -z "$(filter-out yes no,$(CPU))" || { echo "CPU=$(CPU): must be yes or no"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit("Python " + sys.version.split()[0] + ": must be 3.11 or newer. Name another one: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifneq ($(WITHOUT_CUDA),)
@@ -54,8 +55,8 @@ quickstart: install  ## install, then train a small ResEmoteNet on drawn faces: 
 
 data: install  ## read FER2013 into a store: make data FROM=fer2013.csv [FERPLUS=fer2013new.csv] [PHOTOS=yes] [LABELS=rafdb] [TAXONOMY=affectnet8] [SIZE=112] [COLOR=yes] [ROOT=data/fer2013]
 	@test -n "$$FROM" || { echo "make data: FROM is missing. Use make data FROM=path with a CSV, a folder train|val|test/<class>/, or a zip or tar of one."; exit 2; }
-	$(BIN)/python -m fer_lightning.data.ingest source="$$FROM" root="$$ROOT" $(if $(FERPLUS),ferplus="$$FERPLUS") $(if $(filter-out no,$(PHOTOS)),photos=yes) \
-		$(if $(LABELS),labels="$$LABELS") $(if $(TAXONOMY),taxonomy="$$TAXONOMY") $(if $(SIZE),size="$$SIZE") $(if $(filter-out no,$(COLOR)),color=yes)
+	$(BIN)/python -m fer_lightning.data.ingest source="$$FROM" root="$$ROOT" $(if $(FERPLUS),ferplus="$$FERPLUS") $(if $(PHOTOS),photos="$$PHOTOS") \
+		$(if $(LABELS),labels="$$LABELS") $(if $(TAXONOMY),taxonomy="$$TAXONOMY") $(if $(SIZE),size="$$SIZE") $(if $(COLOR),color="$$COLOR")
 
 models: install  ## check the file of the face detector, which is part of the package
 	$(BIN)/python -m fer_lightning.faces.model_file $(if $(FROM),source="$$FROM")
@@ -77,7 +78,7 @@ audit: install  ## find copies, label noise, non-faces and outliers in a store, 
 
 report: install  ## write the report of a sweep: make report DIR=outputs/overfitting-small [OUT=...] [PICTURES=no]
 	@test -n "$$DIR" || { echo "make report: DIR is missing. Use make report DIR=path with a sweep's folder, such as outputs/overfitting-small."; exit 2; }
-	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$$DIR" $(if $(OUT),out="$$OUT") $(if $(filter no,$(PICTURES)),pictures=no)
+	$(SINGLE) $(BIN)/python -m fer_lightning.report sweep="$$DIR" $(if $(OUT),out="$$OUT") $(if $(PICTURES),pictures="$$PICTURES")
 
 # More processes than cores, because tests wait for other processes. Those of clusters and pages wait a third of their time.
 # --no-loadscope-reorder keeps the order of tests/conftest.py: long files are first.

@@ -4,6 +4,8 @@
 each number that a data set uses as a label; a new file there is a new map.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,6 +85,12 @@ class Taxonomy:
         """Return the largest taxonomy that begins with these classes: all that can be trained together with them."""
         longer = [other for other in TAXONOMIES.values() if other.classes[: len(self.classes)] == self.classes]
         return max(longer, key=lambda other: len(other.classes), default=self)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of what the labels of a source mean: the classes in their order, and the numbers of `codes`."""
+        numbers = self.codes and self.codes.names
+        return hashlib.sha256(json.dumps([self.classes, numbers]).encode()).hexdigest()
 
     @property
     def colors(self) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ SKIPPED = (
 )
 # Code inside prose: `code`, addresses, paths, names, options, key=value, $(variables) and attributes of HTML.
 CODE = re.compile(
-    r"`[^`]*`|https?://\S+|[\w./-]*/[\w./-]*|\w*_\w*|--[\w-]+|\b[\w.]+=[\w.]+|\$\(?\w+\)?|\b(?:class|id|for|name|data-\w+)=\"[^\"]*\""
+    r"`[^`]*`|https?://\S+|[\w./-]*/[\w./-]*|\w*_\w*|--[\w-]+|\b[\w.]+=[\w.$\"]+|\$\(?\w+\)?|\b(?:class|id|for|name|data-\w+)=\"[^\"]*\""
 )
 FIELD = re.compile(r"\{[^{}]*\}")  # of an f-string or a template
 STRING = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"

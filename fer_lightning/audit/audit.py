@@ -35,7 +35,7 @@ from fer_lightning.compat.old_words import OldForm
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
-from fer_lightning.data.store import notes_of, open_store, store_problem
+from fer_lightning.data.store import default_root, notes_of, open_store, store_problem
 from fer_lightning.errors import UserError
 from fer_lightning.failures import status_of
 from fer_lightning.files import write_atomically, write_csv
@@ -119,7 +119,7 @@ def table_of(root: str) -> "FaceTable":
         source=store.source,
         classes=store.classes,
         checksum=store.manifest["checksum"],
-        notes=notes_of(store.manifest),
+        notes=notes_of(store.manifest, root),
         digests=store.digests,
         votes=store.votes,
         cache=Path(root),
@@ -261,7 +261,7 @@ def _run(arguments: list[str] | None) -> None:
 def _report(folder: Path, record: dict[str, Any]) -> None:
     plain_console().print(counts_table(record))
     root = record["root"]
-    at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
+    at = "" if Path(root) == default_root() else f" {typed('data.root', root)}"
     print(f"page      {folder / 'index.html'} (shows people: do not publish it)")
     print(f"lists     {folder}: {', '.join(record['files'])}")
     print(f"checksum  {record['checksum']}")

@@ -45,7 +45,7 @@ def load(
         raise UserError(f"data.root={root}: this store holds extra rows. Set data.root to its parent folder.")
     if problem := classes_problem(chosen, base.manifest, extra):
         raise UserError(problem)
-    notes = notes_of(base.manifest)
+    notes = notes_of(base.manifest, root)
     name = chosen.name if base.is_fer2013 else OWN
     if chosen.classes == base.classes and "ferplus" not in chosen.sources and extra is None:
         part = _Part(base.pixels, base.labels, base.usage, base.source, base.digests, base.votes)

@@ -76,7 +76,7 @@ def read_votes(path: Path, labels: np.ndarray, usage: np.ndarray, classes: tuple
     if len(votes) != len(labels):
         raise UserError(
             f"FERPLUS={path}: the file has {len(votes):,} rows of votes for {len(labels):,} faces. FER+ uses the row "
-            "numbers of the complete fer2013.csv. Read that file with FROM, or omit FERPLUS."
+            "numbers of the complete fer2013.csv. Read that file with FROM, or use FERPLUS=no."
         )
     other = np.flatnonzero(usages != usage)
     if len(other):

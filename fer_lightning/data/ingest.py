@@ -4,8 +4,9 @@
     python -m fer_lightning.data.ingest source=fer2013.csv root=data/fer2013 ferplus=fer2013new.csv
 
 source   CSV, folder, zip or tar to read
-root     folder of the store (default: data/fer2013)
-ferplus  FER+'s fer2013new.csv: votes of ten people for each row (default: no votes)
+root     folder of the store (default: $FER2013_ROOT, or data/fer2013)
+ferplus  FER+'s fer2013new.csv: votes of ten people for each row; no: no votes (default: the file with which the store
+         was made, if it was)
 labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are refused)
 size     side of the stored faces in pixels (default: 48, as in FER2013); a CSV of pixels must have this size
 color    yes: the stored faces are RGB (default: no, grey)
@@ -37,7 +38,15 @@ from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.data.readers.reader import RULES, read_faces, source_fingerprint
 from fer_lightning.data.rows import image_numbers, pixel_digests, rows_checksum, stored_order
 from fer_lightning.data.splits import SHARES, deal, deal_groups
-from fer_lightning.data.store import COLUMNS, VERSION, open_store, read_manifest, write_columns, write_manifest
+from fer_lightning.data.store import (
+    COLUMNS,
+    VERSION,
+    default_root,
+    open_store,
+    read_manifest,
+    write_columns,
+    write_manifest,
+)
 from fer_lightning.errors import UserError
 from fer_lightning.faces.detector import open_detector
 from fer_lightning.faces.face import SIDE
@@ -62,6 +71,7 @@ CHALLENGE_MD5 = {
     "3f0dfb3d3fd99c811a1299cb947e3131": "train.csv",  # pragma: allowlist secret
 }
 DEAL_SEED = 0
+NO_VOTES = "no"  # instead of a file of votes
 COLUMN_FILES = {f"{name}.npy" for name in (*COLUMNS, "pixels", "votes")}  # of a folder of rows
 NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of a folder, not of a source
 
@@ -88,24 +98,23 @@ def ingest(
     """Read `source` into a store at `root`, unless the store was made from the same, unchanged source.
 
     deal_usage   True: rows without Usage are split 70/15/15 per class; False: all of them become Training rows
-    ferplus      FER+'s fer2013new.csv, for a CSV with all rows; None: the file with which the store at `root` was made
+    ferplus      FER+'s fer2013new.csv, for a CSV with all rows; NO_VOTES: no votes; None: the file with which the store
+                 at `root` was made, if it was
     labels       name of a file of conf/labels, for a source with numbers as labels; None: numbers are refused, except
                  in the column emotion of a CSV with pixels, where they are the codes of the taxonomy
     form         size and color of the stored faces
     photographs  finds the faces in class folders of whole photographs; None: the images are faces
     """
     origin, folder, classes = Path(source).absolute(), Path(root), TAXONOMIES[taxonomy].numbered(labels)
-    if ferplus and not Path(ferplus).is_file():
-        raise UserError(f"FERPLUS={ferplus}: no such file. Give the path of FER+'s fer2013new.csv, or drop FERPLUS.")
     try:
         former = read_manifest(folder)
-        ferplus = str(Path(ferplus).absolute()) if ferplus else _former_ferplus(former, origin)
         key = {
             "path": str(origin),
             "fingerprint": source_fingerprint(origin, photographs is not None),
-            "ferplus": {"path": ferplus, "fingerprint": file_fingerprint(Path(ferplus))} if ferplus else None,
+            "ferplus": _ferplus(ferplus, former, origin),
             "photographs": photographs.recipe if photographs else None,
             "labels": labels,
+            "meaning": classes.checksum,
             "image": None if form == FER2013_FORM else list(form.shape),
             "rules": RULES,
         }
@@ -116,7 +125,7 @@ def ingest(
             if _made_from(former, key, taxonomy) and _is_intact(folder):
                 return Ingested(former, "reused: another process has just written it")
             faces = read_faces(origin, classes, progress, photographs, form)
-            votes = _votes(Path(ferplus), faces, classes) if ferplus else faces.votes
+            votes = _votes(Path(key["ferplus"]["path"]), faces, classes) if key["ferplus"] else faces.votes
             manifest = write_store(folder, faces, key, classes, votes, deal_usage)
     except OSError as error:
         if error.errno in NOT_WRITABLE:
@@ -151,7 +160,7 @@ def _outcome(former: dict[str, Any] | None, key: dict[str, Any]) -> str:
         return "written"
     if former["source"]["path"] != key["path"]:
         return f"written; it replaces the store of {former['source']['path']}"
-    if any(former["source"].get(name) != key[name] for name in ("photographs", "labels", "image", "rules")):
+    if any(former["source"].get(name) != key[name] for name in ("photographs", "labels", "meaning", "image", "rules")):
         return "written again: the rules for reading images, labels or faces have changed"
     if all(former["source"].get(name) == value for name, value in key.items()):
         return "written again: the store was damaged"
@@ -177,17 +186,39 @@ def locked_store(root: Path) -> Iterator[None]:
             raise
 
 
-def _former_ferplus(former: dict[str, Any] | None, origin: Path) -> str | None:
-    if former is None or former["source"]["path"] != str(origin) or not former["source"]["ferplus"]:
+def _ferplus(given: str | None, former: dict[str, Any] | None, origin: Path) -> dict[str, Any] | None:
+    """Return path and fingerprint of the file of votes; None for no votes.
+
+    given  path, NO_VOTES, or None: the file with which the store was made, which may be missing by now
+    """
+    if given == NO_VOTES:
         return None
-    return former["source"]["ferplus"]["path"]
+    if given is not None and not Path(given).is_file():
+        raise UserError(
+            f"FERPLUS={given}: no such file. Give the path of FER+'s fer2013new.csv, or FERPLUS={NO_VOTES} for a store "
+            "without votes."
+        )
+    if given is not None:
+        path = Path(given).absolute()
+        return {"path": str(path), "fingerprint": file_fingerprint(path)}
+    if former is None or former["source"]["path"] != str(origin):
+        return None
+    used = former["source"]["ferplus"]
+    if not used or not Path(used["path"]).is_file():
+        return used
+    return {"path": used["path"], "fingerprint": file_fingerprint(Path(used["path"]))}
 
 
 def _votes(path: Path, faces: ReadFaces, taxonomy: Taxonomy) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(
+            f"FERPLUS={path}: the store was made with these votes, and the file is missing now. Name it again with "
+            f"FERPLUS=PATH, or use FERPLUS={NO_VOTES} for a store without votes."
+        )
     if not faces.form.startswith("csv") or faces.usage is None:
         raise UserError(
             f"FERPLUS={path}: FER+ uses the row numbers of the complete fer2013.csv, but FROM is {faces.form}. "
-            f"Read the complete fer2013.csv with FROM, or omit FERPLUS."
+            f"Read the complete fer2013.csv with FROM, or use FERPLUS={NO_VOTES}."
         )
     return read_votes(path, faces.labels, faces.usage, taxonomy.classes)
 
@@ -283,7 +314,10 @@ class IngestSettings(Settings):
     source: str = setting(comment="CSV, folder, zip or tar to read", path=True)
     root: str = setting("data/fer2013", "folder of the store", path=True)
     ferplus: str | None = setting(
-        None, "FER+'s fer2013new.csv with votes of ten people for each row; null: no votes", path=True
+        None,
+        "FER+'s fer2013new.csv with votes of ten people for each row; no: no votes; null: the file with which the "
+        "store was made, if it was",
+        path=True,
     )
     taxonomy: str = setting("fer2013", "classes of the source and the order of its codes: a file of conf/taxonomy")
     labels: str | None = setting(
@@ -375,7 +409,7 @@ def _report(result: Ingested, root: str) -> None:
         print(message(f"votes     {source['ferplus']['path']} (FER+)"))
     for note in manifest["notes"]:
         print(f"note      {message(note)}")
-    at = "" if Path(root) == Path("data/fer2013") else f" {typed('data.root', root)}"
+    at = "" if Path(root) == default_root() else f" {typed('data.root', root)}"
     shared = manifest.get("sources", manifest["rows"]) < manifest["rows"]
     split = "" if all(sum(column.values()) for column in counts.values()) else f" data.split={_split_of(shared)}"
     taxonomy = "" if manifest["taxonomy"] == "fer2013" else f" data.taxonomy={manifest['taxonomy']}"

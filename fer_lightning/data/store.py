@@ -288,8 +288,16 @@ def write_columns(folder: Path, order: "np.ndarray", columns: dict[str, "np.ndar
             os.fsync(file.fileno())
 
 
-def notes_of(manifest: dict[str, Any]) -> list[str]:
-    """Return a store's notes, and a note if size or time of its source file have changed; folders are not checked."""
+def default_root() -> Path:
+    """Return the folder of the store that commands use if none is named."""
+    return Path(os.environ.get("FER2013_ROOT") or "data/fer2013")
+
+
+def notes_of(manifest: dict[str, Any], root: str | Path) -> list[str]:
+    """Return the notes of the store at `root`, and a note if size or time of its source file have changed.
+
+    Source folders are not checked.
+    """
     notes, source = list(manifest["notes"]), manifest["source"]
     path = source["path"]
     try:
@@ -297,7 +305,22 @@ def notes_of(manifest: dict[str, Any]) -> list[str]:
     except OSError:
         return notes
     if os.path.isfile(path) and source["fingerprint"] != [1, status.st_size, status.st_mtime_ns]:
-        notes.append(
-            f"{path} has changed since it was read; run make data {typed_for_make('FROM', path)} to update the store"
-        )
+        notes.append(f"{path} has changed since it was read; to update the store, run {_made_by(manifest, root)}")
     return notes
+
+
+def _made_by(manifest: dict[str, Any], root: str | Path) -> str:
+    """Return the make command that writes the store at `root` from its source again."""
+    from fer_lightning.faces.image_form import FER2013_FORM, ImageForm  # imports OpenCV
+
+    source, form = manifest["source"], ImageForm.of_shape(manifest.get("image", FER2013_FORM.shape))
+    values = {
+        "FROM": source["path"],
+        "ROOT": None if Path(root) == default_root() else str(root),
+        "LABELS": source.get("labels"),
+        "TAXONOMY": None if manifest["taxonomy"] == "fer2013" else manifest["taxonomy"],
+        "SIZE": None if form.size == FER2013_FORM.size else str(form.size),
+        "COLOR": "yes" if form.color else None,
+        "PHOTOS": "yes" if source.get("photographs") else None,
+    }
+    return " ".join(["make data", *(typed_for_make(name, value) for name, value in values.items() if value)])

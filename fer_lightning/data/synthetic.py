@@ -16,6 +16,7 @@ head is turned, shifted or scaled.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -26,8 +27,10 @@ from fer_lightning.labels import taxonomy_of
 
 NOTE = "synthetic faces, drawn by a program: no metric measured on them says anything about people"
 
-# FER2013's Training counts by label code, also used for the game's classes; the eighth count is invented.
-COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965, 1000)
+# FER2013's Training counts by class. The counts of the other classes are invented.
+COUNTS = {"angry": 3995, "disgust": 436, "fear": 4097, "happy": 7215, "sad": 4830, "surprise": 3171, "neutral": 4965}
+COUNTS |= {"frustration": 436, "boredom": 4097}  # of the learning game, in the place of disgust and fear
+OTHER_COUNT = 1000
 
 # Variants of each class, of which a face shows one: action unit -> level at full intensity.
 EXPRESSIONS = {
@@ -84,7 +87,7 @@ def load(
         raise UserError(
             f"data.taxonomy={taxonomy}: no program draws {', '.join(unknown)} here. It draws {', '.join(EXPRESSIONS)}."
         )
-    shown, labels, usage, original = _plan(rows, seed, label_noise, duplicates, len(names))
+    shown, labels, usage, original = _plan(rows, seed, label_noise, duplicates, names)
     pixels = draw([names[c] for c in shown], seed, original == np.arange(rows))[original]
     source = [f"synthetic-{row:06d}" for row in range(rows)]
     for row in np.flatnonzero(original != np.arange(rows)):
@@ -124,12 +127,12 @@ class _Draws:
 
 
 def _plan(
-    rows: int, seed: int, label_noise: float, duplicates: float, n: int
+    rows: int, seed: int, label_noise: float, duplicates: float, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return for each row: the class shown, the label, the usage, and the row whose face it copies; all (rows,)."""
-    draws = _Draws(seed, 0, rows, 5)
+    draws, n = _Draws(seed, 0, rows, 5), len(names)
     covered = COVERED * 3 * n
-    counts = (*COUNTS, *[COUNTS[-1]] * n)[:n]
+    counts = [COUNTS.get(name, OTHER_COUNT) for name in names]
     frequency = np.cumsum(counts) / sum(counts)
     shown = np.searchsorted(frequency, draws.uniform(), side="right")
     shown[:covered] = np.arange(rows)[:covered] % n

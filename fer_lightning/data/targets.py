@@ -26,6 +26,8 @@ def soft_targets(
 ) -> np.ndarray:
     """Return float32 (N, K), the targets of the training `rows`; other rows have their label.
 
+    Without a teacher, a row without votes keeps its label, too: for example each row of data.extra.
+
     labels       ferplus_soft      shares of the FER+ votes
                  ferplus_estimate  `share` of the label's probabilities given the votes, and the rest of the label
                  teacher           `share` of the teacher's probabilities, and the rest of the label
@@ -45,7 +47,11 @@ def soft_targets(
     if labels == "teacher":
         soft = taught
     else:
-        soft = estimated_labels(_evidence(table.votes[rows], taught), table.labels[rows], len(table.classes))
+        soft = targets[rows]
+        has_evidence = np.ones(len(rows), bool) if teacher else table.votes[rows].any(axis=1)
+        if has_evidence.any():
+            evidence = _evidence(table.votes[rows], taught)[has_evidence]
+            soft[has_evidence] = estimated_labels(evidence, table.labels[rows][has_evidence], len(table.classes))
     targets[rows] = share * soft + (1 - share) * targets[rows]
     return targets
 

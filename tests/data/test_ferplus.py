@@ -1,6 +1,7 @@
 """FER+ votes: their file, their place beside the faces, and what is made of them."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_votes_stay_when_the_faces_alone_are_named_again(faces_csv, tmp_path):
     changed.csv(faces_csv)
     assert "written again" in ingest(str(faces_csv), str(root)).outcome
     assert load(str(root)).votes is not None
+
+
+def test_votes_can_be_dropped_and_their_file_may_be_missing(faces_csv, tmp_path):
+    root, samples = tmp_path / "store", Samples()
+    file = write(tmp_path / "votes.csv", samples, votes_for(samples))
+    ingest(str(faces_csv), str(root), ferplus=str(file))
+    file.unlink()
+    assert "reused" in ingest(str(faces_csv), str(root)).outcome
+    os.utime(faces_csv, ns=(0, 0))
+    with pytest.raises(UserError, match=rf"FERPLUS={file}: the store was made with these votes, .* or use FERPLUS=no"):
+        ingest(str(faces_csv), str(root))
+    assert load(str(root)).votes is not None
+    assert "written again" in ingest(str(faces_csv), str(root), ferplus="no").outcome
+    assert load(str(root)).votes is None
 
 
 def test_changed_votes_are_read_again(faces_csv, tmp_path):

@@ -139,6 +139,19 @@ def test_class_folders_go_before_a_table_which_is_named(tmp_path):
     assert not faces.partly
 
 
+def test_a_table_goes_before_folders_of_numbers_if_it_names_their_images(tmp_path):
+    """AffectNet's folders are numbered without a meaning; those of RAF-DB on Kaggle are labels."""
+    numbered = FER.numbered("rafdb")
+    image(tmp_path / "a" / "100" / "one.png", 1)
+    image(tmp_path / "a" / "4" / "two.png", 1)
+    columns = ("subDirectory_filePath", "expression")
+    table(tmp_path / "a" / "training.csv", columns, [("100/one.png", "1"), ("4/two.png", "5")])
+    assert read_faces(tmp_path / "a", numbered).labels.tolist() == [FER.index("surprise"), FER.index("sad")]
+    image(tmp_path / "b" / "4" / "two.png", 1)
+    table(tmp_path / "b" / "other.csv", columns, [("elsewhere.png", "5")])
+    assert read_faces(tmp_path / "b", numbered).labels.tolist() == [FER.index("happy")]
+
+
 def test_a_table_without_its_images_says_what_to_use(tmp_path):
     path = table(tmp_path / "only" / "labels.csv", ("filename", "label"), [("a.png", "sad")])
     with pytest.raises(UserError, match=r"this table names images\. Use the folder that holds both"):

@@ -6,17 +6,20 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fer_forms import Samples, write_forms
+from PIL import Image
 
 from fer_lightning.data import ingest as ingest_module
 from fer_lightning.data.ingest import ingest, main
 from fer_lightning.data.rows import pixel_digests
 from fer_lightning.data.store import open_store, read_manifest, store_problem, write_manifest
 from fer_lightning.errors import UserError
+from fer_lightning.labels import label_maps
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,35 @@ def test_changed_folder_is_noticed(samples, tmp_path):
     changed = ingest(str(folder), root)
     assert changed.outcome.startswith("written again")
     assert changed.manifest["rows"] == len(samples.rows) - 1
+
+
+def test_a_file_that_is_moved_to_another_class_is_noticed(samples, tmp_path):
+    """Moving keeps the number of files, their bytes and their times."""
+    folder, root = samples.folders(tmp_path / "folders"), str(tmp_path / "store")
+    before = ingest(str(folder), root).manifest["counts"]["Training"]
+    moved = next((folder / "train" / "happy").iterdir())
+    moved.rename(folder / "train" / "sad" / f"moved-{moved.name}")
+    changed = ingest(str(folder), root)
+    assert changed.outcome == "written again: the source has changed since it was last read"
+    after = changed.manifest["counts"]["Training"]
+    assert (after["happy"], after["sad"]) == (before["happy"] - 1, before["sad"] + 1)
+
+
+def test_a_corrected_map_of_labels_is_noticed(tmp_path, monkeypatch):
+    folder, root = tmp_path / "faces", str(tmp_path / "store")
+    for number in (4, 5):
+        (folder / str(number)).mkdir(parents=True)
+        Image.fromarray(np.full((48, 48), number, np.uint8)).save(folder / str(number) / "a.png")
+    wrong = replace(label_maps()["rafdb"], names=((4, "sad"), (5, "happy")))
+    with monkeypatch.context() as patch:
+        patch.setitem(label_maps(), "rafdb", wrong)
+        ingest(str(folder), root, labels="rafdb")
+        assert ingest(str(folder), root, labels="rafdb").outcome.startswith("reused")
+    corrected = ingest(str(folder), root, labels="rafdb")
+    assert corrected.outcome == "written again: the rules for reading images, labels or faces have changed"
+    store = open_store(tmp_path / "store")
+    assert [store.classes[code] for code in store.labels] == ["happy", "sad"]
+    assert store.pixels[:, 0, 0].tolist() == [4, 5]
 
 
 def test_failed_ingest_leaves_the_former_store(samples, tmp_path, monkeypatch):

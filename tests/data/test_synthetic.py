@@ -39,9 +39,15 @@ def test_the_first_rows_do_not_depend_on_their_number(table, rows):
 
 @pytest.mark.slow
 def test_classes_are_as_unbalanced_as_fer2013(table, right):
-    expected = np.array(synthetic.COUNTS[:7]) / sum(synthetic.COUNTS[:7])
+    counts = np.array([synthetic.COUNTS[name] for name in table.classes])
+    expected = counts / counts.sum()
     assert np.bincount(right.labels) / len(right) == pytest.approx(expected, abs=0.03)
     assert np.bincount(table.labels).argmin() == table.classes.index("disgust")
+
+
+def test_a_class_keeps_its_frequency_beside_other_classes():
+    labels = synthetic.load(rows=3000, label_noise=0, classes=["happy", "sad"]).labels
+    assert labels.mean() == pytest.approx(4830 / (4830 + 7215), abs=0.03)
 
 
 @pytest.mark.parametrize("taxonomy", ["fer2013", "learning_game", "learning_game_distracted"])

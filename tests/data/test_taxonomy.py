@@ -190,7 +190,8 @@ def test_changed_source_is_noted(samples, tmp_path):
     ingest(str(path), root)
     assert load(root).notes == []
     os.utime(path, ns=(0, 0))
-    assert "has changed since it was read; run make data FROM=" in load(root).notes[0]
+    command = f"make data FROM={path} ROOT={root}"
+    assert load(root).notes == [f"{path} has changed since it was read; to update the store, run {command}"]
 
 
 def test_some_classes_of_a_taxonomy_are_kept_in_its_order_and_the_rest_is_counted(store):

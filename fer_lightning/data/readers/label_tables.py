@@ -57,6 +57,16 @@ def label_tables(files: Sequence[File]) -> list[File]:
     return tables or label_lists(files)
 
 
+def name_images(tables: Sequence[File], images: Sequence[File], taxonomy: Taxonomy) -> bool:
+    """Return True if a row of the tables names one of the images."""
+    names = {name for image in images for name in _Finder.names(image)}
+    return any(
+        posixpath.basename(row.name.replace("\\", "/")) in names
+        for table in tables
+        for _, row in _rows(table, taxonomy)
+    )
+
+
 def label_lists(files: Sequence[File]) -> list[File]:
     """Return the text files whose first line is an image file and its label."""
     return [file for file in files if _is_list(file)]
@@ -164,9 +174,14 @@ class _Finder:
     def __init__(self, files: Sequence[File]) -> None:
         self._by_end: dict[str, list[File]] = {}
         for file in files:
-            base = posixpath.basename(file.name)
-            for name in {base, posixpath.splitext(base)[0]}:
+            for name in self.names(file):
                 self._by_end.setdefault(name, []).append(file)
+
+    @staticmethod
+    def names(file: File) -> set[str]:
+        """Return the names under which a row can mean the file."""
+        base = posixpath.basename(file.name)
+        return {base, posixpath.splitext(base)[0]}
 
     def find(self, name: str, folder: str, split: int | None) -> File | None:
         """Return the image of a row, relative to the table's folder or to any other; raise ValueError for several.

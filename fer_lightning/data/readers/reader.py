@@ -1,7 +1,7 @@
 """Reader for every form of FER2013: it chooses what to read in a path, and reads it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from fer_lightning.data.readers.faces import TRAINING, ReadFaces, crossing, sett
 from fer_lightning.data.readers.files import File, Listing, file_fingerprint, fingerprint, open_files
 from fer_lightning.data.readers.folder_faces import in_class_folder, read_folders
 from fer_lightning.data.readers.images import Reading
-from fer_lightning.data.readers.label_tables import label_lists, label_tables, read_label_tables
+from fer_lightning.data.readers.label_tables import label_lists, label_tables, name_images, read_label_tables
 from fer_lightning.data.readers.parquet import parquet_files, read_parquet
 from fer_lightning.data.readers.photographs import Photographs
 from fer_lightning.errors import UserError
@@ -99,10 +99,17 @@ def _read_images(
 
 
 def _label_tables(listing: Listing, taxonomy: Taxonomy, suffixes: tuple[str, ...]) -> list[File]:
-    """Return the tables that give the labels of the images; none if the folders do, and the tables are left out."""
+    """Return the tables that give the labels of the images; none if the folders do, and the tables are left out.
+
+    A folder with the name of a class takes precedence over a table. A folder with a number does not if a table names
+    its images, because the number may be that of a part of the data set or of a person.
+    """
     images = [file for file in listing.files if has_suffix(file.name, suffixes)]
     tables = label_tables(listing.files)
     if not all(in_class_folder(file, taxonomy) for file in images):
+        return tables
+    has_names = all(in_class_folder(file, replace(taxonomy, codes=None)) for file in images)
+    if not has_names and name_images(tables, images, taxonomy):
         return tables
     for table in tables:
         listing.left_out.add(NOT_NEEDED, table.name)
@@ -111,7 +118,7 @@ def _label_tables(listing: Listing, taxonomy: Taxonomy, suffixes: tuple[str, ...
 
 
 def source_fingerprint(path: Path, photographs: bool = False) -> list[int]:
-    """Return count, bytes and newest time of the files that `read_faces` would use; an archive counts as one file."""
+    """Return the fingerprint of the files that `read_faces` would use; an archive counts as one file."""
     if not _existing(path).is_dir():
         return file_fingerprint(path)
     with open_files(path) as listing:
