@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,12 @@ from fer_lightning.wording import message
 
 OWN = ("mlflow", "optuna", "tensorboard", "wandb")  # packages with an extra of the same name
 EXTRAS = {name: name for name in OWN} | {"pyarrow": "parquet"}  # all others belong to `train`
-REFUSED, PIPE_CLOSED, STOPPED = 2, 128 + 13, 128 + 2  # exit statuses; the last two are those of a shell
+REFUSED, PIPE_CLOSED, STOPPED, TERMINATED = (
+    2,
+    128 + 13,
+    128 + 2,
+    128 + 15,
+)  # exit statuses; the last three as in a shell
 # Packages whose errors are about content or services, never about a bug of this project, and what a user can do.
 OUTSIDE = {
     "yaml": "Fix this YAML text",
@@ -83,7 +89,7 @@ def report_errors(program: str, kept: str = "", *, again: str | None = "starts o
     """End the process with status 2 and print `program: what is wrong` for an error from outside the code.
 
     kept   state of the work after an error of the operating system, e.g. "Nothing is half written"
-    again  effect of the same command after Ctrl-C, with which the process ends with status 130.
+    again  effect of the same command after Ctrl-C or SIGTERM, with which the process ends with status 130 or 143.
            None: KeyboardInterrupt is raised
 
     A reader of the output that ends early, such as `| head -1`, ends the process without a message.
@@ -98,11 +104,11 @@ def report_errors(program: str, kept: str = "", *, again: str | None = "starts o
         if error.filename is None:
             end_quietly()
         refuse(program, error_message(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if again is None:
             raise
         print(f"\nStopped. {f'{kept}; the' if kept else 'The'} same command {again}.", file=sys.stderr)
-        sys.exit(STOPPED)
+        sys.exit(stop_status(stop))
     except Exception as error:
         message = error_message(error)
         if message is None:
@@ -111,13 +117,31 @@ def report_errors(program: str, kept: str = "", *, again: str | None = "starts o
         refuse(program, message + note)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM in a command that handles it like Ctrl-C."""
+
+
+def stop_on_sigterm() -> None:
+    """Handle SIGTERM like Ctrl-C, but with its own exit status."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
+
+
+def stop_status(stop: KeyboardInterrupt) -> int:
+    """Return the exit status of a command that Ctrl-C or SIGTERM has stopped."""
+    return TERMINATED if isinstance(stop, Terminated) else STOPPED
+
+
 def status_of(work: Callable[[], int | None]) -> int:
     """Return the exit status of a command: the value of `work` (None is 0), or that of `report_errors`."""
     try:
         with report_errors(""):
             return work() or 0
     except SystemExit as end:
-        if end.code in (REFUSED, PIPE_CLOSED, STOPPED):
+        if end.code in (REFUSED, PIPE_CLOSED, STOPPED, TERMINATED):
             return end.code
         raise
 

@@ -107,15 +107,19 @@ def require_own_folder(path: Path, key: str, mark: tuple[str, str]) -> None:
     name, text = mark
     if not path.is_dir() or not any(path.iterdir()):
         return
-    try:
-        with open(path / name, "rb") as file:
-            is_own = text.encode() in file.read(4096)
-    except OSError:
-        is_own = False
-    if not is_own:
+    if not has_near_start(path / name, text):
         raise UserError(
             f"{key}={path}: this folder holds files that are not results of this command. Name another folder."
         )
+
+
+def has_near_start(path: Path, text: str) -> bool:
+    """Return True if the text is in the first 4 KiB of a file; False also if the file cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return text.encode() in file.read(4096)
+    except OSError:
+        return False
 
 
 def numpy_reason(error: Exception) -> str:

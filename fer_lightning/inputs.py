@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_lightning.errors import UserError
+from fer_lightning.files import has_near_start
 from fer_lightning.wording import terminal
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -25,6 +26,8 @@ VIDEOS = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mjpeg", ".y4m"),
     *(".3gp", ".3g2", ".mts", ".m2ts", ".ogv", ".flv"),
 )
+
+PREDICTED = '"program": "fer_lightning.predict"'  # in summary.json of a folder of results
 
 PARTLY = 3  # exit status of a command that read only a part of its input
 MAX_DEPTH = 32  # folders below the input
@@ -122,7 +125,7 @@ def _list(listed: Folder, here: Path, chain: tuple, inside: Path | None, without
             raise
         listed.leave_out(CLOSED, here)
         return
-    if here != listed.root and {"store.json", "pixels.npy"} & {path.name for path in entries}:
+    if here != listed.root and _is_own({path.name: path for path in entries}):
         listed.leave_out(OWN_FILES, here)
         return
     if here != listed.root:
@@ -139,6 +142,13 @@ def _list(listed: Folder, here: Path, chain: tuple, inside: Path | None, without
             listed.files.append(path)
     for path in below:
         _list(listed, path, (*chain, _identity(path)), inside, without)
+
+
+def _is_own(entries: dict[str, Path]) -> bool:
+    """Return True for the content of a store, and for that of a folder of results of `predict`."""
+    if {"store.json", "pixels.npy"} & entries.keys():
+        return True
+    return "summary.json" in entries and has_near_start(entries["summary.json"], PREDICTED)
 
 
 def _reason(path: Path, chain: tuple, inside: Path | None, without: Path | None) -> str | None:

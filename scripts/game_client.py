@@ -23,6 +23,7 @@ HELP = (
     "The server reads any other text that you type, to estimate how you feel about the level."
 )
 ANSWER_SECONDS = 1.5  # the server sends a state every second
+CONNECT_SECONDS = 3.0  # more than two attempts to connect again
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,9 +58,20 @@ def play(client: GameClient, random_: random.Random, *, tasks: int | None, skill
         played, correct = played + 1, answer == number
         solved += correct
         print("Yes, that is right." if correct else f"No, it is {number}: {as_sum(number)}.")
-        client.outcome(correct=correct, seconds=time.monotonic() - begun, level=level)
+        report(client, correct=correct, seconds=time.monotonic() - begun, level=level)
     listen(client)
     print(f"\n{solved} of {played} solved; level {client.level}.")
+
+
+def report(client: GameClient, *, correct: bool, seconds: float, level: int) -> None:
+    """Send the outcome of a task. If the connection was lost meanwhile, connect again first."""
+    while not client.outcome(correct=correct, seconds=seconds, level=level):
+        message = client.receive(timeout=CONNECT_SECONDS)
+        if message is None:
+            print("* The server does not count this task, because it is unreachable.")
+            return
+        if not isinstance(message, bytes):
+            say(message)
 
 
 def asked(client: GameClient) -> int | None:

@@ -21,14 +21,12 @@ API keys and your contact address are read from .env: see .env.example.
 
 import argparse
 import os
-import signal
 import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from dotenv import load_dotenv
 
@@ -37,6 +35,7 @@ from fer_lightning.collect.store.collection import FILE
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
+from fer_lightning.failures import stop_on_sigterm, stop_status
 from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF, ENV_FILE
 from fer_lightning.wording import did_you_mean
@@ -47,7 +46,7 @@ COMMAND = Command("python -m fer_lightning.collect", CollectSettings, CONF / "co
 
 
 def main(arguments: list[str] | None = None) -> None:
-    signal.signal(signal.SIGTERM, _terminate)
+    stop_on_sigterm()
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     os.umask(0o077)  # images of people: only this account may read them
     try:
@@ -73,9 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
                     session.run(chain, chained=not steps)
             if session.partly:
                 sys.exit(PARTLY)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nStopped. Finished work is kept. Run the same command again to resume.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stop_status(stop))
 
 
 @contextmanager
@@ -142,10 +141,6 @@ def _refuse_steps(steps: list[str], options: argparse.Namespace) -> None:
         )
     if named and "purge" not in steps:
         raise UserError(f"--{named[0]}: only purge takes this option. Use {COMMAND.program} purge --{named[0]} ...")
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -149,7 +149,13 @@ class CollectRun:
         detector = open_detector(faces.model, kind=faces.kind)
         with progress_bar("finding faces", self.console) as progress:
             result = detect(
-                self.collection, detector=detector, rules=part(FaceRules, faces), form=self.form, progress=progress
+                self.collection,
+                detector=detector,
+                rules=part(FaceRules, faces),
+                form=self.form,
+                emotion=self.emotion,
+                query=self.provider.everything if isinstance(self.provider, Local) and self.provider.source else None,
+                progress=progress,
             )
         looked_at = result.faces + result.refused.total()
         self.say(

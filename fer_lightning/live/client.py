@@ -26,6 +26,7 @@ from fer_lightning.live import protocol
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two connection attempts
 PATIENCE = 10.0  # maximum seconds for a handshake and for the welcome
 LARGEST = 1 << 20  # maximum bytes of a message of the server
+UNREAD = 4096  # messages: more than an hour of states, which come once a second
 AWAY = (OSError, TimeoutError, EOFError, InvalidHandshake, ConnectionClosed)
 REFUSALS = {  # HTTP status codes of docs/protocol.md
     400: "the server does not accept this host name. Use host and port as the server printed them.",
@@ -51,7 +52,8 @@ class GameClient:
                              another model, another camera or another way of detection: ask the player again
 
     Entering the context connects and waits for the welcome. It raises UserError if no live server answers. Messages
-    that are sent while the server is unreachable are lost; the game continues without it.
+    that are sent while the server is unreachable are lost; the game continues without it. The server disconnects a
+    client that has UNREAD messages waiting, so call `receive` now and then, also while the player thinks.
     """
 
     def __init__(self, address: str, *, name: str, level: int | None = None, adapt: bool = True) -> None:
@@ -179,6 +181,7 @@ class GameClient:
             additional_headers=self._headers,
             open_timeout=PATIENCE,
             max_size=LARGEST,
+            max_queue=UNREAD,
             compression=None,
             proxy=None,
         )

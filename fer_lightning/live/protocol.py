@@ -30,6 +30,7 @@ from pydantic import (
     model_serializer,
 )
 
+from fer_lightning.difficulty.settings import MOST_LEVELS
 from fer_lightning.files import write_atomically
 from fer_lightning.paths import DOCS
 
@@ -37,7 +38,7 @@ VERSION = 2
 SCHEMA = DOCS / "protocol.json"
 TEXT = 500  # maximum number of characters of one text of the player
 Share = Annotated[float, Field(ge=0, le=1)]
-Level = Annotated[int, Field(ge=1, le=100)]
+Level = Annotated[int, Field(ge=1, le=MOST_LEVELS)]
 Version = Literal[1, 2]
 Coordinate = Annotated[float, Field(ge=-16, le=16)]  # share of the frame's side; a face may extend beyond the frame
 Side = Annotated[float, Field(gt=0, le=16)]

@@ -11,11 +11,10 @@ torch is not needed.
 """
 
 import re
-import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
@@ -23,6 +22,7 @@ from fer_lightning.config.settings import part
 from fer_lightning.errors import UserError
 from fer_lightning.faces.settings import FaceRules
 from fer_lightning.faces.shipped import model_path
+from fer_lightning.failures import stop_on_sigterm
 from fer_lightning.inputs import PARTLY
 from fer_lightning.paths import CONF
 from fer_lightning.predict.settings import PredictSettings
@@ -44,7 +44,7 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    signal.signal(signal.SIGTERM, _terminate)
+    stop_on_sigterm()
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's warnings are irrelevant if an image can be read
     with command.report_errors("predict", "No table is half written", again="starts from the beginning"):
@@ -64,7 +64,7 @@ def _refuse_address(given: str) -> None:
     if re.match(r"[a-z][a-z0-9+.-]*:/", given, re.I) and not Path(given).exists():
         raise UserError(f"input={given}: addresses are not fetched. Download the file, and name it with input=FILE.")
     if given.isdigit() and not Path(given).exists():
-        raise UserError(f"input={given}: no such file. For a camera: make live MODEL=face.onnx SOURCE={given}")
+        raise UserError(f"input={given}: no such file. For a camera: make live SOURCE={given}")
 
 
 def run(settings: PredictSettings) -> dict[str, Any]:
@@ -141,10 +141,6 @@ def _counted(count: int, thing: str) -> str:
 
 def _annotated(summary: dict[str, Any]) -> bool:
     return summary["settings"]["annotate"] and summary["counts"]["pictures"] > 0
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Source:
     """Photos and videos of an input; an input without any raises UserError.
 
     source  photo, video, or folder of photos and videos; subfolders are included
-    out     folder of the results, which is skipped if it is inside `source`; None: no folder is skipped
+    out     folder of the results, which is skipped if it is inside `source`; None: no such folder
     every   step between the frames of a video that are used
     """
 

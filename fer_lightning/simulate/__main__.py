@@ -9,12 +9,11 @@ It writes simulation.png, index.html, table.md, table.csv and summary.json. It d
 """
 
 import shlex
-import signal
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from fer_lightning.config import command
 from fer_lightning.config.messages import Command
@@ -22,6 +21,7 @@ from fer_lightning.config.option_settings import read_options
 from fer_lightning.config.settings import check, declared
 from fer_lightning.difficulty.policy import Policy
 from fer_lightning.errors import UserError
+from fer_lightning.failures import stop_on_sigterm
 from fer_lightning.files import require_own_folder
 from fer_lightning.paths import CONF
 from fer_lightning.simulate.settings import Expressions, People, SimulateSettings
@@ -39,7 +39,7 @@ COMMAND = Command(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    signal.signal(signal.SIGTERM, _terminate)
+    stop_on_sigterm()
     with command.report_errors("simulate", "No file is incomplete", again="starts from the beginning"):
         overrides = command.read_arguments(COMMAND, __doc__, arguments)
         run(config(overrides), f"{COMMAND.program} {shlex.join(overrides)}".strip())
@@ -150,10 +150,6 @@ def _print_summary(results: "dict[str, list[Result]]", setup: dict[str, Any], ou
     )
     print(f"\nresults: {out}/index.html   figure: {out}/simulation.png")
     print("next: open the page in a browser; to play yourself, python -m fer_lightning.game")
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

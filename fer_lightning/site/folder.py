@@ -49,7 +49,7 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
             f"faces of {FER2013_FORM.description}. Use a model of such faces; predict and live run this one."
         )
     require_own_folder(out, "out", MARK)
-    out = out.absolute()
+    out = out.resolve()  # the target of a link is replaced, not the link
     _require_only_own(out)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}{TEMPORARY}") for kind in ("new", "old"))
     try:
@@ -67,7 +67,7 @@ def write_site(out: Path, model: FaceModel, detector: YuNetDetector, min_confide
 
 def _require_only_own(out: Path) -> None:
     """Raise UserError if the folder has an entry that no site has, because the whole folder is replaced."""
-    if Path.cwd().is_relative_to(out.resolve()):
+    if Path.cwd().is_relative_to(out):
         raise UserError(f"out={out}: contains the current folder. Name a folder inside it, such as out=site.")
     own = {*PARTS, "runtime", "files", "index.html"}
     others = sorted(path.name for path in out.iterdir() if path.name not in own) if out.is_dir() else []

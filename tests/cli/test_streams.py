@@ -12,7 +12,7 @@ from conftest import TINY, run_train
 
 from fer_lightning.cli.commands import COMMANDS
 from fer_lightning.errors import UserError
-from fer_lightning.failures import PIPE_CLOSED, report_errors
+from fer_lightning.failures import PIPE_CLOSED, Terminated, report_errors
 from fer_lightning.training.callbacks.wandb_logger import refuse_wrong_key
 
 NO_UNICODE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -83,3 +83,11 @@ def test_a_missing_package_is_named_with_the_extra_and_nothing_else(capsys):
         raise ModuleNotFoundError("No module named 'timm'", name="timm")
     install = "pip install 'fer_lightning[train]'"
     assert capsys.readouterr().err == f"program: the package timm is not installed. Install it with: {install}\n"
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_ctrl_c_and_sigterm_have_their_own_status(stop, status, capsys):
+    with pytest.raises(SystemExit) as ended, report_errors("program", "Nothing is half written"):
+        raise stop
+    assert ended.value.code == status
+    assert "Stopped. Nothing is half written; the same command starts over." in capsys.readouterr().err

@@ -17,7 +17,7 @@ from collect_portraits import (
     two_faces,
 )
 from collect_portraits import store_picture as store
-from collect_rows import decide
+from collect_rows import add_candidate, add_fetch, add_page, decide
 from PIL import Image
 
 from fer_lightning.collect.images.hashes import as_signed, both_hashes
@@ -107,6 +107,21 @@ def test_a_second_call_looks_at_new_pictures_alone_and_changed_rules_at_all(coll
     detect(collection, detector=seen, rules=FaceRules(min_score=0.9))
     assert seen.seen == 82
     assert collection.value("SELECT count(DISTINCT rules) FROM face") == 2
+
+
+def test_images_of_another_search_keep_the_faces_of_their_own_rules(collection):
+    """Cropped faces of one emotion, and then photographs of another, with other rules."""
+    _, crop, other = (store(collection, drawn_picture(seed)) for seed in range(3))
+    for image, query in ((crop, "crops"), (other, "others")):
+        add_fetch(collection, add_candidate(collection, add_page(collection, emotion="boredom", query=query)), image)
+    detect(collection, detector=FakeDetector(), rules=RULES)
+    changed = FaceRules(min_score=0.9)
+    detect(collection, detector=FakeDetector(), rules=changed, emotion="boredom", query="crops")
+    again = collection.rows("SELECT image FROM face WHERE rules = ?", recipe(FakeDetector(), changed))
+    assert [row["image"] for row in again] == [crop]
+    new = store(collection, drawn_picture(3))
+    detect(collection, detector=FakeDetector(), rules=changed, emotion="boredom", query="crops")
+    assert face_of(collection, new) is not None
 
 
 def test_rules_that_come_back_count_again_and_decided_faces_stay(collection):

@@ -19,6 +19,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 from fer_lightning.live import protocol
 from fer_lightning.live.client import GameClient
+from scripts import game_client
 
 CLIENT = ("hello", "consent", "look", "text", "outcome", "override", "adapt")
 CLASSES = TAXONOMIES["fer2013"].classes
@@ -246,3 +247,50 @@ def test_the_python_example_of_the_documentation_runs(model):
     example = (ROOT / "docs" / "protocol.md").read_text().partition("```python\n")[2].partition("```")[0]
     with LiveServer(model, words=("faces.kind=whole",)) as server:
         exec(example.replace("http://127.0.0.1:8767/?token=...", server.address), {})
+
+
+class Lost:
+    """A client whose connection was lost while the player was thinking; `back` comes with the second attempt."""
+
+    def __init__(self, answers: list) -> None:
+        self.answers, self.outcomes, self.connected = answers, [], False
+
+    def outcome(self, **outcome) -> bool:
+        if self.connected:
+            self.outcomes.append(outcome)
+        return self.connected
+
+    def receive(self, timeout: float):
+        message = self.answers.pop(0)
+        self.connected = isinstance(message, protocol.State)
+        return message
+
+
+def test_an_outcome_is_sent_again_after_the_connection_was_lost(capsys):
+    lost = protocol.Notice(level="warning", code="lost", message="The server is unreachable; trying again.")
+    back = protocol.State.model_construct(type="state")
+    client = Lost([lost, back])
+    game_client.report(client, correct=True, seconds=40.0, level=3)
+    assert client.outcomes == [{"correct": True, "seconds": 40.0, "level": 3}]
+    assert "unreachable" in capsys.readouterr().out
+    client = Lost([lost, None])
+    game_client.report(client, correct=True, seconds=40.0, level=3)
+    assert client.outcomes == []
+    assert "The server does not count this task, because it is unreachable." in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_a_player_may_think_for_half_a_minute(model):
+    with (
+        LiveServer(model, words=("faces.kind=whole",)) as server,
+        GameClient(server.address, name="test 1.0") as client,
+    ):
+        time.sleep(35)
+        assert client.outcome(correct=True, seconds=35.0, level=3)
+        codes = [message.code for message in messages(client, 0.3) if isinstance(message, protocol.Notice)]
+        assert "lost" not in codes
+
+
+def messages(client: GameClient, seconds: float) -> list:
+    """Return what the client has received, until nothing comes for this time."""
+    return list(iter(lambda: client.receive(timeout=seconds), None))

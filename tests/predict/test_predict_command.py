@@ -64,6 +64,15 @@ def test_a_folder_without_torch_from_a_path_with_odd_letters(model, photos, tmp_
     assert (tmp_path / "out" / "annotated" / "two.png").is_file()
 
 
+def test_results_of_an_earlier_call_are_no_photographs(model, photos, tmp_path, capsys):
+    words = [f"model={model}", f"input={photos}", "faces.kind=whole"]
+    main([*words, f"out={photos / 'predictions'}"])
+    assert list((photos / "predictions" / "annotated").iterdir())
+    capsys.readouterr()
+    main([*words, f"out={tmp_path / 'second'}"])
+    assert "1 face in 1 image, 0 without a face" in capsys.readouterr().out
+
+
 def test_the_detector_of_pictures_cut_out_already(model, photos, tmp_path, capsys):
     main([f"model={model}", f"input={photos}", f"out={tmp_path / 'out'}", "faces.kind=whole", "annotate=false"])
     said = capsys.readouterr().out

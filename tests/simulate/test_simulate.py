@@ -191,7 +191,7 @@ def test_stopped_or_killed_it_leaves_no_process_and_no_file(how, tmp_path):
             time.sleep(0.1)
         time.sleep(2)
         process.send_signal(how)
-        assert process.wait(timeout=120) == (130 if how == signal.SIGTERM else -how)
+        assert process.wait(timeout=120) == (143 if how == signal.SIGTERM else -how)
         for worker in workers:
             await_end(worker)
         if how == signal.SIGTERM:

@@ -77,6 +77,16 @@ def test_a_folder_with_other_content_is_kept_and_a_site_is_replaced(site, model,
     assert [path.name for path in site.parent.iterdir()] == ["site"]
 
 
+def test_a_link_to_a_folder_stays_a_link_and_its_target_gets_the_site(model, tmp_path):
+    (tmp_path / "hosted").mkdir()
+    (tmp_path / "site").symlink_to("hosted")
+    for _ in range(2):
+        run([f"model={model}", f"out={tmp_path / 'site'}", f"detector={MODEL}"])
+    assert (tmp_path / "site").is_symlink()
+    assert (tmp_path / "hosted" / "index.html").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hosted", "site"]
+
+
 def test_files_of_a_user_beside_a_site_are_kept(model, tmp_path, monkeypatch):
     words = [f"model={model}", f"out={tmp_path / 'site'}", f"detector={MODEL}"]
     run(words)

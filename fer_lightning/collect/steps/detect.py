@@ -39,17 +39,22 @@ def detect(
     detector: Detector,
     rules: FaceRules,
     form: ImageForm = FER2013_FORM,
+    emotion: str | None = None,
+    query: str | None = None,
     progress: Progress | None = None,
 ) -> DetectResult:
     """Detect the face of each image that this detector has not processed under these rules; add its row `face`.
 
-    form  size and color of the crops, the same in all of a collection
+    form     size and color of the crops, the same in all of a collection
+    emotion  emotion whose images are processed again under these rules; None: all
+    query    query that must have found them, too, such as the name of a folder; None: any
 
-    An image whose face was already decided about keeps the face that the reviewer saw.
+    An image of another search keeps the face of its own rules, for example if those were for cropped faces. An image
+    whose face was already decided about keeps the face that the reviewer saw.
     Raise UserError at the end if stored images are missing or damaged; the faces of the others are kept.
     """
     wanted, result, lost = recipe(detector, rules, form), DetectResult(), []
-    images = collection.rows(_IMAGES, wanted)
+    images = collection.rows(_IMAGES, wanted, emotion, emotion, query, query)
     for start in range(0, len(images), AT_ONCE):
         rows = []
         try:
@@ -80,6 +85,10 @@ SELECT image, file FROM picture
 WHERE image IN (SELECT image FROM current_fetch WHERE status = 'stored')
   AND NOT EXISTS (SELECT 1 FROM current_face AS face WHERE face.image = picture.image AND face.rules = ?)
   AND NOT EXISTS (SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE face.image = picture.image)
+  AND (NOT EXISTS (SELECT 1 FROM face WHERE face.image = picture.image) OR EXISTS (
+    SELECT 1 FROM source JOIN finding ON finding.candidate = source.candidate JOIN page ON page.id = finding.page
+    WHERE source.image = picture.image AND (? IS NULL OR page.emotion = ?) AND (? IS NULL OR page.query = ?)
+  ))
 ORDER BY time, image
 """
 

@@ -119,5 +119,5 @@ function explained({ name, message }) {
   };
   const [title, words] = known[name] ?? ["The camera did not start", `The browser reports: ${message || name}. Try again, or use another browser.`];
   if (name !== "NotFoundError") return new NoCamera(title, words);
-  return new NoCamera(title, words, "You can also use a camera or a video of the server:", "python -m fer_lightning.live model=face.onnx source=0");
+  return new NoCamera(title, words, "You can also use a camera or a video of the server:", "python -m fer_lightning.live source=0");
 }
