@@ -52,7 +52,13 @@ def row_of(folder: Path) -> str:
     done = [summary for summary in summaries if summary["status"] == "done"]
     if not done:
         raise UserError(f"{folder}: holds no finished run. Train them first, as docs/fine_tuning.md shows.")
+    arms = sorted({summary.get("arm") or "no changes" for summary in done})
+    if len(arms) > 1:
+        raise UserError(f"{folder}: has runs of several arms: {', '.join(arms)}. Put the runs of each in a folder.")
     classes = [summary["test"]["all"]["classes"] for summary in done]
+    for name in COLLECTED:
+        if any(name not in each or each[name]["recall"]["value"] is None for each in classes):
+            raise UserError(f"{folder}: its runs have no test rows of {name}. Name runs of docs/fine_tuning.md.")
     recalls = [_mean_and_deviation([100 * each[name]["recall"]["value"] for each in classes]) for name in COLLECTED]
     accuracy = _mean_and_deviation([100 * summary["test"]["test/acc"] for summary in done])
     minutes = mean(RunTime.of(summary).seconds for summary in done) / 60

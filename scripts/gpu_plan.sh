@@ -17,7 +17,8 @@
 #   FER2013_ROOT    for pack: store of faces if no CSV is named (default: data/fer2013)
 #   SLICE           for run and all: seconds of a slice (default: 520)
 #   JOBS            for run and all: number of runs of `overfitting` that share the GPU (default: 4)
-#   SIZE=tiny       for run and all: a test of the plan on a CPU, with single steps
+#   SIZE=tiny       for run, all and collect: a test of the plan on a CPU, with single steps, in outputs/rehearsal;
+#                   meanwhile, the settings of this machine (conf/local/default.yaml) are replaced
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,7 +28,11 @@ SLICE=${SLICE:-520}
 SIZE=${SIZE:-full}
 PHASES="tests speed best overfitting"
 MORE=75
-DONE=outputs/gpu_plan
+OUTPUTS=outputs
+RESULTS=results/gpu
+MACHINE=conf/local/default.yaml
+KEPT=conf/local/default.kept.yaml
+MARK="# Written by gpu_plan.sh for a test, and removed at its end."
 LIMIT=$((64 * 1024 * 1024))
 
 exec 3>&2 # messages of the plan are printed even if the output of a phase goes to a log
@@ -99,9 +104,15 @@ unpack() {
 
 # Make every run small with the machine's settings file, which does not change the names of runs.
 rehearse() {
+    OUTPUTS=outputs/rehearsal RESULTS=outputs/rehearsal/results
+    [ ! -f $KEPT ] || refuse "$KEPT: holds settings that another test has kept. Join it with $MACHINE, and remove it"
+    [ ! -f $MACHINE ] || mv $MACHINE $KEPT
+    trap restore EXIT
     mkdir -p conf/local
-    cat > conf/local/default.yaml << 'YAML'
+    cat > $MACHINE << YAML
 # @package _global_
+$MARK
+output_dir: $OUTPUTS
 threads: 1
 compile: false
 model: {input_size: 32}
@@ -110,6 +121,12 @@ trainer: {accelerator: cpu, precision: 32-true, max_epochs: 1, limit_train_batch
 callbacks: {previews: null, early_stopping: null}
 YAML
     SPEED=(seed=0) BEST=(seed=0,1) OVERFITTING=(seed=0 experiment=seed_plain,seed_weighted_loss) JOBS=1
+}
+
+# Put the machine's own settings back, also those that a killed test has left.
+restore() {
+    ! grep -qs "^$MARK" $MACHINE || rm $MACHINE
+    [ ! -f $KEPT ] || [ -f $MACHINE ] || mv $KEPT $MACHINE
 }
 
 # Run a command in the rest of the slice; an interrupted command has saved what it needs to resume.
@@ -122,31 +139,32 @@ within() {
 }
 
 more() { say "the slice is over. Run the same command again to resume"; exit $MORE; }
-finished() { mkdir -p $DONE && touch "$DONE/$1" && say "$1: finished"; }
+finished() { mkdir -p $OUTPUTS/gpu_plan && touch "$OUTPUTS/gpu_plan/$1" && say "$1: finished"; }
 
 phase_tests() {
-    mkdir -p $DONE
+    local log=$OUTPUTS/gpu_plan/tests.log
+    mkdir -p $OUTPUTS/gpu_plan
     within $PYTHON -m pytest -p no:cacheprovider -m "" -rs tests/gpu tests/augment/test_warp.py \
-        tests/augment/test_pipeline.py tests/evaluation/test_predictor.py > $DONE/tests.log 2>&1 && tail -5 $DONE/tests.log && return
-    tail -40 $DONE/tests.log
+        tests/augment/test_pipeline.py tests/evaluation/test_predictor.py > "$log" 2>&1 && tail -5 "$log" && return
+    tail -40 "$log"
     return 1
 }
 
 phase_speed() {
     within $PYTHON train.py sweep=speed "${SPEED[@]}" || return 1
-    $PYTHON scripts/time_to_accuracy.py outputs/fer2013_speed
+    $PYTHON scripts/time_to_accuracy.py $OUTPUTS/fer2013_speed
 }
 
 # Single networks, their evaluation with several views, and the ensembles of both.
 phase_best() {
     within $PYTHON train.py sweep=best "${BEST[@]}" || return 1
-    for run in outputs/fer2013_best/seed-?; do
+    for run in $OUTPUTS/fer2013_best/seed-?; do
         evaluated "$run" none val && evaluated "$run" ten_crop val && evaluated "$run" ten_crop test || return 1
     done
     within $PYTHON train.py experiment=ensemble name=fer2013_best/ensemble \
-        'ensemble=[outputs/fer2013_best/seed-?]' || return 1
+        "ensemble=[$OUTPUTS/fer2013_best/seed-?]" || return 1
     within $PYTHON train.py experiment=ensemble name=fer2013_best/ensemble_ten_crop \
-        'ensemble=[outputs/fer2013_best/seed-?/evaluation/ten_crop]'
+        "ensemble=[$OUTPUTS/fer2013_best/seed-?/evaluation/ten_crop]"
 }
 
 evaluated() {
@@ -161,7 +179,7 @@ phase_overfitting() {
 
 run() {
     case " $PHASES " in *" $1 "*) ;; *) refuse "$1: no such phase. Allowed: ${PHASES// /, }" ;; esac
-    if [ -f "$DONE/$1" ]; then say "$1: finished"; return 0; fi
+    if [ -f "$OUTPUTS/gpu_plan/$1" ]; then say "$1: finished"; return 0; fi
     "phase_$1" && finished "$1"
 }
 
@@ -170,25 +188,25 @@ all() {
     for phase in $PHASES; do run "$phase" || failed+=("$phase"); done
     collect
     [ ${#failed[@]} -eq 0 ] || { say "failed: ${failed[*]}"; exit 1; }
-    say "all phases are finished: see results/gpu"
+    say "all phases are finished: see $RESULTS"
 }
 
 # --- results to keep -------------------------------------------------------------------------------------------------
 
 collect() {
-    local out=results/gpu sweep
+    local out=$RESULTS sweep
     mkdir -p $out
     for sweep in fer2013_speed fer2013_best overfitting-gpu; do
-        [ -d "outputs/$sweep" ] || continue
-        $PYTHON -m fer_lightning.report sweep="outputs/$sweep" out="$out/$sweep" pictures=no
+        [ -d "$OUTPUTS/$sweep" ] || continue
+        $PYTHON -m fer_lightning.report sweep="$OUTPUTS/$sweep" out="$out/$sweep" pictures=no
     done
-    [ ! -f outputs/fer2013_speed/time_to_accuracy.md ] \
-        || cp outputs/fer2013_speed/time_to_accuracy.{md,json} $out/fer2013_speed/
-    for metrics in outputs/fer2013_best/seed-?/evaluation/*/metrics.json; do
-        name=${metrics#outputs/fer2013_best/} name=${name%/metrics.json}
+    [ ! -f $OUTPUTS/fer2013_speed/time_to_accuracy.md ] \
+        || cp $OUTPUTS/fer2013_speed/time_to_accuracy.{md,json} $out/fer2013_speed/
+    for metrics in $OUTPUTS/fer2013_best/seed-?/evaluation/*/metrics.json; do
+        name=${metrics#"$OUTPUTS"/fer2013_best/} name=${name%/metrics.json}
         [ ! -f "$metrics" ] || cp "$metrics" "$out/fer2013_best/${name/\/evaluation\//_}.json"
     done
-    [ ! -f $DONE/tests.log ] || tail -1 $DONE/tests.log > $out/tests.txt
+    [ ! -f $OUTPUTS/gpu_plan/tests.log ] || tail -1 $OUTPUTS/gpu_plan/tests.log > $out/tests.txt
 }
 
 command=${1:-}
@@ -197,7 +215,9 @@ SPEED=() BEST=() OVERFITTING=()
 case $command in
     pack) pack "$@" ;;
     run | all | collect)
+        case $SIZE in full | tiny) ;; *) refuse "SIZE=$SIZE: must be full or tiny" ;; esac
         unpack
+        restore
         [ "$SIZE" = full ] || rehearse
         "$command" "$@"
         ;;

@@ -6,7 +6,7 @@
     python scripts/time_to_accuracy.py outputs/fer2013_cpu outputs/seed_plain --target 0.60 0.65
     python scripts/time_to_accuracy.py outputs/fer2013_cpu outputs/seed_plain --extrapolate outputs/seed_plain=80
 
-DIR            folders of finished runs; the runs of one folder must agree in all but the seed
+DIR            folders of finished runs; the runs of one folder must be one arm, with a seed each
 --target       targets as shares of the validation rows (val/acc, a single view); default: 0.72
 --out          folder for time_to_accuracy.md and time_to_accuracy.json; default: DIR if it is the only one; if there
                are several, no file is written
@@ -117,13 +117,17 @@ def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         others = f" Unfinished: {', '.join(unfinished)}." if unfinished else ""
         raise UserError(f"{folder}: no finished run.{others} Train one, for example: python train.py sweep=speed")
     runs = [RunFolder(path).summary() | {"history": read_history(path / "metrics.csv")} for path in done]
-    for key in (*SAME, *(SAME_ON_CPU if runs[0].get("device") == "cpu" else ())):
-        values = {str(run.get(key)) for run in runs}
+    for key in ("arm", *SAME, *(SAME_ON_CPU if runs[0].get("device") == "cpu" else ())):
+        values = {str(run.get(key) or "none") for run in runs}
         if len(values) > 1:
             raise UserError(
                 f"{folder}: its runs differ in {key}: {', '.join(sorted(values))}. Put the runs of each into its own "
                 "folder."
             )
+    seeds = [run["seed"] for run in runs]
+    if len(set(seeds)) < len(seeds):
+        names = ", ".join(path.name for path in done)
+        raise UserError(f"{folder}: two of its runs have the same seed: {names}. Put one of them into its own folder.")
     return runs, unfinished
 
 

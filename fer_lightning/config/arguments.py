@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fer_lightning.config.flags import is_option, no_such_option
-from fer_lightning.config.groups import groups, options
+from fer_lightning.config.groups import chosen_by, groups, options
 from fer_lightning.config.messages import TRAIN, keys_of_runs, refuse_lists
 from fer_lightning.errors import UserError
 
@@ -11,6 +11,7 @@ WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--confi
 WITHOUT_VALUE = ("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m")
 WITHOUT_VALUE += ("--shell-completion", "-sc", "--experimental-rerun", "--info", "-i")
 OPTIONAL = ("experiment", "scale", "sweep", "debug", "local")  # groups of which no option need be chosen
+MACHINE = "local"  # of these, the only group whose file is used without an argument
 NOTHING = {"logger": "csv"}  # option for null; in other groups: none
 
 
@@ -54,6 +55,8 @@ def _without_null(arguments: Sequence[str]) -> list[str]:
             kept.append(argument)
         elif group in OPTIONAL:
             kept = [other for other in kept if other.partition("=")[0] != group]
+            _refuse_choice_of_others(group, arguments)
+            kept += [f"~{group}"] if group == MACHINE else []
         else:
             allowed = options(group)
             nothing = NOTHING.get(group, "none")
@@ -61,3 +64,14 @@ def _without_null(arguments: Sequence[str]) -> list[str]:
                 raise UserError(f"{argument}: must be one of {', '.join(allowed)}. A run needs one of them.")
             kept.append(f"{group}={nothing}")
     return kept
+
+
+def _refuse_choice_of_others(group: str, arguments: Sequence[str]) -> None:
+    """Raise UserError if the file of another argument chooses an option of this group, so that null has no effect."""
+    for argument in arguments:
+        other, _, option = argument.partition("=")
+        if other in OPTIONAL and (chosen := chosen_by(other, option).get(group)):
+            raise UserError(
+                f"{group}=null: {argument} chooses {group}={chosen}. Use {group}={'|'.join(options(group))}, or leave "
+                f"{argument} out."
+            )

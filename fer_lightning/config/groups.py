@@ -4,6 +4,8 @@ import yaml
 
 from fer_lightning.paths import CONF
 
+OVERRIDE = "override /"  # of another group, in the defaults list of a file
+
 
 def options(group: str) -> list[str]:
     """Return the options of a config group, from the names of their files."""
@@ -16,6 +18,14 @@ def groups() -> list[str]:
     defaults = yaml.safe_load((CONF / "train.yaml").read_text())["defaults"]
     keys = {key.removeprefix("optional ") for entry in defaults if isinstance(entry, dict) for key in entry}
     return sorted(key for key in keys if not key.startswith("override ") and "/" not in key)
+
+
+def chosen_by(group: str, option: str) -> dict[str, str]:
+    """Return the options that the file of this option chooses in other groups, by group; {} if there is no file."""
+    path = CONF / group / f"{option}.yaml"
+    defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", []) if path.is_file() else []
+    chosen = {key: value for entry in defaults if isinstance(entry, dict) for key, value in entry.items()}
+    return {key.removeprefix(OVERRIDE): str(value) for key, value in chosen.items() if key.startswith(OVERRIDE)}
 
 
 def listing() -> str:

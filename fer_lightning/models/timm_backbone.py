@@ -41,6 +41,7 @@ class TimmBackbone(nn.Module):
         super().__init__()
         name = _present_name(name)
         config = _config(name)
+        weights = _weights(name, config) if pretrained else None
         try:
             self.network = timm.create_model(
                 name,
@@ -50,7 +51,7 @@ class TimmBackbone(nn.Module):
                 drop_rate=drop_rate or None,
                 drop_path_rate=drop_path_rate or None,
                 pretrained=pretrained,
-                pretrained_cfg_overlay=_weights(name, config) if pretrained else None,
+                pretrained_cfg_overlay=weights,
             )
             _try_once(self.network, torch.zeros(1, in_channels, input_size, input_size))
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
@@ -61,6 +62,13 @@ class TimmBackbone(nn.Module):
                 f"model.in_channels={in_channels} model.drop_rate={drop_rate} "
                 f"model.drop_path_rate={drop_path_rate}: {error}\n"
                 "Change one of these values, or use another model.name."
+            ) from error
+        except Exception as error:  # safetensors and pickle have errors of their own
+            if not weights:
+                raise
+            raise UserError(
+                f"{weights['file']}: does not hold the weights of {name}: {error}\n"
+                "Remove the file, and download it again."
             ) from error
 
     def forward(self, x: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ def find(cfg: DictConfig, folder: Path) -> None:
     cfg.callbacks = {}
     cfg.trainer.max_epochs = STEPS  # enough, as an epoch has a batch
     cfg.trainer.accumulate_grad_batches = 1  # one loss per learning rate
+    if cfg.finder.value == "batch_size":
+        cfg.data.start_size = None  # the largest images must fit
     data = build.build_data(cfg)
     data.val_dataloader = lambda: []  # a finder measures only training batches
     model = build.build_classifier(cfg, data)
@@ -145,6 +147,8 @@ def judge_batch_size(current: int, largest: int, limit: int, rate: float) -> str
     """
     reached = f"all sizes up to {limit:,} were tried" if largest >= limit else f"{2 * largest:,} rows do not fit"
     result = f"Which batch fits into memory? {largest:,} rows: {reached}. data.batch_size is {current:,}."
+    if current > largest >= limit:
+        return f"{result} Larger ones were not tried.\nNext: keep data.batch_size={current} if a run has enough memory."
     if current > largest:
         return f"{result}\nNext: data.batch_size={largest} or less."
     return (

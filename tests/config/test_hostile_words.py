@@ -152,6 +152,18 @@ def test_null_chooses_nothing_of_an_optional_group(group):
     assert refusal(["data=synthetic", f"{group}=null"]) is None
 
 
+def test_null_is_refused_if_another_file_chooses_an_option():
+    message = refusal(["data=synthetic", "sweep=overfitting", "scale=null"])
+    assert message == (
+        "scale=null: sweep=overfitting chooses scale=gpu. Use scale=cpu|gpu, or leave sweep=overfitting out."
+    )
+
+
+def test_the_settings_of_a_machine_can_be_left_out():
+    assert arguments.prepare_arguments(["local=null"]) == ["~local"]
+    assert refusal(["data=synthetic", "local=null"]) is None
+
+
 @pytest.mark.parametrize("group", ["loss", "model", "callbacks", "hydra/launcher"])
 def test_null_for_a_group_that_a_run_needs_names_its_options(group):
     assert refusal([f"{group}=null"]).startswith(f"{group}=null: must be one of {options(group)[0]}")

@@ -61,3 +61,13 @@ def test_pretrained_weights_that_cannot_be_had_are_asked_for_at_once(tmp_path, m
     monkeypatch.setenv("FER_PRETRAINED", str(tmp_path))
     with pytest.raises(UserError, match=r"(?s)resnet18\.a1_in1k.*resolve/main/model.safetensors"):
         TimmBackbone("resnet18", pretrained=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>404</html>", b"version https://git-lfs.github.com/spec/v1\noid sha256:1"]
+)
+def test_a_damaged_weights_file_is_named(content, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_PRETRAINED", str(tmp_path))
+    (tmp_path / "resnet18.a1_in1k.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"resnet18\.a1_in1k\.safetensors: does not hold the weights of resnet18"):
+        TimmBackbone("resnet18", pretrained=True)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES
 from scripts import fine_tuning
 
@@ -40,3 +41,15 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path, monkeypatch, capsy
     with pytest.raises(SystemExit):
         fine_tuning.main()
     assert "holds no finished run" in capsys.readouterr().err
+
+
+def test_runs_without_the_two_classes_and_of_several_arms_are_refused(tmp_path):
+    run(tmp_path / "runs" / "seed-0", None)
+    with pytest.raises(UserError, match="its runs have no test rows of frustration"):
+        fine_tuning.row_of(tmp_path / "runs")
+    run(tmp_path / "arms" / "seed-0", 0.4)
+    run(tmp_path / "arms" / "seed-1", 0.4)
+    path = tmp_path / "arms" / "seed-1" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"arm": "loss=focal"}))
+    with pytest.raises(UserError, match="has runs of several arms: loss=focal, no changes"):
+        fine_tuning.row_of(tmp_path / "arms")

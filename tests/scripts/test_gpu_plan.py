@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -53,6 +54,28 @@ def test_what_cannot_be_meant_is_refused_in_words():
         assert words in result.stderr
 
 
+@pytest.mark.parametrize("left", [None, "default.yaml", "default.kept.yaml"])
+def test_a_rehearsal_gives_the_settings_of_the_machine_back(left, tmp_path):
+    """Settings that a killed rehearsal has left beside the kept ones are removed, too."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "gpu_plan.sh", tmp_path / "scripts")
+    local = tmp_path / "conf" / "local"
+    local.mkdir(parents=True)
+    if left:
+        (local / left).write_text("threads: 8\n")
+    if left == "default.kept.yaml":
+        mark = "# Written by gpu_plan.sh for a test, and removed at its end."
+        (local / "default.yaml").write_text(f"# @package _global_\n{mark}\nthreads: 1\n")
+    for size in ("tiny", "full"):
+        result = plan("collect", at=tmp_path, SIZE=size)
+        assert result.returncode == 0, result.stderr
+        assert {path.name: path.read_text() for path in local.iterdir()} == (
+            {"default.yaml": "threads: 8\n"} if left else {}
+        )
+    refused = plan("collect", at=tmp_path, SIZE="112")
+    assert (refused.returncode, refused.stderr) == (2, "gpu_plan: SIZE=112: must be full or tiny\n")
+
+
 @pytest.mark.slow
 def test_the_libraries_that_travel_are_those_that_are_lacking():
     lacking = missing(EVERYTHING.split())
@@ -88,6 +111,7 @@ def test_a_packed_plan_runs_elsewhere_in_slices(tmp_path):
     assert "Run the same command again to resume" in early.stderr
     result = plan("run", "speed", at=there, SIZE="tiny")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-    assert "0 of 1" in (there / "outputs/fer2013_speed/time_to_accuracy.md").read_text()
+    assert "0 of 1" in (there / "outputs/rehearsal/fer2013_speed/time_to_accuracy.md").read_text()
     again = plan("run", "speed", at=there, SIZE="tiny")
     assert (again.returncode, again.stderr) == (0, "gpu_plan: speed: finished\n")
+    assert not (there / "conf/local/default.yaml").exists()

@@ -147,3 +147,18 @@ def test_an_error_is_one_line_with_status_2(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         time_to_accuracy.main()
     assert capsys.readouterr().err.startswith(f"time_to_accuracy: {tmp_path}: no finished run.")
+
+
+def test_runs_of_two_arms_and_a_seed_twice_are_refused(tmp_path):
+    run(tmp_path / "arms", 0, [0.5])
+    run(tmp_path / "arms", 1, [0.6], arm="loss=focal")
+    with pytest.raises(
+        UserError, match=r"its runs differ in arm: loss=focal, none\. Put the runs of each into its own"
+    ):
+        report(tmp_path / "arms")
+    run(tmp_path / "twice", 0, [0.5])
+    run(tmp_path / "twice", 1, [0.6])
+    summary = json.loads((tmp_path / "twice" / "seed-1" / "summary.json").read_text())
+    (tmp_path / "twice" / "seed-1" / "summary.json").write_text(json.dumps(summary | {"seed": 0}))
+    with pytest.raises(UserError, match="two of its runs have the same seed: seed-0, seed-1"):
+        report(tmp_path / "twice")

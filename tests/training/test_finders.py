@@ -51,6 +51,19 @@ def test_the_batch_finder_names_a_size_that_was_tried(tmp_path, capsys, monkeypa
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.slow
+def test_the_batch_finder_tries_the_largest_images(tmp_path, monkeypatch):
+    sides, step = set(), FERClassifier.training_step
+    monkeypatch.setattr(
+        FERClassifier,
+        "training_step",
+        lambda own, batch, index: sides.add(batch["image"].shape[-1]) or step(own, batch, index),
+    )
+    config = composed(*BASE, "debug=batch_size", "data.start_size=32", "model.input_size=48")
+    finders.find(config, tmp_path / "run")
+    assert sides == {48}
+
+
 def test_two_rates_in_one_optimiser_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"the optimiser has the learning rates 0\.05, 0\.12, and the finder tries one"):
         finders.find(composed(*BASE, "optim=muon", "debug=lr_find"), tmp_path / "run")
@@ -106,3 +119,5 @@ def test_a_batch_size_is_judged():
     assert "512 rows do not fit" in finders.judge_batch_size(64, largest=256, limit=1024, rate=0.05)
     assert "data.batch_size=256 with optim.lr=0.2 " in finders.judge_batch_size(64, largest=256, limit=256, rate=0.05)
     assert "Next: data.batch_size=16 or less." in finders.judge_batch_size(64, largest=16, limit=1024, rate=0.05)
+    untried = finders.judge_batch_size(2048, largest=1024, limit=1024, rate=0.05)
+    assert "Larger ones were not tried.\nNext: keep data.batch_size=2048" in untried
