@@ -19,6 +19,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore \
     PYTHONUNBUFFERED=1
 
+# compile=true needs a C and a C++ compiler, for a GPU too.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /app
 # PyTorch has its own layer, because it is nine tenths of the image and changes least.
 COPY requirements-torch*.lock ./

@@ -8,6 +8,7 @@ from fer_lightning.difficulty.policy import Policy, Proposal, TaskResult
 from fer_lightning.player.state import PlayerState
 
 PRIOR = 4.0  # imaginary tasks at the target rate in every estimate, so that a single task decides nothing
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,12 @@ class Performance(Policy):
 
     tasks: int = setting(10, "number of last tasks that count", minimum=1)
     target: float = setting(0.75, "wanted share of solved tasks", above=0, below=1)
-    margin: float = setting(0.15, "distance from the target at which the level changes", above=0)
+    margin: float = setting(
+        0.15,
+        "distance from the target at which the level changes; smaller if a player who solves all tasks, or none, would "
+        "not reach it",
+        above=0,
+    )
 
     def propose(self, now: float, state: PlayerState, outcomes: Sequence[TaskResult]) -> Proposal:
         drive = self.drive(outcomes)
@@ -35,8 +41,10 @@ class Performance(Policy):
         """
         last = outcomes[-self.tasks :]
         solved = sum(outcome.correct for outcome in last)
-        rate = (solved + PRIOR * self.target) / (len(last) + PRIOR)
-        return (rate - self.target) / self.margin
+        distance = (solved + PRIOR * self.target) / (len(last) + PRIOR) - self.target
+        possible = 1 - self.target if distance > 0 else self.target
+        largest = possible * self.tasks / (self.tasks + PRIOR)
+        return distance / min(self.margin, (1 - ROUNDING) * largest)
 
     def so_far(self, outcomes: Sequence[TaskResult]) -> str:
         """Return the result so far as a clause: "You solved 5 of the last 6 tasks"."""

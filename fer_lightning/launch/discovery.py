@@ -246,7 +246,7 @@ def queue() -> list[Task]:
     for line in answer.stdout.splitlines():
         array, number, state, script = line.split("|", maxsplit=3)
         batch = Path(script).parent
-        with suppress(OSError, ValueError):  # a job of another program
+        with suppress(OSError, ValueError, IndexError):  # a job of another program, or of a folder that was deleted
             folders = json.loads(read_text(batch / "folders.json"))
             tasks.append(Task(array, int(number), state, Path(folders[int(number)]), batch))
     return tasks

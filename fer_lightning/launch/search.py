@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 TABLE = "search.csv"
 AT_ONCE = 8  # runs, if the launcher names no number
 SHOWN = 5  # best runs in the closing table
+FAILURES = 2  # first runs that must all fail to stop a search, because the fault is then probably not in the settings
 FINAL_NAME = "found"  # of the run that trains with the settings that were found
 OF_SEARCH = ("sweep", "name", "data.split", "data.fold", "data.folds", "output_dir", "resume")  # not of the final run
 
@@ -60,7 +61,7 @@ class SearchSweeper(Sweeper):
         while (missing := self.trials - len(_ended(study))) > 0:
             self._run_batch(study, space, min(missing, self.launcher.at_once or AT_ONCE))
         write_csv(self.folder / TABLE, *_table(study))
-        show(study, space)
+        show(study, space, self.config.callbacks.best.monitor)
 
     def _study(self, space: Space) -> "Study":
         """Return a study of the runs in the folder; runs that were stopped are tried first.
@@ -87,7 +88,7 @@ class SearchSweeper(Sweeper):
         return study
 
     def _run_batch(self, study: "Study", space: Space, size: int) -> None:
-        """Run the next trials. Raise UserError if none of them ends well."""
+        """Run the next trials. Raise UserError if the first FAILURES of the study all fail."""
         from optuna.trial import TrialState
 
         trials = [study.ask(space.distributions) for _ in range(size)]
@@ -99,8 +100,8 @@ class SearchSweeper(Sweeper):
                 study.tell(trial, results[own].return_value)
             else:
                 study.tell(trial, state=TrialState.FAIL)
-        if all(result.status == JobStatus.FAILED for result in results.values()):
-            raise UserError(f"All runs of this step failed, so the search stops.\n{_reason(*results.values())}")
+        if not _ranked(study) and len(_ended(study)) >= min(FAILURES, self.trials):
+            raise UserError(f"All runs have failed, so the search stops.\n{_reason(*results.values())}")
 
 
 def _reason(failed: JobReturn, *_: JobReturn) -> str:
@@ -131,21 +132,29 @@ def known_runs(folder: Path, space: Space) -> Iterator[tuple[dict[str, Any], dic
             yield params, RunFolder(folder / entry["job"]).summary() or {}
 
 
-def show(study: "Study", space: Space) -> None:
-    """Print the best runs, and the command that trains with the best settings on all training rows."""
+def show(study: "Study", space: Space, monitor: str) -> None:
+    """Print the best runs by `monitor`, and the command that trains with the best settings on all training rows."""
     from rich.table import Table
 
     ranked, ended = _ranked(study), _ended(study)
+    is_share = not monitor.endswith(("/ce", "/loss"))
     table = Table(
-        "val/acc in %", *space.distributions, title=f"Best of {len(ended)} runs", title_justify="left", box=None
+        f"{monitor} in %" if is_share else monitor,
+        *space.distributions,
+        title=f"Best of {len(ended)} runs",
+        title_justify="left",
+        box=None,
     )
     for trial in ranked[:SHOWN]:
-        table.add_row(f"{100 * trial.value:.2f}", *(_value(trial, key) for key in space.distributions))
+        table.add_row(
+            f"{100 * trial.value:.2f}" if is_share else f"{trial.value:.4f}",
+            *(_value(trial, key) for key in space.distributions),
+        )
     plain_console().print(table, highlight=False)
     failed = len(ended) - len(ranked)
     if failed:
         print(f"{failed} of {len(ended)} runs failed. Their folders hold the reason.")
-    print("The highest of many values is too high by chance: repeat the best settings with other seeds.")
+    print("The best of many values is too good by chance: repeat the best settings with other seeds.")
     print("next: train with them on all training rows. This reads PrivateTest:")
     print(f"  {final_command(space, ranked[0].params)}")
 

@@ -54,6 +54,7 @@ ROOM = 64  # connections for pages and handshakes, in addition to two per player
 CONTROL = (5.0, 100.0)  # pings and pongs of a client: per second, and at once; browsers send none by themselves
 MODEL_SECONDS = 5.0  # seconds between two checks for a replaced model file
 SOURCE_FPS = 5.0
+GAME_LEVELS = 10  # of game/page/tasks.js
 
 
 def serve(settings: LiveSettings, policy_name: str) -> None:
@@ -114,6 +115,12 @@ def _config(app: Starlette, hub: Hub) -> uvicorn.Config:
 
 
 def _check(settings: LiveSettings) -> None:
+    levels = settings.difficulty.levels
+    if settings.page == "game" and levels > GAME_LEVELS:
+        raise UserError(
+            f"difficulty.levels={levels}: must be at most {GAME_LEVELS}, the levels of this game. A game of your own "
+            "may have more: python -m fer_lightning.live"
+        )
     if settings.source is not None:
         check_source(settings.source)
     if settings.source is not None and not settings.model:

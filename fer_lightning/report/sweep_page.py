@@ -123,6 +123,8 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
             f"The baseline, {ablation.asked}, has no finished run, so nothing is compared. Choose another baseline: "
             f"python -m fer_lightning.report {typed('sweep', sweep.folder)} {typed('baseline', ablation.arms[0].key)}"
         )
+    if len(sweep.arms) > 1:
+        return f"Only one arm, {ablation.baseline}, has finished runs, so nothing is compared yet."
     return "There is one arm, so there is nothing to compare."
 
 
@@ -173,7 +175,9 @@ def _about_overfitting(ablation: Ablation) -> str:
         ]
         if arms:
             text += f" This gap is {word} with {_listed(arms)}."
-    none = [name for name, one in gaps.items() if not one.shown]
+    none = [name for name, one in gaps.items() if not one.shown and not isnan(one.p)]
+    if gaps and all(isnan(one.p) for one in gaps.values()):
+        text += " Differences in the gap are not tested, because the test needs two seeds."
     if none:
         text += f" No difference in the gap was shown for {_listed(none)}."
     return text

@@ -1,5 +1,6 @@
 """Continuation of a finished run for more epochs, in a folder of its own. Imports no torch."""
 
+import csv
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def extended_config(cfg: DictConfig, parent: Parent, overrides: list[str]) -> Di
             f"change it, start a new run from its weights: {typed('model.init', parent.folder.path)}"
         )
     config, epochs = written_config(parent.folder.path, "extend"), parent.summary["epochs"]
-    if epochs < config.trainer.max_epochs:
+    if epochs < config.trainer.max_epochs or _is_out_of_patience(config, parent.folder.path):
         raise UserError(
             f"extend={cfg.extend}: ended by callbacks.early_stopping after {epochs} of {config.trainer.max_epochs} "
             "epochs, so more epochs would end it at once. Start a new run from its weights: "
@@ -99,6 +100,17 @@ def extended_config(cfg: DictConfig, parent: Parent, overrides: list[str]) -> Di
     if config.data.get("start_size"):
         config.data.start_size = None  # images have reached their full size
     return config
+
+
+def _is_out_of_patience(config: DictConfig, folder: Path) -> bool:
+    """Return True if callbacks.early_stopping would have ended the run after its last epoch."""
+    stopping = config.callbacks.get("early_stopping")
+    if stopping is None or stopping.patience is None:
+        return False
+    with open(folder / "metrics.csv", newline="") as file:
+        values = [float(row[stopping.monitor]) for row in csv.DictReader(file)]
+    best = max(values) if stopping.mode == "max" else min(values)
+    return len(values) - 1 - values.index(best) >= stopping.patience
 
 
 def describe_schedule(cfg: DictConfig, epochs: int) -> str:

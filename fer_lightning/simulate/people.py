@@ -85,7 +85,7 @@ def state_shares(people: People, balance: float) -> tuple[float, float, float]:
 
 def success(people: People, skill: float, level: int) -> float:
     """Return the probability to solve a task: logistic in skill minus challenge (Rasch 1960)."""
-    return 1 / (1 + math.exp(-people.slope * (skill - level)))
+    return 1 / (1 + math.exp(min(-people.slope * (skill - level), 50.0)))
 
 
 def _expressions(

@@ -102,8 +102,8 @@ class FERClassifier(pl.LightningModule):
         self._clock_started = time.perf_counter()
         self._first_bad = torch.tensor(NEVER, device=self.device)
         steps = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
-        self.first_step = steps * self.first_epoch
-        self.schedule.bind(total_steps=steps * self.trainer.max_epochs - self.first_step, steps_per_epoch=steps)
+        self.steps_per_epoch = steps
+        self.schedule.bind(total_steps=steps * (self.trainer.max_epochs - self.first_epoch), steps_per_epoch=steps)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
@@ -112,11 +112,16 @@ class FERClassifier(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(derive_seed(self.seed, "dropout", *batch["key"], self.global_rank))
         if self.sets_rate:
-            factor = factor_of(self.schedule, self.global_step - self.first_step)
+            factor = factor_of(self.schedule, self._scheduled_step(batch_idx))
             for group in self.optimizers(use_pl_optimizer=False).param_groups:
                 group["lr"] = group["base_lr"] * factor
         if self.fine_tuning:
             self.fine_tuning.set_modes(self.current_epoch)
+
+    def _scheduled_step(self, batch_idx: int) -> int:
+        """Return the optimiser step since the first epoch, as if all epochs had run on as many devices as now."""
+        epochs = self.current_epoch - self.first_epoch
+        return epochs * self.steps_per_epoch + batch_idx // self.trainer.accumulate_grad_batches
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits, target = self._logits(self.compiled or self.network, batch["image"]), batch["target"]

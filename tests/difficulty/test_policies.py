@@ -138,3 +138,11 @@ def test_reasons_say_what_counted():
 def test_a_policy_that_cannot_be_meant_is_refused_in_words(node, words):
     with pytest.raises(UserError, match=words):
         build(Policy, node, "policy.")
+
+
+@pytest.mark.parametrize("target", [0.1, 0.5, 0.75, 0.85, 0.99])
+@pytest.mark.parametrize("count", [1, 3, 10, 50])
+def test_all_tasks_solved_mean_harder_and_none_easier_for_each_target(target, count):
+    policy = Performance(target=target, tasks=count)
+    assert policy.propose(0, player(UNKNOWN), tasks("+" * count)).change == 1
+    assert policy.propose(0, player(UNKNOWN), tasks("-" * count)).change == -1

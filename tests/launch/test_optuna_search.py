@@ -24,6 +24,7 @@ class DrawnLauncher:
     """A launcher whose runs end at once: the nearer optim.lr to 0.02, the better; above 0.05 a run fails."""
 
     at_once = 2
+    first_fails = False
 
     def __init__(self, folder: Path):
         self.folder, self.launched = folder, []
@@ -37,7 +38,7 @@ class DrawnLauncher:
             rate = float(dict(word.split("=", 1) for word in job.overrides)["optim.lr"])
             found = (
                 {"status": "failed", "error": "diverged"}
-                if rate > 0.05
+                if rate > 0.05 or (self.first_fails and len(self.launched) == 1)
                 else {"status": "done", "best_value": 1 - abs(rate - 0.02)}
             )
             (job.folder / "summary.json").write_text(json.dumps(found))
@@ -45,7 +46,7 @@ class DrawnLauncher:
 
 
 def config(split: str = "training_fold") -> DictConfig:
-    return OmegaConf.create({"data": {"split": split}, "callbacks": {"best": {"mode": "max"}}})
+    return OmegaConf.create({"data": {"split": split}, "callbacks": {"best": {"monitor": "val/acc", "mode": "max"}}})
 
 
 def sweeper(folder: Path, trials: int, *, split: str = "training_fold", **options) -> search.SearchSweeper:
@@ -100,6 +101,23 @@ def test_a_search_in_which_every_run_fails_ends_with_the_reason_and_tries_them_a
     assert launched[0] == launched[1]
 
 
+def test_one_failed_run_does_not_stop_a_search_with_one_run_at_once(tmp_path, capsys):
+    searching = sweeper(tmp_path / "search", trials=6)
+    searching.launcher.at_once, searching.launcher.first_fails = 1, True
+    searching.sweep(["optim.lr=interval(0.01,0.03)"])
+    assert len(searching.launcher.launched) == 6
+    assert "1 of 6 runs failed." in capsys.readouterr().out
+
+
+def test_a_search_by_cross_entropy_ranks_the_lowest_first(tmp_path, capsys):
+    searching = sweeper(tmp_path / "search", trials=3)
+    searching.config.callbacks.best = {"monitor": "val/ce", "mode": "min"}
+    searching.sweep([LR])
+    header, first, second = capsys.readouterr().out.split("Best of 3 runs")[1].strip().splitlines()[:3]
+    assert header.split()[0] == "val/ce"
+    assert float(first.split()[0]) <= float(second.split()[0]) < 1
+
+
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
@@ -108,7 +126,7 @@ def test_a_search_in_which_every_run_fails_ends_with_the_reason_and_tries_them_a
         (["seed=0"], {}, "no key has a space"),
         (["optim.lr=interval(0.1,0.01)"], {}, "optim.lr=interval"),
         (["optim.lr=glob(*)"], {}, r"optim.lr=glob\(\*\): must be interval"),
-        ([LR], {"trials": 0}, "hydra.sweeper.trials=0: must be 1 or more"),
+        ([LR], {"trials": 0}, "hydra.sweeper.trials=0: must be a whole number, 1 or more"),
     ],
 )
 def test_mistakes_are_told_in_words(tmp_path, words, options, message):

@@ -601,6 +601,7 @@ def test_without_a_model_nobody_is_looked_at_and_the_game_goes_on():
             "caps.connections=0: must be 1 or more (players at the same time). The default is 64.",
         ),
         (["difficulty.levels=0"], "difficulty.levels=0: must be from 1 to 100"),
+        (["page=game", "difficulty.levels=11"], "difficulty.levels=11: must be at most 10, the levels of this game"),
         (["difficulty.levels=101"], "difficulty.levels=101: must be from 1 to 100"),
         (["state.face_seconds=0"], "state.face_seconds=0.0: must be greater than 0 (seconds after"),
     ],

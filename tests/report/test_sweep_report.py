@@ -209,6 +209,18 @@ def test_one_run_is_reported_without_deviation_or_comparison(tmp_path, undrawn):
 
 
 @pytest.mark.slow
+def test_arms_without_a_finished_run_and_tests_without_two_seeds_are_told(tmp_path, undrawn):
+    folder = write_sweep(tmp_path / "sweep", {"plain": 0, "stn": 0}, seeds=(0,))
+    page = Elements(write_report(folder))
+    assert "Differences in the gap are not tested, because the test needs two seeds." in page.text
+    assert "No difference in the gap was shown" not in page.text
+    summary = json.loads((folder / "stn_seed-0" / "summary.json").read_text())
+    (folder / "stn_seed-0" / "summary.json").write_text(json.dumps(summary | {"status": "failed"}))
+    page = Elements(write_report(folder))
+    assert "Only one arm, plain, has finished runs, so nothing is compared yet." in page.text
+
+
+@pytest.mark.slow
 def test_equal_values_draw_figures_without_a_warning(tmp_path):
     folder = write_sweep(tmp_path / "sweep", {"plain": 0, "stn": 0}, seeds=(0,), epochs=1)
     for name in ("predictions.csv", "metrics.csv"):

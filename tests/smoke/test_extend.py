@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from conftest import TINY, composed
 from omegaconf import OmegaConf
 from smoke_tables import assert_same_outcome, table_without_timings
@@ -129,6 +130,18 @@ def test_a_run_that_ended_early_is_refused(parent, tmp_path):
     (run / "config.yaml").write_text(config.replace("max_epochs: 1", "max_epochs: 5"))
     with pytest.raises(UserError, match=r"ended by callbacks\.early_stopping after 1 of 5 epochs"):
         extend(run, tmp_path / "new", "trainer.max_epochs=6")
+
+
+def test_a_run_whose_patience_ended_with_its_last_epoch_is_refused(parent, tmp_path):
+    run = shutil.copytree(parent, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["callbacks"]["early_stopping"]["patience"] = 2
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    for values, refused in (("0.5\n0.4\n0.4\n", True), ("0.5\n0.4\n0.6\n", False)):
+        (run / "metrics.csv").write_text(f"val/acc\n{values}")
+        with pytest.raises(UserError) as told:
+            extend(run, tmp_path / "new", "trainer.max_epochs=1")
+        assert ("more epochs would end it at once" in str(told.value)) == refused
 
 
 def test_other_rows_are_refused(parent, tmp_path):

@@ -212,9 +212,20 @@ def test_a_schedule_or_sampler_of_another_form_is_rejected_before_the_run(slot, 
 def test_the_learning_rate_of_a_step_is_the_checked_factor():
     model = classifier(Answer())
     model.schedule = Given(lambda step: -1.0)
-    model.trainer.global_rank, model.trainer.global_step, model.first_step = 0, 0, 0
+    model.trainer.global_rank, model.trainer.current_epoch, model.trainer.accumulate_grad_batches = 0, 0, 1
+    model.steps_per_epoch = 1
     with pytest.raises(UserError, match="returned the factor -1"):
         model.on_train_batch_start(BATCH, 0)
+
+
+def test_the_schedule_counts_steps_by_epochs():
+    """A run may continue on another number of devices, which changes the steps of an epoch."""
+    model = classifier(Answer())
+    model.first_epoch, model.steps_per_epoch = 2, 5
+    model.trainer.accumulate_grad_batches = 2
+    for epoch, batch, step in ((2, 0, 0), (2, 1, 0), (3, 0, 5), (4, 7, 13)):
+        model.trainer.current_epoch = epoch
+        assert model._scheduled_step(batch) == step
 
 
 SMALL = (

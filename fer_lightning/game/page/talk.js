@@ -11,6 +11,11 @@ const NO = String.raw`(\b(no|not|never|nobody|without|rather|stop|cannot)\b|n't\
 const WATCHED = "watched|seen|looked at|filmed|recorded|monitored|observed|tracked|scanned|analy[sz]ed|photographed";
 const DONT = String.raw`\b(stop|quit|don't|do not|no more|never)\b`;
 
+// Returns a pattern for words that the player does not want ("i don't need a hint").
+function denied(words) {
+  return `${NO} (\\w+ ){0,2}(${words})\\b`;
+}
+
 // The first pattern that matches counts; a text without a match is only talk. Texts are in lower case, with ' for ’.
 const INTENTS = [
   ["seen", new RegExp(`^(is|are) .*${CAMERA} (on|off|open|shut|closed)\\b`)],
@@ -32,9 +37,10 @@ const INTENTS = [
   ["easier", wish("easier|slow(er)? down|less (hard|difficult)")],
   ["harder", wish("harder|more difficult")],
   ["decide", /\b(you|bit) decides?\b|\byour (call|choice)\b/],
-  ["rest", /^(break|pause|rest)( time| now| please)*\W*$|\b(an?|short|long|quick|little|take|need|want) (break|pause|rest)\b/],
+  ["rest", new RegExp(`^(break|pause|rest)( time| now| please)*\\W*$|^(?!.*${denied("break|pause|rest")}).*\\b(an?|short|long|quick|little|take|need|want) (break|pause|rest)\\b`)],
   ["skip", /^(skip|next|pass|another( one)?)( one| task| please)*\W*$|\bskip (it|this|that)\b|\bshow me( how| it| the (answer|solution|way))*( please)?\W*$|\bi give up\b/],
-  ["hint", /\b(hint|clue|tip)s?\b|\bstuck\b|^how\W*$|^(how|why) (do|does|did|can|should|to|would|is|isn't|not|many|much)\b|\bno idea\b|\bi don't (get|understand|know)\b|\bhelp (me|with)\b/],
+  ["hint", new RegExp(`^(?!.*${denied("(hint|clue|tip)s?|stuck|help")}).*\\b((hint|clue|tip)s?|stuck|help (me|with))\\b`)],
+  ["hint", /^how\W*$|^(how|why) (do|does|did|can|should|to|would|is|isn't|not|many|much)\b|\bno idea\b|\bi don't (get|understand|know)\b/],
   ["help", /^(help|\?|commands?)\W*$|\bwhat can (you do|i (say|type|ask))\b/],
   ["hello", /^(hi|hello|hey|hallo|good (morning|evening|day))\b/],
   ["thanks", /\b(thanks|thank you|thx|cheers)\b/],

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from fer_lightning.errors import UserError
 from fer_lightning.failures import require_package
 from fer_lightning.files import write_atomically
+from fer_lightning.paths import ENV_FILE
 
 LEAST_LETTERS = 40  # of an API key
 
@@ -28,7 +30,8 @@ class WandbRun(WandbLogger):
         run = self.experiment
         run.log({f"plots/{path.stem}": wandb.Image(str(path)) for path in sorted((folder / "plots").glob("*.png"))})
         run.summary.update({"best": summary["best"], "test": summary["test"], "split": summary["split"]})
-        artifact = wandb.Artifact(f"{summary['name']}-{run.id}", type="model", metadata=summary)
+        name = re.sub(r"[^\w.-]", "-", summary["name"], flags=re.ASCII)  # W&B accepts no other letters
+        artifact = wandb.Artifact(f"{name}-{run.id}", type="model", metadata=summary)
         artifact.add_file(str(folder / "checkpoints" / "best.ckpt"))
         artifact.add_file(str(folder / "config.yaml"))
         run.log_artifact(artifact)
@@ -37,7 +40,7 @@ class WandbRun(WandbLogger):
 
 def refuse_wrong_key() -> None:
     """Raise UserError if WANDB_API_KEY cannot be a key. Without this check, the run would end after its preparation."""
-    load_dotenv()
+    load_dotenv(ENV_FILE)
     key = os.environ.get("WANDB_API_KEY", "")
     if key and os.environ.get("WANDB_MODE") not in ("offline", "disabled") and len(key) < LEAST_LETTERS:
         raise UserError(
@@ -53,9 +56,10 @@ def build_wandb(folder: str, run_config: dict, project: str, tags: list[str]) ->
     and logs a line about it.
     """
     require_package("wandb")
-    load_dotenv()
-    keyless = not os.environ.get("WANDB_API_KEY")
-    offline = keyless or os.environ.get("WANDB_MODE") == "offline"
+    load_dotenv(ENV_FILE)
+    mode = os.environ.get("WANDB_MODE")
+    keyless = not os.environ.get("WANDB_API_KEY") and mode != "disabled"
+    offline = keyless or mode == "offline"
     if keyless:
         log.info(
             "W&B: WANDB_API_KEY is not set, so this run stays offline. To upload it: wandb sync %s/wandb/*",
