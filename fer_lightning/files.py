@@ -114,7 +114,7 @@ def require_own_folder(path: Path, key: str, mark: tuple[str, str]) -> None:
 
 
 def has_near_start(path: Path, text: str) -> bool:
-    """Return True if the text is in the first 4 KiB of a file; False also if the file cannot be read."""
+    """Return True if the text is in the first 4 KiB of a file; False if it is not, or if the file cannot be read."""
     try:
         with open(path, "rb") as file:
             return text.encode() in file.read(4096)

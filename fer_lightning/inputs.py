@@ -145,7 +145,7 @@ def _list(listed: Folder, here: Path, chain: tuple, inside: Path | None, without
 
 
 def _is_own(entries: dict[str, Path]) -> bool:
-    """Return True for the content of a store, and for that of a folder of results of `predict`."""
+    """Return True if the entries are those of a store, or of a folder with results of `predict`."""
     if {"store.json", "pixels.npy"} & entries.keys():
         return True
     return "summary.json" in entries and has_near_start(entries["summary.json"], PREDICTED)

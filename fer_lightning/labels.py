@@ -88,7 +88,7 @@ class Taxonomy:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of what the labels of a source mean: the classes in their order, and the numbers of `codes`."""
+        """SHA-256 of the classes in their order and of the map of numbers: the meaning of the labels of a source."""
         numbers = self.codes and self.codes.names
         return hashlib.sha256(json.dumps([self.classes, numbers]).encode()).hexdigest()
 

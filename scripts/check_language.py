@@ -40,9 +40,8 @@ NO_YAML_HEAD = {
 }
 # Patterns of prose, and the wording to use instead.
 BANNED = {
-    r"(?<![Tt]here )\b(?:is|are|was|were) none\b": "a positive statement: 'is not a ...'",
-    r"\bwhere there (?:is|are|was|were) none\b": "'if there is no ...'",
-    r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]+": "'is not a ...' or 'there is no ...'",
+    r"\b(?:is|are|was|were) none\b": "a positive statement: 'is not a ...', 'does not exist' or 'is missing'",
+    r"\b(?:is|are|was|were) no (?!longer\b|more\b)[a-z]+": "'is not a ...', 'does not exist' or 'without'",
     r"\bway on\b|\bways on\b": "'fix' or 'what to do next'",
     r"\banew\b": "'again'",
     r"\bin words\b": "'as a message' or 'without a traceback'",

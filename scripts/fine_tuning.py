@@ -58,7 +58,9 @@ def row_of(folder: Path) -> str:
     classes = [summary["test"]["all"]["classes"] for summary in done]
     for name in COLLECTED:
         if any(name not in each or each[name]["recall"]["value"] is None for each in classes):
-            raise UserError(f"{folder}: its runs have no test rows of {name}. Name runs of docs/fine_tuning.md.")
+            raise UserError(
+                f"{folder}: its runs lack test rows of {name}. Name the runs that docs/fine_tuning.md trains."
+            )
     recalls = [_mean_and_deviation([100 * each[name]["recall"]["value"] for each in classes]) for name in COLLECTED]
     accuracy = _mean_and_deviation([100 * summary["test"]["test/acc"] for summary in done])
     minutes = mean(RunTime.of(summary).seconds for summary in done) / 60

@@ -70,8 +70,8 @@ pack() {
             "HAS=\"$HAS opencv-python-headless scipy matplotlib\""
 }
 
-# Download a wheel for all machines, or one for Linux and that Python version; build it here from source if there is no
-# such wheel.
+# Download a wheel for all machines, or one for Linux and that Python version; build it here from source without such a
+# wheel.
 wheel() {
     local library=$1 version=$2 to=$3
     $PYTHON -m pip download -q --no-deps --only-binary=:all: --python-version "$version" --implementation cp \

@@ -37,7 +37,7 @@ class Augmentation:
         self.mixing = [node for node in active if isinstance(node, Mixing)]
 
     def theta(self, n: int, generator: Generator) -> Tensor | None:
-        """Return all geometric operations as one theta (n, 2, 3), or None if there is no such operation."""
+        """Return all geometric operations as one theta (n, 2, 3), or None without such an operation."""
         theta = None
         for operation in self.geometric:
             drawn = operation(n, generator)

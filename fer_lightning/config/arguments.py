@@ -67,7 +67,7 @@ def _without_null(arguments: Sequence[str]) -> list[str]:
 
 
 def _refuse_choice_of_others(group: str, arguments: Sequence[str]) -> None:
-    """Raise UserError if the file of another argument chooses an option of this group, so that null has no effect."""
+    """Raise UserError if the file of another argument chooses an option of this group: null would be ignored."""
     for argument in arguments:
         other, _, option = argument.partition("=")
         if other in OPTIONAL and (chosen := chosen_by(other, option).get(group)):

@@ -21,7 +21,7 @@ def groups() -> list[str]:
 
 
 def chosen_by(group: str, option: str) -> dict[str, str]:
-    """Return the options that the file of this option chooses in other groups, by group; {} if there is no file."""
+    """Return the options that the file of this option chooses in other groups, by group; {} without such a file."""
     path = CONF / group / f"{option}.yaml"
     defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", []) if path.is_file() else []
     chosen = {key: value for entry in defaults if isinstance(entry, dict) for key, value in entry.items()}

@@ -147,7 +147,7 @@ def _table(part: _Part, name: str, taxonomy: Taxonomy, checksum: str, notes: lis
     if empty:
         others = ",".join(name for name in taxonomy.classes if name not in empty)
         raise UserError(
-            f"data.taxonomy={taxonomy.name}: there are no Training rows of {', '.join(empty)}. Add some with "
+            f"data.taxonomy={taxonomy.name}: the data has no Training rows of {', '.join(empty)}. Add some with "
             f"data.extra, or train without these classes: data.classes=[{others}]"
         )
     return FaceTable(

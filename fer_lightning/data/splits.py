@@ -166,7 +166,7 @@ def _clean(table: FaceTable, seed: int) -> tuple[Parts, list[str]]:
 
 
 def _refuse_fold(name: str, fold: int | None, folds: int) -> None:
-    """Raise UserError if there is no such fold."""
+    """Raise UserError if the fold does not exist."""
     if folds < 3:
         raise UserError(f"data.folds={folds}: must be 3 or more, so that most folds train.")
     if fold is None or not 0 <= fold < folds:

@@ -27,7 +27,7 @@ def card_metrics(
     """Return `Metadata.metrics`, `recall` and `confusion` of an evaluation of test rows.
 
     metrics    {"all": {"acc": {"value": 0.67}}, "clean": ...}; {} if no test row was evaluated
-    confusion  counts int64 (K, K), true class by predicted class; None if there are none
+    confusion  counts int64 (K, K), true class by predicted class; None if they are unknown
     """
     values = {
         rows: {name: (metrics.get(key, {}).get(name) or {}).get("value") for name in LABEL_METRICS}

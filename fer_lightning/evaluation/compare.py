@@ -177,7 +177,8 @@ def read_run(name: str, run: Path, tta: str, rows: str = "test") -> "Predictions
     name  setting that an error names
     rows  test or val
 
-    Raise UserError if they are missing, with the command that writes them, or if they are of other rows or weights.
+    Raise UserError if they are missing, with the command that writes them, or if they are for other rows or from other
+    weights.
     """
     from fer_lightning.evaluation.predictions import read_predictions
 

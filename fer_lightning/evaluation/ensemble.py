@@ -222,7 +222,7 @@ def data_config(run: Path) -> dict[str, Any]:
 
 
 def _store(run: Path) -> Path | None:
-    """Return the folder of the faces that a run was tested on; None if there is no such folder (any more)."""
+    """Return the folder of the faces that a run was tested on; None if it does not exist (any more)."""
     root = data_config(run).get("root")
     return Path(root) if root and Path(root).is_dir() else None
 

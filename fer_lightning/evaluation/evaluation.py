@@ -30,7 +30,7 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Return every metric of every set, with the 95 % percentile interval of a bootstrap over rows.
 
-    A metric is a share of 1, except `ce`, which is in nats. It is NaN if there are no rows for it. The calibration
+    A metric is a share of 1, except `ce`, which is in nats. It is NaN without rows for it. The calibration
     error of a resample is on average slightly above that of its rows, so its interval is shifted upwards.
     """
     return {name: _evaluate_rows(predictions, rows, resamples, seed) for name, rows in predictions.sets().items()}

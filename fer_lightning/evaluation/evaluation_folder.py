@@ -12,9 +12,9 @@ from fer_lightning.wording import typed
 
 
 def require_evaluation(folder: Path, key: str, *, rows: str = "test", other_data: bool = False) -> None:
-    """Raise UserError if the predictions in a folder are of other rows, or of a former epoch's weights.
+    """Raise UserError if the predictions in a folder are for other rows, or from weights of an earlier epoch.
 
-    folder      of an evaluation, or any other folder; without a metrics.json it passes
+    folder      of an evaluation, or any other folder; a folder without metrics.json passes
     key         setting that names the folder
     rows        test or val
     other_data  True if the rows may be those of another data set than that of the run

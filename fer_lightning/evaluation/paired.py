@@ -44,7 +44,7 @@ def compare(
 
 
 def require_same_rows(a: Predictions, b: Predictions) -> None:
-    """Raise UserError if A and B have other rows, labels or classes, or no rows."""
+    """Raise UserError if A and B differ in rows, labels or classes, or if both are empty."""
     if a.classes != b.classes:
         raise UserError(f"A has the classes {', '.join(a.classes)}, B {', '.join(b.classes)}. They must be equal.")
     if not np.array_equal(a.rows, b.rows) or not np.array_equal(a.images, b.images):
@@ -59,7 +59,7 @@ def require_same_rows(a: Predictions, b: Predictions) -> None:
             f"A and B have different labels on {other:,} of {len(a):,} rows. Train both with the same data."
         )
     if not len(a):
-        raise UserError("A and B have no rows. Compare runs with rows.")
+        raise UserError("A and B are empty. Compare runs with at least one row.")
 
 
 def row_set(name: str) -> str:
@@ -118,7 +118,7 @@ def _verdict(name: str, entry: dict[str, Any]) -> str:
     difference, low, high = metric["difference"], metric["low"], metric["high"]
     counts = f"only A is right on {entry['only_a_right']:,} rows, only B on {entry['only_b_right']:,}"
     if not entry["rows"]:
-        return f"there are no {row_set(name)} to compare."
+        return f"the runs have no {row_set(name)} to compare."
     if entry["better"]:
         sign = 1 if entry["better"] == "B" else -1
         ends = sorted((sign * low, sign * high))

@@ -91,7 +91,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _with_interval(metric: dict[str, float] | None, key: str) -> str:
-    """Return e.g. `64.50 [62.9, 66.0]` in %, `0.977 [0.95, 1.00]` in nats, or a dash if there is no value."""
+    """Return e.g. `64.50 [62.9, 66.0]` in %, `0.977 [0.95, 1.00]` in nats, or a dash without a value."""
     if not metric or metric["value"] is None or math.isnan(metric["value"]):
         return "–"
     value, low, high = (metric[end] for end in ("value", "low", "high"))

@@ -26,7 +26,7 @@ AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.flo
 def select_device(name: str) -> torch.device:
     """Return the device named `cpu`, `cuda` or `auto` (the first GPU, if there is one).
 
-    Raise UserError for another name, and for `cuda` if there is no GPU.
+    Raise UserError for another name, and for `cuda` on a machine without a GPU.
     """
     if name not in DEVICES:
         raise UserError(f"device={name}: must be {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")

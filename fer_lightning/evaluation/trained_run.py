@@ -72,7 +72,7 @@ class TrainedRun:
 
 
 def open_run(path: Path, *, data_root: str | None = None, with_faces: bool = True) -> TrainedRun:
-    """Lock a run folder and read the run. Raise UserError if there is no such run, or if it is still running.
+    """Lock a run folder and read the run. Raise UserError if the run does not exist or is still running.
 
     data_root   folder of the store of faces; None: the store that the run was trained on
     with_faces  if True, raise UserError if the faces are missing; if False, only `TrainedRun.faces` raises it

@@ -23,7 +23,7 @@ class FaceMaps:
     pixels         uint8 (F, S, S) or (F, S, S, 3)
     probabilities  float32 (F, K)
     occlusion      float32 (F, S, S): fall of the predicted class's probability if a square is hidden
-    activation     float32 (F, S, S), 0 or more; None if there are no class activation maps
+    activation     float32 (F, S, S), 0 or more; None without class activation maps
     """
 
     pixels: np.ndarray

@@ -121,7 +121,7 @@ def _read(path: Path) -> bytes:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return inode, size and time of a file, which change when it is replaced; None if there is no file."""
+    """Return inode, size and time of a file, which change when it is replaced; None if the file is missing."""
     try:
         status = path.stat()
     except OSError:

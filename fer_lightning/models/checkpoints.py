@@ -127,7 +127,7 @@ def _is_best(content: dict[str, Any]) -> bool:
 
 
 def _content_of_best(best: Path, content: dict[str, Any], module: nn.Module) -> list[dict[str, Any]]:
-    """Return the content of best.ckpt in a list, which is empty if there is no such file yet.
+    """Return a list with the content of best.ckpt; an empty list before its first write.
 
     content  of last.ckpt
     """

@@ -80,7 +80,7 @@ def weights_file(name: str, repository: str, folder: str | Path | None = None) -
 
 
 def _in_hub_cache(repository: str) -> Path | None:
-    """Return the newest model.safetensors of a repository in the cache of huggingface_hub; None if there is none."""
+    """Return the newest model.safetensors of a repository in the cache of huggingface_hub; None if it is not there."""
     home = os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
     hub = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
     files = hub.glob(f"models--{repository.replace('/', '--')}/snapshots/*/model.safetensors")

@@ -84,7 +84,7 @@ def _present_name(name: str) -> str:
 
 
 def _config(name: str):
-    """Return timm's config of a network. Raise UserError with the most similar names if there is no such network."""
+    """Return timm's config of a network. Raise UserError with the most similar names for an unknown name."""
     names = timm.list_models()
     if hub := re.fullmatch(r"[\w-]+:(?:.*/)?([^/]+)", name):
         is_listed = hub[1].partition(".")[0] in names

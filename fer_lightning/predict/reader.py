@@ -137,7 +137,7 @@ class FaceReader:
     model           exported file; shipped: the network of the package
     min_confidence  lowest probability of a label, 0 to 1; a face below it has the label "not sure"
     detector        auto, yunet or haar; whole: each image is one face that is already cut out
-    rules           rules of a usable face; faces that break one have a `doubt`. Its `ambiguous_area` has no effect:
+    rules           rules of a usable face; faces that break one have a `doubt`. Its `ambiguous_area` is ignored:
                     only the collector rejects faces beside a similar one
     batch_size      faces that the network receives at once
     threads         CPU threads of the network; None: one per core

@@ -124,7 +124,7 @@ def _about_no_comparison(sweep: Sweep, ablation: Ablation) -> str:
             f"python -m fer_lightning.report {typed('sweep', sweep.folder)} {typed('baseline', ablation.arms[0].key)}"
         )
     if len(sweep.arms) > 1:
-        return f"Only one arm, {ablation.baseline}, has finished runs, so nothing is compared yet."
+        return f"Only one arm, {ablation.baseline}, has finished runs, so a comparison is not possible yet."
     return "There is one arm, so there is nothing to compare."
 
 

@@ -13,7 +13,7 @@ WHY = "The schedule depends on the length, so this is another run and starts fro
 
 
 def note_on_other_lengths(path: Path) -> str | None:
-    """Return a note that names the finished runs of other lengths beside a run folder; None if there are none."""
+    """Return a note that names the finished runs of other lengths beside a run folder; None without such runs."""
     finished = [str(other) for other in sorted(path.parent.glob("*")) if _differs_in_length(other, path)]
     if not finished:
         return None

@@ -18,7 +18,7 @@ def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature in [0.05, 20] at which the cross-entropy is smallest; 1 if there are no rows.
+    """Return the temperature in [0.05, 20] at which the cross-entropy is smallest; 1 without rows.
 
     probabilities (N, K), labels (N,) class indices. Cross-entropy is convex in 1 / temperature.
     """

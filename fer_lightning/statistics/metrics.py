@@ -73,7 +73,7 @@ class RowOutcomes:
     confidence   float (M, N), probability of the predicted class
     likelihood   float (M, N), probability of the label
     num_classes  K
-    plurality    int (N,), class with the most FER+ votes, -1 if there is no such class; None: no votes
+    plurality    int (N,), class with the most FER+ votes, -1 if no class has it; None: no votes
     """
 
     labels: np.ndarray

@@ -58,7 +58,7 @@ def begin(
 def fill(cfg: DictConfig, network: Network, data: FERDataModule) -> dict[str, Any]:
     """Fill the network in place with the weights of the run `model.init`; return the summary's entry about it.
 
-    Raise UserError if there is no such run, if its architecture differs, or if the run was trained on rows that the
+    Raise UserError if the run does not exist, if its architecture differs, or if the run was trained on rows that the
     new run tests or selects on.
     """
     folder = RunFolder(origin_folder(cfg.model.init))

@@ -160,7 +160,7 @@ def test_without_clean_rows_nothing_is_claimed():
     none = np.zeros(40, bool)
     entry = compare(run(~none, clean=none), run(none, clean=none), **FAST)["clean"]
     assert entry["better"] is None
-    assert entry["verdict"] == "there are no clean rows to compare."
+    assert entry["verdict"] == "the runs have no clean rows to compare."
 
 
 def test_a_run_equals_itself():

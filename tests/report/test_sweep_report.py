@@ -217,7 +217,7 @@ def test_arms_without_a_finished_run_and_tests_without_two_seeds_are_told(tmp_pa
     summary = json.loads((folder / "stn_seed-0" / "summary.json").read_text())
     (folder / "stn_seed-0" / "summary.json").write_text(json.dumps(summary | {"status": "failed"}))
     page = Elements(write_report(folder))
-    assert "Only one arm, plain, has finished runs, so nothing is compared yet." in page.text
+    assert "Only one arm, plain, has finished runs, so a comparison is not possible yet." in page.text
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path, monkeypatch, capsy
 
 def test_runs_without_the_two_classes_and_of_several_arms_are_refused(tmp_path):
     run(tmp_path / "runs" / "seed-0", None)
-    with pytest.raises(UserError, match="its runs have no test rows of frustration"):
+    with pytest.raises(UserError, match="its runs lack test rows of frustration"):
         fine_tuning.row_of(tmp_path / "runs")
     run(tmp_path / "arms" / "seed-0", 0.4)
     run(tmp_path / "arms" / "seed-1", 0.4)

@@ -49,7 +49,7 @@ def detect(
     emotion  emotion whose images are processed again under these rules; None: all
     query    query that must have found them, too, such as the name of a folder; None: any
 
-    An image of another search keeps the face of its own rules, for example if those were for cropped faces. An image
+    An image of another search keeps its face, which other rules found, for example those for cropped faces. An image
     whose face was already decided about keeps the face that the reviewer saw.
     Raise UserError at the end if stored images are missing or damaged; the faces of the others are kept.
     """

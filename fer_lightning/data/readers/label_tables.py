@@ -179,7 +179,7 @@ class _Finder:
 
     @staticmethod
     def names(file: File) -> set[str]:
-        """Return the names under which a row can mean the file."""
+        """Return the names by which a row can identify the file."""
         base = posixpath.basename(file.name)
         return {base, posixpath.splitext(base)[0]}
 

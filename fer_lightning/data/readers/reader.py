@@ -99,7 +99,7 @@ def _read_images(
 
 
 def _label_tables(listing: Listing, taxonomy: Taxonomy, suffixes: tuple[str, ...]) -> list[File]:
-    """Return the tables that give the labels of the images; none if the folders do, and the tables are left out.
+    """Return the tables that give the labels of the images; [] if the folders give them, and then leave the tables out.
 
     A folder with the name of a class takes precedence over a table. A folder with a number does not if a table names
     its images, because the number may be that of a part of the data set or of a person.
