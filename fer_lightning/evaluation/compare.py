@@ -37,7 +37,7 @@ from fer_lightning.evaluation.settings import TTA
 from fer_lightning.files import no_folder, read_json, write_atomically
 from fer_lightning.paths import CONF
 from fer_lightning.runs.run_folder import RunFolder, run_of, without_nan
-from fer_lightning.runs.trained_folder import members_of
+from fer_lightning.runs.trained_folder import list_runs, members_of
 from fer_lightning.terminal import plain_console
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ def read_run(name: str, run: Path, tta: str, rows: str = "test") -> "Predictions
     if not run.is_dir():
         raise UserError(f"{name}={run}: {no_folder(run)}. Name a run folder, e.g. outputs/NAME/RUN.")
     of_evaluation = run_of(run) != run
+    if not any((run / entry).exists() for entry in ("summary.json", "metrics.json", "predictions.csv", "evaluation")):
+        raise UserError(f"{name}={run}: not a run folder: summary.json is missing.{list_runs(run)}")
     if of_evaluation and tta != "none":
         raise UserError(f"{name}={run}: is the folder of an evaluation, whose views are fixed. Drop tta={tta}.")
     candidates = [run] if of_evaluation or (tta, rows) == ("none", "test") else []

@@ -27,7 +27,7 @@ def require_run(path: Path, key: str = "run") -> None:
     folder = RunFolder(path)
     if not path.is_dir():
         train = f"Train a run: python train.py{fitting_experiment()}"
-        raise UserError(f"{key}={path}: {no_folder(path)}.{_list_runs(path.parent)} {train}")
+        raise UserError(f"{key}={path}: {no_folder(path)}.{list_runs(path.parent)} {train}")
     missing = [name for name in NEEDED if not (path / name).is_file()]
     if missing == ["checkpoints/best.ckpt"] and (members := members_of(folder)):
         raise UserError(
@@ -41,7 +41,7 @@ def require_run(path: Path, key: str = "run") -> None:
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         names = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
-        raise UserError(f"{key}={path}: not a run folder: {names} {verb} missing.{_list_runs(path)}")
+        raise UserError(f"{key}={path}: not a run folder: {names} {verb} missing.{list_runs(path)}")
 
 
 def members_of(folder: RunFolder) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _list_runs(folder: Path) -> str:
+def list_runs(folder: Path) -> str:
     """Return ' Runs in FOLDER: ...' with up to five runs below a folder, or ''."""
     runs = sorted({str(path.parent) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/config.yaml")})
     return f" Runs in {folder}: {', '.join(runs[:5])}{' and more' if runs[5:] else ''}." if runs else ""

@@ -112,6 +112,10 @@ REFUSALS = {
     "wrong views": (lambda a, b: (a, b, "--tta", "five"), ["five", "ten_crop"]),
     "one run": (lambda a, b: (a,), ["RUN_B"]),
     "the same run twice": (lambda a, b: (a, a), ["both name the same folder"]),
+    "the folder of several runs": (
+        lambda a, b: (a, b.parent),
+        ["RUN_B=", "not a run folder: summary.json is missing."],
+    ),
     "views of an evaluation": (
         lambda a, b: (evaluated_on("test", a / "evaluation" / "flip"), b, "--tta", "flip"),
         ["RUN_A=", "is the folder of an evaluation, whose views are fixed. Drop tta=flip."],
