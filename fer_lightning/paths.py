@@ -23,3 +23,9 @@ ENV_FILE = (ROOT if is_checkout() else Path.cwd()) / ".env"
 def with_home(path: str) -> str:
     """Return the path with a leading ~ or ~user replaced by the home folder."""
     return os.path.expanduser(path)
+
+
+def drop_empty_root() -> None:
+    """Remove an empty FER2013_ROOT from the environment, so that configs read it as make does: as not set."""
+    if not os.environ.get("FER2013_ROOT"):
+        os.environ.pop("FER2013_ROOT", None)

@@ -154,6 +154,7 @@ class CollectRun:
                 rules=part(FaceRules, faces),
                 form=self.form,
                 emotion=self.emotion,
+                provider=self.provider.name,
                 query=self.provider.everything if isinstance(self.provider, Local) and self.provider.source else None,
                 progress=progress,
             )

@@ -20,6 +20,7 @@ from fer_lightning.config.quoting import in_quotes
 from fer_lightning.config.settings import TARGET, InvalidSetting, Settings, build, declared
 from fer_lightning.errors import UserError
 from fer_lightning.failures import refuse, report_errors
+from fer_lightning.paths import drop_empty_root
 from fer_lightning.wording import hydra_text
 
 __all__ = ["read_arguments", "refuse", "report_errors", "settings"]
@@ -48,6 +49,7 @@ def composed(command: Command, overrides: Sequence[str]) -> DictConfig:
 
     The defaults list of its YAML begins with `<name>_schema`, the name under which Hydra finds the declared settings.
     """
+    drop_empty_root()
     name = command.file.stem
     command = with_chosen_options(command, overrides)
     ConfigStore.instance().store(name=f"{name}_schema", node=_node(command.schema))

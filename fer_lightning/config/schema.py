@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from fer_lightning.config.groups import listing
-from fer_lightning.paths import with_home
+from fer_lightning.paths import drop_empty_root, with_home
 
 PATH = "path"  # key of the metadata of a field whose value is a path, or a list of paths
 
@@ -68,6 +68,7 @@ class TrainConfig:
 
 def register() -> None:
     """Register the schema with Hydra under the name that conf/train.yaml lists first, and what that file calls."""
+    drop_empty_root()
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
     OmegaConf.register_new_resolver("groups", listing, replace=True)
     OmegaConf.register_new_resolver("with_home", with_home, replace=True)

@@ -1,7 +1,6 @@
 """Data source for FER2013 from its store, in one of the taxonomies, with or without your own rows."""
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from fer_lightning.data.ingest import ingest
 from fer_lightning.data.readers.csv_faces import OtherForm
 from fer_lightning.data.readers.faces import TRAINING
 from fer_lightning.data.rows import rows_checksum, stored_order
-from fer_lightning.data.store import Store, classes_problem, notes_of, open_store, store_problem
+from fer_lightning.data.store import EXTRA, Store, classes_problem, notes_of, open_store, store_problem
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
 from fer_lightning.faces.image_form import ImageForm
 from fer_lightning.labels import Taxonomy, taxonomy_of
 from fer_lightning.wording import typed_for_make
 
-EXTRA = "extra-"  # prefix of the stores of extra rows
 OWN = "own"  # name of faces that are not FER2013's; the name of FER2013's faces is that of the taxonomy
 
 
@@ -84,11 +82,6 @@ def _kept(store: Store, taxonomy: Taxonomy) -> tuple[_Part, list[str]]:
     part = _Part(*facts, votes, extra=np.zeros(len(rows), bool))
     others = len(labels) - len(rows)
     return part, [f"{others:,} rows of other classes are left out"] if others else []
-
-
-def is_extra_store(folder: Path) -> bool:
-    """Return True if the name of a folder is that of a store of extra rows, and not only similar to it."""
-    return re.fullmatch(rf"{EXTRA}[0-9a-f]{{12}}", folder.name) is not None
 
 
 def _of_other_form(root: str, extra: str, error: OtherForm) -> str:

@@ -15,6 +15,7 @@ Numpy is imported only when arrays are opened, because the config checker calls 
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 VERSION = 2
+EXTRA = "extra-"  # prefix of the stores of extra rows
 MANIFEST = "store.json"
 COLUMNS = ("labels", "usage", "source", "digests")
 FER2013_TRAINING = {
@@ -98,7 +100,7 @@ def store_problem(root: str) -> str | None:
         manifest["classes"], manifest["taxonomy"], manifest["source"]["path"], manifest["votes"]
     except (FileNotFoundError, NotADirectoryError):
         if Path(root).is_file():
-            return f"data.root={root}: must be the folder of a store, not a file.\n{_ways('data/fer2013')}"
+            return f"data.root={root}: must be the folder of a store, not a file.\n{_ways(str(default_root()))}"
         return f"data.root={root}: this folder does not hold a store of faces.\n{ways}"
     except UserError as error:
         return f"data.root={root}: {MANIFEST} cannot be read ({error})\n{ways}"
@@ -109,7 +111,7 @@ def store_problem(root: str) -> str | None:
 
 def _ways(root: str) -> str:
     """Return the commands that make a store at `root` unnecessary or whole."""
-    where = "" if os.path.normpath(root) == os.path.normpath("data/fer2013") else f" {typed_for_make('ROOT', root)}"
+    where = "" if Path(root) == default_root() else f" {typed_for_make('ROOT', root)}"
     return (
         f"Read your copy of FER2013: make data FROM=path/to/fer2013.csv{where}\n"
         f"Or train a small network on drawn faces: python train.py experiment=quickstart"
@@ -293,6 +295,11 @@ def default_root() -> Path:
     return Path(os.environ.get("FER2013_ROOT") or "data/fer2013")
 
 
+def is_extra_store(folder: Path) -> bool:
+    """Return True if the name of a folder is that of a store of extra rows, and not only similar to it."""
+    return re.fullmatch(rf"{EXTRA}[0-9a-f]{{12}}", folder.name) is not None
+
+
 def notes_of(manifest: dict[str, Any], root: str | Path) -> list[str]:
     """Return the notes of the store at `root`, and a note if size or time of its source file have changed.
 
@@ -305,7 +312,9 @@ def notes_of(manifest: dict[str, Any], root: str | Path) -> list[str]:
     except OSError:
         return notes
     if os.path.isfile(path) and source["fingerprint"] != [1, status.st_size, status.st_mtime_ns]:
-        notes.append(f"{path} has changed since it was read; to update the store, run {_made_by(manifest, root)}")
+        of_extra = "the next run with data.extra reads it again"
+        way = of_extra if is_extra_store(Path(root)) else f"to update the store, run {_made_by(manifest, root)}"
+        notes.append(f"{path} has changed since it was read; {way}")
     return notes
 
 

@@ -32,7 +32,13 @@ from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.config.settings import Settings, setting
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.evaluation_folder import average_views, evaluate_again, require_evaluation
+from fer_lightning.evaluation.evaluation_folder import (
+    average_views,
+    evaluate_again,
+    file_of,
+    folder_name,
+    require_evaluation,
+)
 from fer_lightning.evaluation.settings import TTA
 from fer_lightning.files import no_folder, read_json, write_atomically
 from fer_lightning.paths import CONF
@@ -188,9 +194,14 @@ def read_run(name: str, run: Path, tta: str, rows: str = "test") -> "Predictions
     if not any((run / entry).exists() for entry in ("summary.json", "metrics.json", "predictions.csv", "evaluation")):
         raise UserError(f"{name}={run}: not a run folder: summary.json is missing.{list_runs(run)}")
     if of_evaluation and tta != "none":
-        raise UserError(f"{name}={run}: is the folder of an evaluation, whose views are fixed. Drop tta={tta}.")
-    candidates = [run] if of_evaluation or (tta, rows) == ("none", "test") else []
-    candidates += [] if of_evaluation else [run / "evaluation" / (tta if rows == "test" else f"val_{tta}")]
+        raise UserError(
+            f"{name}={run}: is the folder of an evaluation, whose views are fixed. Drop tta={tta}, and "
+            f"name an evaluation of the other run too, such as RUN/evaluation/{tta}."
+        )
+    member_views = {member["tta"] for member in members_of(RunFolder(run))}
+    is_own = rows == "test" and (tta == "none" or member_views == {tta})
+    candidates = [run] if of_evaluation or is_own else []
+    candidates += [] if of_evaluation else [run / "evaluation" / folder_name(tta, rows)]
     reason = f"{(candidates[-1] / 'predictions.csv').relative_to(run)} is missing."
     for folder in candidates:
         require_evaluation(folder, name, rows=rows, other_data=True)
@@ -206,8 +217,7 @@ def _how_to_write(run: Path, tta: str, rows: str) -> str:
     """Return the command that writes the predictions of a run, or of the folder of an evaluation."""
     if run_of(run) != run:
         entry = read_json(run / "metrics.json")
-        file = run_of(run) / f"{run.name}.onnx" if "model" in entry else None
-        return f"Write it: {evaluate_again(run_of(run), entry, file)}"
+        return f"Write it: {evaluate_again(run_of(run), entry, file_of(run, entry))}"
     members = [Path(member["run"]) for member in members_of(RunFolder(run))]
     if members and rows != "test":
         return "An ensemble has no predictions of validation rows. Name one of its members."

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import numpy as np
 
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation.evaluation_folder import require_evaluation
+from fer_lightning.evaluation.evaluation_folder import folder_name, require_evaluation
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.evaluation.settings import EVALUATE, TTA
 from fer_lightning.files import no_folder
@@ -118,7 +118,7 @@ def read_member(path: Path, key: str = "ensemble") -> Member:
     if summary["status"] != "done":
         command = summary.get("command", "run its command again")
         raise UserError(f"{key}: {run} is not finished ({summary['status']}). Resume it: {command}")
-    val = run / "evaluation" / f"val_{tta}" / "predictions.csv"
+    val = run / "evaluation" / folder_name(tta, "val") / "predictions.csv"
     require_evaluation(path, key)
     require_evaluation(val.parent, key, rows="val")
     return Member(

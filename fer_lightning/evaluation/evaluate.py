@@ -29,6 +29,7 @@ from fer_lightning.config import command
 from fer_lightning.config.messages import Command
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import judge_file
+from fer_lightning.evaluation.evaluation_folder import folder_name, weights_of
 from fer_lightning.evaluation.settings import TTA, EvaluateSettings
 from fer_lightning.evaluation.trained_run import TrainedRun, open_run
 from fer_lightning.labels import taxonomy_of
@@ -124,8 +125,8 @@ def evaluate(cfg: EvaluateSettings) -> None:
         return
     run = open_run(Path(cfg.run), data_root=cfg.data_root, with_faces=cfg.data.root is None)
     of_test = cfg.rows == "test"
-    name, title = name_evaluation(cfg)
-    folder = run.path / "evaluation" / (name if of_test else f"val_{name}")
+    subject, title = name_subject(cfg)
+    folder = run.path / "evaluation" / folder_name(subject, cfg.rows, cfg.data.root)
     chosen = own_rows(run, cfg.rows) if cfg.data.root is None else _other_rows(run, cfg)
     predict = build_predictor(cfg, run, taxonomy_of(run.config.data).classes)
 
@@ -135,7 +136,7 @@ def evaluate(cfg: EvaluateSettings) -> None:
     size = run.config.data.eval_batch_size
     batches = batches_of(chosen.table, chosen.judged.rows, size)
     predicted = predict_rows(predict, show_progress(batches, title))
-    reads = chosen.count_read(run.path, name) if of_test else None  # before any metric
+    reads = chosen.count_read(run.path, folder.name) if of_test else None  # before any metric
     predictions = chosen.predictions(*predicted)
     entry = {
         "tta": cfg.tta,
@@ -220,15 +221,12 @@ def _other_rows(run: TrainedRun, cfg: EvaluateSettings) -> "OtherRows":
     return other_rows(run, cfg.data.root, cfg.rows)
 
 
-def name_evaluation(cfg: EvaluateSettings) -> tuple[str, str]:
-    """Return the name of the evaluation's folder, and the options that give this name."""
+def name_subject(cfg: EvaluateSettings) -> tuple[str, str]:
+    """Return what is evaluated, as in the name of the folder and as in titles: views of best.ckpt, or a file."""
     name, title = (cfg.tta, f"tta={cfg.tta}")
     if cfg.model is not None:
         name, title = Path(cfg.model).stem, f"model={Path(cfg.model).name}"
-    if cfg.data.root is None:
-        return name, title
-    store = Path(cfg.data.root).resolve().name
-    return f"on_{store}_{name}", f"{title}, data.root={store}"
+    return name, title if cfg.data.root is None else f"{title}, data.root={Path(cfg.data.root).resolve().name}"
 
 
 def build_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, ...]) -> "Predictor | FilePredictor":
@@ -272,12 +270,12 @@ def file_predictor(cfg: EvaluateSettings, run: TrainedRun, classes: tuple[str, .
 
 
 def source(run: TrainedRun, predict: "Predictor | FilePredictor") -> dict[str, Any]:
-    """Return the source of the evaluated weights: the epoch of best.ckpt, or the exported file."""
+    """Return the source of the evaluated weights: best.ckpt or the exported file."""
     from fer_lightning.evaluation.torch_predictor import FilePredictor
 
     if isinstance(predict, FilePredictor):
         return {"model": predict.identity()}
-    return {"epoch": run.summary.get("best", {}).get("epoch")}
+    return weights_of(run.folder)
 
 
 def show_progress(batches: "EvalLoader", title: str) -> "Iterator[Batch]":

@@ -69,7 +69,7 @@ def _refuse_other_views(path: Path, facts: list[dict[str, Any]], tta: str) -> No
     others = [entry for entry in facts if entry["tta"] != tta]
     if not others:
         return
-    runs = [Path(run) for run in dict.fromkeys(entry["run"] for entry in facts)]
+    runs = [Path(entry["run"]) for entry in facts]
     first, views = others[0], {entry["tta"] for entry in facts}
     same = f" Use tta={first['tta']}, or average them again." if len(views) == 1 and first["tta"] in VIEWS else ""
     raise UserError(

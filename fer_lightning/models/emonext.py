@@ -6,9 +6,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from fer_lightning.errors import UserError
 from fer_lightning.models.blocks import SqueezeExcitation
-from fer_lightning.models.imagenet_weights import locate, timm_name
+from fer_lightning.models.imagenet_weights import locate, not_its_weights, timm_name
 from fer_lightning.models.input_size import check_input_size
 
 
@@ -133,10 +132,7 @@ def _convnext(size: str, num_classes: int, in_channels: int, drop_path: float, p
             drop_path_rate=drop_path,
         )
     except Exception as error:
-        raise UserError(
-            f"{file}: does not hold the weights of {name}: {error}\n"
-            "Delete or replace it, and run the same command again."
-        ) from error
+        raise not_its_weights(file, name, error) from error
     network.reset_classifier(num_classes)
     nn.init.trunc_normal_(network.head.fc.weight, std=0.02)
     nn.init.zeros_(network.head.fc.bias)

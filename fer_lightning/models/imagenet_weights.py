@@ -6,10 +6,12 @@ import sys
 import threading
 import urllib.request
 from pathlib import Path
+from textwrap import shorten
 
 from fer_lightning.errors import UserError
 
 PROBE_SECONDS = 3.0
+LONGEST = 300  # characters of a loader's message, which may name each key
 # timm's tags of the ConvNeXts, by model.size and model.pretrained.
 TAGS = {
     "atto": {"in1k": "d2_in1k"},
@@ -47,6 +49,14 @@ def locate(size: str, pretrained: str, folder: str | Path | None = None) -> Path
 def local_file(name: str, folder: str | Path | None = None) -> Path:
     """Return the path that is searched first for the weights of a timm network: <folder>/<name>.safetensors."""
     return Path(folder or os.environ.get("FER_PRETRAINED") or "data/pretrained") / f"{name}.safetensors"
+
+
+def not_its_weights(file: str | Path, name: str, error: Exception) -> UserError:
+    """Return the error for a file that does not hold the weights of a timm network."""
+    reason = shorten(str(error), LONGEST, placeholder=" ...")
+    return UserError(
+        f"{file}: does not hold the weights of {name}: {reason}\nDelete or replace it, and run the same command again."
+    )
 
 
 def weights_file(name: str, repository: str, folder: str | Path | None = None) -> Path:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import UserError
-from fer_lightning.models.imagenet_weights import weights_file
+from fer_lightning.models.imagenet_weights import not_its_weights, weights_file
 from fer_lightning.wording import most_similar
 
 log = logging.getLogger("fer_lightning")
@@ -17,7 +17,8 @@ log = logging.getLogger("fer_lightning")
 class TimmBackbone(nn.Module):
     """A network of timm: (B, in_channels, S, S) -> logits (B, num_classes).
 
-    Networks of a fixed input size (ViTs) are built for `input_size`.
+    Networks of a fixed input size (ViTs) are built for `input_size`. All weights of a file must fit, so the head is
+    replaced only after they are loaded.
 
     name            name in timm, with or without a weights tag: resnet18, vit_tiny_patch16_224, convnext_tiny.fb_in22k;
                     an old name is replaced by timm's present one, with a note
@@ -25,7 +26,8 @@ class TimmBackbone(nn.Module):
     drop_rate       dropout before the head
     drop_path_rate  stochastic depth, for networks that have it
 
-    Raise UserError for an unknown name, and for an option or an input size that the network does not accept.
+    Raise UserError for an unknown name, for an option or an input size that the network does not accept, and for a
+    file that does not hold the weights of the network.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class TimmBackbone(nn.Module):
         try:
             self.network = timm.create_model(
                 name,
-                num_classes=num_classes,
+                **({} if pretrained else {"num_classes": num_classes}),
                 in_chans=in_channels,
                 img_size=input_size if config.fixed_input_size else None,
                 drop_rate=drop_rate or None,
@@ -53,10 +55,14 @@ class TimmBackbone(nn.Module):
                 pretrained=pretrained,
                 pretrained_cfg_overlay=weights,
             )
+            if pretrained:
+                self.network.reset_classifier(num_classes)
             _try_once(self.network, torch.zeros(1, in_channels, input_size, input_size))
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
             if isinstance(error, UserError):
                 raise
+            if weights and "state_dict" in str(error):
+                raise not_its_weights(weights["file"], name, error) from error
             raise UserError(
                 f"model.name={name}: cannot be built with model.input_size={input_size} "
                 f"model.in_channels={in_channels} model.drop_rate={drop_rate} "
@@ -66,10 +72,7 @@ class TimmBackbone(nn.Module):
         except Exception as error:  # safetensors and pickle have errors of their own
             if not weights:
                 raise
-            raise UserError(
-                f"{weights['file']}: does not hold the weights of {name}: {error}\n"
-                "Remove the file, and download it again."
-            ) from error
+            raise not_its_weights(weights["file"], name, error) from error
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)

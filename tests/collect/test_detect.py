@@ -124,6 +124,19 @@ def test_images_of_another_search_keep_the_faces_of_their_own_rules(collection):
     assert face_of(collection, new) is not None
 
 
+def test_images_of_another_provider_keep_the_faces_of_their_own_rules(collection):
+    """Cropped faces of a folder, and then photographs of the same emotion from a provider."""
+    crop, other = (store(collection, drawn_picture(seed)) for seed in range(2))
+    for image, provider in ((crop, "local"), (other, "openverse")):
+        page = add_page(collection, emotion="boredom", provider=provider)
+        add_fetch(collection, add_candidate(collection, page), image)
+    detect(collection, detector=FakeDetector(), rules=RULES)
+    changed = FaceRules(min_score=0.9)
+    detect(collection, detector=FakeDetector(), rules=changed, emotion="boredom", provider="openverse")
+    again = collection.rows("SELECT image FROM face WHERE rules = ?", recipe(FakeDetector(), changed))
+    assert [row["image"] for row in again] == [other]
+
+
 def test_rules_that_come_back_count_again_and_decided_faces_stay(collection):
     for seed in range(3):
         store(collection, drawn_picture(seed))

@@ -124,6 +124,20 @@ def test_an_interpolation_in_a_typed_path_is_resolved(monkeypatch):
     assert run_config("data.root=${oc.env:FACES}/a b").data.root == "/faces 1/a b"
 
 
+@pytest.mark.parametrize("root", [None, "", "/faces 1"])
+def test_an_empty_variable_for_the_store_counts_as_not_set(root, monkeypatch):
+    if root is None:
+        monkeypatch.delenv("FER2013_ROOT", raising=False)
+    else:
+        monkeypatch.setenv("FER2013_ROOT", root)
+    expected = root or "data/fer2013"
+    assert run_config("data=fer2013").data.root == expected
+    for one in commands():
+        for key in declared(one.schema):
+            if "FER2013_ROOT" in str(OmegaConf.to_container(command.composed(one, [])).get(key)):
+                assert value_at(read(one), key) == expected, one.program
+
+
 def test_a_sweep_folder_is_below_the_home_folder():
     assert run_config("output_dir=~/runs", "name=x").hydra.sweep.dir == with_home("~/runs/x")
 

@@ -89,6 +89,13 @@ def test_the_plain_recipe_is_the_seed_projects():
     assert cfg.model.width == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("debug", ["fdr", "limit", "overfit", "profiler"])
+def test_a_debug_run_does_not_stop_early(debug):
+    config = composed("experiment=seed_plain", f"debug={debug}")
+    assert config.trainer.get("fast_dev_run") or config.callbacks.early_stopping.patience is None
+
+
 def test_factorial_has_all_sixteen_combinations():
     assert len({arm_name(overrides) for overrides in jobs_of("sweep=factorial")}) == 16
 

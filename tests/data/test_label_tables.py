@@ -152,6 +152,19 @@ def test_a_table_goes_before_folders_of_numbers_if_it_names_their_images(tmp_pat
     assert read_faces(tmp_path / "b", numbered).labels.tolist() == [FER.index("happy")]
 
 
+def test_a_table_that_names_few_images_in_folders_of_numbers_is_rejected(tmp_path):
+    """A table that lies beside the folders by chance must not replace their labels, nor drop the other images."""
+    for name in ("4/a.png", "4/b.png", "5/c.png"):
+        image(tmp_path / name, 1)
+    rows = table(tmp_path / "looks.csv", ("filename", "label"), [("a.png", "looks odd")])
+    with pytest.raises(UserError, match=r"looks\.csv: names 1 of 3 images, .* move this table away"):
+        read_faces(tmp_path, FER.numbered("rafdb"))
+    rows.unlink()
+    table(tmp_path / "other.csv", ("filename", "label"), [("elsewhere/a.png", "sad")])
+    labels = [FER.index("happy"), FER.index("happy"), FER.index("sad")]
+    assert read_faces(tmp_path, FER.numbered("rafdb")).labels.tolist() == labels
+
+
 def test_a_table_without_its_images_says_what_to_use(tmp_path):
     path = table(tmp_path / "only" / "labels.csv", ("filename", "label"), [("a.png", "sad")])
     with pytest.raises(UserError, match=r"this table names images\. Use the folder that holds both"):

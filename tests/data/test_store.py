@@ -219,6 +219,15 @@ def test_mistakes_are_one_message_and_status_2(tmp_path, capsys):
     assert not (tmp_path / "store").exists()
 
 
+def test_the_command_for_a_missing_store_writes_where_the_store_is_missing(tmp_path, monkeypatch):
+    """With FER2013_ROOT, `make data` without ROOT would replace another store."""
+    monkeypatch.setenv("FER2013_ROOT", str(tmp_path))
+    assert "ROOT=data/elsewhere" in store_problem("data/elsewhere")
+    assert "ROOT=" not in store_problem(str(tmp_path))
+    monkeypatch.delenv("FER2013_ROOT")
+    assert f"ROOT={tmp_path}" in store_problem(str(tmp_path))
+
+
 def test_store_problem_says_both_ways_on_and_needs_no_numpy(tmp_path):
     code = (
         "import sys; from fer_lightning.data.store import store_problem; print(store_problem(sys.argv[1]));"

@@ -11,6 +11,7 @@ from fer_lightning.data.fer2013 import load
 from fer_lightning.data.ferplus import COLUMNS, plurality
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.splits import make_split
+from fer_lightning.data.store import notes_of, read_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.labels import TAXONOMIES, Taxonomy, _read_all
 from fer_lightning.training.callbacks.previews import one_of_each_class
@@ -192,6 +193,11 @@ def test_changed_source_is_noted(samples, tmp_path):
     os.utime(path, ns=(0, 0))
     command = f"make data FROM={path} ROOT={root}"
     assert load(root).notes == [f"{path} has changed since it was read; to update the store, run {command}"]
+    extra = tmp_path / "extra-0123456789ab"
+    ingest(str(path), str(extra))
+    os.utime(path, ns=(1, 1))
+    (note,) = notes_of(read_manifest(extra), extra)
+    assert note == f"{path} has changed since it was read; the next run with data.extra reads it again"
 
 
 def test_some_classes_of_a_taxonomy_are_kept_in_its_order_and_the_rest_is_counted(store):

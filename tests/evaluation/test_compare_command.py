@@ -13,7 +13,9 @@ from conftest import ROOT
 from fer_lightning.data.ingest import ingest
 from fer_lightning.data.store import open_store
 from fer_lightning.evaluation import compare
+from fer_lightning.evaluation.evaluation_folder import weights_of
 from fer_lightning.evaluation.predictions import Predictions, write_predictions
+from fer_lightning.runs.run_folder import RunFolder
 
 
 def write(path: Path, share: float, seed: int = 0, rows: int = 600) -> Path:
@@ -79,6 +81,13 @@ def test_an_older_file_is_passed_over_for_an_evaluation(runs, monkeypatch, capsy
     called(*runs, monkeypatch=monkeypatch)
 
 
+def test_an_ensemble_of_views_is_compared_with_these_views(runs, monkeypatch, capsys):
+    ensemble = averaged(runs[0].parent / "ensemble", runs, "flip")
+    write(ensemble / "predictions.csv", 0.9)
+    called(ensemble, runs[1], "--tta", "flip", monkeypatch=monkeypatch)
+    assert "tta=flip" in capsys.readouterr().out
+
+
 def test_other_training_rows_are_pointed_out(runs, monkeypatch, capsys):
     for run, name in zip(runs, ("official", "official_dedup"), strict=True):
         (run / "summary.json").write_text(json.dumps({"status": "done", "split": {"name": name, "checksum": name}}))
@@ -93,10 +102,29 @@ def evaluated_on(rows: str, folder: Path) -> Path:
     return folder
 
 
-def averaged(folder: Path, members: list[Path]) -> Path:
+def averaged(folder: Path, members: list[Path], tta: str = "none") -> Path:
     folder.mkdir()
-    (folder / "summary.json").write_text(json.dumps({"status": "done", "members": [{"run": str(m)} for m in members]}))
+    facts = [{"run": str(member), "tta": tta} for member in members]
+    (folder / "summary.json").write_text(json.dumps({"status": "done", "members": facts}))
     return folder
+
+
+def evaluated_file(folder: Path, **entry) -> Path:
+    """An evaluation of an exported file whose predictions were deleted."""
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps({"model": {"name": "x"}, "data": {"root": "data/rafdb"}, **entry}))
+    return folder
+
+
+def evaluated_checkpoint(run: Path) -> Path:
+    """An evaluation of an unfinished run whose best.ckpt was replaced after it."""
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"first")
+    folder = run / "evaluation" / "flip"
+    (folder / "metrics.json").write_text(json.dumps({"tta": "flip", **weights_of(RunFolder(run))}))
+    checkpoint.write_bytes(b"second")
+    return run
 
 
 REFUSALS = {
@@ -118,11 +146,23 @@ REFUSALS = {
     ),
     "views of an evaluation": (
         lambda a, b: (evaluated_on("test", a / "evaluation" / "flip"), b, "--tta", "flip"),
-        ["RUN_A=", "is the folder of an evaluation, whose views are fixed. Drop tta=flip."],
+        ["RUN_A=", "is the folder of an evaluation, whose views are fixed. Drop tta=flip, and name an evaluation"],
     ),
     "an ensemble": (
         lambda a, b: (averaged(b.parent / "ensemble", [a, b]), b, "--tta", "ten_crop"),
         ["An ensemble has no checkpoint of its own.", "tta=ten_crop", "experiment=ensemble", "/evaluation/ten_crop"],
+    ),
+    "an ensemble of two views of one run": (
+        lambda a, b: (averaged(b.parent / "ensemble", [a, a]), b, "--tta", "ten_crop"),
+        ["Its members are views of one run. Name this run instead"],
+    ),
+    "other rows of a file": (
+        lambda a, b: (a, evaluated_file(b / "evaluation" / "on_rafdb_face", other={})),
+        ["second/face.onnx", "data.root=data/rafdb"],
+    ),
+    "an earlier checkpoint of a run that has not ended": (
+        lambda a, b: (evaluated_checkpoint(a), b, "--tta", "flip"),
+        ["has predictions of an earlier best.ckpt of an unfinished run", "tta=flip"],
     ),
     "an order for two folders": (lambda a, b: (a, b, "--csv-order", b), ["csv_order=", "both sides are folders"]),
     "validation rows": (

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from fer_lightning.errors import UserError
 from fer_lightning.models.timm_backbone import TimmBackbone
@@ -71,3 +73,21 @@ def test_a_damaged_weights_file_is_named(content, tmp_path, monkeypatch):
     (tmp_path / "resnet18.a1_in1k.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=r"resnet18\.a1_in1k\.safetensors: does not hold the weights of resnet18"):
         TimmBackbone("resnet18", pretrained=True)
+
+
+def test_a_weights_file_with_other_keys_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_PRETRAINED", str(tmp_path))
+    weights = {f"model.{key}": value for key, value in timm.create_model("resnet18").state_dict().items()}
+    save_file(weights, tmp_path / "resnet18.a1_in1k.safetensors")
+    with pytest.raises(UserError, match=r"resnet18\.a1_in1k\.safetensors: does not hold the weights of resnet18"):
+        TimmBackbone("resnet18", pretrained=True)
+
+
+def test_the_weights_of_a_file_are_loaded_and_the_head_is_new(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_PRETRAINED", str(tmp_path))
+    weights = timm.create_model("resnet18").state_dict()
+    save_file(weights, tmp_path / "resnet18.a1_in1k.safetensors")
+    loaded = TimmBackbone("resnet18", pretrained=True, drop_rate=0.2).network
+    assert torch.equal(loaded.layer4[1].conv2.weight, weights["layer4.1.conv2.weight"])
+    assert loaded.fc.weight.shape == (7, 512)
+    assert loaded.drop_rate == 0.2

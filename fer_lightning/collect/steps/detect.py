@@ -40,21 +40,23 @@ def detect(
     rules: FaceRules,
     form: ImageForm = FER2013_FORM,
     emotion: str | None = None,
+    provider: str | None = None,
     query: str | None = None,
     progress: Progress | None = None,
 ) -> DetectResult:
     """Detect the face of each image that this detector has not processed under these rules; add its row `face`.
 
-    form     size and color of the crops, the same in all of a collection
-    emotion  emotion whose images are processed again under these rules; None: all
-    query    query that must have found them, too, such as the name of a folder; None: any
+    form      size and color of the crops, the same in all of a collection
+    emotion   emotion whose images are processed again under these rules; None: all
+    provider  name of the provider that must have found them, too; None: any
+    query     query of this provider that must have found them, such as the name of a folder; None: any
 
     An image of another search keeps its face, which other rules found, for example those for cropped faces. An image
     whose face was already decided about keeps the face that the reviewer saw.
     Raise UserError at the end if stored images are missing or damaged; the faces of the others are kept.
     """
     wanted, result, lost = recipe(detector, rules, form), DetectResult(), []
-    images = collection.rows(_IMAGES, wanted, emotion, emotion, query, query)
+    images = collection.rows(_IMAGES, wanted, emotion, emotion, provider, provider, query, query)
     for start in range(0, len(images), AT_ONCE):
         rows = []
         try:
@@ -87,7 +89,8 @@ WHERE image IN (SELECT image FROM current_fetch WHERE status = 'stored')
   AND NOT EXISTS (SELECT 1 FROM face JOIN decision ON decision.face = face.id WHERE face.image = picture.image)
   AND (NOT EXISTS (SELECT 1 FROM face WHERE face.image = picture.image) OR EXISTS (
     SELECT 1 FROM source JOIN finding ON finding.candidate = source.candidate JOIN page ON page.id = finding.page
-    WHERE source.image = picture.image AND (? IS NULL OR page.emotion = ?) AND (? IS NULL OR page.query = ?)
+    WHERE source.image = picture.image AND (? IS NULL OR page.emotion = ?)
+      AND (? IS NULL OR page.provider = ?) AND (? IS NULL OR page.query = ?)
   ))
 ORDER BY time, image
 """

@@ -27,9 +27,8 @@ from fer_lightning.collect.steps.export_folders import (
 from fer_lightning.collect.steps.merge import images_of_minors
 from fer_lightning.collect.store.collection import REPORTS, Collection
 from fer_lightning.collect.store.denied import creator_value, url_value
-from fer_lightning.data.fer2013 import is_extra_store
 from fer_lightning.data.ingest import locked_store
-from fer_lightning.data.store import open_store, read_manifest
+from fer_lightning.data.store import is_extra_store, open_store, read_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.wording import typed
 

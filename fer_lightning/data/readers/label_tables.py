@@ -14,6 +14,7 @@ import io
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,14 +58,23 @@ def label_tables(files: Sequence[File]) -> list[File]:
     return tables or label_lists(files)
 
 
-def name_images(tables: Sequence[File], images: Sequence[File], taxonomy: Taxonomy) -> bool:
-    """Return True if a row of the tables names one of the images."""
-    names = {name for image in images for name in _Finder.names(image)}
-    return any(
-        posixpath.basename(row.name.replace("\\", "/")) in names
-        for table in tables
-        for _, row in _rows(table, taxonomy)
-    )
+def name_images(tables: Sequence[File], images: Sequence[File]) -> bool:
+    """Return True if the tables name at least half of the images, and False if they name none of them.
+
+    Raise UserError if they name fewer than half, because it is then unclear what gives the labels.
+    """
+    finder, named = _Finder(images), set()
+    for table in tables:
+        for name in _names(table):
+            with suppress(ValueError):  # several images have this name: the reader of the table reports the row
+                named |= {file.name for file in _versions(name, table, finder, Reading())}
+    if named and 2 * len(named) < len(images):
+        raise UserError(
+            f"{', '.join(table.name for table in tables)}: names {len(named):,} of {len(images):,} images, and the "
+            "folders of all images are numbers of classes. If the folders give the labels, move this table away. If "
+            "the table gives them, add a row for each image, or move the other images away."
+        )
+    return bool(named)
 
 
 def label_lists(files: Sequence[File]) -> list[File]:
@@ -204,17 +214,38 @@ def _ends_with(name: str, wanted: str) -> bool:
     return any(f"/{one}".endswith(f"/{wanted}") for one in (name, posixpath.splitext(name)[0]))
 
 
+def _names(table: File) -> Iterator[str]:
+    """Yield the file names in the rows of a table, whatever their labels are."""
+    lines = _lines(table)
+    with _named_line(table, lines):
+        has_head = not (has_suffix(table.name, LISTS) or _is_ferplus(table))
+        position = column(plain_names(next(lines)), FILE) if has_head else 0
+        yield from (fields[position].strip() for fields in lines if len(fields) > position)
+
+
 def _rows(table: File, taxonomy: Taxonomy) -> Iterator[tuple[int, _Row]]:
     """Yield (line number, row) of all rows that are not empty."""
-    text, split = _text(table), split_in_name(table.name)
-    is_list = has_suffix(table.name, LISTS)
-    separator = " " if is_list else separator_of(text.split("\n", 1)[0])
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
+    lines, split = _lines(table), split_in_name(table.name)
+    with _named_line(table, lines):
+        is_list = has_suffix(table.name, LISTS)
         read = _list_row if is_list else _votes_row if _is_ferplus(table) else _Columns(next(lines)).row
         for fields in lines:
             if any(field.strip() for field in fields):
                 yield lines.line_num, read(fields, split, taxonomy)
+
+
+def _lines(table: File):
+    """Return a csv.reader of a table."""
+    text = _text(table)
+    separator = " " if has_suffix(table.name, LISTS) else separator_of(text.split("\n", 1)[0])
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+
+
+@contextmanager
+def _named_line(table: File, lines) -> Iterator[None]:
+    """Raise UserError with the table and the line instead of an error of a row."""
+    try:
+        yield
     except (ValueError, csv.Error) as error:
         raise UserError(f"{table.name}, line {lines.line_num}: {error}. Fix this row.") from None
 

@@ -109,7 +109,7 @@ def _label_tables(listing: Listing, taxonomy: Taxonomy, suffixes: tuple[str, ...
     if not all(in_class_folder(file, taxonomy) for file in images):
         return tables
     has_names = all(in_class_folder(file, replace(taxonomy, codes=None)) for file in images)
-    if not has_names and name_images(tables, images, taxonomy):
+    if not has_names and name_images(tables, images):
         return tables
     for table in tables:
         listing.left_out.add(NOT_NEEDED, table.name)

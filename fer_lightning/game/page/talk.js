@@ -11,9 +11,11 @@ const NO = String.raw`(\b(no|not|never|nobody|without|rather|stop|cannot)\b|n't\
 const WATCHED = "watched|seen|looked at|filmed|recorded|monitored|observed|tracked|scanned|analy[sz]ed|photographed";
 const DONT = String.raw`\b(stop|quit|don't|do not|no more|never)\b`;
 
-// Returns a pattern for words that the player does not want ("i don't need a hint").
+// Returns a pattern for words that the player does not want ("no hint", "i don't need any more hints").
 function denied(words) {
-  return `${NO} (\\w+ ){0,2}(${words})\\b`;
+  const none = `\\b(no|no more|not|without) (an? |any )?(${words})\\b`;
+  const unwanted = "want|need|like|giv(e|ing)|show(ing)?|get|have|take|tell(ing)?|think";
+  return `(${none}|\\b(don't|do not|not|never|stop) (really )?((${unwanted})\\b( \\w+){0,4} (${words})|help)\\b)`;
 }
 
 // The first pattern that matches counts; a text without a match is only talk. Texts are in lower case, with ' for ’.
@@ -39,7 +41,7 @@ const INTENTS = [
   ["decide", /\b(you|bit) decides?\b|\byour (call|choice)\b/],
   ["rest", new RegExp(`^(break|pause|rest)( time| now| please)*\\W*$|^(?!.*${denied("break|pause|rest")}).*\\b(an?|short|long|quick|little|take|need|want) (break|pause|rest)\\b`)],
   ["skip", /^(skip|next|pass|another( one)?)( one| task| please)*\W*$|\bskip (it|this|that)\b|\bshow me( how| it| the (answer|solution|way))*( please)?\W*$|\bi give up\b/],
-  ["hint", new RegExp(`^(?!.*${denied("(hint|clue|tip)s?|stuck|help")}).*\\b((hint|clue|tip)s?|stuck|help (me|with))\\b`)],
+  ["hint", new RegExp(`^(?!.*${denied("(hint|tip)s?|stuck|help")}).*\\b((hint|clue|tip)s?|stuck|help (me|with))\\b`)],
   ["hint", /^how\W*$|^(how|why) (do|does|did|can|should|to|would|is|isn't|not|many|much)\b|\bno idea\b|\bi don't (get|understand|know)\b/],
   ["help", /^(help|\?|commands?)\W*$|\bwhat can (you do|i (say|type|ask))\b/],
   ["hello", /^(hi|hello|hey|hallo|good (morning|evening|day))\b/],
