@@ -7,7 +7,7 @@ source   CSV, folder, zip or tar to read
 root     folder of the store (default: $FER2013_ROOT, or data/fer2013)
 ferplus  FER+'s fer2013new.csv: votes of ten people for each row; no: no votes (default: the file with which the store
          was made, if it was)
-labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are refused)
+labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are rejected)
 size     side of the stored faces in pixels (default: 48, as in FER2013); a CSV of pixels must have this size
 color    yes: the stored faces are RGB (default: no, grey)
 photos   yes: the images are whole photographs; find and crop the face in each (default: no)
@@ -100,7 +100,7 @@ def ingest(
     deal_usage   True: rows without Usage are split 70/15/15 per class; False: all of them become Training rows
     ferplus      FER+'s fer2013new.csv, for a CSV with all rows; NO_VOTES: no votes; None: the file with which the store
                  at `root` was made, if it was
-    labels       name of a file of conf/labels, for a source with numbers as labels; None: numbers are refused, except
+    labels       name of a file of conf/labels, for a source with numbers as labels; None: numbers are rejected, except
                  in the column emotion of a CSV with pixels, where they are the codes of the taxonomy
     form         size and color of the stored faces
     photographs  finds the faces in class folders of whole photographs; None: the images are faces
@@ -322,7 +322,7 @@ class IngestSettings(Settings):
     taxonomy: str = setting("fer2013", "classes of the source and the order of its codes: a file of conf/taxonomy")
     labels: str | None = setting(
         None,
-        "map of the numbers that the source uses as labels: a name in conf/labels; null: numbers are refused, except "
+        "map of the numbers that the source uses as labels: a name in conf/labels; null: numbers are rejected, except "
         "in a column emotion beside a column pixels",
     )
     size: int = setting(

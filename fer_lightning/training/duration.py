@@ -35,5 +35,5 @@ def warn_if_long(seconds: float, *, train: int, evaluated: int, epochs: int) -> 
         return None
     return (
         f"this run takes about {hours:,.0f} hours on this CPU. Press Ctrl-C to stop it. "
-        "python train.py experiment=fer2013_cpu trains a small network in half an hour to two hours."
+        "python train.py experiment=fer2013_cpu trains a small network in a quarter of an hour to two hours."
     )

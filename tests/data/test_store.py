@@ -220,7 +220,7 @@ def test_mistakes_are_one_message_and_status_2(tmp_path, capsys):
 
 
 def test_the_command_for_a_missing_store_writes_where_the_store_is_missing(tmp_path, monkeypatch):
-    """With FER2013_ROOT, `make data` without ROOT would replace another store."""
+    """`make data` without ROOT writes to FER2013_ROOT, so it would replace another store."""
     monkeypatch.setenv("FER2013_ROOT", str(tmp_path))
     assert "ROOT=data/elsewhere" in store_problem("data/elsewhere")
     assert "ROOT=" not in store_problem(str(tmp_path))
