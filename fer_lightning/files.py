@@ -3,6 +3,7 @@
 import csv
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -139,16 +140,22 @@ class Record(dict):
         raise UserError(f"{self.path}: the key {key!r} is missing, so the file is damaged. {self.remedy}")
 
 
-def read_json(path: Path, remedy: str = RESTORE, limit: int = LARGEST_JSON) -> Record:
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, remedy: str = RESTORE) -> Record:
     """Return the JSON object in a file.
 
     remedy  last sentence of the message
-    limit   largest size in bytes
 
-    Raise FileNotFoundError if the file is missing. Raise UserError if it is too large, nested too deeply or damaged.
+    Raise FileNotFoundError if the file is missing. Raise UserError if it is larger than LARGEST_JSON, nested too deeply
+    or damaged.
     """
     with report_bad_content(path, remedy):
-        content = json.loads(read_text(path, limit), object_hook=lambda values: Record(values, path, remedy))
+        content = json.loads(read_text(path, LARGEST_JSON), object_hook=lambda values: Record(values, path, remedy))
         if not isinstance(content, Record):
             raise ValueError(f"it holds a {type(content).__name__}; it must hold an object")
         _refuse_depth(content)

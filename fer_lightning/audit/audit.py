@@ -2,8 +2,6 @@
 
     python -m fer_lightning.audit root=data/fer2013
 
-root  folder of the store (default: data/fer2013)
-
 The audit looks for these problems:
 
 - exact and near copies within and across splits, also mirrored ones

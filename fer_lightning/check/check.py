@@ -409,7 +409,7 @@ def _check_root(config: dict[str, Any]) -> None:
 
 
 def _check_teacher_values(data: dict[str, Any]) -> None:
-    share, temperature = data.get("teacher_share", 0.7), data.get("teacher_temperature", 1.0)
+    share, temperature = data["teacher_share"], data["teacher_temperature"]
     if not 0 <= share <= 1:
         raise UserError(f"data.teacher_share={share}: must be from 0 (labels only) to 1 (no labels). Use e.g. 0.7.")
     if not temperature > 0:
@@ -553,7 +553,7 @@ def _smallest_input(model: dict[str, Any]) -> dict[str, int]:
 
 
 def _check_split(data: dict[str, Any]) -> None:
-    split, fold, folds = data.get("split"), data.get("fold"), data.get("folds", 5)
+    split, fold, folds = data["split"], data["fold"], data["folds"]
     has_folds = split in ("fold", "training_fold")
     if has_folds and (fold is None or fold >= folds):
         raise UserError(
@@ -634,10 +634,8 @@ def _check_data(config: dict[str, Any]) -> None:
 
 def _warnings(config: dict[str, Any]) -> list[str]:
     warnings = []
-    weighted_loss = (
-        config["loss"]["_target_"].rpartition(".")[0].endswith(("weighted", "class_balanced", "logit_adjusted"))
-    )
-    if weighted_loss and config["sampler"]["_target_"].rpartition(".")[0].endswith("weighted"):
+    weights_classes = "class_counts" in signature(config["loss"]["_target_"]).parameters
+    if weights_classes and class_constant(config["sampler"]["_target_"], "corrects_imbalance"):
         warnings.append("a weighted sampler with a weighted loss corrects the imbalance twice")
     model = config["model"]
     is_convnext = model["_target_"].endswith(".EmoNeXt") or "convnext" in str(model.get("name"))

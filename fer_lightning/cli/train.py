@@ -161,7 +161,7 @@ def fit_and_test(
     from fer_lightning.compat.lightning import hide_notes
     from fer_lightning.evaluation import after_training
     from fer_lightning.models import checkpoints
-    from fer_lightning.runs import looks_at_test_rows
+    from fer_lightning.runs import reads_of_test_rows
     from fer_lightning.runs.run_summary import record_summary
     from fer_lightning.training import build, distributed
 
@@ -179,7 +179,7 @@ def fit_and_test(
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
             summary["compile_seconds"] = model.compile_seconds
             best = checkpoints.check_checkpoint(folder.best_checkpoint, model)
-            reads = looks_at_test_rows.record(folder.path, data.table, data.split) if is_first_process() else None
+            reads = reads_of_test_rows.record(folder.path, data.table, data.split) if is_first_process() else None
             trainer.test(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
             predictions = model.gathered_predictions()
 

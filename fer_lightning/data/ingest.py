@@ -1,16 +1,7 @@
 """Read FER2013 in any of its forms into a store. `make data FROM=path` runs this command.
 
-    python -m fer_lightning.data.ingest source=fer2013.csv
-    python -m fer_lightning.data.ingest source=fer2013.csv root=data/fer2013 ferplus=fer2013new.csv
-
-source   CSV, folder, zip or tar to read
-root     folder of the store (default: $FER2013_ROOT, or data/fer2013)
-ferplus  FER+'s fer2013new.csv: votes of ten people for each row; no: no votes (default: the file with which the store
-         was made, if it was)
-labels   map of the numbers that the source uses as labels, such as rafdb (default: folders of numbers are rejected)
-size     side of the stored faces in pixels (default: 48, as in FER2013); a CSV of pixels must have this size
-color    yes: the stored faces are RGB (default: no, grey)
-photos   yes: the images are whole photographs; find and crop the face in each (default: no)
+python -m fer_lightning.data.ingest source=fer2013.csv
+python -m fer_lightning.data.ingest source=fer2013.csv root=data/fer2013 ferplus=fer2013new.csv
 """
 
 import errno

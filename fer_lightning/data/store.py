@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import read_json, write_atomically
+from fer_lightning.files import file_checksum, read_json, write_atomically
 from fer_lightning.labels import Taxonomy
 from fer_lightning.wording import typed_for_make
 
@@ -168,7 +168,7 @@ def write_manifest(root: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     names = sorted(path.name for path in folder.iterdir())
     manifest = manifest | {
         "files": {name: (folder / name).stat().st_size for name in names},
-        "sha256": {name: _file_digest(folder / name) for name in names},
+        "sha256": {name: file_checksum(folder / name) for name in names},
     }
     manifest["sha256"][MANIFEST] = _digest_of(manifest)
     write_atomically(root / MANIFEST, json.dumps(manifest, indent=2) + "\n")
@@ -235,7 +235,7 @@ def _refuse_changed_files(root: Path, manifest: dict[str, Any]) -> None:
     if "sha256" not in manifest or _state(root, manifest) in _verified:
         return
     for name in manifest["files"]:
-        if _file_digest(root / manifest["folder"] / name) != manifest["sha256"].get(name):
+        if file_checksum(root / manifest["folder"] / name) != manifest["sha256"].get(name):
             raise UserError(_changed(root, f"the content of {name} has changed since it was written"))
 
 
@@ -259,11 +259,6 @@ def _refuse_other_rows(root: Path, store: Store) -> None:
 
 def _changed(root: Path, problem: str) -> str:
     return f"data.root={root}: {problem}, so the store is damaged.\n{_ways(str(root))}"
-
-
-def _file_digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest_of(manifest: dict[str, Any]) -> str:

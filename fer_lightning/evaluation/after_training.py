@@ -11,7 +11,7 @@ from fer_lightning.evaluation.evaluation import evaluate, write_plots
 from fer_lightning.evaluation.predictions import predictions_of, write_predictions
 from fer_lightning.evaluation.tables import class_table, set_table
 from fer_lightning.pages import plots
-from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs import reads_of_test_rows
 from fer_lightning.statistics.metrics import METRICS
 from fer_lightning.terminal import plain_console
 
@@ -47,7 +47,7 @@ def closing_table(summary: dict[str, Any]) -> None:
             low, high = span
             word = "as expected" if low <= test[metric] <= high else "NOT as expected"
             console.print(f"expected {metric} {low:.2f} to {high:.2f}, reached {test[metric]:.3f}: {word}")
-    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
+    console.print(reads_of_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
 
 
 def learned_by_heart(summary: dict[str, Any], least: float) -> str:

@@ -4,11 +4,6 @@
     python -m fer_lightning.compare 'runs=[A,B]' tta=flip   results of `python -m fer_lightning.evaluate` for both
     python -m fer_lightning.compare 'runs=[outputs/train/seed-0/evaluation/face,path/to/other.PrivateTest.npy]'
 
-runs       RUN_A and RUN_B
-tta        views of the evaluations to compare: none, flip, shift or ten_crop (default: none)
-csv_order  store in whose order the file of probabilities is, see below
-json       file for the comparison (default: no file)
-
 RUN_A and RUN_B are each one of:
 
 - a run folder

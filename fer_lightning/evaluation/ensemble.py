@@ -19,9 +19,8 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.evaluation_folder import folder_name, require_evaluation
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.evaluation.settings import EVALUATE, TTA
-from fer_lightning.files import no_folder
+from fer_lightning.files import file_checksum, no_folder
 from fer_lightning.runs.run_folder import RunFolder, arm_name, run_of
-from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.statistics.metrics import METRICS
 from fer_lightning.terminal import plain_console
 from fer_lightning.wording import typed
@@ -176,7 +175,7 @@ def average(predictions: Sequence[Predictions]) -> Predictions:
 def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]], typed: dict[str, Any]) -> None:
     from fer_lightning.evaluation.evaluation import evaluate, write_plots
     from fer_lightning.evaluation.predictions import write_predictions
-    from fer_lightning.runs import looks_at_test_rows
+    from fer_lightning.runs import reads_of_test_rows
     from fer_lightning.runs.run_summary import begin, record_summary
 
     with record_summary(folder, _identity(folder, members) | typed | {"members": facts}) as summary:
@@ -187,7 +186,7 @@ def _write(folder: RunFolder, members: list[Member], facts: list[dict[str, Any]]
             summary["best"] = _values("val", summary["val"])
             summary["best_value"] = summary["best"]["val/acc"]
         split = summary["split"]
-        reads = looks_at_test_rows.count_look(folder.path, _store(members[0].run), split["name"], split["checksum"])
+        reads = reads_of_test_rows.count_read(folder.path, _store(members[0].run), split["name"], split["checksum"])
         test = average([member.test for member in members])
         write_predictions(folder.path / "predictions.csv", test)
         sets = evaluate(test)
@@ -234,7 +233,7 @@ def _accuracy(predictions: Predictions) -> float:
 def show(summary: dict[str, Any]) -> None:
     """Print the members, the metrics by class and by set of rows, and the number of reads of the test rows."""
     from fer_lightning.evaluation.tables import class_table, metric_table, set_table
-    from fer_lightning.runs import looks_at_test_rows
+    from fer_lightning.runs import reads_of_test_rows
 
     console, test = plain_console(), summary["test"]
     title = f"Test rows, split={summary['split']['name']}, in % with 95 % intervals"
@@ -251,7 +250,7 @@ def show(summary: dict[str, Any]) -> None:
         print("To get it, run these commands, and then the ensemble again with resume=never:")
     for member in missing:
         print(f"  {EVALUATE} {typed('run', member['run'])} {_views_of(member)} rows=val")
-    console.print(looks_at_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
+    console.print(reads_of_test_rows.sentence(test["reads"], summary["split"]["name"], summary["data"]["name"]))
 
 
 def percent(share: float | None) -> str:

@@ -201,9 +201,9 @@ class OwnRows:
 
     def count_read(self, run: Path, name: str) -> dict[str, Any]:
         """Count a read of test rows in the folders of the run and of its data."""
-        from fer_lightning.runs import looks_at_test_rows
+        from fer_lightning.runs import reads_of_test_rows
 
-        return looks_at_test_rows.record(run, self.table, self.split, name)
+        return reads_of_test_rows.record(run, self.table, self.split, name)
 
 
 def own_rows(run: TrainedRun, rows: str) -> OwnRows:

@@ -6,9 +6,8 @@ from typing import Any
 
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation.settings import EVALUATE
-from fer_lightning.files import read_json
+from fer_lightning.files import file_checksum, read_json
 from fer_lightning.runs.run_folder import RunFolder, run_of
-from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.wording import typed
 
 

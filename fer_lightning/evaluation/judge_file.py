@@ -14,11 +14,10 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation import compare, evaluation, paired, tables
 from fer_lightning.evaluation.predictions import Predictions, predictions_of, read_probabilities
 from fer_lightning.evaluation.settings import EvaluateSettings
-from fer_lightning.files import require_own_folder
+from fer_lightning.files import file_checksum, require_own_folder
 from fer_lightning.paths import ROOT
-from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs import reads_of_test_rows
 from fer_lightning.runs.run_folder import command_line, git_state, now
-from fer_lightning.runs.trained_folder import file_checksum
 from fer_lightning.statistics import leak
 from fer_lightning.terminal import plain_console
 
@@ -53,7 +52,7 @@ def judge(cfg: EvaluateSettings) -> None:
     runs = {run: compare.read_run("against", Path(run), "none", cfg.rows) for run in cfg.against}
     for theirs in runs.values():
         paired.require_same_rows(theirs, predictions)
-    reads = looks_at_test_rows.count_file(file, table.cache, split.checksum) if of_test else None
+    reads = reads_of_test_rows.count_file(file, table.cache, split.checksum) if of_test else None
     entry = {
         "rows": cfg.rows,
         "file": {"path": str(file), "sha256": file_checksum(file), "order": cfg.order},
@@ -96,7 +95,7 @@ def show(file: Path, entry: dict[str, Any]) -> None:
             console.print("", paired.difference_table(compared, title), compared["verdict"], sep="\n", highlight=False)
     if entry["call"]["reads"]:
         reads, split, data = entry["call"]["reads"], entry["split"]["name"], entry["data"]["name"]
-        console.print(looks_at_test_rows.sentence(reads, split, data))
+        console.print(reads_of_test_rows.sentence(reads, split, data))
 
 
 def refuse_unfit_options(cfg: EvaluateSettings) -> None:

@@ -23,8 +23,8 @@ class LoadedRun:
     """Network of a run's best.ckpt in evaluation mode, and what it needs.
 
     network    float32 (B, C, S, S), normalised -> logits float32 (B, K)
-    transform  its method `evaluate` turns uint8 faces (B, 48, 48) into the input of `network`
-    predictor  uint8 faces (B, 48, 48), torch, -> probabilities float32 (B, K) on the CPU
+    transform  its method `evaluate` turns uint8 faces (B, S, S) into the input of `network`
+    predictor  uint8 faces (B, S, S), torch, -> probabilities float32 (B, K) on the CPU
     classes    names of the K classes, in order
     config     content of the run's config.yaml
     summary    content of the run's summary.json
@@ -39,7 +39,7 @@ class LoadedRun:
     _run: TrainedRun = field(repr=False)
 
     def faces(self, rows: Literal["train", "val"] = "val") -> tuple[np.ndarray, np.ndarray]:
-        """Return the faces uint8 (N, 48, 48) and labels int64 (N,) of the run's training or validation rows.
+        """Return the faces uint8 (N, S, S) and labels int64 (N,) of the run's training or validation rows.
 
         Test rows are not offered, because every read of them is counted: use `python -m fer_lightning.evaluate`.
         Raise UserError if the faces are missing, or are not those that the run was trained on.

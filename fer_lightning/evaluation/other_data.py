@@ -15,7 +15,7 @@ from fer_lightning.evaluation.predictions import Predictions, predictions_of
 from fer_lightning.evaluation.trained_run import TrainedRun
 from fer_lightning.faces.image_form import FER2013_FORM, ImageForm
 from fer_lightning.labels import USAGES, taxonomy_of
-from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs import reads_of_test_rows
 
 LEAST_COMMON = 2  # classes
 ALL_ROWS = "all rows"  # evaluated if a store has no test rows
@@ -52,7 +52,7 @@ class OtherRows:
     def count_read(self, run: Path, _: str) -> dict[str, Any]:
         """Count a read of test rows in the folder of the other store."""
         split = self.facts["split"]
-        return looks_at_test_rows.count_file(run, Path(self.facts["data"]["root"]), split["checksum"])
+        return reads_of_test_rows.count_file(run, Path(self.facts["data"]["root"]), split["checksum"])
 
 
 def other_rows(run: TrainedRun, root: str, rows: str) -> OtherRows:

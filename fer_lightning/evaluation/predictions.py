@@ -41,6 +41,7 @@ class Predictions:
     unseen         bool (N,), True if the image is not blank and has no byte-identical copy in training or validation
     clean          bool (N,), True if it also is not a near copy of an image there, and shows a face
     plurality      int64 (N,), class with the most FER+ votes, -1 if no class has it; None without votes
+    classes        names of the K classes
     """
 
     rows: np.ndarray

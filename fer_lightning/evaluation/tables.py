@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs import reads_of_test_rows
 from fer_lightning.runs.summary_file import unfinished_note
 from fer_lightning.statistics.metrics import CLASS_METRICS, NAMES
 from fer_lightning.terminal import plain_console
@@ -62,7 +62,7 @@ def print_evaluation(summary: dict[str, Any], entry: dict[str, Any], title: str)
     for note in _notes(summary, entry):
         console.print(f"note: {note}")
     if call["reads"]:
-        console.print(looks_at_test_rows.sentence(call["reads"], entry["split"]["name"], entry["data"]["name"]))
+        console.print(reads_of_test_rows.sentence(call["reads"], entry["split"]["name"], entry["data"]["name"]))
 
 
 def _notes(summary: dict[str, Any], entry: dict[str, Any]) -> list[str]:

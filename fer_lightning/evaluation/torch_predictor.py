@@ -100,7 +100,7 @@ class Predictor:
 
 
 class FilePredictor:
-    """Exported file as a function from uint8 faces (B, 48, 48) to probabilities float32 (B, K).
+    """Exported file as a function from uint8 faces (B, S, S) to probabilities float32 (B, K).
 
     threads  number of CPU threads that the file was opened with
     """

@@ -173,10 +173,10 @@ def _count_reads(cfg: ExplainSettings, run: TrainedRun, table: "FaceTable", spli
     """Count a read of the test rows, and return a sentence about it; '' for other rows."""
     if cfg.rows != "test":
         return ""
-    from fer_lightning.runs import looks_at_test_rows
+    from fer_lightning.runs import reads_of_test_rows
 
-    reads = looks_at_test_rows.record(run.path, table, split)
-    sentence = looks_at_test_rows.sentence(reads, split.name, table.name)
+    reads = reads_of_test_rows.record(run.path, table, split)
+    sentence = reads_of_test_rows.sentence(reads, split.name, table.name)
     print(sentence)
     return sentence
 

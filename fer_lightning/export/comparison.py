@@ -20,7 +20,7 @@ CALIBRATION_METRICS = ("acc", "ece", "ce")
 
 
 def predict_probabilities(recognise: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
-    """Return probabilities float32 (N, K) of faces uint8 (N, 48, 48), computed in batches."""
+    """Return probabilities float32 (N, K) of faces uint8 (N, S, S) or (N, S, S, 3), computed in batches."""
     starts = range(0, len(pixels), BATCH)
     return np.concatenate([recognise(np.ascontiguousarray(pixels[start : start + BATCH])) for start in starts])
 

@@ -7,8 +7,9 @@ from fer_lightning.errors import UserError
 from fer_lightning.evaluation.evaluation_folder import average_views
 from fer_lightning.evaluation.trained_run import WAIT, TrainedRun, open_run
 from fer_lightning.faces.face_model import LARGEST
+from fer_lightning.files import file_checksum
 from fer_lightning.runs.run_folder import RunFolder
-from fer_lightning.runs.trained_folder import file_checksum, members_of, resume_hint
+from fer_lightning.runs.trained_folder import members_of, resume_hint
 
 if TYPE_CHECKING:
     from fer_lightning.export.recogniser import Checkpoint, CheckpointEnsemble, MirroredCheckpoint

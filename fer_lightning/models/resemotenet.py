@@ -119,16 +119,6 @@ def to_lean(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
     return lean
 
 
-def to_full(state: dict[str, Tensor], input_size: int) -> dict[str, Tensor]:
-    """Return the full network's state dict from the lean one for `input_size`, with zeros in the dead taps."""
-    full = dict(state)
-    for key, taps in live_kernels(input_size).items():
-        _require_kernel(key, state[key], taps.stop - taps.start)
-        full[key] = state[key].new_zeros(*state[key].shape[:2], 3, 3)
-        full[key][..., taps, taps] = state[key]
-    return full
-
-
 def _scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 

@@ -64,19 +64,19 @@ def csv_table(ablation: Ablation | None) -> list[list[Any]]:
     return lines
 
 
-def in_percent(value: Estimate, digits: int = 1) -> str:
+def in_percent(value: Estimate) -> str:
     """Return the estimate in %, for example `66.1 ± 0.4 [64.6, 67.6]`."""
     if isnan(value.mean):
         return UNKNOWN
-    return f"{mean_and_deviation(value, digits)} [{100 * value.low:.{digits}f}, {100 * value.high:.{digits}f}]"
+    return f"{mean_and_deviation(value)} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
 
 
-def mean_and_deviation(value: Estimate, digits: int = 1) -> str:
+def mean_and_deviation(value: Estimate) -> str:
     """Return mean ± standard deviation in %; only the mean for one seed."""
     if isnan(value.mean):
         return UNKNOWN
-    mean = f"{100 * value.mean:.{digits}f}"
-    return mean if isnan(value.deviation) else f"{mean} ± {100 * value.deviation:.{digits}f}"
+    mean = f"{100 * value.mean:.1f}"
+    return mean if isnan(value.deviation) else f"{mean} ± {100 * value.deviation:.1f}"
 
 
 def verdict_text(ablation: Ablation, arm: Arm, name: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import replacing
+from fer_lightning.files import file_checksum, replacing
 from fer_lightning.runs.run_folder import RunFolder
-from fer_lightning.runs.trained_folder import describe_data, file_checksum, origin_folder, require_split, written_config
+from fer_lightning.runs.trained_folder import describe_data, origin_folder, require_split, written_config
 from fer_lightning.wording import typed
 
 # Keys that may be typed beside extend; all others are those of the parent.

@@ -1,6 +1,5 @@
 """Folder of a trained run: the files, the config and the rows that other runs and commands read. Imports no torch."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,11 +160,6 @@ def refuse_weights_of_other_rows(trained: Any, path: Path, summary: dict[str, An
             f"{key}={path}: best.ckpt was trained on split {str(split)[:12]}, and summary.json names split "
             f"{began[:12]}, so test rows may be among the training rows. Restore the files of one run."
         )
-
-
-def file_checksum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_runs(folder: Path) -> str:

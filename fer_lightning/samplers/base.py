@@ -1,6 +1,7 @@
 """Base of samplers: one draw that depends only on (seed, epoch), of which each rank takes its share."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +18,12 @@ class GlobalSampler(Sampler[int]):
     seed              at least 0; seed and epoch determine the whole order
     rank, world_size  rank r of w takes positions r, r + w, r + 2w, ... of the draw. Every rank gets N // w of them. The
                       last N % w of a draw are not used; they are other rows in every epoch.
+
+    corrects_imbalance is True if a rare class is drawn more often than it occurs. A loss with class_counts then gives a
+    warning.
     """
+
+    corrects_imbalance: ClassVar[bool] = False
 
     def __init__(self, labels: np.ndarray | Tensor, seed: int, rank: int = 0, world_size: int = 1):
         self.labels = np.asarray(labels)

@@ -13,6 +13,8 @@ class Weighted(GlobalSampler):
     A class without rows is never drawn. Two ranks never share a position of the draw, but they may share rows.
     """
 
+    corrects_imbalance = True
+
     def draw(self, generator: torch.Generator) -> Tensor:
         chance = torch.from_numpy(1 / np.bincount(self.labels)[self.labels])
         return torch.multinomial(chance, len(self.labels), replacement=True, generator=generator)

@@ -121,7 +121,7 @@ def difference(one: MetricValue, scale: float = 100, digits: int = 1) -> str:
     """Return a difference with its interval, such as `+1.0 [+0.2, +1.8]`, or a dash for NaN."""
     if math.isnan(one.value):
         return "–"
-    value, low, high = (f"{scale * end:+.{digits}f}" for end in (one.value, one.low, one.high))
+    value, low, high = (f"{round(scale * end, digits) + 0.0:+.{digits}f}" for end in (one.value, one.low, one.high))
     return f"{value} [{low}, {high}]".replace("-", "−")
 
 

@@ -150,11 +150,10 @@ def summarised(
     arms: Sequence[PolicyArm],
     minutes: int,
     seed: int,
-    resamples: int = RESAMPLES,
 ) -> list[Result]:
     """Return the results of sessions by player and arm."""
     each = np.ones(len(sessions), int)
-    weights = np.vstack([each, resampled_counts(each, [seed, 2], resamples)])
+    weights = np.vstack([each, resampled_counts(each, [seed, 2], RESAMPLES)])
     ratios = [_ratios([row[index] for row in sessions], minutes, weights) for index in range(len(arms))]
     by_name = {arm.name: ratio for arm, ratio in zip(arms, ratios, strict=True)}
     return [

@@ -12,13 +12,13 @@ from torch import Tensor
 from fer_lightning.data.splits import Split
 from fer_lightning.data.table import FaceTable
 from fer_lightning.errors import UserError
+from fer_lightning.files import file_checksum
 from fer_lightning.labels import taxonomy_of
 from fer_lightning.models import checkpoints
 from fer_lightning.models.network import Network
 from fer_lightning.runs.run_folder import RunFolder, log
 from fer_lightning.runs.trained_folder import (
     faces_of,
-    file_checksum,
     origin_folder,
     refuse_weights_of_other_rows,
     require_split,

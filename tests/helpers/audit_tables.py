@@ -1,7 +1,5 @@
 """A small table in which everything that an audit looks for was put on purpose."""
 
-from pathlib import Path
-
 import numpy as np
 from blobs import blobs, noisy
 
@@ -13,7 +11,7 @@ TRAIN, PUBLIC, PRIVATE = range(3)
 ANGRY, HAPPY, SAD = range(3)
 
 
-def full_of_findings(classes: tuple[str, ...] = CLASSES, cache: Path | None = None, votes: bool = True) -> FaceTable:
+def full_of_findings(classes: tuple[str, ...] = CLASSES, votes: bool = True) -> FaceTable:
     """40 rows: 0 to 19 Training, 20 to 27 PublicTest, 28 to 39 PrivateTest; all angry unless said."""
     pixels = blobs(40, low=40, high=216)
     labels = np.zeros(40, np.int64)
@@ -38,7 +36,6 @@ def full_of_findings(classes: tuple[str, ...] = CLASSES, cache: Path | None = No
         classes=classes,
         checksum="c0ffee" * 10,
         votes=_votes() if votes else None,
-        cache=cache,
     )
 
 

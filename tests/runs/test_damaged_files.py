@@ -23,7 +23,7 @@ from fer_lightning.export.described import describe
 from fer_lightning.launch.plan import read_plan
 from fer_lightning.report.sweep_page import run_rows, shared_facts, time_spent
 from fer_lightning.report.sweep_runs import read_sweep
-from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs import reads_of_test_rows
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.runs.run_summary import history
 from fer_lightning.teach.folds import read_fold_run
@@ -119,7 +119,7 @@ def use(sweep: Path) -> None:
         lambda: read_fold_run(run).facts(),
         lambda: other_training(run, run),
         lambda: history(run / "metrics.csv", "val/acc", "max"),
-        lambda: looks_at_test_rows.append(run / "test_reads.csv", ("now", "python", "none", "c", "5", "run")),
+        lambda: reads_of_test_rows.append(run / "test_reads.csv", ("now", "python", "none", "c", "5", "run")),
         lambda: reported(sweep),
         lambda: read_plan(sweep),
     ):

@@ -13,9 +13,10 @@ from export_runs import untrained_run
 from fer_lightning.cli import train
 from fer_lightning.data import synthetic
 from fer_lightning.errors import UserError
+from fer_lightning.files import file_checksum
 from fer_lightning.models.checkpoints import evaluated_weights
 from fer_lightning.runs.run_folder import RunFolder
-from fer_lightning.runs.trained_folder import file_checksum, origin_folder
+from fer_lightning.runs.trained_folder import origin_folder
 from fer_lightning.training import build, initial_weights
 from fer_lightning.training.classifier import FERClassifier
 

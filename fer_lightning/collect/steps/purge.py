@@ -32,6 +32,7 @@ from fer_lightning.data.store import is_extra_store, open_store, read_manifest
 from fer_lightning.errors import UserError
 from fer_lightning.wording import typed
 
+AT_ONCE = 500  # values in one query
 _ID = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -286,9 +287,9 @@ def _among(collection: Collection, query: str, values: Iterable) -> list:
     ]
 
 
-def _chunks(values: Iterable, size: int = 500) -> Iterable[list]:
+def _chunks(values: Iterable) -> Iterable[list]:
     ordered = sorted(values)
-    return (ordered[start : start + size] for start in range(0, len(ordered), size))
+    return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
 
 
 def remove_stores(root: Path, exports: list[Path], crops: frozenset[str]) -> list[Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from fer_lightning.runs import looks_at_test_rows
+from fer_lightning.runs import reads_of_test_rows
 from fer_lightning.runs.processes import is_first_process
 
 
@@ -17,4 +17,4 @@ class CountReads(Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if is_first_process():
-            looks_at_test_rows.record(self.folder, trainer.datamodule.table, trainer.datamodule.split)
+            reads_of_test_rows.record(self.folder, trainer.datamodule.table, trainer.datamodule.split)

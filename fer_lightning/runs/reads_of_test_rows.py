@@ -22,11 +22,11 @@ FIELDS = ("time", "command", "tta", "commit", "split", "run")
 
 
 def record(run: Path, table: "FaceTable", split: "Split", tta: str = "none") -> dict[str, Any]:
-    """Record one read of the test rows of `split`; see `count_look`."""
-    return count_look(run, table.cache, split.name, split.checksum, tta)
+    """Record one read of the test rows of `split`; see `count_read`."""
+    return count_read(run, table.cache, split.name, split.checksum, tta)
 
 
-def count_look(run: Path, data: Path | None, split: str, checksum: str, tta: str = "none") -> dict[str, Any]:
+def count_read(run: Path, data: Path | None, split: str, checksum: str, tta: str = "none") -> dict[str, Any]:
     """Append a line to test_reads.csv in the run's folder and, if the faces have a folder, in the data folder.
 
     The test rows of split=training_fold are rows of Training: nothing is counted and no file is written.
@@ -41,7 +41,7 @@ def count_look(run: Path, data: Path | None, split: str, checksum: str, tta: str
 
 
 def count_file(file: Path, data: Path | None, checksum: str) -> dict[str, Any]:
-    """Count a read by a file of another program, which has no run folder; see `count_look`."""
+    """Count a read by a file of another program, which has no run folder; see `count_read`."""
     line = (now(), command_line(), "none", git_state(ROOT)["commit"] or "", checksum, str(file.resolve()))
     return {"run": None, **_count_in_data(data, line)}
 
