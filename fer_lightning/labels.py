@@ -38,7 +38,9 @@ class Taxonomy:
         """
         name = canonical(label)
         if name not in self.classes:
-            raise ValueError(f"unknown label {label!r}: the classes of {self.name} are {', '.join(self.classes)}")
+            others = ", ".join(one.name for one in TAXONOMIES.values() if name in one.classes)
+            hint = f"; this is a class of {others}: data.taxonomy=NAME, or make data TAXONOMY=NAME" if others else ""
+            raise ValueError(f"unknown label {label!r}: the classes of {self.name} are {', '.join(self.classes)}{hint}")
         return self.classes.index(name)
 
     def read(self, label: str) -> int:
@@ -165,7 +167,7 @@ def _needs_map(code: int) -> str:
     )
     return (
         f"the label {code} is a number, and data sets number their classes differently: {code} is {readings}. "
-        f"Name the map with make data LABELS=NAME (one of {', '.join(meanings)}), or use names instead of numbers"
+        f"Use names instead of numbers, or for make data a map: LABELS=NAME (one of {', '.join(meanings)})"
     )
 
 
@@ -217,7 +219,18 @@ def _read_all(folder: Path = CONF / "taxonomy") -> _All:
             _add(collected.colors, name, facts.get("color"), f"{path}: {name}: color")
             for other in facts.get("synonyms", ()):
                 _add(collected.synonyms, str(other).lower(), name, f"{path}: {name}: synonym {other}")
+    _refuse_ambiguous_names(folder, collected)
     return collected
+
+
+def _refuse_ambiguous_names(folder: Path, collected: _All) -> None:
+    """Raise UserError if a class is also a synonym of another class: no label could be read as this class."""
+    for name, other in collected.synonyms.items():
+        if name in collected.classes and name != other:
+            raise UserError(
+                f"{folder / collected.classes[name]}.yaml: {name}: is also a synonym of {other} in "
+                f"{folder / collected.classes[other]}.yaml. Use another name for the class, or drop the synonym."
+            )
 
 
 def _add(table: dict[str, str], key: str, value: str | None, where: str) -> None:

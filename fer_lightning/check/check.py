@@ -348,7 +348,7 @@ def _check_between_fields(config: dict[str, Any]) -> None:
     _check_sizes("", config)
     _check_root(config)
     _check_teacher_values(config["data"])
-    check_names(config["augment"].get("order", []), _nodes(config["augment"]))
+    _check_augment(config["augment"])
     _check_trainer(config["trainer"])
     _check_monitors(config["callbacks"] or {}, config["trainer"].get("max_epochs"))
     _check_model(config["model"])
@@ -394,8 +394,15 @@ def _value_at(config: dict[str, Any], key: str) -> Any:
     return config
 
 
-def _nodes(augment: dict[str, Any]) -> list[str]:
-    return [name for name, value in augment.items() if value is None or isinstance(value, dict)]
+def _check_augment(augment: dict[str, Any]) -> None:
+    order = augment.get("order", [])
+    for name in order:
+        if augment.get(name) is not None and not isinstance(augment[name], dict):
+            raise UserError(
+                f"augment.{name}={augment[name]}: must be a node with its own keys, or null. Use "
+                f"augment.{name}=null to switch it off, or augment.{name}.KEY=VALUE. conf/augment has the keys."
+            )
+    check_names(order, [name for name, value in augment.items() if value is None or isinstance(value, dict)])
 
 
 def _check_root(config: dict[str, Any]) -> None:
@@ -403,9 +410,17 @@ def _check_root(config: dict[str, Any]) -> None:
     if decay is not None and not (isinstance(decay, int | float) and 0 < decay < 1):
         raise UserError(f"ema_decay={decay}: must be between 0 and 1. Use e.g. 0.999, or null for no average.")
     for metric, span in expected.items() if isinstance(expected, dict) else [("", expected)]:
-        if metric not in EXPECTED or not (span is None or (isinstance(span, list) and len(span) == 2)):
+        if metric not in EXPECTED or not (span is None or _is_range(span)):
             key = f"expected.{metric}" if metric else "expected"
-            raise UserError(f"{key}={span}: must be {{metric: [low, high]}}. Allowed metrics: {', '.join(EXPECTED)}.")
+            raise UserError(
+                f"{key}={span}: must be {{metric: [low, high]}}, two numbers in this order. Allowed metrics: "
+                f"{', '.join(EXPECTED)}."
+            )
+
+
+def _is_range(span: Any) -> bool:
+    are_numbers = isinstance(span, list) and all(isinstance(end, int | float) for end in span)
+    return are_numbers and len(span) == 2 and span[0] <= span[1]
 
 
 def _check_teacher_values(data: dict[str, Any]) -> None:
@@ -592,13 +607,15 @@ def _check_teacher(data: dict[str, Any], checksum: str | None) -> None:
 
 
 def _check_votes(config: dict[str, Any], votes: bool) -> None:
-    from fer_lightning.data.store import HOW_TO_ADD_VOTES
+    from fer_lightning.data.store import HOW_TO_ADD_VOTES, WITHOUT_VOTES
 
     wanted = {"data.labels": config["data"].get("labels")}
     wanted |= {f"callbacks.{name}.monitor": (node or {}).get("monitor") for name, node in config["callbacks"].items()}
     for key, value in wanted.items():
         if not votes and "ferplus" in str(value):
-            raise UserError(f"{key}={value}: {config['data']['_target_']} has no FER+ votes. {HOW_TO_ADD_VOTES}")
+            raise UserError(
+                f"{key}={value}: {config['data']['_target_']} has no FER+ votes. {HOW_TO_ADD_VOTES} {WITHOUT_VOTES}"
+            )
 
 
 def _check_data(config: dict[str, Any]) -> None:

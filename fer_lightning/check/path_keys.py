@@ -14,6 +14,7 @@ from fer_lightning.check.check import SLOTS, extra_keys
 from fer_lightning.config.groups import options
 from fer_lightning.config.quoting import in_quotes
 from fer_lightning.config.schema import PATH, TrainConfig
+from fer_lightning.errors import UserError
 from fer_lightning.paths import CONF, with_home
 
 GROUPS = (*SLOTS, "callbacks", "logger", "hydra/launcher")
@@ -39,7 +40,10 @@ def _groups(key: str) -> list[str]:
 
 
 def expand_paths(config: DictConfig) -> None:
-    """Replace ~ by the home folder in all paths of a composed config; the check rejects a value that contains ${."""
+    """Replace ~ by the home folder in all paths of a composed config; the check rejects a value that contains ${.
+
+    Raise UserError for an empty path, such as that of a variable of the shell which is not set.
+    """
     content = OmegaConf.to_container(config, resolve=False)
     for key in (*root_keys(), *(key for group in GROUPS for key in _keys(group, content.get(group)))):
         _expand(config, key)
@@ -50,6 +54,8 @@ def _expand(config: DictConfig, key: str) -> None:
     if OmegaConf.is_list(value):
         for index in range(len(value)):
             _expand(config, f"{key}[{index}]")
+    elif value == "":
+        raise UserError(f"{key}='': must be a path. Name one, or leave {key} out.")
     elif isinstance(value, str) and value.startswith("~") and "${" not in value:
         OmegaConf.update(config, key, with_home(value))
 

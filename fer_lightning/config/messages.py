@@ -94,10 +94,13 @@ def _group_and_option(subject: str) -> tuple[str, str]:
 def _no_key(fault: Fault) -> str:
     path = fault.key or fault.subject
     parent, _, leaf = path.rpartition(".")
+    if path in groups() and _file(fault):
+        return f"{_file(fault)}{path}: no such key. Begin the file with the line: # @package _global_"
     allowed = [key for key in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if key != leaf]
     prefix = f"{parent}." if parent else ""
     hint = did_you_mean(leaf, allowed, prefix=prefix)
-    return f"{_file(fault)}{path}: no such key.{hint} {_allowed(parent, sorted(set(allowed)))}"
+    more = "".join(f" Other arguments of {target}: +{path}=VALUE." for target in _foreign_targets(parent))
+    return f"{_file(fault)}{path}: no such key.{hint} {_allowed(parent, sorted(set(allowed)))}{more}"
 
 
 def _no_key_of(command: Command, fault: Fault) -> str:
@@ -189,6 +192,13 @@ def _option_files(group: str, option: str) -> Iterator[Path]:
         yield path
         for base in re.findall(r"^  - ([a-z]\w*)$", path.read_text(), flags=re.M):
             yield from _option_files(group, base)
+
+
+def _foreign_targets(group: str) -> list[str]:
+    """Return the classes of other packages that the chosen option of a group names; its file has not all arguments."""
+    texts = [path.read_text() for path in _option_files(group, _chosen_option(group))] if group else []
+    targets = {target for text in texts for target in re.findall(r"^_target_: (\S+)$", text, flags=re.M)}
+    return sorted(target for target in targets if not target.startswith("fer_lightning."))
 
 
 def _keys_below(parent: str) -> list[str]:

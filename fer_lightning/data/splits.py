@@ -65,10 +65,20 @@ def make_split(table: FaceTable, name: str, seed: int = 0, fold: int | None = No
         parts, notes = _official(table, name), []
         if name == "official_dedup":
             parts, notes = _dedup(table, parts)
+    _refuse_empty_part(name, parts)
     checksum = hashlib.sha256(f"{name} {table.checksum}".encode())
     for rows in parts:
         checksum.update(f" {len(rows)}:".encode() + rows.astype("<i8").tobytes())
     return Split(name, *parts, checksum=checksum.hexdigest(), notes=[*notes, *notes_on_sources(table.source[parts[2]])])
+
+
+def _refuse_empty_part(name: str, parts: Parts) -> None:
+    if not all(len(rows) for rows in parts):
+        train, val, test = (f"{len(rows):,}" for rows in parts)
+        raise UserError(
+            f"data.split={name}: has {train} training, {val} validation and {test} test rows, and each part needs one. "
+            f"Add faces, or use another data.split: {', '.join(SPLITS)}."
+        )
 
 
 def notes_on_sources(sources: np.ndarray) -> list[str]:

@@ -53,9 +53,9 @@ SHAPES = {
 }
 PIECE = 8192  # rows written at once
 HOW_TO_ADD_VOTES = (
-    "Add them: make data FROM=path/to/fer2013.csv FERPLUS=path/to/fer2013new.csv (from github.com/microsoft/FERPlus). "
-    "Or train without votes: data.labels=hard callbacks.best.monitor=val/acc."
+    "Add them: make data FROM=path/to/fer2013.csv FERPLUS=path/to/fer2013new.csv (from github.com/microsoft/FERPlus)."
 )
+WITHOUT_VOTES = "Or train without votes: data.labels=hard callbacks.best.monitor=val/acc."
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from scipy.special import log_softmax, softmax
 
 from fer_lightning.data import ferplus
 from fer_lightning.data.label_kinds import FROM_VOTES
-from fer_lightning.data.store import HOW_TO_ADD_VOTES
+from fer_lightning.data.store import HOW_TO_ADD_VOTES, WITHOUT_VOTES
 from fer_lightning.data.table import FaceTable
 from fer_lightning.data.teacher import Teacher, teacher_probabilities
 from fer_lightning.errors import UserError
@@ -38,7 +38,7 @@ def soft_targets(
     Raise UserError if the table has no votes, or the teacher has no probabilities for one of the rows.
     """
     if labels in FROM_VOTES and table.votes is None:
-        raise UserError(f"data.labels={labels}: the data has no FER+ votes. {HOW_TO_ADD_VOTES}")
+        raise UserError(f"data.labels={labels}: the data has no FER+ votes. {HOW_TO_ADD_VOTES} {WITHOUT_VOTES}")
     targets = np.eye(len(table.classes), dtype=np.float32)[table.labels]
     if labels == "ferplus_soft":
         targets[rows] = ferplus.vote_shares(table.votes[rows], table.labels[rows], table.classes)

@@ -162,6 +162,11 @@ def csv_indices(root: Path, like: "Predictions", key: str = "csv_order") -> "np.
     numbers = store.source[like.rows]
     if store.manifest["source"]["form"] != "csv":
         raise UserError(f"{key}={root}: was not read from a CSV file. Write the rows in the order of the store.")
+    if not all(number.isdecimal() for number in numbers.tolist()):
+        raise UserError(
+            f"{key}={root}: its CSV has a column source, which the store keeps instead of the numbers of the rows. "
+            "Write the rows in the order of the store."
+        )
     return numbers.astype(int).argsort().argsort()
 
 

@@ -149,6 +149,8 @@ def _checked_metadata(path: Path, content: bytes) -> Metadata:
     try:
         metadata = Metadata.from_json(texts[0])
         rule = crop_rule(metadata.form)
+    except UserError:  # in a file of conf/taxonomy
+        raise
     except ValueError as error:
         raise UserError(f"model={path}: its metadata {error}. Export it again; {MAKE}.") from None
     if metadata.crop != rule:

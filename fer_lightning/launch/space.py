@@ -30,7 +30,7 @@ class Space:
 
     def params(self, overrides: Sequence[str]) -> dict[str, Any] | None:
         """Return the values of a run with these overrides; None if it is not a run of this space."""
-        values = dict(override.split("=", 1) for override in overrides if override not in self.fixed)
+        values = dict(override.partition("=")[::2] for override in overrides if override not in self.fixed)
         if not set(self.fixed) <= set(overrides) or values.keys() != self.distributions.keys():
             return None
         parameters = {key: _from_text(self.distributions[key], value) for key, value in values.items()}

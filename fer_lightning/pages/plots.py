@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from fer_lightning.files import replacing
-from fer_lightning.labels import COLORS
 from fer_lightning.statistics import metrics
 
-INK, MUTED, GREY, GRID = "#222222", COLORS["neutral"], "#999999", "#E6E6E6"
-TRAIN, TRAIN_EVAL, VAL = COLORS["distracted"], COLORS["sad"], COLORS["angry"]
-SHADES = LinearSegmentedColormap.from_list("white_to_blue", ["#F7F9FB", "#9CC7E4", COLORS["sad"], "#003D66"])
+INK, MUTED, GREY, LIGHT, GRID = "#222222", "#777777", "#999999", "#AAAAAA", "#E6E6E6"
+BLUE, ORANGE, SKY = "#0072B2", "#D55E00", "#56B4E9"
+TRAIN, TRAIN_EVAL, VAL = LIGHT, BLUE, ORANGE
+SHADES = LinearSegmentedColormap.from_list("white_to_blue", ["#F7F9FB", "#9CC7E4", BLUE, "#003D66"])
 DPI = 130
 
 Row = Mapping[str, object]
@@ -128,7 +128,7 @@ def per_class(
     matrix = np.asarray(matrix)
     support = matrix.sum(axis=1)
     scores = metrics.per_class(matrix)
-    figures = [("recall", "recall", COLORS["sad"]), ("precision", "precision", COLORS["surprise"]), ("f1", "F1", GREY)]
+    figures = [("recall", "recall", BLUE), ("precision", "precision", SKY), ("f1", "F1", GREY)]
     figure = Figure(figsize=(2.5 + 1.35 * len(classes), 5.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3.6, 1])
     positions = np.arange(len(classes))
@@ -155,7 +155,7 @@ def per_class(
         handlelength=1,
         fontsize=11,
     )
-    bottom.bar(positions, support, 0.6, color=COLORS["distracted"])
+    bottom.bar(positions, support, 0.6, color=LIGHT)
     for x, count in zip(positions, support, strict=True):
         bottom.text(x, count, f"{count:,}", ha="center", va="bottom", size=9, color=INK)
     bottom.set_ylim(0, 1.3 * max(support.max(), 1))

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fer_lightning.errors import UserError
-from fer_lightning.files import file_checksum, replacing
+from fer_lightning.files import file_checksum, replacing, report_bad_content
 from fer_lightning.runs.run_folder import RunFolder
 from fer_lightning.runs.trained_folder import describe_data, origin_folder, require_split, written_config
 from fer_lightning.wording import typed
@@ -88,10 +88,11 @@ def extended_config(cfg: DictConfig, parent: Parent, overrides: list[str]) -> Di
             "epochs, so more epochs would end it at once. Start a new run from its weights: "
             f"{typed('model.init', parent.folder.path)}"
         )
-    if "trainer.max_epochs" not in given or not cfg.trainer.max_epochs > epochs:
+    wanted = cfg.trainer.max_epochs if "trainer.max_epochs" in given else None
+    if not isinstance(wanted, int) or wanted <= epochs:
         raise UserError(
             f"extend={cfg.extend}: trainer.max_epochs must be the number of epochs in all, at least {epochs + 1}, "
-            f"because it has trained {epochs}."
+            f"because it has trained {epochs}. It is {wanted!r}."
         )
     for key in sorted(given):
         OmegaConf.update(config, key, OmegaConf.select(cfg, key), force_add=True)
@@ -107,9 +108,10 @@ def _is_out_of_patience(config: DictConfig, folder: Path) -> bool:
     stopping = config.callbacks.get("early_stopping")
     if stopping is None or stopping.patience is None:
         return False
-    with open(folder / "metrics.csv", newline="") as file:
+    path = folder / "metrics.csv"
+    with report_bad_content(path), open(path, newline="") as file:
         values = [float(row[stopping.monitor]) for row in csv.DictReader(file)]
-    best = max(values) if stopping.mode == "max" else min(values)
+        best = max(values) if stopping.mode == "max" else min(values)
     return len(values) - 1 - values.index(best) >= stopping.patience
 
 

@@ -37,7 +37,7 @@ from fer_lightning.training.contracts import require_base, try_factors
 from fer_lightning.training.datamodule import FERDataModule
 
 # Errors with which a constructor rejects a value.
-REJECTIONS = (ValueError, TypeError, OverflowError, ZeroDivisionError, AssertionError)
+REJECTIONS = (ValueError, TypeError, ArithmeticError, AssertionError, RuntimeError, ImportError)
 OF_DEVICES = ("ccelerator", "backend", "device", "GPU", "CUDA", "MPS")  # in Lightning's messages about a missing device
 
 

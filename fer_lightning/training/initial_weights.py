@@ -229,7 +229,8 @@ def _compare_rows(folder: RunFolder, data: DictConfig, table: FaceTable, split: 
 
 def _rows_of(began: DictConfig, data: DictConfig, checksum: str) -> tuple[FaceTable, Split]:
     """Return the faces and the split of the other run, from its own store or from the store of this run."""
-    roots = [root for root in dict.fromkeys((began.get("root"), data.get("root"))) if root] or [None]
+    of_store = "root" in began  # drawn faces have no store
+    roots = [root for root in dict.fromkeys((began.get("root"), data.get("root"))) if of_store and root] or [None]
     for root in roots:
         if root is not None:
             began = OmegaConf.merge(began, {"root": root})

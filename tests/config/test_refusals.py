@@ -52,6 +52,14 @@ REFUSALS = [
     ([SYNTHETIC, "trainer=cpu", "trainer.max_epoch=3"], ["trainer.max_epochs", "limit_train_batches", "accelerator"]),
     ([SYNTHETIC, "callbacks.best=null"], ["callbacks.best", "best.ckpt"]),
     ([SYNTHETIC, "expected={test/foo: [0, 1]}"], ["test/foo", "test/acc"]),
+    ([SYNTHETIC, "expected={test/acc: [0.9, 0.1]}"], ["expected.test/acc=[0.9, 0.1]", "in this order"]),
+    ([SYNTHETIC, "expected={test/acc: [low, high]}"], ["expected.test/acc=['low', 'high']", "two numbers"]),
+    ([SYNTHETIC, "augment.flip=0.5"], ["augment.flip=0.5: must be a node", "augment.flip=null"]),
+    ([SYNTHETIC, "model.init="], ["model.init='': must be a path"]),
+    ([SYNTHETIC, "extend="], ["extend='': must be a path"]),
+    ([SYNTHETIC, "data.extra="], ["data.extra: no such key"]),
+    ([SYNTHETIC, "trainer.deterministic=true"], ["trainer.deterministic: no such key", "+trainer.deterministic=VALUE"]),
+    ([SYNTHETIC, "optim.betas=[1,2]"], ["optim.betas: no such key", "torch.optim.sgd.SGD: +optim.betas=VALUE"]),
     ([SYNTHETIC, "expected=3"], ["expected=3", "{metric: [low, high]}"]),
     ([SYNTHETIC, "stn._target_=os.system"], ["stn._target_=os.system: not allowed", "Allowed: fer_lightning.stn.*"]),
     ([SYNTHETIC, "augment.order=[flip,rotat,affine]"], ["rotat", "Did you mean rotate?"]),
@@ -111,6 +119,15 @@ def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
     assert result.returncode == 2
     assert "trainer.max_epoch" in result.stderr
     assert "Did you mean trainer.max_epochs?" in result.stderr
+
+
+def test_an_experiment_file_without_its_first_line_is_refused(tmp_path):
+    path = tmp_path / "experiment" / "bare.yaml"
+    path.parent.mkdir()
+    path.write_text("name: bare\n")
+    result = run_forked("experiment=bare", f"hydra.searchpath=[file://{tmp_path}]")
+    assert result.returncode == 2
+    assert "Begin the file with the line: # @package _global_" in result.stderr
 
 
 @pytest.mark.slow

@@ -95,6 +95,12 @@ def test_unknown_split_lists_the_allowed():
         make_split(table(np.zeros(3, np.int64), np.arange(3)), "random")
 
 
+def test_a_part_without_rows_is_refused():
+    """Each class has so few faces that none of them is dealt to validation or test."""
+    with pytest.raises(UserError, match=r"data\.split=stratified: has 9 training, 0 validation and 0 test rows"):
+        make_split(table(np.arange(9) % 3, np.zeros(9, np.int64)), "stratified")
+
+
 def copied(count: int = 600) -> FaceTable:
     """Rows of which each third repeats an image, every second of those with another label, some blank."""
     random = np.random.default_rng(1)

@@ -255,6 +255,18 @@ def test_ferplus_gives_the_labels_and_contempt(samples, tmp_path):
         load(str(tmp_path / "store"), "ferplus")
 
 
+def test_a_class_that_is_a_synonym_of_another_is_refused(tmp_path):
+    (tmp_path / "fer2013.yaml").write_text("happy: {source: fer2013, synonyms: [joy]}\nsad: {source: fer2013}\n")
+    (tmp_path / "moods.yaml").write_text("joy: {source: own}\ntense: {source: own}\n")
+    with pytest.raises(UserError, match=r"moods\.yaml: joy: is also a synonym of happy in .*fer2013\.yaml"):
+        _read_all(tmp_path)
+
+
+def test_the_taxonomy_of_an_unknown_label_is_named():
+    with pytest.raises(ValueError, match="this is a class of learning_game"):
+        TAXONOMIES["fer2013"].index("frustration")
+
+
 def test_a_file_is_a_taxonomy(tmp_path):
     (tmp_path / "moods.yaml").write_text(
         'calm: {color: "#123456", synonyms: [Relaxed], source: own}\ntense: {source: own}\n'

@@ -239,6 +239,17 @@ def test_a_file_in_the_order_of_the_csv_is_sorted_like_its_store(store, tmp_path
     assert json.loads((tmp_path / "c.json").read_text())["all"]["acc"]["b"] < 1
 
 
+def test_a_csv_with_a_column_of_sources_has_no_order(tmp_path, monkeypatch, capsys):
+    lines = [f"{code % 7},{' '.join([str(code)] * 2304)},PrivateTest,person {code}" for code in range(30)]
+    (tmp_path / "own.csv").write_text("\n".join(["emotion,pixels,Usage,source", *lines]) + "\n")
+    ingest(str(tmp_path / "own.csv"), str(tmp_path / "store"))
+    np.save(tmp_path / "other.npy", np.full((30, 7), 1 / 7, np.float32))
+    run = run_on(tmp_path / "store", tmp_path / "run")
+    with pytest.raises(SystemExit):
+        called(run, tmp_path / "other.npy", "--csv-order", tmp_path / "store", monkeypatch=monkeypatch)
+    assert "its CSV has a column source" in capsys.readouterr().err
+
+
 def test_another_store_has_no_order_for_a_run(store, runs, tmp_path, monkeypatch, capsys):
     np.save(tmp_path / "other.npy", probabilities())
     for root, words in ((store, "holds other images than the run"), (tmp_path, "this folder does not hold a store")):

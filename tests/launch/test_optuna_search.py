@@ -144,6 +144,7 @@ def test_typed_words_replace_the_space_of_the_option():
     assert space.params(words) == {"optim.lr": 2, "seed": "1"}
     assert space.params([*words, "threads=1"]) is None
     assert space.params(["sweep=search", "augment=strong", "seed=1", "optim.lr=9"]) is None
+    assert space.params(["sweep=search", "augment=strong", "~callbacks.previews"]) is None
 
 
 def test_the_option_composes_and_its_runs_read_no_test_row(monkeypatch):

@@ -111,6 +111,7 @@ def changed(parent: Path, folder: Path, name: str, change) -> Path:
 REFUSALS = {
     "no number of epochs": ([], {}, r"trainer\.max_epochs must be .* at least 2, because it has trained 1"),
     "too few epochs": (["trainer.max_epochs=1"], {}, "at least 2"),
+    "epochs that are not a number": (["trainer.max_epochs='4'"], {}, "at least 2.* It is '4'"),
     "another config": (["trainer.max_epochs=3", "loss=focal"], {}, "loss with extend=.*model.init="),
     "not finished": (["trainer.max_epochs=3"], {"status": "failed"}, "must be a finished run"),
 }
@@ -142,6 +143,17 @@ def test_a_run_whose_patience_ended_with_its_last_epoch_is_refused(parent, tmp_p
         with pytest.raises(UserError) as told:
             extend(run, tmp_path / "new", "trainer.max_epochs=1")
         assert ("more epochs would end it at once" in str(told.value)) == refused
+
+
+@pytest.mark.parametrize("content", ["val/acc\n", "val/acc\nhigh\n", "epoch\n1\n"])
+def test_a_run_with_damaged_metrics_is_refused(content, parent, tmp_path):
+    run = shutil.copytree(parent, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["callbacks"]["early_stopping"]["patience"] = 2
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (run / "metrics.csv").write_text(content)
+    with pytest.raises(UserError, match=r"metrics\.csv: is damaged"):
+        extend(run, tmp_path / "new", "trainer.max_epochs=3")
 
 
 def test_other_rows_are_refused(parent, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import ROOT, TINY, composed
 from export_runs import untrained_run
+from omegaconf import OmegaConf
 
 from fer_lightning.cli import train
 from fer_lightning.data import synthetic
@@ -191,6 +192,13 @@ def test_rows_that_cannot_be_compared_are_reported(origin, tmp_path, caplog):
     _, record = filled(f"model.init={run}")
     assert "cannot be compared with those of this run (its data now gives split" in record["rows"]
     initial_weights.report(record)
+
+
+def test_a_run_on_drawn_faces_may_start_a_run_on_a_store(origin):
+    began = OmegaConf.load(origin / "config.yaml").data
+    checksum = json.loads((origin / "summary.json").read_text())["split"]["checksum"]
+    _, split = initial_weights._rows_of(began, OmegaConf.create({"root": "data/fer2013"}), checksum)
+    assert split.checksum == checksum
 
 
 def test_the_run_from_which_the_other_run_began_is_compared_too(origin, tmp_path):
