@@ -99,7 +99,7 @@ def _no_key(fault: Fault) -> str:
     allowed = [key for key in (_keys_below(parent) if parent else [*_root_keys(), *groups()]) if key != leaf]
     prefix = f"{parent}." if parent else ""
     hint = did_you_mean(leaf, allowed, prefix=prefix)
-    more = "".join(f" Other arguments of {target}: +{path}=VALUE." for target in _foreign_targets(parent))
+    more = "".join(f" Other arguments of {target}: +{parent}.KEY=VALUE." for target in _foreign_targets(parent))
     return f"{_file(fault)}{path}: no such key.{hint} {_allowed(parent, sorted(set(allowed)))}{more}"
 
 

@@ -76,7 +76,7 @@ def _refuse_empty_part(name: str, parts: Parts) -> None:
     if not all(len(rows) for rows in parts):
         train, val, test = (f"{len(rows):,}" for rows in parts)
         raise UserError(
-            f"data.split={name}: has {train} training, {val} validation and {test} test rows, and each part needs one. "
+            f"data.split={name}: has {train} training, {val} validation and {test} test rows; each part must have one. "
             f"Add faces, or use another data.split: {', '.join(SPLITS)}."
         )
 
