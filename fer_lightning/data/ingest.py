@@ -1,7 +1,9 @@
 """Read FER2013 in any of its forms into a store. `make data FROM=path` runs this command.
 
-python -m fer_lightning.data.ingest source=fer2013.csv
-python -m fer_lightning.data.ingest source=fer2013.csv root=data/fer2013 ferplus=fer2013new.csv
+    python -m fer_lightning.data.ingest source=fer2013.csv
+    python -m fer_lightning.data.ingest source=fer2013.csv root=data/fer2013 ferplus=fer2013new.csv
+
+docs/data.md lists the forms that it reads.
 """
 
 import errno
