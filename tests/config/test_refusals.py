@@ -111,23 +111,24 @@ def test_a_rejected_sweep_leaves_an_older_one_as_it_was(tmp_path):
     assert [path.name for path in (tmp_path / "train").iterdir()] == ["multirun.yaml"]
 
 
-def test_a_typo_inside_an_experiment_file_is_refused(tmp_path):
-    path = tmp_path / "experiment" / "typo.yaml"
-    path.parent.mkdir()
-    path.write_text("# @package _global_\ndefaults:\n  - override /data: synthetic\ntrainer:\n  max_epoch: 3\n")
-    result = run_forked("experiment=typo", f"hydra.searchpath=[file://{tmp_path}]")
-    assert result.returncode == 2
-    assert "trainer.max_epoch" in result.stderr
-    assert "Did you mean trainer.max_epochs?" in result.stderr
+EXPERIMENT_FILES = {
+    "a misspelt key": (
+        "# @package _global_\ndefaults:\n  - override /data: synthetic\ntrainer:\n  max_epoch: 3\n",
+        ["trainer.max_epoch", "Did you mean trainer.max_epochs?"],
+    ),
+    "without its first line": ("name: own\n", ["Begin the file with the line: # @package _global_"]),
+}
 
 
-def test_an_experiment_file_without_its_first_line_is_refused(tmp_path):
-    path = tmp_path / "experiment" / "bare.yaml"
+@pytest.mark.parametrize(("content", "words"), EXPERIMENT_FILES.values(), ids=EXPERIMENT_FILES)
+def test_a_fault_inside_an_experiment_file_is_refused(content, words, tmp_path):
+    path = tmp_path / "experiment" / "own.yaml"
     path.parent.mkdir()
-    path.write_text("name: bare\n")
-    result = run_forked("experiment=bare", f"hydra.searchpath=[file://{tmp_path}]")
+    path.write_text(content)
+    result = run_forked("experiment=own", f"hydra.searchpath=[file://{tmp_path}]")
     assert result.returncode == 2
-    assert "Begin the file with the line: # @package _global_" in result.stderr
+    for word in words:
+        assert word in result.stderr
 
 
 @pytest.mark.slow

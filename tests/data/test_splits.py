@@ -96,7 +96,7 @@ def test_unknown_split_lists_the_allowed():
 
 
 def test_a_part_without_rows_is_refused():
-    """Each class has so few faces that none of them is dealt to validation or test."""
+    """Each class has so few faces that all are dealt to training."""
     with pytest.raises(UserError, match=r"data\.split=stratified: has 9 training, 0 validation and 0 test rows"):
         make_split(table(np.arange(9) % 3, np.zeros(9, np.int64)), "stratified")
 

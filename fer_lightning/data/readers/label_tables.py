@@ -59,7 +59,7 @@ def label_tables(files: Sequence[File]) -> list[File]:
 
 
 def name_images(tables: Sequence[File], images: Sequence[File]) -> bool:
-    """Return True if the tables name at least half of the images, and False if they name none of them.
+    """Return True if the tables name at least half of the images, and False if they do not name any.
 
     Raise UserError if they name fewer than half, because it is then unclear what gives the labels.
     """
